@@ -1,0 +1,1 @@
+"""Slipway's own code. Nothing in here imports Airflow: Dags call workflows, workflows join adapters and domain."""

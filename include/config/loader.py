@@ -1,0 +1,212 @@
+"""Reads the declarations. A broken one breaks its own model only, and says file, line, field, value and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from include.config.types import FeatureView, ModelDeclaration
+
+ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
+"""The folder that holds ``models/`` and ``features/``."""
+
+T = TypeVar("T", FeatureView, ModelDeclaration)
+
+
+class BadDeclaration(ValueError):
+    """A declaration that cannot be used; the message has one line for each thing wrong with it."""
+
+    def __init__(self, file: Path, problems: list[str]) -> None:
+        self.file = file
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class UnknownName(KeyError):
+    """A model or view that nobody declared."""
+
+    def __init__(self, kind: str, name: str, declared: list[str]) -> None:
+        close = difflib.get_close_matches(name, declared, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        self.message = f"There is no {kind} {name!r}; declared are: {', '.join(declared) or 'none'}.{hint}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """All that was declared: what can be used, and what is broken and why."""
+
+    views: dict[str, FeatureView]
+    models: dict[str, ModelDeclaration]
+    broken: dict[Path, BadDeclaration]
+
+    def model(self, name: str) -> ModelDeclaration:
+        if name not in self.models:
+            raise UnknownName("model", name, sorted(self.models))
+        return self.models[name]
+
+    def view(self, name: str) -> FeatureView:
+        if name not in self.views:
+            raise UnknownName("view", name, sorted(self.views))
+        return self.views[name]
+
+
+def read_declarations(root: Path | None = None) -> Declarations:
+    """Read every view and model below ``root``; what is broken is kept beside what can be used."""
+    root = root or ROOT
+    broken: dict[Path, BadDeclaration] = {}
+    views = dict(_read_all(root / "features", "view.yaml", FeatureView, "features.sql", broken))
+    models = {}
+    for name, model in _read_all(root / "models", "model.yaml", ModelDeclaration, "label.sql", broken):
+        file = root / "models" / name / "model.yaml"
+        problems = list(_against_views(file, model, views))
+        if problems:
+            broken[file] = BadDeclaration(file, problems)
+        else:
+            models[name] = model
+    return Declarations(views, models, broken)
+
+
+@cache
+def declarations() -> Declarations:
+    """The project's declarations, read once a process."""
+    return read_declarations()
+
+
+def _read_all(folder: Path, file_name: str, kind: type[T], sql: str, broken: dict[Path, BadDeclaration]) -> Iterator[tuple[str, T]]:
+    for file in sorted(folder.glob(f"*/{file_name}")):
+        try:
+            declared = read_declaration(file, kind)
+            if declared.name != file.parent.name:
+                where = _line(file, ("name",))
+                raise BadDeclaration(file, [f"{where}: name is {declared.name!r}; it must be the folder's name, {file.parent.name!r}."])
+            if not (file.parent / sql).is_file():
+                raise BadDeclaration(file, [f"{_shown(file)}: {sql} is missing beside it; write the query there."])
+        except BadDeclaration as error:
+            broken[file] = error
+        else:
+            yield declared.name, declared
+
+
+def read_declaration(file: Path, kind: type[T]) -> T:
+    """Read one YAML file into its type.
+
+    Raises:
+        BadDeclaration: naming file, line, field, value and what is allowed.
+    """
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{_shown(file)}:{mark.line + 1}" if mark else _shown(file)
+        raise BadDeclaration(file, [f"{place}: this is not YAML: {getattr(error, 'problem', None) or error}."]) from None
+    if not isinstance(data, dict):
+        raise BadDeclaration(file, [f"{_shown(file)}: the file must be a mapping of fields, not {type(data).__name__}."])
+    try:
+        declared = kind.model_validate(data)
+    except ValidationError as error:
+        raise BadDeclaration(file, [_problem(file, kind, e) for e in error.errors(include_url=False)]) from None
+    declared._folder = file.parent
+    return declared
+
+
+def _against_views(file: Path, model: ModelDeclaration, views: dict[str, FeatureView]) -> Iterator[str]:
+    for i, use in enumerate(model.views):
+        place = _line(file, ("views", i, "view"))
+        view = views.get(use.view)
+        if view is None:
+            yield f"{place}: views.{i}.view is {use.view!r}; usable views are: {', '.join(sorted(views)) or 'none'}."
+            continue
+        if use.version != view.version:
+            yield f"{place}: views.{i}.version is {use.version}; {use.view} is declared in version {view.version}."
+        for feature in use.features:
+            if feature not in view.features:
+                yield (
+                    f"{place}: views.{i}.features has {feature!r}; {use.view} has: {', '.join(view.features)}."
+                    + _did_you_mean(feature, view.features)
+                )
+    spine = views.get(model.entity.view)
+    if spine is None:
+        return
+    given = {*spine.keys, *spine.features, *spine.carries}
+    for i, use in enumerate(model.views):
+        view = views.get(use.view)
+        for key in view.keys if view else ():
+            if key not in given:
+                yield (
+                    f"{_line(file, ('views', i, 'view'))}: views.{i}.view {use.view!r} is joined by {key!r}, "
+                    f"which {model.entity.view!r} does not give; it gives: {', '.join(sorted(given))}."
+                )
+
+
+def _problem(file: Path, kind: type[BaseModel], error: Any) -> str:
+    loc = tuple(p for p in error["loc"] if not (isinstance(p, str) and p.startswith(("function-", "tuple", "list"))))
+    field = ".".join(str(p) for p in loc) or "the file"
+    place = _line(file, loc)
+    if error["type"] == "extra_forbidden":
+        allowed = _fields_at(kind, loc[:-1])
+        return f"{place}: {field} is not a field; allowed are: {', '.join(allowed)}." + _did_you_mean(str(loc[-1]), allowed)
+    if error["type"] == "missing":
+        return f"{place}: {field} is missing; it has no default."
+    message = error["msg"].removeprefix("Value error, ")
+    value = repr(error["input"])
+    if not loc or len(value) > 80:
+        return f"{place}: {message}."
+    return f"{place}: {field} is {value}; {message[0].lower()}{message[1:]}."
+
+
+def _did_you_mean(word: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(word, allowed, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _fields_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    """The field names of the declared type found by walking ``loc`` through the annotations."""
+    current: Any = kind
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        annotation = current.model_fields[part].annotation
+        current = next((t for t in _types_in(annotation) if isinstance(t, type) and issubclass(t, BaseModel)), None)
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _types_in(inner)
+
+
+def _line(file: Path, loc: tuple[Any, ...]) -> str:
+    """``file:line`` of the deepest part of ``loc`` that the YAML has."""
+    node = yaml.compose(file.read_text(encoding="utf-8"))
+    line = node.start_mark.line if node else 0
+    for part in loc:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line, found[1]
+    return f"{_shown(file)}:{line + 1}"
+
+
+def _shown(file: Path) -> str:
+    """The path as a person would name it: from the project's root on."""
+    project = ROOT.parent
+    return str(file.relative_to(project)) if file.is_relative_to(project) else str(file)

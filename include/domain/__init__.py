@@ -1,0 +1,1 @@
+"""Pure decisions: intervals, gates, verdicts, drift, comparison, lifecycle, retrain policy. No outside system, no clock."""
