@@ -84,13 +84,17 @@ def declarations() -> Declarations:
     return read_declarations()
 
 
-def _read_all(folder: Path, file_name: str, kind: type[T], sql: str, broken: dict[Path, BadDeclaration]) -> Iterator[tuple[str, T]]:
+def _read_all(
+    folder: Path, file_name: str, kind: type[T], sql: str, broken: dict[Path, BadDeclaration]
+) -> Iterator[tuple[str, T]]:
     for file in sorted(folder.glob(f"*/{file_name}")):
         try:
             declared = read_declaration(file, kind)
             if declared.name != file.parent.name:
                 where = _line(file, ("name",))
-                raise BadDeclaration(file, [f"{where}: name is {declared.name!r}; it must be the folder's name, {file.parent.name!r}."])
+                raise BadDeclaration(
+                    file, [f"{where}: name is {declared.name!r}; it must be the folder's name, {file.parent.name!r}."]
+                )
             if not (file.parent / sql).is_file():
                 raise BadDeclaration(file, [f"{_shown(file)}: {sql} is missing beside it; write the query there."])
         except BadDeclaration as error:
@@ -110,9 +114,13 @@ def read_declaration(file: Path, kind: type[T]) -> T:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{_shown(file)}:{mark.line + 1}" if mark else _shown(file)
-        raise BadDeclaration(file, [f"{place}: this is not YAML: {getattr(error, 'problem', None) or error}."]) from None
+        raise BadDeclaration(
+            file, [f"{place}: this is not YAML: {getattr(error, 'problem', None) or error}."]
+        ) from None
     if not isinstance(data, dict):
-        raise BadDeclaration(file, [f"{_shown(file)}: the file must be a mapping of fields, not {type(data).__name__}."])
+        raise BadDeclaration(
+            file, [f"{_shown(file)}: the file must be a mapping of fields, not {type(data).__name__}."]
+        )
     try:
         declared = kind.model_validate(data)
     except ValidationError as error:
@@ -156,7 +164,9 @@ def _problem(file: Path, kind: type[BaseModel], error: Any) -> str:
     place = _line(file, loc)
     if error["type"] == "extra_forbidden":
         allowed = _fields_at(kind, loc[:-1])
-        return f"{place}: {field} is not a field; allowed are: {', '.join(allowed)}." + _did_you_mean(str(loc[-1]), allowed)
+        return f"{place}: {field} is not a field; allowed are: {', '.join(allowed)}." + _did_you_mean(
+            str(loc[-1]), allowed
+        )
     if error["type"] == "missing":
         return f"{place}: {field} is missing; it has no default."
     message = error["msg"].removeprefix("Value error, ")

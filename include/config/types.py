@@ -6,7 +6,7 @@ Every field has one sentence with its unit, its default and what leaving it out 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,6 +81,23 @@ class Quality(Declared):
     """At least one expectation: a suite without any would pass everything."""
 
 
+class Calendar(Declared):
+    """Which days the source has, and when each is materialized."""
+
+    starts: date
+    """The first UTC day the source has."""
+    ends: date | None = None
+    """The UTC day from which on the source has nothing more: nothing is scheduled after it; default open."""
+    cron: str = "0 0 * * *"
+    """The cron, in UTC, that makes one partition a day; default midnight."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Calendar:
+        if self.ends is not None and self.ends <= self.starts:
+            raise ValueError("ends must be after starts")
+        return self
+
+
 class FeatureView(Declared):
     """``include/features/<view>/view.yaml``: rows computed once and read by training and serving alike."""
 
@@ -90,8 +107,8 @@ class FeatureView(Declared):
     """Who is asked when the view is wrong."""
     version: Annotated[int, Field(ge=1)] = 1
     """Raised when the definition changes; each version has its own table; default 1."""
-    schedule: str = "0 0 * * *"
-    """The cron, in UTC, that makes one partition a day; default midnight."""
+    calendar: Calendar
+    """When there is something to materialize."""
     keys: Annotated[list[Column], Field(min_length=1)]
     """The join key columns."""
     ttl: Duration
@@ -120,7 +137,9 @@ class FeatureView(Declared):
         names = [*self.keys, *self.features, *self.carries, "event_time", "available_time"]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise ValueError(f"column {twice[0]!r} is declared twice; each key, feature and carried column needs its own name")
+            raise ValueError(
+                f"column {twice[0]!r} is declared twice; each key, feature and carried column needs its own name"
+            )
         return self
 
 
@@ -249,6 +268,8 @@ class ChampionGate(Declared):
     beat_baseline_on: Name
     """The metric on which the candidate must beat the naive baseline."""
     resamples: Annotated[int, Field(ge=200)] = 2000
+    baseline_by: list[Column] = []
+    """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
     first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
     """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
 
@@ -311,6 +332,9 @@ class RealisedPerformance(Declared):
     """How much worse than the reference, in the metric's unit, is still in band."""
     window_days: Annotated[int, Field(ge=1)] = 7
     """The sliding window of matured days the current risk is taken over; default 7."""
+    unit: Literal["day", "row"] = "day"
+    """What is one observation. day: is the model worse, its days being alike? row: was it worse on these very rows?
+    Rows of one day share its weather, so row is the quicker and the more easily alarmed of the two; default day."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     min_rows: Annotated[int, Field(ge=1)] = 1000
 
@@ -412,12 +436,19 @@ class ModelDeclaration(Declared):
     def _consistent(self) -> ModelDeclaration:
         allowed = METRICS[self.task]
         gates = self.gates
-        used = {f"gates.threshold_gate.criteria.{i}.metric": c.metric for i, c in enumerate(gates.threshold_gate.criteria)}
-        used |= {f"gates.champion_gate.comparisons.{i}.metric": c.metric for i, c in enumerate(gates.champion_gate.comparisons)}
+        used = {
+            f"gates.threshold_gate.criteria.{i}.metric": c.metric for i, c in enumerate(gates.threshold_gate.criteria)
+        }
+        used |= {
+            f"gates.champion_gate.comparisons.{i}.metric": c.metric
+            for i, c in enumerate(gates.champion_gate.comparisons)
+        }
         used["gates.champion_gate.beat_baseline_on"] = gates.champion_gate.beat_baseline_on
         for where, metric in used.items():
             if metric not in allowed:
-                raise ValueError(f"{where} is {metric!r}; a {self.task} model is measured by one of {', '.join(allowed)}")
+                raise ValueError(
+                    f"{where} is {metric!r}; a {self.task} model is measured by one of {', '.join(allowed)}"
+                )
         losses = ("mae", "rmse") if self.task == "regression" else ("brier", "log_loss", "error")
         if self.drift.performance.metric not in losses:
             raise ValueError(

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from include.domain.errors import Refusal
+
 DAY = timedelta(days=1)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-class BadInstant(ValueError):
+class BadInstant(Refusal, ValueError):
     """A text that should be a date or a time in UTC is not one."""
 
 
-class BadInterval(ValueError):
+class BadInterval(Refusal, ValueError):
     """An interval that is empty, reversed, or not made of whole days where it must be."""
 
 
@@ -119,3 +121,26 @@ def duration(text: str) -> timedelta:
     if match is None:
         raise ValueError(f"{text!r} is not a duration. Write a whole number and a unit: 30m, 2h or 7d.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def requested(partition_key: str | None, start: str | None, end: str | None) -> Interval:
+    """The interval a run is about: its partition, or the range its form gives. Never "all data".
+
+    >>> str(requested("2013-01-05T00:00:00", None, None))
+    '[2013-01-05T00:00:00+00:00, 2013-01-06T00:00:00+00:00)'
+
+    Raises:
+        BadInterval, BadInstant: when the run names neither, both, or half a range.
+    """
+    if partition_key is not None:
+        if start is not None or end is not None:
+            raise BadInterval(
+                f"The run has the partition {partition_key} and also a range; give start and end to a manual run only."
+            )
+        return Interval.of_day(partition_key)
+    if start is None or end is None:
+        missing = "start and end are" if start is None and end is None else "start is" if start is None else "end is"
+        raise BadInterval(
+            f"The run has no partition and {missing} missing. Give both, for example start 2013-01-01 and end 2013-06-01."
+        )
+    return Interval.between(start, end)

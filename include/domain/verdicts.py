@@ -151,7 +151,10 @@ def against_bound(
     sign = ">=" if direction is Direction.AT_LEAST else "<="
     allowed = f"{sign} {bound:g}"
     if rows < min_rows:
-        verdict, reason = Verdict.INCONCLUSIVE, f"{criterion} was measured on {rows} rows; at least {min_rows} are needed."
+        verdict, reason = (
+            Verdict.INCONCLUSIVE,
+            f"{criterion} was measured on {rows} rows; at least {min_rows} are needed.",
+        )
     elif measured is None:
         verdict, reason = Verdict.INCONCLUSIVE, f"{criterion} could not be measured ({value}); that is no evidence."
     else:

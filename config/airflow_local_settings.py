@@ -1,0 +1,78 @@
+"""Imports the heavy libraries once, in the process that tasks are forked from.
+
+Airflow imports this module in every one of its processes. The LocalExecutor forks each task from the scheduler, and a
+Celery worker from its parent, so what those have imported, a task finds loaded: without it a task spends five seconds
+importing before it does anything. The other processes (Dag parsing, API server, triggerer) stay light.
+
+Only imports: no connection is opened, nothing is computed, so that no thread and no socket exists at the fork.
+"""
+
+import importlib
+import pkgutil
+import sys
+import threading
+import time
+import warnings
+
+__all__: list[str] = []  # Airflow would take over every name listed here as a setting of its own.
+
+TASKS_ARE_FORKED_FROM = ({"scheduler"}, {"celery", "worker"})
+
+MODULES = (
+    # What a task uses.
+    "pandas",
+    "pyarrow.dataset",
+    "sqlalchemy",
+    "duckdb",
+    "deltalake",
+    "scipy.stats",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.compose",
+    "mlflow",
+    "mlflow.sklearn",
+    "skops.io",
+    "great_expectations",
+    "matplotlib.figure",
+    # What runs a task.
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.dag_processing.dagbag",
+    "airflow.providers.standard.operators.hitl",
+    "airflow.providers.standard.operators.trigger_dagrun",
+)
+
+
+def preload() -> None:
+    """Import everything a task needs. What is missing is named, and costs the first task that needs it."""
+    began = time.monotonic()
+    missing = []
+    with warnings.catch_warnings():
+        # skops looks at every attribute of every module, Airflow's deprecated ones included.
+        warnings.simplefilter("ignore")
+        for name in [*MODULES, *project_modules()]:
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                missing.append(f"{name} ({error})")
+    threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+    # Airflow sets up its logging later than this.
+    print(
+        f"Slipway: preloaded what tasks need in {time.monotonic() - began:.1f} s;",
+        f"not found: {', '.join(missing) or 'none'}; other threads: {', '.join(threads) or 'none'}.",
+        flush=True,
+    )
+
+
+def project_modules() -> list[str]:
+    """Slipway's own code, as modules: only code, never a declaration, which every task reads anew."""
+    found = []
+    for package in ("include.config", "include.domain", "include.adapters", "include.workflows"):
+        folder = importlib.import_module(package).__path__
+        found += [f"{package}.{module.name}" for module in pkgutil.iter_modules(folder)]
+    return found
+
+
+if any(words <= set(sys.argv) for words in TASKS_ARE_FORKED_FROM):
+    preload()

@@ -1,0 +1,34 @@
+"""Judge one day of scored traffic: drift, performance, and whether the model should be retrained.
+
+Starts when a day of predictions was published, because a day without predictions has nothing to judge.
+"""
+
+from airflow.sdk import dag
+from slipway_airflow import assets
+from slipway_airflow.drift import DecideOperator, act_on
+from slipway_airflow.steps import step
+
+from include.config import ModelDeclaration, declared_models
+from include.workflows import tasks
+
+
+def drift_dag(model: ModelDeclaration):
+    @dag(
+        dag_id=f"drift_{model.name}",
+        schedule=assets.each_scored_partition(model),
+        max_active_runs=4,
+        tags=["drift", model.name],
+        doc_md=__doc__,
+    )
+    def drift():
+        @step
+        def measure(partition_key=None):
+            return tasks.measure_drift(model.name, partition_key)
+
+        act_on(model, DecideOperator(task_id="decide", report=measure()))
+
+    return drift()
+
+
+for declared in declared_models():
+    drift_dag(declared)

@@ -1,0 +1,54 @@
+"""Materialize one day of a feature view: write, audit, publish.
+
+Runs at midnight UTC for the day that just ended, because only a day that is over is complete. The same Dag replays any
+range: a backfill makes one run a day; a manual run with `start` and `end` does the whole range in one pass, as history,
+which starts no scoring and no drift watch unless its form asks for them.
+"""
+
+from airflow.sdk import Param, dag
+from slipway_airflow import assets, gates
+from slipway_airflow.steps import step
+
+from include.config import FeatureView, declared_views
+from include.workflows import tasks
+
+START = Param(None, type=["null", "string"], description="First day of a range, for example 2013-01-01 (UTC, inside).")
+END = Param(
+    None, type=["null", "string"], description="Day after the range's last, for example 2013-06-01 (UTC, outside)."
+)
+SCORE = Param(False, type="boolean", description="Whether the days of the range are also scored and watched for drift.")
+
+
+def features_dag(view: FeatureView):
+    @dag(
+        dag_id=f"features_{view.name}",
+        schedule=assets.daily_partitions(view),
+        start_date=assets.starts(view),
+        end_date=assets.ends(view),
+        catchup=False,
+        max_active_runs=4,
+        params={"start": START, "end": END, "start_scoring": SCORE},
+        tags=["features", view.name],
+        doc_md=f"{__doc__}\n\n{view.description}",
+    )
+    def features():
+        @step
+        def materialize(partition_key=None, params=None, run_id=None):
+            return tasks.materialize(view.name, partition_key, params, run_id)
+
+        @step(outlets=[assets.partition(view)])
+        def publish(staged, params=None, outlet_events=None):
+            published = tasks.publish(staged, params)
+            outlet_events[assets.partition(view)].extra = published["facts"]
+            outlet_events[assets.partition(view)].add_partitions(published["announce"])
+            return published
+
+        staged = materialize()
+        audited = gates.GateOperator(task_id="data_quality_gate", judge=tasks.audit, journey=staged)
+        audited >> publish(staged)
+
+    return features()
+
+
+for declared in declared_views():
+    features_dag(declared)

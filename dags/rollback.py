@@ -1,0 +1,35 @@
+"""Champion back to the previous good champion, at once, without gates. A reason is required and kept.
+
+Has no schedule: a person on call, or a service watching the model, starts it.
+"""
+
+from airflow.sdk import Param, dag
+from slipway_airflow.steps import step
+
+from include.config import ModelDeclaration, declared_models
+from include.workflows import tasks
+
+REASON = Param(None, type=["null", "string"], description="Why the champion must go, in 3 to 500 characters. Required.")
+WHO = Param(None, type=["null", "string"], description="Who asks; default: the user who triggers.")
+
+
+def rollback_dag(model: ModelDeclaration):
+    @dag(
+        dag_id=f"rollback_{model.name}",
+        schedule=None,
+        params={"reason": REASON, "requested_by": WHO},
+        tags=["rollback", model.name],
+        doc_md=__doc__,
+    )
+    def rollback():
+        @step
+        def roll_back(dag_run=None):
+            return tasks.roll_back(model.name, dag_run.run_id, dag_run.conf, dag_run.triggering_user_name)
+
+        roll_back()
+
+    return rollback()
+
+
+for declared in declared_models():
+    rollback_dag(declared)

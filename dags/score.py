@@ -1,0 +1,38 @@
+"""Score one day of a model: the champion serves, a challenger in its shadow window answers the same rows.
+
+Starts when that day of every view the model reads was published, because a row is scored on what was known when it was asked.
+"""
+
+from airflow.sdk import dag
+from airflow.sdk.exceptions import AirflowSkipException
+from slipway_airflow import assets
+from slipway_airflow.steps import step
+
+from include.config import ModelDeclaration, declared_models
+from include.workflows import tasks
+
+
+def score_dag(model: ModelDeclaration):
+    @dag(
+        dag_id=f"score_{model.name}",
+        schedule=assets.each_partition_of(model),
+        max_active_runs=4,
+        tags=["score", model.name],
+        doc_md=__doc__,
+    )
+    def scoring():
+        @step(outlets=[assets.scored(model)])
+        def score(partition_key=None, run_id=None, outlet_events=None):
+            scored = tasks.score(model.name, partition_key, run_id)
+            if scored["skipped"]:
+                raise AirflowSkipException(scored["skipped"])
+            outlet_events[assets.scored(model)].extra = scored["facts"]
+            return scored
+
+        score()
+
+    return scoring()
+
+
+for declared in declared_models():
+    score_dag(declared)

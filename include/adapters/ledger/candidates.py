@@ -1,0 +1,342 @@
+"""Candidates and their way through the lifecycle. One live candidate per model; every step can be taken twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from include.adapters.ledger.database import Database, clock, next_number, utc, words
+from include.adapters.ledger.errors import (
+    BadValue,
+    CandidateChanged,
+    JourneyUnderWay,
+    RequestChanged,
+    UnknownCandidate,
+)
+from include.adapters.ledger.records import Candidate, Facts, Transition
+from include.adapters.ledger.tables import candidate_transitions, candidates
+from include.domain.faults import crashpoint
+from include.domain.lifecycle import LIVE, Event, JourneyRequest, State, Trigger, advance
+
+_STEPS = frozenset({Event.TRAIN, Event.REGISTER, Event.SHADOW})
+_FACTS = tuple(f.name for f in fields(Facts))
+
+
+class Candidates:
+    """Opens journeys, moves their candidates, and finds them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, request: JourneyRequest, *, supersede: bool = False) -> Candidate:
+        """Open the journey's candidate; opening the same request again returns it.
+
+        A journey that was rejected or failed and is run again goes on where it was closed.
+
+        Args:
+            supersede: replace the model's live candidate instead of refusing.
+
+        Raises:
+            JourneyUnderWay: naming the model's live candidate and its run.
+            RequestChanged: when the run id was opened with another request.
+        """
+        request = _checked(request)
+        with self._database.writing(f"model:{request.model}") as connection:
+            found = connection.execute(
+                select(candidates).where(candidates.c.model == request.model, candidates.c.run_id == request.run_id)
+            ).one_or_none()
+            if found is not None:
+                mine = candidate_of(found)
+                _same_request(mine.request, request)
+                if mine.state not in (State.REJECTED, State.FAILED):
+                    return mine
+            self._make_room(connection, request, supersede)
+            if found is not None:
+                apply(connection, mine.candidate_id, Event.REOPEN, request.requested_by, "The journey was run again.")
+            else:
+                _insert(connection, request)
+            return candidate_in(connection, request.candidate_id)
+
+    def _make_room(self, connection: Connection, request: JourneyRequest, supersede: bool) -> None:
+        other = live_in(connection, request.model)
+        if other is None or other.run_id == request.run_id:
+            return
+        if not supersede:
+            raise JourneyUnderWay(request.model, other.candidate_id, other.run_id)
+        outcome = f"Superseded by {request.candidate_id}: {request.reason}"
+        apply(connection, other.candidate_id, Event.SUPERSEDE, request.requested_by, outcome, outcome=outcome)
+        crashpoint("ledger.open.superseded")
+
+    def advance(
+        self, candidate_id: str, event: Event, *, actor: str, reason: str, facts: Facts | None = None
+    ) -> Candidate:
+        """Take one step of the journey and record what became known; a step taken already changes nothing.
+
+        Facts may change while the candidate is OPENED or TRAINED, and only be completed later.
+
+        Raises:
+            IllegalTransition: naming what is allowed.
+            CandidateChanged: when a recorded fact would change after the candidate was registered.
+            BadValue: for an event that is no step of the journey, but of its end, of a promotion or a rollback.
+            UnknownCandidate: when there is none.
+        """
+        if event not in _STEPS:
+            raise BadValue(f"{event.value!r} is written by promote, rollback, reopen or close; call that instead.")
+        with self._on(candidate_id) as connection:
+            return apply(connection, candidate_id, event, words("actor", actor), words("reason", reason), facts=facts)
+
+    def reopen(self, candidate_id: str, *, actor: str, reason: str) -> Candidate:
+        """Let a rejected or failed candidate go on where it was closed, for example after an override.
+
+        Raises:
+            IllegalTransition: when it ended otherwise.
+            JourneyUnderWay: when the model has another live candidate by now.
+        """
+        with self._on(candidate_id) as connection:
+            mine = candidate_in(connection, candidate_id)
+            if mine.is_live:
+                return mine
+            other = live_in(connection, mine.model)
+            if other is not None:
+                raise JourneyUnderWay(mine.model, other.candidate_id, other.run_id)
+            return apply(connection, candidate_id, Event.REOPEN, words("actor", actor), words("reason", reason))
+
+    def close(self, candidate_id: str, event: Event | None, *, outcome: str, actor: str) -> Candidate:
+        """End the journey and record how. The first outcome stands, so closing again changes nothing.
+
+        Args:
+            event: REJECT, FAIL or SUPERSEDE for a candidate that is still live; None for one that ended already.
+
+        Raises:
+            BadValue: for another event, or for None while the candidate is live.
+        """
+        if event not in (None, Event.REJECT, Event.FAIL, Event.SUPERSEDE):
+            raise BadValue(f"A journey is closed by reject, fail or supersede, not by {event.value!r}.")
+        outcome = words("outcome", outcome)
+        with self._on(candidate_id) as connection:
+            mine = candidate_in(connection, candidate_id)
+            if mine.is_live and event is None:
+                raise BadValue(f"{candidate_id} is still {mine.state.value}; close it by reject, fail or supersede.")
+            if mine.is_live and event is not None:
+                return apply(connection, candidate_id, event, words("actor", actor), outcome, outcome=outcome)
+            if mine.outcome is None:
+                _set(connection, candidate_id, outcome=outcome)
+            return candidate_in(connection, candidate_id)
+
+    def get(self, candidate_id: str) -> Candidate:
+        """The candidate.
+
+        Raises:
+            UnknownCandidate: when there is none.
+        """
+        with self._database.reading() as connection:
+            return candidate_in(connection, candidate_id)
+
+    def of_run(self, model: str, run_id: str) -> Candidate | None:
+        """The candidate of a journey's run; None when that run opened none."""
+        query = select(candidates).where(candidates.c.model == model, candidates.c.run_id == run_id)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else candidate_of(row)
+
+    def of(self, model: str) -> list[Candidate]:
+        """The model's candidates, in the order they were opened."""
+        with self._database.reading() as connection:
+            return candidates_in(connection, model)
+
+    def live(self, model: str) -> Candidate | None:
+        """The model's candidate in flight; None when no journey is under way."""
+        with self._database.reading() as connection:
+            return live_in(connection, model)
+
+    def models(self) -> list[str]:
+        """Every model that ever had a journey."""
+        with self._database.reading() as connection:
+            return list(
+                connection.execute(select(candidates.c.model).distinct().order_by(candidates.c.model)).scalars()
+            )
+
+    def _on(self, candidate_id: str) -> AbstractContextManager[Connection]:
+        with self._database.reading() as connection:
+            model = candidate_in(connection, candidate_id).model
+        return self._database.writing(f"model:{model}")
+
+
+def _checked(request: JourneyRequest) -> JourneyRequest:
+    return JourneyRequest(
+        model=words("model", request.model),
+        run_id=words("run_id", request.run_id),
+        as_of=utc("as_of", request.as_of),
+        trigger=request.trigger,
+        reason=words("reason", request.reason),
+        requested_by=words("requested_by", request.requested_by),
+        issue=None if request.issue is None else words("issue", request.issue),
+        report_id=None if request.report_id is None else words("report_id", request.report_id),
+    )
+
+
+def _same_request(first: JourneyRequest, now: JourneyRequest) -> None:
+    for field in fields(JourneyRequest):
+        was, asked = getattr(first, field.name), getattr(now, field.name)
+        if was != asked:
+            raise RequestChanged(first.run_id, field.name, was, asked)
+
+
+def _insert(connection: Connection, request: JourneyRequest) -> None:
+    taken = connection.execute(select(candidates.c.run_id).where(candidates.c.candidate_id == request.candidate_id))
+    other = taken.scalar()
+    if other is not None:
+        raise RequestChanged(other, "candidate id", request.candidate_id, f"the same for run {request.run_id}")
+    now = clock()
+    connection.execute(
+        insert(candidates).values(
+            candidate_id=request.candidate_id,
+            model=request.model,
+            run_id=request.run_id,
+            as_of=request.as_of,
+            trigger_kind=request.trigger.value,
+            reason=request.reason,
+            requested_by=request.requested_by,
+            issue=request.issue,
+            report_id=request.report_id,
+            state=State.OPENED.value,
+            live=True,
+            opened_at=now,
+        )
+    )
+    crashpoint("ledger.open.inserted")
+    _append(connection, request.candidate_id, None, None, State.OPENED, request.requested_by, request.reason)
+
+
+def apply(
+    connection: Connection,
+    candidate_id: str,
+    event: Event,
+    actor: str,
+    reason: str,
+    *,
+    facts: Facts | None = None,
+    outcome: str | None = None,
+) -> Candidate:
+    """Take one step inside a transaction that holds the model."""
+    was = candidate_in(connection, candidate_id)
+    state = advance(was.state, event, closed_in=_closed_in(connection, candidate_id) if event is Event.REOPEN else None)
+    learned = _learned(was, facts or Facts())
+    if state is was.state and not learned:
+        return was
+    if event is Event.REOPEN or outcome is not None:
+        learned["outcome"] = outcome
+    _set(connection, candidate_id, state=state.value, live=state in LIVE, **learned)
+    crashpoint(f"ledger.{event.value}.set")
+    _append(connection, candidate_id, event, was.state, state, actor, reason)
+    return candidate_in(connection, candidate_id)
+
+
+def _learned(was: Candidate, facts: Facts) -> dict[str, Any]:
+    learned: dict[str, Any] = {}
+    for name in _FACTS:
+        first, now = getattr(was.facts, name), getattr(facts, name)
+        if now is None or now == first:
+            continue
+        if first is not None and was.state not in (State.OPENED, State.TRAINED):
+            raise CandidateChanged(was.candidate_id, name, first, now)
+        learned[name] = words(name, now)
+    return learned
+
+
+def _closed_in(connection: Connection, candidate_id: str) -> State | None:
+    """The live state the candidate had before it was closed last; None when it never was."""
+    last = next(
+        (
+            t
+            for t in reversed(transitions_in(connection, candidate_id))
+            if t.from_state in LIVE and t.to_state not in LIVE
+        ),
+        None,
+    )
+    return None if last is None else last.from_state
+
+
+def _set(connection: Connection, candidate_id: str, **values: Any) -> None:
+    connection.execute(update(candidates).where(candidates.c.candidate_id == candidate_id).values(**values))
+
+
+def _append(
+    connection: Connection,
+    candidate_id: str,
+    event: Event | None,
+    before: State | None,
+    after: State,
+    actor: str,
+    reason: str,
+) -> None:
+    connection.execute(
+        insert(candidate_transitions).values(
+            candidate_id=candidate_id,
+            number=next_number(connection, candidate_transitions, "number", {"candidate_id": candidate_id}),
+            event=None if event is None else event.value,
+            from_state=None if before is None else before.value,
+            to_state=after.value,
+            actor=actor,
+            reason=reason,
+            recorded_at=clock(),
+        )
+    )
+
+
+def candidate_in(connection: Connection, candidate_id: str) -> Candidate:
+    row = connection.execute(select(candidates).where(candidates.c.candidate_id == candidate_id)).one_or_none()
+    if row is None:
+        raise UnknownCandidate(candidate_id)
+    return candidate_of(row)
+
+
+def candidates_in(connection: Connection, model: str) -> list[Candidate]:
+    query = select(candidates).where(candidates.c.model == model)
+    rows = connection.execute(query.order_by(candidates.c.opened_at, candidates.c.candidate_id))
+    return [candidate_of(row) for row in rows]
+
+
+def live_in(connection: Connection, model: str) -> Candidate | None:
+    row = connection.execute(select(candidates).where(candidates.c.model == model, candidates.c.live)).one_or_none()
+    return None if row is None else candidate_of(row)
+
+
+def transitions_in(connection: Connection, candidate_id: str) -> Sequence[Transition]:
+    query = select(candidate_transitions).where(candidate_transitions.c.candidate_id == candidate_id)
+    return [
+        Transition(
+            number=row.number,
+            event=None if row.event is None else Event(row.event),
+            from_state=None if row.from_state is None else State(row.from_state),
+            to_state=State(row.to_state),
+            actor=row.actor,
+            reason=row.reason,
+            recorded_at=row.recorded_at,
+        )
+        for row in connection.execute(query.order_by(candidate_transitions.c.number))
+    ]
+
+
+def candidate_of(row: Row[Any]) -> Candidate:
+    return Candidate(
+        candidate_id=row.candidate_id,
+        request=JourneyRequest(
+            model=row.model,
+            run_id=row.run_id,
+            as_of=row.as_of,
+            trigger=Trigger(row.trigger_kind),
+            reason=row.reason,
+            requested_by=row.requested_by,
+            issue=row.issue,
+            report_id=row.report_id,
+        ),
+        state=State(row.state),
+        facts=Facts(**{name: getattr(row, name) for name in _FACTS}),
+        outcome=row.outcome,
+        opened_at=row.opened_at,
+    )

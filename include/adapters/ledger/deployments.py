@@ -1,0 +1,304 @@
+"""Who is champion, and how that changes: by compare-and-swap on a model's revision, one epoch per change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from include.adapters.ledger.candidates import apply, candidate_in
+from include.adapters.ledger.database import Database, clock, utc, words
+from include.adapters.ledger.errors import (
+    BadValue,
+    Conflict,
+    DigestBarred,
+    DigestMismatch,
+    EffectiveTooEarly,
+    NotCleared,
+    NothingToRollBackTo,
+)
+from include.adapters.ledger.gates import clearance_in
+from include.adapters.ledger.records import Candidate, Promoted
+from include.adapters.ledger.tables import candidates, deployment_history, deployments
+from include.domain.faults import crashpoint
+from include.domain.lifecycle import BARRED, Event, State, advance
+from include.domain.promotion import Clearance, Epoch, EpochKind, epoch_at, rollback_target
+
+
+class Deployments:
+    """Reads and changes the champion."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def champion(self, model: str) -> Epoch | None:
+        """The epoch in force, whose revision promote expects; None when the model never had a champion."""
+        with self._database.reading() as connection:
+            return head_in(connection, model)
+
+    def champion_at(self, model: str, moment: datetime) -> Epoch | None:
+        """The champion that scores rows of the data time ``moment``: the newest revision effective by then."""
+        return epoch_at(self.epochs(model), utc("moment", moment))
+
+    def epochs(self, model: str) -> list[Epoch]:
+        """The model's deployment history, in order of revision."""
+        with self._database.reading() as connection:
+            return epochs_in(connection, model)
+
+    def promote(
+        self,
+        model: str,
+        candidate_id: str,
+        *,
+        expected_revision: int,
+        required_gates: Collection[str],
+        digest: str,
+        effective_from: datetime,
+        now: datetime,
+        actor: str,
+        reason: str,
+        run_id: str,
+        max_age: timedelta | None = None,
+    ) -> Promoted:
+        """Make the candidate champion if nothing changed and nothing stands in its way, in one transaction.
+
+        A retry by the same run finds its own epoch and succeeds. A candidate whose digest is the champion's is closed
+        as UNCHANGED and consumes no revision.
+
+        Args:
+            expected_revision: the revision the candidate was compared under; 0 for a model without a champion.
+            required_gates: the model's blocking gates.
+            digest: of the artifact as the registry holds it now.
+            effective_from: the data time from which it scores.
+            now: the time overrides are measured at.
+            max_age: the oldest gate result that counts; None for any age.
+
+        Raises:
+            Conflict: naming who changed the champion first.
+            NotCleared: naming each gate in the way.
+            DigestMismatch: when the registry does not hold what was trained.
+            DigestBarred: when the same artifact was rejected or rolled back as another candidate.
+            IllegalTransition: when the candidate is not a challenger, or was rejected, superseded or rolled back.
+            EffectiveTooEarly: when it would take rows from before the champion's own time.
+        """
+        actor, reason, run_id = words("actor", actor), words("reason", reason), words("run_id", run_id)
+        effective_from, now = utc("effective_from", effective_from), utc("now", now)
+        with self._database.writing(f"model:{model}", f"gates:{candidate_id}") as connection:
+            candidate = candidate_in(connection, candidate_id)
+            if candidate.model != model:
+                raise BadValue(f"Candidate {candidate_id} belongs to {candidate.model}, not to {model}.")
+            history = epochs_in(connection, model)
+            own = _own(history, run_id, candidate_id)
+            if own is not None:
+                return Promoted(
+                    own, False, f"Run {run_id} promoted {candidate_id} already, as revision {own.revision}."
+                )
+            head = history[-1] if history else None
+            if candidate.state is State.UNCHANGED and head is not None:
+                return _unchanged(candidate, head)
+            advance(candidate.state, Event.PROMOTE)
+            if (head.revision if head else 0) != expected_revision:
+                raise Conflict(model, expected_revision, head)
+            if candidate.facts.artifact_digest != digest:
+                raise DigestMismatch(candidate_id, candidate.facts.artifact_digest, digest)
+            if head is not None and head.digest == digest:
+                outcome = f"Its artifact is that of champion {head.to_candidate}; nothing was promoted."
+                apply(connection, candidate_id, Event.MATCH, actor, outcome, outcome=outcome)
+                return _unchanged(candidate, head)
+            _not_barred(connection, candidate, digest)
+            cleared = clearance_in(connection, candidate, required_gates, now, max_age)
+            if not cleared.is_clear:
+                raise NotCleared(candidate_id, cleared)
+            if head is not None and effective_from < head.effective_from:
+                raise EffectiveTooEarly(model, effective_from, head.effective_from)
+            epoch = Epoch(
+                model=model,
+                revision=expected_revision + 1,
+                kind=EpochKind.PROMOTION if head else EpochKind.BOOTSTRAP,
+                from_candidate=head.to_candidate if head else None,
+                to_candidate=candidate_id,
+                model_version=candidate.facts.model_version,
+                digest=digest,
+                effective_from=effective_from,
+                actor=actor,
+                reason=reason,
+                run_id=run_id,
+                cleared_by=_rests_on(cleared),
+                recorded_at=clock(),
+            )
+            _swap(connection, epoch, expected_revision, head, "promote")
+            if head is not None:
+                apply(connection, head.to_candidate, Event.RETIRE, actor, f"{candidate_id} was promoted: {reason}")
+                crashpoint("ledger.promote.retired")
+            apply(connection, candidate_id, Event.PROMOTE, actor, reason)
+            crashpoint("ledger.promote.written")
+        crashpoint("ledger.promote.committed")
+        return Promoted(epoch, True, f"{candidate_id} is champion of {model}, revision {epoch.revision}.")
+
+    def rollback(
+        self,
+        model: str,
+        *,
+        actor: str,
+        reason: str,
+        run_id: str,
+        effective_from: datetime,
+        bad_candidate: str | None = None,
+        unusable: Collection[str] = (),
+    ) -> Promoted:
+        """Champion ← the previous good champion, without gates. Each further rollback goes one further back.
+
+        It reaches back to the champion's own effective time at most; an earlier ``effective_from`` becomes that.
+
+        Args:
+            bad_candidate: the champion to take out; None takes out whoever is champion. When it is out already,
+                that epoch is returned, so that an automatic and a manual rollback make one.
+            unusable: candidates whose artifact does not load; they are passed over.
+
+        Raises:
+            NothingToRollBackTo: when no earlier good champion is left.
+            Conflict: when ``bad_candidate`` is not the champion and was not rolled back.
+        """
+        actor, reason, run_id = words("actor", actor), words("reason", reason), words("run_id", run_id)
+        effective_from = utc("effective_from", effective_from)
+        with self._database.writing(f"model:{model}") as connection:
+            history = epochs_in(connection, model)
+            rollbacks = [e for e in history if e.kind is EpochKind.ROLLBACK]
+            done = next((e for e in rollbacks if e.run_id == run_id), None) or next(
+                (e for e in rollbacks if bad_candidate is not None and e.from_candidate == bad_candidate), None
+            )
+            if done is not None:
+                return Promoted(
+                    done, False, f"{done.from_candidate} was rolled back already, as revision {done.revision}."
+                )
+            if not history:
+                raise NothingToRollBackTo(model, None)
+            head = history[-1]
+            if bad_candidate is not None and head.to_candidate != bad_candidate:
+                raise Conflict(model, _revision_of(history, bad_candidate), head)
+            target = rollback_target(history, unusable)
+            if target is None:
+                raise NothingToRollBackTo(model, head.to_candidate)
+            to = next(e for e in reversed(history) if e.to_candidate == target)
+            epoch = Epoch(
+                model=model,
+                revision=head.revision + 1,
+                kind=EpochKind.ROLLBACK,
+                from_candidate=head.to_candidate,
+                to_candidate=target,
+                model_version=to.model_version,
+                digest=to.digest,
+                effective_from=max(effective_from, head.effective_from),
+                actor=actor,
+                reason=reason,
+                run_id=run_id,
+                cleared_by={},
+                recorded_at=clock(),
+            )
+            _swap(connection, epoch, head.revision, head, "rollback")
+            apply(connection, head.to_candidate, Event.ROLL_BACK, actor, reason, outcome=f"Rolled back: {reason}")
+            crashpoint("ledger.rollback.taken_out")
+            apply(connection, target, Event.RESTORE, actor, f"{head.to_candidate} was rolled back: {reason}")
+            crashpoint("ledger.rollback.written")
+        crashpoint("ledger.rollback.committed")
+        return Promoted(epoch, True, f"{target} is champion of {model} again, revision {epoch.revision}.")
+
+
+def _own(history: list[Epoch], run_id: str, candidate_id: str) -> Epoch | None:
+    mine = (e for e in history if e.run_id == run_id and e.to_candidate == candidate_id)
+    return next((e for e in mine if e.kind is not EpochKind.ROLLBACK), None)
+
+
+def _unchanged(candidate: Candidate, head: Epoch) -> Promoted:
+    return Promoted(head, False, f"{candidate.candidate_id} has the champion's own digest; nothing was promoted.")
+
+
+def _not_barred(connection: Connection, candidate: Candidate, digest: str) -> None:
+    same = connection.execute(
+        select(candidates.c.candidate_id, candidates.c.state).where(
+            candidates.c.model == candidate.model,
+            candidates.c.artifact_digest == digest,
+            candidates.c.candidate_id != candidate.candidate_id,
+            candidates.c.state.in_([s.value for s in BARRED]),
+        )
+    ).first()
+    if same is not None:
+        raise DigestBarred(candidate.candidate_id, digest, same.candidate_id, same.state)
+
+
+def _rests_on(cleared: Clearance) -> Mapping[str, object]:
+    by = {
+        gate: {"who": o.who, "why": o.why, "expires_at": o.expires_at.isoformat()}
+        for gate, o in cleared.overridden.items()
+    }
+    return {"attempts": dict(cleared.attempts), "overridden": by}
+
+
+def _revision_of(history: list[Epoch], candidate_id: str) -> int:
+    """The newest revision that made it champion; 0 when none did."""
+    return max((e.revision for e in history if e.to_candidate == candidate_id), default=0)
+
+
+def _swap(connection: Connection, epoch: Epoch, expected: int, head: Epoch | None, name: str) -> None:
+    """Write the epoch, then move the deployment row from the expected revision to it."""
+    connection.execute(
+        insert(deployment_history).values(
+            model=epoch.model,
+            revision=epoch.revision,
+            kind=epoch.kind.value,
+            from_candidate=epoch.from_candidate,
+            to_candidate=epoch.to_candidate,
+            model_version=epoch.model_version,
+            digest=epoch.digest,
+            effective_from=epoch.effective_from,
+            actor=epoch.actor,
+            reason=epoch.reason,
+            run_id=epoch.run_id,
+            cleared_by=dict(epoch.cleared_by),
+            recorded_at=epoch.recorded_at,
+        )
+    )
+    crashpoint(f"ledger.{name}.history")
+    values = {"revision": epoch.revision, "candidate_id": epoch.to_candidate}
+    if head is None:
+        connection.execute(insert(deployments).values(model=epoch.model, **values))
+    else:
+        mine = (deployments.c.model == epoch.model, deployments.c.revision == expected)
+        if connection.execute(update(deployments).where(*mine).values(**values)).rowcount != 1:
+            raise Conflict(epoch.model, expected, head)
+    crashpoint(f"ledger.{name}.swapped")
+
+
+def head_in(connection: Connection, model: str) -> Epoch | None:
+    same = (deployments.c.model == deployment_history.c.model) & (
+        deployments.c.revision == deployment_history.c.revision
+    )
+    row = connection.execute(
+        select(deployment_history).join(deployments, same).where(deployments.c.model == model)
+    ).one_or_none()
+    return None if row is None else epoch_of(row)
+
+
+def epochs_in(connection: Connection, model: str) -> list[Epoch]:
+    query = select(deployment_history).where(deployment_history.c.model == model)
+    return [epoch_of(row) for row in connection.execute(query.order_by(deployment_history.c.revision))]
+
+
+def epoch_of(row: Row[Any]) -> Epoch:
+    return Epoch(
+        model=row.model,
+        revision=row.revision,
+        kind=EpochKind(row.kind),
+        from_candidate=row.from_candidate,
+        to_candidate=row.to_candidate,
+        model_version=row.model_version,
+        digest=row.digest,
+        effective_from=row.effective_from,
+        actor=row.actor,
+        reason=row.reason,
+        run_id=row.run_id,
+        cleared_by=row.cleared_by,
+        recorded_at=row.recorded_at,
+    )

@@ -1,0 +1,173 @@
+"""Drift reports and the one decision about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from include.adapters.ledger.database import Database, clock, day_key, days_between, plain, upsert, words
+from include.adapters.ledger.errors import BadValue
+from include.adapters.ledger.records import DriftReport, RetrainAction, RetrainDecision
+from include.adapters.ledger.tables import drift_reports, retrain_decisions
+from include.domain.faults import crashpoint
+
+
+def drift_report_id(model: str, model_version: str, day: str | date) -> str:
+    """``model-vVERSION-yyyymmdd``: the same day of the same model version has the same report.
+
+    >>> drift_report_id("flight_delay", "3", "2013-06-07")
+    'flight_delay-v3-20130607'
+    """
+    return f"{model}-v{model_version}-{day_key(day).replace('-', '')}"
+
+
+class Drift:
+    """Keeps what the drift sensor measured and decided."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def report(
+        self, model: str, model_version: str, day: str | date, report: Mapping[str, Any], *, run_id: str
+    ) -> DriftReport:
+        """Keep the day's report, replacing an earlier one until a decision rests on it; then the first stands.
+
+        Returns the report that stands.
+        """
+        model, model_version, run_id = (
+            words("model", model),
+            words("model_version", model_version),
+            words("run_id", run_id),
+        )
+        measured = plain("The drift report", report)
+        report_id = drift_report_id(model, model_version, day)
+        with self._database.writing(f"drift:{report_id}") as connection:
+            standing = report_in(connection, report_id)
+            decided = decision_in(connection, report_id) is not None
+            if standing is not None and (decided or standing.report == measured):
+                return standing
+            kept = DriftReport(report_id, model, model_version, day_key(day), measured, run_id, recorded_at=clock())
+            values = asdict(kept)
+            upsert(connection, drift_reports, {"report_id": values.pop("report_id")}, values)
+            return kept
+
+    def decide(
+        self,
+        report_id: str,
+        action: RetrainAction,
+        *,
+        rule: str,
+        reason: str,
+        numbers: Mapping[str, Any],
+        journey_run_id: str | None = None,
+    ) -> RetrainDecision:
+        """Append the decision about a report and return the one that stands, which is the first.
+
+        A sensor that runs again may see another world (its own journey under way, say) and decide otherwise; it
+        must act on what is returned here.
+
+        Raises:
+            BadValue: without such a report, or when only one of RETRAIN and ``journey_run_id`` is given.
+        """
+        if (action is RetrainAction.RETRAIN) != (journey_run_id is not None):
+            raise BadValue(
+                f"The decision about {report_id} is {action.value} with journey {journey_run_id}; "
+                "name the journey's run when retraining, and only then."
+            )
+        kept = plain("The decision's numbers", numbers)
+        rule, reason = words("rule", rule), words("reason", reason)
+        with self._database.writing(f"drift:{report_id}") as connection:
+            report = report_in(connection, report_id)
+            if report is None:
+                raise BadValue(f"There is no drift report {report_id!r} to decide about; record it first.")
+            first = decision_in(connection, report_id)
+            if first is not None:
+                return first
+            made = RetrainDecision(
+                report_id=report_id,
+                model=report.model,
+                day=report.day,
+                action=action,
+                rule=rule,
+                reason=reason,
+                numbers=kept,
+                journey_run_id=journey_run_id,
+                recorded_at=clock(),
+            )
+            connection.execute(
+                insert(retrain_decisions).values(
+                    report_id=report_id,
+                    model=made.model,
+                    day=made.day,
+                    action=action.value,
+                    rule=rule,
+                    reason=reason,
+                    numbers=kept,
+                    journey_run_id=journey_run_id,
+                    recorded_at=made.recorded_at,
+                )
+            )
+            crashpoint("ledger.decision.inserted")
+            return made
+
+    def get(self, report_id: str) -> DriftReport | None:
+        """The report; None when there is none."""
+        with self._database.reading() as connection:
+            return report_in(connection, report_id)
+
+    def decision(self, report_id: str) -> RetrainDecision | None:
+        """The decision about the report; None when none was made."""
+        with self._database.reading() as connection:
+            return decision_in(connection, report_id)
+
+    def reports(self, model: str, *, last: int, before: str | date | None = None) -> list[DriftReport]:
+        """The newest ``last`` reports of days before ``before`` (None: of all days), oldest first."""
+        query = select(drift_reports).where(
+            drift_reports.c.model == model, *days_between(drift_reports.c.day, None, before)
+        )
+        newest = query.order_by(drift_reports.c.day.desc(), drift_reports.c.report_id.desc()).limit(last)
+        with self._database.reading() as connection:
+            return [_report_of(row) for row in connection.execute(newest)][::-1]
+
+    def decisions(
+        self, model: str, *, since: str | date | None = None, before: str | date | None = None
+    ) -> list[RetrainDecision]:
+        """The decisions about days in ``[since, before)``, in order of day; None leaves that side open."""
+        query = select(retrain_decisions).where(
+            retrain_decisions.c.model == model, *days_between(retrain_decisions.c.day, since, before)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(retrain_decisions.c.day, retrain_decisions.c.report_id))
+            return [_decision_of(row) for row in rows]
+
+
+def report_in(connection: Connection, report_id: str) -> DriftReport | None:
+    row = connection.execute(select(drift_reports).where(drift_reports.c.report_id == report_id)).one_or_none()
+    return None if row is None else _report_of(row)
+
+
+def decision_in(connection: Connection, report_id: str) -> RetrainDecision | None:
+    row = connection.execute(select(retrain_decisions).where(retrain_decisions.c.report_id == report_id)).one_or_none()
+    return None if row is None else _decision_of(row)
+
+
+def _report_of(row: Row[Any]) -> DriftReport:
+    return DriftReport(row.report_id, row.model, row.model_version, row.day, row.report, row.run_id, row.recorded_at)
+
+
+def _decision_of(row: Row[Any]) -> RetrainDecision:
+    return RetrainDecision(
+        report_id=row.report_id,
+        model=row.model,
+        day=row.day,
+        action=RetrainAction(row.action),
+        rule=row.rule,
+        reason=row.reason,
+        numbers=row.numbers,
+        journey_run_id=row.journey_run_id,
+        recorded_at=row.recorded_at,
+    )

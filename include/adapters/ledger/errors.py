@@ -1,0 +1,164 @@
+"""What the ledger refuses, one exception per cause. Each message is one line: what, which value, and the way out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from include.domain.promotion import Clearance, Epoch
+
+
+def _shown(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
+class LedgerError(Exception):
+    """The ledger refused."""
+
+
+class BadLedgerUrl(LedgerError, ValueError):
+    """The URL names no database the ledger can live in."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database did not answer, stayed locked, or could not write. Worth a retry."""
+
+
+class LedgerTooNew(LedgerError):
+    """The database was upgraded by a newer release."""
+
+
+class BadValue(LedgerError, ValueError):
+    """A text, time or number the ledger cannot keep."""
+
+
+class UnknownCandidate(LedgerError, KeyError):
+    """No candidate has this id."""
+
+    def __init__(self, candidate_id: str) -> None:
+        self.message = f"There is no candidate {candidate_id!r} in the ledger; `slipway history <model>` lists them."
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class JourneyUnderWay(LedgerError):
+    """The model has a live candidate already."""
+
+    def __init__(self, model: str, candidate_id: str, run_id: str) -> None:
+        self.model, self.candidate_id, self.run_id = model, candidate_id, run_id
+        super().__init__(
+            f"{model} has a journey under way: run {run_id}, candidate {candidate_id}. "
+            "Wait for it, or ask with supersede: true."
+        )
+
+
+class RequestChanged(LedgerError):
+    """The same run id came with another request."""
+
+    def __init__(self, run_id: str, field: str, first: object, now: object) -> None:
+        super().__init__(
+            f"Run {run_id} was opened with {field} {_shown(first)} and now asks for {_shown(now)}; "
+            "use a new run id for a new request."
+        )
+
+
+class CandidateChanged(LedgerError):
+    """A fact about a candidate would change after it was registered."""
+
+    def __init__(self, candidate_id: str, field: str, first: object, now: object) -> None:
+        super().__init__(
+            f"Candidate {candidate_id} has {field} {first!s}, which may no longer become {now!s}; "
+            "start a new journey instead."
+        )
+
+
+class Fenced(LedgerError):
+    """A copy of a task that is no longer the newest tried to write."""
+
+    def __init__(self, scope: str, token: int, newest: int) -> None:
+        super().__init__(
+            f"Attempt {token} of {scope} may not write: the newest attempt is {newest}. "
+            "Another copy of this task took over."
+        )
+
+
+class Conflict(LedgerError):
+    """Somebody else changed the champion first."""
+
+    def __init__(self, model: str, expected: int, winner: Epoch | None) -> None:
+        self.winner = winner
+        who = (
+            f"it is {winner.revision}, made by run {winner.run_id} with champion {winner.to_candidate}"
+            if winner
+            else "it has no champion yet"
+        )
+        super().__init__(
+            f"{model} was expected at revision {expected} but {who}. "
+            "Look at the new champion, then start a new comparison."
+        )
+
+
+class NotCleared(LedgerError):
+    """Gates stand in the way of a promotion."""
+
+    def __init__(self, candidate_id: str, clearance: Clearance) -> None:
+        self.clearance = clearance
+        super().__init__(f"Candidate {candidate_id} is not cleared for promotion: {clearance.why}")
+
+
+class DigestMismatch(LedgerError):
+    """What would be promoted is not what was trained and judged."""
+
+    def __init__(self, candidate_id: str, trained: str | None, found: str) -> None:
+        super().__init__(
+            f"Candidate {candidate_id} was trained as digest {trained}, but the registry holds {found}. "
+            "Somebody replaced the artifact; it is not promoted."
+        )
+
+
+class DigestBarred(LedgerError):
+    """The same artifact was rejected or rolled back before."""
+
+    def __init__(self, candidate_id: str, digest: str, other: str, state: str) -> None:
+        super().__init__(
+            f"Candidate {candidate_id} has digest {digest}, which was {state} as candidate {other}; it stays out. "
+            "Train a new one."
+        )
+
+
+class NothingToRollBackTo(LedgerError):
+    """No earlier good champion is left."""
+
+    def __init__(self, model: str, champion: str | None) -> None:
+        now = f"champion {champion} is the oldest one left" if champion else "it never had a champion"
+        super().__init__(f"{model} has nothing to roll back to: {now}. Promote a new candidate instead.")
+
+
+class EffectiveTooEarly(LedgerError):
+    """A promotion would reach back before the champion it replaces."""
+
+    def __init__(self, model: str, given: datetime, earliest: datetime) -> None:
+        super().__init__(
+            f"The promotion of {model} would be effective from {given.isoformat()}, "
+            f"before its champion's {earliest.isoformat()}; "
+            "give that time or a later one."
+        )
+
+
+class OverrideStands(LedgerError):
+    """There is a live override for this candidate and gate already."""
+
+    def __init__(self, candidate_id: str, gate: str, who: str, expires_at: datetime) -> None:
+        super().__init__(
+            f"{gate} of {candidate_id} is already overridden by {who} until {expires_at.isoformat()}; "
+            "withdraw that override first."
+        )
+
+
+class NoShadowWindow(LedgerError):
+    """The candidate has no shadow window to count in."""
+
+    def __init__(self, candidate_id: str) -> None:
+        super().__init__(f"Candidate {candidate_id} has no shadow window; open one first.")

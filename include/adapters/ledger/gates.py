@@ -1,0 +1,213 @@
+"""What each gate said about each candidate, append-only, and the overrides people gave."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
+
+from include.adapters.ledger.candidates import candidate_in
+from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
+from include.adapters.ledger.errors import BadValue, OverrideStands
+from include.adapters.ledger.records import Candidate, GateStanding
+from include.adapters.ledger.tables import gate_results, overrides
+from include.domain.faults import crashpoint
+from include.domain.promotion import Clearance, GateRecord, Override, clearance
+from include.domain.verdicts import GateResult
+
+
+class Gates:
+    """Appends gate results and judges what they clear."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, candidate_id: str, result: GateResult, *, digest: str | None, run_id: str) -> GateRecord:
+        """Append one attempt. The newest attempt again (same evidence, digest and run) changes nothing.
+
+        Args:
+            digest: what the gate saw: the artifact's digest, or the training set's hash for a gate that looks at data.
+        """
+        gate, run_id = words("gate", result.gate), words("run_id", run_id)
+        evidence = plain(f"The evidence of {gate}", result.as_json())
+        with self._database.writing(f"gates:{candidate_id}") as connection:
+            candidate_in(connection, candidate_id)
+            newest = next((s.newest for s in standings_in(connection, candidate_id, gate)), None)
+            if newest and (newest.digest, newest.run_id, newest.result.as_json()) == (digest, run_id, evidence):
+                return newest
+            key = {"candidate_id": candidate_id, "gate": gate}
+            record = GateRecord(
+                **key,
+                attempt=next_number(connection, gate_results, "attempt", key),
+                digest=digest,
+                run_id=run_id,
+                recorded_at=clock(),
+                result=GateResult.from_json(evidence),
+            )
+            connection.execute(
+                insert(gate_results).values(
+                    **key,
+                    attempt=record.attempt,
+                    mode=result.mode.value,
+                    verdict=result.verdict.value,
+                    digest=digest,
+                    run_id=run_id,
+                    evidence=evidence,
+                    recorded_at=record.recorded_at,
+                )
+            )
+            crashpoint("ledger.gate.inserted")
+            return record
+
+    def latest(self, candidate_id: str) -> dict[str, GateRecord]:
+        """The newest attempt of each gate, in the order the gates first judged."""
+        with self._database.reading() as connection:
+            return {s.newest.gate: s.newest for s in standings_in(connection, candidate_id)}
+
+    def clearance(
+        self, candidate_id: str, required: Collection[str], *, now: datetime, max_age: timedelta | None = None
+    ) -> Clearance:
+        """What stands between the candidate and its promotion; ``required`` names the model's blocking gates."""
+        with self._database.reading() as connection:
+            return clearance_in(connection, candidate_in(connection, candidate_id), required, utc("now", now), max_age)
+
+    def override(
+        self, candidate_id: str, gate: str, *, who: str, why: str, expires_at: datetime, now: datetime
+    ) -> Override:
+        """Let the candidate past one gate until ``expires_at``. The same override again changes nothing.
+
+        Raises:
+            OverrideStands: when another one is live.
+            BadValue: when it would be expired already.
+        """
+        gate, who, why = words("gate", gate), words("who", who), words("why", why)
+        now, expires_at = utc("now", now), utc("expires_at", expires_at)
+        if expires_at <= now:
+            raise BadValue(
+                f"The override of {gate} would expire at {expires_at.isoformat()}, which is past; give a later time."
+            )
+        with self._database.writing(f"gates:{candidate_id}") as connection:
+            candidate_in(connection, candidate_id)
+            standing = next((o for o in overrides_in(connection, candidate_id, gate) if o.ended_at is None), None)
+            if standing is not None and standing.is_live(now):
+                if (standing.who, standing.why, standing.expires_at) == (who, why, expires_at):
+                    return standing
+                raise OverrideStands(candidate_id, gate, standing.who, standing.expires_at)
+            if standing is not None:
+                _end(connection, standing, now)
+                crashpoint("ledger.override.ended")
+            key = {"candidate_id": candidate_id, "gate": gate}
+            made = Override(candidate_id, gate, who, why, expires_at, recorded_at=clock())
+            connection.execute(
+                insert(overrides).values(
+                    **key,
+                    number=next_number(connection, overrides, "number", key),
+                    who=who,
+                    why=why,
+                    expires_at=expires_at,
+                    recorded_at=made.recorded_at,
+                )
+            )
+            return made
+
+    def withdraw(self, candidate_id: str, gate: str, *, now: datetime) -> Override | None:
+        """End the standing override; None when there is none."""
+        with self._database.writing(f"gates:{candidate_id}") as connection:
+            standing = next((o for o in overrides_in(connection, candidate_id, gate) if o.ended_at is None), None)
+            if standing is not None:
+                _end(connection, standing, utc("now", now))
+            return standing
+
+    def live_override(self, candidate_id: str, gate: str, *, now: datetime) -> Override | None:
+        """The override that holds at ``now``; None when there is none or it has expired."""
+        with self._database.reading() as connection:
+            found = overrides_in(connection, candidate_id, gate)
+        return next((o for o in found if o.is_live(utc("now", now))), None)
+
+    def overrides(self, candidate_id: str) -> list[Override]:
+        """Every override of the candidate, oldest first."""
+        with self._database.reading() as connection:
+            return overrides_in(connection, candidate_id)
+
+
+def clearance_in(
+    connection: Connection, candidate: Candidate, required: Collection[str], now: datetime, max_age: timedelta | None
+) -> Clearance:
+    return clearance(
+        required,
+        [s.newest for s in standings_in(connection, candidate.candidate_id)],
+        overrides_in(connection, candidate.candidate_id),
+        now=now,
+        digest=candidate.facts.artifact_digest,
+        training_set_hash=candidate.facts.training_set_hash,
+        run_id=candidate.run_id,
+        max_age=max_age,
+    )
+
+
+def standings_in(connection: Connection, candidate_id: str, gate: str | None = None) -> list[GateStanding]:
+    """The newest attempt of each gate; only those rows' evidence is read."""
+    mine = gate_results.c.candidate_id == candidate_id
+    if gate is not None:
+        mine = and_(mine, gate_results.c.gate == gate)
+    # Grouped by the key's own index, without the evidence, so that many attempts cost little.
+    grouped = select(gate_results.c.gate, func.max(gate_results.c.attempt).label("attempt")).where(mine)
+    newest = grouped.group_by(gate_results.c.gate).subquery()
+    first = gate_results.alias("first")
+    query = (
+        select(gate_results)
+        .join(newest, and_(gate_results.c.gate == newest.c.gate, gate_results.c.attempt == newest.c.attempt))
+        .join(
+            first,
+            and_(
+                first.c.candidate_id == gate_results.c.candidate_id,
+                first.c.gate == gate_results.c.gate,
+                first.c.attempt == 1,
+            ),
+        )
+        .where(mine)
+        .order_by(first.c.recorded_at, gate_results.c.gate)
+    )
+    return [GateStanding(gate_of(row), attempts=row.attempt) for row in connection.execute(query)]
+
+
+def gate_attempt_in(connection: Connection, candidate_id: str, gate: str, attempt: int) -> GateRecord | None:
+    key = and_(
+        gate_results.c.candidate_id == candidate_id, gate_results.c.gate == gate, gate_results.c.attempt == attempt
+    )
+    row = connection.execute(select(gate_results).where(key)).one_or_none()
+    return None if row is None else gate_of(row)
+
+
+def overrides_in(connection: Connection, candidate_id: str, gate: str | None = None) -> list[Override]:
+    query = select(overrides).where(overrides.c.candidate_id == candidate_id)
+    if gate is not None:
+        query = query.where(overrides.c.gate == gate)
+    rows = connection.execute(query.order_by(overrides.c.recorded_at, overrides.c.gate, overrides.c.number))
+    return [
+        Override(row.candidate_id, row.gate, row.who, row.why, row.expires_at, row.recorded_at, row.ended_at)
+        for row in rows
+    ]
+
+
+def _end(connection: Connection, override: Override, now: datetime) -> None:
+    standing = and_(
+        overrides.c.candidate_id == override.candidate_id,
+        overrides.c.gate == override.gate,
+        overrides.c.ended_at.is_(None),
+    )
+    connection.execute(update(overrides).where(standing).values(ended_at=now))
+
+
+def gate_of(row: Row[Any]) -> GateRecord:
+    return GateRecord(
+        candidate_id=row.candidate_id,
+        gate=row.gate,
+        attempt=row.attempt,
+        digest=row.digest,
+        run_id=row.run_id,
+        recorded_at=row.recorded_at,
+        result=GateResult.from_json(row.evidence),
+    )

@@ -1,0 +1,159 @@
+"""What must be true of the ledger at any moment, whatever crashed. A violation is one line that begins with its number.
+
+I1 one champion per model · I3 epochs without gaps, one row each · I4 every champion was cleared by gates that saw its
+artifact · I7 each request took effect once or was refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from include.adapters.ledger.candidates import candidates_in, transitions_in
+from include.adapters.ledger.deployments import epochs_in
+from include.adapters.ledger.gates import gate_attempt_in
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.records import Candidate, RetrainAction
+from include.adapters.ledger.tables import (
+    candidates,
+    deployment_history,
+    deployments,
+    partition_history,
+    partitions,
+    retrain_decisions,
+)
+from include.domain.lifecycle import LIVE, IllegalTransition, State, advance
+from include.domain.promotion import Epoch, EpochKind
+from include.domain.verdicts import Verdict
+
+
+def ledger_invariants(ledger: Ledger) -> list[str]:
+    """Every violation found, as of one moment; empty when all holds."""
+    with ledger.database.reading() as connection:
+        models = set(connection.execute(select(candidates.c.model).distinct()).scalars())
+        models |= set(connection.execute(select(deployment_history.c.model).distinct()).scalars())
+        found: list[str] = []
+        for model in sorted(models):
+            epochs, mine = epochs_in(connection, model), candidates_in(connection, model)
+            found += _one_champion(connection, model, epochs, mine)
+            found += _no_gaps(model, epochs)
+            found += _cleared(connection, model, epochs, {c.candidate_id: c for c in mine})
+            found += _effective_once(connection, model, mine)
+        return [*found, *_decisions(connection), *_partitions(connection)]
+
+
+def _one_champion(connection: Connection, model: str, epochs: list[Epoch], mine: list[Candidate]) -> Iterator[str]:
+    row = connection.execute(select(deployments).where(deployments.c.model == model)).one_or_none()
+    head = epochs[-1] if epochs else None
+    if (row is None) != (head is None):
+        yield f"I1 {model}: the deployment row and the history disagree on whether there is a champion."
+        return
+    champions = [c.candidate_id for c in mine if c.state is State.CHAMPION]
+    if row is None or head is None:
+        if champions:
+            yield f"I1 {model}: {', '.join(champions)} is champion without an epoch."
+        return
+    if champions != [row.candidate_id]:
+        yield f"I1 {model}: champion by state is {', '.join(champions) or 'nobody'}, by deployment {row.candidate_id}."
+    if (row.revision, row.candidate_id) != (head.revision, head.to_candidate):
+        ends = f"{head.revision}, {head.to_candidate}"
+        yield f"I3 {model}: the deployment is revision {row.revision}, {row.candidate_id}; history ends with {ends}."
+
+
+def _no_gaps(model: str, epochs: list[Epoch]) -> Iterator[str]:
+    before: Epoch | None = None
+    for number, epoch in enumerate(epochs, start=1):
+        if epoch.revision != number:
+            yield f"I3 {model}: revision {epoch.revision} stands where {number} belongs."
+        if epoch.from_candidate != (before.to_candidate if before else None):
+            yield f"I3 {model}: revision {epoch.revision} is not from the champion before it."
+        if before is not None and epoch.effective_from < before.effective_from:
+            yield f"I3 {model}: revision {epoch.revision} is effective before revision {before.revision}."
+        before = epoch
+
+
+def _cleared(connection: Connection, model: str, epochs: list[Epoch], mine: Mapping[str, Candidate]) -> Iterator[str]:
+    for epoch in epochs:
+        where = f"I4 {model} revision {epoch.revision}:"
+        if epoch.kind is EpochKind.ROLLBACK:
+            earlier = (e for e in epochs if e.revision < epoch.revision and e.kind is not EpochKind.ROLLBACK)
+            if (epoch.to_candidate, epoch.digest) not in {(e.to_candidate, e.digest) for e in earlier}:
+                yield f"{where} {epoch.to_candidate} was never promoted with digest {epoch.digest}."
+            continue
+        candidate = mine.get(epoch.to_candidate)
+        if candidate is None or candidate.facts.artifact_digest != epoch.digest:
+            yield f"{where} {epoch.to_candidate} was not trained as digest {epoch.digest}."
+            continue
+        attempts = _mapping(epoch.cleared_by.get("attempts"))
+        if not attempts:
+            yield f"{where} {epoch.to_candidate} was cleared by no gate."
+        for gate, attempt in attempts.items():
+            record = gate_attempt_in(connection, epoch.to_candidate, gate, int(attempt))
+            if record is None or record.digest not in (epoch.digest, candidate.facts.training_set_hash):
+                yield f"{where} {gate}, attempt {attempt}, did not judge digest {epoch.digest}."
+            elif record.verdict is not Verdict.PASS and gate not in _mapping(epoch.cleared_by.get("overridden")):
+                yield f"{where} {gate}, attempt {attempt}, is {record.verdict.value} and was not overridden."
+
+
+def _effective_once(connection: Connection, model: str, mine: list[Candidate]) -> Iterator[str]:
+    live = [c.candidate_id for c in mine if c.is_live]
+    if len(live) > 1:
+        yield f"I7 {model}: {len(live)} live candidates: {', '.join(live)}."
+    for candidate in mine:
+        state: State | None = None
+        closed_in: State | None = None
+        for step in transitions_in(connection, candidate.candidate_id):
+            if step.from_state is not state:
+                yield f"I7 {candidate.candidate_id}: step {step.number} starts from {step.from_state}, not {state}."
+            elif step.event is not None and state is not None:
+                try:
+                    reached = advance(state, step.event, closed_in=closed_in)
+                except IllegalTransition as error:
+                    yield f"I7 {candidate.candidate_id}: step {step.number}: {error}"
+                else:
+                    if reached is not step.to_state:
+                        where = f"I7 {candidate.candidate_id}: step {step.number}"
+                        yield f"{where} leads to {reached}, not {step.to_state}."
+            if state in LIVE and step.to_state not in LIVE:
+                closed_in = state
+            state = step.to_state
+        if state is not candidate.state:
+            yield f"I7 {candidate.candidate_id}: its state is {candidate.state}, but its steps lead to {state}."
+
+
+def _decisions(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(select(retrain_decisions)):
+        if (row.action == RetrainAction.RETRAIN.value) != (row.journey_run_id is not None):
+            yield f"I7 report {row.report_id}: the decision {row.action} names journey {row.journey_run_id}."
+    same = (retrain_decisions.c.model, retrain_decisions.c.journey_run_id)
+    twice = select(*same).where(same[1].is_not(None)).group_by(*same).having(func.count() > 1)
+    for row in connection.execute(twice):
+        yield f"I7 {row.model}: journey {row.journey_run_id} was decided more than once."
+
+
+def _partitions(connection: Connection) -> Iterator[str]:
+    """Each current partition is its history's newest line."""
+    history = partition_history.c
+    key = (history.view, history.view_version, history.day)
+    newest = select(*key, func.max(history.number).label("number")).group_by(*key).subquery()
+    joined = select(partition_history).join(
+        newest,
+        (history.view == newest.c.view)
+        & (history.view_version == newest.c.view_version)
+        & (history.day == newest.c.day)
+        & (history.number == newest.c.number),
+    )
+    ends: dict[tuple[Any, ...], str] = {
+        (r.view, r.view_version, r.day): r.content_hash for r in connection.execute(joined)
+    }
+    current = connection.execute(select(partitions))
+    now = {(r.view, r.view_version, r.day): r.content_hash for r in current}
+    for place in sorted({*ends, *now}):
+        if ends.get(place) != now.get(place):
+            yield f"I7 partition {place[0]} v{place[1]} {place[2]}: the current row is not the newest publish."
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,106 @@
+"""The ledger: what is true about models, candidates and partitions, whatever colour a task has."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from sqlalchemy import select
+
+from include.adapters.ledger import schema, tables
+from include.adapters.ledger.candidates import Candidates, candidate_in, candidates_in, transitions_in
+from include.adapters.ledger.database import Database, make_engine, upsert, words
+from include.adapters.ledger.deployments import Deployments, epochs_in, head_in
+from include.adapters.ledger.drift import Drift, decision_in, report_in
+from include.adapters.ledger.gates import Gates, overrides_in, standings_in
+from include.adapters.ledger.partitions import Partitions
+from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
+from include.adapters.ledger.shadow import Shadow, windows_in
+
+
+class Ledger:
+    """Every part of the ledger on one database. Open it per task and close it at the end; threads may share it.
+
+    ``with Ledger.open(url) as ledger: ledger.deployments.champion("flight_delay")``
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.candidates = Candidates(database)
+        self.gates = Gates(database)
+        self.deployments = Deployments(database)
+        self.shadow = Shadow(database)
+        self.partitions = Partitions(database)
+        self.drift = Drift(database)
+
+    @classmethod
+    def open(cls, url: str) -> Ledger:
+        """Connect, and create or upgrade the schema if it is not current. A few milliseconds when it is.
+
+        Raises:
+            BadLedgerUrl: when the URL names neither a SQLite file nor a Postgres database.
+            LedgerTooNew: when a newer release upgraded the database.
+            LedgerUnavailable: when it cannot be reached.
+        """
+        engine = make_engine(url)
+        try:
+            schema.ensure(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(Database(engine))
+
+    def next_attempt(self, scope: str) -> Attempt:
+        """Hand out the newest right to write for the scope; every earlier one is fenced out from now on."""
+        scope = words("scope", scope)
+        with Database(self.database.engine).writing(f"attempts:{scope}") as connection:
+            query = select(tables.attempts.c.token).where(tables.attempts.c.scope == scope)
+            token = int(connection.execute(query.with_for_update()).scalar() or 0) + 1
+            upsert(connection, tables.attempts, {"scope": scope}, {"token": token})
+        return Attempt(scope, token)
+
+    def fenced(self, attempt: Attempt) -> Ledger:
+        """The same ledger, whose every write raises Fenced once a newer attempt of the scope was handed out."""
+        return Ledger(self.database.fenced(attempt))
+
+    def explain(self, candidate_id: str) -> Explanation:
+        """Everything known about one candidate, as of one moment.
+
+        Raises:
+            UnknownCandidate: when there is none.
+        """
+        with self.database.reading() as connection:
+            candidate = candidate_in(connection, candidate_id)
+            report_id = candidate.request.report_id
+            epochs = epochs_in(connection, candidate.model)
+            return Explanation(
+                candidate=candidate,
+                transitions=tuple(transitions_in(connection, candidate_id)),
+                gates=tuple(standings_in(connection, candidate_id)),
+                overrides=tuple(overrides_in(connection, candidate_id)),
+                windows=tuple(windows_in(connection, candidate_id)),
+                epochs=tuple(e for e in epochs if candidate_id in (e.to_candidate, e.from_candidate)),
+                report=report_in(connection, report_id) if report_id else None,
+                decision=decision_in(connection, report_id) if report_id else None,
+            )
+
+    def history(self, model: str) -> ModelHistory:
+        """The model's champions and journeys, as of one moment; empty for a model the ledger never met."""
+        with self.database.reading() as connection:
+            return ModelHistory(
+                model=model,
+                champion=head_in(connection, model),
+                epochs=tuple(epochs_in(connection, model)),
+                candidates=tuple(candidates_in(connection, model)),
+            )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.database.engine.dispose()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

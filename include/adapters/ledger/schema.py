@@ -1,0 +1,93 @@
+"""Brings the database to this release's schema, once, however many open it at the same time.
+
+A task process opens the ledger every time, so the usual way is one look at the version table. Alembic is imported only
+when there is something to upgrade. There is no way down: an older release refuses a newer ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
+
+from include.adapters.ledger.database import BUSY_TIMEOUT_S, Database
+from include.adapters.ledger.errors import LedgerTooNew, LedgerUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+VERSION_TABLE = "ledger_version"
+"""Not Alembic's default name, so that the ledger may share a Postgres database with Airflow or MLflow."""
+REVISIONS = ("0001",)
+"""Every migration this release knows, oldest first."""
+
+_version = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
+
+
+def ensure(engine: Engine) -> None:
+    """Create or upgrade the schema if it is not this release's.
+
+    Raises:
+        LedgerTooNew: when a newer release upgraded it.
+        LedgerUnavailable: when the database cannot be reached.
+    """
+    database = Database(engine)
+    with database.reading() as connection:
+        found = _current(connection)
+    if found == REVISIONS[-1]:
+        return
+    if engine.dialect.name == "sqlite":
+        _write_ahead(engine)
+    with database.writing("schema") as connection:
+        if _current(connection) != REVISIONS[-1]:  # else another opener was first
+            _upgrade(connection)
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(select(_version.c.version_num)).scalar()
+    if found is not None and found not in REVISIONS:
+        where = connection.engine.url.render_as_string(hide_password=True)
+        raise LedgerTooNew(
+            f"The ledger at {where} has schema {found}; this release knows up to {REVISIONS[-1]}. "
+            "Install the newer release."
+        )
+    return None if found is None else str(found)
+
+
+def _write_ahead(engine: Engine) -> None:
+    """Turn on WAL. The mode stays with the file; changing it does not wait for other openers by itself."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_S
+    connection = engine.raw_connection()
+    try:
+        while True:
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                return
+            except engine.dialect.loaded_dbapi.OperationalError as error:
+                if time.monotonic() > give_up:
+                    raise LedgerUnavailable(
+                        f"The ledger at {engine.url} stayed locked for {BUSY_TIMEOUT_S} s."
+                    ) from error
+                time.sleep(0.02)
+    finally:
+        connection.close()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    command.upgrade(alembic_config(connection), "head")
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration for an open connection, without an ini file."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

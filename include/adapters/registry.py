@@ -1,0 +1,294 @@
+"""MLflow: the run page a person opens, the registered versions, and the alias that projects the ledger's champion.
+
+The ledger decides; everything here can be written again from it. Calls are bounded in time, so that a dead or hung
+server costs seconds and one clear line, not minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Before mlflow is imported: it reads these once. A dead server otherwise costs minutes before the client gives up.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+MODEL_FILE = "model.skops"
+
+
+class RegistryUnreachable(ConnectionError):
+    """MLflow did not answer in time; the task may be retried."""
+
+
+class VersionMissing(LookupError):
+    """A registered version the ledger knows is not in MLflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModel:
+    """A model as MLflow keeps it: where, and the local copy it was hashed from."""
+
+    uri: str
+    file: Path
+
+
+class Registry:
+    """One MLflow server. Cheap to make; the client library is imported with the first call."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def candidate_run(self, model: str, candidate_id: str, tags: Mapping[str, str]) -> str:
+        """The id of this candidate's run, made on the first call and found again by its tag on every retry."""
+        with self._answering() as client:
+            experiment = client.get_experiment_by_name(model)
+            experiment_id = experiment.experiment_id if experiment else self._new_experiment(client, model)
+            found = client.search_runs([experiment_id], f"tags.`slipway.candidate` = '{candidate_id}'", max_results=1)
+            if found:
+                return str(found[0].info.run_id)
+            run = client.create_run(
+                experiment_id,
+                run_name=candidate_id,
+                tags={**tags, "slipway.candidate": candidate_id, "mlflow.source.name": "slipway"},
+            )
+            return str(run.info.run_id)
+
+    @staticmethod
+    def _new_experiment(client: Any, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            # Another journey made it in between; then it is there now.
+            return str(client.get_experiment_by_name(name).experiment_id)
+
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        with self._answering() as client:
+            client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in params.items()], synchronous=True)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log metrics once; ``step`` is always 0, so that a retry overwrites instead of adding a point."""
+        from mlflow.entities import Metric
+
+        with self._answering() as client:
+            client.log_batch(run_id, metrics=[Metric(k, float(v), 0, 0) for k, v in metrics.items()], synchronous=True)
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        with self._answering() as client:
+            client.log_batch(run_id, tags=[RunTag(k, v[:5000]) for k, v in tags.items()], synchronous=True)
+
+    def log_json(self, run_id: str, data: Mapping[str, Any], path: str) -> None:
+        with self._answering() as client:
+            client.log_dict(run_id, dict(data), path)
+
+    def download(self, run_id: str, path: str, folder: Path) -> Path:
+        """Copy one artifact of a run into ``folder``."""
+        with self._answering() as client:
+            return Path(client.download_artifacts(run_id, path, str(folder)))
+
+    def log_figure(self, run_id: str, figure: Any, path: str) -> None:
+        with self._answering() as client:
+            client.log_figure(run_id, figure, path)
+
+    def log_dataset(
+        self, run_id: str, name: str, digest: str, source: Mapping[str, Any], profile: Mapping[str, Any]
+    ) -> None:
+        """Put the training set on the run page: its content hash as digest, the Delta versions as source."""
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name,
+            digest=digest[:36],
+            source_type="delta_tables",
+            source=json.dumps(source, sort_keys=True),
+            profile=json.dumps(profile, sort_keys=True),
+        )
+        with self._answering() as client:
+            client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def finish_run(self, run_id: str, *, succeeded: bool) -> None:
+        with self._answering() as client:
+            client.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
+
+    # --- models ------------------------------------------------------------------------------------------------------
+
+    def logged_model(self, run_id: str) -> LoggedModel | None:
+        """The model an earlier try logged to this run; None when there is none."""
+        with self._answering() as client:
+            outputs = client.get_run(run_id).outputs
+            earlier = [o.model_id for o in outputs.model_outputs] if outputs else []
+            if not earlier:
+                return None
+            uri = f"models:/{earlier[0]}"
+            return LoggedModel(uri, self._fetch(uri))
+
+    def log_model(
+        self,
+        run_id: str,
+        pipeline: Any,
+        *,
+        example: Any,
+        output: Any,
+        trusted: list[str],
+        requirements: list[str],
+        tags: Mapping[str, str],
+    ) -> LoggedModel:
+        """Log the fitted pipeline in skops format with signature and input example."""
+        import mlflow
+        from mlflow.models import infer_signature
+
+        with self._answering(), _in_run(self.url, run_id):
+            info = mlflow.sklearn.log_model(
+                pipeline,
+                name="model",
+                serialization_format="skops",
+                skops_trusted_types=trusted,
+                signature=infer_signature(example, output),
+                input_example=example,
+                pip_requirements=requirements,
+                tags=dict(tags),
+            )
+            uri = f"models:/{info.model_id}"
+            return LoggedModel(uri, self._fetch(uri))
+
+    def register(self, model: str, uri: str, run_id: str, candidate_id: str, tags: Mapping[str, str]) -> int:
+        """The version registered for this candidate; a retry finds the one its first try made."""
+        from mlflow.exceptions import MlflowException
+
+        with self._answering() as client:
+            try:
+                client.create_registered_model(model, tags={"slipway.managed": "true"})
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            for version in client.search_model_versions(f"name='{model}' and run_id='{run_id}'"):
+                if version.tags.get("slipway.candidate") == candidate_id:
+                    return int(version.version)
+            made = client.create_model_version(
+                model,
+                source=uri,
+                run_id=run_id,
+                model_id=uri.removeprefix("models:/"),
+                tags={**tags, "slipway.candidate": candidate_id},
+            )
+            return int(made.version)
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        with self._answering() as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(model, str(version), key, value[:5000])
+
+    def fetch(self, model: str, version: int) -> Path:
+        """A fresh local copy of the version's model file, not yet trusted: check its digest before loading.
+
+        Raises:
+            VersionMissing: when MLflow has no such version or its file is gone.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._answering() as client:
+            try:
+                return self._fetch(str(client.get_model_version(model, str(version)).source))
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    raise VersionMissing(f"MLflow has no version {version} of {model}: {error.message}") from None
+                raise
+            except OSError as error:
+                raise VersionMissing(
+                    f"The file of {model} version {version} cannot be read from MLflow: {error}"
+                ) from None
+
+    def _fetch(self, uri: str) -> Path:
+        import tempfile
+
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        # Not download_artifacts(f"{uri}/{MODEL_FILE}"): MLflow takes a second part of a models:/ address for a stage.
+        folder = tempfile.mkdtemp(prefix="slipway-model-")
+        repository = get_artifact_repository(uri, tracking_uri=self.url, registry_uri=self.url)
+        return Path(repository.download_artifacts(MODEL_FILE, dst_path=folder))
+
+    # --- aliases -----------------------------------------------------------------------------------------------------
+
+    def alias(self, model: str, alias: str) -> int | None:
+        """The version the alias points at, or None."""
+        from mlflow.exceptions import MlflowException
+
+        with self._answering() as client:
+            try:
+                return int(client.get_model_version_by_alias(model, alias).version)
+            except MlflowException as error:
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+
+    def point(self, model: str, alias: str, version: int) -> None:
+        """Point the alias at the version. The last writer wins, which is why only the ledger's head is ever written."""
+        with self._answering() as client:
+            client.set_registered_model_alias(model, alias, str(version))
+
+    def drop(self, model: str, alias: str, version: int) -> None:
+        """Remove the alias if it still points at the version."""
+        if self.alias(model, alias) == version:
+            with self._answering() as client:
+                client.delete_registered_model_alias(model, alias)
+
+    def run_page(self, experiment: str, run_id: str) -> str:
+        """The address of the run's page."""
+        with self._answering() as client:
+            found = client.get_experiment_by_name(experiment)
+            return f"{self.url}/#/experiments/{found.experiment_id}/runs/{run_id}" if found else self.url
+
+    # --- one place for what the outside can do -----------------------------------------------------------------------
+
+    @contextmanager
+    def _answering(self) -> Iterator[Any]:
+        """A client; a server that cannot be reached becomes one clear error."""
+        import requests
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield MlflowClient(tracking_uri=self.url, registry_uri=self.url)
+        except requests.exceptions.RequestException as error:
+            raise self._unreachable(error) from None
+        except MlflowException as error:
+            if "API request to" in str(error) and "failed" in str(error):
+                raise self._unreachable(error) from None
+            raise
+
+    def _unreachable(self, error: Exception) -> RegistryUnreachable:
+        return RegistryUnreachable(
+            f"MLflow at {self.url} did not answer ({type(error).__name__}). Start it, or set MLFLOW_TRACKING_URI to where it is; "
+            "the task can be retried as it is."
+        )
+
+
+@contextmanager
+def _in_run(url: str, run_id: str) -> Iterator[None]:
+    """Make the run active for one logging call, and leave it running."""
+    import mlflow
+
+    mlflow.set_tracking_uri(url)
+    mlflow.start_run(run_id=run_id, log_system_metrics=False)
+    try:
+        yield
+    finally:
+        mlflow.end_run("RUNNING")

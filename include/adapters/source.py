@@ -1,0 +1,247 @@
+"""The source system: a SQL database somebody else owns. Read only, an interval at a time, in Arrow batches.
+
+Nothing here knows the demonstration's tables. Names are quoted by SQLAlchemy, so a column may be called ``order``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Boolean,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    Numeric,
+    Select,
+    SmallInteger,
+    String,
+    column,
+    create_engine,
+    inspect,
+    make_url,
+    select,
+    table,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.types import TypeEngine
+
+from include.config.types import SourceTable
+from include.domain.intervals import Interval
+
+CONNECT_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_S = 300
+
+
+class SourceUnreachable(ConnectionError):
+    """The source did not answer, or broke off, in every attempt."""
+
+    def __init__(self, url: URL, attempts: int, reason: str) -> None:
+        super().__init__(
+            f"The source {_shown(url)} could not be read in {attempts} attempt(s): {reason}. Nothing was kept. "
+            "Check that it runs and that SLIPWAY_SOURCE_URL is right, then clear the task."
+        )
+
+
+class SourceRefused(PermissionError):
+    """The source answered, and refused the query."""
+
+    def __init__(self, url: URL, name: str, reason: str) -> None:
+        super().__init__(
+            f"The source {_shown(url)} refused to give table {name!r}: {reason}. "
+            "Ask its owner for the right to read it."
+        )
+
+
+class TableVanished(LookupError):
+    """A declared table is not in the source."""
+
+    def __init__(self, url: URL, name: str, has: list[str]) -> None:
+        super().__init__(
+            f"The source {_shown(url)} has no table {name!r}; it has: {', '.join(has) or 'no tables'}. "
+            "Restore it, or change the declaration that reads it."
+        )
+
+
+class ColumnVanished(LookupError):
+    """A declared column is not in its table."""
+
+    def __init__(self, name: str, missing: str, has: list[str]) -> None:
+        super().__init__(
+            f"The source's table {name!r} has no column {missing!r}; it has: {', '.join(has)}. "
+            "Restore it, or raise the view's version with SQL that does without."
+        )
+
+
+class ColumnUnreadable(TypeError):
+    """A column's type, or a value in it, cannot be carried over without loss."""
+
+    def __init__(self, name: str, which: str, reason: str) -> None:
+        super().__init__(f"The source's column {name}.{which} cannot be read: {reason}.")
+
+
+def extract(
+    url: str,
+    source: SourceTable,
+    interval: Interval,
+    as_of: datetime,
+    *,
+    attempts: int = 4,
+    pause_s: float = 0.5,
+    batch_rows: int = 50_000,
+) -> pa.Table:
+    """The table's rows with ``start - lookback <= time < end + lookahead`` that were known at ``as_of``.
+
+    A table declared without ``time`` is read whole. Timestamps come as ``timestamp[us, tz=UTC]``; a naive one is taken
+    as UTC. Errors that may pass (a lost connection, a bad page) are tried again from the first row, at most
+    ``attempts`` times with a pause that doubles from ``pause_s``: either all the rows come back or none do.
+
+    Raises:
+        SourceUnreachable: when no attempt came through.
+        TableVanished, ColumnVanished: naming what is missing and what is there.
+        SourceRefused: when the source denies the query.
+        ColumnUnreadable: when a column's type or value has no exact place in Arrow.
+    """
+    engine = _engine(url)
+    try:
+        for attempt in range(1, attempts + 1):
+            try:
+                with engine.connect() as connection:
+                    statement, schema = _statement(connection, source, interval, as_of)
+                    return pa.Table.from_batches(
+                        _batches(connection, statement, schema, source.table, batch_rows), schema
+                    )
+            except ProgrammingError as error:
+                raise SourceRefused(engine.url, source.table, _one_line(error)) from error
+            except (DBAPIError, OSError) as error:
+                if attempt == attempts:
+                    raise SourceUnreachable(engine.url, attempts, _one_line(error)) from error
+                time.sleep(pause_s * 2 ** (attempt - 1))
+        raise SourceUnreachable(engine.url, attempts, "no attempt was allowed")
+    finally:
+        engine.dispose()
+
+
+def columns_of(url: str, name: str) -> list[str]:
+    """The table's column names, for a message that says what is there; empty when it cannot be asked."""
+    try:
+        engine = _engine(url)
+        try:
+            return [c["name"] for c in inspect(engine).get_columns(name)]
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, SourceUnreachable):
+        return []
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if (
+            backend == "sqlite"
+            and parsed.database
+            and parsed.database != ":memory:"
+            and not Path(parsed.database).is_file()
+        ):
+            # SQLite would make an empty database of a mistyped path, and the first error would be about a missing
+            # table.
+            raise SourceUnreachable(parsed, 1, f"there is no file {parsed.database}")
+        options: dict[str, Any] = {}
+        if backend == "postgresql":
+            options = {"connect_timeout": CONNECT_TIMEOUT_S, "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s"}
+        return create_engine(parsed, connect_args=options)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
+
+
+def _statement(
+    connection: Connection, source: SourceTable, interval: Interval, as_of: datetime
+) -> tuple[Select[Any], pa.Schema]:
+    inspector = inspect(connection)
+    if not (inspector.has_table(source.table) or source.table in inspector.get_view_names()):
+        raise TableVanished(connection.engine.url, source.table, sorted(inspector.get_table_names()))
+    found = inspector.get_columns(source.table)
+    has = [c["name"] for c in found]
+    for needed in (source.time, source.known):
+        if needed is not None and needed not in has:
+            raise ColumnVanished(source.table, needed, has)
+    typed = {c["name"]: _readable(source.table, c["name"], c["type"]) for c in found}
+    columns: dict[str, ColumnClause[Any]] = {name: column(name, kind) for name, (kind, _) in typed.items()}
+    statement = select(*columns.values()).select_from(table(source.table, *columns.values()))
+    if source.time is not None:
+        when = columns[source.time]
+        statement = statement.where(
+            when >= _bound(source.table, when, interval.start - source.lookback),
+            when < _bound(source.table, when, interval.end + source.lookahead),
+        ).order_by(when)
+    if source.known is not None:
+        known = columns[source.known]
+        statement = statement.where(known <= _bound(source.table, known, as_of))
+    return statement, pa.schema([(name, arrow) for name, (_, arrow) in typed.items()])
+
+
+def _readable(name: str, which: str, kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], pa.DataType]:
+    """How a reflected type is asked for, and what it becomes."""
+    match kind:
+        case DateTime():
+            return kind, pa.timestamp("us", tz="UTC")
+        case Date():
+            return kind, pa.date32()
+        case Boolean():
+            return kind, pa.bool_()
+        case Integer() | BigInteger() | SmallInteger():
+            return kind, pa.int64()
+        case Float():
+            return kind, pa.float64()
+        case Numeric():
+            return Numeric(asdecimal=False), pa.float64()
+        case String():
+            return kind, pa.string()
+        case _:
+            raise ColumnUnreadable(
+                name, which, f"its type {kind!r} is none of text, integer, number, boolean, date and timestamp"
+            )
+
+
+def _bound(name: str, when: ColumnClause[Any], moment: datetime) -> datetime:
+    if not isinstance(when.type, DateTime):
+        raise ColumnUnreadable(
+            name, when.name, f"it is compared with a time and must be a timestamp, not {when.type!r}"
+        )
+    utc = moment.astimezone(UTC)
+    return utc if when.type.timezone else utc.replace(tzinfo=None)
+
+
+def _batches(
+    connection: Connection, statement: Select[Any], schema: pa.Schema, name: str, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    result = connection.execution_options(stream_results=True, yield_per=batch_rows).execute(statement)
+    for page in result.partitions():
+        arrays = []
+        for field, values in zip(schema, zip(*page, strict=True), strict=True):
+            try:
+                arrays.append(pa.array(values, type=field.type))
+            except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+                raise ColumnUnreadable(name, field.name, f"a value is no {field.type}: {_one_line(error)}") from error
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)

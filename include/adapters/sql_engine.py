@@ -1,0 +1,195 @@
+"""DuckDB, in this process: runs the declared SQL over Arrow tables, and answers the point-in-time question.
+
+No extension is ever downloaded, no file is read by the declared SQL, and results do not depend on the machine's time
+zone. The queries are the files in ``sql/``; column names reach them through DuckDB's expressions, which quote them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from duckdb import ColumnExpression, FunctionExpression
+
+from include.domain.intervals import Interval
+
+KEY, ROW = "slipway_key", "slipway_row"
+_SQL = Path(__file__).with_name("sql")
+
+
+class SqlFailed(ValueError):
+    """A declared query does not run; the message names what it is for, its file, and what DuckDB says, in one line."""
+
+    def __init__(
+        self, what: str, file: Path | str, reason: str, tables: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        has = "; ".join(f"{name} has: {', '.join(columns)}" for name, columns in (tables or {}).items())
+        super().__init__(f"{what}: {file} failed: {reason}." + (f" The source's {has}." if has else ""))
+
+
+class LabelGivenTwice(ValueError):
+    """label.sql gives more than one label for the same entity and event time."""
+
+    def __init__(self, requests: int, joined: int) -> None:
+        super().__init__(
+            f"label.sql gives several labels for one row: {requests} requests became {joined} rows. "
+            "Give one label for each entity and event time."
+        )
+
+
+@contextmanager
+def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private in-memory database in UTC, on all processors, for one piece of work.
+
+    ``memory_limit`` is DuckDB's text, for example ``2GB``; None takes ``SLIPWAY_DUCKDB_MEMORY``, or else DuckDB's own
+    default (80 % of the machine). What does not fit is spilled to disk.
+    """
+    config: dict[str, Any] = {
+        "threads": os.cpu_count() or 1,
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        # Beside the machine's other scratch, not in whatever the current directory is.
+        "temp_directory": str(Path(tempfile.gettempdir()) / f"slipway-duckdb-{os.getpid()}"),
+    }
+    limit = memory_limit or os.environ.get("SLIPWAY_DUCKDB_MEMORY")
+    if limit:
+        config["memory_limit"] = limit
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        connection.sql("SET TimeZone = 'UTC'")  # an option of the ICU extension, known only once a database is open
+        # The declared SQL is a team's, not the platform's: it reads the tables it is given and nothing else.
+        connection.sql("SET enable_external_access = false")
+        connection.sql("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def run_sql(sql: str, tables: Mapping[str, pa.Table], interval: Interval, *, what: str, file: Path | str) -> pa.Table:
+    """The result of a declared query over ``tables`` and the one-row table ``interval_``.
+
+    Raises:
+        SqlFailed: naming ``what``, ``file`` and DuckDB's message; for an unknown column also what the tables have.
+    """
+    with connect() as connection:
+        bounds = connection.sql(
+            _query("interval"), params={"start": interval.start, "end": interval.end}
+        ).to_arrow_table()
+        for name, table in {**tables, "interval_": bounds}.items():
+            connection.register(name, table)
+        _syntax_tree(connection, sql, what, file)
+        try:
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.BinderException as error:
+            columns = {name: table.column_names for name, table in tables.items()}
+            raise SqlFailed(what, file, _one_line(error), columns) from error
+        except duckdb.Error as error:
+            raise SqlFailed(what, file, _one_line(error)) from error
+
+
+def semantic_hash(sql: str, structure: Any, *, what: str, file: Path | str) -> str:
+    """A sha256 of what the query means together with ``structure`` (JSON): white space, comments and letter case of
+    keywords do not count.
+
+    Raises:
+        SqlFailed: when the query cannot be parsed.
+    """
+    with connect() as connection:
+        tree = _syntax_tree(connection, sql, what, file)
+    canonical = json.dumps([tree, structure], sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def point_in_time(
+    requests: pa.Table,
+    history: Any,
+    *,
+    keys: Sequence[str],
+    features: Sequence[str],
+    ttl: timedelta,
+    asked_at: str = "prediction_time",
+    memory_limit: str | None = None,
+) -> pa.Table:
+    """For each request the features as they were known when it was asked: shape (requests, features), in the requests'
+    order.
+
+    ``requests`` has the keys and ``asked_at``; ``history`` (an Arrow table or dataset, read as a stream) has the keys,
+    the features, ``event_time`` and ``available_time``. A row answers if ``available_time <= asked_at`` and
+    ``event_time > asked_at - ttl``; of several, the latest ``available_time`` wins, then the latest ``event_time``. No
+    answer, or a key that is NULL, gives missing values.
+    """
+    with connect(memory_limit) as connection:
+        numbered = requests.select([*keys, asked_at]).append_column(ROW, pa.array(range(requests.num_rows), pa.int64()))
+        _view(connection, "requests", numbered, keys, {ROW: ROW, "asked_at": asked_at})
+        needed = {name: name for name in ("available_time", "event_time", *features)}
+        _view(connection, "history", history, keys, needed)
+        constant = connection.sql(_query("lag")).fetchall()[0][0]
+        query = _query("point_in_time_exact" if constant is False else "point_in_time")
+        answer = connection.sql(query, params={"ttl": ttl}).to_arrow_table()
+    return answer.select(list(features))
+
+
+def with_labels(requests: pa.Table, labels: pa.Table, *, keys: Sequence[str]) -> pa.Table:
+    """Columns ``label`` and ``available_time`` for each request, in the requests' order; missing where none was given.
+
+    Raises:
+        LabelGivenTwice: when an entity and event time has more than one.
+    """
+    with connect() as connection:
+        numbered = requests.select([*keys, "event_time"]).append_column(
+            ROW, pa.array(range(requests.num_rows), pa.int64())
+        )
+        _view(connection, "requests", numbered, keys, {ROW: ROW, "event_time": "event_time"})
+        _view(connection, "labels", labels, keys, {n: n for n in ("label", "event_time", "available_time")})
+        joined = connection.sql(_query("labels")).to_arrow_table()
+    if joined.num_rows != requests.num_rows:
+        raise LabelGivenTwice(requests.num_rows, joined.num_rows)
+    return joined.select(["label", "available_time"])
+
+
+def _view(connection: Any, name: str, rows: Any, keys: Sequence[str], columns: Mapping[str, str]) -> None:
+    """Register ``rows`` with one key column, whatever the keys are called: alone it is itself, several become a
+    struct."""
+    parts = [ColumnExpression(key) for key in keys]
+    key = parts[0] if len(parts) == 1 else FunctionExpression("row", *parts)
+    chosen = [ColumnExpression(old).alias(new) for new, old in columns.items()]
+    connection.from_arrow(rows).select(key.alias(KEY), *chosen).create_view(name)
+
+
+def _query(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _syntax_tree(connection: Any, sql: str, what: str, file: Path | str) -> Any:
+    """The query's syntax tree; a declared query is one SELECT, so anything else is refused before it could run."""
+    parsed = json.loads(connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0])
+    if parsed.get("error"):
+        reason = f"{parsed.get('error_type', 'error')} error: {parsed.get('error_message')}"
+        raise SqlFailed(what, file, " ".join(reason.split()).rstrip(".!"))
+    if len(parsed["statements"]) != 1:
+        raise SqlFailed(what, file, f"it has {len(parsed['statements'])} statements; write one SELECT")
+    return _without_places(parsed["statements"][0])
+
+
+def _without_places(node: Any) -> Any:
+    """The syntax tree without where in the text each part stood."""
+    if isinstance(node, dict):
+        return {k: _without_places(v) for k, v in node.items() if not k.startswith("query_location")}
+    if isinstance(node, list):
+        return [_without_places(v) for v in node]
+    return node
+
+
+def _one_line(error: Exception) -> str:
+    """DuckDB's message without its drawing of the query and its list of candidates."""
+    text = str(error).split("\n\nLINE ")[0].split("\n\tCandidate")[0]
+    return " ".join(text.split()).rstrip(".!")

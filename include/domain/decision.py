@@ -1,0 +1,321 @@
+"""Retrain, log, suppress, or ask a person: the ordered rules of the drift sensor, as a table. The first that matches
+decides.
+
+The rules are data (``RULES``), so that they can be read, tested and shown row by row. What would start a journey
+(rules 4 and 5) passes the gate of rules 6 and 7 first; they therefore stand above them in the table and ask "would
+one start at all?".
+
+The breaker: after ``futile_before_escalation`` journeys in a row that promoted nothing a person is asked, once, and
+nothing starts for twice the cooldown. Then one more journey may try; if it is futile too, a person is asked again and
+the time doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from include.domain.drift.report import Finding, Flags
+
+LONGEST_BREAK_DAYS = 365
+
+
+class Action(Enum):
+    """What the sensor does about a report."""
+
+    RETRAIN = "retrain"
+    LOG = "log"
+    SUPPRESS = "suppress"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a report becomes a decision; the fields mirror the model's declaration."""
+
+    windows: tuple[int, int] = (2, 3)
+    cooldown_days: int = 7
+    budget_per_month: int = 3
+    futile_before_escalation: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision rests on, at one moment of data time."""
+
+    now: datetime
+    """The end of the judged partition, UTC."""
+    flags: tuple[Flags, ...]
+    """Of the last reports of this version, newest last; the newest is the one judged."""
+    policy: Policy = field(default_factory=Policy)
+    broken: tuple[Finding, ...] = ()
+    outside: tuple[Finding, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """The newest report's sentences, the most serious first."""
+    realised_reason: str = ""
+    estimated_reason: str = ""
+    last_journey_started: datetime | None = None
+    """When the last journey of any trigger started, None when there was none."""
+    in_flight: str | None = None
+    """The run id of the journey under way, None when there is none."""
+    started_in_30_days: int = 0
+    """Drift-started journeys whose start lies in the 30 days before ``now``."""
+    futile_streak: int = 0
+    """Journeys in a row, up to the last, that ended without a promotion because they did not help."""
+    asked_at_streak: int = 0
+    """The futile streak at which a person was last asked; 0 when nobody was."""
+    breaker_open_until: datetime | None = None
+
+    @property
+    def newest(self) -> Flags:
+        return self.flags[-1] if self.flags else Flags(day="")
+
+    def alarms(self, name: str) -> int:
+        """In how many of the last n reports the flag is raised."""
+        return sum(getattr(f, name) is True for f in self.flags[-self.policy.windows[1] :])
+
+    def persists(self, name: str) -> bool:
+        """Whether the flag is raised in k of the last n reports, the newest among them."""
+        return getattr(self.newest, name) is True and self.alarms(name) >= self.policy.windows[0]
+
+    @property
+    def would_start(self) -> bool:
+        return self.persists("realised") or self.persists("estimated")
+
+    @property
+    def cooldown_ends(self) -> datetime | None:
+        """None when no journey ever started."""
+        if self.last_journey_started is None:
+            return None
+        return self.last_journey_started + timedelta(days=cooldown_days(self.policy, self.asked_at_streak))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, by which rule, and why, with every number that the rule looked at."""
+
+    action: Action
+    rule: int
+    name: str
+    reason: str
+    numbers: dict[str, Any]
+    hold_promotion: bool = False
+    """Whether the candidate may not be promoted before labels mature (rule 4)."""
+    breaker_open_until: datetime | None = None
+    """Set when this decision opens the breaker."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "action": self.action.value,
+            "rule": self.rule,
+            "name": self.name,
+            "reason": self.reason,
+            "numbers": self.numbers,
+            "hold_promotion": self.hold_promotion,
+            "breaker_open_until": self.breaker_open_until.isoformat() if self.breaker_open_until else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. ``number`` is the rule's number in docs (STATISTICS 7); 0 is "nothing to do"."""
+
+    number: int
+    name: str
+    applies: Callable[[Situation], bool]
+    action: Action
+    sentence: Callable[[Situation], str]
+
+
+def cooldown_days(policy: Policy, asked_at_streak: int) -> int:
+    """The days between two journeys: the declared cooldown, doubled with each time the breaker opened.
+
+    >>> [cooldown_days(Policy(), streak) for streak in (0, 2, 3, 4)]
+    [7, 14, 28, 56]
+    """
+    opened = max(asked_at_streak - policy.futile_before_escalation + 1, 0) if asked_at_streak else 0
+    if not opened:
+        return policy.cooldown_days
+    return int(min(max(policy.cooldown_days, 1) * 2 ** min(opened, 16), LONGEST_BREAK_DAYS))
+
+
+def _breaker_is_open(s: Situation) -> bool:
+    return s.breaker_open_until is not None and s.now < s.breaker_open_until
+
+
+def _cooling(s: Situation) -> bool:
+    return s.cooldown_ends is not None and s.now < s.cooldown_ends
+
+
+def _alarms(s: Situation) -> str:
+    name = "realised" if s.persists("realised") else "estimated"
+    why = s.realised_reason if name == "realised" else s.estimated_reason
+    count = f"{s.alarms(name)} of the last {min(len(s.flags), s.policy.windows[1])} reports"
+    return f"{name} performance is out of band in {count} (needed: {s.policy.windows[0]}). {why}".strip()
+
+
+def _drifting(s: Situation) -> bool:
+    return bool(s.newest.inputs or s.newest.predictions)
+
+
+def _seen(s: Situation) -> str:
+    names = [word for word, flag in (("inputs", s.newest.inputs), ("predictions", s.newest.predictions)) if flag]
+    return " and ".join(names)
+
+
+def _in_band(s: Situation) -> str:
+    if s.newest.realised is None:
+        return "realised performance could not be judged yet"
+    if s.newest.realised:
+        return f"performance is out of band in {s.alarms('realised')} reports, {s.policy.windows[0]} are needed"
+    return "performance is in its band"
+
+
+def _when(moment: datetime | None) -> str:
+    return moment.date().isoformat() if moment else "never"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        1,
+        "data_broke",
+        lambda s: bool(s.broken),
+        Action.ESCALATE,
+        lambda s: (
+            f"The data broke, so nothing is retrained: {' '.join(f.reason for f in s.broken[:3])} Look at the source."
+        ),
+    ),
+    Rule(
+        2,
+        "outside_support",
+        lambda s: bool(s.outside),
+        Action.ESCALATE,
+        lambda s: (
+            "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
+            f"{' '.join(f.reason for f in s.outside[:3])}"
+        ),
+    ),
+    Rule(
+        6,
+        "in_flight",
+        lambda s: s.would_start and s.in_flight is not None,
+        Action.SUPPRESS,
+        lambda s: f"No second journey beside {s.in_flight}, which is under way; {_alarms(s)}",
+    ),
+    Rule(
+        6,
+        "breaker_open",
+        lambda s: s.would_start and _breaker_is_open(s),
+        Action.SUPPRESS,
+        lambda s: (
+            f"No journey before {_when(s.breaker_open_until)}: the breaker is open after {s.futile_streak} futile "
+            f"journeys in a row, and a person was asked; {_alarms(s)}"
+        ),
+    ),
+    Rule(
+        7,
+        "futile",
+        lambda s: (
+            s.would_start
+            and s.futile_streak >= s.policy.futile_before_escalation
+            and s.futile_streak > s.asked_at_streak
+        ),
+        Action.ESCALATE,
+        lambda s: (
+            f"Retraining does not help: {s.futile_streak} journeys in a row were futile "
+            f"(limit {s.policy.futile_before_escalation}). Look at the label, the features and the tolerance; "
+            f"{_alarms(s)}"
+        ),
+    ),
+    Rule(
+        6,
+        "cooldown",
+        lambda s: s.would_start and _cooling(s),
+        Action.SUPPRESS,
+        lambda s: (
+            f"No journey before {_when(s.cooldown_ends)}: the last one started on {_when(s.last_journey_started)} "
+            f"and the cooldown is {cooldown_days(s.policy, s.asked_at_streak)} days; {_alarms(s)}"
+        ),
+    ),
+    Rule(
+        6,
+        "budget",
+        lambda s: s.would_start and s.started_in_30_days >= s.policy.budget_per_month,
+        Action.SUPPRESS,
+        lambda s: (
+            f"No further journey: drift started {s.started_in_30_days} in the last 30 days and "
+            f"{s.policy.budget_per_month} are allowed; {_alarms(s)}"
+        ),
+    ),
+    Rule(
+        5,
+        "realised_out_of_band",
+        lambda s: s.persists("realised"),
+        Action.RETRAIN,
+        lambda s: f"Retrain: {_alarms(s)}",
+    ),
+    Rule(
+        4,
+        "estimated_out_of_band",
+        lambda s: s.persists("estimated"),
+        Action.RETRAIN,
+        lambda s: f"Prepare a candidate, not to be promoted before labels mature: {_alarms(s)}",
+    ),
+    Rule(
+        3,
+        "drift_in_band",
+        _drifting,
+        Action.LOG,
+        lambda s: f"Only logged: {_seen(s)} drifted, but {_in_band(s)}. {s.realised_reason}".strip(),
+    ),
+    Rule(
+        0,
+        "nothing_out_of_band",
+        lambda s: True,
+        Action.LOG,
+        lambda s: f"Nothing to do: no drift, and {_in_band(s)}. {s.realised_reason}".strip(),
+    ),
+)
+
+
+def decide(situation: Situation) -> Decision:
+    """The first rule that applies. The same situation always gives the same decision."""
+    rule = next(r for r in RULES if r.applies(situation))
+    opened = None
+    if rule.name == "futile":
+        opened = situation.now + timedelta(days=cooldown_days(situation.policy, situation.futile_streak))
+    return Decision(
+        action=rule.action,
+        rule=rule.number,
+        name=rule.name,
+        reason=rule.sentence(situation) + (f" The breaker is open until {_when(opened)}." if opened else ""),
+        numbers=_numbers(situation),
+        hold_promotion=rule.name == "estimated_out_of_band",
+        breaker_open_until=opened,
+    )
+
+
+def _numbers(s: Situation) -> dict[str, Any]:
+    k, n = s.policy.windows
+    return {
+        "now": s.now.isoformat(),
+        "needed": k,
+        "of": n,
+        "realised_alarms": s.alarms("realised"),
+        "estimated_alarms": s.alarms("estimated"),
+        "flags": [f.as_json() for f in s.flags[-n:]],
+        "broken": [f.as_json() for f in s.broken],
+        "outside": [f.as_json() for f in s.outside],
+        "in_flight": s.in_flight,
+        "last_journey_started": s.last_journey_started.isoformat() if s.last_journey_started else None,
+        "cooldown_days": cooldown_days(s.policy, s.asked_at_streak),
+        "cooldown_ends": s.cooldown_ends.isoformat() if s.cooldown_ends else None,
+        "started_in_30_days": s.started_in_30_days,
+        "budget_per_month": s.policy.budget_per_month,
+        "futile_streak": s.futile_streak,
+        "asked_at_streak": s.asked_at_streak,
+        "breaker_open_until": s.breaker_open_until.isoformat() if s.breaker_open_until else None,
+    }

@@ -1,0 +1,372 @@
+"""Input drift: a feature has drifted when two keys turn, significance and size. Neither alone is worth a word.
+
+With many rows everything is significant (a shift of 0.02 standard deviations is, at 100,000); with few rows nothing
+is small (no drift at all makes a large index over 50 categories of 500 rows).
+
+- **Size**: the population stability index less its mean without drift at these sizes, at least a declared floor.
+- **Significance**: the chi-squared test on both histograms, adjusted over the features by Benjamini and Hochberg.
+- **What is usual**: rows of one day are alike, so tests that take rows as independent alarm on every real day. Where
+the
+  reference holds enough days, a feature's index is also held against those of the reference's own days (each against
+  the others), by the prediction interval ``mean + t s sqrt(1 + 1/k)`` of a new day; the larger of the two p values
+  counts. The interval is taken on the cube root of the index, which makes a chi-squared nearly normal (Wilson and
+  Hilferty 1931).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from include.domain.drift.distances import Comparison, Counts, compare, enough, wasserstein
+from include.domain.drift.profile import CategoricalProfile, FeatureProfile, NumericProfile, Profile
+
+LEAST_SHARE = 0.01
+"""The share of both windows from which a category is compared on its own; the others are pooled."""
+
+LEAST_WINDOWS = 6
+"""Fewest reference days from which day-to-day variation is estimated; with fewer the interval would say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDrift:
+    """What one feature did. Shares are of all rows of the window; an effect is in units of the index.
+
+    ``drifted`` is None when too few rows were seen. ``p`` and ``adjusted_p`` are None then too. ``usual_high`` is the
+    index that a day without drift stays below with probability 1 - q, None without enough reference days.
+    ``wasserstein`` is in standard deviations of the reference, None for categories.
+    """
+
+    name: str
+    kind: str
+    drifted: bool | None
+    reason: str
+    rows: int
+    reference_rows: int
+    effect: float
+    psi: float
+    p: float | None
+    adjusted_p: float | None
+    usual_high: float | None
+    jensen_shannon: float
+    wasserstein: float | None
+    importance: float
+    missing_share: float
+    reference_missing_share: float
+    outside_share: float
+    unseen_share: float
+    """Rows with a category the reference never named, less the share of such rows in the reference itself."""
+    new_categories: tuple[str, ...] = ()
+
+    @property
+    def missing_jump(self) -> float:
+        return self.missing_share - self.reference_missing_share
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FeatureDrift:
+        return cls(**(dict(data) | {"new_categories": tuple(data.get("new_categories", ()))}))
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Drift over several features (or scores). ``drifted`` is None when too few rows were seen to say."""
+
+    drifted: bool | None
+    reason: str
+    rows: int
+    share: float
+    """The importance-weighted share of drifted features."""
+    features: tuple[FeatureDrift, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "drifted": self.drifted,
+            "reason": self.reason,
+            "rows": self.rows,
+            "share": self.share,
+            "features": [f.as_json() for f in self.features],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Drift:
+        features = tuple(FeatureDrift.from_json(f) for f in data["features"])
+        return cls(data["drifted"], data["reason"], data["rows"], data["share"], features)
+
+
+def input_drift(
+    reference: Profile,
+    current: Profile,
+    *,
+    q: float = 0.05,
+    effect_at_least: float = 0.1,
+    share_at_least: float = 0.3,
+    min_rows: int = 300,
+    importances: Mapping[str, float] | None = None,
+    calibrate: bool = True,
+) -> Drift:
+    """Judge the features of a window against the reference.
+
+    Args:
+        reference: As built at training.
+        current: The window, counted in the reference's bins.
+        q: False discovery rate over the features.
+        effect_at_least: The floor under the effect, inclusive.
+        share_at_least: The importance-weighted share of drifted features from which the inputs count as drifted,
+            inclusive.
+        min_rows: Fewest rows, of either window and of one feature, that are judged.
+        importances: Weight of each feature, 0 or more; equal where left out.
+        calibrate: Whether day-to-day variation of the reference is allowed for. The window must then be of the length
+            of the reference's windows, one day.
+    """
+    weights = _weights([f.name for f in reference.features], importances)
+    features = judged_features(
+        reference.features,
+        current.features,
+        weights,
+        q=q,
+        effect_at_least=effect_at_least,
+        min_rows=min_rows,
+        calibrate=calibrate,
+    )
+    judged = [f for f in features if f.drifted is not None]
+    if current.rows < min_rows or not judged:
+        reason = (
+            f"Inputs were not judged: {current.rows} rows, and {len(judged)} features with enough of them; "
+            f"at least {min_rows} rows are needed."
+        )
+        return Drift(None, reason, current.rows, 0.0, features)
+    # A feature that could not be judged is left out of the whole: unknown is neither drifted nor quiet.
+    total = math.fsum(f.importance for f in judged)
+    drifted = [f for f in judged if f.drifted]
+    share = math.fsum(f.importance for f in drifted) / total if total else 0.0
+    named = ", ".join(f.name for f in sorted(drifted, key=lambda f: -f.effect)[:5]) or "none"
+    sign, word = (">=", "drifted") if drifted and share >= share_at_least else ("<", "did not drift")
+    reason = (
+        f"Inputs {word}: {len(drifted)} of {len(judged)} features ({named}), "
+        f"weighted share {share:.3g} {sign} {share_at_least:g} on {current.rows} rows."
+    )
+    return Drift(bool(drifted) and share >= share_at_least, reason, current.rows, share, features)
+
+
+def judged_features(
+    reference: Sequence[FeatureProfile],
+    current: Sequence[FeatureProfile],
+    weights: Mapping[str, float],
+    *,
+    q: float,
+    effect_at_least: float,
+    min_rows: int,
+    calibrate: bool,
+) -> tuple[FeatureDrift, ...]:
+    """Each feature with both keys; p values are adjusted over those that could be judged."""
+    found = []
+    for past, now in zip(reference, current, strict=True):
+        usual = _Usual.of(past) if calibrate else None
+        comparison = compare_features(past, now)
+        enough_rows = min(now.rows, past.rows) >= min_rows
+        p = max(comparison.p, usual.p(comparison, now.rows)) if usual else comparison.p
+        found.append((past, now, usual, comparison, p if enough_rows else None))
+    raw = [p for *_, p in found if p is not None]
+    adjusted = iter(stats.false_discovery_control(raw)) if raw else iter(())
+    return tuple(
+        _judged(
+            past,
+            now,
+            usual,
+            c,
+            p,
+            float(next(adjusted)) if p is not None else None,
+            weights[past.name],
+            q,
+            effect_at_least,
+            min_rows,
+        )
+        for past, now, usual, c, p in found
+    )
+
+
+def compare_features(reference: FeatureProfile, current: FeatureProfile) -> Comparison:
+    """Compare one feature's histograms, its missing and its unseen rows included."""
+    found = compare(*_histograms(reference, current))
+    if not (isinstance(reference, CategoricalProfile) and isinstance(current, CategoricalProfile)):
+        return found
+    if reference.truncated:
+        return found
+    # Unseen rows have more spread than the test on counts knows. It sees them with the rare ones; they have their own.
+    p = compare(*_histograms(reference, current, apart=False)).p
+    return replace(found, p=min(1.0, 2 * min(p, _unseen_p(reference, current))))
+
+
+def _unseen_p(reference: CategoricalProfile, current: CategoricalProfile) -> float:
+    """The chance of as many unseen rows without drift (normal, one-sided).
+
+    Good and Turing's estimate of their share, N1 / n, has the variance (N1 + 2 N2) / n^2, where N1 and N2 are the
+    categories seen once and twice (Good 1953; Esty 1982). One row is added, so that a reference without rare
+    categories still allows for one.
+    """
+    n, m = reference.rows, current.rows
+    unseen = current.unseen + sum(now for past, now in zip(reference.counts, current.counts, strict=True) if past == 0)
+    if not n or not m or not unseen:
+        return 1.0
+    once, twice = (sum(1 for c in reference.counts if c == k) for k in (1, 2))
+    expected = m * (once + 1) / n
+    spread = math.sqrt(m * m * (once + 2 * twice + 1) / (n * n) + expected)
+    return float(stats.norm.sf((unseen - 0.5 - expected) / spread))
+
+
+def _histograms(reference: FeatureProfile, current: FeatureProfile, apart: bool = True) -> tuple[Counts, Counts]:
+    """Both windows' rows by bin; ``apart`` keeps the unseen rows apart from the rare ones."""
+    a, b = np.array(reference.counts, dtype=np.float64), np.array(current.counts, dtype=np.float64)
+    missing = float(reference.missing), float(current.missing)
+    if isinstance(reference, CategoricalProfile) and isinstance(current, CategoricalProfile):
+        a, b = _categories(reference, current, a, b, apart)
+    return np.append(a, missing[0]), np.append(b, missing[1])
+
+
+def _categories(
+    reference: CategoricalProfile, current: CategoricalProfile, a: Counts, b: Counts, apart: bool
+) -> tuple[Counts, Counts]:
+    """The categories that stand alone, the rare ones as one bin, and the unseen ones as one.
+
+    Under no drift some rows of a high-cardinality feature are always of categories the reference did not hold. Good
+    and Turing's estimate of their share is the share of the reference's categories seen once, so those are the
+    reference's unseen rows. Where the reference names only its commonest categories nothing is known of the others:
+    they are pooled with the rare.
+    """
+    new = () if reference.truncated else current.new
+    a = np.concatenate([a, np.zeros(len(new))])
+    b = np.concatenate([b, np.array([n for _, n in new], dtype=np.float64)])
+    unseen_now = float(current.unseen) - float(sum(n for _, n in new))
+    whole_a, whole_b = np.append(a, reference.unseen), np.append(b, unseen_now)
+    both = a + b
+    alone = enough(whole_a, whole_b)[:-1] & (both >= LEAST_SHARE * (whole_a.sum() + whole_b.sum()))
+    rare_a, rare_b = a[~alone], b[~alone]
+    if reference.truncated or not apart:
+        tail_a = [rare_a.sum() + reference.unseen]
+        tail_b = [rare_b.sum() + unseen_now]
+    else:
+        tail_a = [rare_a[rare_a > 1].sum(), rare_a[rare_a == 1].sum()]
+        tail_b = [rare_b[rare_a > 0].sum(), rare_b[rare_a == 0].sum() + unseen_now]
+    return np.concatenate([a[alone], tail_a]), np.concatenate([b[alone], tail_b])
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """The index of a day without drift: mean and standard deviation of its cube root over k reference days."""
+
+    mean: float
+    sd: float
+    k: int
+    rows: float
+
+    @classmethod
+    def of(cls, feature: FeatureProfile) -> _Usual | None:
+        if len(feature.windows) < LEAST_WINDOWS:
+            return None
+        roots = np.cbrt([w.psi for w in feature.windows])
+        rows = float(stats.hmean([w.rows for w in feature.windows]))
+        return cls(float(roots.mean()), float(roots.std(ddof=1)), len(feature.windows), rows)
+
+    def p(self, found: Comparison, rows: int) -> float:
+        """The chance that a day without drift has an index as high."""
+        if found.psi <= 0 or rows == 0:
+            return 1.0
+        # A window of fewer rows than the reference's days has a higher index by chance alone, and the other way round.
+        chance = (found.bins - 1) * (1 / rows - 1 / self.rows)
+        root = float(np.cbrt(max(found.psi - chance, 0.0)))
+        width = self.sd * math.sqrt(1 + 1 / self.k)
+        if width == 0:
+            return 0.0 if root > self.mean else 1.0
+        return float(stats.t.sf((root - self.mean) / width, self.k - 1))
+
+    def high(self, q: float) -> float:
+        return float((self.mean + stats.t.isf(q, self.k - 1) * self.sd * math.sqrt(1 + 1 / self.k)) ** 3)
+
+
+def _judged(
+    past: FeatureProfile,
+    now: FeatureProfile,
+    usual: _Usual | None,
+    found: Comparison,
+    p: float | None,
+    adjusted: float | None,
+    importance: float,
+    q: float,
+    effect_at_least: float,
+    min_rows: int,
+) -> FeatureDrift:
+    high = usual.high(q) if usual else None
+    if adjusted is None:
+        drifted, reason = (
+            None,
+            f"{past.name} has {now.rows} rows against {past.rows}; at least {min_rows} of each are needed.",
+        )
+    else:
+        drifted = adjusted < q and found.effect >= effect_at_least
+        keys = (
+            f"effect {found.effect:.3g} {'>=' if found.effect >= effect_at_least else '<'} {effect_at_least:g}, "
+            f"adjusted p {adjusted:.2g} {'<' if adjusted < q else '>='} {q:g}"
+        )
+        days = (
+            ""
+            if high is None or usual is None
+            else f" (a usual day's index reaches {high:.3g} on {usual.k} reference days)"
+        )
+        reason = f"{past.name} {'drifted' if drifted else 'did not drift'}: {keys}{days}, {now.rows} rows."
+    distance = None
+    if isinstance(past, NumericProfile) and isinstance(now, NumericProfile):
+        distance = wasserstein(
+            np.array(past.counts, dtype=np.float64),
+            np.array(now.counts, dtype=np.float64),
+            np.array(past.centres),
+            past.scale or 0.0,
+        )
+    return FeatureDrift(
+        name=past.name,
+        kind=past.kind.value,
+        drifted=drifted,
+        reason=reason,
+        rows=now.rows,
+        reference_rows=past.rows,
+        effect=found.effect,
+        psi=found.psi,
+        p=p,
+        adjusted_p=adjusted,
+        usual_high=high,
+        jensen_shannon=found.jensen_shannon,
+        wasserstein=distance,
+        importance=importance,
+        missing_share=_share(now.missing, now.rows),
+        reference_missing_share=_share(past.missing, past.rows),
+        outside_share=_share(now.outside, now.rows) if isinstance(now, NumericProfile) else 0.0,
+        unseen_share=_unseen(past, now),
+        new_categories=tuple(value for value, _ in now.new[:5]) if isinstance(now, CategoricalProfile) else (),
+    )
+
+
+def _unseen(past: FeatureProfile, now: FeatureProfile) -> float:
+    if not (isinstance(past, CategoricalProfile) and isinstance(now, CategoricalProfile)):
+        return 0.0
+    usual = past.unseen if past.truncated else sum(1 for n in past.counts if n == 1)
+    return max(_share(now.unseen, now.rows) - _share(usual, past.rows), 0.0)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _weights(names: Sequence[str], importances: Mapping[str, float] | None) -> dict[str, float]:
+    """Each feature's share of all importance; equal shares when none is given or none is above 0."""
+    given = {name: max((importances or {}).get(name, 0.0), 0.0) for name in names}
+    total = math.fsum(v for v in given.values() if math.isfinite(v))
+    if not total > 0:
+        return {name: 1 / len(names) for name in names}
+    return {name: (v if math.isfinite(v) else 0.0) / total for name, v in given.items()}

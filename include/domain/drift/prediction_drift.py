@@ -1,0 +1,43 @@
+"""Prediction drift: the two keys of input drift on the champion's scores and predicted classes (black-box shift
+detection)."""
+
+from __future__ import annotations
+
+from include.domain.drift.input_drift import Drift, judged_features
+from include.domain.drift.profile import Profile
+
+
+def prediction_drift(
+    reference: Profile,
+    current: Profile,
+    *,
+    q: float = 0.05,
+    effect_at_least: float = 0.1,
+    min_rows: int = 300,
+    calibrate: bool = True,
+) -> Drift:
+    """Judge the scores of a window against the reference's; any drifted column of scores counts.
+
+    Arguments as in :func:`include.domain.drift.input_drift.input_drift`. Without reference scores, or without scores
+    in the window, nothing is said (``drifted`` is None).
+    """
+    if not reference.scores or not current.scores:
+        which = "reference" if not reference.scores else "window"
+        return Drift(None, f"Predictions were not judged: the {which} has no scores.", 0, 0.0, ())
+    weights = {s.name: 1 / len(reference.scores) for s in reference.scores}
+    scores = judged_features(
+        reference.scores,
+        current.scores,
+        weights,
+        q=q,
+        effect_at_least=effect_at_least,
+        min_rows=min_rows,
+        calibrate=calibrate,
+    )
+    judged = [s for s in scores if s.drifted is not None]
+    rows = current.scores[0].rows
+    if not judged:
+        return Drift(None, f"Predictions were not judged: {scores[0].reason}", rows, 0.0, scores)
+    drifted = [s for s in judged if s.drifted]
+    loudest = max(drifted or judged, key=lambda s: s.effect)
+    return Drift(bool(drifted), f"Predictions: {loudest.reason}", rows, len(drifted) / len(judged), scores)

@@ -1,0 +1,181 @@
+"""Builds the reference: fixes the bins, counts, and measures what change is usual from one of its days to another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.domain.drift.input_drift import compare_features
+from include.domain.drift.profile import (
+    BOOLEAN_CATEGORIES,
+    PREDICTED_CLASS,
+    CategoricalProfile,
+    FeatureProfile,
+    Kind,
+    NumericProfile,
+    Profile,
+    ReferenceWindow,
+    as_numbers,
+    category_counts,
+    column_of,
+    counted,
+    merged_feature,
+    score_frame,
+    without,
+)
+from include.domain.performance import losses_by_day
+
+MAX_CATEGORIES = 2000
+
+
+def build_profile(
+    frame: pd.DataFrame,
+    kinds: Mapping[str, Kind],
+    *,
+    days: Sequence[str] | None = None,
+    bins: int = 10,
+    max_categories: int = MAX_CATEGORIES,
+) -> Profile:
+    """Profile the reference window: fix the bins, count, and measure how far each of its days is from the others.
+
+    Args:
+        frame: One row a prediction; other columns than those of ``kinds`` are ignored.
+        kinds: The features, in order.
+        days: Shape (rows,): each row's ``YYYY-MM-DD``. Without it rows count as exchangeable, and no day-to-day
+            variation is allowed for.
+        bins: Quantile bins of a numeric feature.
+        max_categories: Most categories named of one feature.
+    """
+    empty = Profile(0, tuple(_bins_for(frame, name, kind, bins, max_categories) for name, kind in kinds.items()))
+    return _counted_by_day(empty, frame, days)
+
+
+def profile_scores(
+    scores: NDArray[Any], *, days: Sequence[str] | None = None, bins: int = 10, classes: Sequence[str] = ()
+) -> tuple[FeatureProfile, ...]:
+    """Profile a champion's scores on rows it was not trained on.
+
+    Args:
+        scores: Shape (n,) or (n, classes).
+        days: As in :func:`build_profile`.
+        bins: Quantile bins.
+        classes: The class names of a multiclass model, in the order of the columns; the predicted class is then
+            profiled too.
+    """
+    frame = score_frame(scores, classes)
+    kinds = {name: Kind.CATEGORICAL if name == PREDICTED_CLASS else Kind.NUMERIC for name in frame.columns}
+    return build_profile(frame, kinds, days=days, bins=bins).features
+
+
+def _counted_by_day(empty: Profile, frame: pd.DataFrame, days: Sequence[str] | None) -> Profile:
+    if days is None:
+        return replace(empty, rows=len(frame), features=counted(empty.features, frame))
+    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
+    by_day = [counted(empty.features, frame.iloc[np.flatnonzero(index == i)]) for i in range(len(names))]
+    features = []
+    for position, feature in enumerate(empty.features):
+        daily = [day[position] for day in by_day]
+        whole = feature
+        for one in daily:
+            whole = merged_feature(whole, one)
+        features.append(replace(whole, windows=_windows(whole, dict(zip(map(str, names), daily, strict=True)))))
+    return replace(empty, rows=len(frame), features=tuple(features))
+
+
+def _windows(whole: FeatureProfile, daily: Mapping[str, FeatureProfile]) -> tuple[ReferenceWindow, ...]:
+    """Each day against all the others: a day compared with a whole that holds it looks nearer than it is."""
+    if len(daily) < 2:
+        return ()
+    return tuple(
+        ReferenceWindow(day, one.rows, compare_features(without(whole, one), one).psi)
+        for day, one in daily.items()
+        if one.rows
+    )
+
+
+def _bins_for(frame: pd.DataFrame, name: str, kind: Kind, bins: int, max_categories: int) -> FeatureProfile:
+    column = column_of(frame, name)
+    if kind is Kind.NUMERIC:
+        values = as_numbers(column)
+        finite = values[np.isfinite(values)]
+        edges = quantile_edges(finite, bins)
+        with np.errstate(over="ignore"):
+            spread = float(finite.std()) if finite.size else math.nan
+        scale = spread if math.isfinite(spread) else None
+        return NumericProfile(name, edges, (0,) * (len(edges) + 1), 0, _centres(finite, edges), scale)
+    if kind is Kind.BOOLEAN:
+        return CategoricalProfile(name, kind, BOOLEAN_CATEGORIES, (0, 0), 0)
+    found = category_counts(column, kind)[0]
+    named = tuple(c for c, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:max_categories])
+    return CategoricalProfile(name, kind, named, (0,) * len(named), 0, truncated=len(found) > len(named))
+
+
+def _centres(finite: NDArray[np.float64], edges: tuple[float, ...]) -> tuple[float, ...]:
+    """Shape (edges + 1,): the mean of each bin's values, the middle of a bin without any, and the edge for the outer
+    two."""
+    if not edges:
+        return ()
+    at = np.asarray(edges)
+    codes = np.searchsorted(at, finite, side="right")
+    rows = np.bincount(codes, minlength=len(at) + 1)
+    # Sums of shares instead of shares of sums: values near the largest float do not overflow.
+    shares = finite / np.maximum(rows[codes], 1)
+    means = np.bincount(codes, weights=shares, minlength=len(at) + 1)
+    means = np.where(rows > 0, means, np.concatenate([at[:1], at[:-1] / 2 + at[1:] / 2, at[-1:]]))
+    return tuple(float(m) for m in np.concatenate([at[:1], means[1:-1], at[-1:]]))
+
+
+def quantile_edges(finite: NDArray[np.float64], bins: int) -> tuple[float, ...]:
+    """Ascending edges ``e_0 .. e_m`` of half-open bins ``[e_i, e_i+1)`` that hold all of the values.
+
+    A quantile that repeats is a tie: the value gets a bin of its own.
+
+    >>> quantile_edges(np.array([0.0] * 90 + [1.0] * 10), 10)
+    (0.0, 5e-324, 1.0000000000000002)
+    """
+    if not finite.size:
+        return ()
+    quantiles = np.quantile(finite, np.linspace(0, 1, bins + 1), method="inverted_cdf")
+    values, repeats = np.unique(quantiles, return_counts=True)
+    tied = repeats > 1
+    with np.errstate(over="ignore"):
+        after = np.nextafter(np.append(values[tied], values[-1]), np.inf)
+    # The largest value closes the last bin; it is an edge itself only where it is tied.
+    edges = np.unique(np.concatenate([values[:-1], values[tied], after]))
+    return tuple(float(e) for e in edges if math.isfinite(e))
+
+
+def reference_profile(
+    frame: pd.DataFrame,
+    kinds: Mapping[str, Kind],
+    days: Sequence[str],
+    *,
+    scores: NDArray[Any],
+    score_days: Sequence[str],
+    losses: NDArray[np.float64],
+    classes: Sequence[str] = (),
+    bins: int = 10,
+    max_categories: int = MAX_CATEGORIES,
+) -> Profile:
+    """The whole reference of a model version, kept with it.
+
+    Args:
+        frame: The features of the training window.
+        kinds: The features, in order.
+        days: Shape (rows,): the day of each training row.
+        scores: The candidate's scores on its holdout, never on rows it was trained on: those it knows by heart.
+        score_days: Shape (holdout rows,): the day of each holdout row.
+        losses: Shape (holdout rows,): the loss of each, from :func:`include.domain.performance.row_losses`.
+        classes: As in :func:`profile_scores`.
+        bins: Quantile bins.
+        max_categories: Most categories named of one feature.
+    """
+    profile = build_profile(frame, kinds, days=days, bins=bins, max_categories=max_categories)
+    scored = profile_scores(scores, days=score_days, bins=bins, classes=classes)
+    return replace(profile, scores=scored, losses=losses_by_day(score_days, losses))

@@ -1,0 +1,196 @@
+"""The drift report of one scored partition: what was measured, what was found broken, and the flags a decision rests
+on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from include.domain.drift.input_drift import Drift, FeatureDrift
+from include.domain.drift.profile import NumericProfile, Profile
+from include.domain.performance import RealisedPerformance
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that makes the data itself suspect; a person is asked, nothing is retrained."""
+
+    feature: str
+    check: str
+    """``missing``, ``unseen`` or ``outside_support``."""
+    measured: float
+    allowed: float
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("feature", "check", "measured", "allowed", "reason")}
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What one report says, None where it could not say."""
+
+    day: str
+    inputs: bool | None = None
+    predictions: bool | None = None
+    estimated: bool | None = None
+    """Whether the estimated performance (no labels yet) is out of its band."""
+    realised: bool | None = None
+    """Whether the realised performance (matured labels) is out of its band."""
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("day", "inputs", "predictions", "estimated", "realised")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """One scored partition judged against the reference of the version that scored it."""
+
+    model: str
+    version: str
+    """The candidate id of the champion that scored the rows."""
+    day: str
+    rows: int
+    inputs: Drift
+    predictions: Drift
+    realised: RealisedPerformance
+    broken: tuple[Finding, ...]
+    """Missing and unseen values above their bounds."""
+    outside: tuple[Finding, ...]
+    """Numeric features whose rows left the reference's range."""
+    histograms: Mapping[str, Any]
+    """Per feature and score the bins and both windows' counts, for the plot; small JSON."""
+
+    @property
+    def flags(self) -> Flags:
+        return Flags(self.day, self.inputs.drifted, self.predictions.drifted, None, self.realised.out_of_band)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The report in words, the most serious first."""
+        found = tuple(f.reason for f in (*self.broken, *self.outside))
+        return (*found, self.realised.reason, self.predictions.reason, self.inputs.reason)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "version": self.version,
+            "day": self.day,
+            "rows": self.rows,
+            "flags": self.flags.as_json(),
+            "inputs": self.inputs.as_json(),
+            "predictions": self.predictions.as_json(),
+            "realised": self.realised.as_json(),
+            "broken": [f.as_json() for f in self.broken],
+            "outside": [f.as_json() for f in self.outside],
+            "histograms": dict(self.histograms),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DriftReport:
+        return cls(
+            model=data["model"],
+            version=data["version"],
+            day=data["day"],
+            rows=data["rows"],
+            inputs=Drift.from_json(data["inputs"]),
+            predictions=Drift.from_json(data["predictions"]),
+            realised=RealisedPerformance.from_json(data["realised"]),
+            broken=tuple(Finding(**f) for f in data["broken"]),
+            outside=tuple(Finding(**f) for f in data["outside"]),
+            histograms=data["histograms"],
+        )
+
+
+def drift_report(
+    model: str,
+    version: str,
+    day: str,
+    reference: Profile,
+    current: Profile,
+    inputs: Drift,
+    predictions: Drift,
+    realised: RealisedPerformance,
+    *,
+    missing_jump: float = 0.2,
+    unseen_share: float = 0.2,
+    outside_support: float = 0.5,
+    min_rows: int = 300,
+) -> DriftReport:
+    """Join the measurements of one partition and look for broken data. Each bound is exclusive: above it counts.
+
+    Args:
+        model: The model's name.
+        version: The candidate id that scored the rows.
+        day: ``YYYY-MM-DD``.
+        reference: As built at training.
+        current: The partition, counted in the reference's bins.
+        inputs: From :func:`~include.domain.drift.input_drift.input_drift`.
+        predictions: From :func:`~include.domain.drift.prediction_drift.prediction_drift`.
+        realised: From :func:`~include.domain.performance.realised_performance`.
+        missing_jump: Rise of a feature's missing share over the reference's.
+        unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
+        outside_support: Share of a numeric feature's rows outside the reference's range.
+        min_rows: Fewest rows from which a share is a finding: of three rows one missing value is a third.
+    """
+    broken: list[Finding] = []
+    outside: list[Finding] = []
+    for f in inputs.features if current.rows >= min_rows else ():
+        broken += _above(f, "missing", f.missing_jump, missing_jump, _missing(f))
+        new = f" ({', '.join(f.new_categories)})" if f.new_categories else ""
+        broken += _above(
+            f, "unseen", f.unseen_share, unseen_share, f"{f.name} has categories never seen in training{new} in"
+        )
+        outside += _above(
+            f, "outside_support", f.outside_share, outside_support, f"{f.name} is outside training's range in"
+        )
+    return DriftReport(
+        model=model,
+        version=version,
+        day=day,
+        rows=current.rows,
+        inputs=inputs,
+        predictions=predictions,
+        realised=realised,
+        broken=tuple(broken),
+        outside=tuple(outside),
+        histograms=_histograms(reference, current),
+    )
+
+
+def _missing(f: FeatureDrift) -> str:
+    usual = f"{f.reference_missing_share:.1%}"
+    return f"{f.name} is missing in {f.missing_share:.1%} of rows, in training in {usual}; a rise of"
+
+
+def _above(f: FeatureDrift, check: str, measured: float, allowed: float, words: str) -> list[Finding]:
+    if measured <= allowed:
+        return []
+    return [Finding(f.name, check, measured, allowed, f"{words} {measured:.1%}; {allowed:.1%} is allowed.")]
+
+
+SHOWN_CATEGORIES = 20
+
+
+def _histograms(reference: Profile, current: Profile) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    pairs = [
+        *zip(reference.features, current.features, strict=True),
+        *zip(reference.scores, current.scores, strict=False),
+    ]
+    for past, now in pairs:
+        plot: dict[str, Any] = {"kind": past.kind.value, "missing": [past.missing, now.missing]}
+        if isinstance(past, NumericProfile):
+            plot |= {"edges": list(past.edges), "reference": list(past.counts), "current": list(now.counts)}
+        elif not isinstance(now, NumericProfile):
+            plot |= {
+                "categories": list(past.categories[:SHOWN_CATEGORIES]),
+                "reference": list(past.counts[:SHOWN_CATEGORIES]),
+                "current": list(now.counts[:SHOWN_CATEGORIES]),
+                "others": [sum(past.counts[SHOWN_CATEGORIES:]), sum(now.counts[SHOWN_CATEGORIES:])],
+                "unseen": [past.unseen, now.unseen],
+            }
+        shown[past.name] = plot
+    return shown

@@ -1,0 +1,41 @@
+"""The gates: pure functions from evidence and declared bounds to a ``GateResult``.
+
+>>> from include.domain.metrics import Task
+>>> holdout = Evidence(Task.BINARY, y=[0, 1, 0, 1], candidate=[0.1, 0.9, 0.2, 0.8])
+>>> threshold_gate([Bound("roc_auc", Direction.AT_LEAST, 0.8)], holdout, mode=Mode.BLOCKING, min_rows=4).verdict
+<Verdict.PASS: 'PASS'>
+"""
+
+from include.domain.gates.champion import (
+    BadRule,
+    ChampionRules,
+    ComparisonRule,
+    FirstDeployment,
+    champion_gate,
+    judge_comparison,
+)
+from include.domain.gates.evidence import BadEvidence, Evidence
+from include.domain.gates.threshold import Bound, threshold_gate
+from include.domain.gates.training_data import TrainingDataRules, TrainingDataSummary, training_data_gate
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
+
+__all__ = [
+    "BadEvidence",
+    "BadRule",
+    "Bound",
+    "ChampionRules",
+    "ComparisonRule",
+    "CriterionResult",
+    "Direction",
+    "Evidence",
+    "FirstDeployment",
+    "GateResult",
+    "Mode",
+    "TrainingDataRules",
+    "TrainingDataSummary",
+    "Verdict",
+    "champion_gate",
+    "judge_comparison",
+    "threshold_gate",
+    "training_data_gate",
+]

@@ -1,0 +1,302 @@
+"""``champion_gate``: no worse than the champion by more than a margin, and better than a naive baseline.
+
+Three outcomes for each comparison, from one interval of the difference (positive: the candidate is worse):
+- PASS when its upper bound is within the margin: were the candidate worse by the margin, that would happen with a
+  probability of at most alpha. All comparisons must pass, so their number costs no further alpha (Berger 1982,
+  "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24:295-300).
+- FAIL when its lower bound is beyond the margin: the candidate is shown to be too much worse.
+- INCONCLUSIVE between: the rows cannot tell. "Not significantly different" is not a pass. The reason says how many
+  rows would do.
+
+The baseline must be beaten by the same kind of evidence: PASS when the whole interval is on the good side, FAIL when
+the candidate is not even measured better, INCONCLUSIVE when it is better by less than the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from include.domain.comparison import PairedComparison, bootstrap_upper, compare
+from include.domain.errors import Refusal
+from include.domain.gates.evidence import Evidence
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
+
+
+class BadRule(Refusal, ValueError):
+    """A rule that cannot be judged by; the message says which field, its value, and what is allowed."""
+
+
+class FirstDeployment(Enum):
+    """What replaces the comparison while a model has no champion."""
+
+    BASELINE_ONLY = "baseline_only"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRule:
+    """One paired comparison.
+
+    ``margin`` (at least 0, in the metric's unit) is the loss that is tolerated; with ``superiority`` it is the gain
+    that is demanded, and must be exceeded.
+    """
+
+    metric: str
+    margin: float
+    superiority: bool = False
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.margin) or self.margin < 0:
+            raise BadRule(f"margin of {self.metric} is {self.margin}; a margin is at least 0, in the metric's unit.")
+
+    @property
+    def limit(self) -> float:
+        """Where the upper bound of the difference must be: at most the margin, or below its negative."""
+        return -self.margin if self.superiority else self.margin
+
+    def allowed(self, against: str = "champion") -> str:
+        if self.superiority:
+            return f"better than {against} by > {self.margin:g}"
+        return f"worse than {against} by <= {self.margin:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionRules:
+    """All that ``champion_gate`` is declared with. ``alpha`` is one-sided and per set of rows; ``resamples`` above zero
+    adds the percentile bootstrap's upper bound to the notes, where it decides nothing."""
+
+    comparisons: tuple[ComparisonRule, ...]
+    beat_baseline_on: str
+    alpha: float = 0.05
+    min_rows: int = 500
+    first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
+    resamples: int = 0
+
+
+def champion_gate(
+    rules: ChampionRules,
+    evidence: Evidence,
+    *,
+    mode: Mode,
+    has_champion: bool,
+    attempts: int = 1,
+    replay: Evidence | None = None,
+) -> GateResult:
+    """Judge a candidate against the champion and the baseline on the same rows.
+
+    Args:
+        rules: what was declared.
+        evidence: the newest matured rows, out of both training windows.
+        mode: blocking or advisory.
+        has_champion: whether the model has a champion. When it has, but its scores are missing from the evidence (it
+            could not be loaded, it crashed), the gate is INCONCLUSIVE and never takes it for a first deployment.
+        attempts: how many candidates have been judged on these rows, this one included; alpha is divided by it.
+        replay: rows of the window before the drift, on which the candidate must not be worse by more than the margins
+            either, so that one fitted to a passing event is stopped; None where there is no such window.
+    """
+    notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "comparisons": {}}
+    criteria: list[CriterionResult] = []
+    if has_champion:
+        criteria += _against_champion(rules, evidence, attempts, "", notes["comparisons"])
+        if replay is not None:
+            tolerated = [ComparisonRule(r.metric, r.margin) for r in rules.comparisons]
+            earlier = ChampionRules(
+                tuple(tolerated), rules.beat_baseline_on, rules.alpha, rules.min_rows, resamples=rules.resamples
+            )
+            criteria += _against_champion(earlier, replay, attempts, "replay ", notes["comparisons"])
+    else:
+        criteria.append(_first_deployment(rules.first_deployment, evidence.rows))
+    criteria.append(_against_baseline(rules, evidence, attempts, notes["comparisons"]))
+    return GateResult("champion_gate", mode, tuple(criteria), notes)
+
+
+def _against_champion(
+    rules: ChampionRules, evidence: Evidence, attempts: int, prefix: str, notes: dict[str, Any]
+) -> list[CriterionResult]:
+    if not rules.comparisons:
+        return [_nothing_declared(evidence.rows)]
+    same = evidence.champion is not None and bool(np.array_equal(evidence.candidate, evidence.champion))
+    criteria = []
+    for rule in rules.comparisons:
+        comparison = compare(
+            evidence.task,
+            rule.metric,
+            evidence.y,
+            evidence.candidate,
+            evidence.champion,
+            days=evidence.days,
+            alpha=rules.alpha,
+            attempts=attempts,
+            margin=None if rule.superiority else rule.margin,
+        )
+        name = f"{prefix}{rule.metric}"
+        notes[name] = _note(comparison, rules, evidence, evidence.champion)
+        result = judge_comparison(rule, comparison, criterion=name, min_rows=rules.min_rows)
+        criteria.append(_twin(result) if same else result)
+    return criteria
+
+
+def judge_comparison(
+    rule: ComparisonRule, comparison: PairedComparison, *, criterion: str | None = None, min_rows: int = 1
+) -> CriterionResult:
+    """The verdict of one comparison with the champion."""
+    c, name = comparison, criterion or rule.metric
+    if c.rows < min_rows:
+        verdict, why = (
+            Verdict.INCONCLUSIVE,
+            f"{name} was compared on {c.rows:,} rows; at least {min_rows:,} are needed.",
+        )
+    elif c.difference is None or c.low is None or c.high is None:
+        verdict, why = Verdict.INCONCLUSIVE, f"{name} could not be compared: {c.reason}; that is no evidence."
+    else:
+        verdict = _outcome(c.low, c.high, rule)
+        why = (
+            f"{name} {c.candidate:.4g} against the champion's {c.champion:.4g} on {c.about}: "
+            f"{_bounded(c)}, {_compared_with(verdict, rule, c)}"
+        )
+    return CriterionResult(
+        criterion=name,
+        verdict=verdict,
+        measured=c.candidate,
+        allowed=rule.allowed(),
+        rows=c.rows,
+        reason=why,
+        direction=Direction.AT_MOST,
+        bound=rule.limit,
+        margin=rule.margin,
+        low=c.low,
+        high=c.high,
+        champion=c.champion,
+    )
+
+
+def _outcome(low: float, high: float, rule: ComparisonRule) -> Verdict:
+    if (high < rule.limit) if rule.superiority else (high <= rule.limit):
+        return Verdict.PASS
+    return Verdict.FAIL if low > rule.limit else Verdict.INCONCLUSIVE
+
+
+def _bounded(c: PairedComparison) -> str:
+    """The difference in words, for example ``worse by 0.0021 (between -0.003 and 0.0072 at 95 %)``."""
+    difference = c.difference or 0.0
+    direction = "worse" if difference >= 0 else "better"
+    level = f"{100 * (1 - c.alpha):.4g} %"
+    return f"{direction} by {abs(difference):.4g} (worse by {c.low:.4g} to {c.high:.4g}, each bound at {level})"
+
+
+def _compared_with(verdict: Verdict, rule: ComparisonRule, c: PairedComparison) -> str:
+    wanted = f"better by more than {rule.margin:g}" if rule.superiority else f"worse by at most {rule.margin:g}"
+    if verdict is Verdict.PASS:
+        return f"so it is {wanted}."
+    if verdict is Verdict.FAIL:
+        return f"so it is not {wanted}."
+    enough = f"; about {c.sufficient_rows:,} rows would tell for an equal candidate" if c.sufficient_rows else ""
+    return f"so these rows cannot tell whether it is {wanted}{enough}."
+
+
+def _twin(result: CriterionResult) -> CriterionResult:
+    """Two models that agree to the last bit on every row are one model: nothing was compared."""
+    return replace(
+        result,
+        verdict=Verdict.INCONCLUSIVE,
+        low=None,
+        high=None,
+        reason=f"{result.criterion} compared nothing: candidate and champion give the same score on all "
+        f"{result.rows:,} rows, so it is the same model, or one of them is wired twice.",
+    )
+
+
+def _first_deployment(policy: FirstDeployment, rows: int) -> CriterionResult:
+    ask = policy is FirstDeployment.ASK
+    decides = "a person decides" if ask else "the bounds and the naive baseline decide"
+    return CriterionResult(
+        criterion="first_deployment",
+        verdict=Verdict.INCONCLUSIVE if ask else Verdict.PASS,
+        measured=None,
+        allowed=policy.value,
+        rows=rows,
+        reason=f"There is no champion to compare with; first_deployment is {policy.value}, so {decides}.",
+    )
+
+
+def _nothing_declared(rows: int) -> CriterionResult:
+    return CriterionResult(
+        criterion="comparisons",
+        verdict=Verdict.INCONCLUSIVE,
+        measured=None,
+        allowed="at least one",
+        rows=rows,
+        reason="No comparison with the champion is declared, so nothing shows that the candidate is no worse.",
+    )
+
+
+def _against_baseline(
+    rules: ChampionRules, evidence: Evidence, attempts: int, notes: dict[str, Any]
+) -> CriterionResult:
+    metric = rules.beat_baseline_on
+    c = compare(
+        evidence.task,
+        metric,
+        evidence.y,
+        evidence.candidate,
+        evidence.baseline,
+        days=evidence.days,
+        alpha=rules.alpha,
+        attempts=attempts,
+    )
+    name = f"baseline {metric}"
+    notes[name] = _note(c, rules, evidence, evidence.baseline)
+    if c.rows < rules.min_rows:
+        verdict = Verdict.INCONCLUSIVE
+        why = f"{name} was compared on {c.rows:,} rows; at least {rules.min_rows:,} are needed."
+    elif c.difference is None or c.low is None or c.high is None:
+        verdict = Verdict.INCONCLUSIVE
+        reason = (c.reason or "").replace("champion", "baseline")
+        why = f"{name} could not be compared: {reason}; that is no evidence."
+    else:
+        verdict, so = _beats(c.difference, c.high)
+        values = f"{metric} {c.candidate:.4g} against the naive baseline's {c.champion:.4g}"
+        why = f"{values} on {c.about}: {_bounded(c)}, {so}"
+    return CriterionResult(
+        criterion=name,
+        verdict=verdict,
+        measured=c.candidate,
+        allowed="better than baseline",
+        rows=c.rows,
+        reason=why,
+        direction=Direction.AT_MOST,
+        bound=0.0,
+        margin=0.0,
+        low=c.low,
+        high=c.high,
+        baseline=c.champion,
+    )
+
+
+def _beats(difference: float, high: float) -> tuple[Verdict, str]:
+    if high < 0:
+        return Verdict.PASS, "so the baseline is beaten."
+    if difference >= 0:
+        return Verdict.FAIL, "so it is no better than a model that looks at nothing."
+    return Verdict.INCONCLUSIVE, "so these rows cannot tell whether the baseline is beaten."
+
+
+def _note(comparison: PairedComparison, rules: ChampionRules, evidence: Evidence, other: Any) -> Mapping[str, Any]:
+    note = comparison.as_json()
+    if rules.resamples and comparison.difference is not None and other is not None:
+        note["bootstrap_high"] = bootstrap_upper(
+            evidence.task,
+            comparison.metric,
+            evidence.y,
+            evidence.candidate,
+            other,
+            days=evidence.days,
+            alpha=comparison.alpha,
+            resamples=rules.resamples,
+        )
+    return note

@@ -1,0 +1,81 @@
+"""What the gates judge on: one set of rows, scored by everybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from include.domain.metrics import Floats, Ints, Task, as_floats
+
+
+class BadEvidence(ValueError):
+    """Evidence whose parts are not about the same rows."""
+
+    def __init__(self, what: str, rows: int, expected: int) -> None:
+        super().__init__(f"{what} has {rows} rows, the labels {expected}: evidence is one entry of each for each row.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Labels and scores of the same ``n`` rows, as in ``metrics``; anything array-like is taken, None becomes NaN.
+
+    ``champion`` is None where no champion scored these rows, ``baseline`` where no naive baseline did. ``days`` labels
+    each row's day: rows of one day are not independent. Without it every row counts as independent of every other. The
+    labels are kept as their positions in sorted order.
+
+    Raises:
+        ShapesDiffer, BadEvidence: the parts are not of the same rows.
+    """
+
+    task: Task
+    y: Floats
+    candidate: Floats
+    champion: Floats | None = None
+    baseline: Floats | None = None
+    days: Ints | None = None
+
+    def __init__(
+        self,
+        task: Task,
+        y: ArrayLike,
+        candidate: ArrayLike,
+        champion: ArrayLike | None = None,
+        baseline: ArrayLike | None = None,
+        days: ArrayLike | None = None,
+    ) -> None:
+        many = task is Task.MULTICLASS
+        labels = as_floats("y", y)
+
+        def scores(what: str, values: ArrayLike | None) -> Floats | None:
+            return None if values is None else as_floats(what, values, len(labels), matrix=many)
+
+        day = None if days is None else np.unique(np.asarray(days), return_inverse=True)[1].astype(np.intp)
+        if day is not None and len(day) != len(labels):
+            raise BadEvidence("days", len(day), len(labels))
+        parts = {
+            "task": task,
+            "y": labels,
+            "candidate": scores("candidate", candidate),
+            "champion": scores("champion", champion),
+            "baseline": scores("baseline", baseline),
+            "days": day,
+        }
+        for name, value in parts.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def rows(self) -> int:
+        return len(self.y)
+
+    def where(self, rows: NDArray[np.bool_]) -> Evidence:
+        """The evidence of some of the rows, chosen by a mask ``(n,)``: a slice."""
+        return Evidence(
+            self.task,
+            self.y[rows],
+            self.candidate[rows],
+            None if self.champion is None else self.champion[rows],
+            None if self.baseline is None else self.baseline[rows],
+            None if self.days is None else self.days[rows],
+        )

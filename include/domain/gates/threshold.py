@@ -1,0 +1,45 @@
+"""``threshold_gate``: the candidate's own numbers against absolute bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from include.domain.gates.evidence import Evidence
+from include.domain.metrics import measure
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, against_bound
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One absolute, inclusive bound on one metric, in the metric's unit."""
+
+    metric: str
+    direction: Direction
+    bound: float
+
+
+def threshold_gate(bounds: Sequence[Bound], evidence: Evidence, *, mode: Mode, min_rows: int) -> GateResult:
+    """Judge each bound on all rows of the evidence.
+
+    Too few rows, missing labels or scores, or a single class where the metric needs two: INCONCLUSIVE, with the reason.
+    The champion's and the baseline's values on the same rows are shown and decide nothing here.
+
+    Raises:
+        UnknownMetric: the task has no such metric.
+    """
+    return GateResult("threshold_gate", mode, tuple(_judge(bound, evidence, min_rows) for bound in bounds))
+
+
+def _judge(bound: Bound, evidence: Evidence, min_rows: int) -> CriterionResult:
+    measured = measure(evidence.task, bound.metric, evidence.y, evidence.candidate)
+    others = {
+        name: None if scores is None else measure(evidence.task, bound.metric, evidence.y, scores).value
+        for name, scores in (("champion", evidence.champion), ("baseline", evidence.baseline))
+    }
+    result = against_bound(
+        bound.metric, measured.value, bound.direction, bound.bound, rows=evidence.rows, min_rows=min_rows, **others
+    )
+    if measured.reason is None or evidence.rows < min_rows:
+        return result
+    return replace(result, reason=f"{bound.metric} could not be measured: {measured.reason}; that is no evidence.")

@@ -1,0 +1,124 @@
+"""``data_quality_gate`` of a journey: may these rows be learned from at all?
+
+Judged on counts, before anything is fitted, because boosted trees fit a single class or five rows without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingDataSummary:
+    """What was counted in one training set.
+
+    Attributes:
+        rows: rows of the training window.
+        holdout_rows: rows of the window the candidate will be judged on.
+        distinct_labels: how many different labels the training rows have.
+        classes: how many training rows each class has, for the report; left out for regression.
+        missing_labels: training rows without a label.
+        null_shares: share of missing values of each feature, 0 to 1.
+        infinite: infinite values of each feature; features without any may be left out.
+        constant: features with one value only (missing values aside).
+        duplicate_rows: rows whose keys an earlier row has already.
+    """
+
+    rows: int
+    holdout_rows: int
+    distinct_labels: int
+    null_shares: Mapping[str, float]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    missing_labels: int = 0
+    infinite: Mapping[str, int] = field(default_factory=dict)
+    constant: tuple[str, ...] = ()
+    duplicate_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingDataRules:
+    """Bounds on a training set. ``max_null_share`` bounds features by name; every feature must have some value."""
+
+    min_rows: int
+    min_holdout_rows: int = 1
+    max_null_share: Mapping[str, float] = field(default_factory=dict)
+
+
+def training_data_gate(
+    rules: TrainingDataRules, summary: TrainingDataSummary, *, mode: Mode = Mode.BLOCKING
+) -> GateResult:
+    """Judge a training set. Constant features only warn, in ``notes["warnings"]``.
+
+    A declared bound on a feature that the summary lacks is INCONCLUSIVE, like everything that was not measured.
+    """
+    rows, features = summary.rows, len(summary.null_shares)
+    criteria = [
+        against_bound("rows", rows, Direction.AT_LEAST, rules.min_rows, rows=rows, min_rows=0),
+        against_bound("rows per feature", rows / max(features, 1), Direction.AT_LEAST, 1, rows=rows, min_rows=0),
+        against_bound(
+            "holdout rows", summary.holdout_rows, Direction.AT_LEAST, rules.min_holdout_rows, rows=rows, min_rows=0
+        ),
+        _classes(summary),
+        against_bound("missing labels", summary.missing_labels, Direction.AT_MOST, 0, rows=rows, min_rows=0),
+        against_bound("duplicate rows", summary.duplicate_rows, Direction.AT_MOST, 0, rows=rows, min_rows=0),
+        _infinite(summary),
+        _empty(summary),
+    ]
+    for feature, bound in sorted(rules.max_null_share.items()):
+        share = summary.null_shares.get(feature)
+        criteria.append(
+            against_bound(f"missing share of {feature}", share, Direction.AT_MOST, bound, rows=rows, min_rows=0)
+        )
+    warnings = [f"{feature} has one value in all {rows:,} rows: it teaches nothing." for feature in summary.constant]
+    notes = {"warnings": warnings, "classes": dict(summary.classes), "features": features}
+    return GateResult("data_quality_gate", mode, tuple(criteria), notes)
+
+
+def _classes(summary: TrainingDataSummary) -> CriterionResult:
+    found, rows = summary.distinct_labels, summary.rows
+    if found >= 2:
+        reason = f"The {rows:,} training rows have {found:,} different labels."
+    elif found == 1:
+        reason = f"Single class: all {rows:,} training rows have the same label, so there is nothing to tell apart."
+    else:
+        reason = "There are no training labels."
+    return CriterionResult(
+        criterion="different labels",
+        verdict=Verdict.PASS if found >= 2 else Verdict.FAIL,
+        measured=float(found),
+        allowed=">= 2",
+        rows=summary.rows,
+        reason=reason,
+        direction=Direction.AT_LEAST,
+        bound=2.0,
+    )
+
+
+def _infinite(summary: TrainingDataSummary) -> CriterionResult:
+    found = {name: count for name, count in summary.infinite.items() if count > 0}
+    named = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.items()))
+    return _none_of(
+        "infinite values", sum(found.values()), summary, f"Infinite values in {named}; no model is fitted on them."
+    )
+
+
+def _empty(summary: TrainingDataSummary) -> CriterionResult:
+    # Written so that a share of NaN counts as empty, not as fine.
+    found = sorted(name for name, share in summary.null_shares.items() if not share < 1)
+    return _none_of("empty features", len(found), summary, f"No value at all in {', '.join(found)}.")
+
+
+def _none_of(criterion: str, count: int, summary: TrainingDataSummary, otherwise: str) -> CriterionResult:
+    return CriterionResult(
+        criterion=criterion,
+        verdict=Verdict.FAIL if count else Verdict.PASS,
+        measured=float(count),
+        allowed="<= 0",
+        rows=summary.rows,
+        reason=otherwise if count else f"There are no {criterion} in {summary.rows:,} rows.",
+        direction=Direction.AT_MOST,
+        bound=0.0,
+    )

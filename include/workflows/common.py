@@ -1,0 +1,133 @@
+"""What every step of a journey shares: the reference, the folder, the ledger with the step's right to write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from include.adapters.ledger import Candidate, Ledger
+from include.adapters.offline_store import OfflineStore
+from include.adapters.registry import Registry
+from include.config import ModelDeclaration, declarations
+from include.config.settings import settings
+from include.domain.errors import Refusal
+from include.domain.intervals import instant
+
+
+class JourneyIsOver(Refusal):
+    """A step of a journey whose candidate is no longer in flight."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        ended = candidate.outcome or f"it is {candidate.state.value}"
+        super().__init__(
+            f"The journey of {candidate.candidate_id} is over: {ended.rstrip('.')}. Clear the run from open_journey on to go on with it."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One step's view of its journey."""
+
+    model: ModelDeclaration
+    candidate: Candidate
+    ledger: Ledger
+    """Fenced: a second, newer copy of this step refuses every later write of this one."""
+
+    @property
+    def candidate_id(self) -> str:
+        return self.candidate.candidate_id
+
+    @property
+    def as_of(self) -> datetime:
+        return self.candidate.request.as_of
+
+    @property
+    def folder(self) -> Path:
+        return journey_folder(self.candidate_id)
+
+    def keep(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write small JSON into the journey's folder, whole or not at all."""
+        target = self.folder / name
+        partial = target.with_suffix(".partial")
+        partial.write_text(json.dumps(data, indent=1, sort_keys=True), encoding="utf-8")
+        partial.replace(target)
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """Read what an earlier step kept.
+
+        Raises:
+            Refusal: when that step has not run.
+        """
+        file = self.folder / name
+        if not file.is_file():
+            raise Refusal(
+                f"{file} is missing: an earlier step of {self.candidate_id} has not run here. Clear the run from open_journey on."
+            )
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def open_ledger() -> Iterator[Ledger]:
+    with Ledger.open(settings().ledger_url) as ledger:
+        yield ledger
+
+
+def registry() -> Registry:
+    return Registry(settings().mlflow_url)
+
+
+def offline_store() -> OfflineStore:
+    return OfflineStore(settings().store)
+
+
+def journey_folder(candidate_id: str) -> Path:
+    folder = settings().artifacts / "journeys" / candidate_id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True) -> Iterator[Journey]:
+    """Open one step of a journey, fencing out every older copy of the same step.
+
+    Args:
+        live: whether the candidate must still be in flight.
+
+    Raises:
+        JourneyIsOver: when it must be and is not.
+    """
+    model = declarations().model(str(reference["model"]))
+    with open_ledger() as ledger:
+        candidate = ledger.candidates.get(str(reference["candidate_id"]))
+        if live and not candidate.is_live and candidate.state.value not in ("champion", "unchanged"):
+            raise JourneyIsOver(candidate)
+        attempt = ledger.next_attempt(f"{candidate.candidate_id}/{step}")
+        yield Journey(model, candidate, ledger.fenced(attempt))
+
+
+def reference_of(candidate: Candidate) -> dict[str, Any]:
+    """The journey's reference, for XComs."""
+    return {
+        "model": candidate.model,
+        "candidate_id": candidate.candidate_id,
+        "run_id": candidate.run_id,
+        "as_of": candidate.request.as_of.isoformat(),
+    }
+
+
+def newest_data(ledger: Ledger, model: ModelDeclaration) -> datetime | None:
+    """The end of the newest published day of the model's entity view; None before the first publish."""
+    from include.domain.intervals import Interval
+
+    view = declarations().view(model.entity.view)
+    found = ledger.partitions.between(view.name, view.version, None, None)
+    return max((Interval.of_day(p.day).end for p in found), default=None)
+
+
+def moment(reference: Mapping[str, Any], name: str) -> datetime:
+    return instant(str(reference[name]))

@@ -1,0 +1,54 @@
+"""The pictures on an MLflow run page: candidate and champion overlaid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from include.domain.curves import Curve, Reliability, Residuals
+
+COLOURS = {"candidate": "#0b6e99", "champion": "#c2571a"}
+
+
+def overlaid(curves: Mapping[str, Curve | None]) -> Any:
+    """One line for each model, with the curve's own axes; a curve that could not be drawn is left out."""
+    figure, axes = _new()
+    for who, curve in curves.items():
+        if curve is not None:
+            axes.plot(curve.x, curve.y, label=who, color=COLOURS.get(who))
+            axes.set_xlabel(curve.x_label)
+            axes.set_ylabel(curve.y_label)
+    axes.legend()
+    return figure
+
+
+def calibration(found: Mapping[str, Reliability | None]) -> Any:
+    """Observed share over mean score in equal-mass bins, and the diagonal a calibrated model lies on."""
+    figure, axes = _new()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, label="calibrated")
+    for who, curve in found.items():
+        if curve is not None:
+            axes.plot(curve.mean_score, curve.share_positive, marker="o", label=who, color=COLOURS.get(who))
+    axes.set_xlabel("mean score")
+    axes.set_ylabel("observed share")
+    axes.legend()
+    return figure
+
+
+def residual_histogram(found: Mapping[str, Residuals | None], unit: str) -> Any:
+    """What the predictions missed by, as a histogram for each model."""
+    figure, axes = _new()
+    for who, shown in found.items():
+        if shown is not None:
+            axes.stairs(shown.histogram.rows, shown.histogram.edges, label=who, color=COLOURS.get(who))
+    axes.set_xlabel(f"{unit}: actual - predicted")
+    axes.set_ylabel("rows")
+    axes.legend()
+    return figure
+
+
+def _new() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    return figure, figure.subplots()

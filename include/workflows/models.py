@@ -1,0 +1,62 @@
+"""Fitted models by digest: what the gates judged is what is loaded, or nothing is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from include.adapters import estimators
+from include.adapters.registry import Registry
+from include.config import ModelDeclaration, declarations
+from include.config.settings import settings
+
+
+def kinds_of(model: ModelDeclaration) -> dict[str, str]:
+    """The kind of each feature the model reads, in order."""
+    known = {use.view: {c.name: c.kind for c in declarations().view(use.view).columns} for use in model.views}
+    return {feature: known[use.view][feature] for use in model.views for feature in use.features}
+
+
+def spec_of(model: ModelDeclaration) -> estimators.EstimatorSpec:
+    declared = model.estimator
+    return estimators.EstimatorSpec(
+        path=declared.path,
+        params=declared.params,
+        encode=declared.encode,
+        impute=declared.impute,
+        kinds=kinds_of(model),
+        seed=model.training.seed,
+    )
+
+
+def load(registry: Registry, model: str, version: int, digest: str) -> Any:
+    """The registered version, from this machine's copy when that still has the digest, else from the registry.
+
+    Raises:
+        ModelFileRefused: when what the registry holds is not what the gates judged.
+        VersionMissing: when the registry has no such version.
+    """
+    copy = _copy(digest)
+    if not copy.is_file() or estimators.digest(copy) != digest:
+        keep(registry.fetch(model, version), digest)
+    return estimators.load(copy, digest)
+
+
+def keep(file: Path, digest: str) -> Path:
+    """Keep a model file under its digest, so that scoring needs no registry on its way."""
+    found = estimators.digest(file)
+    if found != digest:
+        raise estimators.ModelFileRefused(
+            f"The registry gave a model file with the digest {found[:12]}, but the gates judged {digest[:12]}: the artifact was replaced."
+        )
+    copy = _copy(digest)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    partial = copy.with_suffix(".partial")
+    shutil.copyfile(file, partial)
+    partial.replace(copy)
+    return copy
+
+
+def _copy(digest: str) -> Path:
+    return settings().artifacts / "models" / f"{digest}.skops"

@@ -1,0 +1,150 @@
+"""Registering, promoting and rolling back. The ledger is written first; the registry's alias follows and can be repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from include.adapters import estimators
+from include.adapters.ledger import Facts
+from include.adapters.registry import VersionMissing
+from include.config import declarations
+from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
+from include.domain.journey import BadRequest
+from include.domain.lifecycle import Event
+from include.workflows import common, evaluation, models
+from include.workflows.aliases import project_aliases
+from include.workflows.gating import required_gates
+
+MIN_REASON, MAX_REASON = 3, 500
+
+
+def register_challenger(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Register the candidate's model as a version, check that it is what the gates judged, and call it challenger."""
+    with common.step_of(reference, "register_challenger") as journey:
+        facts, registry, model = journey.candidate.facts, common.registry(), journey.model
+        run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
+        logged = registry.logged_model(run)
+        if logged is None:
+            raise VersionMissing(
+                f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on."
+            )
+        tags = {
+            "slipway.digest": digest,
+            "slipway.run_id": journey.candidate.run_id,
+            "slipway.as_of": journey.as_of.isoformat(),
+        }
+        version = registry.register(model.name, logged.uri, run, journey.candidate_id, tags)
+        crashpoint("release.registered")
+        found = estimators.digest(registry.fetch(model.name, version))
+        if found != digest:
+            raise estimators.ModelFileRefused(
+                f"Version {version} of {model.name} has the digest {found[:12]}, the gates judged {digest[:12]}."
+            )
+        journey.ledger.candidates.advance(
+            journey.candidate_id,
+            Event.REGISTER,
+            actor="register_challenger",
+            reason=f"Registered as version {version}.",
+            facts=Facts(model_version=str(version)),
+        )
+        crashpoint("release.challenger")
+        project_aliases(journey.ledger, registry, model.name)
+        return {"model": model.name, "version": version, "digest": digest}
+
+
+def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Make the candidate champion if the ledger finds nothing in its way, then let the alias follow.
+
+    ``now`` is the time overrides are measured at. The champion the candidate was compared with must still be champion.
+
+    Raises:
+        NotCleared: naming each gate in the way, whatever the colours of the tasks.
+        Conflict: when the champion changed since the comparison.
+        ModelFileRefused: when the registry holds another artifact than the gates judged.
+    """
+    with common.step_of(reference, "promote") as journey:
+        model, candidate, registry = journey.model, journey.candidate, common.registry()
+        digest = estimators.digest(registry.fetch(model.name, int(str(candidate.facts.model_version))))
+        window = journey.ledger.shadow.window(journey.candidate_id)
+        effective = window.closed_at if window is not None and window.closed_at is not None else journey.as_of
+        promoted = journey.ledger.deployments.promote(
+            model.name,
+            journey.candidate_id,
+            expected_revision=int(journey.kept(evaluation.FACTS)["champion_revision"]),
+            required_gates=required_gates(model),
+            digest=digest,
+            effective_from=effective,
+            now=now,
+            actor="promote",
+            reason=candidate.request.reason,
+            run_id=candidate.run_id,
+        )
+        print(promoted.message)
+        crashpoint("release.promoted")
+        project_aliases(journey.ledger, registry, model.name)
+        version = str(promoted.epoch.model_version)
+        registry.tag_version(model.name, int(version), {"slipway.revision": str(promoted.epoch.revision)})
+        return {
+            "revision": promoted.epoch.revision,
+            "version": version,
+            "effective_from": effective.isoformat(),
+            "message": promoted.message,
+        }
+
+
+def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> dict[str, Any]:
+    """Champion back to the previous good champion, from the newest data on.
+
+    Raises:
+        BadRequest: without a reason, or with a field that does not exist.
+        NothingToRollBackTo: when there is no earlier good champion.
+    """
+    model = declarations().model(model_name)
+    reason, who = _rollback_request(conf or {}, user)
+    registry = common.registry()
+    with common.open_ledger() as ledger:
+        newest = common.newest_data(ledger, model)
+        head = ledger.deployments.champion(model_name)
+        since = newest or (head.effective_from if head else None)
+        if since is None:
+            raise Refusal(f"{model_name} never had a champion, so there is nothing to roll back.")
+        done = ledger.deployments.rollback(
+            model_name,
+            actor=who,
+            reason=reason,
+            run_id=run_id,
+            effective_from=since,
+            unusable=_unusable(ledger, registry, model_name),
+        )
+        print(done.message)
+        crashpoint("release.rolled_back")
+        project_aliases(ledger, registry, model_name)
+        return {"revision": done.epoch.revision, "champion": done.epoch.to_candidate, "message": done.message}
+
+
+def _unusable(ledger: Any, registry: Any, model_name: str) -> list[str]:
+    """Former champions whose artifact does not load as what their gates judged."""
+    found = []
+    for epoch in ledger.deployments.epochs(model_name):
+        try:
+            models.load(registry, model_name, int(str(epoch.model_version)), epoch.digest)
+        except (estimators.ModelFileRefused, VersionMissing) as error:
+            print(f"{epoch.to_candidate} cannot be restored: {error}")
+            found.append(epoch.to_candidate)
+    return found
+
+
+def _rollback_request(conf: Mapping[str, Any], user: str | None) -> tuple[str, str]:
+    for name in conf:
+        if name not in ("reason", "requested_by"):
+            raise BadRequest(str(name)[:60], conf[name], "there is no such field; allowed are: reason, requested_by")
+    reason = conf.get("reason")
+    if not isinstance(reason, str) or not MIN_REASON <= len(reason.strip()) <= MAX_REASON:
+        raise BadRequest("reason", reason, f"say why the champion must go, in {MIN_REASON} to {MAX_REASON} characters")
+    who = conf.get("requested_by") or user
+    if not isinstance(who, str) or not who.strip():
+        raise BadRequest("requested_by", who, "say who asks")
+    return reason.strip(), who.strip()

@@ -1,0 +1,186 @@
+"""Score a day: the champion of that day serves, every challenger whose shadow window covers it answers the same rows.
+
+Which champion and which challengers is a question of data time, answered by the ledger. So a day scored again, at any
+later time, gets the same answers by the same models.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.adapters.registry import Registry
+from include.config import ModelDeclaration, declarations
+from include.domain.errors import Refusal
+from include.domain.intervals import Interval
+from include.workflows import common, models, shadowing, training_set
+from include.workflows.requests import SERVED, SHADOW, request_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class NotPublished(Refusal):
+    """A day of a view that the model reads was never published."""
+
+
+def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
+    """Score one day and write the prediction log; ``skipped`` says why when there is nothing to do.
+
+    Raises:
+        NotPublished: when a view of the model has no such day.
+        ModelFileRefused, VersionMissing: when the champion's artifact is not what its gates judged.
+    """
+    model = declarations().model(model_name)
+    interval = Interval.of_day(day)
+    with common.open_ledger() as ledger:
+        champion = ledger.deployments.champion_at(model_name, interval.start)
+        if champion is None:
+            return {
+                "skipped": f"{model_name} has no champion on {day}, so there is nothing to score with.",
+                "facts": {},
+            }
+        _require_published(ledger, model, day)
+        rows = training_set.features_for(model, interval, interval.end).to_pandas()
+        if rows.empty:
+            return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
+        features = estimators.as_input(rows, models.kinds_of(model))
+        registry = common.registry()
+        pipeline = models.load(registry, model_name, int(str(champion.model_version)), champion.digest)
+        served = _answers(model, pipeline, features)
+        if served["error"].notna().any():
+            raise RuntimeError(
+                f"Champion {champion.to_candidate} could not answer {day}: {served['error'].dropna().iloc[0]}"
+            )
+        _write(model, day, rows, served, champion.to_candidate, str(champion.model_version), SERVED)
+        shadows = [
+            _shadow(ledger, registry, model, day, rows, features, w.candidate_id)
+            for w in ledger.shadow.covering(model_name, day)
+        ]
+        facts = {
+            "day": day,
+            "rows": len(rows),
+            "champion": champion.to_candidate,
+            "model_version": str(champion.model_version),
+            "mean_score": float(served["score"].mean()),
+            "shadow": shadows,
+        }
+        print(f"{day}: {len(rows):,} rows served by {champion.to_candidate} (version {champion.model_version}).")
+        return {"skipped": None, "facts": facts}
+
+
+def _shadow(
+    ledger: Any,
+    registry: Registry,
+    model: ModelDeclaration,
+    day: str,
+    rows: pd.DataFrame,
+    features: pd.DataFrame,
+    candidate_id: str,
+) -> dict[str, Any]:
+    """Let a challenger answer the same rows. Whatever it does, the champion's answers stand: its failures are counted."""
+    facts = ledger.candidates.get(candidate_id).facts
+    try:
+        pipeline = models.load(registry, model.name, int(str(facts.model_version)), str(facts.artifact_digest))
+        answers = _answers(model, pipeline, features.copy())
+    except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it must only cost itself
+        traceback.print_exc()
+        answers = _failed(model, rows, error)
+    _write(model, day, rows, answers, candidate_id, str(facts.model_version), SHADOW)
+    answered = int(answers["error"].isna().sum())
+    window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
+    print(
+        f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of {window.min_days} days."
+    )
+    return {"candidate_id": candidate_id, "answered": answered, "days": window.days}
+
+
+def _answers(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
+    """score and predicted of each row; error where the score is no finite number."""
+    import numpy as np
+    import pandas as pd
+
+    scores = estimators.predict(pipeline, features, classifier=model.is_classifier)
+    if len(scores) != len(features):
+        raise ValueError(f"{len(scores)} answers to {len(features)} rows")
+    classes = model.label.classes or []
+    usable = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
+    if scores.ndim == 2:
+        predicted = [classes[i] for i in np.where(usable[:, None], scores, 0.0).argmax(axis=1)]
+        columns = {"score": scores.max(axis=1), **{f"score_{c}": scores[:, i] for i, c in enumerate(classes)}}
+    elif model.is_classifier:
+        predicted, columns = [classes[int(s > 0.5)] for s in scores], {"score": scores}
+    else:
+        predicted, columns = [f"{s:.6g}" for s in scores], {"score": scores}
+    return pd.DataFrame(
+        {
+            **{name: np.where(usable, values, np.nan) for name, values in columns.items()},
+            "predicted": [p if ok else None for p, ok in zip(predicted, usable, strict=True)],
+            "error": [None if ok else "the score is no finite number" for ok in usable],
+        }
+    )
+
+
+def _failed(model: ModelDeclaration, rows: pd.DataFrame, error: Exception) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    message = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    nothing = np.full(len(rows), np.nan)
+    classes = model.label.classes or [] if model.task == "multiclass" else []
+    columns = {"score": nothing, **{f"score_{c}": nothing for c in classes}}
+    return pd.DataFrame({**columns, "predicted": [None] * len(rows), "error": [message] * len(rows)})
+
+
+def _write(
+    model: ModelDeclaration,
+    day: str,
+    rows: pd.DataFrame,
+    answers: pd.DataFrame,
+    candidate_id: str,
+    version: str,
+    role: str,
+) -> None:
+    keys = declarations().view(model.entity.view).keys
+    requests = request_ids(model, rows)
+    asked = rows[[*keys, "event_time", "prediction_time"]].reset_index(drop=True)
+    table = _table(
+        asked.assign(
+            request_id=requests,
+            prediction_id=[f"{candidate_id}|{r}" for r in requests],
+            candidate_id=candidate_id,
+            model_version=version,
+            role=role,
+            **{str(name): answers[name].to_numpy() for name in answers.columns},
+        )
+    )
+    common.offline_store().write_predictions(model.name, day, candidate_id, table)
+
+
+TEXT = ("request_id", "prediction_id", "candidate_id", "model_version", "role", "predicted", "error")
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    """With declared types, so that a day whose every error is missing has the same columns as one with errors."""
+    import pyarrow as pa
+
+    def kind(name: str) -> pa.DataType:
+        if name in ("event_time", "prediction_time"):
+            return pa.timestamp("us", tz="UTC")
+        if name.startswith("score"):
+            return pa.float64()
+        return pa.string() if name in TEXT else pa.Array.from_pandas(frame[name]).type
+
+    schema = pa.schema([(str(name), kind(str(name))) for name in frame.columns])
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+
+
+def _require_published(ledger: Any, model: ModelDeclaration, day: str) -> None:
+    for use in model.views:
+        view = declarations().view(use.view)
+        if ledger.partitions.get(view.name, view.version, day) is None:
+            raise NotPublished(
+                f"{view.name} has no published {day}, so {model.name} cannot be scored. Run features_{view.name} for it first."
+            )

@@ -1,0 +1,413 @@
+"""Starts MLflow and Airflow's components on this machine, keeps them alive, and ends them with everything they started.
+
+    with running_services(Place(home)) as services:
+        AirflowApi(services.airflow_url, "admin", services.passwords["admin"])
+
+Nothing they started survives the block: not after an error, not when this process is killed with -9.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
+from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, PortUse, check_ports, end_sessions
+from include.adapters.servers import answers
+from include.workflows.service_environment import Place, environment, passwords, prepare_home
+from include.workflows.watchdog import API_SERVER, MLFLOW, Patience, Watchdog
+
+POOLS = {"training": 1}
+"""Pools beyond Airflow's own, with their slots: one training at a time fills a laptop."""
+
+_AIRFLOW = {
+    API_SERVER: (API_SERVER,),
+    # Their log servers listen on every interface, and the API server reads the same files anyway.
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+_STARTING_S = 180.0
+_DAGS_S = 60.0
+
+
+class AlreadyRunning(RuntimeError):
+    """Services of this home are running."""
+
+
+class StopRequested(RuntimeError):
+    """The end was asked for while the services were starting."""
+
+
+class StartFailed(RuntimeError):
+    """A service ended, or was not ready in time, while starting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a running set of services says about itself in its home; no secrets."""
+
+    pid: int
+    airflow_url: str
+    mlflow_url: str
+
+
+def _nobody(line: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+def read_running(home: Path) -> Running | None:
+    """The services that run in this home, None when there are none."""
+    try:
+        running = Running(**json.loads((home / "services.json").read_text(encoding="utf-8")))
+        os.kill(running.pid, 0)
+    except (OSError, ValueError, TypeError):
+        return None
+    return running
+
+
+@dataclass(slots=True)
+class Services:
+    """A running set of services."""
+
+    place: Place
+    environment: dict[str, str]
+    passwords: dict[str, str]
+    missing_dags: tuple[str, ...] = ()
+    """Dags that were expected and had not been read when everything else was ready."""
+    ready_after_s: float = 0.0
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set while they start, it ends the start."""
+    hurry: threading.Event = field(default_factory=threading.Event)
+    """Set it to end everything without waiting."""
+    _children: dict[str, Child] = field(default_factory=dict)
+    _guard: Guard | None = None
+    _lock: Lock | None = None
+    _api: AirflowApi | None = None
+    _watchdog: Watchdog | None = None
+
+    # --- what a user of them needs -----------------------------------------------------------------------------------
+
+    @property
+    def airflow_url(self) -> str:
+        return self.place.airflow_url
+
+    @property
+    def mlflow_url(self) -> str:
+        return self.place.mlflow_url
+
+    @property
+    def logs(self) -> Path:
+        return self.place.logs
+
+    @property
+    def failure(self) -> str | None:
+        """Why the watchdog gave up; None while it has not."""
+        return self._watchdog.failure if self._watchdog else None
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """Component to how often it was restarted of late."""
+        return {name: r.count for name, r in self._watchdog.restarts.items()} if self._watchdog else {}
+
+    def api(self, user: str = "admin") -> AirflowApi:
+        """A new client of Airflow as one of the users; close it."""
+        return AirflowApi(self.airflow_url, user, self.passwords[user])
+
+    def pid(self, name: str) -> int:
+        """The process id of a component."""
+        return self._children[name].pid
+
+    # --- what the watchdog needs -------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._children)
+
+    def exit_code(self, name: str) -> int | None:
+        return self._children[name].exit_code()
+
+    def age_s(self, name: str) -> float:
+        return self._children[name].age_s
+
+    def restart(self, name: str) -> None:
+        # Also the tasks of a dead scheduler: a task that went on would run beside its own retry.
+        self._end([name], grace_s=2.0)
+        self._start(name)
+
+    def health(self) -> Health:
+        if self._api is None:
+            raise AirflowUnreachable("Airflow is not started.")
+        return self._api.health()
+
+    def mlflow_answers(self) -> bool:
+        return answers(f"{self.mlflow_url}/health")
+
+    # --- starting and ending -----------------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> Child:
+        self._keep_guarded()
+        child = Child(self._command(name))
+        self._children[name] = child
+        if self._guard is not None:
+            self._guard.watch(child.pid)
+        return child
+
+    def _keep_guarded(self) -> None:
+        if self._guard is None or not self._guard.alive():
+            self._guard = Guard(keeps_open=[self._lock.fileno()] if self._lock else [])
+            for child in self._children.values():
+                self._guard.watch(child.pid)
+
+    def _command(self, name: str) -> Command:
+        argv: tuple[str, ...]
+        if name == MLFLOW:
+            argv = (
+                "mlflow",
+                "server",
+                f"--backend-store-uri=sqlite:///{self.place.mlflow_home / 'mlflow.db'}",
+                f"--artifacts-destination={self.place.mlflow_home / 'artifacts'}",
+                f"--host={self.place.host}",
+                f"--port={self.place.ports.mlflow}",
+                "--workers=1",
+            )
+        else:
+            argv = ("airflow", *_AIRFLOW.get(name, ("db", "migrate")))
+        return Command(
+            name=name,
+            argv=(sys.executable, "-m", *argv),
+            folder=self.place.home,
+            environment=self.environment,
+            log=self.place.logs / f"{name}.log",
+        )
+
+    def _end(self, names: Collection[str], grace_s: float) -> None:
+        children = [self._children[name] for name in names]
+        end_sessions({child.pid for child in children}, grace_s, hurry=self._hurried(children))
+        for name, child in zip(names, children, strict=True):
+            child.wait(5.0)
+            if self._guard is not None:
+                self._guard.forget(child.pid)
+            del self._children[name]
+
+    def _hurried(self, children: Collection[Child]) -> Callable[[], bool]:
+        def hurried() -> bool:
+            # A child that has ended is a process still, until it is asked for its exit code.
+            for child in children:
+                child.exit_code()
+            return self.hurry.is_set()
+
+        return hurried
+
+    def _end_all(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        if self._api is not None:
+            self._api.close()
+        (self.place.home / "services.json").unlink(missing_ok=True)
+        self._end(list(self._children), grace_s=6.0)
+        if self._guard is not None:
+            self._guard.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+@contextmanager
+def running_services(
+    place: Place,
+    *,
+    expected_dags: Collection[str] = (),
+    say: Callable[[str], None] = _nobody,
+    patience: Patience = Patience(),  # noqa: B008  # frozen
+    wall_clock: Callable[[], float] = time.time,
+    stop: threading.Event | None = None,
+    hurry: threading.Event | None = None,
+) -> Iterator[Services]:
+    """Start everything, hand it out when it is ready, end everything.
+
+    Ready means: every component healthy, MLflow answers, and the ``expected_dags`` are listed. Dags that are still not
+    listed a minute later are handed out as ``missing_dags``: a broken Dag file must not keep the others from running.
+
+    Raises:
+        AlreadyRunning: when services of the same home run.
+        PortTaken: before anything is started.
+        StartFailed: with the last lines of the log of what failed.
+        StopRequested: when ``stop`` was set before everything was ready; afterwards it is the caller's to look at.
+    """
+    began, began_at = time.monotonic(), wall_clock()
+    lock = _take_lock(place, say)
+    try:
+        ports = place.ports
+        uses = [
+            PortUse(ports.airflow, "Airflow", "--airflow-port or SLIPWAY_AIRFLOW_PORT"),
+            PortUse(ports.mlflow, "MLflow", "--mlflow-port or SLIPWAY_MLFLOW_PORT"),
+        ]
+        check_ports(place.host, uses)
+        prepare_home(place)
+    except BaseException:
+        lock.release()
+        raise
+    services = Services(place, environment(place, os.environ), passwords(place))
+    services.stop, services.hurry = stop or services.stop, hurry or services.hurry
+    services._lock = lock
+
+    def tell(line: str) -> None:
+        say(f"[{time.monotonic() - began:3.0f} s] {line}")
+
+    try:
+        _start_all(services, tell)
+        services._api = services.api()
+        _wait_until_healthy(services, tell, began_at)
+        for pool, slots in POOLS.items():
+            services._api.ensure_pool(pool, slots)
+        services.missing_dags = _wait_for_dags(services, expected_dags, tell)
+        running = Running(os.getpid(), place.airflow_url, place.mlflow_url)
+        (place.home / "services.json").write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
+        services.ready_after_s = time.monotonic() - began
+        services._watchdog = Watchdog(services, say, wall_clock, place.logs / "watchdog.log", patience)
+        services._watchdog.start()
+        yield services
+    finally:
+        services._end_all()
+
+
+def _take_lock(place: Place, say: Callable[[str], None]) -> Lock:
+    """The home's lock; what a killed predecessor left behind is waited for."""
+    until = time.monotonic() + 20
+    told = False
+    while True:
+        try:
+            return Lock(place.home / "services.lock")
+        except AlreadyHeld as held:
+            if held.pid is not None and _is_running(held.pid):
+                running = read_running(place.home)
+                where = f" (Airflow on {running.airflow_url})" if running else ""
+                raise AlreadyRunning(
+                    f"Services of {place.home} already run in process {held.pid}{where}. "
+                    f"Stop them with Ctrl-C there or `kill {held.pid}`, or set SLIPWAY_HOME to run a second set."
+                ) from None
+            if time.monotonic() > until:
+                raise AlreadyRunning(
+                    f"Services of {place.home} are still being stopped after 20 s; "
+                    f"look for what holds {place.home / 'services.lock'}."
+                ) from None
+            if not told:
+                say("An earlier set of services ended abruptly; waiting until its processes are gone.")
+                told = True
+            time.sleep(0.2)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _start_all(services: Services, tell: Callable[[str], None]) -> None:
+    tell(f"starting MLflow and Airflow; logs are in {services.logs}")
+    services._start(MLFLOW)
+    _migrate(services, tell)
+    for name in _AIRFLOW:
+        services._start(name)
+
+
+def _migrate(services: Services, tell: Callable[[str], None]) -> None:
+    """Create or upgrade Airflow's database, unless this version of Airflow has done so before."""
+    place = services.place
+    marker = place.airflow_home / "migrated-to"
+    wanted = version("apache-airflow-core")
+    if place.airflow_database.exists() and marker.exists() and marker.read_text(encoding="utf-8").strip() == wanted:
+        return
+    tell("preparing Airflow's database")
+    name = "migration"
+    child = services._start(name)
+    until = time.monotonic() + _STARTING_S
+    while (code := child.wait(0.2)) is None:
+        _check_alive(services)
+        if time.monotonic() > until:
+            raise StartFailed(f"Airflow's database was not ready after {_STARTING_S:g} s; see {child.command.log}.")
+    if code:
+        raise StartFailed(f"Airflow's database could not be prepared: {child.last_words()}; see {child.command.log}.")
+    services._end([name], grace_s=0)
+    marker.write_text(f"{wanted}\n", encoding="utf-8")
+
+
+def _check_alive(services: Services) -> None:
+    """Raise when there is no point in waiting any longer."""
+    if services.stop.is_set():
+        raise StopRequested("Stopped while starting.")
+    for name, child in services._children.items():
+        code = child.exit_code()
+        if code is not None and name != "migration":
+            raise StartFailed(
+                f"{name} ended with {code} while starting: {child.last_words()}; see {child.command.log}."
+            )
+
+
+def _wait_until_healthy(services: Services, tell: Callable[[str], None], began_at: float) -> None:
+    """Poll until MLflow answers and every component has sent a heartbeat since ``began_at``."""
+    until = time.monotonic() + _STARTING_S
+    waiting = {MLFLOW, *_AIRFLOW}
+    while waiting:
+        _check_alive(services)
+        if time.monotonic() > until:
+            names = ", ".join(sorted(waiting))
+            raise StartFailed(f"{names} not ready after {_STARTING_S:g} s; see the logs in {services.logs}.")
+        ready = {MLFLOW} if MLFLOW in waiting and services.mlflow_answers() else set()
+        with suppress(AirflowUnreachable):
+            health = services.health()
+            ready.add(API_SERVER)
+            # A heartbeat of an earlier life counts as healthy for half a minute.
+            ready |= {
+                name
+                for name, status in health.components.items()
+                if status == "healthy" and _seconds(health.heartbeats[name]) >= began_at
+            }
+        for name in sorted(ready & waiting):
+            tell(f"{name} is ready")
+        waiting -= ready
+        if waiting:
+            time.sleep(0.3)
+
+
+def _seconds(moment: str | None) -> float:
+    from include.domain.intervals import instant
+
+    return instant(moment).timestamp() if moment else 0.0
+
+
+def _wait_for_dags(services: Services, expected: Collection[str], tell: Callable[[str], None]) -> tuple[str, ...]:
+    if services._api is None or not expected:
+        return ()
+    until = time.monotonic() + _DAGS_S
+    while missing := set(expected) - set(services._api.dags()):
+        _check_alive(services)
+        if time.monotonic() > until:
+            tell(f"not among Airflow's Dags: {', '.join(sorted(missing))}")
+            for file, reason in services._api.import_errors().items():
+                tell(f"{file}: {reason}")
+            return tuple(sorted(missing))
+        time.sleep(0.5)
+    tell(f"{len(set(expected))} Dags are listed")
+    return ()
+
+
+def dag_ids() -> list[str]:
+    """The Dags that follow from the declarations that can be used."""
+    from include.config import declared_models, declared_views
+
+    per_model = ("score", "drift", "retrain", "rollback")
+    views = [f"features_{view.name}" for view in declared_views()]
+    return views + [f"{verb}_{model.name}" for model in declared_models() for verb in per_model]

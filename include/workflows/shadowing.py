@@ -1,0 +1,156 @@
+"""The shadow window: opened by the journey, filled and closed by the scoring of days, judged by its gate.
+
+Everything in it is data time. The scoring Dag closes the window at the end of the day that filled it, so that a slow or
+stopped scheduler neither lengthens nor shortens what the gate judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from include.adapters.ledger import Ledger, ShadowWindow
+from include.config import ModelDeclaration
+from include.domain.intervals import Interval, midnight
+from include.domain.metrics import Task
+from include.domain.shadow import ShadowEvidence, ShadowRules, Window, shadow_gate, window_state
+from include.domain.verdicts import CriterionResult, GateResult, Verdict
+from include.workflows import common, training_set
+from include.workflows.common import Journey
+from include.workflows.requests import request_ids, scores_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rules_of(model: ModelDeclaration) -> ShadowRules:
+    declared = model.shadow
+    return ShadowRules(
+        min_rows=declared.min_rows,
+        min_days=declared.min_days,
+        max_days=declared.max_days,
+        mean_delta=declared.disagreement,
+        p99_delta_at_most=declared.p99_delta_at_most,
+        coverage_at_least=declared.coverage_at_least,
+        errors_at_most=declared.errors_at_most,
+    )
+
+
+def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Open the candidate's window beside the champion, from the first day that is not yet scored; or say where it stands.
+
+    Against another champion than when it was opened the window starts again: its rows compared another pair.
+    """
+    with common.step_of(reference, "shadow_window") as journey:
+        ledger, model = journey.ledger, journey.model
+        head = ledger.deployments.champion(model.name)
+        if head is None or head.to_candidate == journey.candidate_id:
+            return {
+                "closed": True,
+                "sentence": "There is no champion whose traffic the candidate could shadow: a first deployment.",
+            }
+        newest = common.newest_data(ledger, model) or journey.as_of
+        window = ledger.shadow.open(
+            journey.candidate_id,
+            champion_id=head.to_candidate,
+            opened_from=midnight(max(newest, journey.as_of)),
+            min_rows=model.shadow.min_rows,
+            min_days=model.shadow.min_days,
+            actor="shadow_window",
+        )
+        return {"closed": window.closed_at is not None, "sentence": _sentence(window, model)}
+
+
+def _sentence(window: ShadowWindow, model: ModelDeclaration) -> str:
+    so_far = f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {window.min_days} days"
+    if window.closed_at is not None:
+        return (
+            f"The shadow window {window.opened_from:%Y-%m-%d} to {window.closed_at:%Y-%m-%d} is closed with {so_far}."
+        )
+    return f"In shadow beside {window.champion_id} from {window.opened_from:%Y-%m-%d} on: {so_far}; it ends after {model.shadow.max_days} days."
+
+
+def wait_is_over(candidate_id: str) -> bool:
+    """Whether the window is closed, its champion was replaced, or the candidate is no longer in flight."""
+    with common.open_ledger() as ledger:
+        candidate = ledger.candidates.get(candidate_id)
+        window = ledger.shadow.window(candidate_id)
+        head = ledger.deployments.champion(candidate.model)
+        replaced = window is not None and head is not None and head.to_candidate != window.champion_id
+        return not candidate.is_live or window is None or window.closed_at is not None or replaced
+
+
+def count_day(
+    ledger: Ledger, model: ModelDeclaration, candidate_id: str, day: str, rows: int, answered: int
+) -> ShadowWindow:
+    """Count a scored day, and close the window at the end of the day that filled it or was its last."""
+    window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
+    state = window_state(rules_of(model), rows=window.answered, days=window.days)
+    if window.closed_at is None and state is not Window.OPEN:
+        last = max(d.day for d in window.scored)
+        window = ledger.shadow.close(candidate_id, closed_at=Interval.of_day(last).end)
+    return window
+
+
+def judge_window(journey: Journey) -> GateResult:
+    """``shadow_gate``: what the prediction log holds of the window, challenger against the champion's own answers."""
+    window = journey.ledger.shadow.window(journey.candidate_id)
+    mode = journey.model.shadow.mode
+    if window is None:
+        return GateResult("shadow_gate", mode, (_first_deployment(journey),))
+    if window.closed_at is None:
+        reason = f"The shadow window is still open. {_sentence(window, journey.model)}"
+        return GateResult(
+            "shadow_gate", mode, (CriterionResult("window", Verdict.INCONCLUSIVE, None, "closed", window.rows, reason),)
+        )
+    return shadow_gate(rules_of(journey.model), _evidence(journey, window), mode=mode)
+
+
+def _first_deployment(journey: Journey) -> CriterionResult:
+    """Without a champion there is no traffic to shadow; the declared first-deployment policy stands in, and is recorded."""
+    has_champion = journey.ledger.deployments.champion(journey.model.name) is not None
+    policy = journey.model.gates.champion_gate.first_deployment
+    ask = policy == "ask" or has_champion
+    reason = (
+        "There is a champion but the candidate has no shadow window; clear shadow_window."
+        if has_champion
+        else f"First deployment: no champion whose traffic could be shadowed; the declared policy is {policy}."
+    )
+    return CriterionResult(
+        "first_deployment", Verdict.INCONCLUSIVE if ask else Verdict.PASS, None, f"policy {policy}", 0, reason
+    )
+
+
+def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
+    import numpy as np
+
+    model = journey.model
+    interval = Interval(window.opened_from, window.closed_at or window.opened_from)
+    log = common.offline_store().read_predictions(model.name, interval)
+    rows = log.to_pandas() if log is not None else None
+    if rows is None or rows.empty:
+        return ShadowEvidence(Task(model.task), 0, 0, np.empty(0), np.empty(0), np.empty(0, dtype=str))
+    served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == "served")].set_index("request_id")
+    shadow = rows[rows["candidate_id"] == journey.candidate_id].set_index("request_id")
+    both = served.index.intersection(shadow[shadow["error"].isna()].index)
+    labels = training_set.matured_labels(model, interval, interval.end).to_pandas()
+    return ShadowEvidence(
+        task=Task(model.task),
+        asked=len(served),
+        errors=int(shadow["error"].notna().sum()),
+        champion=scores_in(model, served.loc[both]),
+        challenger=scores_in(model, shadow.loc[both]),
+        days=served.loc[both, "event_time"].dt.strftime("%Y-%m-%d").to_numpy(dtype=str),
+        y=_labels(model, both, labels),
+    )
+
+
+def _labels(model: ModelDeclaration, requests: pd.Index[Any], labels: pd.DataFrame) -> Any:
+    """The matured label of each row, NaN where there is none yet; None where there is none at all."""
+    if labels.empty:
+        return None
+    values = labels["label"]
+    if model.is_classifier:
+        values = values.map({c: float(i) for i, c in enumerate(model.label.classes or [])})
+    known = dict(zip(request_ids(model, labels), values.astype(float), strict=True))
+    return requests.map(known).to_numpy(dtype=float)

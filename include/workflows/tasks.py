@@ -1,0 +1,161 @@
+"""What each Dag task calls: one function a task, and no heavy import before it is called (DESIGN, rule 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+Reference = Mapping[str, Any]
+"""Small JSON that names things in the ledger and the stores; what an XCom may carry."""
+
+
+# --- features_<view> -------------------------------------------------------------------------------------------------
+
+
+def materialize(view: str, partition_key: str | None, params: Reference, run_id: str) -> Reference:
+    """Extract, compute and stage the run's interval."""
+    from include.domain.intervals import requested
+    from include.workflows import features
+
+    interval = requested(partition_key, params.get("start"), params.get("end"))
+    return features.materialize(view, interval, as_of=interval.end, run_id=run_id).as_reference()
+
+
+def audit(staged: Reference, now: datetime) -> Reference:
+    """Judge what was staged, before anybody can read it."""
+    from include.workflows import features, gating
+
+    return gating.outcome_of(features.audit(staged), staged)
+
+
+def publish(staged: Reference, params: Reference) -> Reference:
+    """Replace the partitions in one commit; ``announce`` lists those whose events start scoring (none for history)."""
+    from include.workflows import common, features
+
+    with common.open_ledger() as ledger:
+        published = features.publish(staged, ledger.partitions)
+    bulk = params.get("start") is not None
+    days = published.published if bulk and params.get("start_scoring") else []
+    facts = {
+        "rows": sum(staged["rows"].values()),
+        "table_version": published.table_version,
+        "changed": len(published.changed),
+    }
+    return {**published.as_reference(), "facts": facts, "announce": [f"{day}T00:00:00" for day in days]}
+
+
+# --- score_<model>, drift_<model> ------------------------------------------------------------------------------------
+
+
+def score(model: str, partition_key: str | None, run_id: str) -> Reference:
+    from include.workflows import scoring
+
+    return scoring.score(model, _day(partition_key), run_id)
+
+
+def measure_drift(model: str, partition_key: str | None, run_id: str) -> Reference:
+    from include.workflows import drift_watch
+
+    return drift_watch.measure(model, _day(partition_key), run_id)
+
+
+def decide(report: Reference) -> Reference:
+    from include.workflows import drift_watch
+
+    return drift_watch.decide(report)
+
+
+def _day(partition_key: str | None) -> str:
+    from include.domain.intervals import BadInterval, Interval
+
+    if partition_key is None:
+        raise BadInterval(
+            "This run has no partition, so no day. Trigger it with a partition key, for example 2013-06-01T00:00:00."
+        )
+    return Interval.of_day(partition_key).days[0]
+
+
+# --- retrain_<model> -------------------------------------------------------------------------------------------------
+
+
+def open_journey(
+    model: str, run_id: str, run_type: str, conf: Mapping[str, Any] | None, run_after: datetime, user: str | None
+) -> Reference:
+    from include.workflows import journey
+
+    return journey.open_journey(model, run_id, run_type, conf, run_after, user)
+
+
+def build_training_set(reference: Reference) -> Reference:
+    from include.workflows import training
+
+    return training.build_training_set(reference)
+
+
+def train(reference: Reference) -> Reference:
+    from include.workflows import training
+
+    return training.train(reference)
+
+
+def evaluate(reference: Reference) -> Reference:
+    from include.workflows import evaluation
+
+    return evaluation.evaluate(reference)
+
+
+def judge(gate: str) -> Callable[[Reference, datetime], Reference]:
+    """The workflow of the gate of that name."""
+
+    def judged(reference: Reference, now: datetime) -> Reference:
+        from include.workflows import gating
+
+        return gating.judge(gate, reference, now)
+
+    return judged
+
+
+def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) -> Reference:
+    from include.workflows import gating
+
+    return gating.approve(reference, gate, who, why, now)
+
+
+def register_challenger(reference: Reference) -> Reference:
+    from include.workflows import release
+
+    return release.register_challenger(reference)
+
+
+def open_shadow_window(reference: Reference) -> Reference:
+    from include.workflows import shadowing
+
+    return shadowing.open_window(reference)
+
+
+def shadow_wait_is_over(candidate_id: str) -> bool:
+    from include.workflows import shadowing
+
+    return shadowing.wait_is_over(candidate_id)
+
+
+def promote(reference: Reference, now: datetime) -> Reference:
+    from include.workflows import release
+
+    return release.promote(reference, now)
+
+
+def close_journey(reference: Reference) -> Reference:
+    from include.workflows import journey
+
+    return journey.close_journey(reference)
+
+
+# --- rollback_<model> ------------------------------------------------------------------------------------------------
+
+
+def roll_back(model: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> Reference:
+    from include.workflows import release
+
+    return release.roll_back(model, run_id, conf, user)

@@ -1,0 +1,198 @@
+"""From a frozen as-of time to a fitted candidate on an MLflow run page. Each step may run twice and makes one of each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.adapters.ledger import Facts
+from include.config.settings import PROJECT
+from include.domain.gates import TrainingDataRules, TrainingDataSummary, training_data_gate
+from include.domain.journey import training_windows
+from include.domain.lifecycle import Event
+from include.domain.verdicts import GateResult
+from include.workflows import common, models, training_set
+from include.workflows.common import Journey
+from include.workflows.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SETS = "training_set.json"
+EXAMPLE_ROWS = 5
+
+
+def build_training_set(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the training window and the holdout as of the journey's time, pinned to one version of each view's table.
+
+    A retry, or the same journey run again after new publishes, reads the versions it pinned the first time.
+    """
+    with common.step_of(reference, "build_training_set") as journey:
+        training = journey.model.training
+        windows = training_windows(
+            journey.as_of, training.window_days, training.holdout_days, journey.model.label.delay
+        )
+        pinned = journey.kept(SETS)["train"]["table_versions"] if (journey.folder / SETS).is_file() else None
+        train = training_set.build(journey.model, windows.train, journey.as_of, pinned)
+        holdout = training_set.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
+        journey.keep(SETS, {"train": train.as_reference(), "holdout": holdout.as_reference()})
+        reason = f"{train.rows:,} rows of {windows.train}, {holdout.rows:,} held out of {windows.holdout}."
+        print(reason)
+        return {
+            "rows": train.rows,
+            "holdout_rows": holdout.rows,
+            "content_hash": train.content_hash,
+            "table_versions": train.table_versions,
+        }
+
+
+def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
+    """One of the journey's sets as (features, label, day of each row); ``which`` is ``train`` or ``holdout``.
+
+    The label of a classifier is the index of its class.
+    """
+    import numpy as np
+
+    rows = training_set.read(journey.kept(SETS)[which]).to_pandas()
+    features = estimators.as_input(rows, models.kinds_of(journey.model))
+    classes = journey.model.label.classes or []
+    label = rows["label"].map({c: i for i, c in enumerate(classes)}) if journey.model.is_classifier else rows["label"]
+    return (
+        features,
+        label.to_numpy(dtype=np.int64 if journey.model.is_classifier else float),
+        rows["event_time"].dt.strftime("%Y-%m-%d"),
+    )
+
+
+def judge_training_set(journey: Journey) -> GateResult:
+    """``data_quality_gate`` of the journey: may these rows be learned from?"""
+    import numpy as np
+
+    sets = journey.kept(SETS)
+    train, holdout = TrainingSet.from_reference(sets["train"]), TrainingSet.from_reference(sets["holdout"])
+    features, label, _ = frames(journey, "train")
+    numbers = features.select_dtypes("number")
+    summary = TrainingDataSummary(
+        rows=train.rows,
+        holdout_rows=holdout.rows,
+        distinct_labels=len(np.unique(label)),
+        classes=train.label_counts,
+        null_shares={str(name): float(share) for name, share in features.isna().mean().items()},
+        infinite={str(name): int(count) for name, count in np.isinf(numbers).sum().items() if count},
+        constant=tuple(str(c) for c in features.columns if features[c].nunique() == 1),
+        missing_labels=0,
+        duplicate_rows=0,
+    )
+    rules = TrainingDataRules(
+        min_rows=journey.model.training.min_rows, min_holdout_rows=journey.model.gates.threshold_gate.min_rows
+    )
+    return training_data_gate(rules, summary)
+
+
+def train(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit the declared estimator and put it on the candidate's MLflow run; a retry reuses what its first try logged."""
+    with common.step_of(reference, "train") as journey:
+        model, candidate = journey.model, journey.candidate
+        sets = journey.kept(SETS)
+        pipeline = estimators.build(models.spec_of(model))
+        registry = common.registry()
+        run = registry.candidate_run(model.name, journey.candidate_id, _tags(journey))
+        registry.log_params(run, _params(journey, sets["train"]))
+        registry.log_dataset(
+            run,
+            f"{model.name} training set",
+            sets["train"]["content_hash"],
+            {
+                "delta_table_versions": sets["train"]["table_versions"],
+                "as_of": sets["train"]["as_of"],
+                "content_hash": sets["train"]["content_hash"],
+            },
+            {
+                "rows": sets["train"]["rows"],
+                "labels": sets["train"]["label_counts"],
+                "start": sets["train"]["start"],
+                "end": sets["train"]["end"],
+            },
+        )
+        logged = registry.logged_model(run)
+        if logged is None:
+            features, label, _ = frames(journey, "train")
+            print(f"Fitting {model.estimator.path} on {len(features):,} rows and {features.shape[1]} features.")
+            estimators.fit(pipeline, features, label)
+            with tempfile.TemporaryDirectory() as folder:
+                trusted = estimators.untrusted_free(pipeline, Path(folder) / "model.skops")
+            example = features.head(EXAMPLE_ROWS)
+            logged = registry.log_model(
+                run,
+                pipeline,
+                example=example,
+                output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
+                trusted=trusted,
+                requirements=estimators.library_versions(),
+                tags={"slipway.candidate": journey.candidate_id},
+            )
+        digest = estimators.digest(logged.file)
+        models.keep(logged.file, digest)
+        registry.tag(run, {"slipway.model_uri": logged.uri, "slipway.digest": digest})
+        journey.ledger.candidates.advance(
+            candidate.candidate_id,
+            Event.TRAIN,
+            actor="train",
+            reason=f"Fitted {model.estimator.path}; artifact {digest[:12]}.",
+            facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=sets["train"]["content_hash"]),
+        )
+        return {"mlflow_run_id": run, "model_uri": logged.uri, "digest": digest}
+
+
+def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:
+    model = journey.model
+    return {
+        "estimator": model.estimator.path,
+        **{f"estimator.{name}": value for name, value in model.estimator.params.items()},
+        "encode": model.estimator.encode,
+        "seed": model.training.seed,
+        "window_days": model.training.window_days,
+        "holdout_days": model.training.holdout_days,
+        "as_of": made["as_of"],
+        "features": ", ".join(model.features),
+        "training_set_hash": made["content_hash"],
+    }
+
+
+def _tags(journey: Journey) -> dict[str, str]:
+    request = journey.candidate.request
+    tags = {
+        "slipway.model": journey.model.name,
+        "slipway.run_id": request.run_id,
+        "slipway.as_of": request.as_of.isoformat(),
+        "slipway.trigger": request.trigger.value,
+        "slipway.reason": request.reason,
+        "slipway.requested_by": request.requested_by,
+        "mlflow.user": request.requested_by,
+    }
+    optional = {
+        "slipway.issue": request.issue,
+        "slipway.report": request.report_id,
+        "mlflow.source.git.commit": git_revision(),
+    }
+    return tags | {name: value for name, value in optional.items() if value}
+
+
+def git_revision() -> str | None:
+    """The commit the code runs from: ``SLIPWAY_GIT_REVISION`` where an image carries it, else what git says; None without."""
+    carried = os.environ.get("SLIPWAY_GIT_REVISION")
+    if carried:
+        return carried
+    try:
+        said = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.stdout.strip() or None

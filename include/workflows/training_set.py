@@ -1,0 +1,343 @@
+"""Training sets and scoring rows: one point-in-time join for both.
+
+The rows of the model's entity view are the requests. Each is asked ``lead`` before its event, and gets from every view
+what was available then. A training set adds the label, where its window has closed and it was known.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.config.loader import Declarations, declarations
+from include.config.settings import settings
+from include.config.types import FeatureView, ModelDeclaration
+from include.domain.intervals import Interval
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ARROW_KINDS = {"numeric": "double", "categorical": "string", "boolean": "bool"}
+TICK = timedelta(microseconds=1)
+
+
+class RowsLost(RuntimeError):
+    """The join gave another number of rows than it was asked for: a bug, never to be trained on."""
+
+    def __init__(self, model: str, view: str, asked: int, got: int) -> None:
+        super().__init__(f"Joining {view} for {model} made {got} rows of {asked}. Nothing was written; report this.")
+
+
+class BadLabels(ValueError):
+    """label.sql gives something that cannot be a label of this model."""
+
+    def __init__(self, model: str, problem: str) -> None:
+        super().__init__(f"models/{model}/label.sql: {problem}.")
+
+
+class TrainingSetDamaged(OSError):
+    """A training set's file is missing, or no longer has the content it was made with."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The training set {path} cannot be used: {reason}. Build it again from the same request.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """A reference to a built training set: small JSON for XCom and lineage.
+
+    ``never_labelled`` are rows whose window closed without a label (a cancelled flight); ``not_matured`` those whose
+    window was still open at ``as_of``. Neither is in the file. ``label_counts`` is per class, in the declared order;
+    empty for regression. ``first_event`` and ``last_event`` are None without rows.
+    """
+
+    model: str
+    path: str
+    rows: int
+    content_hash: str
+    label_hash: str
+    start: str
+    end: str
+    as_of: str
+    table_versions: dict[str, int]
+    features: list[str]
+    label_counts: dict[str, int]
+    never_labelled: int
+    not_matured: int
+    first_event: str | None
+    last_event: str | None
+
+    def as_reference(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_reference(cls, data: Mapping[str, Any]) -> TrainingSet:
+        return cls(**data)
+
+
+def build(
+    model: ModelDeclaration,
+    interval: Interval,
+    as_of: datetime,
+    versions: Mapping[str, int] | None = None,
+    *,
+    declared: Declarations | None = None,
+) -> TrainingSet:
+    """Join the events of ``interval`` with what was known before each, and with their labels as known at ``as_of``.
+
+    ``versions`` pins the table version of views by name; what is left out is pinned to the newest now, and the result
+    says which. The same request gives the same bytes. Columns: the entity's keys, event_time, prediction_time, the
+    features in the model's order, label (text for a classifier, a number for regression); ordered by event time, then
+    keys.
+
+    Raises:
+        TableMissing: when a view was never published, or not in the pinned version.
+        BadLabels, LabelGivenTwice: when label.sql gives what cannot be used.
+        SqlFailed, SourceUnreachable, TableVanished, ColumnVanished: when the labels cannot be read.
+    """
+    import pyarrow.compute as pc
+
+    from include.adapters import offline_store, sql_engine
+
+    known = declared or declarations()
+    joined, pinned = _features(model, interval, as_of, versions, known)
+    keys = known.view(model.entity.view).keys
+    labels = matured_labels(model, interval, as_of, declared=known)
+    found = sql_engine.with_labels(joined, labels, keys=keys).column("label")
+    closed = _closed(model, joined.column("event_time"), as_of)
+    labelled = pc.is_valid(found)
+    rows = joined.append_column("label", found).filter(pc.and_(closed, labelled)).combine_chunks()
+    content = offline_store.content_hash(rows)
+    path = settings().artifacts / "training_sets" / model.name / f"{as_of:%Y%m%d}-{content[:16]}.parquet"
+    _write(rows, path)
+    times = pc.min_max(rows.column("event_time")).as_py()
+    counted = (
+        {v["values"]: v["counts"] for v in pc.value_counts(rows.column("label")).to_pylist()}
+        if model.is_classifier
+        else {}
+    )
+    return TrainingSet(
+        model=model.name,
+        path=str(path),
+        rows=rows.num_rows,
+        content_hash=content,
+        label_hash=sql_engine.semantic_hash(
+            model.label_sql,
+            model.label.model_dump(mode="json"),
+            what=f"The label of {model.name!r}",
+            file=f"models/{model.name}/label.sql",
+        ),
+        start=interval.start.isoformat(),
+        end=interval.end.isoformat(),
+        as_of=as_of.isoformat(),
+        table_versions=pinned,
+        features=model.features,
+        label_counts={name: counted.get(name, 0) for name in model.label.classes or ()} if model.is_classifier else {},
+        never_labelled=_true(pc.and_(closed, pc.invert(labelled))),
+        not_matured=_true(pc.invert(closed)),
+        first_event=times["min"].isoformat() if isinstance(times["min"], datetime) else None,
+        last_event=times["max"].isoformat() if isinstance(times["max"], datetime) else None,
+    )
+
+
+def features_for(
+    model: ModelDeclaration,
+    interval: Interval,
+    as_of: datetime,
+    versions: Mapping[str, int] | None = None,
+    *,
+    declared: Declarations | None = None,
+) -> pa.Table:
+    """The rows to score: every event of ``interval`` whose prediction was due by ``as_of``, with its features and
+    without a label.
+
+    Columns and order are those of ``build``; it is the same join.
+    """
+    return _features(model, interval, as_of, versions, declared or declarations())[0]
+
+
+def matured_labels(
+    model: ModelDeclaration, interval: Interval, as_of: datetime, *, declared: Declarations | None = None
+) -> pa.Table:
+    """The labels of ``interval``'s events whose window had closed at ``as_of``, as known then.
+
+    Columns: the entity's keys, label, event_time, available_time. An event of a closed window that is not here has no
+    label, and never will have had one at ``as_of``: that is not label 0.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from include.adapters import source, sql_engine
+
+    keys = (declared or declarations()).view(model.entity.view).keys
+    url = settings().source_url
+    tables = {each.table: source.extract(url, each, interval, as_of) for each in model.label.source}
+    file = f"models/{model.name}/label.sql"
+    rows = sql_engine.run_sql(model.label_sql, tables, interval, what=f"The label of {model.name!r}", file=file)
+    wanted = [*keys, "label", "event_time", "available_time"]
+    missing = [name for name in wanted if name not in rows.column_names]
+    if missing:
+        raise BadLabels(model.name, f"it does not give {', '.join(missing)}; it must give {', '.join(wanted)}")
+    rows = rows.select(wanted)
+    for name in ("event_time", "available_time"):
+        if not (pa.types.is_timestamp(rows.column(name).type) and rows.column(name).type.tz):
+            raise BadLabels(model.name, f"{name} is {rows.column(name).type}; it must be a TIMESTAMPTZ")
+    rows = rows.set_column(rows.column_names.index("label"), "label", _label(model, rows.column("label")))
+    moment = rows.column("event_time")
+    timely = pc.less_equal(rows.column("available_time"), _scalar(as_of))
+    inside = pc.and_(pc.greater_equal(moment, _scalar(interval.start)), pc.less(moment, _scalar(interval.end)))
+    return rows.filter(pc.and_(pc.and_(timely, inside), _closed(model, moment, as_of)))
+
+
+def read(training_set: TrainingSet | Mapping[str, Any]) -> pa.Table:
+    """The rows of a built training set.
+
+    Raises:
+        TrainingSetDamaged: when the file is gone or its content is not what was built.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from include.adapters import offline_store
+
+    made = training_set if isinstance(training_set, TrainingSet) else TrainingSet.from_reference(training_set)
+    try:
+        rows = pq.read_table(made.path)
+    except (OSError, pa.ArrowException) as error:
+        raise TrainingSetDamaged(made.path, " ".join(str(error).split()).rstrip(".")) from error
+    if offline_store.content_hash(rows) != made.content_hash:
+        raise TrainingSetDamaged(made.path, "its content is not what was built")
+    return rows
+
+
+# --- the join --------------------------------------------------------------------------------------------------------
+
+
+def _features(
+    model: ModelDeclaration,
+    interval: Interval,
+    as_of: datetime,
+    versions: Mapping[str, int] | None,
+    declared: Declarations,
+) -> tuple[pa.Table, dict[str, int]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from include.adapters import offline_store
+
+    store = offline_store.OfflineStore(settings().store)
+    views = {use.view: declared.view(use.view) for use in model.views}
+    pinned = {name: _pinned(store, view, versions) for name, view in views.items()}
+    entity = declared.view(model.entity.view)
+
+    spine = store.read(entity, interval, pinned[entity.name])
+    asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
+    spine = spine.append_column("prediction_time", asked_at)
+    spine = spine.filter(pc.less_equal(asked_at, _scalar(as_of))).combine_chunks()
+    # What the spine's own row says counts only once it was available, for its features as for the keys of other views.
+    available = pc.less_equal(spine.column("available_time"), spine.column("prediction_time"))
+    for name in (*entity.features, *entity.carries):
+        column = spine.column(name)
+        spine = spine.set_column(
+            spine.column_names.index(name), name, pc.if_else(available, column, pa.scalar(None, column.type))
+        )
+
+    columns = {name: spine.column(name) for name in (*entity.keys, "event_time", "prediction_time")}
+    for use in model.views:
+        view = views[use.view]
+        given = (
+            spine if view.name == entity.name else _asked(model, store, view, use.features, spine, pinned[view.name])
+        )
+        kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
+        for feature in use.features:
+            columns[feature] = given.column(feature).cast(pa.type_for_alias(kinds[feature]))
+    return pa.table(columns), pinned
+
+
+def _asked(
+    model: ModelDeclaration, store: Any, view: FeatureView, features: list[str], spine: pa.Table, version: int
+) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from include.adapters import sql_engine
+
+    kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
+    if spine.num_rows == 0:
+        return pa.table({f: pa.array([], pa.type_for_alias(kinds[f])) for f in features})
+    asked = pc.min_max(spine.column("prediction_time")).as_py()
+    history = store.dataset(view, Interval(asked["min"] - view.ttl, asked["max"] + TICK), version)
+    answer = sql_engine.point_in_time(spine, history, keys=view.keys, features=features, ttl=view.ttl)
+    if answer.num_rows != spine.num_rows:
+        raise RowsLost(model.name, view.name, spine.num_rows, answer.num_rows)
+    return answer
+
+
+def _pinned(store: Any, view: FeatureView, versions: Mapping[str, int] | None) -> int:
+    from include.adapters.offline_store import TableMissing
+
+    version = (versions or {}).get(view.name)
+    found = store.current_version(view) if version is None else version
+    if found is None:
+        raise TableMissing(store.view_path(view))
+    return int(found)
+
+
+def _label(model: ModelDeclaration, column: Any) -> Any:
+    """The label as text among the declared classes, or as a finite number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.string() if model.is_classifier else pa.float64()
+    try:
+        column = column.cast(kind)
+    except pa.ArrowException as error:
+        raise BadLabels(
+            model.name, f"label is {column.type} and cannot be {kind}: {' '.join(str(error).split())}"
+        ) from error
+    if model.is_classifier:
+        classes = model.label.classes or []
+        strange = sorted(set(pc.unique(pc.drop_null(column)).to_pylist()) - set(classes))
+        if strange:
+            raise BadLabels(model.name, f"label {strange[0]!r} is none of the declared classes {', '.join(classes)}")
+    elif _true(pc.invert(pc.is_finite(pc.drop_null(column)))):
+        raise BadLabels(
+            model.name, f"{_true(pc.invert(pc.is_finite(pc.drop_null(column))))} labels are NaN or infinite"
+        )
+    return column
+
+
+def _closed(model: ModelDeclaration, moment: Any, as_of: datetime) -> Any:
+    """Whether each event's label window had closed at ``as_of``."""
+    import pyarrow.compute as pc
+
+    return pc.less_equal(moment, _scalar(as_of - model.label.delay))
+
+
+def _scalar(moment: datetime) -> Any:
+    import pyarrow as pa
+
+    return pa.scalar(moment, pa.timestamp("us", tz="UTC"))
+
+
+def _true(mask: Any) -> int:
+    import pyarrow.compute as pc
+
+    return int(pc.sum(mask).as_py() or 0)
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        pq.write_table(rows, unfinished, compression="zstd")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Airflow-facing code that is no Dag: assets, the step decorator, the gate operator, the shadow window's trigger."""

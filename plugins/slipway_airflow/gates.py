@@ -1,0 +1,111 @@
+"""The gate operator: green on PASS, red for good on FAIL, and waiting for a person on INCONCLUSIVE.
+
+The colour is for the eye. What counts is the ledger, which the workflow wrote before this operator chose a colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param
+
+from include.domain.errors import Refusal
+from slipway_airflow.steps import STEP_DEFAULTS, refuse
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+APPROVE = "Approve"
+REJECT = "Reject"
+MIN_REASON = 10
+
+Judge = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
+"""Takes the journey's reference and the task's start, at which overrides are measured; gives verdict, passed, table, markdown, reason (``include.workflows.gating``)."""
+
+
+class GateOperator(HITLOperator):
+    """Runs one gate of one journey.
+
+    :param judge: the workflow that judges and writes the result to the ledger.
+    :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where nobody may approve.
+    :param journey: the reference the first task returned.
+    """
+
+    template_fields = (*HITLOperator.template_fields, "journey")
+
+    def __init__(
+        self,
+        *,
+        judge: Judge,
+        journey: Any,
+        approve: Callable[..., Mapping[str, Any]] | None = None,
+        answer_within: timedelta = timedelta(days=3),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            subject=f"{kwargs['task_id']} is inconclusive: may this candidate go on?",
+            options=[APPROVE, REJECT],
+            defaults=[REJECT],
+            response_timeout=answer_within,
+            params={
+                "reason": Param(
+                    "",
+                    type="string",
+                    title="Reason",
+                    description=f"Why this candidate may go on, in at least {MIN_REASON} characters. It is kept with your name.",
+                )
+            },
+            on_failure_callback=[show_table_last],
+            **{**STEP_DEFAULTS, **kwargs},
+        )
+        self.judge = judge
+        self.approve = approve
+        self.journey = journey
+        self.table = ""
+
+    def execute(self, context: Context) -> Any:
+        try:
+            outcome = self.judge(self.journey, context["ti"].start_date)
+        except Refusal as refusal:
+            raise refuse(str(refusal)) from None
+        self.table = str(outcome["table"])
+        if outcome["passed"]:
+            print(self.table)
+            return outcome["reference"]
+        if outcome["verdict"] == "INCONCLUSIVE" and self.approve is not None:
+            print(self.table)
+            self.body = str(outcome["markdown"])
+            return super().execute(context)
+        raise refuse(str(outcome["reason"]))
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        again = "Clear this task to judge again and get a new form."
+        try:
+            answer = super().execute_complete(context, event)
+        except ValueError as error:
+            raise refuse(f"The answer could not be used: {error}. The gate stays closed. {again}") from None
+        by = answer["responded_by_user"]
+        if APPROVE not in answer["chosen_options"]:
+            who = f"{by['name']} rejected this candidate" if by else "Nobody answered in time, which is a rejection"
+            raise refuse(f"{who} at {self.task_id}. {again}")
+        reason = str(answer["params_input"].get("reason") or "").strip()
+        if by is None or len(reason) < MIN_REASON:
+            raise refuse(
+                f"An approval needs a reason of at least {MIN_REASON} characters; got {reason!r}. The gate stays closed. {again}"
+            )
+        try:
+            outcome = self.approve(self.journey, self.task_id, by["name"], reason, event["responded_at"])  # type: ignore[misc]
+        except Refusal as refusal:
+            raise refuse(str(refusal)) from None
+        print(outcome["table"])
+        return outcome["reference"]
+
+
+def show_table_last(context: Context) -> None:
+    """After Airflow's own lines: the table, so that it is what the on-call person sees at the end of the log."""
+    table = getattr(context["task"], "table", "")
+    if table:
+        print(table)

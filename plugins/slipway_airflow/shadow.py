@@ -1,0 +1,76 @@
+"""The wait of a shadow window: a deferred task and a trigger that looks at the ledger, so that no worker is held."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from include.domain.errors import Refusal
+from slipway_airflow.steps import STEP_DEFAULTS, refuse
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+LOOK_EVERY_S = 2.0
+
+
+class ShadowWindowOperator(BaseOperator):
+    """Opens the candidate's shadow window and waits until it has its rows and its days, or ran out of days."""
+
+    template_fields = ("journey",)
+
+    def __init__(self, *, journey: Any, look_every_s: float = LOOK_EVERY_S, **kwargs: Any) -> None:
+        super().__init__(**{**STEP_DEFAULTS, **kwargs})
+        self.journey = journey
+        self.look_every_s = look_every_s
+
+    def execute(self, context: Context) -> Any:
+        from include.workflows import release
+
+        try:
+            state = release.open_shadow_window(self.journey)
+        except Refusal as refusal:
+            raise refuse(str(refusal)) from None
+        return self._go_on_or_wait(state)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        from include.workflows import release
+
+        try:
+            state = release.shadow_window_state(self.journey)
+        except Refusal as refusal:
+            raise refuse(str(refusal)) from None
+        return self._go_on_or_wait(state)
+
+    def _go_on_or_wait(self, state: dict[str, Any]) -> Any:
+        self.log.info(state["sentence"])
+        if state["closed"]:
+            return state
+        trigger = ShadowWindowTrigger(candidate_id=self.journey["candidate_id"], look_every_s=self.look_every_s)
+        return self.defer(trigger=trigger, method_name="resume")
+
+
+class ShadowWindowTrigger(BaseTrigger):
+    """Fires when the ledger says that the window is closed or that the candidate is no longer waiting in it."""
+
+    def __init__(self, candidate_id: str, look_every_s: float) -> None:
+        super().__init__()
+        self.candidate_id = candidate_id
+        self.look_every_s = look_every_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            "slipway_airflow.shadow.ShadowWindowTrigger",
+            {"candidate_id": self.candidate_id, "look_every_s": self.look_every_s},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from include.workflows import release
+
+        while not await asyncio.to_thread(release.shadow_wait_is_over, self.candidate_id):
+            await asyncio.sleep(self.look_every_s)
+        yield TriggerEvent({"candidate_id": self.candidate_id})

@@ -1,0 +1,131 @@
+"""A fresh ledger on each database, and builders that bring a candidate to where a test needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+from include.adapters.ledger import Candidate, Facts, Ledger, Promoted, ledger_invariants
+from include.domain.lifecycle import Event, JourneyRequest, Trigger
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
+
+MODEL = "flight_delay"
+AS_OF = datetime(2013, 6, 1, tzinfo=UTC)
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""The moment overrides are measured at."""
+GATES = ("threshold_gate",)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database: a file of its own, or a schema of its own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    url = os.environ.get("SLIPWAY_TEST_POSTGRES")
+    if not url:
+        pytest.skip("SLIPWAY_TEST_POSTGRES is not set; give it the SQLAlchemy URL of a Postgres database to test on")
+    schema = f"ledger_{uuid.uuid4().hex[:12]}"
+    admin = create_engine(url)
+    with admin.begin() as connection:
+        connection.execute(CreateSchema(schema))
+    own = make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
+    yield own.render_as_string(hide_password=False)
+    with admin.begin() as connection:
+        connection.execute(DropSchema(schema, cascade=True))
+    admin.dispose()
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An open ledger; at the end of the test its invariants must hold."""
+    with Ledger.open(ledger_url) as opened:
+        yield opened
+        assert ledger_invariants(opened) == []
+
+
+def request(
+    run_id: str, *, model: str = MODEL, as_of: datetime = AS_OF, report_id: str | None = None
+) -> JourneyRequest:
+    return JourneyRequest(
+        model=model,
+        run_id=run_id,
+        as_of=as_of,
+        trigger=Trigger.DRIFT if report_id else Trigger.API,
+        reason="Realised Brier score is out of band",
+        requested_by="on-call",
+        report_id=report_id,
+    )
+
+
+def digest_of(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def judged(gate: str = "threshold_gate", verdict: Verdict = Verdict.PASS, *, mode: Mode = Mode.BLOCKING) -> GateResult:
+    """A gate's result with one criterion of the wanted verdict."""
+    value = {Verdict.PASS: 0.75, Verdict.FAIL: 0.55, Verdict.INCONCLUSIVE: float("nan")}[verdict]
+    criterion: CriterionResult = against_bound("roc_auc", value, Direction.AT_LEAST, 0.65, rows=12_000, champion=0.7)
+    return GateResult(gate, mode, (criterion,), {"window": "[2013-05-01, 2013-05-31)"})
+
+
+def trained(ledger: Ledger, run_id: str, *, digest: str | None = None, model: str = MODEL) -> Candidate:
+    """An opened and trained candidate, whose digest follows from its run id."""
+    opened = ledger.candidates.open(request(run_id, model=model))
+    facts = Facts(digest or digest_of(run_id), digest_of(f"training set of {run_id}"), mlflow_run_id=f"mlflow-{run_id}")
+    return ledger.candidates.advance(opened.candidate_id, Event.TRAIN, actor="test", reason="trained", facts=facts)
+
+
+def challenger(ledger: Ledger, run_id: str, *, digest: str | None = None, model: str = MODEL) -> Candidate:
+    """A registered candidate that passed its gates."""
+    candidate = trained(ledger, run_id, digest=digest, model=model)
+    ledger.gates.record(candidate.candidate_id, judged(), digest=candidate.facts.artifact_digest, run_id=run_id)
+    version = str(len(ledger.candidates.of(model)))
+    return ledger.candidates.advance(
+        candidate.candidate_id, Event.REGISTER, actor="test", reason="registered", facts=Facts(model_version=version)
+    )
+
+
+def promote(
+    ledger: Ledger, candidate: Candidate, *, expected: int | None = None, days: int = 0, **change: object
+) -> Promoted:
+    """Promote over the current revision, or over ``expected``; ``days`` is how much later than the as-of time."""
+    if expected is None:
+        head = ledger.deployments.champion(candidate.model)
+        expected = head.revision if head else 0
+    values: dict[str, object] = {
+        "expected_revision": expected,
+        "required_gates": GATES,
+        "digest": candidate.facts.artifact_digest,
+        "effective_from": AS_OF + timedelta(days=days),
+        "now": NOW,
+        "actor": "journey",
+        "reason": "better on May",
+        "run_id": candidate.run_id,
+    }
+    return ledger.deployments.promote(candidate.model, candidate.candidate_id, **(values | change))  # type: ignore[arg-type]  # tests vary one argument at a time
+
+
+def champion(ledger: Ledger, run_id: str, *, days: int = 0) -> Candidate:
+    """A candidate that went all the way."""
+    candidate = challenger(ledger, run_id)
+    promote(ledger, candidate, days=days)
+    return ledger.candidates.get(candidate.candidate_id)
+
+
+def roll_back(ledger: Ledger, run_id: str, *, days: int = 0, **change: object) -> Promoted:
+    values: dict[str, object] = {
+        "actor": "on-call",
+        "reason": "late flights missed",
+        "run_id": run_id,
+        "effective_from": AS_OF + timedelta(days=days),
+    }
+    return ledger.deployments.rollback(MODEL, **(values | change))  # type: ignore[arg-type]  # as above

@@ -1,0 +1,56 @@
+"""Great Expectations, as far as Slipway relies on it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from include.adapters.expectations import ExpectationUnusable, Outcome, validate
+from include.config.types import Expectation
+
+FRAME = pd.DataFrame({"level": [1.0, 2.0, None, 50.0], "station": ["a", "b", "c", "a"]})
+
+
+def expects(expectation: str, severity: str = "critical", **kwargs: object) -> Expectation:
+    return Expectation.model_validate({"expectation": expectation, "kwargs": kwargs, "severity": severity})
+
+
+def test_results_come_back_in_the_order_they_were_declared_with_what_was_seen():
+    low = expects("expect_column_values_to_be_between", column="level", min_value=0, max_value=10)
+    known = expects("expect_column_values_to_be_in_set", column="station", value_set=["a", "b", "c"])
+    many = expects("expect_table_row_count_to_be_between", "warning", min_value=10)
+    results = validate(FRAME, [many, low, known], "levels")
+    assert [(r.outcome, r.severity) for r in results] == [
+        (Outcome.UNMET, "warning"),
+        (Outcome.UNMET, "critical"),
+        (Outcome.MET, "critical"),
+    ]
+    assert results[0].observed == "observed 4"
+    assert results[1].share == pytest.approx(1 / 3)  # of the three values that are there: missing ones are not judged
+    assert results[1].observed == "1 of 4 values, for example 50.0"
+
+
+def test_f049_an_expectation_that_raises_is_broken_and_not_unmet():
+    results = validate(FRAME, [expects("expect_column_values_to_be_between", column="height", min_value=0)], "levels")
+    assert results[0].outcome is Outcome.BROKEN
+    assert '"height"' in results[0].observed
+
+
+def test_the_same_expectation_twice_gives_two_results():
+    twice = [expects("expect_column_values_to_be_between", column="level", max_value=top) for top in (10, 100)]
+    assert [r.outcome for r in validate(FRAME, twice, "levels")] == [Outcome.UNMET, Outcome.MET]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        pytest.param(expects("expect_nothing"), "has none of this name", id="unknown"),
+        pytest.param(expects("expect_column_values_to_be_between", colum="level"), "colum", id="argument"),
+        pytest.param(expects("expect_column_values_to_be_between", column="level"), "cannot both be None", id="bounds"),
+    ],
+)
+def test_an_expectation_that_cannot_be_used_is_named(declared, message):
+    with pytest.raises(ExpectationUnusable, match=message) as caught:
+        validate(FRAME, [declared], "levels")
+    assert declared.expectation in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,266 @@
+"""The table of STATISTICS 7, row by row; then what keeps a sensor from a storm, over months."""
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from include.domain.decision import RULES, Action, Policy, Situation, cooldown_days, decide
+from include.domain.drift.report import Finding, Flags
+
+NOW = datetime(2013, 6, 20, tzinfo=UTC)
+DAY = timedelta(days=1)
+BROKEN = Finding("wind_gust", "missing", 0.9, 0.2, "wind_gust is missing in 90.0% of rows.")
+OUTSIDE = Finding("distance", "outside_support", 0.8, 0.5, "distance is outside training's range in 80.0%.")
+
+
+def flags(*realised, **others):
+    return tuple(Flags(f"2013-06-{10 + i:02d}", realised=r, **others) for i, r in enumerate(realised))
+
+
+OUT = flags(True, True, True)
+IN = flags(False, False, False)
+
+
+def a_situation(**values):
+    return Situation(**({"now": NOW, "flags": OUT, "realised_reason": "Out of band: brier 0.18."} | values))
+
+
+@pytest.mark.parametrize(
+    ("situation", "action", "rule", "name"),
+    [
+        pytest.param(a_situation(flags=IN), Action.LOG, 0, "nothing_out_of_band", id="nothing out of band"),
+        pytest.param(a_situation(flags=()), Action.LOG, 0, "nothing_out_of_band", id="no report yet"),
+        pytest.param(a_situation(broken=(BROKEN,)), Action.ESCALATE, 1, "data_broke", id="1 data broke"),
+        pytest.param(a_situation(outside=(OUTSIDE,)), Action.ESCALATE, 2, "outside_support", id="2 outside support"),
+        pytest.param(
+            a_situation(broken=(BROKEN,), outside=(OUTSIDE,)), Action.ESCALATE, 1, "data_broke", id="1 comes before 2"
+        ),
+        pytest.param(
+            a_situation(flags=flags(False, inputs=True)), Action.LOG, 3, "drift_in_band", id="3 inputs drift, in band"
+        ),
+        pytest.param(
+            a_situation(flags=flags(False, predictions=True)),
+            Action.LOG,
+            3,
+            "drift_in_band",
+            id="3 scores drift, in band",
+        ),
+        pytest.param(
+            a_situation(flags=flags(None, inputs=True)), Action.LOG, 3, "drift_in_band", id="3 drift, no labels yet"
+        ),
+        pytest.param(
+            a_situation(flags=flags(None, None, estimated=True)),
+            Action.RETRAIN,
+            4,
+            "estimated_out_of_band",
+            id="4 estimate out of band, no labels yet",
+        ),
+        pytest.param(a_situation(), Action.RETRAIN, 5, "realised_out_of_band", id="5 realised out of band"),
+        pytest.param(
+            a_situation(flags=flags(True, True, estimated=True)),
+            Action.RETRAIN,
+            5,
+            "realised_out_of_band",
+            id="5 labels count more than the estimate",
+        ),
+        pytest.param(
+            a_situation(in_flight="drift__m__2013-06-18"), Action.SUPPRESS, 6, "in_flight", id="6 one in flight"
+        ),
+        pytest.param(
+            a_situation(last_journey_started=NOW - 6 * DAY), Action.SUPPRESS, 6, "cooldown", id="6 within the cooldown"
+        ),
+        pytest.param(
+            a_situation(last_journey_started=NOW - 7 * DAY),
+            Action.RETRAIN,
+            5,
+            "realised_out_of_band",
+            id="6 the cooldown ends on its last day",
+        ),
+        pytest.param(a_situation(started_in_30_days=3), Action.SUPPRESS, 6, "budget", id="6 the budget is spent"),
+        pytest.param(
+            a_situation(started_in_30_days=2), Action.RETRAIN, 5, "realised_out_of_band", id="6 the budget has one left"
+        ),
+        pytest.param(
+            a_situation(flags=flags(None, None, estimated=True), started_in_30_days=3),
+            Action.SUPPRESS,
+            6,
+            "budget",
+            id="6 holds for estimates too",
+        ),
+        pytest.param(a_situation(futile_streak=2), Action.ESCALATE, 7, "futile", id="7 two futile journeys"),
+        pytest.param(
+            a_situation(futile_streak=1), Action.RETRAIN, 5, "realised_out_of_band", id="7 one futile journey"
+        ),
+        pytest.param(
+            a_situation(futile_streak=2, last_journey_started=NOW - DAY),
+            Action.ESCALATE,
+            7,
+            "futile",
+            id="7 a person is asked without waiting for the cooldown",
+        ),
+        pytest.param(
+            a_situation(futile_streak=2, asked_at_streak=2, breaker_open_until=NOW + DAY),
+            Action.SUPPRESS,
+            6,
+            "breaker_open",
+            id="7 a person is asked once",
+        ),
+        pytest.param(
+            a_situation(
+                futile_streak=2, asked_at_streak=2, breaker_open_until=NOW, last_journey_started=NOW - 20 * DAY
+            ),
+            Action.RETRAIN,
+            5,
+            "realised_out_of_band",
+            id="7 one journey may try when the breaker closes",
+        ),
+        pytest.param(
+            a_situation(futile_streak=3, asked_at_streak=2, breaker_open_until=NOW),
+            Action.ESCALATE,
+            7,
+            "futile",
+            id="7 it was futile too",
+        ),
+        pytest.param(
+            a_situation(futile_streak=3, asked_at_streak=2, in_flight="drift__m__2013-06-18"),
+            Action.SUPPRESS,
+            6,
+            "in_flight",
+            id="7 nobody is asked while a journey may still help",
+        ),
+        pytest.param(
+            a_situation(flags=IN, futile_streak=5, in_flight="x", started_in_30_days=9, breaker_open_until=NOW + DAY),
+            Action.LOG,
+            0,
+            "nothing_out_of_band",
+            id="what would not start is not suppressed",
+        ),
+    ],
+)
+def test_the_first_rule_that_matches_decides(situation, action, rule, name):
+    decision = decide(situation)
+    assert (decision.action, decision.rule, decision.name) == (action, rule, name)
+    assert decision.reason
+    assert "\n" not in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "persists"),
+    [
+        pytest.param((True,), False, id="one of one is not two"),
+        pytest.param((True, True), True, id="two of two"),
+        pytest.param((True, False, True), True, id="two of three with the newest"),
+        pytest.param((True, True, False), False, id="the newest is quiet"),
+        pytest.param((True, True, None), False, id="the newest could not say"),
+        pytest.param((True, False, False, True), False, id="the older one has left the window"),
+    ],
+)
+def test_alarms_count_in_k_of_the_last_n_reports_with_the_newest_among_them(seen, persists):
+    assert a_situation(flags=flags(*seen)).persists("realised") is persists
+
+
+def test_every_rule_of_the_table_can_be_reached_and_the_last_one_always_applies():
+    assert [r.number for r in RULES] == [1, 2, 6, 6, 7, 6, 6, 5, 4, 3, 0]
+    assert RULES[-1].applies(a_situation(flags=()))
+    assert len({r.name for r in RULES}) == len(RULES)
+
+
+def test_a_retrain_says_how_often_and_by_how_much():
+    reason = decide(a_situation()).reason
+    assert reason == (
+        "Retrain: realised performance is out of band in 3 of the last 3 reports (needed: 2). Out of band: brier 0.18."
+    )
+
+
+def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been_for():
+    reason = decide(a_situation(last_journey_started=NOW - DAY)).reason
+    assert reason.startswith(
+        "No journey before 2013-06-26: the last one started on 2013-06-19 and the cooldown is 7 days; "
+    )
+    assert "brier 0.18" in reason
+
+
+def test_what_a_decision_looked_at_is_recorded_as_json():
+    decision = decide(a_situation(futile_streak=2, broken=()))
+    data = json.loads(json.dumps(decision.as_json(), allow_nan=False))
+    assert data["action"] == "escalate"
+    assert data["numbers"]["futile_streak"] == 2
+    assert data["numbers"]["realised_alarms"] == 3
+    assert data["breaker_open_until"] == "2013-07-04T00:00:00+00:00"
+
+
+def test_a_candidate_made_for_an_estimate_is_held_until_labels_mature():
+    assert decide(a_situation(flags=flags(None, None, estimated=True))).hold_promotion is True
+    assert decide(a_situation()).hold_promotion is False
+
+
+def test_the_cooldown_doubles_with_each_time_a_person_was_asked_up_to_a_year():
+    policy = Policy(cooldown_days=7, futile_before_escalation=2)
+    assert [cooldown_days(policy, n) for n in (0, 2, 3, 4, 5, 50)] == [7, 14, 28, 56, 112, 365]
+    assert cooldown_days(Policy(cooldown_days=0), 2) == 2
+
+
+def test_the_same_situation_always_gives_the_same_decision():
+    for broken, streak, journey in itertools.product(((), (BROKEN,)), (0, 2), (None, "x")):
+        situation = a_situation(broken=broken, futile_streak=streak, in_flight=journey)
+        assert decide(situation) == decide(replace(situation))
+
+
+# --- storms -----------------------------------------------------------------------------------------------------------
+
+
+def months_of_drift(days, policy, *, journey_days=2, every_hours=24, helps=False):
+    """Drift in every window; each journey takes ``journey_days`` and promotes nothing unless it ``helps``."""
+    started, asked, actions = [], 0, []
+    breaker = None
+    for i in range(days * 24 // every_hours):
+        now = NOW + timedelta(hours=i * every_hours)
+        ended = [s for s in started if s + timedelta(days=journey_days) <= now]
+        decision = decide(
+            a_situation(
+                now=now,
+                policy=policy,
+                last_journey_started=started[-1] if started else None,
+                in_flight="a journey" if len(ended) < len(started) else None,
+                started_in_30_days=sum(now - s < 30 * DAY for s in started),
+                futile_streak=0 if helps else len(ended),
+                asked_at_streak=asked,
+                breaker_open_until=breaker,
+            )
+        )
+        actions.append(decision.action)
+        if decision.action is Action.RETRAIN:
+            started.append(now)
+        if decision.action is Action.ESCALATE:
+            asked, breaker = len(ended), decision.breaker_open_until
+    return started, actions
+
+
+def test_f097_drift_every_hour_for_a_week_starts_one_journey_and_records_the_rest():
+    started, actions = months_of_drift(7, Policy(), every_hours=1, helps=True)
+    assert len(started) == 1
+    assert actions.count(Action.SUPPRESS) == 7 * 24 - 1
+
+
+def test_drift_in_every_window_for_ninety_days_stays_within_the_budget():
+    started, _ = months_of_drift(90, Policy(cooldown_days=1, budget_per_month=3), helps=True)
+    assert len(started) <= 9
+    assert all(sum(s <= t < s + 30 * DAY for t in started) <= 3 for s in started)
+
+
+def test_f098_retraining_that_does_not_help_backs_off_and_asks_a_person_each_time_less_often():
+    started, actions = months_of_drift(365, Policy())
+    asked = [i for i, a in enumerate(actions) if a is Action.ESCALATE]
+    gaps = [b - a for a, b in itertools.pairwise(asked)]
+    assert len(started) <= 8
+    assert len(asked) >= 3
+    assert all(b > a for a, b in itertools.pairwise(gaps))
+
+
+def test_a_hundred_identical_reports_start_one_journey():
+    started, actions = months_of_drift(100, Policy(cooldown_days=0), journey_days=1000)
+    assert len(started) == 1
+    assert actions.count(Action.SUPPRESS) == 99

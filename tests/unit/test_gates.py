@@ -1,0 +1,436 @@
+"""The gates: what passes, what fails, what nobody can tell, and in which words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, nan, nextafter
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from include.domain.gates import (
+    BadEvidence,
+    BadRule,
+    Bound,
+    ChampionRules,
+    ComparisonRule,
+    Direction,
+    Evidence,
+    FirstDeployment,
+    GateResult,
+    Mode,
+    TrainingDataRules,
+    TrainingDataSummary,
+    Verdict,
+    champion_gate,
+    threshold_gate,
+    training_data_gate,
+)
+from include.domain.metrics import ShapesDiffer, Task, UnknownMetric, measure
+from include.domain.verdicts import against_bound
+
+
+def evidence(rows=4000, *, candidate=1.0, champion=1.0, baseline="prior", days=None, seed=1, noise=0.3):
+    """Scores that separate the classes by so many standard deviations; ``champion`` may be None or "twin"."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(rows) < 0.3).astype(float)
+    shared = rng.standard_normal(rows)
+
+    def score(separation):
+        return norm.cdf(separation * y + shared * (1 - noise) + noise * rng.standard_normal(rows) - 1)
+
+    ours = score(candidate)
+    theirs = ours.copy() if champion == "twin" else None if champion is None else score(champion)
+    naive = {"prior": np.full(rows, 0.3), "as good": score(candidate), None: None}[baseline]
+    return Evidence(Task.BINARY, y, ours, theirs, naive, None if days is None else np.arange(rows) % days)
+
+
+def with_nan(given, *, of, rows=40):
+    spoiled = getattr(given, of).copy()
+    spoiled[:rows] = nan
+    return replace_part(given, of, spoiled)
+
+
+def replace_part(given, name, value):
+    parts = {n: getattr(given, n) for n in ("task", "y", "candidate", "champion", "baseline", "days")}
+    return Evidence(**(parts | {name: value}))
+
+
+def at_least(metric, bound):
+    return Bound(metric, Direction.AT_LEAST, bound)
+
+
+def at_most(metric, bound):
+    return Bound(metric, Direction.AT_MOST, bound)
+
+
+def thresholds(*bounds, on, min_rows=500):
+    return threshold_gate(bounds, on, mode=Mode.BLOCKING, min_rows=min_rows)
+
+
+def no_worse_by(margin, metric="roc_auc", **rules):
+    rules = {"beat_baseline_on": "roc_auc"} | rules
+    return ChampionRules((ComparisonRule(metric, margin),), **rules)
+
+
+def better_by(margin, metric="roc_auc", **rules):
+    return ChampionRules((ComparisonRule(metric, margin, superiority=True),), beat_baseline_on="roc_auc", **rules)
+
+
+def judged(rules, on, *, has_champion=True, **kwargs):
+    return champion_gate(rules, on, mode=Mode.BLOCKING, has_champion=has_champion, **kwargs)
+
+
+def criterion(result: GateResult, name):
+    return next(c for c in result.criteria if c.criterion == name)
+
+
+# --- threshold_gate --------------------------------------------------------------------------------------------------
+
+EXACT = 0.75  # the roc_auc of these four rows
+FOUR = Evidence(Task.BINARY, [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [
+        pytest.param(at_least("roc_auc", EXACT), Verdict.PASS, id="on the bound"),
+        pytest.param(at_least("roc_auc", nextafter(EXACT, 0)), Verdict.PASS, id="1 ulp better than the bound"),
+        pytest.param(at_least("roc_auc", nextafter(EXACT, 1)), Verdict.FAIL, id="1 ulp worse than the bound"),
+        pytest.param(at_most("roc_auc", EXACT), Verdict.PASS, id="on an upper bound"),
+        pytest.param(at_most("roc_auc", nextafter(EXACT, 0)), Verdict.FAIL, id="1 ulp above an upper bound"),
+    ],
+)
+def test_f050_a_bound_is_inclusive_to_the_last_bit(bound, expected):
+    assert thresholds(bound, on=FOUR, min_rows=4).verdict is expected
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf, None], ids=["nan", "inf", "-inf", "None"])
+@pytest.mark.parametrize("direction", Direction)
+def test_f051_a_value_that_is_no_number_is_no_evidence(value, direction):
+    result = against_bound("log_loss", value, direction, 0.5, rows=1000)
+    assert (result.verdict, result.measured) == (Verdict.INCONCLUSIVE, None)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "brier", "accuracy", "average_precision", "ece"])
+def test_f051_one_nan_score_in_a_hundred_stops_every_metric(metric):
+    result = thresholds(at_most(metric, 1.0), on=with_nan(evidence(), of="candidate"))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason == (
+        f"{metric} could not be measured: 40 of 4,000 scores are missing or infinite; that is no evidence."
+    )
+
+
+def test_one_class_in_the_holdout_is_no_evidence_about_a_ranking():
+    one_class = Evidence(Task.BINARY, np.ones(600), np.linspace(0, 1, 600))
+    result = thresholds(at_least("roc_auc", 0.5), on=one_class)
+    assert "all 600 labels are of one class (1)" in result.reason
+    assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_too_few_rows_are_no_evidence_however_good_they_look():
+    result = thresholds(at_least("roc_auc", 0.1), on=evidence(499))
+    assert (result.verdict, result.criteria[0].rows) == (Verdict.INCONCLUSIVE, 499)
+    assert result.criteria[0].measured is not None
+
+
+def test_no_bounds_pass_nothing():
+    assert thresholds(on=evidence()).verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_table_shows_champion_and_baseline_on_the_same_rows():
+    on = evidence()
+    line = thresholds(at_most("brier", 0.5), on=on).criteria[0]
+    assert line.champion == measure(Task.BINARY, "brier", on.y, on.champion).value
+    assert line.baseline == measure(Task.BINARY, "brier", on.y, on.baseline).value
+    assert (line.bound, line.direction, line.allowed) == (0.5, Direction.AT_MOST, "<= 0.5")
+
+
+def test_the_worst_bound_decides_and_gives_the_reason():
+    result = thresholds(at_least("roc_auc", 0.6), at_most("brier", 0.01), on=evidence())
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith("brier 0.")
+    assert "outside its bound <= 0.01" in result.reason
+
+
+def test_a_metric_of_another_task_is_a_broken_declaration_and_no_verdict():
+    with pytest.raises(UnknownMetric, match="no metric 'rmse' for a binary model"):
+        thresholds(at_most("rmse", 1), on=evidence())
+
+
+def test_evidence_of_different_rows_is_refused():
+    with pytest.raises(ShapesDiffer, match=r"champion has shape \(2,\); it must be \(3,\)"):
+        Evidence(Task.BINARY, [0, 1, 1], [0.1, 0.2, 0.3], champion=[0.1, 0.2])
+    with pytest.raises(BadEvidence, match="days has 1 rows, the labels 3"):
+        Evidence(Task.BINARY, [0, 1, 1], [0.1, 0.2, 0.3], days=["2013-06-01"])
+
+
+def test_a_slice_keeps_the_rows_together():
+    on = evidence(days=5)
+    part = on.where(on.days == 2)
+    assert part.rows == 800
+    assert (part.champion == on.champion[on.days == 2]).all()
+
+
+# --- champion_gate ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [None, 14], ids=["independent rows", "days"])
+@pytest.mark.parametrize(
+    ("separation", "expected"),
+    [
+        pytest.param(1.0, Verdict.PASS, id="equal"),
+        pytest.param(1.3, Verdict.PASS, id="better"),
+        pytest.param(0.5, Verdict.FAIL, id="clearly worse than the margin"),
+        pytest.param(0.93, Verdict.INCONCLUSIVE, id="about as much worse as the margin"),
+    ],
+)
+def test_a_candidate_may_be_worse_by_less_than_the_margin_and_must_show_it(separation, expected, days):
+    result = judged(no_worse_by(0.015), evidence(candidate=separation, days=days))
+    assert criterion(result, "roc_auc").verdict is expected
+    assert criterion(result, "baseline roc_auc").verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("separation", "expected"),
+    [
+        pytest.param(1.5, Verdict.PASS, id="shown to be better by more"),
+        pytest.param(1.05, Verdict.INCONCLUSIVE, id="better by an amount within the noise"),
+        pytest.param(0.9, Verdict.FAIL, id="worse"),
+    ],
+)
+def test_f056_an_improvement_within_noise_is_inconclusive_where_superiority_is_asked(separation, expected):
+    result = judged(better_by(0.01), evidence(candidate=separation))
+    assert criterion(result, "roc_auc").verdict is expected
+    assert result.verdict is expected
+
+
+def test_f056_the_same_small_improvement_passes_where_no_worse_is_enough():
+    assert judged(no_worse_by(0.01), evidence(candidate=1.05)).verdict is Verdict.PASS
+
+
+def test_exactly_equal_to_the_margin_is_within_it_but_not_better_than_it():
+    on = evidence()
+    high = criterion(judged(no_worse_by(0.5), on), "roc_auc").high
+    assert judged(no_worse_by(high), on).verdict is Verdict.PASS
+    assert judged(no_worse_by(nextafter(high, 0)), on).verdict is Verdict.INCONCLUSIVE
+    better = evidence(candidate=1.5)
+    gained = -criterion(judged(no_worse_by(0.5), better), "roc_auc").high
+    assert judged(better_by(gained), better).verdict is Verdict.INCONCLUSIVE
+    assert judged(better_by(nextafter(gained, 0)), better).verdict is Verdict.PASS
+
+
+def test_the_reason_is_a_sentence_with_the_numbers_and_says_how_many_rows_would_do():
+    result = judged(no_worse_by(0.002), evidence(days=14))
+    line = criterion(result, "roc_auc")
+    assert line.verdict is Verdict.INCONCLUSIVE
+    for part in (f"{line.measured:.4g}", f"{line.champion:.4g}", "4,000 rows of 14 days", f"{line.high:.4g}", "95 %"):
+        assert part in line.reason
+    enough = result.notes["comparisons"]["roc_auc"]["sufficient_rows"]
+    assert f"about {enough:,} rows would tell for an equal candidate" in line.reason
+    assert (line.allowed, line.margin, line.bound) == ("worse than champion by <= 0.002", 0.002, 0.002)
+
+
+@pytest.mark.parametrize("of", ["candidate", "champion", "baseline"])
+def test_f051_a_nan_in_anybodys_scores_is_no_evidence(of):
+    result = judged(no_worse_by(0.5), with_nan(evidence(), of=of))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert f"of the {of}'s scores, 40 of 4,000 scores are missing or infinite" in result.reason
+
+
+def test_f052_the_first_candidate_is_judged_on_its_baseline_and_the_record_says_so():
+    result = judged(no_worse_by(0.01), evidence(champion=None), has_champion=False)
+    assert result.verdict is Verdict.PASS
+    record = criterion(result, "first_deployment")
+    assert (record.verdict, record.allowed) == (Verdict.PASS, "baseline_only")
+    assert "no champion to compare with" in record.reason
+
+
+def test_f052_a_model_may_ask_a_person_about_its_first_candidate():
+    rules = no_worse_by(0.01, first_deployment=FirstDeployment.ASK)
+    result = judged(rules, evidence(champion=None), has_champion=False)
+    assert (result.verdict, criterion(result, "first_deployment").allowed) == (Verdict.INCONCLUSIVE, "ask")
+
+
+def test_f053_a_champion_that_gave_no_scores_is_never_taken_for_a_first_deployment():
+    result = judged(no_worse_by(0.01), evidence(champion=None), has_champion=True)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "there are no scores of the champion" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        pytest.param(evidence(candidate=-0.1), Verdict.FAIL, id="a little worse than the prior"),
+        pytest.param(evidence(candidate=-0.5), Verdict.FAIL, id="inverted"),
+        pytest.param(evidence(baseline=None), Verdict.INCONCLUSIVE, id="no baseline"),
+        pytest.param(evidence(), Verdict.PASS, id="better"),
+        pytest.param(evidence(600, candidate=0.1), Verdict.INCONCLUSIVE, id="better by less than the noise"),
+    ],
+)
+def test_a_naive_baseline_must_be_beaten_beyond_doubt(on, expected):
+    line = criterion(judged(no_worse_by(0.5), on), "baseline roc_auc")
+    assert line.verdict is expected
+
+
+def test_a_constant_candidate_is_no_better_than_the_prior():
+    constant = replace_part(evidence(), "candidate", np.full(4000, 0.3))
+    result = judged(no_worse_by(0.9), constant)
+    assert result.verdict is Verdict.FAIL
+    assert "no better than a model that looks at nothing" in result.reason
+
+
+def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_window_before_it():
+    now, before = evidence(candidate=1.4), evidence(candidate=0.4, seed=9)
+    assert judged(no_worse_by(0.01), now).verdict is Verdict.PASS
+    result = judged(no_worse_by(0.01), now, replay=before)
+    assert criterion(result, "roc_auc").verdict is Verdict.PASS
+    assert criterion(result, "replay roc_auc").verdict is Verdict.FAIL
+    assert result.verdict is Verdict.FAIL
+
+
+def test_before_the_drift_a_superior_candidate_need_only_be_no_worse():
+    now, before = evidence(candidate=1.5), evidence(candidate=1.0, seed=9)
+    assert judged(better_by(0.01), now, replay=before).verdict is Verdict.PASS
+
+
+def test_the_same_model_wired_twice_is_compared_with_nothing():
+    result = judged(no_worse_by(0.5), evidence(champion="twin"))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "same score on all 4,000 rows" in result.reason
+
+
+def test_a_recalibrated_candidate_with_the_same_ranking_is_no_worse_in_ranking():
+    on = evidence(champion="twin")
+    assert judged(no_worse_by(0.001), replace_part(on, "candidate", on.candidate**2)).verdict is Verdict.PASS
+
+
+def test_too_few_rows_are_inconclusive():
+    result = judged(no_worse_by(0.5, min_rows=5000), evidence())
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason == "roc_auc was compared on 4,000 rows; at least 5,000 are needed."
+
+
+def test_without_a_declared_comparison_nothing_passes():
+    assert judged(ChampionRules((), "roc_auc"), evidence()).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_holdout_that_judged_others_before_asks_for_more():
+    on = evidence()
+    margin = criterion(judged(no_worse_by(0.5), on), "roc_auc").high
+    assert judged(no_worse_by(margin), on).verdict is Verdict.PASS
+    again = judged(no_worse_by(margin), on, attempts=3)
+    assert again.verdict is Verdict.INCONCLUSIVE
+    assert "each bound at 98.33 %" in again.reason
+
+
+def test_every_comparison_must_pass():
+    both = ChampionRules((ComparisonRule("roc_auc", 0.01), ComparisonRule("brier", 0.005)), "roc_auc")
+    on = evidence(candidate=1.2)
+    overconfident = replace_part(on, "candidate", on.candidate**0.25)
+    result = judged(both, overconfident)
+    assert [c.verdict for c in result.criteria[:2]] == [Verdict.PASS, Verdict.FAIL]
+    assert result.verdict is Verdict.FAIL
+
+
+def test_the_bootstrap_is_reported_beside_the_bound_that_decides():
+    note = judged(no_worse_by(0.02, resamples=500), evidence(days=14)).notes["comparisons"]["roc_auc"]
+    assert note["difference"] < note["bootstrap_high"] < note["high"] * 1.5
+    assert note["method"] == "jackknife over 14 days, Student's t"
+
+
+def test_a_gate_result_survives_its_journey_through_json():
+    result = judged(no_worse_by(0.02, resamples=300), evidence(days=7))
+    assert GateResult.from_json(result.as_json()) == result
+
+
+@pytest.mark.parametrize("margin", [-0.01, nan, inf])
+def test_a_margin_that_is_no_tolerance_is_refused(margin):
+    with pytest.raises(BadRule, match="a margin is at least 0"):
+        ComparisonRule("roc_auc", margin)
+
+
+def test_a_regression_is_compared_too():
+    rng = np.random.default_rng(2)
+    y = rng.normal(150, 60, 3000)
+    on = Evidence(
+        Task.REGRESSION,
+        y,
+        y + rng.normal(0, 12, 3000),
+        y + rng.normal(0, 12, 3000),
+        np.full(3000, y.mean()),
+        np.arange(3000) % 14,
+    )
+    rules = ChampionRules((ComparisonRule("mae", 1.0), ComparisonRule("rmse", 1.0)), "mae")
+    assert judged(rules, on).verdict is Verdict.PASS
+
+
+# --- data_quality_gate of a training set -----------------------------------------------------------------------------
+
+SOUND = TrainingDataSummary(
+    rows=20_000, holdout_rows=5_000, distinct_labels=2, null_shares={"hour": 0.0, "wind_gust": 0.8}
+)
+RULES = TrainingDataRules(min_rows=1000, min_holdout_rows=500, max_null_share={"hour": 0.05})
+
+
+def learnable(**changes):
+    return training_data_gate(RULES, replace(SOUND, **changes))
+
+
+def test_a_sound_training_set_passes():
+    assert learnable().verdict is Verdict.PASS
+
+
+def test_f031_a_single_class_fails_before_anything_is_fitted():
+    result = learnable(distinct_labels=1, classes={"late": 20_000})
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith("Single class: all 20,000 training rows have the same label")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        pytest.param({"rows": 5}, "rows", id="five rows"),
+        pytest.param(
+            {"rows": 1000, "null_shares": {f"f{i}": 0.0 for i in range(1001)} | {"hour": 0}},
+            "rows per feature",
+            id="fewer rows than features",
+        ),
+        pytest.param({"holdout_rows": 499}, "holdout rows", id="too few to be judged on"),
+    ],
+)
+def test_f032_too_few_rows_to_learn_from_fail(changes, name):
+    result = learnable(**changes)
+    assert criterion(result, name).verdict is Verdict.FAIL
+    assert result.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"infinite": {"hour": 3, "wind_gust": 0}}, "Infinite values in hour (3)", id="infinity"),
+        pytest.param({"null_shares": {"hour": 0.0, "wind_gust": 1.0}}, "No value at all in wind_gust", id="all null"),
+        pytest.param(
+            {"null_shares": {"hour": 0.0, "wind_gust": nan}}, "No value at all in wind_gust", id="share of nan"
+        ),
+        pytest.param({"null_shares": {"hour": 0.06}}, "missing share of hour 0.06 is outside", id="above its bound"),
+        pytest.param({"missing_labels": 2}, "missing labels 2 is outside its bound <= 0", id="labels missing"),
+        pytest.param({"duplicate_rows": 7}, "duplicate rows 7 is outside its bound <= 0", id="duplicates"),
+        pytest.param({"distinct_labels": 0}, "There are no training labels", id="no labels"),
+    ],
+)
+def test_data_that_must_not_be_learned_from_fails_and_names_the_cause(changes, reason):
+    result = learnable(**changes)
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith(reason)
+
+
+def test_a_bound_on_a_feature_nobody_measured_is_inconclusive():
+    assert learnable(null_shares={"wind_gust": 0.8}).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_constant_feature_warns_and_blocks_nothing():
+    result = learnable(constant=("year",))
+    assert result.verdict is Verdict.PASS
+    assert result.notes["warnings"] == ["year has one value in all 20,000 rows: it teaches nothing."]
