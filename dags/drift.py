@@ -22,8 +22,8 @@ def drift_dag(model: ModelDeclaration):
     )
     def drift():
         @step
-        def measure(partition_key=None):
-            return tasks.measure_drift(model.name, partition_key)
+        def measure(partition_key=None, run_id=None):
+            return tasks.measure_drift(model.name, partition_key, run_id)
 
         act_on(model, DecideOperator(task_id="decide", report=measure()))
 

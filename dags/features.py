@@ -5,18 +5,13 @@ range: a backfill makes one run a day; a manual run with `start` and `end` does 
 which starts no scoring and no drift watch unless its form asks for them.
 """
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 from slipway_airflow import assets, gates
+from slipway_airflow.forms import RANGE_FORM
 from slipway_airflow.steps import step
 
 from include.config import FeatureView, declared_views
 from include.workflows import tasks
-
-START = Param(None, type=["null", "string"], description="First day of a range, for example 2013-01-01 (UTC, inside).")
-END = Param(
-    None, type=["null", "string"], description="Day after the range's last, for example 2013-06-01 (UTC, outside)."
-)
-SCORE = Param(False, type="boolean", description="Whether the days of the range are also scored and watched for drift.")
 
 
 def features_dag(view: FeatureView):
@@ -27,7 +22,7 @@ def features_dag(view: FeatureView):
         end_date=assets.ends(view),
         catchup=False,
         max_active_runs=4,
-        params={"start": START, "end": END, "start_scoring": SCORE},
+        params=RANGE_FORM,
         tags=["features", view.name],
         doc_md=f"{__doc__}\n\n{view.description}",
     )

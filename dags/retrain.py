@@ -4,15 +4,15 @@ Starts by a drift decision, by the API or this form, and by the model's declared
 candidate belongs to the moment it was asked for. Promotion re-reads the ledger, so marking a red gate green promotes nothing.
 """
 
-from airflow.sdk import CronTriggerTimetable, Param, chain, dag
+from airflow.sdk import CronTriggerTimetable, chain, dag
 from airflow.sdk.api.datamodels._generated import DagRunType
 from slipway_airflow import assets
+from slipway_airflow.forms import RETRAIN_FORM
 from slipway_airflow.gates import GateOperator
 from slipway_airflow.shadow import ShadowWindowOperator
 from slipway_airflow.steps import step
 
 from include.config import ModelDeclaration, declared_models
-from include.domain.journey import FORM
 from include.workflows import tasks
 
 
@@ -27,14 +27,21 @@ def retrain_dag(model: ModelDeclaration):
         end_date=assets.ends(spine),
         catchup=False,
         allowed_run_types=[DagRunType.SCHEDULED, DagRunType.MANUAL, DagRunType.OPERATOR_TRIGGERED],
-        params={name: Param(**field) for name, field in FORM.items()},
+        params=RETRAIN_FORM,
         tags=["retrain", model.name],
         doc_md=f"{__doc__}\n\n{model.description}",
     )
     def retrain():
         @step
         def open_journey(dag_run=None):
-            return tasks.open_journey(model.name, dag_run.run_id, dag_run.run_type, dag_run.conf, dag_run.run_after)
+            return tasks.open_journey(
+                model.name,
+                dag_run.run_id,
+                dag_run.run_type,
+                dag_run.conf,
+                dag_run.run_after,
+                dag_run.triggering_user_name,
+            )
 
         @step
         def build_training_set(journey):
@@ -53,8 +60,8 @@ def retrain_dag(model: ModelDeclaration):
             return tasks.register_challenger(journey)
 
         @step
-        def promote(journey):
-            return tasks.promote(journey)
+        def promote(journey, ti=None):
+            return tasks.promote(journey, ti.start_date)
 
         @step
         def close_journey(journey):

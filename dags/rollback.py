@@ -3,21 +3,19 @@
 Has no schedule: a person on call, or a service watching the model, starts it.
 """
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
+from slipway_airflow.forms import ROLLBACK_FORM
 from slipway_airflow.steps import step
 
 from include.config import ModelDeclaration, declared_models
 from include.workflows import tasks
-
-REASON = Param(None, type=["null", "string"], description="Why the champion must go, in 3 to 500 characters. Required.")
-WHO = Param(None, type=["null", "string"], description="Who asks; default: the user who triggers.")
 
 
 def rollback_dag(model: ModelDeclaration):
     @dag(
         dag_id=f"rollback_{model.name}",
         schedule=None,
-        params={"reason": REASON, "requested_by": WHO},
+        params=ROLLBACK_FORM,
         tags=["rollback", model.name],
         doc_md=__doc__,
     )

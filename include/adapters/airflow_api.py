@@ -27,6 +27,9 @@ COMPONENTS = ("scheduler", "triggerer", "dag-processor")
 _RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]{1,250}$")
 _PAGE = 100
 _RETRIED = frozenset({500, 502, 503, 504})
+# Airflow 3.3.2 fails a task whose question is answered before the scheduler has heard that its first part ended
+# (a second, as the services are set up): "finished with state success, but the task instance's state is queued".
+_ANSWER_AFTER_S = 3.0
 _PAUSES_S = (0.3, 1.0, 2.0, 4.0)
 
 Json = dict[str, Any]
@@ -355,7 +358,7 @@ class AirflowApi:
         ]
 
     def answer(self, question: Question, option: str, fields: Mapping[str, Any] | None = None) -> None:
-        """Answer a question, which can be done once.
+        """Answer a question, which can be done once. Takes three seconds: an answer that comes too soon fails the task.
 
         Raises:
             AlreadyThere: when somebody has answered it.
@@ -363,6 +366,7 @@ class AirflowApi:
         task = f"taskInstances/{quote(question.task_id)}/{question.map_index}"
         path = f"{_run(question.dag_id, question.run_id)}/{task}/hitlDetails"
         body = {"chosen_options": [option], "params_input": dict(fields or {})}
+        time.sleep(_ANSWER_AFTER_S)
         self._call("PATCH", path, f"answer {question.task_id}", body=body, named=False)
 
     # --- backfills ---------------------------------------------------------------------------------------------------

@@ -11,12 +11,15 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from include.domain.errors import Refusal
 
 TRUSTED = frozenset(
     {
@@ -35,11 +38,11 @@ MAX_MODEL_BYTES = 1_000_000_000
 """A model file larger than this is not read: a small file can unpack to much more."""
 
 
-class EstimatorUnusable(ValueError):
+class EstimatorUnusable(Refusal, ValueError):
     """The declared import path or its parameters give no estimator; the message says which and why."""
 
 
-class ModelFileRefused(ValueError):
+class ModelFileRefused(Refusal, ValueError):
     """A model file that must not be loaded: another digest than the gates saw, or types outside the allow-list."""
 
 
@@ -140,10 +143,22 @@ def predict(pipeline: Any, features: pd.DataFrame, *, classifier: bool) -> np.nd
     """Scores: the probability of the last class, shape (n,), for a binary classifier; (n, k) for k > 2; values else."""
     if len(features) == 0:
         return np.empty(0)
-    if not classifier:
-        return np.asarray(pipeline.predict(features), dtype=float)
-    probabilities = np.asarray(pipeline.predict_proba(features), dtype=float)
+    with _threads_for(len(features)):
+        if not classifier:
+            return np.asarray(pipeline.predict(features), dtype=float)
+        probabilities = np.asarray(pipeline.predict_proba(features), dtype=float)
     return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+
+
+SMALL = 50_000
+"""Rows below which one thread predicts: boosting starts its threads anew for each tree, and beside other tasks on a small
+machine waiting for them cost ten times the work (measured: 0.25 s instead of 0.02 s for 3,000 rows)."""
+
+
+def _threads_for(rows: int) -> AbstractContextManager[Any]:
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="openmp") if rows < SMALL else nullcontext()
 
 
 def importances(
@@ -159,7 +174,8 @@ def importances(
         chosen = np.sort(np.random.default_rng(seed).choice(len(features), rows, replace=False))
         features, label = features.iloc[chosen], label[chosen]
     scoring = "neg_mean_absolute_error" if task == "regression" else "neg_log_loss"
-    result = permutation_importance(pipeline, features, label, scoring=scoring, n_repeats=2, random_state=seed)
+    with _threads_for(len(features)):
+        result = permutation_importance(pipeline, features, label, scoring=scoring, n_repeats=2, random_state=seed)
     means = np.clip(result.importances_mean, 0, None)
     total = float(means.sum())
     weights = means / total if total > 0 else np.full(len(means), 1 / len(means))

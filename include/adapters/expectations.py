@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from include.config.types import Expectation
+from include.domain.errors import Refusal
 
 
 class Outcome(Enum):
@@ -27,7 +28,7 @@ class Outcome(Enum):
     BROKEN = "BROKEN"
 
 
-class ExpectationUnusable(ValueError):
+class ExpectationUnusable(Refusal, ValueError):
     """A declared expectation that does not exist, or does not take its arguments."""
 
     def __init__(self, suite: str, name: str, reason: str) -> None:

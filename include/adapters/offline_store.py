@@ -24,6 +24,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.config.types import FeatureView
+from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
 DAY = "day"
@@ -41,7 +42,7 @@ class StoreConflict(RuntimeError):
         )
 
 
-class TableMissing(LookupError):
+class TableMissing(Refusal, LookupError):
     """A table that nobody has published to yet."""
 
     def __init__(self, path: str, version: int | None = None) -> None:
@@ -49,14 +50,14 @@ class TableMissing(LookupError):
         super().__init__(f"There is no table at {path}{at}. Materialize the view's days first.")
 
 
-class RowsOutsidePartitions(ValueError):
+class RowsOutsidePartitions(Refusal, ValueError):
     """Rows that belong to none of the partitions that are being replaced."""
 
     def __init__(self, path: str, count: int, example: object) -> None:
         super().__init__(f"{count} rows for {path} lie outside the partitions being replaced, for example {example}.")
 
 
-class SchemaChanged(TypeError):
+class SchemaChanged(Refusal, TypeError):
     """Rows whose columns or types differ from those of the table they should go into."""
 
     def __init__(self, path: str, differences: list[str]) -> None:
@@ -144,6 +145,11 @@ class OfflineStore:
         return _replace(
             self.log_path(model), rows, (DAY, "candidate_id"), [(day, candidate_id)], ["event_time", "prediction_id"]
         )
+
+    def last_predicted_day(self, model: str) -> str | None:
+        """The newest day with predictions, ``YYYY-MM-DD``; None before the first."""
+        table = _open(self.log_path(model))
+        return None if table is None else max((p[DAY] for p in table.partitions()), default=None)
 
     def read_predictions(self, model: str, interval: Interval, candidate_id: str | None = None) -> pa.Table | None:
         """The log's rows with an event time in ``interval``, of one candidate or of all, ordered by event time, then

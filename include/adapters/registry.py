@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.domain.errors import Refusal
+
 # Before mlflow is imported: it reads these once. A dead server otherwise costs minutes before the client gives up.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -28,7 +30,7 @@ class RegistryUnreachable(ConnectionError):
     """MLflow did not answer in time; the task may be retried."""
 
 
-class VersionMissing(LookupError):
+class VersionMissing(Refusal, LookupError):
     """A registered version the ledger knows is not in MLflow."""
 
 

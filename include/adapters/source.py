@@ -38,6 +38,7 @@ from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import TypeEngine
 
 from include.config.types import SourceTable
+from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
 CONNECT_TIMEOUT_S = 10
@@ -54,7 +55,7 @@ class SourceUnreachable(ConnectionError):
         )
 
 
-class SourceRefused(PermissionError):
+class SourceRefused(Refusal, PermissionError):
     """The source answered, and refused the query."""
 
     def __init__(self, url: URL, name: str, reason: str) -> None:
@@ -64,7 +65,7 @@ class SourceRefused(PermissionError):
         )
 
 
-class TableVanished(LookupError):
+class TableVanished(Refusal, LookupError):
     """A declared table is not in the source."""
 
     def __init__(self, url: URL, name: str, has: list[str]) -> None:
@@ -74,7 +75,7 @@ class TableVanished(LookupError):
         )
 
 
-class ColumnVanished(LookupError):
+class ColumnVanished(Refusal, LookupError):
     """A declared column is not in its table."""
 
     def __init__(self, name: str, missing: str, has: list[str]) -> None:
@@ -84,7 +85,7 @@ class ColumnVanished(LookupError):
         )
 
 
-class ColumnUnreadable(TypeError):
+class ColumnUnreadable(Refusal, TypeError):
     """A column's type, or a value in it, cannot be carried over without loss."""
 
     def __init__(self, name: str, which: str, reason: str) -> None:

@@ -20,13 +20,14 @@ import duckdb
 import pyarrow as pa
 from duckdb import ColumnExpression, FunctionExpression
 
+from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
 KEY, ROW = "slipway_key", "slipway_row"
 _SQL = Path(__file__).with_name("sql")
 
 
-class SqlFailed(ValueError):
+class SqlFailed(Refusal, ValueError):
     """A declared query does not run; the message names what it is for, its file, and what DuckDB says, in one line."""
 
     def __init__(
@@ -36,7 +37,7 @@ class SqlFailed(ValueError):
         super().__init__(f"{what}: {file} failed: {reason}." + (f" The source's {has}." if has else ""))
 
 
-class LabelGivenTwice(ValueError):
+class LabelGivenTwice(Refusal, ValueError):
     """label.sql gives more than one label for the same entity and event time."""
 
     def __init__(self, requests: int, joined: int) -> None:

@@ -13,15 +13,18 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from include.config.gates import JudgedGates
 from include.config.types import FeatureView, ModelDeclaration
+from include.domain.errors import Refusal
 
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
 """The folder that holds ``models/`` and ``features/``."""
 
-T = TypeVar("T", FeatureView, ModelDeclaration)
+T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates)
+Named = TypeVar("Named", FeatureView, ModelDeclaration)
 
 
-class BadDeclaration(ValueError):
+class BadDeclaration(Refusal, ValueError):
     """A declaration that cannot be used; the message has one line for each thing wrong with it."""
 
     def __init__(self, file: Path, problems: list[str]) -> None:
@@ -30,7 +33,7 @@ class BadDeclaration(ValueError):
         super().__init__("\n".join(problems))
 
 
-class UnknownName(KeyError):
+class UnknownName(Refusal, KeyError):
     """A model or view that nobody declared."""
 
     def __init__(self, kind: str, name: str, declared: list[str]) -> None:
@@ -85,8 +88,8 @@ def declarations() -> Declarations:
 
 
 def _read_all(
-    folder: Path, file_name: str, kind: type[T], sql: str, broken: dict[Path, BadDeclaration]
-) -> Iterator[tuple[str, T]]:
+    folder: Path, file_name: str, kind: type[Named], sql: str, broken: dict[Path, BadDeclaration]
+) -> Iterator[tuple[str, Named]]:
     for file in sorted(folder.glob(f"*/{file_name}")):
         try:
             declared = read_declaration(file, kind)

@@ -10,28 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from include.domain.intervals import duration
-from include.domain.verdicts import Direction, Mode
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _to_duration(value: object) -> object:
-    return duration(value) if isinstance(value, str) else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_to_duration)]
-
-
-class Declared(BaseModel):
-    """Frozen, closed to unknown keys, and closed to NaN and infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
-
+from include.config.base import Column, Declared, Duration, Name, Share
+from include.config.gates import METRICS as METRICS
+from include.config.gates import Gates, check_measures
+from include.domain.verdicts import Mode
 
 # --- feature views ---------------------------------------------------------------------------------------------------
 
@@ -64,7 +48,7 @@ class Expectation(Declared):
 
     expectation: Annotated[str, Field(pattern=r"^expect_[a-z_]+$")]
     """The expectation's name in snake case, for example expect_column_values_to_be_between."""
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default_factory=dict)
     """Its arguments, as in Great Expectations' gallery; default none."""
     severity: Literal["critical", "warning"] = "critical"
     """critical stops the publish, warning is only reported; default critical."""
@@ -75,7 +59,7 @@ class Quality(Declared):
 
     min_rows: Annotated[int, Field(ge=0)] = 1
     """Fewest rows of one day that may be published; an empty day is recorded as EMPTY; default 1."""
-    max_null_share: dict[Column, Share] = {}
+    max_null_share: dict[Column, Share] = Field(default_factory=dict)
     """Largest share of missing values per column, checked by Slipway itself; columns left out are not bounded."""
     expectations: Annotated[list[Expectation], Field(min_length=1)]
     """At least one expectation: a suite without any would pass everything."""
@@ -115,7 +99,7 @@ class FeatureView(Declared):
     """How old a row's event time may be at prediction time before it counts as missing."""
     columns: Annotated[list[FeatureColumn], Field(min_length=1)]
     """The features, in the order the SQL gives them."""
-    carries: list[Column] = []
+    carries: list[Column] = Field(default_factory=list)
     """Further columns the SQL gives that are no features, such as the join keys of other views; default none."""
     source: Annotated[list[SourceTable], Field(min_length=1)]
     """The source tables that features.sql reads."""
@@ -190,7 +174,7 @@ class Estimator(Declared):
 
     path: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     """The import path of a scikit-learn estimator class."""
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
     """Its constructor's keyword arguments; default its own defaults."""
     encode: Literal["ordinal", "one_hot"] = "ordinal"
     """How categorical features reach it; default ordinal codes, with unseen and missing values as codes of their own."""
@@ -208,77 +192,6 @@ class Training(Declared):
     seed: int = 0
     schedule: str | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
-
-
-METRICS = {
-    "binary": ("roc_auc", "log_loss", "brier", "accuracy", "average_precision", "ece"),
-    "multiclass": ("log_loss", "accuracy"),
-    "regression": ("mae", "rmse", "r2"),
-}
-
-
-class Criterion(Declared):
-    """One bound on one metric of the candidate. Exactly one of the two bounds, and it is inclusive."""
-
-    metric: Name
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Criterion:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("give exactly one of at_least and at_most")
-        return self
-
-    @property
-    def direction(self) -> Direction:
-        return Direction.AT_LEAST if self.at_least is not None else Direction.AT_MOST
-
-    @property
-    def bound(self) -> float:
-        return self.at_least if self.at_least is not None else self.at_most  # type: ignore[return-value]
-
-
-class ThresholdGate(Declared):
-    """The candidate's own numbers against absolute bounds."""
-
-    mode: Mode = Mode.BLOCKING
-    min_rows: Annotated[int, Field(ge=1)] = 500
-    criteria: Annotated[list[Criterion], Field(min_length=1)]
-
-
-class Comparison(Declared):
-    """One paired comparison of candidate and champion on the same rows."""
-
-    metric: Name
-    margin: Annotated[float, Field(ge=0)]
-    """The loss against the champion that is tolerated, in the metric's unit; 0 asks for superiority's bound at zero."""
-    superiority: bool = False
-    """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
-
-
-class ChampionGate(Declared):
-    """Paired non-inferiority against the champion, and better than a naive baseline."""
-
-    mode: Mode = Mode.BLOCKING
-    min_rows: Annotated[int, Field(ge=1)] = 500
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
-    comparisons: Annotated[list[Comparison], Field(min_length=1)]
-    beat_baseline_on: Name
-    """The metric on which the candidate must beat the naive baseline."""
-    resamples: Annotated[int, Field(ge=200)] = 2000
-    baseline_by: list[Column] = []
-    """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
-    first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
-    """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
-
-
-class Gates(Declared):
-    """The gates of a journey, in the order they are run."""
-
-    threshold_gate: ThresholdGate
-    champion_gate: ChampionGate
 
 
 class Shadow(Declared):
@@ -366,8 +279,8 @@ class DataBroke(Declared):
     """Rise of a feature's missing share over the reference that counts as broken; default 0.2."""
     unseen_share: Share = 0.2
     """Share of rows with a category the reference never saw that counts as broken; default 0.2."""
-    outside_support: Share = 0.5
-    """Share of a numeric feature's rows outside the reference's range that counts as out of support; default 0.5."""
+    outside_support: Share = 0.3
+    """Importance-weighted share of rows outside the reference's range that counts as out of support; default 0.3."""
 
 
 class Drift(Declared):
@@ -434,21 +347,7 @@ class ModelDeclaration(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelDeclaration:
-        allowed = METRICS[self.task]
-        gates = self.gates
-        used = {
-            f"gates.threshold_gate.criteria.{i}.metric": c.metric for i, c in enumerate(gates.threshold_gate.criteria)
-        }
-        used |= {
-            f"gates.champion_gate.comparisons.{i}.metric": c.metric
-            for i, c in enumerate(gates.champion_gate.comparisons)
-        }
-        used["gates.champion_gate.beat_baseline_on"] = gates.champion_gate.beat_baseline_on
-        for where, metric in used.items():
-            if metric not in allowed:
-                raise ValueError(
-                    f"{where} is {metric!r}; a {self.task} model is measured by one of {', '.join(allowed)}"
-                )
+        check_measures(self.task, self.gates)
         losses = ("mae", "rmse") if self.task == "regression" else ("brier", "log_loss", "error")
         if self.drift.performance.metric not in losses:
             raise ValueError(

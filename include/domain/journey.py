@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from include.domain.errors import Refusal
 from include.domain.intervals import DAY, BadInstant, Interval, instant, midnight
 
 SHOWN = 60
@@ -28,12 +29,12 @@ _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that turn text around, so that a person would read another reason than the one recorded."""
 
 
-class BadRequest(ValueError):
+class BadRequest(Refusal, ValueError):
     """A retrain request that is refused: one line with the field, its value and what is allowed."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.field = name
-        super().__init__(f"{name} is {_shown(value)}; {allowed}.")
+        super().__init__(f"{name} is {_shown(value)}; {allowed}{'' if allowed.endswith('?') else '.'}")
 
 
 class Trigger(Enum):
@@ -55,11 +56,8 @@ class RetrainRequest:
     trigger: Trigger = Trigger.API
     issue: str | None = None
     report_id: str | None = None
-    idempotency_key: str | None = None
     supersede: bool = False
     """Whether a journey under way is replaced instead of refusing this one."""
-    hold_promotion: bool = False
-    """Whether the candidate may not be promoted before labels mature."""
 
     def as_conf(self) -> dict[str, Any]:
         """The same request as a Dag run's conf; reading it back gives an equal request."""
@@ -69,9 +67,8 @@ class RetrainRequest:
             "requested_by": self.requested_by,
             "trigger": self.trigger.value,
             "supersede": self.supersede,
-            "hold_promotion": self.hold_promotion,
         }
-        optional = {"issue": self.issue, "report_id": self.report_id, "idempotency_key": self.idempotency_key}
+        optional = {"issue": self.issue, "report_id": self.report_id}
         return conf | {name: value for name, value in optional.items() if value is not None}
 
     @property
@@ -80,10 +77,10 @@ class RetrainRequest:
         return hashlib.sha256(json.dumps(self.as_conf(), sort_keys=True).encode()).hexdigest()
 
 
-TEXTS = {"reason": 500, "requested_by": 100, "issue": 200, "report_id": 200, "idempotency_key": 200}
+TEXTS = {"reason": 500, "requested_by": 100, "issue": 200, "report_id": 200}
 """The text fields and the most characters of each."""
 
-FIELDS = ("as_of", *TEXTS, "trigger", "supersede", "hold_promotion")
+FIELDS = ("as_of", *TEXTS, "trigger", "supersede")
 
 
 def retrain_request(
@@ -130,9 +127,7 @@ def retrain_request(
         trigger=_trigger(sent.get("trigger"), default_trigger),
         issue=texts.get("issue"),
         report_id=texts.get("report_id"),
-        idempotency_key=texts.get("idempotency_key"),
         supersede=_flag("supersede", sent.get("supersede", False)),
-        hold_promotion=_flag("hold_promotion", sent.get("hold_promotion", False)),
     )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from include.domain.errors import Refusal
+
 
 class State(Enum):
     """Where a candidate stands."""
@@ -112,7 +114,7 @@ TAKEN: Mapping[Event, frozenset[State]] = {
 """The states in which an event was taken already: it changes nothing there, so that a journey may be run again."""
 
 
-class IllegalTransition(ValueError):
+class IllegalTransition(Refusal, ValueError):
     """An event that may not happen to a candidate in its state."""
 
     def __init__(self, state: State, event: Event) -> None:

@@ -17,6 +17,7 @@ from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.intervals import instant
+from include.domain.verdicts import GateResult
 
 
 class JourneyIsOver(Refusal):
@@ -108,6 +109,11 @@ def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True) -> It
             raise JourneyIsOver(candidate)
         attempt = ledger.next_attempt(f"{candidate.candidate_id}/{step}")
         yield Journey(model, candidate, ledger.fenced(attempt))
+
+
+def verdict_tag(result: GateResult) -> dict[str, str]:
+    """What a candidate's MLflow run says about one gate."""
+    return {f"slipway.gate.{result.gate}": f"{result.verdict.value}: {result.reason}"}
 
 
 def reference_of(candidate: Candidate) -> dict[str, Any]:

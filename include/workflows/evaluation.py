@@ -13,10 +13,10 @@ from include.adapters import estimators
 from include.adapters.registry import VersionMissing
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.profile import Kind
-from include.domain.drift.reference import build_profile, profile_scores
+from include.domain.drift.reference import reference_profile
 from include.domain.gates import Evidence
 from include.domain.metrics import Task, measure_all
-from include.domain.performance import losses_by_day, row_losses
+from include.domain.performance import row_losses
 from include.workflows import common, figures, models, training
 from include.workflows.common import Journey
 
@@ -47,6 +47,10 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
         candidate = estimators.predict(pipeline, features, classifier=model.is_classifier)
 
         head = journey.ledger.deployments.champion(model.name)
+        if head is not None and head.to_candidate == journey.candidate_id:
+            # The journey runs again after its promotion: what it was compared with then is what counts.
+            kept = journey.kept(FACTS)
+            return {"rows": kept["rows"], "metrics": kept["metrics"], "champion": kept["champion_id"]}
         champion, why_not = None, "the model has no champion"
         if head is not None:
             champion, why_not = _champion_scores(journey, head, features)
@@ -167,17 +171,22 @@ def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[st
 def _keep_reference_profile(
     journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any
 ) -> None:
-    """What no drift looks like for this version: its held-out inputs, scores, losses by day, and feature importances."""
-    from dataclasses import replace
-
+    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days, and
+    how much each feature matters to it."""
     model = journey.model
     kinds = {name: Kind(kind) for name, kind in models.kinds_of(model).items()}
-    bins = model.drift.inputs.bins
-    labels = days.tolist()
-    profile = build_profile(features, kinds, days=labels, bins=bins)
-    classes = model.label.classes or [] if model.task == "multiclass" else []
-    losses = losses_by_day(labels, row_losses(model.drift.performance.metric, y, scores))
-    profile = replace(profile, scores=profile_scores(scores, days=labels, bins=bins, classes=classes), losses=losses)
+    learned, _, learned_days = training.frames(journey, "train")
+    held_out = days.tolist()
+    profile = reference_profile(
+        learned,
+        kinds,
+        learned_days.tolist(),
+        scores=scores,
+        score_days=held_out,
+        losses=row_losses(model.drift.performance.metric, y, scores),
+        classes=model.label.classes or [] if model.task == "multiclass" else [],
+        bins=model.drift.inputs.bins,
+    )
     importances = estimators.importances(pipeline, features, y, task=model.task, seed=model.training.seed)
     journey.keep(PROFILE, {"profile": profile.as_json(), "importances": importances})
 

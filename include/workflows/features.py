@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
 from include.config.types import FeatureView
+from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 TYPES = {"numeric": "double", "categorical": "string", "boolean": "bool"}
 
 
-class ViewRowsWrong(ValueError):
+class ViewRowsWrong(Refusal, ValueError):
     """features.sql gives other columns or types than view.yaml declares."""
 
     def __init__(self, view: FeatureView, problem: str) -> None:
         super().__init__(f"features/{view.name}/features.sql does not give what its view.yaml declares: {problem}.")
 
 
-class StagedFileDamaged(OSError):
+class StagedFileDamaged(Refusal, OSError):
     """A staged file that is missing, cut off, or not the one its reference speaks of."""
 
     def __init__(self, path: str, reason: str) -> None:
@@ -48,7 +49,7 @@ class StagedFileDamaged(OSError):
         )
 
 
-class NotAudited(PermissionError):
+class NotAudited(Refusal, PermissionError):
     """A staged interval that no audit has let through."""
 
     def __init__(self, view: str, start: str, end: str, reason: str) -> None:

@@ -46,7 +46,7 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
         )
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
-            common.registry().tag(run, {f"slipway.gate.{gate}": f"{result.verdict.value}: {result.reason}"})
+            common.registry().tag(run, common.verdict_tag(result))
         return outcome_of(
             record.result, reference, journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
         )

@@ -89,14 +89,21 @@ def close_journey(reference: Mapping[str, Any]) -> dict[str, Any]:
         candidate = journey.candidate
         if candidate.is_live:
             candidate = _end(journey.ledger, journey.model, candidate)
+        elif candidate.state is State.CHAMPION and candidate.outcome is None:
+            outcome = f"Promoted as version {candidate.facts.model_version}."
+            candidate = journey.ledger.candidates.close(
+                candidate.candidate_id, None, outcome=outcome, actor="close_journey"
+            )
         facts = candidate.facts
         registry = common.registry()
         if facts.mlflow_run_id:
-            outcome = candidate.outcome or candidate.state.value
-            registry.tag(facts.mlflow_run_id, {"slipway.outcome": outcome, "slipway.state": candidate.state.value})
+            registry.tag(
+                facts.mlflow_run_id,
+                {"slipway.outcome": candidate.outcome or candidate.state.value, "slipway.state": candidate.state.value},
+            )
             registry.finish_run(facts.mlflow_run_id, succeeded=candidate.state in (State.CHAMPION, State.UNCHANGED))
         project_aliases(journey.ledger, registry, candidate.model)
-        print(f"{candidate.candidate_id} is {candidate.state.value}: {candidate.outcome or 'it serves'}")
+        print(f"{candidate.candidate_id} is {candidate.state.value}: {candidate.outcome}")
         return {"candidate_id": candidate.candidate_id, "state": candidate.state.value, "outcome": candidate.outcome}
 
 

@@ -12,10 +12,12 @@ from include.adapters.registry import VersionMissing
 from include.config import declarations
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
+from include.domain.intervals import Interval
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
 from include.workflows import common, evaluation, models
 from include.workflows.aliases import project_aliases
+from include.workflows.common import Journey
 from include.workflows.gating import required_gates
 
 MIN_REASON, MAX_REASON = 3, 500
@@ -68,15 +70,13 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     with common.step_of(reference, "promote") as journey:
         model, candidate, registry = journey.model, journey.candidate, common.registry()
         digest = estimators.digest(registry.fetch(model.name, int(str(candidate.facts.model_version))))
-        window = journey.ledger.shadow.window(journey.candidate_id)
-        effective = window.closed_at if window is not None and window.closed_at is not None else journey.as_of
         promoted = journey.ledger.deployments.promote(
             model.name,
             journey.candidate_id,
             expected_revision=int(journey.kept(evaluation.FACTS)["champion_revision"]),
             required_gates=required_gates(model),
             digest=digest,
-            effective_from=effective,
+            effective_from=_effective_from(journey),
             now=now,
             actor="promote",
             reason=candidate.request.reason,
@@ -90,9 +90,18 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         return {
             "revision": promoted.epoch.revision,
             "version": version,
-            "effective_from": effective.isoformat(),
+            "effective_from": promoted.epoch.effective_from.isoformat(),
             "message": promoted.message,
         }
+
+
+def _effective_from(journey: Journey) -> datetime:
+    """The first data time the candidate serves: after its shadow window, and after every day that is scored already, so
+    that scoring a day again never asks another champion than the first time."""
+    window = journey.ledger.shadow.window(journey.candidate_id)
+    closed = window.closed_at if window is not None and window.closed_at is not None else journey.as_of
+    scored = common.offline_store().last_predicted_day(journey.model.name)
+    return max(closed, Interval.of_day(scored).end) if scored is not None else closed
 
 
 def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> dict[str, Any]:

@@ -94,7 +94,12 @@ def _shadow(
     print(
         f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of {window.min_days} days."
     )
-    return {"candidate_id": candidate_id, "answered": answered, "days": window.days}
+    return {
+        "candidate_id": candidate_id,
+        "answered": answered,
+        "days": window.days,
+        "closed": window.closed_at is not None,
+    }
 
 
 def _answers(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
@@ -160,21 +165,23 @@ def _write(
 
 
 TEXT = ("request_id", "prediction_id", "candidate_id", "model_version", "role", "predicted", "error")
+TIMES = ("event_time", "prediction_time")
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
     """With declared types, so that a day whose every error is missing has the same columns as one with errors."""
     import pyarrow as pa
 
-    def kind(name: str) -> pa.DataType:
-        if name in ("event_time", "prediction_time"):
-            return pa.timestamp("us", tz="UTC")
-        if name.startswith("score"):
-            return pa.float64()
-        return pa.string() if name in TEXT else pa.Array.from_pandas(frame[name]).type
+    def column(name: str) -> pa.Array:
+        values = frame[name]
+        if name in TIMES:
+            # Without its zone for the way: asking a Series with one for its values is deprecated in pandas 3.1.
+            naive = pa.array(values.dt.tz_convert(None).to_numpy(), pa.timestamp("us"), from_pandas=True)
+            return naive.cast(pa.timestamp("us", tz="UTC"))
+        kind = pa.float64() if name.startswith("score") else pa.string() if name in TEXT else None
+        return pa.array(values.to_numpy(), kind, from_pandas=True)
 
-    schema = pa.schema([(str(name), kind(str(name))) for name in frame.columns])
-    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    return pa.table({str(name): column(str(name)) for name in frame.columns})
 
 
 def _require_published(ledger: Any, model: ModelDeclaration, day: str) -> None:

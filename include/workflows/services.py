@@ -391,10 +391,12 @@ def _seconds(moment: str | None) -> float:
 def _wait_for_dags(services: Services, expected: Collection[str], tell: Callable[[str], None]) -> tuple[str, ...]:
     if services._api is None or not expected:
         return ()
-    until = time.monotonic() + _DAGS_S
+    began = time.monotonic()
     while missing := set(expected) - set(services._api.dags()):
         _check_alive(services)
-        if time.monotonic() > until:
+        waited = time.monotonic() - began
+        # A file that cannot be read will not be a moment later either.
+        if waited > _DAGS_S or (waited > 10 and services._api.import_errors()):
             tell(f"not among Airflow's Dags: {', '.join(sorted(missing))}")
             for file, reason in services._api.import_errors().items():
                 tell(f"{file}: {reason}")

@@ -108,7 +108,9 @@ def judge_window(journey: Journey) -> GateResult:
 
 def _first_deployment(journey: Journey) -> CriterionResult:
     """Without a champion there is no traffic to shadow; the declared first-deployment policy stands in, and is recorded."""
-    has_champion = journey.ledger.deployments.champion(journey.model.name) is not None
+    head = journey.ledger.deployments.champion(journey.model.name)
+    # Its own promotion does not count, so that a journey run again finds what it found the first time.
+    has_champion = head is not None and head.to_candidate != journey.candidate_id
     policy = journey.model.gates.champion_gate.first_deployment
     ask = policy == "ask" or has_champion
     reason = (

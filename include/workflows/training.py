@@ -139,7 +139,13 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             )
         digest = estimators.digest(logged.file)
         models.keep(logged.file, digest)
-        registry.tag(run, {"slipway.model_uri": logged.uri, "slipway.digest": digest})
+        # The gate of the data judged before there was a run to say so on.
+        judged = {
+            name: value
+            for record in journey.ledger.gates.latest(journey.candidate_id).values()
+            for name, value in common.verdict_tag(record.result).items()
+        }
+        registry.tag(run, {**judged, "slipway.model_uri": logged.uri, "slipway.digest": digest})
         journey.ledger.candidates.advance(
             candidate.candidate_id,
             Event.TRAIN,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
 from include.config.types import FeatureView, ModelDeclaration
+from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ class RowsLost(RuntimeError):
         super().__init__(f"Joining {view} for {model} made {got} rows of {asked}. Nothing was written; report this.")
 
 
-class BadLabels(ValueError):
+class BadLabels(Refusal, ValueError):
     """label.sql gives something that cannot be a label of this model."""
 
     def __init__(self, model: str, problem: str) -> None:
         super().__init__(f"models/{model}/label.sql: {problem}.")
 
 
-class TrainingSetDamaged(OSError):
+class TrainingSetDamaged(Refusal, OSError):
     """A training set's file is missing, or no longer has the content it was made with."""
 
     def __init__(self, path: str, reason: str) -> None:

@@ -29,13 +29,15 @@ class DecideOperator(BaseOperator, BranchMixIn):
         self.report = report
 
     def execute(self, context: Context) -> Any:
-        from include.workflows import drift_watch
+        from include.workflows import tasks
 
         try:
-            decision = drift_watch.decide(self.report)
+            decision = tasks.decide(self.report)
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
         self.log.info("%s: %s", decision["action"], decision["reason"])
+        # Before the branch, which ends the task when it skips every successor.
+        context["ti"].xcom_push("return_value", decision)
         self.do_branch(context, FOLLOWED_BY.get(decision["action"], []))
         return decision
 

@@ -45,6 +45,7 @@ class GateOperator(HITLOperator):
         answer_within: timedelta = timedelta(days=3),
         **kwargs: Any,
     ) -> None:
+        kwargs.pop("params", None)  # Airflow hands the Dag's own params down; the form has its own.
         super().__init__(
             subject=f"{kwargs['task_id']} is inconclusive: may this candidate go on?",
             options=[APPROVE, REJECT],

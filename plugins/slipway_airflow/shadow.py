@@ -29,22 +29,17 @@ class ShadowWindowOperator(BaseOperator):
         self.look_every_s = look_every_s
 
     def execute(self, context: Context) -> Any:
-        from include.workflows import release
+        from include.workflows import tasks
 
         try:
-            state = release.open_shadow_window(self.journey)
+            state = tasks.open_shadow_window(self.journey)
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
         return self._go_on_or_wait(state)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        from include.workflows import release
-
-        try:
-            state = release.shadow_window_state(self.journey)
-        except Refusal as refusal:
-            raise refuse(str(refusal)) from None
-        return self._go_on_or_wait(state)
+        """Look again: the window is closed now, or starts anew because the champion was replaced."""
+        return self.execute(context)
 
     def _go_on_or_wait(self, state: dict[str, Any]) -> Any:
         self.log.info(state["sentence"])
@@ -69,8 +64,8 @@ class ShadowWindowTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from include.workflows import release
+        from include.workflows import tasks
 
-        while not await asyncio.to_thread(release.shadow_wait_is_over, self.candidate_id):
+        while not await asyncio.to_thread(tasks.shadow_wait_is_over, self.candidate_id):
             await asyncio.sleep(self.look_every_s)
         yield TriggerEvent({"candidate_id": self.candidate_id})

@@ -1,5 +1,44 @@
 """Fixtures of the integration tests."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journey_world import JourneyWorld, journey_world, published
 from ledger_fixtures import ledger, ledger_url
+from mlflow_server import MlflowServer
 
 __all__ = ["ledger", "ledger_url"]
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """One MLflow server for all tests."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def published_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a source and the published days of both views, to be copied."""
+    return published(tmp_path_factory.mktemp("published"))
+
+
+@pytest.fixture
+def world(published_days: Path, tmp_path: Path, mlflow_server: MlflowServer) -> Iterator[JourneyWorld]:
+    """A small world with published days and one declared model without a champion."""
+    with journey_world(published_days, tmp_path, mlflow_server.url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_world(
+    published_days: Path, tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer
+) -> Iterator[JourneyWorld]:
+    """As ``world``, one for a module whose tests only look."""
+    with journey_world(published_days, tmp_path_factory.mktemp("shared"), mlflow_server.url) as made:
+        yield made

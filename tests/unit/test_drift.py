@@ -332,7 +332,7 @@ def test_without_scores_nothing_is_said_of_predictions():
 # --- the report -------------------------------------------------------------------------------------------------------
 
 
-def a_report(frame, **bounds):
+def a_report(frame, wind_weight=0.5, **bounds):
     rng = np.random.default_rng(13)
     reference_frame = pd.DataFrame({"wind": rng.gamma(2, 5, 5000), "carrier": rng.choice(["UA", "B6"], 5000)})
     kinds = {"wind": Kind.NUMERIC, "carrier": Kind.CATEGORICAL}
@@ -348,7 +348,7 @@ def a_report(frame, **bounds):
         "2013-06-15",
         reference,
         current,
-        input_drift(reference, current),
+        input_drift(reference, current, importances={"wind": wind_weight, "carrier": 1 - wind_weight}),
         prediction_drift(reference, current),
         realised,
         **bounds,
@@ -367,8 +367,14 @@ def test_broken_data_is_named_with_what_was_measured_and_allowed():
 
 def test_rows_outside_training_are_a_finding_of_their_own():
     report = a_report(pd.DataFrame({"wind": [5.0] * 100 + [1e6] * 900, "carrier": ["UA"] * 1000}))
-    assert [(f.feature, f.measured) for f in report.outside] == [("wind", 0.9)]
+    assert [(f.feature, f.measured) for f in report.outside] == [("wind", pytest.approx(0.45))]
+    assert "wind in 90.0% of rows" in report.outside[0].reason
     assert not report.broken
+
+
+def test_what_the_model_hardly_reads_may_leave_its_range_without_calling_a_person():
+    report = a_report(pd.DataFrame({"wind": [5.0] * 100 + [1e6] * 900, "carrier": ["UA"] * 1000}), wind_weight=0.05)
+    assert report.outside == ()
 
 
 def test_a_share_on_its_bound_is_allowed_and_three_rows_are_no_finding():

@@ -48,13 +48,11 @@ def test_a_full_request_keeps_every_field():
         "trigger": "drift",
         "issue": "OPS-17",
         "report_id": "r-1",
-        "idempotency_key": "k-1",
         "supersede": True,
-        "hold_promotion": True,
     }
     request = read(full)
     assert (request.trigger, request.issue, request.report_id) == (Trigger.DRIFT, "OPS-17", "r-1")
-    assert (request.idempotency_key, request.supersede, request.hold_promotion) == ("k-1", True, True)
+    assert request.supersede is True
 
 
 def test_a_request_written_as_conf_and_read_again_is_the_same():
@@ -64,8 +62,8 @@ def test_a_request_written_as_conf_and_read_again_is_the_same():
     assert again.fingerprint == request.fingerprint
 
 
-def test_the_same_key_with_another_body_has_another_fingerprint():
-    assert read({"idempotency_key": "k"}).fingerprint != read({"idempotency_key": "k", "reason": "other"}).fingerprint
+def test_another_request_has_another_fingerprint():
+    assert read().fingerprint != read({"reason": "other"}).fingerprint
 
 
 def test_null_is_a_field_left_out():
@@ -227,7 +225,7 @@ def test_a_required_text_that_is_missing_is_named(name):
         "naïve – 延误 – تأخير – ✈️",
     ],
 )
-@pytest.mark.parametrize("name", ["reason", "requested_by", "issue", "report_id", "idempotency_key"])
+@pytest.mark.parametrize("name", ["reason", "requested_by", "issue", "report_id"])
 def test_f111_text_that_looks_like_code_is_kept_literally(name, text):
     request = read({name: text})
     assert getattr(request, name) == text

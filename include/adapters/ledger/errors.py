@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
+from include.domain.errors import Refusal
 from include.domain.promotion import Clearance, Epoch
 
 
@@ -12,7 +13,7 @@ def _shown(value: object) -> object:
     return value.value if isinstance(value, Enum) else value
 
 
-class LedgerError(Exception):
+class LedgerError(Refusal):
     """The ledger refused."""
 
 
@@ -20,7 +21,7 @@ class BadLedgerUrl(LedgerError, ValueError):
     """The URL names no database the ledger can live in."""
 
 
-class LedgerUnavailable(LedgerError):
+class LedgerUnavailable(ConnectionError):
     """The database did not answer, stayed locked, or could not write. Worth a retry."""
 
 

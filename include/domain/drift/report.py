@@ -116,7 +116,7 @@ def drift_report(
     *,
     missing_jump: float = 0.2,
     unseen_share: float = 0.2,
-    outside_support: float = 0.5,
+    outside_support: float = 0.3,
     min_rows: int = 300,
 ) -> DriftReport:
     """Join the measurements of one partition and look for broken data. Each bound is exclusive: above it counts.
@@ -132,7 +132,8 @@ def drift_report(
         realised: From :func:`~include.domain.performance.realised_performance`.
         missing_jump: Rise of a feature's missing share over the reference's.
         unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
-        outside_support: Share of a numeric feature's rows outside the reference's range.
+        outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
+            a season's heat in a feature the model hardly reads is no reason to call a person.
         min_rows: Fewest rows from which a share is a finding: of three rows one missing value is a third.
     """
     broken: list[Finding] = []
@@ -143,9 +144,8 @@ def drift_report(
         broken += _above(
             f, "unseen", f.unseen_share, unseen_share, f"{f.name} has categories never seen in training{new} in"
         )
-        outside += _above(
-            f, "outside_support", f.outside_share, outside_support, f"{f.name} is outside training's range in"
-        )
+    if current.rows >= min_rows:
+        outside += _outside(inputs, outside_support)
     return DriftReport(
         model=model,
         version=version,
@@ -158,6 +158,21 @@ def drift_report(
         outside=tuple(outside),
         histograms=_histograms(reference, current),
     )
+
+
+def _outside(inputs: Drift, allowed: float) -> list[Finding]:
+    """The importance-weighted share of rows outside the reference's range, and the features that make it up."""
+    total = sum(f.importance for f in inputs.features)
+    parts = sorted(((f.importance * f.outside_share / total, f) for f in inputs.features if total), key=lambda p: -p[0])
+    share = sum(part for part, _ in parts)
+    if share <= allowed:
+        return []
+    named = ", ".join(f"{f.name} in {f.outside_share:.1%} of rows" for part, f in parts[:3] if part > 0)
+    reason = (
+        f"Weighted by what matters to the model, {share:.1%} of the inputs are outside training's range "
+        f"({named}); {allowed:.1%} is allowed."
+    )
+    return [Finding(parts[0][1].name, "outside_support", share, allowed, reason)]
 
 
 def _missing(f: FeatureDrift) -> str:

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# What must be there before any Airflow component starts. May run any number of times, and changes nothing the second time.
+set -euo pipefail
+
+echo "Airflow's database"
+airflow db migrate
+
+echo "The users' passwords"
+python - <<'PYTHON'
+import json, os
+from pathlib import Path
+
+file = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+users = {"admin": "SLIPWAY_AIRFLOW_PASSWORD", "operator": "SLIPWAY_OPERATOR_PASSWORD", "viewer": "SLIPWAY_VIEWER_PASSWORD"}
+new = file.with_suffix(".new")
+with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+    stream.write(json.dumps({user: os.environ[name] for user, name in users.items()}) + "\n")
+new.replace(file)
+PYTHON
+
+echo "The ledger's tables"
+python -c "
+from include.workflows.common import open_ledger
+with open_ledger():
+    pass
+"
+echo "Ready."

@@ -1,0 +1,91 @@
+"""The ``slipway`` command: finds the verbs in ``include/commands``, runs one, and says in one line what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from include import commands
+from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, EXIT_NOT_ALLOWED, EXIT_UNAVAILABLE, Answer, Mistake, Verb
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Mistake(f"{message[0].lower()}{message[1:]}. See `{self.prog} --help`.")
+
+
+def verbs() -> list[Verb]:
+    """Every verb of every module in ``include/commands``, by name."""
+    found: list[Verb] = []
+    for module in pkgutil.iter_modules(commands.__path__):
+        found += importlib.import_module(f"{commands.__name__}.{module.name}").VERBS
+    return sorted(found, key=lambda verb: verb.name)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    whole = _Parser(prog="slipway", description="From drift to a safely promoted model on Apache Airflow.")
+    chosen = whole.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    for verb in verbs():
+        one = chosen.add_parser(
+            verb.name,
+            help=verb.help,
+            description=verb.help,
+            epilog=f"example:\n  {verb.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.add_argument("--json", action="store_true", help="print the answer as JSON")
+        verb.arguments(one)
+        one.set_defaults(run=verb.run)
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code. 0 done, 64 the caller's mistake, 69 a service is away, 70 broken, 77 not allowed."""
+    as_json = "--json" in (sys.argv[1:] if argv is None else argv)
+    try:
+        args = parser().parse_args(argv)
+        answer: Answer = args.run(args)
+        _print(json.dumps(answer.data, indent=2, default=str) if as_json else "\n".join(answer.lines))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # the outermost caller: nobody should ever see a stack trace
+        if os.environ.get("SLIPWAY_DEBUG"):
+            raise
+        code, line = _explained(error)
+        _print(json.dumps({"error": line, "code": code}) if as_json else f"slipway: {line}", to_stderr=not as_json)
+        return code
+    return answer.code
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    """Exit code and the one line for what went wrong. Told by name: their modules may not even be loaded."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, Mistake) or kinds & {"Refusal", "BadRunId"}:
+        return EXIT_BAD_INPUT, text
+    if "AirflowRefused" in kinds:
+        return (EXIT_NOT_ALLOWED if getattr(error, "status", 0) in (401, 403) else EXIT_BAD_INPUT), text
+    if kinds & {"AirflowUnreachable", "PortTaken", "AlreadyRunning"}:
+        return EXIT_UNAVAILABLE, text
+    if kinds & {"StartFailed", "TimeoutError", "ReplayFailed"}:
+        return EXIT_BROKEN, text
+    return EXIT_BROKEN, f"{type(error).__name__}: {text.splitlines()[0]} (SLIPWAY_DEBUG=1 shows where)"
+
+
+def _print(text: str, *, to_stderr: bool = False) -> None:
+    """Print, and do not mind when nobody listens any more (a closed terminal, ``| head``)."""
+    if text:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The verbs of ``slipway``: one module per group of them, each with a ``VERBS`` tuple. A new module is found by itself.
+
+A module imports what its verbs need inside the functions that run them, so that ``slipway --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 64
+EXIT_UNAVAILABLE = 69
+EXIT_BROKEN = 70
+EXIT_NOT_ALLOWED = 77
+
+
+class Mistake(Exception):
+    """The caller's mistake: one line that says what is wrong and what would be right. Exit code 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a verb found out: lines for a person, the same as data for ``--json``, and the exit code."""
+
+    lines: tuple[str, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb: what it does in a sentence, an example, its arguments, and what runs it."""
+
+    name: str
+    help: str
+    example: str
+    run: Callable[[argparse.Namespace], Answer]
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None

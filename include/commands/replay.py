@@ -1,0 +1,212 @@
+"""``replay`` and ``run``: the year through Airflow, day by day, until drift has retrained a model."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Verb
+from include.commands.services import Signals, place_arguments, place_of, say, welcome
+
+if TYPE_CHECKING:
+    from include.adapters.airflow_api import AirflowApi
+    from include.workflows.replay import Outcome
+
+
+class Screen:
+    """Lines that stay, and under them, on a terminal, the one that says what is going on now."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._status = self.console.status("") if self.console.is_terminal else None
+
+    def __enter__(self) -> Screen:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def now(self, text: str) -> None:
+        if self._status is not None:
+            self._status.update(text[: self.console.width - 4])
+
+    def line(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="start", default="2013-06-01", metavar="DAY", help="first day replayed one by one"
+    )
+    parser.add_argument("--to", dest="end", default="2014-01-01", metavar="DAY", help="day after the last")
+    parser.add_argument("--history-from", default="2013-01-01", metavar="DAY", help="first day of the history")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    place_arguments(parser)
+    _replay_arguments(parser)
+    parser.add_argument(
+        "--exit", action="store_true", help="end when the replay has ended: 0 only if the whole loop happened"
+    )
+
+
+def _replay(args: argparse.Namespace) -> Answer:
+    from include.commands.airflow import airflow_api
+
+    signals = Signals()
+    with airflow_api() as api:
+        return _replayed(args, api, signals.stop)
+
+
+def _run(args: argparse.Namespace) -> Answer:
+    """Services, source, replay; then stay until Ctrl-C, or end with ``--exit``."""
+    from include.workflows.services import StopRequested, dag_ids, running_services
+
+    place = place_of(args)
+    os.environ["MLFLOW_TRACKING_URI"] = place.mlflow_url
+    signals = Signals()
+    answer = Answer((), {"stopped": "by signal"}, 128)
+    try:
+        with running_services(
+            place, say=say, expected_dags=dag_ids(), stop=signals.stop, hurry=signals.hurry
+        ) as services:
+            for line in welcome(services):
+                say(line)
+            with services.api() as api, _ending_with(services, signals.stop) as stop:
+                answer = _replayed(args, api, stop)
+            if args.exit or services.failure is not None:
+                return answer
+            say("\n".join(answer.lines))
+            for line in welcome(services)[1:]:
+                say(line)
+            while not signals.stop.wait(0.5):
+                if services.failure is not None:
+                    return Answer((f"slipway: {services.failure}.",), {"error": services.failure}, EXIT_BROKEN)
+            say("Stopping (once more to end without waiting).")
+    except StopRequested:
+        pass
+    return Answer(("Stopped.",), answer.data, 128 + (signals.number or 0))
+
+
+@contextmanager
+def _ending_with(services: Any, stop: threading.Event) -> Iterator[threading.Event]:
+    """An event that is set when the person asks for the end, or when the watchdog has given up."""
+    ended, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.3):
+            if stop.is_set() or services.failure is not None:
+                ended.set()
+
+    thread = threading.Thread(target=watch, name="replay-stop", daemon=True)
+    thread.start()
+    try:
+        yield ended
+    finally:
+        over.set()
+        thread.join()
+
+
+def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) -> Answer:
+    from include.adapters.nycflights import load_flights
+    from include.config.settings import settings
+    from include.domain.intervals import Interval
+    from include.workflows.replay import Plan, Replay, Stopped
+    from include.workflows.replay_report import report
+
+    plan = Plan(args.history_from, args.start, args.end)
+    for start, end in ((plan.history_from, plan.start), (plan.start, plan.end)):
+        Interval.between(start, end)
+    with Screen() as screen:
+        screen.now("Loading the flights of 2013 into the source system")
+        rows = load_flights(settings().source_url, progress=lambda table, n: screen.now(f"Loading {table}: {n:,} rows"))
+        screen.line(f"Source system: {', '.join(f'{n:,} {table}' for table, n in rows.items())}.")
+        try:
+            outcome = Replay(api, plan, screen, stop).run()
+        except Stopped:
+            return Answer(("The replay was stopped; run it again and it goes on.",), {"stopped": True}, EXIT_FAILED)
+    return _closing(outcome, report())
+
+
+def _closing(outcome: Outcome, found: Any) -> Answer:
+    from rich.console import Console
+    from rich.table import Table
+
+    champions = Table(
+        "model",
+        "revision",
+        "how",
+        "champion",
+        "version",
+        "serves from",
+        title="Champions over time",
+        title_justify="left",
+    )
+    for c in found.champions:
+        champions.add_row(c.model, str(c.revision), c.kind, c.candidate_id, c.version, c.effective_from)
+    journeys = Table(
+        "candidate",
+        "started by",
+        "as of",
+        "verdicts",
+        "before",
+        "after",
+        "outcome",
+        title="Journeys",
+        title_justify="left",
+    )
+    for j in found.journeys:
+        verdicts = "\n".join(f"{gate.removesuffix('_gate')} {verdict}" for gate, verdict in j.verdicts.items())
+        before, after = (f"{j.metric} {v:.4f}" if v is not None else "-" for v in (j.before, j.after))
+        journeys.add_row(j.candidate_id, j.trigger, j.as_of, verdicts, before, after, j.outcome)
+    console = Console(width=140, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long
+    console.print(champions)
+    console.print(journeys)
+    median = sorted(outcome.seconds_per_day)[len(outcome.seconds_per_day) // 2] if outcome.seconds_per_day else 0.0
+    if outcome.waiting_for is not None:
+        end = f"The replay ended: {outcome.waiting_for} waits for a person."
+    elif outcome.loop_closed:
+        end = (
+            "The whole loop happened: a model drifted, was retrained, passed its gates, ran in shadow and was promoted."
+        )
+    elif outcome.drifted:
+        end = "Drift started a journey, and its gates did not let the candidate through."
+    else:
+        end = "No drift started a journey in these days."
+    lines = (*console.export_text().splitlines(), f"{len(outcome.days)} days, {median:.1f} s each (median). {end}")
+    data = {
+        **found.as_json(),
+        "days": outcome.days,
+        "seconds_per_day": outcome.seconds_per_day,
+        "drift_journeys": [{"dag_id": j.dag_id, "run_id": j.run_id, "state": j.state} for j in outcome.drifted],
+        "loop_closed": outcome.loop_closed,
+    }
+    return Answer(lines, data, 0 if outcome.loop_closed else EXIT_FAILED)
+
+
+VERBS = (
+    Verb(
+        "replay",
+        "drive the year through a running Airflow, day by day",
+        "slipway replay --from 2013-06-01",
+        _replay,
+        _replay_arguments,
+    ),
+    Verb(
+        "run",
+        "start everything and replay the year until drift has retrained a model",
+        "slipway run --exit",
+        _run,
+        _run_arguments,
+    ),
+)

@@ -1,0 +1,397 @@
+"""Group fairness: how far apart a model's groups are, and whether the candidate moved two of them farther apart.
+
+The measures are Fairlearn's (Weerts et al. 2023, "Fairlearn: Assessing and Improving Fairness of AI Systems", JMLR 24:
+1-8; the tests compare with its functions): the gap is the difference between the highest and the lowest group's rate,
+of the worse rate where there are two.
+
+The gap itself makes a poor test statistic: it is never below zero, so noise inflates it, and a fair champion's most,
+which hides a worse candidate. So the two groups that are farthest apart under the candidate are looked at, and the
+test is about how much farther apart, in that direction, they are than under the champion. That is at least the
+difference of the two gaps, and it has no kink. A gap that turned around counts in full: one of the groups is treated
+worse than it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from include.domain.blocks import Blocks, jackknife_error
+from include.domain.comparison import MAX_BLOCKS, MIN_BLOCKS, RANDOM_GROUPS, tango_upper
+from include.domain.gates.champion import BadRule
+from include.domain.gates.evidence import Evidence
+from include.domain.gates.grouping import Grouping, group
+from include.domain.metrics import Floats, Task
+from include.domain.verdicts import CriterionResult, Direction, Verdict, against_bound
+
+
+class Measure(Enum):
+    """What is compared between groups, and for which task."""
+
+    DEMOGRAPHIC_PARITY = "demographic_parity"
+    """The share of positive decisions."""
+    EQUAL_OPPORTUNITY = "equal_opportunity"
+    """The share of positive decisions among true positives."""
+    EQUALIZED_ODDS = "equalized_odds"
+    """The same among true positives and among true negatives, whichever is farther apart."""
+    MEAN_PREDICTION = "mean_prediction"
+    """The mean of a regression's predictions."""
+    GROUP_LOSS = "group_loss"
+    """The mean absolute error of a regression."""
+
+    @property
+    def task(self) -> Task:
+        return Task.REGRESSION if self in (Measure.MEAN_PREDICTION, Measure.GROUP_LOSS) else Task.BINARY
+
+
+@dataclass(frozen=True, slots=True)
+class FairnessRule:
+    """One measure on the groups of one column.
+
+    Attributes:
+        groups: the column.
+        measure: what is compared.
+        margin: how much farther apart than under the champion two groups may be, in the measure's unit.
+        gap_at_most: the policy's own bound on the candidate's gap; None is no bound.
+        ratio_at_least: bound on lowest / highest rate, such as 0.8; None only reports it.
+        threshold: a score above it is the positive decision.
+        min_rows: fewest rows that a group's rate may rest on.
+        ask_under_support: whether a group below that is INCONCLUSIVE; otherwise it is left out and named in the notes.
+    """
+
+    groups: str
+    measure: Measure
+    margin: float
+    gap_at_most: float | None = None
+    ratio_at_least: float | None = None
+    threshold: float = 0.5
+    min_rows: int = 100
+    ask_under_support: bool = True
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.margin) or self.margin < 0:
+            raise BadRule(f"margin of {self.name} is {self.margin}; a margin is at least 0, in the measure's unit.")
+        if self.ratio_at_least is not None and self.measure.task is not Task.BINARY:
+            raise BadRule(f"ratio_at_least of {self.name} is {self.ratio_at_least}; only shares have a ratio bound.")
+
+    @property
+    def name(self) -> str:
+        return f"{self.measure.value} {self.groups}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The groups' rates by one model: per rate the group's value, ``(g,)``; the gap and ratio as in Fairlearn.
+
+    ``high`` and ``low`` are the groups farthest apart and ``rate`` where they are. ``ratio`` is None where a highest
+    rate is zero.
+    """
+
+    rates: dict[str, Floats]
+    gap: float
+    ratio: float | None
+    rate: str
+    high: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rate:
+    """One rate: the values whose mean over the ``chosen`` rows of a group it is, by each model."""
+
+    chosen: NDArray[np.bool_]
+    ours: Floats
+    theirs: Floats | None
+
+
+def fairness_criteria(
+    rule: FairnessRule,
+    evidence: Evidence,
+    column: ArrayLike | None,
+    *,
+    alpha: float,
+    attempts: int,
+    has_champion: bool,
+) -> tuple[list[CriterionResult], dict[str, Any]]:
+    """Judge one measure; the criteria and what is shown of it.
+
+    The paired criterion is a non-inferiority test like ``champion_gate``'s: PASS when the upper bound is within the
+    margin, FAIL when the lower one is beyond it. Without a champion only the policy's bounds can be judged; where there
+    is none, that is INCONCLUSIVE.
+
+    Raises:
+        BadRule: the measure is not one of the task's.
+    """
+    if rule.measure.task is not evidence.task:
+        raise BadRule(
+            f"{rule.measure.value} of {rule.groups} is declared; it measures the groups of a "
+            f"{rule.measure.task.value} model, not of a {evidence.task.value} one."
+        )
+    n = evidence.rows
+    if column is None:
+        return [_unjudged(rule, n, f"the rows have no column {rule.groups!r}")], {}
+    groups = group(rule.groups, column)
+    if why := _why_unusable(evidence):
+        return [_unjudged(rule, n, why)], {}
+    rates = _rates(rule, evidence)
+    supported, thin = _support(rule, groups, rates)
+    notes: dict[str, Any] = {"groups": {name: int(size) for name, size in zip(groups.names, groups.sizes, strict=True)}}
+    if thin:
+        notes["under_support"] = thin
+        if rule.ask_under_support:
+            named = ", ".join(f"{name} ({rows:,})" for name, rows in list(thin.items())[:5])
+            more = " and others" if len(thin) > 5 else ""
+            why = f"a rate of these groups rests on fewer than {rule.min_rows:,} rows: {named}{more}"
+            return [_unjudged(rule, n, why)], notes
+    if len(supported) < 2:
+        why = f"only {len(supported)} of the groups of {rule.groups} can be measured; a gap needs two"
+        return [_unjudged(rule, n, why)], notes
+
+    ours = gap_of({name: _means(groups, r.chosen, r.ours) for name, r in rates.items()}, supported)
+    notes |= {"candidate": _shown(ours, groups, supported)}
+    theirs = None
+    if has_champion and evidence.champion is not None:
+        theirs = gap_of(
+            {k: _means(groups, r.chosen, r.theirs) for k, r in rates.items() if r.theirs is not None}, supported
+        )
+        notes |= {"champion": _shown(theirs, groups, supported)}
+    criteria = _against_policy(rule, ours, theirs, n)
+    if not has_champion:
+        if not criteria:
+            why = "there is no champion to compare with, and neither gap_at_most nor ratio_at_least is declared"
+            criteria.append(_unjudged(rule, n, why))
+        return criteria, notes
+    if theirs is None:
+        return [_unjudged(rule, n, "there are no scores of the champion on these rows", ours.gap), *criteria], notes
+    return [_paired(rule, evidence, groups, rates, ours, theirs, alpha / attempts), *criteria], notes
+
+
+def gap_of(rates: dict[str, Floats], groups: list[int]) -> Gap:
+    """The gap of these rates ``(g,)`` over some of the groups.
+
+    >>> gap = gap_of({"selection": np.array([0.2, 0.5, 0.4])}, [0, 1, 2])
+    >>> round(gap.gap, 3), gap.ratio, gap.high, gap.low
+    (0.3, 0.4, 1, 0)
+    """
+    widest, ratios = ("", -1.0, 0, 0), []
+    for name, values in rates.items():
+        among = values[groups]
+        high, low = groups[int(among.argmax())], groups[int(among.argmin())]
+        ratios.append(float(values[low] / values[high]) if values[high] > 0 else None)
+        if (gap := float(values[high] - values[low])) > widest[1]:
+            widest = (name, gap, high, low)
+    known = [r for r in ratios if r is not None]
+    return Gap(rates, widest[1], min(known) if len(known) == len(ratios) else None, widest[0], widest[2], widest[3])
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------
+
+
+def _rates(rule: FairnessRule, evidence: Evidence) -> dict[str, _Rate]:
+    y, everybody = evidence.y, np.ones(evidence.rows, dtype=bool)
+
+    def values(score: Floats) -> Floats:
+        if rule.measure is Measure.MEAN_PREDICTION:
+            return score
+        if rule.measure is Measure.GROUP_LOSS:
+            return np.abs(y - score)
+        return (score > rule.threshold).astype(np.float64)
+
+    ours = values(evidence.candidate)
+    theirs = None if evidence.champion is None else values(evidence.champion)
+    chosen = {
+        Measure.DEMOGRAPHIC_PARITY: {"selection rate": everybody},
+        Measure.EQUAL_OPPORTUNITY: {"true positive rate": y == 1},
+        Measure.EQUALIZED_ODDS: {"true positive rate": y == 1, "false positive rate": y != 1},
+        Measure.MEAN_PREDICTION: {"mean prediction": everybody},
+        Measure.GROUP_LOSS: {"mean absolute error": everybody},
+    }[rule.measure]
+    return {name: _Rate(rows, ours, theirs) for name, rows in chosen.items()}
+
+
+def _means(groups: Grouping, chosen: NDArray[np.bool_], values: Floats) -> Floats:
+    """The mean of the chosen values in each group, ``(g,)``; NaN where none is chosen."""
+    codes, count = groups.codes[chosen], len(groups.names)
+    rows = np.bincount(codes, minlength=count)
+    means: Floats = np.divide(
+        np.bincount(codes, values[chosen], count), rows, out=np.full(count, np.nan), where=rows > 0
+    )
+    return means
+
+
+def _support(rule: FairnessRule, groups: Grouping, rates: dict[str, _Rate]) -> tuple[list[int], dict[str, int]]:
+    """The groups all of whose rates rest on enough rows, and by name the fewest rows of the others."""
+    fewest = np.min([np.bincount(groups.codes[r.chosen], minlength=len(groups.names)) for r in rates.values()], axis=0)
+    supported = np.flatnonzero(fewest >= rule.min_rows).tolist()
+    return supported, {groups.names[i]: int(fewest[i]) for i in range(len(fewest)) if i not in set(supported)}
+
+
+def _why_unusable(evidence: Evidence) -> str | None:
+    if evidence.rows == 0:
+        return "there are no rows"
+    if missing := evidence.rows - int(np.isfinite(evidence.y).sum()):
+        return f"{missing:,} of {evidence.rows:,} labels are missing or infinite"
+    if evidence.task is Task.BINARY and not bool(np.isin(evidence.y, (0.0, 1.0)).all()):
+        return "some labels are neither 0 nor 1"
+    for who, score in (("candidate", evidence.candidate), ("champion", evidence.champion)):
+        if score is not None and (bad := evidence.rows - int(np.isfinite(score).sum())):
+            return f"of the {who}'s scores, {bad:,} of {evidence.rows:,} are missing or infinite"
+    return None
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def _against_policy(rule: FairnessRule, ours: Gap, theirs: Gap | None, rows: int) -> list[CriterionResult]:
+    found = []
+    if rule.gap_at_most is not None:
+        found.append(
+            against_bound(
+                f"{rule.name} gap",
+                ours.gap,
+                Direction.AT_MOST,
+                rule.gap_at_most,
+                rows=rows,
+                champion=theirs.gap if theirs else None,
+            )
+        )
+    if rule.ratio_at_least is not None:
+        found.append(
+            against_bound(
+                f"{rule.name} ratio",
+                ours.ratio,
+                Direction.AT_LEAST,
+                rule.ratio_at_least,
+                rows=rows,
+                champion=theirs.ratio if theirs else None,
+            )
+        )
+    return found
+
+
+def _paired(
+    rule: FairnessRule,
+    evidence: Evidence,
+    groups: Grouping,
+    rates: dict[str, _Rate],
+    ours: Gap,
+    theirs: Gap,
+    alpha: float,
+) -> CriterionResult:
+    rate, theirs_there = rates[ours.rate], theirs.rates[ours.rate]
+    farther = ours.gap - float(theirs_there[ours.high] - theirs_there[ours.low])
+    bounds, why = _bounds(evidence, groups, rate, ours, farther, alpha)
+    high, low = groups.names[ours.high], groups.names[ours.low]
+    if bounds is None:
+        return _unjudged(rule, evidence.rows, str(why), ours.gap)
+    below, above = bounds
+    if above <= rule.margin:
+        verdict, so = Verdict.PASS, f"so they are farther apart by at most {rule.margin:g}."
+    elif below > rule.margin:
+        verdict, so = Verdict.FAIL, f"so they are farther apart by more than {rule.margin:g}."
+    else:
+        verdict, so = Verdict.INCONCLUSIVE, f"so these rows cannot tell whether by at most {rule.margin:g}."
+    values = ours.rates[ours.rate]
+    reason = (
+        f"{rule.name}: gap {ours.gap:.4g} against the champion's {theirs.gap:.4g} on {evidence.rows:,} rows. "
+        f"The {ours.rate} is {values[ours.high]:.4g} for {high} and {values[ours.low]:.4g} for {low}, farther apart "
+        f"by {farther:.4g} than under the champion ({below:.4g} to {above:.4g}, each bound at "
+        f"{100 * (1 - alpha):.4g} %), {so}"
+    )
+    return CriterionResult(
+        criterion=rule.name,
+        verdict=verdict,
+        measured=ours.gap,
+        allowed=f"gap wider than champion's by <= {rule.margin:g}",
+        rows=evidence.rows,
+        reason=reason,
+        direction=Direction.AT_MOST,
+        bound=rule.margin,
+        margin=rule.margin,
+        low=below,
+        high=above,
+        champion=theirs.gap,
+    )
+
+
+def _bounds(
+    evidence: Evidence, groups: Grouping, rate: _Rate, gap: Gap, farther: float, alpha: float
+) -> tuple[tuple[float, float] | None, str | None]:
+    """One-sided bounds of how much farther apart the two groups are, or why there are none."""
+    theirs = rate.theirs
+    if theirs is None:
+        return None, "there are no scores of the champion on these rows"
+    if evidence.days is None:
+        blocks = Blocks.at_random(evidence.rows, min(RANDOM_GROUPS, evidence.rows))
+    else:
+        blocks = Blocks.of(evidence.days).merged(MAX_BLOCKS)
+    if blocks.count < MIN_BLOCKS:
+        return (
+            None,
+            f"the rows are of {blocks.count} days; at least {MIN_BLOCKS} are needed to see how much days differ",
+        )
+    change = rate.ours - theirs
+    sums, sizes = [], []
+    for member in (gap.high, gap.low):
+        rows = rate.chosen & groups.rows_of(member)
+        sums.append(np.bincount(blocks.codes[rows], change[rows], blocks.count))
+        sizes.append(np.bincount(blocks.codes[rows], minlength=blocks.count).astype(np.float64))
+
+    def moved_apart(counts: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: Floats = (counts @ sums[0]) / (counts @ sizes[0]) - (counts @ sums[1]) / (counts @ sizes[1])
+        return found
+
+    error = jackknife_error(moved_apart, blocks.count)
+    if not np.isfinite(error):
+        return None, "leaving out one day leaves a group without rows"
+    reach = float(stdtrit(blocks.count - 1, 1 - alpha)) * error
+    low, high = farther - reach, farther + reach
+    if evidence.task is Task.BINARY:
+        widest = _of_decisions(rate.ours, theirs, [rate.chosen & groups.rows_of(g) for g in (gap.high, gap.low)], alpha)
+        low, high = min(low, farther - widest[0]), max(high, farther + widest[1])
+    return (low, high), None
+
+
+def _of_decisions(ours: Floats, theirs: Floats, of: list[NDArray[np.bool_]], alpha: float) -> tuple[float, float]:
+    """How far below and above the estimate the bounds must at least be, for yes-or-no decisions.
+
+    Where candidate and champion rarely decide differently, a sample may show no difference at all and no spread.
+    Tango's bounds of each group's paired difference know better; they are put together by MOVER (Zou and Donner 2008,
+    "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine 27:1693-1702).
+    """
+    down, up = [], []
+    for rows in of:
+        more = int(((ours > theirs) & rows).sum())
+        fewer = int(((ours < theirs) & rows).sum())
+        n = int(rows.sum())
+        up.append(tango_upper(more, fewer, n, alpha) - (more - fewer) / n)
+        down.append(tango_upper(fewer, more, n, alpha) - (fewer - more) / n)
+    return float(np.hypot(down[0], up[1])), float(np.hypot(up[0], down[1]))
+
+
+def _unjudged(rule: FairnessRule, rows: int, why: str, measured: float | None = None) -> CriterionResult:
+    return CriterionResult(
+        criterion=rule.name,
+        verdict=Verdict.INCONCLUSIVE,
+        measured=measured,
+        allowed=f"gap wider than champion's by <= {rule.margin:g}",
+        rows=rows,
+        reason=f"{rule.name} could not be judged: {why}; that is no evidence.",
+        direction=Direction.AT_MOST,
+        bound=rule.margin,
+        margin=rule.margin,
+    )
+
+
+def _shown(gap: Gap, groups: Grouping, supported: list[int]) -> dict[str, Any]:
+    return {
+        "gap": gap.gap,
+        "ratio": gap.ratio,
+        "rates": {name: {groups.names[i]: float(values[i]) for i in supported} for name, values in gap.rates.items()},
+    }

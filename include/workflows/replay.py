@@ -1,0 +1,287 @@
+"""Drives the year through Airflow's REST API, as a scheduler and a caller would: history in bulk, first champions, then day
+after day until a drift-triggered journey has ended.
+
+Nothing here forces a decision. The driver starts the feature Dags of a day; what scores it, what judges it and what is
+retrained follows from the assets and from the drift Dag's own decision. Every run id says what it is for, so that a replay
+that was stopped goes on where it was, and one that ended finds everything done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from include.adapters.airflow_api import AirflowApi, DagRun
+from include.config import FeatureView, ModelDeclaration, declared_models, declared_views
+from include.domain.intervals import Interval
+
+LOOK_EVERY_S = 0.25
+LOST_EVENT_S = 45.0
+"""How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
+
+
+class ReplayFailed(RuntimeError):
+    """A run that the replay depends on failed; the message names it and where to look."""
+
+
+class Stopped(Exception):
+    """The replay was asked to end."""
+
+
+class Teller(Protocol):
+    """What shows a person how it goes: ``now`` is replaced by the next one, ``line`` stays."""
+
+    def now(self, text: str) -> None: ...
+
+    def line(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which days. All are ``YYYY-MM-DD`` in UTC."""
+
+    history_from: str
+    start: str
+    """The first day that is replayed one by one; the history before it is loaded in bulk, champions are trained as of it."""
+    end: str
+    """The day after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One journey as the driver saw it."""
+
+    dag_id: str
+    run_id: str
+    state: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened. ``drifted`` are the journeys that drift started and that have ended."""
+
+    days: list[str] = field(default_factory=list)
+    seconds_per_day: list[float] = field(default_factory=list)
+    drifted: list[Journey] = field(default_factory=list)
+    waiting_for: str | None = None
+    """The task that waits for a person, when that is why the replay ended."""
+
+    @property
+    def loop_closed(self) -> bool:
+        """Whether drift started a journey that ended in a promotion, which is the only way its run is green."""
+        return any(j.state == "success" for j in self.drifted)
+
+
+@dataclass(slots=True)
+class Replay:
+    """One replay over one running Airflow."""
+
+    api: AirflowApi
+    plan: Plan
+    tell: Teller
+    stop: threading.Event = field(default_factory=threading.Event)
+    views: list[FeatureView] = field(default_factory=declared_views)
+    models: list[ModelDeclaration] = field(default_factory=declared_models)
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self) -> Outcome:
+        """The whole replay.
+
+        Raises:
+            ReplayFailed: naming the run that failed.
+            Stopped: when ``stop`` was set.
+        """
+        for dag_id in self.api.dags():
+            self.api.unpause(dag_id)
+        self.load_history()
+        self.train_first_champions()
+        outcome = Outcome()
+        for day in Interval.between(self.plan.start, self.plan.end).days:
+            began = self.clock()
+            shadows_closed = self.replay_day(day)
+            outcome.days.append(day)
+            outcome.seconds_per_day.append(self.clock() - began)
+            if self.follow_journeys(day, outcome, shadows_closed):
+                break
+        return outcome
+
+    # --- history and first champions ---------------------------------------------------------------------------------
+
+    def load_history(self) -> None:
+        """Every view from the first day to the start, one bulk run a view."""
+        start, end = self.plan.history_from, self.plan.start
+        run_id = f"history__{start}__{end}"
+        began = self.clock()
+        for view in self.views:
+            self.api.trigger(f"features_{view.name}", run_id, {"start": start, "end": end})
+        self._wait({f"features_{view.name}": run_id for view in self.views}, "history")
+        self.tell.line(f"History {start} to {end}: {len(self.views)} views in {self.clock() - began:.0f} s.")
+
+    def train_first_champions(self) -> None:
+        """A journey for each model, as of the start. A model that has a champion already finds its journey done."""
+        began = self.clock()
+        run_id = f"first_champion__{self.plan.start}"
+        conf = {"as_of": self.plan.start, "reason": "First champion of the replay", "requested_by": "slipway replay"}
+        for model in self.models:
+            self.api.trigger(f"retrain_{model.name}", run_id, conf)
+        self._wait({f"retrain_{model.name}": run_id for model in self.models}, "first champions")
+        self.tell.line(
+            f"First champions as of {self.plan.start}: {', '.join(m.name for m in self.models)}, in {self.clock() - began:.0f} s."
+        )
+
+    # --- one day -----------------------------------------------------------------------------------------------------
+
+    def replay_day(self, day: str) -> bool:
+        """Materialize the day and wait until every model has scored and judged it; say what was decided.
+
+        Returns whether a shadow window closed with this day.
+        """
+        for view in self.views:
+            self.api.trigger(f"features_{view.name}", f"replay__{day}", partition_key=_key(day))
+        runs = self._wait_for_day(day)
+        closed = False
+        for model in self.models:
+            closed |= self._tell_day(day, model, runs)
+        return closed
+
+    def _wait_for_day(self, day: str) -> dict[str, DagRun]:
+        """The newest run of each Dag for the day, once all that have to have ended."""
+        began = self.clock()
+        while True:
+            self._check_stop()
+            runs: dict[str, DagRun] = {}
+            for run in self.api.dag_runs(partition_key=day):
+                runs.setdefault(run.dag_id, run)
+            self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_")))
+            missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]
+            if not missing:
+                return runs
+            under_way = ", ".join(
+                f"{dag_id} {runs[dag_id].state if dag_id in runs else 'to come'}" for dag_id in missing
+            )
+            self.tell.now(f"{day}: {under_way}")
+            if self.clock() - began > LOST_EVENT_S:
+                self._start_lost(day, [dag_id for dag_id in missing if dag_id not in runs], runs)
+                began = self.clock()
+            time.sleep(LOOK_EVERY_S)
+
+    def _expected(self, runs: Mapping[str, DagRun]) -> Iterator[str]:
+        for view in self.views:
+            yield f"features_{view.name}"
+        for model in self.models:
+            yield f"score_{model.name}"
+            scored = runs.get(f"score_{model.name}")
+            if scored is None or not scored.finished or self._was_scored(scored):
+                yield f"drift_{model.name}"
+
+    def _was_scored(self, run: DagRun) -> bool:
+        """Whether the day has predictions; a model without a champion skips it, and then nothing judges it either."""
+        return self.api.xcom(run.dag_id, run.run_id, "score") is not None
+
+    def _start_lost(self, day: str, missing: list[str], runs: Mapping[str, DagRun]) -> None:
+        for dag_id in missing:
+            upstream = f"score_{dag_id.removeprefix('drift_')}" if dag_id.startswith("drift_") else None
+            ready = (
+                upstream in runs
+                if upstream
+                else all(f"features_{v.name}" in runs and runs[f"features_{v.name}"].finished for v in self.views)
+            )
+            if ready and not dag_id.startswith("features_"):
+                self.tell.line(f"{day}: no asset event reached {dag_id} in {LOST_EVENT_S:.0f} s; starting its run.")
+                self.api.trigger(dag_id, f"replay__{day}", partition_key=_key(day))
+
+    def _tell_day(self, day: str, model: ModelDeclaration, runs: Mapping[str, DagRun]) -> bool:
+        score = runs[f"score_{model.name}"]
+        scored = self.api.xcom(score.dag_id, score.run_id, "score")
+        if scored is None:
+            self.tell.line(f"{day}  {model.name:<13} not scored: no champion on that day")
+            return False
+        judged = runs[f"drift_{model.name}"]
+        decision = self.api.xcom(judged.dag_id, judged.run_id, "decide")
+        if decision is None:
+            raise ReplayFailed(self._where(judged, "has made no decision"))
+        shadows = scored["facts"]["shadow"]
+        beside = "".join(f"; {s['candidate_id']} in shadow, day {s['days']}" for s in shadows)
+        self.tell.line(
+            f"{day}  {model.name:<13} {scored['facts']['rows']:>5,} rows  {decision['action']:<8}  {decision['reason']}{beside}"
+        )
+        return any(s["closed"] for s in shadows)
+
+    # --- journeys ----------------------------------------------------------------------------------------------------
+
+    def follow_journeys(self, day: str, outcome: Outcome, shadows_closed: bool) -> bool:
+        """Let every journey go on until it ended or waits for days or for a person; whether the replay is over."""
+        while True:
+            self._check_stop()
+            active = [
+                run for m in self.models for run in self.api.dag_runs(f"retrain_{m.name}", states=("queued", "running"))
+            ]
+            busy = False
+            for run in active:
+                doing = {t.task_id: t.state for t in self.api.task_instances(run.dag_id, run.run_id)}
+                asks = next((task for task, state in doing.items() if state == "awaiting_input"), None)
+                if asks is not None:
+                    outcome.waiting_for = f"{run.dag_id} {run.run_id} {asks}"
+                    self.tell.line(
+                        f"{day}  {asks} of {run.run_id} is INCONCLUSIVE and waits for a person in Airflow, under Required Actions."
+                    )
+                    return True
+                waits = doing.get("shadow_window") == "deferred" and not shadows_closed
+                if not waits:
+                    busy = True
+                    now = ", ".join(
+                        task for task, state in doing.items() if state in ("running", "queued", "scheduled", "deferred")
+                    )
+                    self.tell.now(f"{day}: journey {run.run_id}: {now or 'between two tasks'}")
+            if not busy:
+                return self._drift_journey_ended(day, outcome)
+            time.sleep(LOOK_EVERY_S)
+
+    def _drift_journey_ended(self, day: str, outcome: Outcome) -> bool:
+        known = {j.run_id for j in outcome.drifted}
+        for model in self.models:
+            for run in self.api.dag_runs(f"retrain_{model.name}", states=("success", "failed")):
+                if run.run_id.startswith("drift__") and run.run_id not in known:
+                    outcome.drifted.append(Journey(run.dag_id, run.run_id, run.state))
+                    self.tell.line(
+                        f"{day}  journey {run.run_id} ended: {'promoted' if run.state == 'success' else 'not promoted'}"
+                    )
+        return bool(outcome.drifted)
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def _wait(self, runs: Mapping[str, str], what: str) -> None:
+        while True:
+            self._check_stop()
+            found = [self.api.dag_run(dag_id, run_id) for dag_id, run_id in runs.items()]
+            self._fail_on(found)
+            left = [run for run in found if not run.finished]
+            if not left:
+                return
+            doing = []
+            for run in left:
+                tasks = [t.task_id for t in self.api.task_instances(run.dag_id, run.run_id) if t.state == "running"]
+                doing.append(f"{run.dag_id} {'/'.join(tasks) or run.state}")
+            self.tell.now(f"{what}: {', '.join(doing)}")
+            time.sleep(LOOK_EVERY_S)
+
+    def _fail_on(self, runs: Any) -> None:
+        for run in runs:
+            if run.state == "failed":
+                raise ReplayFailed(self._where(run, "failed"))
+
+    def _where(self, run: DagRun, what: str) -> str:
+        red = [t.task_id for t in self.api.task_instances(run.dag_id, run.run_id) if t.state == "failed"]
+        page = f"{self.api.url}/dags/{run.dag_id}/runs/{run.run_id}"
+        return f"{run.dag_id} {run.run_id} {what}{f' at {red[0]}' if red else ''}; its log is at {page}"
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+
+
+def _key(day: str) -> str:
+    return f"{day}T00:00:00"

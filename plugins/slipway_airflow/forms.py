@@ -1,0 +1,58 @@
+"""The trigger forms. Every field explains itself; what is typed is checked again in the first task, which says what is allowed.
+
+Airflow checks types but takes any text for a date and passes unknown keys on, so the first task does not trust either.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param
+
+
+def _text(title: str, description: str, **schema: Any) -> Param:
+    return Param(None, type=["null", "string"], title=title, description=description, **schema)
+
+
+RANGE_FORM = {
+    "start": _text(
+        "First day",
+        "First day of a range to materialize in one pass, UTC, for example 2013-01-01. Leave out for one partition.",
+    ),
+    "end": _text("End", "The day after the range's last, UTC, for example 2013-06-01. The end is not inside."),
+    "start_scoring": Param(
+        False,
+        type="boolean",
+        title="Score the range too",
+        description="A range is history: it starts no scoring and no drift watch unless this is set.",
+    ),
+}
+
+RETRAIN_FORM = {
+    "as_of": _text(
+        "As of",
+        "The moment the candidate is trained as of, UTC, for example 2013-06-17. Nothing known later is used. Required.",
+    ),
+    "reason": _text("Reason", "Why, in 1 to 500 characters. It is kept with the candidate. Required.", maxLength=500),
+    "requested_by": _text("Requested by", "Who asks; left out, it is the user who triggers.", maxLength=100),
+    "trigger": Param(
+        "api",
+        type=["null", "string"],
+        enum=["api", "drift", "schedule", None],
+        title="Trigger",
+        description="What kind of request this is.",
+    ),
+    "issue": _text("Issue", "A ticket this belongs to.", maxLength=200),
+    "report_id": _text("Drift report", "The drift report this answers.", maxLength=200),
+    "supersede": Param(
+        False,
+        type="boolean",
+        title="Replace a journey under way",
+        description="Without it, a journey under way refuses this one and is named.",
+    ),
+}
+
+ROLLBACK_FORM = {
+    "reason": _text("Reason", "Why the champion must go, in 3 to 500 characters. Required.", maxLength=500),
+    "requested_by": _text("Requested by", "Who asks; left out, it is the user who triggers.", maxLength=100),
+}

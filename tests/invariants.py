@@ -1,0 +1,262 @@
+"""What must hold at the end of every fault test, whatever crashed: I1 to I12 as one function.
+
+    check_invariants(world)
+
+``world`` gives ``declared`` (Declarations). What else it has is checked too: ``registry`` (Registry) for I2, I4 and I10,
+``secrets`` (texts that were planted) for I11, ``children`` (process ids that must be gone) for I12. Where things are comes
+from the environment, as everywhere. An invariant that needs a component the world does not have is not silently true: the
+report says "not applicable" and why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from sqlalchemy import make_url
+
+from include.adapters import estimators
+from include.adapters.ledger import Ledger, PartitionStatus, ledger_invariants
+from include.adapters.offline_store import DAY, OfflineStore, content_hash, ordered, split_by_day
+from include.adapters.registry import CHALLENGER, CHAMPION, Registry, VersionMissing
+from include.config import Declarations
+from include.config.settings import settings
+from include.domain.lifecycle import LIVE, State
+from include.domain.verdicts import Verdict
+
+NAMES = {
+    "I1": "exactly one champion per model",
+    "I2": "ledger head = registry alias = what the service reports",
+    "I3": "ledger epochs gap-free, one row each, append-only",
+    "I4": "every served version was cleared by gates that saw its artifact",
+    "I5": "one row per view, entity and event time; one live partition per interval",
+    "I6": "nothing unfinished is visible to readers",
+    "I7": "each request took effect once or was refused",
+    "I8": "primary replies are unaffected by shadow",
+    "I9": "every failure leaves one machine-readable reason",
+    "I10": "every former champion is loadable",
+    "I11": "no planted secret in any output",
+    "I12": "no process, lock or lease is left behind",
+}
+HOLDS = "holds"
+
+
+class InvariantsBroken(AssertionError):
+    """One line for each violation."""
+
+
+@dataclass
+class Report:
+    """What became of each invariant: ``holds``, or ``not applicable: why``, or ``holds, but for ...: why``."""
+
+    verdicts: dict[str, str] = field(default_factory=dict)
+
+
+def check_invariants(world: Any) -> Report:
+    """Check all twelve and return what became of each.
+
+    Raises:
+        InvariantsBroken: with every violation found.
+    """
+    report, broken = Report(), list[str]()
+    ledger_file = _file_of(settings().ledger_url)
+    if ledger_file is not None and not ledger_file.exists():
+        for name in NAMES:
+            report.verdicts[name] = "not applicable: there is no ledger yet"
+        broken += _unfinished()
+    else:
+        with Ledger.open(settings().ledger_url) as ledger:
+            broken += _all(world, ledger, report)
+    if broken:
+        raise InvariantsBroken("\n".join(broken))
+    return report
+
+
+def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
+    found = ledger_invariants(ledger)
+    registry: Registry | None = getattr(world, "registry", None)
+    for name in NAMES:
+        report.verdicts[name] = HOLDS
+    if registry is None:
+        report.verdicts["I2"] = report.verdicts["I10"] = "not applicable: the world has no registry"
+        report.verdicts["I4"] = "holds, but for the artifacts: the world has no registry"
+    else:
+        report.verdicts["I2"] = "holds, but for the service: there is none"
+        found += _aliases(ledger, registry)
+        found += _artifacts(ledger, registry)
+    found += _rows(world.declared, ledger)
+    found += _unfinished()
+    found += _answers(ledger)
+    report.verdicts["I8"] = "holds in the prediction log; there is no service"
+    found += _reasons(ledger)
+    secrets: Iterable[str] = getattr(world, "secrets", ())
+    if secrets:
+        found += _secrets(secrets)
+    else:
+        report.verdicts["I11"] = "not applicable: no secret was planted"
+    found += _left_behind(getattr(world, "children", ()))
+    return found
+
+
+def _aliases(ledger: Ledger, registry: Registry) -> Iterator[str]:
+    for model in ledger.candidates.models():
+        head = ledger.deployments.champion(model)
+        wanted = int(str(head.model_version)) if head else None
+        alias = registry.alias(model, CHAMPION)
+        if alias != wanted:
+            yield f"I2 {model}: the ledger's champion is version {wanted}, the alias says {alias}."
+        live = ledger.candidates.live(model)
+        waits = live is not None and live.state in (State.CHALLENGER, State.SHADOWING)
+        expected = int(str(live.facts.model_version)) if live is not None and waits else None
+        found = registry.alias(model, CHALLENGER)
+        if found != expected:
+            yield f"I2 {model}: the ledger's challenger is version {expected}, the alias says {found}."
+
+
+def _artifacts(ledger: Ledger, registry: Registry) -> Iterator[str]:
+    for model in ledger.candidates.models():
+        for epoch in ledger.deployments.epochs(model):
+            where = f"{model} revision {epoch.revision} ({epoch.to_candidate})"
+            try:
+                file = registry.fetch(model, int(str(epoch.model_version)))
+                found = estimators.digest(file)
+                if found != epoch.digest:
+                    yield f"I4 {where}: the registry holds {found[:12]}, the gates judged {epoch.digest[:12]}."
+                    continue
+                estimators.load(file, epoch.digest)
+            except (VersionMissing, estimators.ModelFileRefused) as error:
+                yield f"I10 {where} cannot be loaded: {error}"
+
+
+def _rows(declared: Declarations, ledger: Ledger) -> Iterator[str]:
+    store = OfflineStore(settings().store)
+    for view in declared.views.values():
+        if store.current_version(view) is None:
+            continue
+        rows = DeltaTable(store.view_path(view)).to_pyarrow_dataset().to_table()
+        twice = _repeated(rows, [*view.keys, "event_time"])
+        if twice:
+            yield f"I5 {view.name}: {twice} rows repeat an entity and event time."
+        strays = pc.sum(pc.not_equal(pc.strftime(rows.column("event_time"), format="%Y-%m-%d"), rows.column(DAY)))
+        if strays.as_py():
+            yield f"I5 {view.name}: {strays} rows lie in the partition of another day."
+        parts = split_by_day(rows)
+        recorded = {p.day: p for p in ledger.partitions.between(view.name, view.version, None, None)}
+        for day, partition in recorded.items():
+            if (partition.status is PartitionStatus.PUBLISHED) != (day in parts):
+                yield f"I5 {view.name} {day}: the ledger says {partition.status.value}, the table has {day in parts}."
+            elif day in parts:
+                held = content_hash(_plain(ordered(parts[day], [*view.keys, "event_time"])))
+                if (partition.rows, partition.content_hash) != (parts[day].num_rows, held):
+                    yield f"I5 {view.name} {day}: the table does not hold what the ledger recorded."
+        for day in sorted(set(parts) - set(recorded)):
+            yield f"I6 {view.name} {day}: readers see a partition that the ledger does not know."
+
+
+def _plain(rows: Any) -> Any:
+    from include.adapters.offline_store import _plain as plain
+
+    return plain(rows)
+
+
+def _repeated(rows: Any, by: list[str]) -> int:
+    counts = rows.group_by(by).aggregate([([], "count_all")]).column("count_all")
+    return int(pc.sum(pc.greater(counts, 1)).as_py() or 0)
+
+
+def _unfinished() -> Iterator[str]:
+    home = settings().home
+    for pattern in ("*.tmp", "*.partial", "*.unfinished"):
+        for file in sorted(home.rglob(pattern)):
+            yield f"I6 {file.relative_to(home)} was left unfinished."
+    for file in sorted((settings().artifacts / "journeys").glob("*/*.json")):
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            yield f"I6 {file.relative_to(home)} is no whole JSON: {error}."
+
+
+def _answers(ledger: Ledger) -> Iterator[str]:
+    """One served answer to each request, none of them an error, and no shadow answer to a request nobody served."""
+    for model in ledger.candidates.models():
+        path = OfflineStore(settings().store).log_path(model)
+        if not Path(path, "_delta_log").is_dir():
+            continue
+        rows = DeltaTable(path).to_pyarrow_dataset().to_table().to_pandas()
+        served, shadow = rows[rows["role"] == "served"], rows[rows["role"] == "shadow"]
+        twice = int(served["request_id"].duplicated().sum())
+        if twice:
+            yield f"I5 {model}: {twice} requests were served twice."
+        if served["error"].notna().any() or served["score"].isna().any():
+            yield f"I8 {model}: {int(served['error'].notna().sum())} served answers are errors."
+        strays = set(shadow["request_id"]) - set(served["request_id"])
+        if strays:
+            yield f"I8 {model}: {len(strays)} requests were answered in shadow and not served."
+        if rows["prediction_id"].duplicated().any():
+            yield f"I5 {model}: a prediction id stands twice in the log."
+
+
+def _reasons(ledger: Ledger) -> Iterator[str]:
+    for model in ledger.candidates.models():
+        for candidate in ledger.candidates.of(model):
+            ended = candidate.state not in LIVE and candidate.state not in (State.CHAMPION, State.RETIRED)
+            if ended and not candidate.outcome:
+                yield f"I9 {candidate.candidate_id} is {candidate.state.value} without an outcome."
+            for gate, record in ledger.gates.latest(candidate.candidate_id).items():
+                if record.verdict is not Verdict.PASS and not record.result.reason:
+                    yield f"I9 {gate} of {candidate.candidate_id} is {record.verdict.value} without a reason."
+        for decision in ledger.drift.decisions(model):
+            if not (decision.rule and decision.reason):
+                yield f"I9 the decision about {decision.report_id} has no rule or no reason."
+
+
+def _secrets(secrets: Iterable[str]) -> Iterator[str]:
+    wanted = [(secret, secret.encode()) for secret in secrets]
+    for file in sorted(p for p in settings().home.rglob("*") if p.is_file()):
+        content = file.read_bytes()
+        for _, text in wanted:
+            if text in content:
+                yield f"I11 a planted secret stands in {file.relative_to(settings().home)}."
+
+
+def _left_behind(children: Iterable[int]) -> Iterator[str]:
+    for pid in children:
+        if _runs(pid):
+            yield f"I12 process {pid} still runs."
+    for what, url in (("ledger", settings().ledger_url), ("online store", settings().online_url)):
+        file = _file_of(url)
+        if file is None or not file.exists():
+            continue
+        try:
+            with closing(sqlite3.connect(file, timeout=0)) as connection:
+                connection.execute("BEGIN EXCLUSIVE")
+                connection.rollback()
+        except sqlite3.OperationalError as error:
+            yield f"I12 the {what} is still locked: {error}."
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] in "ZX")
+
+
+def _file_of(url: str) -> Path | None:
+    """The file of a SQLite URL; None for another database."""
+    parsed = make_url(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+Check = Callable[[Any], Report]
