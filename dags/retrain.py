@@ -1,7 +1,8 @@
 """One candidate's way: train on what is known now, pass every gate, answer in shadow, be promoted or not.
 
 Starts by a drift decision, by the API or this form, and by the model's declared cron. A backfill never starts one: a
-candidate belongs to the moment it was asked for. Promotion re-reads the ledger, so marking a red gate green promotes nothing.
+candidate belongs to the moment it was asked for. Promotion re-reads the ledger, so marking a red gate green promotes
+nothing.
 """
 
 from airflow.sdk import CronTriggerTimetable, chain, dag

@@ -1,6 +1,7 @@
 """Score one day of a model: the champion serves, a challenger in its shadow window answers the same rows.
 
-Starts when that day of every view the model reads was published, because a row is scored on what was known when it was asked.
+Starts when that day of every view the model reads was published, because a row is scored on what was known when it was
+asked.
 """
 
 from airflow.sdk import dag

@@ -1,6 +1,7 @@
 """Scikit-learn pipelines: built from a declaration, kept in the skops format, loaded only against *our* allow-list.
 
-A model file names the types it wants to construct. That list is the file's own claim, so it is never used as permission:
+A model file names the types it wants to construct. That list is the file's own claim, so it is never
+used as permission:
 what may be constructed is ``TRUSTED`` here, and pickles are not read at all.
 """
 
@@ -151,7 +152,8 @@ def predict(pipeline: Any, features: pd.DataFrame, *, classifier: bool) -> np.nd
 
 
 SMALL = 50_000
-"""Rows below which one thread predicts: boosting starts its threads anew for each tree, and beside other tasks on a small
+"""Rows below which one thread predicts: boosting starts its threads anew for each tree, and beside other tasks on a
+small
 machine waiting for them cost ten times the work (measured: 0.25 s instead of 0.02 s for 3,000 rows)."""
 
 
@@ -231,7 +233,8 @@ def load(path: Path, expected_digest: str) -> Any:
     found = digest(path)
     if found != expected_digest:
         raise ModelFileRefused(
-            f"{path.name} has the digest {found[:12]}, but the gates judged {expected_digest[:12]}: the artifact was replaced."
+            f"{path.name} has the digest {found[:12]}, but the gates judged {expected_digest[:12]}: the "
+            "artifact was replaced."
         )
     with warnings.catch_warnings():
         # Another patch release of scikit-learn warns; whether it answers the same is the smoke check's question.

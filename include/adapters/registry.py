@@ -278,7 +278,8 @@ class Registry:
 
     def _unreachable(self, error: Exception) -> RegistryUnreachable:
         return RegistryUnreachable(
-            f"MLflow at {self.url} did not answer ({type(error).__name__}). Start it, or set MLFLOW_TRACKING_URI to where it is; "
+            f"MLflow at {self.url} did not answer ({type(error).__name__}). Start it, or set "
+            "MLFLOW_TRACKING_URI to where it is; "
             "the task can be retried as it is."
         )
 

@@ -1,4 +1,5 @@
-"""Reads the declarations. A broken one breaks its own model only, and says file, line, field, value and what is allowed."""
+"""Reads the declarations. A broken one breaks its own model only, and says file, line, field, value and what is
+allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a team declares: feature views and models, as frozen types. A YAML file is untrusted text until it is one of these.
+"""What a team declares: feature views and models, as frozen types. A YAML file is untrusted text until it is one of
+these.
 
 Every field has one sentence with its unit, its default and what leaving it out means.
 """
@@ -32,7 +33,8 @@ class SourceTable(Declared):
     lookback: Duration = timedelta(0)
     """How far before the interval rows are read too, for example 7d for a trailing window; default none."""
     lookahead: Duration = timedelta(0)
-    """How far after the interval rows are read too (a schedule published ahead); ``known`` still bounds them; default none."""
+    """How far after the interval rows are read too (a schedule published ahead); ``known`` still bounds them; default
+    none."""
 
 
 class FeatureColumn(Declared):
@@ -177,7 +179,8 @@ class Estimator(Declared):
     params: dict[str, Any] = Field(default_factory=dict)
     """Its constructor's keyword arguments; default its own defaults."""
     encode: Literal["ordinal", "one_hot"] = "ordinal"
-    """How categorical features reach it; default ordinal codes, with unseen and missing values as codes of their own."""
+    """How categorical features reach it; default ordinal codes, with unseen and missing values as codes of their
+    own."""
     impute: bool = False
     """Whether missing numbers are replaced by the training median; default no, for estimators that take NaN."""
 
@@ -351,7 +354,8 @@ class ModelDeclaration(Declared):
         losses = ("mae", "rmse") if self.task == "regression" else ("brier", "log_loss", "error")
         if self.drift.performance.metric not in losses:
             raise ValueError(
-                f"drift.performance.metric is {self.drift.performance.metric!r}; a {self.task} model's loss is one of {', '.join(losses)}"
+                f"drift.performance.metric is {self.drift.performance.metric!r}; a {self.task} model's loss is "
+                f"one of {', '.join(losses)}"
             )
         if self.is_classifier and not self.label.classes:
             raise ValueError("label.classes is missing; a classifier names its classes in the order of its outputs")

@@ -1,1 +1,2 @@
-"""Pure decisions: intervals, gates, verdicts, drift, comparison, lifecycle, retrain policy. No outside system, no clock."""
+"""Pure decisions: intervals, gates, verdicts, drift, comparison, lifecycle, retrain policy. No outside system, no
+clock."""

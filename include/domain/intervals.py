@@ -43,7 +43,8 @@ class Interval:
                 raise BadInterval(f"The interval's {name} {value.isoformat()} has no time zone. Give it in UTC.")
         if self.end <= self.start:
             raise BadInterval(
-                f"The interval [{self.start.isoformat()}, {self.end.isoformat()}) is empty: its end must be after its start."
+                f"The interval [{self.start.isoformat()}, {self.end.isoformat()}) is empty: its end must be "
+                "after its start."
             )
 
     @classmethod
@@ -93,8 +94,8 @@ def midnight(moment: datetime) -> datetime:
 def instant(text: str) -> datetime:
     """Read an ISO 8601 date or time as a moment in UTC; without an offset it is taken as UTC.
 
-    >>> instant("2013-06-01"), instant("2013-06-01T02:00:00+02:00")
-    (datetime.datetime(2013, 6, 1, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2013, 6, 1, 0, 0, tzinfo=datetime.timezone.utc))
+    >>> instant("2013-06-01").isoformat(), instant("2013-06-01T02:00:00+02:00").isoformat()
+    ('2013-06-01T00:00:00+00:00', '2013-06-01T00:00:00+00:00')
 
     Raises:
         BadInstant: when the text is neither.
@@ -141,6 +142,7 @@ def requested(partition_key: str | None, start: str | None, end: str | None) -> 
     if start is None or end is None:
         missing = "start and end are" if start is None and end is None else "start is" if start is None else "end is"
         raise BadInterval(
-            f"The run has no partition and {missing} missing. Give both, for example start 2013-01-01 and end 2013-06-01."
+            f"The run has no partition and {missing} missing. Give both, for example start 2013-01-01 and end "
+            "2013-06-01."
         )
     return Interval.between(start, end)

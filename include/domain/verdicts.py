@@ -86,7 +86,8 @@ class CriterionResult:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What one gate says about one candidate, with every criterion it judged. ``notes`` is small JSON for the report."""
+    """What one gate says about one candidate, with every criterion it judged. ``notes`` is small JSON for the
+    report."""
 
     gate: str
     mode: Mode

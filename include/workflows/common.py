@@ -26,7 +26,8 @@ class JourneyIsOver(Refusal):
     def __init__(self, candidate: Candidate) -> None:
         ended = candidate.outcome or f"it is {candidate.state.value}"
         super().__init__(
-            f"The journey of {candidate.candidate_id} is over: {ended.rstrip('.')}. Clear the run from open_journey on to go on with it."
+            f"The journey of {candidate.candidate_id} is over: {ended.rstrip('.')}. Clear the run from "
+            "open_journey on to go on with it."
         )
 
 
@@ -67,7 +68,8 @@ class Journey:
         file = self.folder / name
         if not file.is_file():
             raise Refusal(
-                f"{file} is missing: an earlier step of {self.candidate_id} has not run here. Clear the run from open_journey on."
+                f"{file} is missing: an earlier step of {self.candidate_id} has not run here. Clear the run "
+                "from open_journey on."
             )
         return dict(json.loads(file.read_text(encoding="utf-8")))
 

@@ -147,7 +147,8 @@ def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport) -> S
 
 
 def _futile_streak(journeys: list[Candidate]) -> int:
-    """Journeys in a row, up to the last, that a gate or a person rejected. Broken machinery says nothing about retraining."""
+    """Journeys in a row, up to the last, that a gate or a person rejected. Broken machinery says nothing about
+    retraining."""
     streak = 0
     for candidate in sorted((c for c in journeys if not c.is_live), key=lambda c: c.opened_at, reverse=True):
         if candidate.state in (State.FAILED, State.SUPERSEDED):
@@ -164,7 +165,8 @@ def _numbers(made: Decision) -> dict[str, Any]:
 
 
 def _reference(epoch: Epoch) -> tuple[Profile, dict[str, float]]:
-    """The reference profile of the version, kept at its evaluation; from its MLflow run where this machine has no copy."""
+    """The reference profile of the version, kept at its evaluation; from its MLflow run where this machine has no
+    copy."""
     import json
 
     file = common.journey_folder(epoch.to_candidate) / evaluation.PROFILE

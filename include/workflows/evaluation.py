@@ -134,7 +134,8 @@ def _champion_scores(journey: Journey, head: Any, features: pd.DataFrame) -> tup
 
 
 def _baseline(journey: Journey, features: pd.DataFrame, trained_on: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The mean label of the row's group in the training set; the overall mean where there is no group or it was not seen.
+    """The mean label of the row's group in the training set; the overall mean where there is no group or it was not
+    seen.
 
     For a multiclass model the share of each class.
     """
@@ -171,7 +172,8 @@ def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[st
 def _keep_reference_profile(
     journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any
 ) -> None:
-    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days, and
+    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days,
+    and
     how much each feature matters to it."""
     model = journey.model
     kinds = {name: Kind(kind) for name, kind in models.kinds_of(model).items()}

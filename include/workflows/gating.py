@@ -80,7 +80,8 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
         if record is None or record.verdict is not Verdict.INCONCLUSIVE:
             found = record.verdict.value if record else "not judged"
             raise Refusal(
-                f"{gate} of {journey.candidate_id} is {found}; only an INCONCLUSIVE gate can be approved. Clear the task."
+                f"{gate} of {journey.candidate_id} is {found}; only an INCONCLUSIVE gate can be approved. Clear "
+                "the task."
             )
         override = journey.ledger.gates.override(
             journey.candidate_id, gate, who=who, why=why, expires_at=now + APPROVAL_HOLDS, now=now

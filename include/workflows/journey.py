@@ -63,7 +63,8 @@ def open_journey(
             supersede=request.supersede,
         )
         print(
-            f"{candidate.candidate_id}: as of {request.as_of.isoformat()}, asked by {request.requested_by}: {request.reason}"
+            f"{candidate.candidate_id}: as of {request.as_of.isoformat()}, asked by {request.requested_by}: "
+            f"{request.reason}"
         )
         return common.reference_of(candidate)
 
@@ -84,7 +85,8 @@ def _request(
 
 
 def close_journey(reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Record how the journey ended, and drop the challenger alias when it did not win. Always runs, any number of times."""
+    """Record how the journey ended, and drop the challenger alias when it did not win. Always runs, any number of
+    times."""
     with common.step_of(reference, "close_journey", live=False) as journey:
         candidate = journey.candidate
         if candidate.is_live:
@@ -108,7 +110,8 @@ def close_journey(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _end(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> Candidate:
-    """A candidate still in flight at the end of its run did not win: rejected by a gate, or stopped by broken machinery."""
+    """A candidate still in flight at the end of its run did not win: rejected by a gate, or stopped by broken
+    machinery."""
     rejected = standing_in_the_way(ledger, model, candidate)
     if rejected:
         return ledger.candidates.close(

@@ -48,7 +48,8 @@ def keep(file: Path, digest: str) -> Path:
     found = estimators.digest(file)
     if found != digest:
         raise estimators.ModelFileRefused(
-            f"The registry gave a model file with the digest {found[:12]}, but the gates judged {digest[:12]}: the artifact was replaced."
+            f"The registry gave a model file with the digest {found[:12]}, but the gates judged {digest[:12]}: "
+            "the artifact was replaced."
         )
     copy = _copy(digest)
     copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Registering, promoting and rolling back. The ledger is written first; the registry's alias follows and can be repaired."""
+"""Registering, promoting and rolling back. The ledger is written first; the registry's alias follows and can be
+repaired."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Drives the year through Airflow's REST API, as a scheduler and a caller would: history in bulk, first champions, then day
+"""Drives the year through Airflow's REST API, as a scheduler and a caller would: history in bulk, first champions, then
+day
 after day until a drift-triggered journey has ended.
 
 Nothing here forces a decision. The driver starts the feature Dags of a day; what scores it, what judges it and what is
-retrained follows from the assets and from the drift Dag's own decision. Every run id says what it is for, so that a replay
+retrained follows from the assets and from the drift Dag's own decision. Every run id says what it is for, so that a
+replay
 that was stopped goes on where it was, and one that ended finds everything done.
 """
 
@@ -45,7 +47,8 @@ class Plan:
 
     history_from: str
     start: str
-    """The first day that is replayed one by one; the history before it is loaded in bulk, champions are trained as of it."""
+    """The first day that is replayed one by one; the history before it is loaded in bulk, champions are trained as of
+    it."""
     end: str
     """The day after the last."""
 
@@ -129,7 +132,8 @@ class Replay:
             self.api.trigger(f"retrain_{model.name}", run_id, conf)
         self._wait({f"retrain_{model.name}": run_id for model in self.models}, "first champions")
         self.tell.line(
-            f"First champions as of {self.plan.start}: {', '.join(m.name for m in self.models)}, in {self.clock() - began:.0f} s."
+            f"First champions as of {self.plan.start}: {', '.join(m.name for m in self.models)}, in "
+            f"{self.clock() - began:.0f} s."
         )
 
     # --- one day -----------------------------------------------------------------------------------------------------
@@ -201,12 +205,14 @@ class Replay:
             return False
         judged = runs[f"drift_{model.name}"]
         decision = self.api.xcom(judged.dag_id, judged.run_id, "decide")
-        if decision is None:
-            raise ReplayFailed(self._where(judged, "has made no decision"))
+        red = [t.task_id for t in self.api.task_instances(judged.dag_id, judged.run_id) if t.state == "failed"]
+        if decision is None or (red and red != ["escalate"]):
+            raise ReplayFailed(self._where(judged, "failed"))
         shadows = scored["facts"]["shadow"]
         beside = "".join(f"; {s['candidate_id']} in shadow, day {s['days']}" for s in shadows)
         self.tell.line(
-            f"{day}  {model.name:<13} {scored['facts']['rows']:>5,} rows  {decision['action']:<8}  {decision['reason']}{beside}"
+            f"{day}  {model.name:<13} {scored['facts']['rows']:>5,} rows  {decision['action']:<8}  "
+            f"{decision['reason']}{beside}"
         )
         return any(s["closed"] for s in shadows)
 
@@ -226,7 +232,8 @@ class Replay:
                 if asks is not None:
                     outcome.waiting_for = f"{run.dag_id} {run.run_id} {asks}"
                     self.tell.line(
-                        f"{day}  {asks} of {run.run_id} is INCONCLUSIVE and waits for a person in Airflow, under Required Actions."
+                        f"{day}  {asks} of {run.run_id} is INCONCLUSIVE and waits for a person in Airflow, "
+                        "under Required Actions."
                     )
                     return True
                 waits = doing.get("shadow_window") == "deferred" and not shadows_closed

@@ -1,4 +1,5 @@
-"""What a replay leaves behind, read from the ledger: champions over time, each journey's verdicts, score before and after."""
+"""What a replay leaves behind, read from the ledger: champions over time, each journey's verdicts, score before and
+after."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class JourneyRow:
-    """One candidate's way. ``before`` and ``after`` are champion and candidate on the same held-out rows, in ``metric``."""
+    """One candidate's way. ``before`` and ``after`` are champion and candidate on the same held-out rows, in
+    ``metric``."""
 
     model: str
     candidate_id: str

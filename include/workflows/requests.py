@@ -18,8 +18,8 @@ SHADOW = "shadow"
 
 def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
     """One id for each request, the same in every table: the entity's keys, joined."""
-    keys = declarations().view(model.entity.view).keys
-    return rows[keys].astype(str).agg("|".join, axis=1).tolist()
+    keys = [rows[key].astype(str) for key in declarations().view(model.entity.view).keys]
+    return keys[0].str.cat(keys[1:], sep="|").tolist() if len(keys) > 1 else keys[0].tolist()
 
 
 def scores_in(model: ModelDeclaration, log: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -80,7 +80,8 @@ def _shadow(
     features: pd.DataFrame,
     candidate_id: str,
 ) -> dict[str, Any]:
-    """Let a challenger answer the same rows. Whatever it does, the champion's answers stand: its failures are counted."""
+    """Let a challenger answer the same rows. Whatever it does, the champion's answers stand: its failures are
+    counted."""
     facts = ledger.candidates.get(candidate_id).facts
     try:
         pipeline = models.load(registry, model.name, int(str(facts.model_version)), str(facts.artifact_digest))
@@ -92,7 +93,8 @@ def _shadow(
     answered = int(answers["error"].isna().sum())
     window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
-        f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of {window.min_days} days."
+        f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of "
+        f"{window.min_days} days."
     )
     return {
         "candidate_id": candidate_id,
@@ -189,5 +191,6 @@ def _require_published(ledger: Any, model: ModelDeclaration, day: str) -> None:
         view = declarations().view(use.view)
         if ledger.partitions.get(view.name, view.version, day) is None:
             raise NotPublished(
-                f"{view.name} has no published {day}, so {model.name} cannot be scored. Run features_{view.name} for it first."
+                f"{view.name} has no published {day}, so {model.name} cannot be scored. Run "
+                f"features_{view.name} for it first."
             )

@@ -37,7 +37,8 @@ def rules_of(model: ModelDeclaration) -> ShadowRules:
 
 
 def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Open the candidate's window beside the champion, from the first day that is not yet scored; or say where it stands.
+    """Open the candidate's window beside the champion, from the first day that is not yet scored; or say where it
+    stands.
 
     Against another champion than when it was opened the window starts again: its rows compared another pair.
     """
@@ -67,7 +68,8 @@ def _sentence(window: ShadowWindow, model: ModelDeclaration) -> str:
         return (
             f"The shadow window {window.opened_from:%Y-%m-%d} to {window.closed_at:%Y-%m-%d} is closed with {so_far}."
         )
-    return f"In shadow beside {window.champion_id} from {window.opened_from:%Y-%m-%d} on: {so_far}; it ends after {model.shadow.max_days} days."
+    since, longest = f"{window.opened_from:%Y-%m-%d}", model.shadow.max_days
+    return f"In shadow beside {window.champion_id} from {since} on: {so_far}; it ends after {longest} days."
 
 
 def wait_is_over(candidate_id: str) -> bool:
@@ -107,7 +109,8 @@ def judge_window(journey: Journey) -> GateResult:
 
 
 def _first_deployment(journey: Journey) -> CriterionResult:
-    """Without a champion there is no traffic to shadow; the declared first-deployment policy stands in, and is recorded."""
+    """Without a champion there is no traffic to shadow; the declared first-deployment policy stands in, and is
+    recorded."""
     head = journey.ledger.deployments.champion(journey.model.name)
     # Its own promotion does not count, so that a journey run again finds what it found the first time.
     has_champion = head is not None and head.to_candidate != journey.candidate_id

@@ -1,4 +1,5 @@
-"""From a frozen as-of time to a fitted candidate on an MLflow run page. Each step may run twice and makes one of each."""
+"""From a frozen as-of time to a fitted candidate on an MLflow run page. Each step may run twice and makes one of
+each."""
 
 from __future__ import annotations
 
@@ -191,7 +192,8 @@ def _tags(journey: Journey) -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """The commit the code runs from: ``SLIPWAY_GIT_REVISION`` where an image carries it, else what git says; None without."""
+    """The commit the code runs from: ``SLIPWAY_GIT_REVISION`` where an image carries it, else what git says; None
+    without."""
     carried = os.environ.get("SLIPWAY_GIT_REVISION")
     if carried:
         return carried

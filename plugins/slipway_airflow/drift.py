@@ -36,10 +36,10 @@ class DecideOperator(BaseOperator, BranchMixIn):
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
         self.log.info("%s: %s", decision["action"], decision["reason"])
-        # Before the branch, which ends the task when it skips every successor.
-        context["ti"].xcom_push("return_value", decision)
-        self.do_branch(context, FOLLOWED_BY.get(decision["action"], []))
-        return decision
+        # Before the branch, which ends the task when it skips every successor; then nothing returned is kept.
+        for key, value in (("return_value", decision), *decision.items()):
+            context["ti"].xcom_push(key, value)
+        return self.do_branch(context, FOLLOWED_BY.get(decision["action"], []))
 
 
 def act_on(model: ModelDeclaration, decision: DecideOperator) -> None:
@@ -47,7 +47,7 @@ def act_on(model: ModelDeclaration, decision: DecideOperator) -> None:
     retrain = TriggerDagRunOperator(
         task_id="trigger_retrain",
         trigger_dag_id=f"retrain_{model.name}",
-        trigger_run_id="{{ ti.xcom_pull('decide')['journey_run_id'] }}",
+        trigger_run_id=decision.output["journey_run_id"],
         conf=decision.output["conf"],
         logical_date=None,
         skip_when_already_exists=True,

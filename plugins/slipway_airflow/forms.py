@@ -1,4 +1,5 @@
-"""The trigger forms. Every field explains itself; what is typed is checked again in the first task, which says what is allowed.
+"""The trigger forms. Every field explains itself; what is typed is checked again in the first task, which says what is
+allowed.
 
 Airflow checks types but takes any text for a date and passes unknown keys on, so the first task does not trust either.
 """
@@ -31,7 +32,8 @@ RANGE_FORM = {
 RETRAIN_FORM = {
     "as_of": _text(
         "As of",
-        "The moment the candidate is trained as of, UTC, for example 2013-06-17. Nothing known later is used. Required.",
+        "The moment the candidate is trained as of, UTC, for example 2013-06-17. Nothing known later is used. "
+        "Required.",
     ),
     "reason": _text("Reason", "Why, in 1 to 500 characters. It is kept with the candidate. Required.", maxLength=500),
     "requested_by": _text("Requested by", "Who asks; left out, it is the user who triggers.", maxLength=100),

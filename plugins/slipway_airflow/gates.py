@@ -23,14 +23,16 @@ REJECT = "Reject"
 MIN_REASON = 10
 
 Judge = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
-"""Takes the journey's reference and the task's start, at which overrides are measured; gives verdict, passed, table, markdown, reason (``include.workflows.gating``)."""
+"""Takes the journey's reference and the task's start, at which overrides are measured; gives verdict, passed, table,
+markdown, reason (``include.workflows.gating``)."""
 
 
 class GateOperator(HITLOperator):
     """Runs one gate of one journey.
 
     :param judge: the workflow that judges and writes the result to the ledger.
-    :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where nobody may approve.
+    :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where nobody may
+    approve.
     :param journey: the reference the first task returned.
     """
 
@@ -56,7 +58,7 @@ class GateOperator(HITLOperator):
                     "",
                     type="string",
                     title="Reason",
-                    description=f"Why this candidate may go on, in at least {MIN_REASON} characters. It is kept with your name.",
+                    description=f"Why this candidate may go on, at least {MIN_REASON} characters. Kept with your name.",
                 )
             },
             on_failure_callback=[show_table_last],
@@ -95,7 +97,8 @@ class GateOperator(HITLOperator):
         reason = str(answer["params_input"].get("reason") or "").strip()
         if by is None or len(reason) < MIN_REASON:
             raise refuse(
-                f"An approval needs a reason of at least {MIN_REASON} characters; got {reason!r}. The gate stays closed. {again}"
+                f"An approval needs a reason of at least {MIN_REASON} characters; got {reason!r}. The gate "
+                f"stays closed. {again}"
             )
         try:
             outcome = self.approve(self.journey, self.task_id, by["name"], reason, event["responded_at"])  # type: ignore[misc]

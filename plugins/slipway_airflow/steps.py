@@ -1,8 +1,8 @@
 """A step: one task that is one call into a workflow, with the project's rules for failing.
 
 What a person must mend (``Refusal``) fails the task at once with its one line and no stack trace: Airflow prints a
-``SystemExit`` as one line, and the retry policy lets it end there. What a machine may mend by itself (MLflow restarting,
-a locked database, a source that does not answer) is retried for about four minutes.
+``SystemExit`` as one line, and the retry policy lets it end there. What a machine may mend by itself (MLflow
+restarting, a locked database, a source that does not answer) is retried for about four minutes.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ class MlflowServer:
     def stop(self) -> None:
         """End it in order."""
         if self._child is not None:
-            end_sessions({self._child.pid}, 3.0, hurry=lambda: self._child is None or self._child.exit_code() is not None)
+            end_sessions(
+                {self._child.pid}, 3.0, hurry=lambda: self._child is None or self._child.exit_code() is not None
+            )
             self._ended()
 
     def close(self) -> None:

@@ -35,7 +35,14 @@ class Story:
 def everything(world: JourneyWorld) -> dict[str, Any]:
     """What a rerun must not change. The end time of an MLflow run is set anew, which changes no content."""
     runs = [
-        (run.info.run_id, run.info.status, run.data.params, run.data.metrics, run.data.tags, len(run.inputs.dataset_inputs))
+        (
+            run.info.run_id,
+            run.info.status,
+            run.data.params,
+            run.data.metrics,
+            run.data.tags,
+            len(run.inputs.dataset_inputs),
+        )
         for run in world.runs_in_mlflow()
     ]
     return {
@@ -235,7 +242,9 @@ FIELDS = "as_of, reason, requested_by, issue, report_id, trigger, supersede"
             "as_of is True; it must be text with a date or time in ISO 8601, not a boolean.",
             id="true is no date",
         ),
-        pytest.param({"supersede": "yes"}, "supersede is 'yes'; it must be true or false, not text.", id="text for a flag"),
+        pytest.param(
+            {"supersede": "yes"}, "supersede is 'yes'; it must be true or false, not text.", id="text for a flag"
+        ),
         pytest.param({"reason": 7}, "reason is 7; it must be text, not a number.", id="a number for text"),
         pytest.param(
             {"as_of": "yesterday"},
@@ -278,7 +287,9 @@ def test_a_model_nobody_declared_is_named_with_those_there_are(world):
         tasks.open_journey("trip_lat", "r", "manual", {}, NOW, "ada")
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE candidates; --", "{{ var.value.key }}", "../../etc/passwd", "$(reboot)"])
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE candidates; --", "{{ var.value.key }}", "../../etc/passwd", "$(reboot)"]
+)
 def test_f111_text_that_looks_like_code_is_stored_as_it_came(world, text):
     reference = world.open("r", 13, reason=text, issue=text)
     assert (world.candidate(reference).request.reason, world.candidate(reference).request.issue) == (text, text)

@@ -15,11 +15,18 @@ from include.domain.gates.champion import (
     judge_comparison,
 )
 from include.domain.gates.evidence import BadEvidence, Evidence
+from include.domain.gates.fairness import FairnessRule, Measure
+from include.domain.gates.latency import LatencyRules, Timing, latency_gate
+from include.domain.gates.leakage import Availability, LeakageRules, Split, late_rows, leakage_gate, split_of
+from include.domain.gates.signature import InputColumn, Signature, SignatureRules, signature_gate
+from include.domain.gates.slices import SliceRules, slice_gate
+from include.domain.gates.smoke import Probe, SmokeEvidence, SmokeRules, smoke_gate
 from include.domain.gates.threshold import Bound, threshold_gate
 from include.domain.gates.training_data import TrainingDataRules, TrainingDataSummary, training_data_gate
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
 __all__ = [
+    "Availability",
     "BadEvidence",
     "BadRule",
     "Bound",
@@ -28,14 +35,34 @@ __all__ = [
     "CriterionResult",
     "Direction",
     "Evidence",
+    "FairnessRule",
     "FirstDeployment",
     "GateResult",
+    "InputColumn",
+    "LatencyRules",
+    "LeakageRules",
+    "Measure",
     "Mode",
+    "Probe",
+    "Signature",
+    "SignatureRules",
+    "SliceRules",
+    "SmokeEvidence",
+    "SmokeRules",
+    "Split",
+    "Timing",
     "TrainingDataRules",
     "TrainingDataSummary",
     "Verdict",
     "champion_gate",
     "judge_comparison",
+    "late_rows",
+    "latency_gate",
+    "leakage_gate",
+    "signature_gate",
+    "slice_gate",
+    "smoke_gate",
+    "split_of",
     "threshold_gate",
     "training_data_gate",
 ]

@@ -5,10 +5,11 @@ The measures are Fairlearn's (Weerts et al. 2023, "Fairlearn: Assessing and Impr
 of the worse rate where there are two.
 
 The gap itself makes a poor test statistic: it is never below zero, so noise inflates it, and a fair champion's most,
-which hides a worse candidate. So the two groups that are farthest apart under the candidate are looked at, and the
-test is about how much farther apart, in that direction, they are than under the champion. That is at least the
-difference of the two gaps, and it has no kink. A gap that turned around counts in full: one of the groups is treated
-worse than it was.
+which hides a worse candidate; and the pair of groups that looks farthest apart need not be the one that is. So every
+ordered pair of groups is tested, and all must pass: the bound of how much farther apart the candidate puts them than
+the champion does. Then no two groups, and so not the gap either, are farther apart by more than the margin, but with a
+probability of alpha (tests/unit/test_guarantees_slices.py). The champion's distance is an absolute value, hence two
+bounds for each pair, at half of alpha each, of which the smaller holds.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
-from include.domain.blocks import Blocks, jackknife_error
+from include.domain.blocks import Blocks
 from include.domain.comparison import MAX_BLOCKS, MIN_BLOCKS, RANDOM_GROUPS, tango_upper
 from include.domain.gates.champion import BadRule
 from include.domain.gates.evidence import Evidence
 from include.domain.gates.grouping import Grouping, group
-from include.domain.metrics import Floats, Task
+from include.domain.metrics import Floats, Ints, Task
 from include.domain.verdicts import CriterionResult, Direction, Verdict, against_bound
 
 
@@ -168,7 +169,7 @@ def fairness_criteria(
         return criteria, notes
     if theirs is None:
         return [_unjudged(rule, n, "there are no scores of the champion on these rows", ours.gap), *criteria], notes
-    return [_paired(rule, evidence, groups, rates, ours, theirs, alpha / attempts), *criteria], notes
+    return [_paired(rule, evidence, groups, rates, supported, ours, theirs, alpha / attempts), *criteria], notes
 
 
 def gap_of(rates: dict[str, Floats], groups: list[int]) -> Gap:
@@ -279,100 +280,164 @@ def _paired(
     evidence: Evidence,
     groups: Grouping,
     rates: dict[str, _Rate],
+    supported: list[int],
     ours: Gap,
     theirs: Gap,
     alpha: float,
 ) -> CriterionResult:
-    rate, theirs_there = rates[ours.rate], theirs.rates[ours.rate]
-    farther = ours.gap - float(theirs_there[ours.high] - theirs_there[ours.low])
-    bounds, why = _bounds(evidence, groups, rate, ours, farther, alpha)
-    high, low = groups.names[ours.high], groups.names[ours.low]
-    if bounds is None:
-        return _unjudged(rule, evidence.rows, str(why), ours.gap)
-    below, above = bounds
-    if above <= rule.margin:
-        verdict, so = Verdict.PASS, f"so they are farther apart by at most {rule.margin:g}."
-    elif below > rule.margin:
+    blocks = _blocks(evidence)
+    if blocks.count < MIN_BLOCKS:
+        why = f"the rows are of {blocks.count} days; at least {MIN_BLOCKS} are needed to see how much days differ"
+        return _unjudged(rule, evidence.rows, why, ours.gap)
+    worst: _Farther | None = None
+    for name, rate in rates.items():
+        tests = len(rates) * len(supported) * (len(supported) - 1)
+        found = _farthest(name, rate, groups, supported, blocks, alpha, tests, rule.measure.task is Task.BINARY)
+        if found is None:
+            return _unjudged(rule, evidence.rows, "leaving out one day leaves a group without rows", ours.gap)
+        worst = found if worst is None or found.above > worst.above else worst
+    if worst is None:
+        return _unjudged(rule, evidence.rows, "there is no rate to compare", ours.gap)
+    if worst.above <= rule.margin:
+        verdict, so = Verdict.PASS, f"so no two groups are farther apart by more than {rule.margin:g}."
+    elif worst.below > rule.margin:
         verdict, so = Verdict.FAIL, f"so they are farther apart by more than {rule.margin:g}."
     else:
         verdict, so = Verdict.INCONCLUSIVE, f"so these rows cannot tell whether by at most {rule.margin:g}."
-    values = ours.rates[ours.rate]
+    values, before = ours.rates[worst.rate], theirs.rates[worst.rate]
+    high, low = groups.names[worst.high], groups.names[worst.low]
     reason = (
-        f"{rule.name}: gap {ours.gap:.4g} against the champion's {theirs.gap:.4g} on {evidence.rows:,} rows. "
-        f"The {ours.rate} is {values[ours.high]:.4g} for {high} and {values[ours.low]:.4g} for {low}, farther apart "
-        f"by {farther:.4g} than under the champion ({below:.4g} to {above:.4g}, each bound at "
-        f"{100 * (1 - alpha):.4g} %), {so}"
+        f"{rule.name}: gap {ours.gap:.4g} against the champion's {theirs.gap:.4g} on {evidence.rows:,} rows. The "
+        f"{worst.rate} is {values[worst.high]:.4g} for {high} and {values[worst.low]:.4g} for {low}, under the champion "
+        f"{before[worst.high]:.4g} and {before[worst.low]:.4g}: farther apart by {worst.measured:.4g} "
+        f"({worst.below:.4g} to {worst.above:.4g}), {so}"
     )
     return CriterionResult(
         criterion=rule.name,
         verdict=verdict,
         measured=ours.gap,
-        allowed=f"gap wider than champion's by <= {rule.margin:g}",
+        allowed=_allowed(rule),
         rows=evidence.rows,
         reason=reason,
         direction=Direction.AT_MOST,
         bound=rule.margin,
         margin=rule.margin,
-        low=below,
-        high=above,
+        low=worst.below,
+        high=worst.above,
         champion=theirs.gap,
     )
 
 
-def _bounds(
-    evidence: Evidence, groups: Grouping, rate: _Rate, gap: Gap, farther: float, alpha: float
-) -> tuple[tuple[float, float] | None, str | None]:
-    """One-sided bounds of how much farther apart the two groups are, or why there are none."""
-    theirs = rate.theirs
-    if theirs is None:
-        return None, "there are no scores of the champion on these rows"
+@dataclass(frozen=True, slots=True)
+class _Farther:
+    """The pair of groups that may be farthest beyond the champion's distance: by how much, and the bounds of that."""
+
+    rate: str
+    high: int
+    low: int
+    measured: float
+    below: float
+    above: float
+
+
+def _blocks(evidence: Evidence) -> Blocks:
     if evidence.days is None:
-        blocks = Blocks.at_random(evidence.rows, min(RANDOM_GROUPS, evidence.rows))
-    else:
-        blocks = Blocks.of(evidence.days).merged(MAX_BLOCKS)
-    if blocks.count < MIN_BLOCKS:
-        return (
-            None,
-            f"the rows are of {blocks.count} days; at least {MIN_BLOCKS} are needed to see how much days differ",
-        )
-    change = rate.ours - theirs
-    sums, sizes = [], []
-    for member in (gap.high, gap.low):
-        rows = rate.chosen & groups.rows_of(member)
-        sums.append(np.bincount(blocks.codes[rows], change[rows], blocks.count))
-        sizes.append(np.bincount(blocks.codes[rows], minlength=blocks.count).astype(np.float64))
-
-    def moved_apart(counts: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found: Floats = (counts @ sums[0]) / (counts @ sizes[0]) - (counts @ sums[1]) / (counts @ sizes[1])
-        return found
-
-    error = jackknife_error(moved_apart, blocks.count)
-    if not np.isfinite(error):
-        return None, "leaving out one day leaves a group without rows"
-    reach = float(stdtrit(blocks.count - 1, 1 - alpha)) * error
-    low, high = farther - reach, farther + reach
-    if evidence.task is Task.BINARY:
-        widest = _of_decisions(rate.ours, theirs, [rate.chosen & groups.rows_of(g) for g in (gap.high, gap.low)], alpha)
-        low, high = min(low, farther - widest[0]), max(high, farther + widest[1])
-    return (low, high), None
+        return Blocks.at_random(evidence.rows, min(RANDOM_GROUPS, evidence.rows))
+    return Blocks.of(evidence.days).merged(MAX_BLOCKS)
 
 
-def _of_decisions(ours: Floats, theirs: Floats, of: list[NDArray[np.bool_]], alpha: float) -> tuple[float, float]:
-    """How far below and above the estimate the bounds must at least be, for yes-or-no decisions.
+def _farthest(
+    name: str,
+    rate: _Rate,
+    groups: Grouping,
+    supported: list[int],
+    blocks: Blocks,
+    alpha: float,
+    tests: int,
+    decisions: bool,
+) -> _Farther | None:
+    """The ordered pair with the largest upper bound; None where leaving out a block leaves a group empty.
 
-    Where candidate and champion rarely decide differently, a sample may show no difference at all and no spread.
-    Tango's bounds of each group's paired difference know better; they are put together by MOVER (Zou and Donner 2008,
-    "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine 27:1693-1702).
+    The upper bounds are at ``alpha / 2`` each, all of which must hold to pass; the lower ones at ``alpha / tests``, any
+    of which is enough to fail.
     """
-    down, up = [], []
-    for rows in of:
-        more = int(((ours > theirs) & rows).sum())
-        fewer = int(((ours < theirs) & rows).sum())
-        n = int(rows.sum())
-        up.append(tango_upper(more, fewer, n, alpha) - (more - fewer) / n)
-        down.append(tango_upper(fewer, more, n, alpha) - (fewer - more) / n)
-    return float(np.hypot(down[0], up[1])), float(np.hypot(up[0], down[1]))
+    theirs = rate.theirs if rate.theirs is not None else rate.ours
+    place = np.full(len(groups.names), -1)
+    place[supported] = np.arange(len(supported))
+    rows = rate.chosen & (place[groups.codes] >= 0)
+    member, block = place[groups.codes[rows]], blocks.codes[rows]
+    one, other = rate.ours[rows], theirs[rows]
+    count = len(supported)
+    sizes = np.bincount(block * count + member, minlength=blocks.count * count).reshape(blocks.count, count)
+    if bool(np.any(sizes.sum(axis=0) == sizes)):
+        return None
+    levels = (alpha / 2, alpha / tests)
+    bounds = []
+    for sign in (-1, 1):
+        mean, error = _jackknifed(one + sign * other, block, member, sizes)
+        apart = mean[:, None] - mean[None, :]
+        up, down = (float(stdtrit(blocks.count - 1, 1 - level)) * error for level in levels)
+        if decisions:
+            least = [_reach_of_decisions(one, other, member, count, level, sign) for level in levels]
+            up = np.maximum(up, np.hypot(least[0][0][:, None], least[0][1][None, :]))
+            down = np.maximum(down, np.hypot(least[1][1][:, None], least[1][0][None, :]))
+        bounds.append((apart, apart - down, apart + up))
+    measured, below, above = (np.minimum(bounds[0][i], bounds[1][i]) for i in range(3))
+    np.fill_diagonal(above, -np.inf)
+    high, low = np.unravel_index(int(above.argmax()), above.shape)
+    at = (high, low)
+    return _Farther(name, supported[high], supported[low], float(measured[at]), float(below[at]), float(above[at]))
+
+
+def _jackknifed(values: Floats, block: Ints, member: Ints, sizes: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Each group's mean ``(g,)``, and the jackknife error over blocks of the difference of two of them, ``(g, g)``."""
+    blocks, count = sizes.shape
+    sums = np.bincount(block * count + member, values, blocks * count).reshape(blocks, count)
+    total, rows = sums.sum(axis=0), sizes.sum(axis=0)
+    mean: Floats = total / rows
+    moved = (total - sums) / (rows - sizes) - mean
+    squares = (blocks - 1) / blocks * (moved.T @ moved)
+    own = np.diag(squares)
+    return mean, np.sqrt(np.maximum(own[:, None] + own[None, :] - 2 * squares, 0))
+
+
+def _reach_of_decisions(
+    one: Floats, other: Floats, member: Ints, count: int, alpha: float, sign: int
+) -> tuple[Floats, Floats]:
+    """How far above and below each group's mean of ``one + sign * other`` its bounds must at least be, ``(g,)`` each.
+
+    Where decisions are rarely different, or rarely positive, a sample may show no spread at all. Score bounds know
+    better: Tango's of a paired difference, Wilson's of each share of a sum. A pair's are put together by MOVER (Zou and
+    Donner 2008, "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine
+    27:1693-1702).
+    """
+    up, down = np.empty(count), np.empty(count)
+    for g in range(count):
+        ours, theirs = one[member == g], other[member == g]
+        n = len(ours)
+        if sign < 0:
+            more, fewer = int((ours > theirs).sum()), int((ours < theirs).sum())
+            up[g] = tango_upper(more, fewer, n, alpha) - (more - fewer) / n
+            down[g] = tango_upper(fewer, more, n, alpha) - (fewer - more) / n
+        else:
+            reach = [_wilson(float(share.mean()), n, alpha) for share in (ours, theirs)]
+            down[g], up[g] = (sum(r[i] for r in reach) for i in (0, 1))
+    return up, down
+
+
+def _wilson(share: float, rows: int, alpha: float) -> tuple[float, float]:
+    """How far below and above an observed share its one-sided bounds are.
+
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22:209-212.
+    """
+    z2 = float(ndtri(1 - alpha)) ** 2
+    middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
+    half = float(np.sqrt(z2 * (share * (1 - share) / rows + z2 / (4 * rows * rows)))) / (1 + z2 / rows)
+    return share - (middle - half), middle + half - share
+
+
+def _allowed(rule: FairnessRule) -> str:
+    return f"groups farther apart by <= {rule.margin:g}"
 
 
 def _unjudged(rule: FairnessRule, rows: int, why: str, measured: float | None = None) -> CriterionResult:
@@ -380,7 +445,7 @@ def _unjudged(rule: FairnessRule, rows: int, why: str, measured: float | None = 
         criterion=rule.name,
         verdict=Verdict.INCONCLUSIVE,
         measured=measured,
-        allowed=f"gap wider than champion's by <= {rule.margin:g}",
+        allowed=_allowed(rule),
         rows=rows,
         reason=f"{rule.name} could not be judged: {why}; that is no evidence.",
         direction=Direction.AT_MOST,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _bands(series: pd.Series[Any]) -> NDArray[np.object_]:
     known = numbers[np.isfinite(numbers)]
     edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1])) if len(known) else np.array([0.0])
     inner = edges[1:-1]
-    pairs = list(zip(edges[:-1], edges[1:], strict=True))
+    pairs = list(pairwise(edges.tolist()))
     names = [f"[{low:.4g}, {high:.4g}{']' if high == edges[-1] else ')'}" for low, high in pairs] or [f"{edges[0]:g}"]
     texts = np.array([*names, MISSING, "(infinite)"], dtype=object)
     place = np.digitize(numbers, inner)

@@ -58,10 +58,10 @@ def latency_gate(
     Args:
         rules: what was declared.
         candidate: its times; None when they could not be taken, which is INCONCLUSIVE.
-        champion: the champion's times, taken next to the candidate's; None when there is none or it could not be loaded.
+        champion: the champion's, taken next to the candidate's; None when there is none or it could not be loaded.
         mode: blocking or advisory.
-        has_champion: whether the model has a champion. Without one the multiples cannot be judged; where nothing else is
-            declared, that is INCONCLUSIVE.
+        has_champion: whether the model has a champion. Without one the multiples cannot be judged; where nothing
+            else is declared, that is INCONCLUSIVE.
     """
     ours = candidate or Timing("unknown", 0)
     criteria = [*_against_budget(rules, ours, champion), *_against_champion(rules, ours, champion, has_champion)]
@@ -87,14 +87,13 @@ def _against_budget(rules: LatencyRules, ours: Timing, champion: Timing | None) 
         value, theirs = _positive(getattr(ours, part)), _positive(getattr(shown, part)) if shown else None
         if part == "model_bytes":
             value, theirs = _in_mb(value), _in_mb(theirs)
-        single_row = part in ("p50_ms", "p99_ms")
         yield against_bound(
             name,
             value,
             Direction.AT_MOST,
             bound,
             rows=ours.repeats,
-            min_rows=rules.repeats if single_row else 1,
+            min_rows=_enough(rules, part),
             champion=theirs,
         )
 
@@ -121,13 +120,18 @@ def _against_champion(
         elif is_time and champion is not None and champion.machine != ours.machine:
             why = f"the candidate was timed on {ours.machine}, the champion on {champion.machine}"
         times = value / theirs if why is None and value is not None and theirs is not None else None
-        enough = rules.repeats if part == "p50_ms" else 1
+        enough = _enough(rules, part)
         result = against_bound(name, times, Direction.AT_MOST, bound, rows=ours.repeats, min_rows=enough, champion=1.0)
         if why is not None:
             result = replace(result, reason=f"{name} could not be measured: {why}; that is no evidence.", champion=None)
         elif result.verdict is Verdict.FAIL:
             result = replace(result, reason=f"{name} is {times:.3g}: more than {bound:g} times the champion's.")
         yield result
+
+
+def _enough(rules: LatencyRules, part: str) -> int:
+    """The fewest timed rows that show this part; a size needs none."""
+    return rules.repeats if part in ("p50_ms", "p99_ms") else 1 if part == "batch_ms_per_1k" else 0
 
 
 def _nothing_to_judge(rows: int) -> CriterionResult:

@@ -65,25 +65,23 @@ def signature_gate(
     if callers is None or candidate is None:  # narrows the types; the loop has returned
         return GateResult("signature_gate", mode, (_unknown("one side"),))
     sent, taken = {c.name: c for c in callers.inputs}, {c.name: c for c in candidate.inputs}
-    gone = [name for name in sent if name not in taken]
+    allowed = set(rules.may_drop)
+    missing = [name for name in sent if name not in taken]
+    gone = [name for name in missing if name not in allowed]
     new = [name for name in taken if name not in sent]
     renamed = _renamed([sent[name] for name in gone], [taken[name] for name in new])
-    allowed = set(rules.may_drop)
-    dropped = [name for name in gone if name not in renamed and name not in allowed]
-    tolerated = [name for name in gone if name not in renamed and name in allowed]
+    dropped = [name for name in gone if name not in renamed]
     kept = [(sent[name], taken[name]) for name in sent if name in taken]
     criteria = (
         _none("columns named twice", [f"{n} ({times} times)" for n, times in _twice(candidate)], "sent by name"),
-        _none(
-            "columns dropped", dropped, "callers send them and the candidate ignores them; may_drop allows it by name"
-        ),
+        _none("columns dropped", dropped, "callers send them; may_drop allows it by name"),
         _none("columns renamed", [f"{old} to {fresh}" for old, fresh in renamed.items()], "callers send the old names"),
         _none("columns retyped", _retyped(kept), "callers send the old types"),
         _none("columns newly required", _newly_required(kept, taken, new, renamed), "callers need not send them"),
         _outputs(callers, candidate),
         _class_order(callers.classes, candidate.classes),
     )
-    notes: dict[str, Any] = {"columns": len(sent), "dropped knowingly": tolerated}
+    notes: dict[str, Any] = {"columns": len(sent), "dropped knowingly": [name for name in missing if name in allowed]}
     notes["new and optional"] = [name for name in new if not taken[name].required]
     return GateResult("signature_gate", mode, criteria, notes)
 

@@ -293,7 +293,7 @@ def _judge_small(
         else:
             verdict, so = (
                 Verdict.PASS,
-                f"so it is not significantly worse (Holm over {of} slices) and within the floor.",
+                f"so it is not significantly worse (Holm over {of} slices).",
             )
         side = "worse" if c.difference >= 0 else "better"
         why = (

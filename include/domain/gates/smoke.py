@@ -7,10 +7,10 @@ would be served: a missing library, a step that was not saved or a code table in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
@@ -56,8 +56,8 @@ class SmokeEvidence:
 
 @dataclass(frozen=True, slots=True)
 class SmokeRules:
-    """``max_difference``: largest tolerated ``|answer - expected|``. ``min_rows``: fewest real rows asked. ``probes``: the
-    names of the other probes that must be there."""
+    """``max_difference``: largest tolerated ``|answer - expected|``. ``min_rows``: fewest real rows asked. ``probes``:
+    the names of the other probes that must be there."""
 
     max_difference: float = 1e-6
     min_rows: int = 10
@@ -105,11 +105,6 @@ def unusable(task: Task, answers: Floats) -> NDArray[np.bool_]:
     return bad
 
 
-def as_answers(values: ArrayLike) -> Floats:
-    """Answers as floats; None becomes NaN."""
-    return np.asarray(values, dtype=np.float64)
-
-
 def _answered(name: str, probe: Probe | None, task: Task, min_rows: int) -> CriterionResult:
     criterion = f"{name}, unanswered"
     if probe is None or probe.asked == 0:
@@ -131,7 +126,7 @@ def _answered(name: str, probe: Probe | None, task: Task, min_rows: int) -> Crit
     reason = f"All {probe.asked:,} {name} were answered by {kind}."
     if parts:
         reason = f"Of {probe.asked:,} {name} were answered: {'; '.join(parts)}."
-    return _with_reason(result, reason)
+    return replace(result, reason=reason)
 
 
 def _same(rules: SmokeRules, evidence: SmokeEvidence) -> CriterionResult:
@@ -150,16 +145,10 @@ def _same(rules: SmokeRules, evidence: SmokeEvidence) -> CriterionResult:
         return result
     changed = largest > rules.max_difference
     rows = int(changed.reshape(len(changed), -1).any(axis=1).sum())
-    return _with_reason(
-        result,
-        f"The registered artifact answers {rows:,} of {len(expected):,} rows differently from the model that was judged, "
-        f"by up to {largest.max():.4g}; allowed is {rules.max_difference:g}.",
+    reason = (
+        f"The registered artifact answers {rows:,} of {len(expected):,} rows differently from the model that was "
+        f"judged, by up to {largest.max():.4g}; allowed is {rules.max_difference:g}."
     )
-
-
-def _with_reason(result: CriterionResult, reason: str) -> CriterionResult:
-    from dataclasses import replace
-
     return replace(result, reason=reason)
 
 

@@ -1,0 +1,55 @@
+"""The documentation holds: its links lead somewhere, its example is a valid declaration, every gate has its page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from include.config import declared_models, read_declarations
+from include.config.settings import PROJECT
+from include.workflows.gating import RUNBOOK, required_gates
+
+PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_link_inside_the_project_leads_to_a_file(page: Path):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("gate", sorted({g for m in declared_models() for g in required_gates(m)} | {"approval"}))
+def test_the_page_that_a_red_gate_names_is_there(gate):
+    page = PROJECT / RUNBOOK.format(gate=gate)
+    assert f"`{gate}`" in page.read_text(encoding="utf-8")
+    assert f"]({gate}.md)" in (PROJECT / "docs/runbook/README.md").read_text(encoding="utf-8")
+
+
+def test_every_decision_is_listed():
+    index = (PROJECT / "docs/adr/README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (PROJECT / "docs/adr").glob("0*.md")}
+    assert set(re.findall(r"\]\((0[^)]+)\)", index)) == pages
+
+
+def test_the_readme_s_model_can_be_declared_as_it_is_written(tmp_path):
+    shutil.copytree(PROJECT / "include/features", tmp_path / "features")
+    folder = tmp_path / "models" / "very_late"
+    folder.mkdir(parents=True)
+    for language, file in (("yaml", "model.yaml"), ("sql", "label.sql")):
+        block = re.search(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+        assert block is not None
+        (folder / file).write_text(block[1], encoding="utf-8")
+    read = read_declarations(tmp_path)
+    assert read.broken == {}
+    assert set(read.models) == {"very_late"}
+
+
+def test_every_variable_the_readme_names_is_read_somewhere():
+    named = set(re.findall(r"SLIPWAY_[A-Z_]+[A-Z]", README))
+    files = [*(PROJECT / "include").rglob("*.py"), PROJECT / "deploy/make_env.py"]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    assert {name for name in named if name not in code} == set()
