@@ -50,6 +50,10 @@ bench: setup ## measure: make bench B=main_job
 	@if [[ -z "$(B)" ]]; then echo "Which one? make bench B=NAME; there are: $$(cd benchmarks && ls *.py | sed 's/\.py$$//' | grep -v '^_' | tr '\n' ' ')"; exit 64; fi
 	@exec $(BIN)/python -m benchmarks.$(B) $(ARGS)
 
+.PHONY: env-file
+env-file: ## write .env with generated secrets for docker-compose
+	@python3 deploy/make_env.py
+
 .PHONY: lock
 lock: $(BIN)/uv ## resolve requirements*.in into requirements*.txt
 	@$(COMPILE) $(ARGS) requirements.in -o requirements.txt

@@ -57,8 +57,8 @@ def retrain_dag(model: ModelDeclaration):
             return tasks.evaluate(journey)
 
         @step
-        def register_challenger(journey):
-            return tasks.register_challenger(journey)
+        def register_challenger(journey, ti=None):
+            return tasks.register_challenger(journey, ti.start_date)
 
         @step
         def promote(journey, ti=None):

@@ -2,10 +2,10 @@
 
     check_invariants(world)
 
-``world`` gives ``declared`` (Declarations). What else it has is checked too: ``registry`` (Registry) for I2, I4 and I10,
-``secrets`` (texts that were planted) for I11, ``children`` (process ids that must be gone) for I12. Where things are comes
-from the environment, as everywhere. An invariant that needs a component the world does not have is not silently true: the
-report says "not applicable" and why.
+``world`` gives ``declared`` (Declarations). What else it has is checked too: ``registry`` (Registry) for I2, I4 and
+I10, ``secrets`` (texts that were planted) for I11, ``children`` (process ids that must be gone) for I12. Where things
+are comes from the environment, as everywhere. An invariant that needs a component the world does not have is not
+silently true: the report says "not applicable" and why.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,12 +126,12 @@ def _artifacts(ledger: Ledger, registry: Registry) -> Iterator[str]:
         for epoch in ledger.deployments.epochs(model):
             where = f"{model} revision {epoch.revision} ({epoch.to_candidate})"
             try:
-                file = registry.fetch(model, int(str(epoch.model_version)))
-                found = estimators.digest(file)
-                if found != epoch.digest:
-                    yield f"I4 {where}: the registry holds {found[:12]}, the gates judged {epoch.digest[:12]}."
-                    continue
-                estimators.load(file, epoch.digest)
+                with registry.fetched(model, int(str(epoch.model_version))) as file:
+                    found = estimators.digest(file)
+                    if found != epoch.digest:
+                        yield f"I4 {where}: the registry holds {found[:12]}, the gates judged {epoch.digest[:12]}."
+                        continue
+                    estimators.load(file, epoch.digest)
             except (VersionMissing, estimators.ModelFileRefused) as error:
                 yield f"I10 {where} cannot be loaded: {error}"
 
@@ -256,6 +256,3 @@ def _file_of(url: str) -> Path | None:
     """The file of a SQLite URL; None for another database."""
     parsed = make_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
-
-
-Check = Callable[[Any], Report]

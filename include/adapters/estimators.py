@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import inspect
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ def trusted_types(path: Path) -> list[str]:
 
     try:
         wanted = skops.io.get_untrusted_types(file=path)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ModelFileRefused(f"{path.name} is no readable skops file ({type(error).__name__}: {error}).") from None
     foreign = sorted(set(wanted) - TRUSTED)
     if foreign:

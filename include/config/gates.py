@@ -244,6 +244,10 @@ class JudgedGates(Declared):
             raise ValueError("no gate is declared; give at least one of threshold_gate, champion_gate and slice_gate")
         if self.classes is not None and self.task == "regression":
             raise ValueError("classes are given for a regression; only a classifier has them")
+        if self.classes is not None and (len(set(self.classes)) != len(self.classes) or len(self.classes) < 2):
+            raise ValueError(f"classes are {self.classes}; give two or more, each once, in the order of the outputs")
+        if self.task == "binary" and self.classes is not None and len(self.classes) != 2:
+            raise ValueError(f"classes are {self.classes}; a binary model has two, the positive one last")
         check_measures(self.task, self, "")
         return self
 

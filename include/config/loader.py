@@ -173,7 +173,10 @@ def _problem(file: Path, kind: type[BaseModel], error: Any) -> str:
         )
     if error["type"] == "missing":
         return f"{place}: {field} is missing; it has no default."
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ").rstrip(".")
+    if error["type"] == "value_error":
+        # A check across fields speaks of one of them by its name: that is where a person has to look.
+        place = _line(file, (*loc, *(int(part) if part.isdigit() else part for part in message.split()[0].split("."))))
     value = repr(error["input"])
     if not loc or len(value) > 80:
         return f"{place}: {message}."

@@ -43,7 +43,8 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
             raise VersionMissing(
                 f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on."
             )
-        pipeline = estimators.load(models.keep(logged.file, digest), digest)
+        with registry.model_file(logged) as file:
+            pipeline = estimators.load(models.keep(file, digest), digest)
         candidate = estimators.predict(pipeline, features, classifier=model.is_classifier)
 
         head = journey.ledger.deployments.champion(model.name)

@@ -148,10 +148,6 @@ def _needed(declared: JudgedGates, roles: Roles) -> list[str]:
     """The columns that are read, each once."""
     if roles.slices and declared.slice_gate is None:
         raise BadPredictions("--slice is given, but the gates have no slice_gate; declare one with metric and margins.")
-    if declared.champion_gate is None and declared.slice_gate is None and roles.champion:
-        raise BadPredictions(
-            "--champion is given, but no gate compares with it; declare a champion_gate or slice_gate."
-        )
     slices = gate_rules.slices(declared.slice_gate, None, also_by=roles.slices) if declared.slice_gate else None
     time = () if roles.time is None else (roles.time,)
     further = gate_rules.columns_of(slices) if slices else ()

@@ -39,7 +39,8 @@ def load(registry: Registry, model: str, version: int, digest: str) -> Any:
     """
     copy = _copy(digest)
     if not copy.is_file() or estimators.digest(copy) != digest:
-        keep(registry.fetch(model, version), digest)
+        with registry.fetched(model, version) as file:
+            keep(file, digest)
     return estimators.load(copy, digest)
 
 

@@ -22,11 +22,22 @@ from include.workflows.common import Journey
 from include.workflows.gating import required_gates
 
 MIN_REASON, MAX_REASON = 3, 500
+AFTER_REGISTERING = ("shadow_gate", "approval")
+"""The gates that judge a registered challenger; the others have judged before it is registered."""
 
 
-def register_challenger(reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Register the candidate's model as a version, check that it is what the gates judged, and call it challenger."""
+def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Register the candidate's model as a version, check that it is what the gates judged, and call it challenger.
+
+    The offline gates are asked again in the ledger: a red gate that was marked green costs no days in shadow. ``now``
+    is the time overrides are measured at.
+    """
     with common.step_of(reference, "register_challenger") as journey:
+        offline = [gate for gate in required_gates(journey.model) if gate not in AFTER_REGISTERING]
+        cleared = journey.ledger.gates.clearance(journey.candidate_id, offline, now=now)
+        standing = [o for o in cleared.obstacles if o.gate not in AFTER_REGISTERING]
+        if standing and journey.candidate.is_live:
+            raise Refusal(f"{journey.candidate_id} is not registered: {' '.join(o.message for o in standing)}")
         facts, registry, model = journey.candidate.facts, common.registry(), journey.model
         run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
         logged = registry.logged_model(run)
@@ -39,9 +50,10 @@ def register_challenger(reference: Mapping[str, Any]) -> dict[str, Any]:
             "slipway.run_id": journey.candidate.run_id,
             "slipway.as_of": journey.as_of.isoformat(),
         }
-        version = registry.register(model.name, logged.uri, run, journey.candidate_id, tags)
+        version = registry.register(model.name, logged, run, journey.candidate_id, tags)
         crashpoint("release.registered")
-        found = estimators.digest(registry.fetch(model.name, version))
+        with registry.fetched(model.name, version) as file:
+            found = estimators.digest(file)
         if found != digest:
             raise estimators.ModelFileRefused(
                 f"Version {version} of {model.name} has the digest {found[:12]}, the gates judged {digest[:12]}."
@@ -70,7 +82,13 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """
     with common.step_of(reference, "promote") as journey:
         model, candidate, registry = journey.model, journey.candidate, common.registry()
-        digest = estimators.digest(registry.fetch(model.name, int(str(candidate.facts.model_version))))
+        if candidate.facts.model_version is None:
+            raise Refusal(
+                f"{journey.candidate_id} was never registered, so there is nothing to promote. "
+                "Clear the run from register_challenger on."
+            )
+        with registry.fetched(model.name, int(candidate.facts.model_version)) as file:
+            digest = estimators.digest(file)
         promoted = journey.ledger.deployments.promote(
             model.name,
             journey.candidate_id,

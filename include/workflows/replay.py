@@ -209,7 +209,7 @@ class Replay:
         if decision is None or (red and red != ["escalate"]):
             raise ReplayFailed(self._where(judged, "failed"))
         shadows = scored["facts"]["shadow"]
-        beside = "".join(f"; {s['candidate_id']} in shadow, day {s['days']}" for s in shadows)
+        beside = "".join(f" {s['candidate_id']} is in shadow, day {s['days']}." for s in shadows)
         self.tell.line(
             f"{day}  {model.name:<13} {scored['facts']['rows']:>5,} rows  {decision['action']:<8}  "
             f"{decision['reason']}{beside}"

@@ -19,7 +19,7 @@ SHADOW = "shadow"
 def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
     """One id for each request, the same in every table: the entity's keys, joined."""
     keys = [rows[key].astype(str) for key in declarations().view(model.entity.view).keys]
-    return keys[0].str.cat(keys[1:], sep="|").tolist() if len(keys) > 1 else keys[0].tolist()
+    return ["|".join(parts) for parts in zip(*keys, strict=True)]
 
 
 def scores_in(model: ModelDeclaration, log: pd.DataFrame) -> np.ndarray[Any, Any]:

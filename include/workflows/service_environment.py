@@ -116,13 +116,15 @@ def _write_once(file: Path, text: str) -> None:
 def fixed(place: Place) -> dict[str, str]:
     """Settings that hold this set of services together; they win over what the shell has set."""
     python_path = [str(PROJECT), str(PROJECT / "config")]
+    # What the shell has on its path stays, behind ours.
+    inherited = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p not in python_path]
     return {
         "SLIPWAY_HOME": str(place.home),
         "SLIPWAY_HOST": place.host,
         "SLIPWAY_AIRFLOW_PORT": str(place.ports.airflow),
         "SLIPWAY_MLFLOW_PORT": str(place.ports.mlflow),
         "MLFLOW_TRACKING_URI": place.mlflow_url,
-        "PYTHONPATH": os.pathsep.join(python_path),
+        "PYTHONPATH": os.pathsep.join([*python_path, *inherited]),
         "AIRFLOW_HOME": str(place.airflow_home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place.airflow_database}",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "slipway_sqlite.CONNECT_ARGS",

@@ -122,10 +122,10 @@ def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) 
     return gating.approve(reference, gate, who, why, now)
 
 
-def register_challenger(reference: Reference) -> Reference:
+def register_challenger(reference: Reference, now: datetime) -> Reference:
     from include.workflows import release
 
-    return release.register_challenger(reference)
+    return release.register_challenger(reference, now)
 
 
 def open_shadow_window(reference: Reference) -> Reference:

@@ -138,15 +138,16 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
                 requirements=estimators.library_versions(),
                 tags={"slipway.candidate": journey.candidate_id},
             )
-        digest = estimators.digest(logged.file)
-        models.keep(logged.file, digest)
+        with registry.model_file(logged) as file:
+            digest = estimators.digest(file)
+            models.keep(file, digest)
         # The gate of the data judged before there was a run to say so on.
         judged = {
             name: value
             for record in journey.ledger.gates.latest(journey.candidate_id).values()
             for name, value in common.verdict_tag(record.result).items()
         }
-        registry.tag(run, {**judged, "slipway.model_uri": logged.uri, "slipway.digest": digest})
+        registry.tag(run, {**judged, "slipway.model_uri": logged, "slipway.digest": digest})
         journey.ledger.candidates.advance(
             candidate.candidate_id,
             Event.TRAIN,
@@ -154,7 +155,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             reason=f"Fitted {model.estimator.path}; artifact {digest[:12]}.",
             facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=sets["train"]["content_hash"]),
         )
-        return {"mlflow_run_id": run, "model_uri": logged.uri, "digest": digest}
+        return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
 
 
 def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:

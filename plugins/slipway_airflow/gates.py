@@ -85,7 +85,7 @@ class GateOperator(HITLOperator):
         raise refuse(str(outcome["reason"]))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        again = "Clear this task to judge again and get a new form."
+        again = "Clear this task and what follows it to judge again and get a new form."
         try:
             answer = super().execute_complete(context, event)
         except ValueError as error:

@@ -1,13 +1,13 @@
-"""A small world for whole journeys: trips that are late more often the later in their station's order they stand.
+"""A small world for whole journeys: trips that are late the more often the larger their order is.
 
-A day has 120 trips, every tenth of them cancelled, and 48 readings. Everything a journey touches is real: the source, the
-Delta tables, the ledger, an MLflow server. Each world declares models of its own names, so that worlds can share one server.
+A day has 120 trips, every tenth of them cancelled, and 48 readings. Everything a journey touches is real: the source,
+the Delta tables, the ledger, an MLflow server. Each world declares a model of its own name, so that worlds can share
+one server.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shutil
 import uuid
@@ -23,12 +23,8 @@ import yaml
 from feature_world import (
     READINGS,
     RESULTS,
-    STATION_LEVEL,
-    STATION_LEVEL_SQL,
     TRIP_LATE,
     TRIP_LATE_SQL,
-    TRIP_PLAN,
-    TRIP_PLAN_SQL,
     TRIPS,
     World,
     a_world,
@@ -78,6 +74,8 @@ MODEL: dict[str, Any] = {
     },
 }
 VIEWS = ("trip_plan", "station_level")
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @dataclass
@@ -167,7 +165,7 @@ class JourneyWorld(World):
         passed = [self.judge(gate, reference)["passed"] for gate in ("threshold_gate", "champion_gate")]
         if not all(passed):
             return False
-        tasks.register_challenger(reference)
+        tasks.register_challenger(reference, NOW)
         tasks.open_shadow_window(reference)
         return True
 
@@ -264,13 +262,3 @@ def journey_world(base: Path, root: Path, mlflow_url: str) -> Iterator[JourneyWo
             yield world
         finally:
             loader.declarations.cache_clear()
-
-
-def quietly(call: Any, *arguments: Any) -> Any:
-    """What the call returns; what it prints is dropped."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return call(*arguments)
-
-
-__all__ = ["NOW", "STATION_LEVEL", "STATION_LEVEL_SQL", "TRIP_PLAN", "TRIP_PLAN_SQL", "JourneyWorld", "journey_world"]
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

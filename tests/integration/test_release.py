@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,16 +26,17 @@ IMPOSSIBLE = {
 }
 
 
-def past_the_offline_gates(world: JourneyWorld, reference: dict) -> list[bool]:
-    """Every step to the shadow gate, whatever the gates say: what "mark success" on each red one leads to."""
-    tasks.build_training_set(reference)
-    passed = [world.judge("data_quality_gate", reference)["passed"]]
-    tasks.train(reference)
+def to_the_offline_gates(world: JourneyWorld, reference: dict) -> list[bool]:
+    """Every step up to the registration, whatever the gates say: what "mark success" on a red one leads to."""
+    world.train(reference)
     tasks.evaluate(reference)
-    passed += [world.judge(gate, reference)["passed"] for gate in ("threshold_gate", "champion_gate")]
-    tasks.register_challenger(reference)
+    return [world.judge(gate, reference)["passed"] for gate in ("threshold_gate", "champion_gate")]
+
+
+def register_and_shadow(world: JourneyWorld, reference: dict) -> None:
+    tasks.register_challenger(reference, NOW)
     tasks.open_shadow_window(reference)
-    return [*passed, world.judge("shadow_gate", reference)["passed"]]
+    assert world.judge("shadow_gate", reference)["passed"]
 
 
 def epochs(world: JourneyWorld):
@@ -49,16 +51,15 @@ def champions(world: JourneyWorld) -> list[str | None]:
 # --- promotion -------------------------------------------------------------------------------------------------------
 
 
-def test_f059_a_failed_gate_marked_success_promotes_nothing(world):
+def test_f059_a_failed_gate_marked_success_registers_and_promotes_nothing(world):
     world.declare(world.model, gates=IMPOSSIBLE)
     reference = world.open("r", 13)
-    assert past_the_offline_gates(world, reference) == [True, False, True, True]
-    with pytest.raises(NotCleared) as refused:
+    assert to_the_offline_gates(world, reference) == [False, True]
+    with pytest.raises(Refusal, match=rf"^{reference['candidate_id']} is not registered: threshold_gate is FAIL"):
+        tasks.register_challenger(reference, NOW)
+    with pytest.raises(Refusal, match=rf"^{reference['candidate_id']} was never registered"):
         tasks.promote(reference, NOW)
-    assert str(refused.value).startswith(
-        f"Candidate {reference['candidate_id']} is not cleared for promotion: threshold_gate is FAIL"
-    )
-    assert world.registry.alias(world.model, CHAMPION) is None
+    assert world.versions_in_mlflow() == []
     assert epochs(world) == []
     closed = tasks.close_journey(reference)
     assert closed["state"] == "rejected"
@@ -66,13 +67,28 @@ def test_f059_a_failed_gate_marked_success_promotes_nothing(world):
     check_invariants(world)
 
 
+def test_f059_a_gate_that_fails_when_judged_again_is_what_promote_reads(world):
+    reference = world.open("r", 13)
+    to_the_offline_gates(world, reference)
+    register_and_shadow(world, reference)
+    world.declare(world.model, gates=IMPOSSIBLE)
+    assert not world.judge("threshold_gate", reference)["passed"]
+    with pytest.raises(NotCleared) as refused:
+        tasks.promote(reference, NOW)
+    assert str(refused.value).startswith(
+        f"Candidate {reference['candidate_id']} is not cleared for promotion: threshold_gate is FAIL"
+    )
+    assert world.registry.alias(world.model, CHAMPION) is None
+    assert epochs(world) == []
+    assert tasks.close_journey(reference)["state"] == "rejected"
+    check_invariants(world)
+
+
 def test_f059_a_gate_that_never_ran_promotes_nothing(world):
     reference = world.open("r", 13)
-    world.train(reference)
-    tasks.evaluate(reference)
-    world.judge("threshold_gate", reference)
-    tasks.register_challenger(reference)
-    with pytest.raises(NotCleared, match=r"champion_gate .*shadow_gate "):
+    to_the_offline_gates(world, reference)
+    tasks.register_challenger(reference, NOW)
+    with pytest.raises(NotCleared, match=r"is not cleared for promotion: shadow_gate "):
         tasks.promote(reference, NOW)
     assert tasks.close_journey(reference)["state"] == "failed"
     check_invariants(world)
@@ -81,17 +97,18 @@ def test_f059_a_gate_that_never_ran_promotes_nothing(world):
 def test_a_live_override_lets_the_candidate_pass_and_stays_on_the_record(world):
     world.declare(world.model, gates=IMPOSSIBLE)
     reference = world.open("r", 13)
-    past_the_offline_gates(world, reference)
+    to_the_offline_gates(world, reference)
     with Ledger.open(settings().ledger_url) as ledger:
         ledger.gates.override(
             reference["candidate_id"],
             "threshold_gate",
             who="eve",
             why="the bound is a typo",
-            expires_at=at(999 * 30),
+            expires_at=NOW + timedelta(days=7),
             now=NOW,
         )
     assert world.judge("threshold_gate", reference)["passed"]
+    register_and_shadow(world, reference)
     assert tasks.promote(reference, NOW)["revision"] == 1
     assert epochs(world)[0].cleared_by["overridden"]["threshold_gate"]["who"] == "eve"
     tasks.close_journey(reference)

@@ -47,7 +47,7 @@ def test_days_scored_again_after_a_promotion_get_the_same_answers_by_the_same_mo
     rows, version = log(world)
     served = rows.to_pandas().query("role == 'served'").groupby(rows.to_pandas()["event_time"].dt.day)
     assert served["model_version"].unique().map(list).to_dict() == {
-        **dict.fromkeys((13, 14, 15, 16, 17, 18), ["1"]),
+        **{day: ["1"] for day in range(13, 19)},
         19: ["2"],
     }
     for day in (13, 17, 18, 19):
@@ -75,7 +75,7 @@ def test_a_day_served_while_the_promotion_waited_stays_the_old_champions(world):
     check_invariants(world)
 
 
-def test_f073_a_challenger_that_raises_or_was_replaced_costs_only_itself(world, monkeypatch):
+def test_f073_a_challenger_that_raises_or_was_replaced_costs_only_itself(world, mlflow_server, monkeypatch):
     reference = shadowed(world)
     challenger = world.candidate(reference)
     healthy = estimators.predict
@@ -103,10 +103,9 @@ def test_f073_a_challenger_that_raises_or_was_replaced_costs_only_itself(world, 
     copy = settings().artifacts / "models" / f"{challenger.facts.artifact_digest}.skops"
     copy.unlink()
 
-    fetch = type(world.registry).fetch
-    with monkeypatch.context() as patch:
-        patch.setattr(type(world.registry), "fetch", lambda self, m, v: _spoiled(fetch(self, m, v)))
-        facts = world.next_day(18)["facts"]
+    (file,) = [f for f in (mlflow_server.home / "artifacts").rglob("model.skops") if str(f).count(source_of(world, 2))]
+    file.write_bytes(file.read_bytes() + b"x")
+    facts = world.next_day(18)["facts"]
     assert (facts["rows"], facts["shadow"][0]["answered"]) == (120, 0)
 
     rows = log(world)[0].to_pandas()
@@ -123,9 +122,9 @@ def test_f073_a_challenger_that_raises_or_was_replaced_costs_only_itself(world, 
     check_invariants(world)
 
 
-def _spoiled(file):
-    file.write_bytes(file.read_bytes() + b"x")
-    return file
+def source_of(world: JourneyWorld, version: int) -> str:
+    """The id of the version's logged model, which is in its path on the server's disk."""
+    return dict(world.versions_in_mlflow())[version].rpartition("/")[2]
 
 
 def test_f008_an_empty_day_is_scored_by_nobody_and_is_no_error(world):
@@ -140,15 +139,28 @@ def test_a_day_that_was_not_published_is_refused_with_the_dag_to_run(world):
     with pytest.raises(Refusal) as refused:
         world.score(16)
     assert str(refused.value) == (
-        f"trip_plan has no published 2024-03-16, so {world.model} cannot be scored. Run features_trip_plan for it first."
+        f"trip_plan has no published 2024-03-16, so {world.model} cannot be scored. "
+        "Run features_trip_plan for it first."
     )
 
 
 def test_a_run_without_a_partition_is_refused(world):
-    with pytest.raises(Refusal, match="This run has no partition, so no day. Trigger it with a partition key"):
+    with pytest.raises(Refusal, match=r"This run has no partition, so no day\. Trigger it with a partition key"):
         tasks.score(world.model, None, "r")
 
 
 def test_f009_a_key_that_is_no_day_is_refused(world):
     with pytest.raises(Refusal, match="2024-03-16T07:00:00 is not the start of a UTC day"):
         tasks.score(world.model, f"{key(16)[:11]}07:00:00", "r")
+
+
+def test_a_version_whose_file_is_gone_is_named_and_not_retried(world, mlflow_server):
+    champion = world.first_champion()
+    (file,) = [f for f in (mlflow_server.home / "artifacts").rglob("model.skops") if source_of(world, 1) in str(f)]
+    (settings().artifacts / "models" / f"{champion.facts.artifact_digest}.skops").unlink()
+    file.rename(file.with_suffix(".elsewhere"))
+    with pytest.raises(Refusal, match="is gone from MLflow"):
+        world.score(14)
+    file.with_suffix(".elsewhere").rename(file)
+    assert world.score(14)["facts"]["rows"] == 120
+    check_invariants(world)

@@ -1,4 +1,4 @@
-"""A candidate's whole way, task by task as its Dag calls them: deployed first, compared, in shadow, promoted, or stopped."""
+"""A candidate's whole way, task by task as its Dag calls them: first deployment, comparison, shadow, promotion."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_first_deployment_is_judged_on_bounds_and_baseline_and_says_so(story):
     gates = gates_of(story.first)
     assert list(gates) == ["data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"]
     assert {record.verdict.value for record in gates.values()} == {"PASS"}
-    assert [c.criterion for c in gates["champion_gate"].result.criteria][0] == "first_deployment"
+    assert gates["champion_gate"].result.criteria[0].criterion == "first_deployment"
     assert gates["shadow_gate"].result.criteria[0].allowed == "policy baseline_only"
 
 

@@ -115,8 +115,8 @@ def test_the_rows_called_sufficient_are_those_of_the_textbook():
 
 
 def grouped(rng, rows, *, apart, champion_apart=0.0, groups=2, days=0, agreement=0.8):
-    """Groups with positive decisions around 40 %. Under a model, the first group's share is higher by ``apart``. The two
-    models decide alike but for the chance of ``1 - agreement`` that they draw anew."""
+    """Groups with positive decisions around 40 %. Under a model, the first group's share is higher by ``apart``. The
+    two models decide alike but for the chance of ``1 - agreement`` that they draw anew."""
     member = rng.integers(0, groups, rows)
     day = rng.integers(0, days, rows) if days else None
     shift = 0.06 * rng.standard_normal((2, groups, days))[:, member, day] if days else np.zeros((2, rows))

@@ -308,8 +308,8 @@ def _paired(
     high, low = groups.names[worst.high], groups.names[worst.low]
     reason = (
         f"{rule.name}: gap {ours.gap:.4g} against the champion's {theirs.gap:.4g} on {evidence.rows:,} rows. The "
-        f"{worst.rate} is {values[worst.high]:.4g} for {high} and {values[worst.low]:.4g} for {low}, under the champion "
-        f"{before[worst.high]:.4g} and {before[worst.low]:.4g}: farther apart by {worst.measured:.4g} "
+        f"{worst.rate} is {values[worst.high]:.4g} for {high} and {values[worst.low]:.4g} for {low}, under the "
+        f"champion {before[worst.high]:.4g} and {before[worst.low]:.4g}: farther apart by {worst.measured:.4g} "
         f"({worst.below:.4g} to {worst.above:.4g}), {so}"
     )
     return CriterionResult(

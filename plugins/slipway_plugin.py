@@ -1,0 +1,13 @@
+"""Registers what Slipway adds to Airflow. Everything it names lives in ``slipway_airflow``, which Airflow does not scan."""
+
+from airflow.plugins_manager import AirflowPlugin
+from slipway_airflow.limits import BodyLimit
+
+
+class SlipwayPlugin(AirflowPlugin):
+    """Slipway's part of Airflow's API server."""
+
+    name = "slipway"
+    fastapi_root_middlewares = [
+        {"middleware": BodyLimit, "args": [], "kwargs": {}, "name": "Slipway's limit on request bodies"}
+    ]

@@ -1,0 +1,150 @@
+"""What the Dag files define: parsed as Airflow parses them, in a process of their own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.dags.parsed import PROJECT, Parsed, parse
+
+PER_VIEW = ("features_",)
+PER_MODEL = ("score_", "drift_", "retrain_", "rollback_")
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Parsed:
+    return parse(tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture
+def declarations(tmp_path: Path) -> Path:
+    """A copy of the project's declarations that a test may change."""
+    root = tmp_path / "declared"
+    for folder in ("models", "features"):
+        shutil.copytree(PROJECT / "include" / folder, root / folder)
+    return root
+
+
+def names(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("*/*.yaml")}
+
+
+def test_every_view_and_every_model_has_its_dags_and_no_file_fails(parsed):
+    views, models = names(PROJECT / "include" / "features"), names(PROJECT / "include" / "models")
+    assert parsed.errors == {}
+    assert parsed.ids() == {f"features_{v}" for v in views} | {f"{kind}{m}" for kind in PER_MODEL for m in models}
+
+
+def test_parsing_loads_no_heavy_library(parsed):
+    assert parsed.heavy == []
+
+
+def test_every_dag_explains_itself_and_is_tagged_with_its_model_or_view(parsed):
+    assert all(dag["doc"] for dag in parsed.dags.values())
+    assert all(any(tag in dag_id for tag in dag["tags"]) for dag_id, dag in parsed.dags.items())
+
+
+def test_the_journey_is_the_chain_of_the_design(parsed):
+    tasks = parsed.dags["retrain_flight_delay"]["tasks"]
+    chain = [
+        "open_journey",
+        "build_training_set",
+        "data_quality_gate",
+        "train",
+        "evaluate",
+        ("threshold_gate", "champion_gate"),
+        "register_challenger",
+        "shadow_window",
+        "shadow_gate",
+        "promote",
+        "close_journey",
+    ]
+    flat = [task for step in chain for task in (step if isinstance(step, tuple) else (step,))]
+    assert set(tasks) == set(flat)
+    for before, after in zip(chain, chain[1:], strict=False):
+        for task in after if isinstance(after, tuple) else (after,):
+            assert set(before if isinstance(before, tuple) else (before,)) <= set(tasks[task]["after"])
+
+
+def test_close_journey_is_a_teardown_so_that_a_rejected_journeys_run_is_red(parsed):
+    tasks = parsed.dags["retrain_flight_delay"]["tasks"]
+    assert tasks["close_journey"]["teardown"]
+    assert tasks["open_journey"]["setup"]
+
+
+def test_each_gate_is_a_task_of_its_own_so_that_the_grid_names_what_failed(parsed):
+    tasks = parsed.dags["retrain_flight_delay"]["tasks"]
+    gates = {task for task, facts in tasks.items() if facts["kind"] == "GateOperator"}
+    assert gates == {"data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"}
+
+
+def test_a_backfill_can_never_start_a_training(parsed):
+    for dag_id in parsed.ids("retrain_"):
+        assert "backfill" not in parsed.dags[dag_id]["run_types"]
+
+
+def test_a_journey_starts_by_drift_by_api_and_by_the_declared_cron(parsed):
+    assert parsed.dags["retrain_flight_delay"]["timetable"] == "CronTriggerTimetable"
+    assert parsed.dags["retrain_air_time"]["timetable"] == "NullTimetable"
+    assert parsed.dags["retrain_flight_delay"]["run_types"] == ["manual", "operator_triggered", "scheduled"]
+    assert "trigger_retrain" in parsed.dags["drift_flight_delay"]["tasks"]
+
+
+def test_f009_feature_dags_are_partitioned_by_day_so_no_run_has_an_interval_without_width(parsed):
+    for dag_id in parsed.ids("features_"):
+        assert parsed.dags[dag_id]["timetable"] == "CronPartitionTimetable"
+
+
+def test_nothing_is_scheduled_after_the_source_has_ended(parsed):
+    scheduled = [*parsed.ids("features_"), *parsed.ids("retrain_")]
+    assert {parsed.dags[dag_id]["end"] for dag_id in scheduled} == {"2014-01-01T00:00:00+00:00"}
+    assert not any(parsed.dags[dag_id]["catchup"] for dag_id in scheduled)
+
+
+def test_a_model_is_scored_once_every_view_it_reads_has_the_day(parsed):
+    assert parsed.dags["score_air_time"]["listens_to"] == [
+        "flight_schedule.partition",
+        "origin_weather.partition",
+        "route_record.partition",
+    ]
+    assert parsed.dags["score_air_time"]["tasks"]["score"]["outlets"] == ["air_time.scored"]
+    assert parsed.dags["drift_air_time"]["listens_to"] == ["air_time.scored"]
+
+
+def test_f124_a_broken_declaration_takes_away_its_own_dags_only_and_is_shown_as_an_import_error(declarations, tmp_path):
+    file = declarations / "models" / "air_time" / "model.yaml"
+    file.write_text(file.read_text().replace("window_days: 90", "window_dayz: 90"))
+    broken = parse(tmp_path, declarations)
+    assert not {dag_id for dag_id in broken.dags if dag_id.endswith("_air_time")}
+    assert broken.ids("retrain_") == {"retrain_flight_delay"}
+    assert set(broken.errors) == {"declarations.py"}
+    assert "training.window_dayz is not a field" in broken.errors["declarations.py"]
+    assert "Did you mean 'window_days'?" in broken.errors["declarations.py"]
+
+
+def test_a_third_model_is_added_by_a_folder(declarations, tmp_path):
+    third = declarations / "models" / "arrival"
+    shutil.copytree(declarations / "models" / "flight_delay", third)
+    file = third / "model.yaml"
+    file.write_text(file.read_text().replace("name: flight_delay", "name: arrival"))
+    more = parse(tmp_path, declarations)
+    assert more.errors == {}
+    assert {f"{kind}arrival" for kind in PER_MODEL} <= more.ids()
+    assert more.dags["score_arrival"]["tasks"]["score"]["outlets"] == ["arrival.scored"]
+
+
+def test_a_model_that_asks_for_a_person_gets_the_approval_before_the_promotion(declarations, tmp_path):
+    file = declarations / "models" / "air_time" / "model.yaml"
+    file.write_text(file.read_text() + "\npromotion:\n  approval: always\n")
+    asked = parse(tmp_path, declarations)
+    assert "approval" in asked.dags["retrain_air_time"]["tasks"]["promote"]["after"]
+    assert "approval" not in asked.dags["retrain_flight_delay"]["tasks"]
+
+
+def test_dag_files_are_thin():
+    for file in (PROJECT / "dags").glob("*.py"):
+        text = file.read_text()
+        assert len(text.splitlines()) <= 100, f"{file.name} is longer than a screen"
+        assert "SELECT" not in text

@@ -1,0 +1,135 @@
+"""A real Airflow and a real MLflow with the real flights, off every outside network, for all end-to-end tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.adapters.airflow_api import AirflowApi
+from include.adapters.ledger import Ledger
+from include.adapters.nycflights import load_flights
+from include.adapters.processes import free_ports
+from include.adapters.registry import Registry
+from include.config import Declarations, loader
+from include.config.settings import PROJECT, settings
+from include.workflows.replay import Plan, Replay
+from include.workflows.service_environment import Place, Ports
+from include.workflows.services import Services, dag_ids, running_services
+
+HISTORY = ("2013-03-01", "2013-04-15")
+"""The days loaded in bulk; the first champions are as of the end."""
+
+SMALLER = {
+    # A journey of a few seconds: five weeks of flights instead of fifteen.
+    "window_days: 90": "window_days: 28",
+    "holdout_days: 14": "holdout_days: 7",
+    "min_rows: 20000": "min_rows: 5000",
+    "min_rows: 5000": "min_rows: 1000",
+    # These tests are about the way, not about whether two neighbouring weeks differ.
+    "{metric: brier, margin: 0.005}": "{metric: brier, margin: 0.2}",
+    "{metric: mae, margin: 0.25}": "{metric: mae, margin: 10}",
+    "baseline_by: [origin, dest]": "baseline_by: []",
+    "at_least: 0.65": "at_least: 0.5",
+    "at_most: 0.20": "at_most: 0.3",
+    "at_most: 9.0": "at_most: 30.0",
+    # One day in shadow.
+    "min_rows: 4000": "min_rows: 300",
+    "min_days: 5": "min_days: 1",
+    "disagreement: [0.002, 0.15]": "disagreement: [0.00001, 0.9]",
+    "disagreement: [0.2, 8.0]": "disagreement: [0.00001, 90]",
+    "p99_delta_at_most: 0.5": "p99_delta_at_most: 1.0",
+    "p99_delta_at_most: 30.0": "p99_delta_at_most: 300.0",
+}
+
+
+class Quiet:
+    """A replay nobody watches."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def now(self, text: str) -> None: ...
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@dataclass
+class Stage:
+    """The running services, with history loaded and first champions promoted."""
+
+    services: Services
+    api: AirflowApi
+    replay: Replay
+    told: Quiet
+    outside_log: Path
+    registry: Registry
+    declared: Declarations
+    secrets: tuple[str, ...] = ()
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        with Ledger.open(settings().ledger_url) as ledger:
+            yield ledger
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        return {t.task_id: t.state for t in self.api.task_instances(dag_id, run_id)}
+
+    def last_lines(self, dag_id: str, run_id: str, task_id: str) -> str:
+        return "\n".join(self.api.log(dag_id, run_id, task_id))
+
+    def run(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, timeout_s: float = 120, **more: Any) -> str:
+        """Trigger, wait, and return the run's state."""
+        self.api.trigger(dag_id, run_id, conf, **more)
+        return str(self.api.wait(dag_id, run_id, timeout_s).state)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    home = tmp_path_factory.mktemp("home")
+    declared = home / "declared"
+    for folder in ("models", "features"):
+        shutil.copytree(PROJECT / "include" / folder, declared / folder)
+    for file in (declared / "models").glob("*/model.yaml"):
+        text = file.read_text()
+        for old, new in SMALLER.items():
+            text = text.replace(old, new)
+        file.write_text(text)
+    airflow_port, mlflow_port = free_ports(2)
+    place = Place(home, ports=Ports(airflow_port, mlflow_port))
+    outside = home / "outside.log"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIPWAY_HOME", str(home))
+        patch.setenv("SLIPWAY_DECLARATIONS", str(declared))
+        patch.setenv("MLFLOW_TRACKING_URI", place.mlflow_url)
+        patch.setenv("SLIPWAY_TEST_OUTSIDE_LOG", str(outside))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "loopback_only"))
+        patch.setattr(loader, "ROOT", declared)
+        loader.declarations.cache_clear()
+        load_flights(settings().source_url)
+        with running_services(place, expected_dags=dag_ids()) as services, services.api() as api:
+            told = Quiet()
+            replay = Replay(api, Plan(HISTORY[0], HISTORY[1], "2013-05-01"), told)
+            for dag_id in api.dags():
+                api.unpause(dag_id)
+            replay.load_history()
+            replay.train_first_champions()
+            yield Stage(
+                services=services,
+                api=api,
+                replay=replay,
+                told=told,
+                outside_log=outside,
+                registry=Registry(place.mlflow_url),
+                declared=loader.declarations(),
+                secrets=tuple(services.passwords.values()),
+            )
+    loader.declarations.cache_clear()
+    os.environ.pop("SLIPWAY_TEST_OUTSIDE_LOG", None)

@@ -1,0 +1,176 @@
+"""The whole way in a real Airflow, driven over REST; tests run in this order and build on one another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from include.adapters.offline_store import OfflineStore
+from include.adapters.registry import CHALLENGER, CHAMPION
+from include.config.settings import settings
+from include.domain.intervals import Interval
+from tests.invariants import check_invariants
+
+pytestmark = pytest.mark.e2e
+DAYS = ("2013-04-15", "2013-04-16")
+JOURNEY = "api__issue-7"
+
+
+def table_versions(stage):
+    store = OfflineStore(settings().store)
+    return {view.name: store.current_version(view) for view in stage.declared.views.values()}
+
+
+def ledger_rows(stage):
+    from sqlalchemy import inspect, text
+
+    with stage.ledger() as ledger, ledger.database.engine.connect() as connection:
+        names = [n for n in inspect(connection).get_table_names() if n not in ("attempts", "alembic_version")]
+        return {n: sorted(map(repr, connection.execute(text(f'SELECT * FROM "{n}"')))) for n in names}
+
+
+def predictions(model):
+    log = OfflineStore(settings().store).read_predictions(model, Interval.between(DAYS[0], "2013-05-01"))
+    return None if log is None else log.to_pandas()
+
+
+def test_history_in_bulk_starts_no_scoring_and_the_first_champions_stand(stage):
+    assert stage.api.dag_runs("score_flight_delay") == []
+    with stage.ledger() as ledger:
+        for model in stage.declared.models:
+            head = ledger.deployments.champion(model)
+            assert head.revision == 1
+            assert stage.registry.alias(model, CHAMPION) == int(head.model_version)
+            assert stage.registry.alias(model, CHALLENGER) is None
+    check_invariants(stage)
+
+
+def test_a_day_is_materialized_scored_and_judged_and_says_what_was_decided(stage):
+    for day in DAYS:
+        stage.replay.replay_day(day)
+    assert [line.split()[:2] for line in stage.told.lines[-2:]] == [[DAYS[1], "air_time"], [DAYS[1], "flight_delay"]]
+    assert "log" in stage.told.lines[-1]
+    scored = predictions("flight_delay")
+    assert set(scored["role"]) == {"served"}
+    assert len(scored) > 1000
+    with stage.ledger() as ledger:
+        assert [d.day for d in ledger.drift.decisions("flight_delay")] == list(DAYS)
+    check_invariants(stage)
+
+
+def test_a_retrain_by_api_goes_to_shadow_without_holding_a_worker_and_is_promoted_when_its_day_is_over(stage):
+    conf = {"as_of": "2013-04-17", "reason": "Try the way", "requested_by": "ana", "issue": "OPS-7"}
+    stage.api.trigger("retrain_flight_delay", JOURNEY, conf)
+    wait_for(lambda: stage.task_states("retrain_flight_delay", JOURNEY)["shadow_window"] == "deferred")
+    assert stage.registry.alias("flight_delay", CHALLENGER) == 2
+    stage.replay.replay_day("2013-04-17")
+    assert stage.api.wait("retrain_flight_delay", JOURNEY, 90).state == "success"
+    with stage.ledger() as ledger:
+        head = ledger.deployments.champion("flight_delay")
+        candidate = ledger.candidates.get(head.to_candidate)
+    assert (head.revision, candidate.run_id) == (2, JOURNEY)
+    assert head.effective_from.isoformat() == "2013-04-18T00:00:00+00:00"
+    assert stage.registry.alias("flight_delay", CHAMPION) == int(head.model_version) == 2
+    assert stage.registry.alias("flight_delay", CHALLENGER) is None
+    check_invariants(stage)
+
+
+def test_mlflow_tells_the_whole_story_from_the_run_page(stage):
+    from mlflow import MlflowClient
+
+    with stage.ledger() as ledger:
+        head = ledger.deployments.champion("flight_delay")
+        candidate = ledger.candidates.get(head.to_candidate)
+    client = MlflowClient(stage.registry.url)
+    run = client.get_run(candidate.facts.mlflow_run_id)
+    gates = {name for name in run.data.tags if name.startswith("slipway.gate.")}
+    assert gates == {f"slipway.gate.{g}" for g in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate")}
+    tags = run.data.tags
+    assert (tags["slipway.run_id"], tags["slipway.issue"], tags["slipway.requested_by"]) == (JOURNEY, "OPS-7", "ana")
+    assert {"candidate_brier", "champion_brier", "baseline_brier", "candidate_roc_auc"} <= set(run.data.metrics)
+    assert run.data.params["training_set_hash"] == candidate.facts.training_set_hash
+    assert run.inputs.dataset_inputs[0].dataset.digest == candidate.facts.training_set_hash[:36]
+    assert "delta_table_versions" in run.inputs.dataset_inputs[0].dataset.source
+    assert {f.path for f in client.list_artifacts(run.info.run_id, "curves")} >= {
+        "curves/roc.png",
+        "curves/precision_recall.png",
+        "curves/calibration.png",
+    }
+    version = client.get_model_version("flight_delay", head.model_version)
+    assert version.tags["slipway.digest"] == head.digest
+
+
+def test_f001_a_partition_run_again_changes_nothing(stage):
+    before, versions = ledger_rows(stage), table_versions(stage)
+    for attempt in range(3):
+        state = stage.run("features_origin_weather", f"again-{attempt}", partition_key=f"{DAYS[0]}T00:00:00")
+        assert state == "success"
+    assert table_versions(stage) == versions
+    assert ledger_rows(stage) == before
+    check_invariants(stage)
+
+
+def test_a_whole_day_run_again_changes_nothing(stage):
+    before, versions, answers = ledger_rows(stage), table_versions(stage), predictions("flight_delay")
+    for view in stage.declared.views:
+        stage.api.trigger(f"features_{view}", "whole-day", partition_key=f"{DAYS[1]}T00:00:00")
+    for view in stage.declared.views:
+        assert stage.api.wait(f"features_{view}", "whole-day", 60).state == "success"
+    wait_for(lambda: len(stage.api.dag_runs("drift_flight_delay", states=["success"], partition_key=DAYS[1])) == 2, 90)
+    assert table_versions(stage) == versions
+    assert ledger_rows(stage) == before
+    assert predictions("flight_delay").equals(answers)
+    check_invariants(stage)
+
+
+def test_a_whole_journey_run_again_changes_nothing(stage):
+    before = ledger_rows(stage)
+    tasks = stage.task_states("retrain_flight_delay", JOURNEY)
+    stage.api.clear("retrain_flight_delay", JOURNEY, list(tasks), only_failed=False)
+    assert stage.api.wait("retrain_flight_delay", JOURNEY, 120).state == "success"
+    assert ledger_rows(stage) == before
+    assert stage.registry.alias("flight_delay", CHAMPION) == 2
+    check_invariants(stage)
+
+
+def test_f003_f004_a_backfill_newest_first_and_in_parallel_leaves_the_bytes_the_history_left(stage):
+    before, versions = ledger_rows(stage), table_versions(stage)
+    dag_id, days = "features_origin_traffic", ("2013-04-03", "2013-04-05")
+    body = {"first": f"{days[0]}T00:00:00Z", "last": f"{days[1]}T00:00:00Z"}
+    stage.api.create_backfill(dag_id, **body, reprocess="completed", max_active_runs=3)
+    wait_for(lambda: len(stage.api.dag_runs(dag_id, states=["success"], partition_key="2013-04-0")) == 3, 90)
+    assert table_versions(stage) == versions
+    assert ledger_rows(stage) == before
+    check_invariants(stage)
+
+
+def test_the_command_line_backfills_too(stage):
+    argv = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "features_origin_weather"]
+    argv += ["--from-date", "2013-03-05", "--to-date", "2013-03-05", "--reprocess-behavior", "completed"]
+    done = subprocess.run(argv, env=stage.services.environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-800:]
+    wait_for(lambda: len(stage.api.dag_runs("features_origin_weather", states=["success"], partition_key="2013-03-05")) == 1, 60)
+
+
+def test_a_backfill_of_a_retrain_dag_is_refused(stage):
+    from include.adapters.airflow_api import AirflowRefused
+
+    with pytest.raises(AirflowRefused, match=r"backfill|schedule"):
+        stage.api.create_backfill("retrain_flight_delay", "2013-04-01T00:00:00Z", "2013-04-02T00:00:00Z")
+
+
+def test_f128_all_of_this_asked_nobody_outside_this_machine(stage):
+    reached = stage.outside_log.read_text() if stage.outside_log.exists() else ""
+    assert reached == ""
+    check_invariants(stage)
+
+
+def wait_for(condition, timeout_s: float = 60.0):
+    until = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError(f"not so after {timeout_s:g} s")
+        time.sleep(0.25)

@@ -1,0 +1,247 @@
+"""Group fairness: Fairlearn's measures, the paired comparison with the champion, and the policy's own bounds."""
+
+from __future__ import annotations
+
+from math import nan
+
+import numpy as np
+import pytest
+from fairlearn import metrics as reference
+from sklearn.metrics import mean_absolute_error
+
+from include.domain.gates import BadRule, Evidence, FairnessRule, Measure, Verdict
+from include.domain.gates.fairness import fairness_criteria
+from include.domain.metrics import Task
+
+ROWS = 6000
+
+
+def loans(rows=ROWS, *, groups=3, apart=0.0, champion_apart=0.0, seed=1, days=None):
+    """Scores of loans by group; ``apart`` adds to the first group's scores, and so to its positive decisions."""
+    rng = np.random.default_rng(seed)
+    member = rng.integers(0, groups, rows)
+    p = rng.beta(2, 2, rows)
+    y = (rng.random(rows) < p).astype(float)
+    ours, theirs = (
+        np.clip(p + by * (member == 0) + 0.05 * rng.standard_normal(rows), 0, 1) for by in (apart, champion_apart)
+    )
+    day = None if days is None else rng.integers(0, days, rows)
+    return Evidence(Task.BINARY, y, ours, theirs, days=day), np.array(["asian", "black", "white", "other"])[member]
+
+
+def parity(**changes):
+    return FairnessRule(**{"groups": "race", "measure": Measure.DEMOGRAPHIC_PARITY, "margin": 0.1} | changes)
+
+
+def judged(rule, evidence, column, *, has_champion=True, attempts=1):
+    return fairness_criteria(rule, evidence, column, alpha=0.05, attempts=attempts, has_champion=has_champion)
+
+
+def by_name(criteria, name):
+    return next(c for c in criteria if c.criterion == name)
+
+
+# --- Fairlearn's numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7])
+@pytest.mark.parametrize(
+    ("measure", "difference", "ratio"),
+    [
+        (Measure.DEMOGRAPHIC_PARITY, reference.demographic_parity_difference, reference.demographic_parity_ratio),
+        (Measure.EQUAL_OPPORTUNITY, reference.equal_opportunity_difference, reference.equal_opportunity_ratio),
+        (Measure.EQUALIZED_ODDS, reference.equalized_odds_difference, reference.equalized_odds_ratio),
+    ],
+)
+def test_gaps_and_ratios_of_decisions_equal_fairlearns(measure, difference, ratio, threshold):
+    evidence, race = loans(apart=0.1, champion_apart=0.02)
+    rule = parity(measure=measure, threshold=threshold, gap_at_most=1.0, ratio_at_least=0.0)
+    criteria, notes = judged(rule, evidence, race)
+    for who, scores in (("candidate", evidence.candidate), ("champion", evidence.champion)):
+        decided = (scores > threshold).astype(int)
+        assert notes[who]["gap"] == pytest.approx(difference(evidence.y, decided, sensitive_features=race), abs=1e-12)
+        assert notes[who]["ratio"] == pytest.approx(ratio(evidence.y, decided, sensitive_features=race), abs=1e-12)
+    assert by_name(criteria, rule.name).measured == notes["candidate"]["gap"]
+    assert by_name(criteria, rule.name).champion == notes["champion"]["gap"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "metric"),
+    [(Measure.GROUP_LOSS, mean_absolute_error), (Measure.MEAN_PREDICTION, reference.mean_prediction)],
+)
+def test_gaps_of_a_regression_equal_fairlearns(measure, metric):
+    rng = np.random.default_rng(2)
+    sex = rng.choice(["F", "M"], ROWS)
+    y = rng.normal(50, 10, ROWS)
+    ours, theirs = y + rng.normal(0, np.where(sex == "F", 6, 4)), y + rng.normal(0, 4, ROWS)
+    _, notes = judged(parity(groups="sex", measure=measure), Evidence(Task.REGRESSION, y, ours, theirs), sex)
+    frame = reference.MetricFrame(metrics=metric, y_true=y, y_pred=ours, sensitive_features=sex)
+    assert notes["candidate"]["gap"] == pytest.approx(frame.difference(), abs=1e-9)
+    assert next(iter(notes["candidate"]["rates"].values())) == pytest.approx(frame.by_group.to_dict(), abs=1e-9)
+
+
+# --- against the champion --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [None, 14], ids=["independent rows", "14 days"])
+def test_one_group_treated_worse_than_under_the_champion_fails(days):
+    criteria, _ = judged(parity(), *loans(apart=0.25, days=days))
+    found = by_name(criteria, "demographic_parity race")
+    assert found.verdict is Verdict.FAIL
+    assert "for asian and" in found.reason
+    assert found.low > 0.1
+
+
+def test_an_equally_fair_candidate_passes():
+    criteria, _ = judged(parity(), *loans(groups=2))
+    assert [c.verdict for c in criteria] == [Verdict.PASS]
+
+
+def test_a_champion_that_is_unfair_already_does_not_stop_an_equal_candidate():
+    criteria, _ = judged(parity(), *loans(groups=2, apart=0.2, champion_apart=0.2))
+    assert criteria[0].measured > 0.2
+    assert criteria[0].verdict is Verdict.PASS
+
+
+def test_a_candidate_that_closes_the_gap_passes():
+    criteria, _ = judged(parity(), *loans(groups=2, apart=0.0, champion_apart=0.3))
+    assert criteria[0].verdict is Verdict.PASS
+    assert criteria[0].high < 0
+
+
+def test_a_gap_that_turns_around_is_as_wide_as_it_was():
+    criteria, _ = judged(parity(), *loans(rows=20_000, groups=2, apart=-0.15, champion_apart=0.15))
+    assert criteria[0].verdict is Verdict.PASS
+
+
+def test_two_groups_moved_apart_count_although_others_are_farther_apart():
+    rng = np.random.default_rng(3)
+    race = rng.choice(["asian", "black", "white"], 30_000)
+    draw, y = rng.random(30_000), (rng.random(30_000) < 0.5).astype(float)
+    champion = draw < np.select([race == "asian", race == "black"], [0.2, 0.5], 0.5)
+    candidate = draw < np.select([race == "asian", race == "black"], [0.2, 0.3], 0.5)
+    criteria, notes = judged(parity(), Evidence(Task.BINARY, y, candidate * 1.0, champion * 1.0), race)
+    assert notes["candidate"]["gap"] == pytest.approx(notes["champion"]["gap"], abs=0.01)
+    assert criteria[0].verdict is Verdict.FAIL
+    assert "for white and 0.3" in criteria[0].reason
+
+
+def test_few_rows_cannot_tell():
+    criteria, _ = judged(parity(margin=0.02), *loans(rows=600, groups=2))
+    assert criteria[0].verdict is Verdict.INCONCLUSIVE
+    assert "these rows cannot tell" in criteria[0].reason
+
+
+def test_attempts_on_the_same_rows_widen_the_bound():
+    evidence, race = loans(groups=2)
+    once, tenth = (judged(parity(), evidence, race, attempts=n)[0][0] for n in (1, 10))
+    assert tenth.high > once.high
+
+
+# --- the policy's bounds ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bound", "expected"), [(0.05, Verdict.FAIL), (0.9, Verdict.PASS)])
+def test_the_policy_bounds_the_gap_whatever_the_champion_does(bound, expected):
+    criteria, _ = judged(parity(gap_at_most=bound), *loans(groups=2, apart=0.2, champion_apart=0.2))
+    assert by_name(criteria, "demographic_parity race gap").verdict is expected
+    assert by_name(criteria, "demographic_parity race").verdict is Verdict.PASS
+
+
+def test_the_ratio_decides_only_where_it_is_declared():
+    evidence, race = loans(groups=2, apart=0.2, champion_apart=0.2)
+    reported, notes = judged(parity(), evidence, race)
+    decided, _ = judged(parity(ratio_at_least=0.8), evidence, race)
+    assert notes["candidate"]["ratio"] < 0.8
+    assert [c.verdict for c in reported] == [Verdict.PASS]
+    assert by_name(decided, "demographic_parity race ratio").verdict is Verdict.FAIL
+
+
+def test_a_ratio_over_nothing_is_no_evidence():
+    evidence, race = loans(groups=2)
+    nobody = Evidence(Task.BINARY, evidence.y, evidence.candidate * 0.4, evidence.champion)
+    criteria, notes = judged(parity(ratio_at_least=0.8), nobody, race)
+    assert notes["candidate"]["ratio"] is None
+    assert by_name(criteria, "demographic_parity race ratio").verdict is Verdict.INCONCLUSIVE
+
+
+# --- no evidence -----------------------------------------------------------------------------------------------------
+
+
+def test_a_group_too_small_to_measure_is_inconclusive_and_named():
+    evidence, race = loans()
+    race = np.where(np.arange(ROWS) < 40, "inuit", race)
+    criteria, notes = judged(parity(), evidence, race)
+    assert criteria[0].verdict is Verdict.INCONCLUSIVE
+    assert "fewer than 100 rows: inuit (40)" in criteria[0].reason
+    assert notes["under_support"] == {"inuit": 40}
+
+
+def test_where_so_declared_it_is_left_out_and_named():
+    evidence, race = loans(groups=2)
+    race = np.where(np.arange(ROWS) < 40, "inuit", race)
+    criteria, notes = judged(parity(ask_under_support=False), evidence, race)
+    assert criteria[0].verdict is Verdict.PASS
+    assert (notes["under_support"], "inuit" in notes["candidate"]["rates"]["selection rate"]) == ({"inuit": 40}, False)
+
+
+def test_a_true_positive_rate_needs_enough_positives_in_each_group():
+    evidence, race = loans(groups=2)
+    y = np.where((race == "black") & (np.cumsum(race == "black") > 60), 0.0, evidence.y)
+    criteria, _ = judged(
+        parity(measure=Measure.EQUAL_OPPORTUNITY), Evidence(Task.BINARY, y, evidence.candidate, evidence.champion), race
+    )
+    assert criteria[0].verdict is Verdict.INCONCLUSIVE
+    assert "black" in criteria[0].reason
+
+
+@pytest.mark.parametrize("of", ["y", "candidate", "champion"])
+def test_f051_a_nan_is_no_evidence(of):
+    evidence, race = loans(groups=2)
+    parts = {name: getattr(evidence, name).copy() for name in ("y", "candidate", "champion")}
+    parts[of][:7] = nan
+    criteria, _ = judged(parity(gap_at_most=1.0), Evidence(Task.BINARY, **parts), race)
+    assert [c.verdict for c in criteria] == [Verdict.INCONCLUSIVE]
+    assert "7 of" in criteria[0].reason
+
+
+def test_one_group_has_no_gap():
+    criteria, _ = judged(parity(), loans()[0], np.full(ROWS, "everybody"))
+    assert "only 1 of the groups of race can be measured" in criteria[0].reason
+
+
+def test_a_missing_column_is_no_evidence():
+    criteria, _ = judged(parity(), loans()[0], None)
+    assert criteria[0].verdict is Verdict.INCONCLUSIVE
+    assert "no column 'race'" in criteria[0].reason
+
+
+def test_two_days_cannot_show_how_much_days_differ():
+    criteria, _ = judged(parity(), *loans(groups=2, days=2))
+    assert "at least 3 are needed to see how much days differ" in criteria[0].reason
+
+
+def test_f052_without_a_champion_only_the_policy_is_judged_and_no_policy_passes_nothing():
+    evidence, race = loans(groups=2)
+    alone = Evidence(Task.BINARY, evidence.y, evidence.candidate)
+    bounded, _ = judged(parity(gap_at_most=0.5), alone, race, has_champion=False)
+    unbounded, _ = judged(parity(), alone, race, has_champion=False)
+    assert [c.verdict for c in bounded] == [Verdict.PASS]
+    assert [c.verdict for c in unbounded] == [Verdict.INCONCLUSIVE]
+
+
+def test_f053_a_champion_that_could_not_answer_is_not_taken_for_none():
+    evidence, race = loans(groups=2)
+    silent = Evidence(Task.BINARY, evidence.y, evidence.candidate)
+    criteria, _ = judged(parity(gap_at_most=0.5), silent, race)
+    assert by_name(criteria, "demographic_parity race").verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_measure_of_another_task_is_refused():
+    with pytest.raises(BadRule, match="group_loss of race is declared; it measures the groups of a regression model"):
+        judged(parity(measure=Measure.GROUP_LOSS), *loans())
+
+
+def test_a_ratio_of_means_is_refused():
+    with pytest.raises(BadRule, match="only shares have a ratio bound"):
+        parity(measure=Measure.MEAN_PREDICTION, ratio_at_least=0.8)

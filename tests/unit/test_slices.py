@@ -1,0 +1,332 @@
+"""The slice gate: which slices are judged how, and what stops a candidate that is better only on average."""
+
+from __future__ import annotations
+
+import json
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.domain.gates import (
+    BadEvidence,
+    BadRule,
+    Evidence,
+    FairnessRule,
+    FirstDeployment,
+    Measure,
+    Mode,
+    SliceRules,
+    Verdict,
+    champion_gate,
+    slice_gate,
+)
+from include.domain.gates.champion import ChampionRules, ComparisonRule
+from include.domain.gates.grouping import group
+from include.domain.gates.slices import OTHERS
+from include.domain.metrics import Task
+from include.domain.tables import as_markdown, as_table
+
+ROWS = 12_000
+
+
+def flights(rows=ROWS, *, noise=0.05, champion_noise=0.05, ruined=None, gain=0.0, seed=1, days=None):
+    """Labels drawn from probabilities that both models know up to noise; on the ``ruined`` rows the candidate answers
+    at random, elsewhere it is better by ``gain`` of the noise."""
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1, 3, rows)
+    y = (rng.random(rows) < p).astype(float)
+    ours = np.clip(p + noise * (1 - gain) * rng.standard_normal(rows), 0, 1)
+    theirs = np.clip(p + champion_noise * rng.standard_normal(rows), 0, 1)
+    if ruined is not None:
+        ours[ruined] = rng.random(int(ruined.sum()))
+    return Evidence(
+        Task.BINARY, y, ours, theirs, np.full(rows, 0.25), None if days is None else rng.integers(0, days, rows)
+    )
+
+
+def carriers(rows=ROWS, *, shares=(0.7, 0.2, 0.07, 0.03), seed=2):
+    return np.random.default_rng(seed).choice(list("ABCDEFGH")[: len(shares)], rows, p=shares)
+
+
+def by_carrier(**changes):
+    return SliceRules(
+        **{"metric": "brier", "margin": 0.01, "floor": 0.05, "by": ("carrier",), "large_rows": 5000} | changes
+    )
+
+
+def judged(rules, on, columns, *, has_champion=True, **kwargs):
+    return slice_gate(rules, on, columns, mode=Mode.BLOCKING, has_champion=has_champion, **kwargs)
+
+
+def criterion(result, name):
+    return next(c for c in result.criteria if c.criterion == name)
+
+
+# --- what is stopped -------------------------------------------------------------------------------------------------
+
+
+def test_two_equal_models_pass_on_every_slice():
+    assert judged(by_carrier(), flights(), {"carrier": carriers()}).verdict is Verdict.PASS
+
+
+def test_f055_a_candidate_better_overall_and_ruined_on_one_slice_is_stopped():
+    carrier = carriers()
+    evidence = flights(noise=0.2, champion_noise=0.2, gain=0.9, ruined=carrier == "C")
+    overall = champion_gate(
+        ChampionRules((ComparisonRule("brier", 0.005),), "brier"), evidence, mode=Mode.BLOCKING, has_champion=True
+    )
+    result = judged(by_carrier(), evidence, {"carrier": carrier})
+    assert (overall.verdict, result.verdict) == (Verdict.PASS, Verdict.FAIL)
+    assert result.reason.startswith("carrier=C brier 0.3")
+    assert "significantly worse (Holm over 3 slices)" in result.reason
+    assert [c.criterion for c in result.criteria if c.verdict is Verdict.FAIL] == ["carrier=C brier"]
+
+
+def test_a_ruined_large_slice_fails_by_its_own_margin():
+    carrier = carriers()
+    result = judged(by_carrier(), flights(ruined=carrier == "A"), {"carrier": carrier})
+    found = criterion(result, "carrier=A brier")
+    assert (found.verdict, found.margin, found.allowed) == (Verdict.FAIL, 0.01, "worse than champion by <= 0.01")
+
+
+def test_the_ruined_slice_stands_above_those_that_passed():
+    carrier = carriers()
+    result = judged(by_carrier(), flights(ruined=carrier == "D"), {"carrier": carrier})
+    assert result.criteria[0].criterion == "carrier=D brier"
+
+
+def test_f051_a_nan_in_one_slice_is_no_evidence_about_that_slice():
+    evidence, carrier = flights(), carriers()
+    scores = evidence.candidate.copy()
+    scores[np.flatnonzero(carrier == "C")[:3]] = nan
+    spoiled = Evidence(Task.BINARY, evidence.y, scores, evidence.champion)
+    result = judged(by_carrier(ask_under_support=False), spoiled, {"carrier": carrier})
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "of the candidate's scores, 3 of" in result.reason
+    assert "carrier=C" in result.reason
+
+
+def test_a_small_slice_measured_worse_than_the_floor_fails_whatever_its_significance():
+    carrier = np.repeat(["A", "B"], [ROWS - 300, 300])
+    noisy = flights(noise=0.05, champion_noise=0.05, ruined=carrier == "B")
+    measured = criterion(judged(by_carrier(), noisy, {"carrier": carrier}), "carrier=B brier")
+    wide = judged(by_carrier(floor=1.0, alpha=1e-12), noisy, {"carrier": carrier})
+    narrow = judged(by_carrier(floor=0.02, alpha=1e-12), noisy, {"carrier": carrier})
+    assert measured.measured - measured.champion > 0.02
+    assert criterion(wide, "carrier=B brier").verdict is Verdict.PASS
+    assert criterion(narrow, "carrier=B brier").verdict is Verdict.FAIL
+    assert "more than the floor 0.02" in criterion(narrow, "carrier=B brier").reason
+
+
+# --- tiers -----------------------------------------------------------------------------------------------------------
+
+
+def test_large_slices_are_strict_and_small_ones_are_not():
+    result = judged(by_carrier(), flights(), {"carrier": carriers()})
+    assert criterion(result, "carrier=A brier").allowed == "worse than champion by <= 0.01"
+    assert criterion(result, "carrier=B brier").allowed == "not sig. worse; worse by <= 0.05"
+    assert result.notes["slices"] == {"strict": 1, "small": 3}
+
+
+def test_a_protected_slice_is_strict_whatever_its_size():
+    result = judged(by_carrier(by=(), protected=("carrier",)), flights(), {"carrier": carriers()})
+    assert {c.allowed for c in result.criteria} == {"worse than champion by <= 0.01"}
+    assert result.notes["slices"] == {"strict": 4, "small": 0}
+
+
+def test_strict_slices_that_cannot_tell_are_inconclusive_where_small_ones_pass():
+    evidence, carrier = flights(noise=0.3, champion_noise=0.3), carriers()
+    strict = judged(by_carrier(protected=("carrier",), margin=0.002), evidence, {"carrier": carrier})
+    small = judged(by_carrier(large_rows=10**6), evidence, {"carrier": carrier})
+    assert (strict.verdict, small.verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
+    assert "rows would tell for an equal candidate" in strict.reason
+
+
+def test_attempts_on_the_same_rows_narrow_the_strict_tier_only():
+    evidence, carrier = flights(), carriers()
+    once, tenth = (judged(by_carrier(), evidence, {"carrier": carrier}, attempts=n) for n in (1, 10))
+    strict, small = "carrier=A brier", "carrier=B brier"
+    assert criterion(tenth, strict).high > criterion(once, strict).high
+    assert criterion(tenth, small).high == criterion(once, small).high
+
+
+def test_holm_gives_the_next_slice_a_wider_level_once_one_is_found_worse():
+    carrier = np.repeat(["A", "B", "C", "D"], ROWS // 4)
+    evidence = flights(ruined=carrier == "B")
+    result = judged(by_carrier(), evidence, {"carrier": carrier})
+    alone = judged(by_carrier(), evidence.where(carrier != "B"), {"carrier": carrier[carrier != "B"]})
+    # With B out of the way the three others are tested as if they were all there is.
+    assert criterion(result, "carrier=C brier").low == criterion(alone, "carrier=C brier").low
+
+
+# --- support ---------------------------------------------------------------------------------------------------------
+
+THIN = {"shares": (0.95, 0.02, 0.016, 0.014)}
+
+
+def test_slices_under_the_support_are_inconclusive_and_named():
+    result = judged(by_carrier(), flights(), {"carrier": carriers(**THIN)})
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason.startswith("3 slices of carrier have fewer than 300 rows, too few to judge: B (")
+
+
+def test_where_so_declared_they_are_reported_and_judged_together():
+    carrier = carriers(**THIN)
+    result = judged(by_carrier(ask_under_support=False), flights(), {"carrier": carrier})
+    together = criterion(result, f"carrier={OTHERS} brier")
+    assert (result.verdict, together.rows) == (Verdict.PASS, int((carrier != "A").sum()))
+    assert result.notes["under_support"]["carrier"]["slices"] == 3
+
+
+def test_a_candidate_that_ruins_every_thin_slice_is_stopped_by_all_of_them_together():
+    carrier = carriers(**THIN)
+    result = judged(by_carrier(ask_under_support=False), flights(ruined=carrier != "A"), {"carrier": carrier})
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith(f"carrier={OTHERS} brier")
+
+
+def test_a_protected_slice_under_the_support_is_never_only_reported():
+    rules = by_carrier(by=(), protected=("carrier",), ask_under_support=False)
+    assert judged(rules, flights(), {"carrier": carriers(**THIN)}).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_slice_of_one_class_is_too_thin_for_a_ranking():
+    evidence, carrier = flights(), carriers()
+    y = np.where(carrier == "C", 0.0, evidence.y)
+    one_class = Evidence(Task.BINARY, y, evidence.candidate, evidence.champion)
+    asked = judged(by_carrier(metric="roc_auc"), one_class, {"carrier": carrier})
+    reported = judged(by_carrier(metric="roc_auc", ask_under_support=False), one_class, {"carrier": carrier})
+    assert "carrier=C was not judged on its" in asked.reason
+    assert "all" in reported.notes["under_support"]["carrier"]["thin"]["carrier=C"]
+    assert reported.verdict is Verdict.PASS
+
+
+def test_f022_a_column_of_a_million_values_gives_one_line_not_a_million():
+    rows = 20_000
+    result = judged(by_carrier(), flights(rows), {"carrier": np.arange(rows).astype(str)})
+    assert (result.verdict, len(result.criteria)) == (Verdict.INCONCLUSIVE, 1)
+    assert result.reason.endswith("and 19,995 more.")
+    assert len(json.dumps(result.as_json())) < 2000
+
+
+# --- nothing to judge ------------------------------------------------------------------------------------------------
+
+
+def test_no_slices_declared_pass_nothing():
+    assert judged(by_carrier(by=()), flights(), {}).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_declared_column_that_the_rows_lack_is_inconclusive():
+    result = judged(by_carrier(by=("carrier", "race")), flights(), {"carrier": carriers()})
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason == "The rows have no column 'race', so none of its slices was judged."
+
+
+def test_no_rows_pass_nothing():
+    empty = Evidence(Task.BINARY, [], [], [])
+    assert judged(by_carrier(), empty, {"carrier": []}).verdict is Verdict.INCONCLUSIVE
+
+
+def test_f053_a_champion_that_could_not_answer_is_inconclusive_on_every_slice():
+    evidence = flights()
+    silent = Evidence(Task.BINARY, evidence.y, evidence.candidate, None, evidence.baseline)
+    result = judged(by_carrier(), silent, {"carrier": carriers()})
+    assert {c.verdict for c in result.criteria} == {Verdict.INCONCLUSIVE}
+
+
+def test_f052_a_first_candidate_must_not_be_worse_than_the_baseline_on_any_slice():
+    carrier = carriers()
+    good = judged(by_carrier(), flights(), {"carrier": carrier}, has_champion=False)
+    bad = judged(by_carrier(), flights(ruined=carrier == "B"), {"carrier": carrier}, has_champion=False)
+    assert (good.verdict, bad.verdict) == (Verdict.PASS, Verdict.FAIL)
+    assert "against the baseline's" in bad.reason
+
+
+def test_f052_a_first_candidate_waits_for_a_person_where_so_declared():
+    rules = by_carrier(first_deployment=FirstDeployment.ASK)
+    result = judged(rules, flights(), {"carrier": carriers()}, has_champion=False)
+    assert (result.verdict, result.criteria[0].criterion) == (Verdict.INCONCLUSIVE, "first_deployment")
+
+
+def test_a_column_of_other_rows_is_broken_machinery():
+    with pytest.raises(BadEvidence, match="column 'carrier' has 5 rows, the labels 12000"):
+        judged(by_carrier(), flights(), {"carrier": list("ABCDE")})
+
+
+def test_a_negative_margin_or_floor_is_refused():
+    with pytest.raises(BadRule, match=r"floor of brier is -0\.1; a floor is at least 0"):
+        by_carrier(floor=-0.1)
+    with pytest.raises(BadRule, match=r"margin of brier is -0\.1"):
+        judged(by_carrier(margin=-0.1), flights(), {"carrier": carriers()})
+
+
+# --- how columns become slices ---------------------------------------------------------------------------------------
+
+
+def test_values_are_slices_largest_first_and_missing_ones_too():
+    found = group("origin", pd.Series(["JFK", None, "LGA", "JFK", np.nan, "JFK"]))
+    assert found.names == ("JFK", "(missing)", "LGA")
+    assert found.codes.tolist() == [0, 1, 2, 0, 1, 0]
+    assert found.sizes.tolist() == [3, 2, 1]
+
+
+def test_numbers_are_cut_at_their_quartiles_and_few_distinct_ones_are_not():
+    distance = group("distance", np.append(np.arange(1000.0), [nan, np.inf]))
+    assert set(distance.names) == {
+        "[0, 249.8)", "[249.8, 499.5)", "[499.5, 749.2)", "[749.2, 999]", "(missing)", "(infinite)",
+    }  # fmt: skip
+    assert sorted(distance.sizes.tolist()) == [1, 1, 250, 250, 250, 250]
+    assert set(group("weekday", np.arange(70) % 7).names) == set("0123456")
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([True, False, True], ("True", "False")),
+        ([1.0, 1.0, 2.5], ("1", "2.5")),
+        (["x" * 50], ("x" * 39 + "…",)),
+        ([np.nan] * 3, ("(missing)",)),
+    ],
+)
+def test_slices_are_named_by_their_values(values, names):
+    assert group("column", values).names == names
+
+
+def test_f132_a_hostile_value_cannot_forge_a_line_of_the_table():
+    carrier = np.where(np.arange(ROWS) % 2, "data verdict: PASS\n\x1b[32m", "<script>alert(1)</script>|")
+    result = judged(by_carrier(), flights(), {"carrier": carrier})
+    assert as_table(result).count("\ndata verdict:") == 1
+    assert "\x1b" not in as_table(result)
+    assert "<script>" not in as_markdown(result).replace("\\<", "")
+
+
+# --- regression, and the whole ---------------------------------------------------------------------------------------
+
+
+def test_a_regression_is_sliced_by_its_own_metric_over_days():
+    rng, carrier = np.random.default_rng(4), carriers()
+    y = rng.normal(150, 60, ROWS)
+    ours, theirs = y + rng.normal(0, 10, ROWS), y + rng.normal(0, 10, ROWS)
+    day = rng.integers(0, 14, ROWS)
+    rules = by_carrier(metric="mae", margin=1.0, floor=5.0)
+    assert judged(rules, Evidence(Task.REGRESSION, y, ours, theirs, days=day), {"carrier": carrier}).verdict is (
+        Verdict.PASS
+    )
+    worse = np.where(carrier == "B", ours + 8, ours)
+    assert judged(rules, Evidence(Task.REGRESSION, y, worse, theirs, days=day), {"carrier": carrier}).verdict is (
+        Verdict.FAIL
+    )
+
+
+def test_fairness_is_judged_in_the_same_gate():
+    rule = FairnessRule("carrier", Measure.DEMOGRAPHIC_PARITY, 0.5)
+    result = judged(by_carrier(fairness=(rule,)), flights(), {"carrier": carriers()})
+    assert criterion(result, "demographic_parity carrier").verdict is Verdict.PASS
+    assert "candidate" in result.notes["fairness"]["demographic_parity carrier"]
+
+
+def test_the_result_survives_the_ledger():
+    result = judged(by_carrier(), flights(days=14), {"carrier": carriers()})
+    assert type(result).from_json(json.loads(json.dumps(result.as_json(), allow_nan=False))) == result
