@@ -220,7 +220,12 @@ def _reasons(ledger: Ledger) -> Iterator[str]:
 
 def _secrets(secrets: Iterable[str]) -> Iterator[str]:
     wanted = [(secret, secret.encode()) for secret in secrets]
-    for file in sorted(p for p in settings().home.rglob("*") if p.is_file()):
+    # The keys folder is where secrets belong; that nobody else may read it is part of the same promise.
+    keys = settings().home / "keys"
+    if keys.exists() and keys.stat().st_mode & 0o077:
+        yield f"I11 {keys} can be read by others than its owner."
+    files = (p for p in settings().home.rglob("*") if p.is_file() and keys not in p.parents)
+    for file in sorted(files):
         content = file.read_bytes()
         for _, text in wanted:
             if text in content:

@@ -188,6 +188,8 @@ TUNED = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     # Nothing is sent to anybody.
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # A progress bar in a log is a wall of noise.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "DO_NOT_TRACK": "true",
     "GX_ANALYTICS_ENABLED": "false",
     "GIT_PYTHON_REFRESH": "quiet",
