@@ -16,7 +16,13 @@ MB = 1024 * 1024
 
 def report(name: str, value: float, unit: str, limit: float, peak_rss_mb: float, **more: Any) -> None:
     """Print the line. ``limit`` is the same work done by the bare library in this run; ``ratio`` is value over it."""
-    line = {"name": name, "value": round(value, 3), "unit": unit, "limit": round(limit, 3), "ratio": round(value / limit, 3)}
+    line = {
+        "name": name,
+        "value": round(value, 3),
+        "unit": unit,
+        "limit": round(limit, 3),
+        "ratio": round(value / limit, 3),
+    }
     print(json.dumps({**line, "peak_rss_mb": round(peak_rss_mb), **more}))
 
 

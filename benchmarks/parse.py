@@ -62,7 +62,9 @@ def measured(work: str, setting: str, env: dict[str, str]) -> list[dict[str, obj
     code = f"from pathlib import Path\nDAGS = {setting}\n{BEGIN}{work}{END}"
     runs = []
     for _ in range(TIMES):
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True, check=True
+        )
         runs.append(json.loads(done.stdout.splitlines()[-1]))
     return runs
 

@@ -15,7 +15,18 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
-HEAVY = ("pandas", "numpy", "scipy", "sklearn", "mlflow", "great_expectations", "duckdb", "deltalake", "pyarrow", "matplotlib")
+HEAVY = (
+    "pandas",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "mlflow",
+    "great_expectations",
+    "duckdb",
+    "deltalake",
+    "pyarrow",
+    "matplotlib",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,9 @@ def parse(home: Path, declarations: Path | None = None, extra: Mapping[str, str]
         **({"SLIPWAY_DECLARATIONS": str(declarations)} if declarations else {}),
         **(extra or {}),
     }
-    done = subprocess.run([sys.executable, "-W", "ignore", __file__], env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode != 0:
         raise AssertionError(done.stderr[-3000:])
     return Parsed(**json.loads(done.stdout.splitlines()[-1]))

@@ -85,7 +85,9 @@ class Stage:
     def last_lines(self, dag_id: str, run_id: str, task_id: str) -> str:
         return "\n".join(self.api.log(dag_id, run_id, task_id))
 
-    def run(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, timeout_s: float = 120, **more: Any) -> str:
+    def run(
+        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, timeout_s: float = 120, **more: Any
+    ) -> str:
         """Trigger, wait, and return the run's state."""
         self.api.trigger(dag_id, run_id, conf, **more)
         return str(self.api.wait(dag_id, run_id, timeout_s).state)

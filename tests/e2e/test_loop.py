@@ -87,7 +87,9 @@ def test_mlflow_tells_the_whole_story_from_the_run_page(stage):
     client = MlflowClient(stage.registry.url)
     run = client.get_run(candidate.facts.mlflow_run_id)
     gates = {name for name in run.data.tags if name.startswith("slipway.gate.")}
-    assert gates == {f"slipway.gate.{g}" for g in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate")}
+    assert gates == {
+        f"slipway.gate.{g}" for g in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate")
+    }
     tags = run.data.tags
     assert (tags["slipway.run_id"], tags["slipway.issue"], tags["slipway.requested_by"]) == (JOURNEY, "OPS-7", "ana")
     assert {"candidate_brier", "champion_brier", "baseline_brier", "candidate_roc_auc"} <= set(run.data.metrics)
@@ -150,9 +152,14 @@ def test_f003_f004_a_backfill_newest_first_and_in_parallel_leaves_the_bytes_the_
 def test_the_command_line_backfills_too(stage):
     argv = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "features_origin_weather"]
     argv += ["--from-date", "2013-03-05", "--to-date", "2013-03-05", "--reprocess-behavior", "completed"]
-    done = subprocess.run(argv, env=stage.services.environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        argv, env=stage.services.environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-800:]
-    wait_for(lambda: len(stage.api.dag_runs("features_origin_weather", states=["success"], partition_key="2013-03-05")) == 1, 60)
+    wait_for(
+        lambda: len(stage.api.dag_runs("features_origin_weather", states=["success"], partition_key="2013-03-05")) == 1,
+        60,
+    )
 
 
 def test_a_backfill_of_a_retrain_dag_is_refused(stage):
