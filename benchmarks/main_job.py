@@ -1,4 +1,4 @@
-"""`make run ARGS=--exit` on a fresh home: how long to the promoted successor, how much memory, how much of it is waiting.
+"""`make run ARGS=--exit` on a fresh home: the time to the promoted successor, memory, and how much of it is waiting.
 
 The limit is the same work without Airflow: the workflows called one after the other in this process, in the same run,
 against the same MLflow server.
@@ -20,7 +20,7 @@ from benchmarks._common import peak_of_tree, report
 from include.adapters.airflow_api import AirflowApi, TaskInstance
 from include.adapters.nycflights import load_flights
 from include.adapters.processes import free_ports
-from include.config import declared_models, declared_views
+from include.config import declarations, declared_models, declared_views
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import tasks
@@ -90,7 +90,7 @@ def _home(home: Path, mlflow_url: str) -> Iterator[None]:
 
 
 def _journey(api: AirflowApi, outcome: Outcome) -> dict[str, float]:
-    """The drift-triggered journey: its makespan without the wait for days, and the share of it that no task worked in."""
+    """The drift-triggered journey: its makespan without the wait for days, and the share in which no task worked."""
     run = outcome.drifted[0]
     instances = [t for t in api.task_instances(run.dag_id, run.run_id) if t.started_at and t.ended_at]
     queued = _moment(api.dag_run(run.dag_id, run.run_id).queued_at)
@@ -150,7 +150,8 @@ def _without_airflow(days: list[str]) -> float:
 
 
 def _publish(view: str, key: str | None, params: dict[str, str], now: datetime) -> None:
-    staged = tasks.materialize(view, key, params, f"bare-{key or Interval.between(PLAN.history_from, PLAN.start)}")
+    run_id = f"bare-{key or Interval.between(PLAN.history_from, PLAN.start)}"
+    staged = tasks.materialize(view, key, params, run_id, now)
     tasks.audit(staged, now)
     tasks.publish(staged, params)
 
@@ -158,14 +159,19 @@ def _publish(view: str, key: str | None, params: dict[str, str], now: datetime) 
 def _to_shadow(model: str, run_id: str, conf: dict[str, str], now: datetime) -> tasks.Reference:
     reference = tasks.open_journey(model, run_id, "manual", conf, now, "benchmark")
     tasks.build_training_set(reference)
-    tasks.judge("data_quality_gate")(reference, now)
+    _judge_after("build_training_set", model, reference, now)
     tasks.train(reference)
     tasks.evaluate(reference)
-    for gate in ("threshold_gate", "champion_gate"):
-        tasks.judge(gate)(reference, now)
+    _judge_after("evaluate", model, reference, now)
     tasks.register_challenger(reference, now)
+    _judge_after("register_challenger", model, reference, now)
     tasks.open_shadow_window(reference)
     return reference
+
+
+def _judge_after(step: str, model: str, reference: tasks.Reference, now: datetime) -> None:
+    for gate in tasks.gates_after(declarations().model(model), step):
+        tasks.judge(gate)(reference, now)
 
 
 def _finish(reference: tasks.Reference, now: datetime) -> None:

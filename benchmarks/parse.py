@@ -49,7 +49,8 @@ for i in range(DAGS):
     bare()
 """
 END = """
-heavy = ("pandas", "sklearn", "mlflow", "great_expectations", "sqlalchemy", "numpy", "duckdb", "deltalake", "pyarrow", "scipy")
+heavy = ("pandas", "sklearn", "mlflow", "great_expectations", "sqlalchemy")
+heavy += ("numpy", "duckdb", "deltalake", "pyarrow", "scipy")
 print(json.dumps({
     "cpu_s": time.process_time() - began,
     "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

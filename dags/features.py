@@ -28,8 +28,8 @@ def features_dag(view: FeatureView):
     )
     def features():
         @step
-        def materialize(partition_key=None, params=None, run_id=None):
-            return tasks.materialize(view.name, partition_key, params, run_id)
+        def materialize(partition_key=None, params=None, run_id=None, ti=None):
+            return tasks.materialize(view.name, partition_key, params, run_id, ti.start_date)
 
         @step(outlets=[assets.partition(view)])
         def publish(staged, params=None, outlet_events=None):

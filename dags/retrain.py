@@ -73,15 +73,19 @@ def retrain_dag(model: ModelDeclaration):
         def gate(name):
             return GateOperator(task_id=name, judge=tasks.judge(name), approve=tasks.approve, journey=journey)
 
+        def gates_after(name):
+            return [gate(each) for each in tasks.gates_after(model, name)]
+
         promotion = [gate("approval"), promote(journey)] if model.promotion.approval == "always" else [promote(journey)]
         chain(
             journey,
             build_training_set(journey),
-            gate("data_quality_gate"),
+            gates_after("build_training_set"),
             train(journey),
             evaluate(journey),
-            [gate("threshold_gate"), gate("champion_gate")],
+            gates_after("evaluate"),
             register_challenger(journey),
+            *gates_after("register_challenger"),
             ShadowWindowOperator(task_id="shadow_window", journey=journey),
             gate("shadow_gate"),
             *promotion,

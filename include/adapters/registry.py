@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from include.domain.errors import Refusal
+from include.domain.gates import InputColumn, Signature
 
 # Before mlflow is imported: it reads these once. A dead server otherwise costs minutes before the client gives up.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -24,6 +25,9 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 MODEL_FILE = "model.skops"
+DESCRIPTION = "MLmodel"
+CLASSES = "slipway_classes"
+"""The key of the description's metadata under which a classifier's classes stand, in the order of its outputs."""
 
 
 class RegistryUnreachable(ConnectionError):
@@ -137,21 +141,30 @@ class Registry:
         *,
         example: Any,
         output: Any,
+        classes: list[str] | None,
         trusted: list[str],
         requirements: list[str],
         tags: Mapping[str, str],
     ) -> str:
-        """Log the fitted pipeline in skops format with signature and input example; its address."""
-        import mlflow
-        from mlflow.models import infer_signature
+        """Log the fitted pipeline in skops format with signature and input example; its address.
 
+        The signature says of every column that it must be sent. MLflow would call those optional that happen to have a
+        missing value in the example, and one without any value a number, so two equal models could differ in it.
+        """
+        import mlflow
+        from mlflow.models import ModelSignature, infer_signature
+        from mlflow.types import ColSpec, Schema
+
+        columns = [ColSpec("string" if example[name].dtype == object else "double", name) for name in example.columns]
+        signature = ModelSignature(Schema(columns), infer_signature(model_output=output).outputs)
         with self._answering(), _in_run(self.url, run_id):
             info = mlflow.sklearn.log_model(
                 pipeline,
                 name="model",
                 serialization_format="skops",
                 skops_trusted_types=trusted,
-                signature=infer_signature(example, output),
+                signature=signature,
+                metadata={CLASSES: classes} if classes else None,
                 input_example=example,
                 pip_requirements=requirements,
                 tags=dict(tags),
@@ -192,24 +205,52 @@ class Registry:
         Raises:
             VersionMissing: when MLflow has no such version or its file is gone.
         """
+        with self.model_file(self.source(model, version)) as file:
+            yield file
+
+    def source(self, model: str, version: int) -> str:
+        """The address of the model that was registered as this version.
+
+        Raises:
+            VersionMissing: when MLflow has no such version.
+        """
         from mlflow.exceptions import MlflowException
 
         with self._answering() as client:
             try:
-                source = str(client.get_model_version(model, str(version)).source)
+                return str(client.get_model_version(model, str(version)).source)
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     raise VersionMissing(f"MLflow has no version {version} of {model}: {error.message}") from None
                 raise
-        with self.model_file(source) as file:
-            yield file
 
-    @contextmanager
-    def model_file(self, uri: str) -> Iterator[Path]:
-        """A local copy of the model file at ``uri`` while the block lasts.
+    def signature(self, uri: str) -> Signature | None:
+        """What the model at ``uri`` takes and gives; None when it was logged without saying so.
 
         Raises:
-            VersionMissing: when its file is gone.
+            VersionMissing: when its description is gone.
+        """
+        from mlflow.models import Model
+
+        with self.model_file(uri, DESCRIPTION) as file:
+            described = Model.load(str(file))
+        logged = described.signature
+        if logged is None or logged.inputs is None or logged.outputs is None or not logged.inputs.has_input_names():
+            return None
+        inputs = tuple(
+            InputColumn(str(c.name), str(getattr(c.type, "name", c.type)), bool(c.required))
+            for c in logged.inputs.inputs
+        )
+        classes = (described.metadata or {}).get(CLASSES)
+        output = ", ".join(f"{o.type} {getattr(o, 'shape', '')}".strip() for o in logged.outputs.inputs)
+        return Signature(inputs, output, tuple(map(str, classes)) if classes else None)
+
+    @contextmanager
+    def model_file(self, uri: str, name: str = MODEL_FILE) -> Iterator[Path]:
+        """A local copy of one of the files of the model at ``uri`` while the block lasts; the model itself by default.
+
+        Raises:
+            VersionMissing: when the file is gone.
         """
         import tempfile
 
@@ -222,11 +263,11 @@ class Registry:
                     # Not download_artifacts(f"{uri}/{MODEL_FILE}"): MLflow takes a second part of a models:/ address
                     # for a stage.
                     repository = get_artifact_repository(uri, tracking_uri=self.url, registry_uri=self.url)
-                    file = Path(repository.download_artifacts(MODEL_FILE, dst_path=folder))
+                    file = Path(repository.download_artifacts(name, dst_path=folder))
                 except MlflowException as error:
                     # A download's own errors come as text within another.
                     if "RESOURCE_DOES_NOT_EXIST" in (error.error_code, *str(error).split('"')):
-                        raise VersionMissing(f"The file of {uri} is gone from MLflow at {self.url}.") from None
+                        raise VersionMissing(f"The file {name} of {uri} is gone from MLflow at {self.url}.") from None
                     if "failures occurred while downloading" in str(error):
                         raise self._unreachable(error) from None
                     raise

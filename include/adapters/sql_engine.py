@@ -118,6 +118,7 @@ def point_in_time(
     features: Sequence[str],
     ttl: timedelta,
     asked_at: str = "prediction_time",
+    known_as: str | None = None,
     memory_limit: str | None = None,
 ) -> pa.Table:
     """For each request the features as they were known when it was asked: shape (requests, features), in the requests'
@@ -126,17 +127,20 @@ def point_in_time(
     ``requests`` has the keys and ``asked_at``; ``history`` (an Arrow table or dataset, read as a stream) has the keys,
     the features, ``event_time`` and ``available_time``. A row answers if ``available_time <= asked_at`` and
     ``event_time > asked_at - ttl``; of several, the latest ``available_time`` wins, then the latest ``event_time``. No
-    answer, or a key that is NULL, gives missing values.
+    answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of the answer: the
+    ``available_time`` of the row that answered.
     """
     with connect(memory_limit) as connection:
         numbered = requests.select([*keys, asked_at]).append_column(ROW, pa.array(range(requests.num_rows), pa.int64()))
         _view(connection, "requests", numbered, keys, {ROW: ROW, "asked_at": asked_at})
         needed = {name: name for name in ("available_time", "event_time", *features)}
+        if known_as is not None:
+            needed[known_as] = "available_time"
         _view(connection, "history", history, keys, needed)
         constant = connection.sql(_query("lag")).fetchall()[0][0]
         query = _query("point_in_time_exact" if constant is False else "point_in_time")
         answer = connection.sql(query, params={"ttl": ttl}).to_arrow_table()
-    return answer.select(list(features))
+    return answer.select([*features, *([known_as] if known_as is not None else [])])
 
 
 def with_labels(requests: pa.Table, labels: pa.Table, *, keys: Sequence[str]) -> pa.Table:

@@ -70,13 +70,6 @@ class Comparison(Declared):
     """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
 
 
-class Replay(Declared):
-    """The window before the drift, on which a candidate must not be worse than the margins either."""
-
-    days: Rows
-    """How many days are replayed; they end where the candidate's training window starts, so that it never saw them."""
-
-
 class ChampionGate(Declared):
     """Paired non-inferiority against the champion, and better than a naive baseline."""
 
@@ -92,8 +85,6 @@ class ChampionGate(Declared):
     """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
     first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
     """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
-    replay: Replay | None = None
-    """Earlier days the candidate is compared on as well; default none."""
 
 
 class StrictTier(Declared):
@@ -223,6 +214,27 @@ class Gates(Declared):
     latency_gate: LatencyGate | None = None
     signature_gate: SignatureGate | None = None
     smoke_gate: SmokeGate | None = None
+
+    def after(self, step: str) -> dict[str, Mode]:
+        """The declared gates that judge what the step made, by the name of their task: the training set is judged
+        before anything is fitted, the artifact once it is registered, all else between."""
+        return {
+            name: gate.mode
+            for name in _AFTER[step]
+            if (gate := getattr(self, "leakage" if name == "leakage_gate" else name)) is not None
+        }
+
+    @property
+    def modes(self) -> dict[str, Mode]:
+        """Every declared gate, in the order of the journey."""
+        return {name: mode for step in _AFTER for name, mode in self.after(step).items()}
+
+
+_AFTER = {
+    "build_training_set": ("leakage_gate",),
+    "evaluate": ("threshold_gate", "champion_gate", "slice_gate", "latency_gate", "signature_gate"),
+    "register_challenger": ("smoke_gate",),
+}
 
 
 class JudgedGates(Declared):

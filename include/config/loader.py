@@ -148,6 +148,7 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
                     f"{place}: views.{i}.features has {feature!r}; {use.view} has: {', '.join(view.features)}."
                     + _did_you_mean(feature, view.features)
                 )
+    yield from _gates_against_features(file, model)
     spine = views.get(model.entity.view)
     if spine is None:
         return
@@ -160,6 +161,26 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
                     f"{_line(file, ('views', i, 'view'))}: views.{i}.view {use.view!r} is joined by {key!r}, "
                     f"which {model.entity.view!r} does not give; it gives: {', '.join(sorted(given))}."
                 )
+
+
+def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str]:
+    """The columns that gates name: a journey has the features of its rows, and nothing else to judge by."""
+    gates, named = model.gates, list[tuple[tuple[str | int, ...], str]]()
+    named += ((("champion_gate", "baseline_by", i), c) for i, c in enumerate(gates.champion_gate.baseline_by))
+    if gates.leakage is not None:
+        named += ((("leakage", "known_strong", i), c) for i, c in enumerate(gates.leakage.known_strong))
+    if gates.slice_gate is not None:
+        for field in ("by", "protected"):
+            named += ((("slice_gate", field, i), c) for i, c in enumerate(getattr(gates.slice_gate, field)))
+        rules = enumerate(gates.slice_gate.fairness)
+        named += ((("slice_gate", "fairness", i, "groups"), rule.groups) for i, rule in rules)
+    for where, column in named:
+        if column not in model.features:
+            yield (
+                f"{_line(file, ('gates', *where))}: gates.{'.'.join(map(str, where))} is {column!r}, "
+                f"which the model takes from no view; its features are: {', '.join(model.features)}."
+                + _did_you_mean(column, model.features)
+            )
 
 
 def _problem(file: Path, kind: type[BaseModel], error: Any) -> str:

@@ -82,6 +82,18 @@ class Interval:
         """The same interval with its start moved ``before`` earlier, for a look-back."""
         return Interval(self.start - before, self.end)
 
+    def require_within(self, starts: date, ends: date | None, now: datetime) -> None:
+        """Refuse an interval outside ``[starts, ends)``, or one that is not over at ``now``; ``ends`` None is open.
+
+        Raises:
+            BadInterval: naming what is allowed.
+        """
+        first = datetime(starts.year, starts.month, starts.day, tzinfo=UTC)
+        last = datetime(ends.year, ends.month, ends.day, tzinfo=UTC) if ends is not None else midnight(now)
+        if self.start < first or self.end > min(last, now):
+            allowed = f"[{first.isoformat()}, {min(last, now).isoformat()})"
+            raise BadInterval(f"{self} is outside the days there are: {allowed}. Choose days inside.")
+
     def __str__(self) -> str:
         return f"[{self.start.isoformat()}, {self.end.isoformat()})"
 

@@ -6,7 +6,7 @@ its scores are missing and the champion gate is INCONCLUSIVE, never a first depl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
@@ -17,7 +17,7 @@ from include.domain.drift.reference import reference_profile
 from include.domain.gates import Evidence
 from include.domain.metrics import Task, measure_all
 from include.domain.performance import row_losses
-from include.workflows import common, figures, models, training
+from include.workflows import common, figures, gate_rules, models, training
 from include.workflows.common import Journey
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FACTS = "evaluation.json"
 ROWS = "evaluation.parquet"
 PROFILE = "reference_profile.json"
+SLICE = "slice."
+"""What stands before the names of the columns that the rows are sliced by."""
 
 
 def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,8 +45,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
             raise VersionMissing(
                 f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on."
             )
-        with registry.model_file(logged) as file:
-            pipeline = estimators.load(models.keep(file, digest), digest)
+        pipeline = models.load_logged(registry, logged, digest)
         candidate = estimators.predict(pipeline, features, classifier=model.is_classifier)
 
         head = journey.ledger.deployments.champion(model.name)
@@ -65,6 +66,9 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
         }
         if champion is not None:
             scores["champion"] = list(champion)
+        if model.gates.slice_gate is not None:
+            columns = gate_rules.columns_of(gate_rules.slices(model.gates.slice_gate, None))
+            scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
         pd.DataFrame(scores).to_parquet(journey.folder / ROWS)
         measured = _measured(model.task, y, {"candidate": candidate, "champion": champion, "baseline": baseline})
         journey.keep(
@@ -107,6 +111,14 @@ def evidence_of(journey: Journey) -> Evidence:
         scores("baseline"),
         rows["day"].to_numpy(),
     )
+
+
+def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series[Any]]:
+    """The values ``evaluate`` kept of these columns, by name; one it did not keep is left out."""
+    import pandas as pd
+
+    rows = pd.read_parquet(journey.folder / ROWS)
+    return {name: rows[f"{SLICE}{name}"] for name in names if f"{SLICE}{name}" in rows}
 
 
 def attempts_on_holdout(journey: Journey) -> int:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from include.adapters.ledger import Candidate, Ledger
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
-from include.domain.gates import Bound, ChampionRules, ComparisonRule, FirstDeployment, champion_gate, threshold_gate
+from include.domain.gates import champion_gate, threshold_gate
 from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
-from include.workflows import common, evaluation, shadowing, training
+from include.workflows import common, evaluation, gate_rules, optional_gates, shadowing, training
 from include.workflows.common import Journey
 
+T = TypeVar("T")
 APPROVAL_HOLDS = timedelta(days=7)
 RUNBOOK = "docs/runbook/{gate}.md"
 
 
 def required_gates(model: ModelDeclaration) -> list[str]:
     """The gates that must have passed, or carry a live override, before the candidate is promoted."""
-    gates = model.gates
-    modes = {
-        "data_quality_gate": Mode.BLOCKING,
-        "threshold_gate": gates.threshold_gate.mode,
-        "champion_gate": gates.champion_gate.mode,
-        "shadow_gate": model.shadow.mode,
-    }
+    modes = {"data_quality_gate": Mode.BLOCKING, **model.gates.modes, "shadow_gate": model.shadow.mode}
     if model.promotion.approval == "always":
         modes["approval"] = Mode.BLOCKING
     return [gate for gate, mode in modes.items() if mode is Mode.BLOCKING]
@@ -92,6 +87,28 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
         return outcome_of(record.result, reference, override)
 
 
+def override(candidate_id: str, gate: str, who: str, why: str, expires_at: datetime, now: datetime) -> Override:
+    """Let one candidate past one gate that judged it and did not pass; MLflow carries it as a tag.
+
+    Raises:
+        Refusal: when the gate has not judged the candidate, or passed.
+        OverrideStands, BadValue, UnknownCandidate: as the ledger says.
+    """
+    with common.open_ledger() as ledger:
+        latest = ledger.gates.latest(candidate_id)
+        candidate = ledger.candidates.get(candidate_id)
+        if gate not in latest:
+            judged = ", ".join(latest) or "none"
+            raise Refusal(f"{gate} has not judged {candidate_id}; gates that have: {judged}.")
+        if latest[gate].verdict is Verdict.PASS:
+            raise Refusal(f"{gate} of {candidate_id} is PASS; there is nothing to override.")
+        made = ledger.gates.override(candidate_id, gate, who=who, why=why, expires_at=expires_at, now=now)
+        if candidate.facts.mlflow_run_id is not None:
+            tag = {f"slipway.override.{gate}": f"by {who} until {expires_at.isoformat()}: {why}"}
+            common.registry().tag(candidate.facts.mlflow_run_id, tag)
+        return made
+
+
 def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> list[str]:
     """What the gates that did judge the candidate hold against it, a sentence each; those not run are left out."""
     latest = ledger.gates.latest(candidate.candidate_id)
@@ -110,30 +127,56 @@ def _data_quality(journey: Journey) -> tuple[GateResult, str | None]:
 
 def _threshold(journey: Journey) -> tuple[GateResult, str | None]:
     declared = journey.model.gates.threshold_gate
-    bounds = [Bound(c.metric, c.direction, c.bound) for c in declared.criteria]
-    evidence = evaluation.evidence_of(journey)
+    bounds, evidence = gate_rules.bounds(declared), evaluation.evidence_of(journey)
     return threshold_gate(bounds, evidence, mode=declared.mode, min_rows=declared.min_rows), _artifact(journey)
 
 
 def _champion(journey: Journey) -> tuple[GateResult, str | None]:
     declared = journey.model.gates.champion_gate
     facts = journey.kept(evaluation.FACTS)
-    rules = ChampionRules(
-        comparisons=tuple(ComparisonRule(c.metric, c.margin, c.superiority) for c in declared.comparisons),
-        beat_baseline_on=declared.beat_baseline_on,
-        alpha=declared.alpha,
-        min_rows=declared.min_rows,
-        resamples=declared.resamples,
-        first_deployment=FirstDeployment(declared.first_deployment),
-    )
     result = champion_gate(
-        rules,
+        gate_rules.champion(declared),
         evaluation.evidence_of(journey),
         mode=declared.mode,
         has_champion=facts["champion_revision"] > 0,
         attempts=evaluation.attempts_on_holdout(journey),
     )
     return result, _artifact(journey)
+
+
+def _leakage(journey: Journey) -> tuple[GateResult, str | None]:
+    declared = _declared("leakage_gate", journey, journey.model.gates.leakage)
+    return optional_gates.leakage(journey, declared), journey.kept(training.SETS)["train"]["content_hash"]
+
+
+def _slices(journey: Journey) -> tuple[GateResult, str | None]:
+    declared = _declared("slice_gate", journey, journey.model.gates.slice_gate)
+    return optional_gates.slices(journey, declared), _artifact(journey)
+
+
+def _latency(journey: Journey) -> tuple[GateResult, str | None]:
+    declared = _declared("latency_gate", journey, journey.model.gates.latency_gate)
+    return optional_gates.latency(journey, declared), _artifact(journey)
+
+
+def _signature(journey: Journey) -> tuple[GateResult, str | None]:
+    declared = _declared("signature_gate", journey, journey.model.gates.signature_gate)
+    return optional_gates.signature(journey, declared), _artifact(journey)
+
+
+def _smoke(journey: Journey) -> tuple[GateResult, str | None]:
+    declared = _declared("smoke_gate", journey, journey.model.gates.smoke_gate)
+    return optional_gates.smoked(journey, declared), _artifact(journey)
+
+
+def _declared(gate: str, journey: Journey, declared: T | None) -> T:
+    """The declaration of an optional gate, which was there when the Dag was parsed."""
+    if declared is None:
+        raise Refusal(
+            f"{gate} is no longer declared for {journey.model.name}, so it has nothing to judge by. "
+            "Clear the run from open_journey on, once Airflow has read the declaration again."
+        )
+    return declared
 
 
 def _shadow(journey: Journey) -> tuple[GateResult, str | None]:
@@ -163,6 +206,11 @@ _JUDGES: Mapping[str, Callable[[Journey], tuple[GateResult, str | None]]] = {
     "data_quality_gate": _data_quality,
     "threshold_gate": _threshold,
     "champion_gate": _champion,
+    "leakage_gate": _leakage,
+    "slice_gate": _slices,
+    "latency_gate": _latency,
+    "signature_gate": _signature,
+    "smoke_gate": _smoke,
     "shadow_gate": _shadow,
     "approval": _approval,
 }

@@ -44,6 +44,22 @@ def load(registry: Registry, model: str, version: int, digest: str) -> Any:
     return estimators.load(copy, digest)
 
 
+def load_logged(registry: Registry, uri: str, digest: str) -> Any:
+    """The logged model at ``uri``, registered or not, and a copy of it kept on this machine.
+
+    Raises:
+        ModelFileRefused: when what the registry holds has another digest.
+        VersionMissing: when its file is gone.
+    """
+    with registry.model_file(uri) as file:
+        return estimators.load(keep(file, digest), digest)
+
+
+def size_of(digest: str) -> int:
+    """The bytes of this machine's copy of a model file, which loading it has made."""
+    return _copy(digest).stat().st_size
+
+
 def keep(file: Path, digest: str) -> Path:
     """Keep a model file under its digest, so that scoring needs no registry on its way."""
     found = estimators.digest(file)

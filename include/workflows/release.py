@@ -22,7 +22,7 @@ from include.workflows.common import Journey
 from include.workflows.gating import required_gates
 
 MIN_REASON, MAX_REASON = 3, 500
-AFTER_REGISTERING = ("shadow_gate", "approval")
+AFTER_REGISTERING = ("smoke_gate", "shadow_gate", "approval")
 """The gates that judge a registered challenger; the others have judged before it is registered."""
 
 

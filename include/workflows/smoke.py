@@ -89,7 +89,7 @@ def main(folder: Path) -> None:
     said: dict[str, Any] = {"load_error": None, "probes": {}}
     try:
         pipeline = estimators.load(Path(request["model_file"]), request["digest"])
-    except Exception as error:  # whatever stops the load is what this process is asked about
+    except Exception as error:  # noqa: BLE001 - whatever stops the load is what this process is asked about
         said["load_error"] = _message(error)
     else:
         for name, file in request["probes"].items():
@@ -105,13 +105,13 @@ def _answers(pipeline: Any, rows: pd.DataFrame, *, classifier: bool) -> dict[str
     try:
         answers = estimators.predict(pipeline, rows, classifier=classifier)
         return {"answers": answers.tolist(), "errors": {}}
-    except Exception:  # an estimator may raise anything; the rows are asked again one by one to count it
+    except Exception:  # noqa: BLE001 - an estimator may raise anything; the rows are asked one by one to count it
         found: list[Any] = []
         errors: Counter[str] = Counter()
         for i in range(len(rows)):
             try:
                 found += estimators.predict(pipeline, rows.iloc[[i]], classifier=classifier).tolist()
-            except Exception as error:  # as above
+            except Exception as error:  # noqa: BLE001 - as above
                 errors[_message(error)] += 1
         return {"answers": found, "errors": dict(errors)}
 

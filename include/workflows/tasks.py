@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.config import ModelDeclaration
 
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
@@ -13,12 +16,15 @@ Reference = Mapping[str, Any]
 # --- features_<view> -------------------------------------------------------------------------------------------------
 
 
-def materialize(view: str, partition_key: str | None, params: Reference, run_id: str) -> Reference:
-    """Extract, compute and stage the run's interval."""
+def materialize(view: str, partition_key: str | None, params: Reference, run_id: str, now: datetime) -> Reference:
+    """Extract, compute and stage the run's interval, which must lie in the view's calendar and be over at ``now``."""
+    from include.config import declarations
     from include.domain.intervals import requested
     from include.workflows import features
 
+    calendar = declarations().view(view).calendar
     interval = requested(partition_key, params.get("start"), params.get("end"))
+    interval.require_within(calendar.starts, calendar.ends, now)
     return features.materialize(view, interval, as_of=interval.end, run_id=run_id).as_reference()
 
 
@@ -103,6 +109,12 @@ def evaluate(reference: Reference) -> Reference:
     from include.workflows import evaluation
 
     return evaluation.evaluate(reference)
+
+
+def gates_after(model: ModelDeclaration, step: str) -> list[str]:
+    """The declared gates that judge what the step made, as names of tasks. Light: it is called at parse."""
+    always = ["data_quality_gate"] if step == "build_training_set" else []
+    return [*always, *model.gates.after(step)]
 
 
 def judge(gate: str) -> Callable[[Reference, datetime], Reference]:

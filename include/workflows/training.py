@@ -134,6 +134,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
                 pipeline,
                 example=example,
                 output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
+                classes=model.label.classes if model.is_classifier else None,
                 trusted=trusted,
                 requirements=estimators.library_versions(),
                 tags={"slipway.candidate": journey.candidate_id},

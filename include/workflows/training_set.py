@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ARROW_KINDS = {"numeric": "double", "categorical": "string", "boolean": "bool"}
 TICK = timedelta(microseconds=1)
+KNOWN = "slipway_known"
+"""The column of a join's answer that says when the row that answered was available."""
 
 
 class RowsLost(RuntimeError):
@@ -72,6 +74,10 @@ class TrainingSet:
     not_matured: int
     first_event: str | None
     last_event: str | None
+    availability: dict[str, Any] | None = None
+    """How many values of each feature were available only after the row's prediction time (``late``), by how many
+    seconds at most (``by_most_s``), of how many joined ``rows``; None in sets that were built before this was
+    measured."""
 
     def as_reference(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,7 +112,7 @@ def build(
     from include.adapters import offline_store, sql_engine
 
     known = declared or declarations()
-    joined, pinned = _features(model, interval, as_of, versions, known)
+    joined, pinned, availability = _features(model, interval, as_of, versions, known)
     keys = known.view(model.entity.view).keys
     labels = matured_labels(model, interval, as_of, declared=known)
     found = sql_engine.with_labels(joined, labels, keys=keys).column("label")
@@ -143,6 +149,7 @@ def build(
         not_matured=_true(pc.invert(closed)),
         first_event=times["min"].isoformat() if isinstance(times["min"], datetime) else None,
         last_event=times["max"].isoformat() if isinstance(times["max"], datetime) else None,
+        availability=availability,
     )
 
 
@@ -225,11 +232,13 @@ def _features(
     as_of: datetime,
     versions: Mapping[str, int] | None,
     declared: Declarations,
-) -> tuple[pa.Table, dict[str, int]]:
+) -> tuple[pa.Table, dict[str, int], dict[str, Any]]:
+    """The joined rows, the table version of each view, and when the features were known, as ``TrainingSet`` says."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from include.adapters import offline_store
+    from include.domain.gates import late_rows
 
     store = offline_store.OfflineStore(settings().store)
     views = {use.view: declared.view(use.view) for use in model.views}
@@ -249,15 +258,23 @@ def _features(
         )
 
     columns = {name: spine.column(name) for name in (*entity.keys, "event_time", "prediction_time")}
+    late: dict[str, int] = {}
+    by_most: dict[str, float] = {}
     for use in model.views:
         view = views[use.view]
         given = (
             spine if view.name == entity.name else _asked(model, store, view, use.features, spine, pinned[view.name])
         )
         kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
+        known_at = given.column("available_time" if view.name == entity.name else KNOWN)
         for feature in use.features:
             columns[feature] = given.column(feature).cast(pa.type_for_alias(kinds[feature]))
-    return pa.table(columns), pinned
+            known = pc.if_else(pc.is_valid(columns[feature]), known_at, pa.scalar(None, known_at.type))
+            count, most = late_rows(known.to_numpy(), spine.column("prediction_time").to_numpy())
+            late[feature] = count
+            if count:
+                by_most[feature] = most.total_seconds()
+    return pa.table(columns), pinned, {"rows": spine.num_rows, "late": late, "by_most_s": by_most}
 
 
 def _asked(
@@ -270,10 +287,11 @@ def _asked(
 
     kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
     if spine.num_rows == 0:
-        return pa.table({f: pa.array([], pa.type_for_alias(kinds[f])) for f in features})
+        empty = {f: pa.array([], pa.type_for_alias(kinds[f])) for f in features}
+        return pa.table({**empty, KNOWN: pa.array([], pa.timestamp("us", tz="UTC"))})
     asked = pc.min_max(spine.column("prediction_time")).as_py()
     history = store.dataset(view, Interval(asked["min"] - view.ttl, asked["max"] + TICK), version)
-    answer = sql_engine.point_in_time(spine, history, keys=view.keys, features=features, ttl=view.ttl)
+    answer = sql_engine.point_in_time(spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN)
     if answer.num_rows != spine.num_rows:
         raise RowsLost(model.name, view.name, spine.num_rows, answer.num_rows)
     return answer

@@ -13,6 +13,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
 from include.domain.errors import Refusal
+from slipway_airflow.connections import use_source_connection
 from slipway_airflow.steps import STEP_DEFAULTS, refuse
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class GateOperator(HITLOperator):
         self.table = ""
 
     def execute(self, context: Context) -> Any:
+        use_source_connection()
         try:
             outcome = self.judge(self.journey, context["ti"].start_date)
         except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""A bound on what anybody may send to Airflow's public API: ten megabytes of conf would be parsed, stored and shown for ever."""
+"""A bound on what may be sent to Airflow's public API: ten megabytes of conf would be stored and shown for ever."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Reads a request's body up to the limit, refuses what is larger, nested too deep or no UTF-8, and hands the rest on."""
+    """Reads a request's body up to the limit, refuses what is larger, too deep or no UTF-8, and hands the rest on."""
 
     def __init__(self, app: App) -> None:
         self.app = app

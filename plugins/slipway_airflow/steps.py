@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, task
 
 from include.domain.errors import Refusal
+from slipway_airflow.connections import use_source_connection
 
 log = logging.getLogger("slipway")
 
@@ -52,6 +53,7 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        use_source_connection()
         try:
             return function(*args, **kwargs)
         except Refusal as refusal:

@@ -77,7 +77,7 @@ def _main() -> None:
         DagContext.current_autoregister_module_name = spec.name
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # as the Dag processor does: any error is this file's
+        except Exception as error:  # noqa: BLE001 - as the Dag processor does: any error is this file's
             errors[file.name] = f"{type(error).__name__}: {error}"
     for dag, _module in DagContext.autoregistered_dags:
         timetable = dag.timetable

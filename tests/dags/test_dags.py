@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,11 +56,12 @@ def test_the_journey_is_the_chain_of_the_design(parsed):
     chain = [
         "open_journey",
         "build_training_set",
-        "data_quality_gate",
+        ("data_quality_gate", "leakage_gate"),
         "train",
         "evaluate",
-        ("threshold_gate", "champion_gate"),
+        ("threshold_gate", "champion_gate", "slice_gate", "latency_gate", "signature_gate"),
         "register_challenger",
+        "smoke_gate",
         "shadow_window",
         "shadow_gate",
         "promote",
@@ -63,7 +69,7 @@ def test_the_journey_is_the_chain_of_the_design(parsed):
     ]
     flat = [task for step in chain for task in (step if isinstance(step, tuple) else (step,))]
     assert set(tasks) == set(flat)
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         for task in after if isinstance(after, tuple) else (after,):
             assert set(before if isinstance(before, tuple) else (before,)) <= set(tasks[task]["after"])
 
@@ -77,7 +83,26 @@ def test_close_journey_is_a_teardown_so_that_a_rejected_journeys_run_is_red(pars
 def test_each_gate_is_a_task_of_its_own_so_that_the_grid_names_what_failed(parsed):
     tasks = parsed.dags["retrain_flight_delay"]["tasks"]
     gates = {task for task, facts in tasks.items() if facts["kind"] == "GateOperator"}
-    assert gates == {"data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"}
+    offline = {"threshold_gate", "champion_gate", "slice_gate", "latency_gate", "signature_gate"}
+    assert gates == {"data_quality_gate", "leakage_gate", *offline, "smoke_gate", "shadow_gate"}
+
+
+def test_an_optional_gate_is_a_task_where_it_is_declared_and_nowhere_else(declarations, tmp_path):
+    file = declarations / "models" / "air_time" / "model.yaml"
+    optional = "gates:\n  leakage: {}\n  smoke_gate: {}\n  signature_gate: {mode: advisory}\n"
+    text = re.sub(
+        r"^  (leakage|slice_gate|latency_gate|signature_gate|smoke_gate):.*\n(    .*\n)*",
+        "",
+        file.read_text(),
+        flags=re.M,
+    )
+    file.write_text(text.replace("gates:\n", optional))
+    tasks = parse(tmp_path, declarations).dags["retrain_air_time"]["tasks"]
+    assert {"data_quality_gate", "leakage_gate"} <= set(tasks["train"]["after"])
+    assert {"champion_gate", "signature_gate", "threshold_gate"} <= set(tasks["register_challenger"]["after"])
+    assert "smoke_gate" in tasks["shadow_window"]["after"]
+    assert "register_challenger" in tasks["smoke_gate"]["after"]
+    assert not {"slice_gate", "latency_gate"} & set(tasks)
 
 
 def test_a_backfill_can_never_start_a_training(parsed):
@@ -148,3 +173,30 @@ def test_dag_files_are_thin():
         text = file.read_text()
         assert len(text.splitlines()) <= 100, f"{file.name} is longer than a screen"
         assert "SELECT" not in text
+
+
+@pytest.mark.parametrize(
+    ("connection", "url"),
+    [
+        ("postgres://ana:s%40cret@db:5432/flights", "postgresql+psycopg://ana:s%40cret@db:5432/flights"),
+        ('{"conn_type": "sqlite", "host": "/data/source.db"}', "sqlite:////data/source.db"),
+    ],
+)
+def test_the_source_may_be_named_by_an_airflow_connection(tmp_path, connection, url):
+    code = """
+import os
+from slipway_airflow.connections import use_source_connection
+use_source_connection()
+print(os.environ["SLIPWAY_SOURCE_URL"])
+"""
+    env = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW_CONN_FLIGHTS": connection,
+        "SLIPWAY_SOURCE_CONN": "flights",
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == url

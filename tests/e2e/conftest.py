@@ -34,6 +34,8 @@ SMALLER = {
     "min_rows: 5000": "min_rows: 1000",
     # These tests are about the way, not about whether two neighbouring weeks differ.
     "{metric: brier, margin: 0.005}": "{metric: brier, margin: 0.2}",
+    "strict: {margin: 0.01, large_rows: 3000}": "strict: {margin: 0.2, large_rows: 300}",
+    "small: {floor: 0.02}": "small: {floor: 0.2}",
     "{metric: mae, margin: 0.25}": "{metric: mae, margin: 10}",
     "baseline_by: [origin, dest]": "baseline_by: []",
     "at_least: 0.65": "at_least: 0.5",

@@ -12,6 +12,7 @@ from include.adapters.offline_store import OfflineStore
 from include.adapters.registry import CHALLENGER, CHAMPION
 from include.config.settings import settings
 from include.domain.intervals import Interval
+from include.workflows.gating import required_gates
 from tests.invariants import check_invariants
 
 pytestmark = pytest.mark.e2e
@@ -87,9 +88,7 @@ def test_mlflow_tells_the_whole_story_from_the_run_page(stage):
     client = MlflowClient(stage.registry.url)
     run = client.get_run(candidate.facts.mlflow_run_id)
     gates = {name for name in run.data.tags if name.startswith("slipway.gate.")}
-    assert gates == {
-        f"slipway.gate.{g}" for g in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate")
-    }
+    assert gates == {f"slipway.gate.{gate}" for gate in required_gates(stage.declared.model("flight_delay"))}
     tags = run.data.tags
     assert (tags["slipway.run_id"], tags["slipway.issue"], tags["slipway.requested_by"]) == (JOURNEY, "OPS-7", "ana")
     assert {"candidate_brier", "champion_brier", "baseline_brier", "candidate_roc_auc"} <= set(run.data.metrics)

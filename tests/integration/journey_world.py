@@ -130,7 +130,7 @@ class JourneyWorld(World):
 
     def publish_day(self, number: int) -> None:
         for view in VIEWS:
-            staged = tasks.materialize(view, key(number), {}, f"features-{number}")
+            staged = tasks.materialize(view, key(number), {}, f"features-{number}", NOW)
             judged = tasks.audit(staged, NOW)
             if not judged["passed"]:
                 raise RuntimeError(str(judged["reason"]))
@@ -149,23 +149,30 @@ class JourneyWorld(World):
     def train(self, reference: Mapping[str, Any]) -> None:
         """Training set, its gate, and the fit."""
         tasks.build_training_set(reference)
-        self.judge("data_quality_gate", reference)
+        self.judge_after("build_training_set", reference)
         tasks.train(reference)
 
     def judge(self, gate: str, reference: Mapping[str, Any]) -> dict[str, Any]:
         return dict(tasks.judge(gate)(reference, NOW))
 
+    def judge_after(self, step: str, reference: Mapping[str, Any]) -> bool:
+        """Every declared gate that follows the step, as the Dag has them; whether all passed."""
+        gates = tasks.gates_after(loader.declarations().model(str(reference["model"])), step)
+        passed = [self.judge(gate, reference)["passed"] for gate in gates]
+        return all(passed)
+
     def to_shadow(self, reference: Mapping[str, Any]) -> bool:
         """From the training set to the shadow window; False when a gate stopped it."""
         tasks.build_training_set(reference)
-        if not self.judge("data_quality_gate", reference)["passed"]:
+        if not self.judge_after("build_training_set", reference):
             return False
         tasks.train(reference)
         tasks.evaluate(reference)
-        passed = [self.judge(gate, reference)["passed"] for gate in ("threshold_gate", "champion_gate")]
-        if not all(passed):
+        if not self.judge_after("evaluate", reference):
             return False
         tasks.register_challenger(reference, NOW)
+        if not self.judge_after("register_challenger", reference):
+            return False
         tasks.open_shadow_window(reference)
         return True
 

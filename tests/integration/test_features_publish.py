@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,13 +30,16 @@ from include.config.settings import settings
 from include.domain.intervals import BadInterval, Interval
 from include.domain.verdicts import Mode, Verdict
 from include.workflows import features
+from tests.invariants import check_invariants
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Every test here ends with the invariants."""
     made = a_world(tmp_path, monkeypatch)
     made.fill(1, 6)
-    return made
+    yield made
+    check_invariants(made)
 
 
 def stored(world: World, view: str, interval: Interval) -> str:

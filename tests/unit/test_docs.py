@@ -50,6 +50,7 @@ def test_the_readme_s_model_can_be_declared_as_it_is_written(tmp_path):
 
 def test_every_variable_the_readme_names_is_read_somewhere():
     named = set(re.findall(r"SLIPWAY_[A-Z_]+[A-Z]", README))
-    files = [*(PROJECT / "include").rglob("*.py"), PROJECT / "deploy/make_env.py"]
+    code_folders = (PROJECT / "include", PROJECT / "plugins", PROJECT / "deploy")
+    files = [file for folder in code_folders for file in folder.rglob("*.py")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     assert {name for name in named if name not in code} == set()

@@ -1,0 +1,161 @@
+"""``history``, ``explain`` and ``override``: what the ledger says, and the one thing a person may write there."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.commands import Answer, Mistake, Verb
+
+if TYPE_CHECKING:
+    from include.adapters.ledger import Explanation, ModelHistory
+
+MIN_REASON = 10
+
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+
+def _history_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="the model's name")
+
+
+def _history(args: argparse.Namespace) -> Answer:
+    from include.config import declarations
+    from include.workflows import common
+
+    with common.open_ledger() as ledger:
+        found = ledger.history(args.model)
+    if not found.candidates:
+        declarations().model(args.model)
+    return Answer(tuple(_history_lines(found)), _plain(found))
+
+
+def _history_lines(found: ModelHistory) -> list[str]:
+    head = found.champion
+    champion = f"champion {head.to_candidate} (version {head.model_version})" if head else "no champion yet"
+    lines = [f"{found.model}: {champion}"]
+    for epoch in found.epochs:
+        over = f" over {epoch.from_candidate}" if epoch.from_candidate else ""
+        when = f"{epoch.effective_from:%Y-%m-%d}  {epoch.kind.value:<9}"
+        lines.append(
+            f"  revision {epoch.revision}  {when}  {epoch.to_candidate}{over}  by {epoch.actor}: {epoch.reason}"
+        )
+    lines.append("journeys")
+    for c in found.candidates:
+        request = c.request
+        asked = f"as of {request.as_of:%Y-%m-%d}  {request.trigger.value:<8}"
+        lines.append(f"  {c.candidate_id}  {asked}  {c.state.value:<11}  {c.outcome or 'under way'}")
+    return lines
+
+
+# --- explain ---------------------------------------------------------------------------------------------------------
+
+
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("candidate", help="the candidate's id, as `slipway history` shows it")
+
+
+def _explain(args: argparse.Namespace) -> Answer:
+    from include.workflows import common
+
+    with common.open_ledger() as ledger:
+        found = ledger.explain(args.candidate)
+    return Answer(tuple(_explain_lines(found)), _plain(found))
+
+
+def _explain_lines(found: Explanation) -> list[str]:
+    from include.domain.tables import as_table
+
+    c, request, facts = found.candidate, found.candidate.request, found.candidate.facts
+    lines = [
+        f"{c.candidate_id} is {c.state.value}. {c.outcome or ''}".rstrip(),
+        f"  asked by {request.requested_by} ({request.trigger.value}) as of {request.as_of:%Y-%m-%d}: {request.reason}",
+        f"  run {request.run_id}; MLflow run {facts.mlflow_run_id or '-'}, version {facts.model_version or '-'}",
+        f"  artifact {facts.artifact_digest or '-'}, training set {facts.training_set_hash or '-'}",
+    ]
+    for standing in found.gates:
+        lines += ["", f"{standing.newest.gate}, attempt {standing.newest.attempt}", as_table(standing.newest.result)]
+    for o in found.overrides:
+        ended = f", ended {o.ended_at:%Y-%m-%d %H:%M}" if o.ended_at else ""
+        lines += ["", f"override of {o.gate} by {o.who} until {o.expires_at:%Y-%m-%d %H:%M}{ended}: {o.why}"]
+    for w in found.windows:
+        days = f"{w.opened_from:%Y-%m-%d} to {f'{w.closed_at:%Y-%m-%d}' if w.closed_at else 'now'}"
+        lines += ["", f"shadow beside {w.champion_id}, {days}: {w.answered:,} rows on {w.days} days"]
+    lines += ["", "its way"]
+    for t in found.transitions:
+        lines.append(f"  {t.recorded_at:%Y-%m-%d %H:%M:%S}  {t.to_state.value:<11}  {t.actor}: {t.reason}")
+    return lines
+
+
+# --- override --------------------------------------------------------------------------------------------------------
+
+
+def _override_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("candidate", help="the candidate's id")
+    parser.add_argument("gate", help="the gate that did not pass, for example champion_gate")
+    parser.add_argument(
+        "--reason", required=True, help=f"why this candidate may go on, at least {MIN_REASON} characters"
+    )
+    parser.add_argument(
+        "--expires", required=True, metavar="WHEN", help="until when it holds: 2d, 12h, or a time in ISO 8601"
+    )
+    parser.add_argument("--by", default=None, metavar="NAME", help="who decides; default: the user of this shell")
+
+
+def _override(args: argparse.Namespace) -> Answer:
+    from include.domain.intervals import BadInstant, duration, instant
+    from include.workflows import gating
+
+    reason = args.reason.strip()
+    if len(reason) < MIN_REASON:
+        raise Mistake(f"--reason is {reason!r}; say in at least {MIN_REASON} characters why this candidate may go on.")
+    now = datetime.now(UTC)
+    try:
+        expires = now + duration(args.expires)
+    except ValueError:
+        try:
+            expires = instant(args.expires)
+        except BadInstant:
+            raise Mistake(f"--expires is {args.expires!r}; give a duration (2d, 12h) or a time in ISO 8601.") from None
+    made = gating.override(args.candidate, args.gate, args.by or getpass.getuser(), reason, expires, now)
+    lines = (
+        f"{made.gate} of {made.candidate_id} is overridden by {made.who} until {made.expires_at:%Y-%m-%d %H:%M} UTC.",
+        f"Now clear {made.gate} and what follows it in Airflow; promotion checks the override again.",
+    )
+    return Answer(lines, _plain(made))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """A ledger value as JSON; enums by their value."""
+    import json
+    from enum import Enum
+
+    def other(item: Any) -> Any:
+        return item.value if isinstance(item, Enum) else str(item)
+
+    return dict(json.loads(json.dumps(asdict(value), default=other)))
+
+
+VERBS = (
+    Verb(
+        "history", "show a model's champions and journeys", "slipway history flight_delay", _history, _history_arguments
+    ),
+    Verb(
+        "explain",
+        "show everything about one candidate",
+        "slipway explain flight_delay-20130617-042b4d",
+        _explain,
+        _explain_arguments,
+    ),
+    Verb(
+        "override",
+        "let one candidate past one gate that did not pass, with a reason and an end",
+        'slipway override flight_delay-20130617-042b4d champion_gate --reason "Known outage on 13 June" --expires 2d',
+        _override,
+        _override_arguments,
+    ),
+)

@@ -1,0 +1,218 @@
+"""What a caller of the REST API gets for a bad request, and what the person on call may and may not do."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+
+from include.adapters.airflow_api import AirflowRefused
+from tests.e2e.test_loop import ledger_rows, wait_for
+from tests.invariants import check_invariants
+
+pytestmark = pytest.mark.e2e
+RETRAIN = "retrain_air_time"
+GOOD = {"as_of": "2013-04-15", "reason": "A test asks"}
+
+
+@pytest.fixture
+def post(stage):
+    """POST raw bytes to the retrain Dag's runs; gives the answer and the seconds it took."""
+    answer = httpx.post(
+        f"{stage.services.airflow_url}/auth/token",
+        json={"username": "admin", "password": stage.services.passwords["admin"]},
+        timeout=30,
+    )
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}", "Content-Type": "application/json"}
+
+    def send(content: bytes, dag_id: str = RETRAIN):
+        began = time.monotonic()
+        reply = httpx.post(
+            f"{stage.services.airflow_url}/api/v2/dags/{dag_id}/dagRuns", content=content, headers=headers, timeout=30
+        )
+        return reply, time.monotonic() - began
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("conf", "reason"),
+    [
+        pytest.param({**GOOD, "as_of": 20130415}, "as_of: 20130415 is not of type", id="a number for a date"),
+        pytest.param(
+            {**GOOD, "supersede": "yes"}, "supersede: 'yes' is not of type 'boolean'", id="text for a boolean"
+        ),
+        pytest.param({**GOOD, "supersede": 1}, "supersede: 1 is not of type 'boolean'", id="one for true"),
+        pytest.param({**GOOD, "trigger": "whim"}, "'whim' is not one of", id="unknown word of a closed set"),
+        pytest.param({**GOOD, "reason": "x" * 501}, "is too long", id="a reason without end"),
+    ],
+)
+def test_f109_a_wrong_type_is_refused_at_once_and_the_field_is_named(stage, conf, reason):
+    before = len(stage.api.dag_runs(RETRAIN))
+    with pytest.raises(AirflowRefused, match=reason) as refused:
+        stage.api.trigger(RETRAIN, "never", conf)
+    assert refused.value.status == 400
+    assert len(stage.api.dag_runs(RETRAIN)) == before
+    check_invariants(stage)
+
+
+@pytest.mark.parametrize(
+    ("name", "conf", "line"),
+    [
+        ("bad-date", {**GOOD, "as_of": "garbage"}, "as_of is 'garbage'; write a date or time in ISO 8601"),
+        ("unknown-key", {**GOOD, "reasn": "x"}, "there is no such field; allowed are: as_of, reason, requested_by"),
+        ("future", {**GOOD, "as_of": "2031-01-01"}, "it is after the newest data; the latest allowed is 2013-04-1"),
+        ("no-date", {"reason": "x y z"}, "as_of is missing; say as of when the model shall be trained"),
+        ("no-reason", {"as_of": "2013-04-15"}, "reason is missing; it is required: 1 to 500 characters of text"),
+        ("sql", {**GOOD, "as_of": "2013-04-15'; DROP TABLE candidates; --"}, "write a date or time in ISO 8601"),
+    ],
+)
+def test_f109_f111_what_the_schema_lets_pass_fails_in_the_first_task_with_one_line(stage, name, conf, line):
+    before = ledger_rows(stage)
+    assert stage.run(RETRAIN, f"bad__{name}", conf, 60) == "failed"
+    log = stage.last_lines(RETRAIN, f"bad__{name}", "open_journey")
+    assert line in log
+    assert "Traceback" not in log
+    assert "Task failed with exception" not in log
+    assert ledger_rows(stage) == before
+    check_invariants(stage)
+
+
+def test_f111_a_reason_that_looks_like_code_is_kept_as_it_is(stage):
+    reason = "{{ ti.xcom_pull('x') }} <script>alert(1)</script> $(rm -rf /) ' OR 1=1"
+    conf = {**GOOD, "reason": reason, "as_of": "2013-04-16"}
+    stage.api.trigger(RETRAIN, "f111", conf)
+    wait_for(lambda: stage.task_states(RETRAIN, "f111")["open_journey"] in ("success", "failed"))
+    with stage.ledger() as ledger:
+        assert ledger.candidates.of_run("air_time", "f111").request.reason == reason
+
+
+def test_a_repeated_key_starts_nothing_new_and_a_second_journey_is_refused_with_the_firsts_name(stage):
+    _, started = stage.api.trigger(RETRAIN, "f111", GOOD)
+    assert not started
+    assert stage.run(RETRAIN, "second", GOOD, 60) == "failed"
+    assert "air_time has a journey under way: run f111" in stage.last_lines(RETRAIN, "second", "open_journey")
+
+
+def test_supersede_replaces_the_journey_under_way(stage):
+    stage.api.trigger(RETRAIN, "newer", {**GOOD, "supersede": True})
+    assert stage.api.wait(RETRAIN, "f111", 90).state == "failed"
+    with stage.ledger() as ledger:
+        assert ledger.candidates.of_run("air_time", "f111").state.value == "superseded"
+        assert ledger.candidates.live("air_time").run_id == "newer"
+    # It waits in shadow for days that do not come; ended by hand it leaves no candidate in flight.
+    wait_for(lambda: stage.task_states(RETRAIN, "newer")["shadow_window"] == "deferred", 90)
+    stage.api.set_task_state(RETRAIN, "newer", "shadow_window", "failed")
+    assert stage.api.wait(RETRAIN, "newer", 60).state == "failed"
+    with stage.ledger() as ledger:
+        assert ledger.candidates.live("air_time") is None
+    check_invariants(stage)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        pytest.param(
+            json.dumps({"logical_date": None, "conf": {"reason": "x" * 10_000_000}}).encode(), 413, id="10 MB"
+        ),
+        pytest.param(b'{"logical_date":null,"conf":{"a":' + b"[" * 20000 + b"]" * 20000 + b"}}", 400, id="20,000 deep"),
+        pytest.param(b'{"logical_date":null,"conf":{"a":"\xff\xfe"}}', 400, id="no UTF-8"),
+        pytest.param(b'{"logical_date":null,"conf":{"as_of":NaN}}', 400, id="NaN"),
+        pytest.param(b'{"logical_date":null,"conf":{"as_of":1e400}}', 400, id="1e400"),
+        pytest.param(b'{"logical_date":null,"bogus":1}', 422, id="unknown key of the body"),
+        pytest.param(b'{"conf":{}}', 422, id="no logical date"),
+    ],
+)
+def test_f110_what_is_too_large_too_deep_or_no_json_is_refused_within_a_second_and_stores_nothing(
+    stage, post, content, status
+):
+    before = len(stage.api.dag_runs(RETRAIN))
+    reply, took = post(content)
+    assert reply.status_code == status
+    assert took < 2
+    assert len(stage.api.dag_runs(RETRAIN)) == before
+    check_invariants(stage)
+
+
+def test_f110_an_unknown_model_is_not_found(stage, post):
+    reply, _ = post(b'{"logical_date":null}', "retrain_nobody")
+    assert reply.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "conf", "line"),
+    [
+        ("f010", {}, "The run has no partition and start and end are missing. Give both"),
+        ("f010-half", {"start": "2013-04-01"}, "The run has no partition and end is missing"),
+        ("f011-reversed", {"start": "2013-04-05", "end": "2013-04-01"}, "is empty: its end must be after its start"),
+        ("f011-future", {"start": "2031-01-01", "end": "2031-01-03"}, "is outside the days there are: [2013-01-01"),
+        ("f011-half-day", {"start": "2013-04-01T12:00", "end": "2013-04-03"}, "is not the start of a UTC day"),
+    ],
+)
+def test_f010_f011_a_feature_run_without_a_proper_window_fails_before_it_reads(stage, name, conf, line):
+    before = ledger_rows(stage)
+    assert stage.run("features_origin_weather", name, conf, 60) == "failed"
+    log = stage.last_lines("features_origin_weather", name, "materialize")
+    assert line in log
+    assert "Task failed with exception" not in log
+    assert ledger_rows(stage) == before
+    check_invariants(stage)
+
+
+def test_f008_an_empty_day_is_recorded_as_empty_and_is_no_failure(stage):
+    key = "2013-12-31T00:00:00"
+    assert stage.run("features_origin_weather", "f008", partition_key=key) == "success"
+    with stage.ledger() as ledger:
+        found = ledger.partitions.get("origin_weather", 1, "2013-12-31")
+    assert (found.status.value, found.rows) == ("EMPTY", 0)
+    check_invariants(stage)
+
+
+def test_a_rollback_needs_a_reason_and_then_restores_the_previous_champion_at_once(stage):
+    assert stage.run("rollback_flight_delay", "no-reason", {}, 60) == "failed"
+    assert "reason is missing; say why the champion must go" in stage.last_lines(
+        "rollback_flight_delay", "no-reason", "roll_back"
+    )
+    conf = {"reason": "The new one is worse at LGA", "requested_by": "ana"}
+    assert stage.run("rollback_flight_delay", "back", conf, 60) == "success"
+    with stage.ledger() as ledger:
+        head = ledger.deployments.champion("flight_delay")
+    assert (head.revision, head.kind.value) == (3, "rollback")
+    assert stage.registry.alias("flight_delay", "champion") == 1
+    assert stage.run("rollback_flight_delay", "again", conf, 60) == "failed"
+    check_invariants(stage)
+
+
+def test_a_failed_gate_is_red_without_a_retry_and_its_log_ends_in_the_table(stage):
+    model = stage.declared.models["air_time"]
+    file = stage.services.place.home / "declared" / "models" / "air_time" / "model.yaml"
+    strict = file.read_text().replace("at_most: 30.0", "at_most: 0.5")
+    assert strict != file.read_text(), model.name
+    lenient = file.read_text()
+    file.write_text(strict)
+    try:
+        assert stage.run(RETRAIN, "hopeless", GOOD, 120) == "failed"
+    finally:
+        file.write_text(lenient)
+    gate = next(t for t in stage.api.task_instances(RETRAIN, "hopeless") if t.task_id == "threshold_gate")
+    assert (gate.state, gate.try_number) == ("failed", 1)
+    lines = [line for line in stage.api.log(RETRAIN, "hopeless", "threshold_gate") if not line.startswith("::")]
+    assert "docs/runbook/threshold_gate.md" in lines[-1]
+    assert lines[-2].startswith("data verdict: FAIL (threshold_gate, blocking) because mae")
+    header = next(line for line in lines if line.startswith("criterion"))
+    assert header.split() == ["criterion", "measured", "allowed", "rows", "champion", "verdict"]
+    with stage.ledger() as ledger:
+        assert ledger.candidates.of_run("air_time", "hopeless").state.value == "rejected"
+    check_invariants(stage)
+
+
+def test_f059_marking_a_red_gate_green_promotes_nothing(stage):
+    before = ledger_rows(stage)["deployment_history"]
+    stage.api.set_task_state(RETRAIN, "hopeless", "threshold_gate", "success")
+    stage.api.clear(RETRAIN, "hopeless", ["register_challenger"], only_failed=False, downstream=True)
+    assert stage.api.wait(RETRAIN, "hopeless", 90).state == "failed"
+    assert "threshold_gate is FAIL" in stage.last_lines(RETRAIN, "hopeless", "register_challenger")
+    assert ledger_rows(stage)["deployment_history"] == before
+    check_invariants(stage)

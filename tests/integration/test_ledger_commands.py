@@ -1,0 +1,91 @@
+"""``slipway history``, ``explain`` and ``override`` as a person on call types them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from include.adapters.ledger import Ledger
+from include.cli import main
+from include.config.settings import settings
+from include.domain.verdicts import Verdict
+
+REASON = "The outage of 12 March explains it"
+
+
+@pytest.fixture
+def rejected(world):
+    """A candidate that failed its bound, whose journey is closed."""
+    bounds = [{"metric": "roc_auc", "at_least": 0.999}]
+    from journey_world import MODEL
+
+    gates = {**MODEL["gates"], "threshold_gate": {"min_rows": 100, "criteria": bounds}}
+    world.declare(world.model, gates=gates)
+    reference = world.open("hopeless", 13)
+    assert not world.to_shadow(reference)
+    from include.workflows import tasks
+
+    tasks.close_journey(reference)
+    return reference
+
+
+def test_history_shows_champions_and_journeys(world, capsys):
+    champion = world.first_champion()
+    assert main(["history", world.model]) == 0
+    shown = capsys.readouterr().out
+    assert f"{world.model}: champion {champion.candidate_id} (version 1)" in shown
+    assert "revision 1" in shown
+    assert "bootstrap" in shown
+
+
+def test_history_of_a_model_nobody_declared_is_one_line(world, capsys):
+    assert main(["history", "nobody"]) == 64
+    assert capsys.readouterr().err.startswith("slipway: There is no model 'nobody'; declared are: ")
+
+
+def test_explain_shows_every_gates_table_and_the_way(world, capsys):
+    champion = world.first_champion()
+    assert main(["explain", champion.candidate_id]) == 0
+    shown = capsys.readouterr().out
+    for gate in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"):
+        assert f"data verdict: PASS ({gate}, blocking)" in shown
+    assert "opened" in shown.split("its way")[1]
+    assert main(["explain", champion.candidate_id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["candidate"]["state"] == "champion"
+
+
+def test_a_failed_gate_can_be_overridden_and_its_task_is_green_when_cleared(rejected, world, capsys):
+    candidate = rejected["candidate_id"]
+    assert main(["override", candidate, "threshold_gate", "--reason", REASON, "--expires", "3650d", "--by", "ada"]) == 0
+    assert "is overridden by ada until" in capsys.readouterr().out
+    again = world.open("hopeless", 13)
+    outcome = world.judge("threshold_gate", again)
+    assert (outcome["verdict"], outcome["passed"]) == (Verdict.FAIL.value, True)
+    assert f"overridden by ada until {outcome['table'].split('until ')[1].split(':')[0]}" in outcome["table"]
+    run = world.registry
+    with Ledger.open(settings().ledger_url) as ledger:
+        facts = ledger.candidates.get(candidate).facts
+    from mlflow import MlflowClient
+
+    assert REASON in MlflowClient(run.url).get_run(facts.mlflow_run_id).data.tags["slipway.override.threshold_gate"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "extra", "line"),
+    [
+        pytest.param(
+            "threshold_gate", ["--reason", "short", "--expires", "2d"], "--reason is 'short'", id="short reason"
+        ),
+        pytest.param("threshold_gate", ["--reason", REASON, "--expires", "soon"], "--expires is 'soon'", id="no time"),
+        pytest.param("threshold_gate", ["--reason", REASON, "--expires", "2001-01-01"], "which is past", id="past"),
+        pytest.param("shadow_gate", ["--reason", REASON, "--expires", "2d"], "has not judged", id="gate not run"),
+        pytest.param("data_quality_gate", ["--reason", REASON, "--expires", "2d"], "is PASS", id="nothing to override"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused_with_one_line(rejected, capsys, gate, extra, line):
+    capsys.readouterr()
+    assert main(["override", rejected["candidate_id"], gate, *extra]) == 64
+    said = capsys.readouterr().err
+    assert line in said
+    assert len(said.strip().splitlines()) == 1
