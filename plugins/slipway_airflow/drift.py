@@ -51,6 +51,8 @@ def act_on(model: ModelDeclaration, decision: DecideOperator) -> None:
         conf=decision.output["conf"],
         logical_date=None,
         skip_when_already_exists=True,
+        retries=STEP_DEFAULTS["retries"],
+        retry_delay=STEP_DEFAULTS["retry_delay"],
     )
 
     @step(task_id="escalate", retries=0)

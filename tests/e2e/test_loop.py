@@ -87,8 +87,8 @@ def test_mlflow_tells_the_whole_story_from_the_run_page(stage):
         candidate = ledger.candidates.get(head.to_candidate)
     client = MlflowClient(stage.registry.url)
     run = client.get_run(candidate.facts.mlflow_run_id)
-    gates = {name for name in run.data.tags if name.startswith("slipway.gate.")}
-    assert gates == {f"slipway.gate.{gate}" for gate in required_gates(stage.declared.model("flight_delay"))}
+    gates = {name.removeprefix("slipway.gate.") for name in run.data.tags if name.startswith("slipway.gate.")}
+    assert gates == {"data_quality_gate", "shadow_gate", *stage.declared.models["flight_delay"].gates.modes}
     tags = run.data.tags
     assert (tags["slipway.run_id"], tags["slipway.issue"], tags["slipway.requested_by"]) == (JOURNEY, "OPS-7", "ana")
     assert {"candidate_brier", "champion_brier", "baseline_brier", "candidate_roc_auc"} <= set(run.data.metrics)
@@ -159,6 +159,19 @@ def test_the_command_line_backfills_too(stage):
         lambda: len(stage.api.dag_runs("features_origin_weather", states=["success"], partition_key="2013-03-05")) == 1,
         60,
     )
+
+
+def test_a_range_is_scored_and_judged_when_its_form_asks_for_it(stage):
+    conf = {"start": "2013-04-18", "end": "2013-04-20", "start_scoring": True}
+    for view in stage.declared.views:
+        stage.api.trigger(f"features_{view}", "scored-range", conf)
+    for view in stage.declared.views:
+        assert stage.api.wait(f"features_{view}", "scored-range", 60).state == "success"
+    for day in ("2013-04-18", "2013-04-19"):
+        wait_for(lambda day=day: stage.api.dag_runs("drift_flight_delay", states=["success"], partition_key=day), 90)
+    served = predictions("flight_delay").query("event_time >= '2013-04-18'")
+    assert set(served["model_version"]) == {"2"}
+    check_invariants(stage)
 
 
 def test_a_backfill_of_a_retrain_dag_is_refused(stage):
