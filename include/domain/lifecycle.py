@@ -5,13 +5,13 @@ A journey has one candidate. While the candidate is *live* it stands in its mode
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
 from include.domain.errors import Refusal
+from include.domain.journey import candidate_id
 
 
 class State(Enum):
@@ -170,5 +170,4 @@ class JourneyRequest:
     @property
     def candidate_id(self) -> str:
         """``model-yyyymmdd-xxxxxx``: the as-of day, and six hex digits of the run id's SHA-256."""
-        digest = hashlib.sha256(self.run_id.encode()).hexdigest()[:6]
-        return f"{self.model}-{self.as_of.astimezone(UTC):%Y%m%d}-{digest}"
+        return candidate_id(self.model, self.as_of, self.run_id)

@@ -12,7 +12,6 @@ from include.adapters.offline_store import OfflineStore
 from include.adapters.registry import CHALLENGER, CHAMPION
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.workflows.gating import required_gates
 from tests.invariants import check_invariants
 
 pytestmark = pytest.mark.e2e

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -198,7 +199,8 @@ def test_a_candidate_below_a_bound_is_rejected_with_the_number_and_nothing_is_re
     tasks.evaluate(reference)
     judged = world.judge("threshold_gate", reference)
     assert (judged["verdict"], judged["passed"]) == ("FAIL", False)
-    assert judged["reason"].startswith("roc_auc 0.8836 is outside its bound >= 0.999 on 324 rows")
+    # The last digits are the linear algebra library's, which has another kernel for each processor.
+    assert re.match(r"roc_auc 0\.88\d* is outside its bound >= 0\.999 on 324 rows", judged["reason"])
     for part in ("criterion", "measured", "allowed", "rows", "champion", "verdict"):
         assert part in judged["table"]
     closed = tasks.close_journey(reference)
