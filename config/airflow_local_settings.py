@@ -8,6 +8,7 @@ Only imports: no connection is opened, nothing is computed, so that no thread an
 """
 
 import importlib
+import os
 import pkgutil
 import sys
 import threading
@@ -41,6 +42,7 @@ MODULES = (
     "airflow.dag_processing.dagbag",
     "airflow.providers.standard.operators.hitl",
     "airflow.providers.standard.operators.trigger_dagrun",
+    "slipway_airflow.warm",
 )
 
 
@@ -48,6 +50,9 @@ def preload() -> None:
     """Import everything a task needs. What is missing is named, and costs the first task that needs it."""
     began = time.monotonic()
     missing = []
+    plugins = os.environ.get("AIRFLOW__CORE__PLUGINS_FOLDER")
+    if plugins and plugins not in sys.path:
+        sys.path.append(plugins)  # Airflow does so too, but later
     with warnings.catch_warnings():
         # skops looks at every attribute of every module, Airflow's deprecated ones included.
         warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ Starts when a day of predictions was published, because a day without prediction
 from airflow.sdk import dag
 from slipway_airflow import assets
 from slipway_airflow.drift import DecideOperator, act_on
+from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
 from include.config import ModelDeclaration, declared_models
@@ -31,4 +32,5 @@ def drift_dag(model: ModelDeclaration):
 
 
 for declared in declared_models():
-    drift_dag(declared)
+    if needed(f"drift_{declared.name}"):
+        drift_dag(declared)

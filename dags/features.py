@@ -8,6 +8,7 @@ which starts no scoring and no drift watch unless its form asks for them.
 from airflow.sdk import dag
 from slipway_airflow import assets, gates
 from slipway_airflow.forms import RANGE_FORM
+from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
 from include.config import FeatureView, declared_views
@@ -46,4 +47,5 @@ def features_dag(view: FeatureView):
 
 
 for declared in declared_views():
-    features_dag(declared)
+    if needed(f"features_{declared.name}"):
+        features_dag(declared)

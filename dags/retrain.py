@@ -10,6 +10,7 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 from slipway_airflow import assets
 from slipway_airflow.forms import RETRAIN_FORM
 from slipway_airflow.gates import GateOperator
+from slipway_airflow.parsing import needed
 from slipway_airflow.shadow import ShadowWindowOperator
 from slipway_airflow.steps import step
 
@@ -35,14 +36,8 @@ def retrain_dag(model: ModelDeclaration):
     def retrain():
         @step
         def open_journey(dag_run=None):
-            return tasks.open_journey(
-                model.name,
-                dag_run.run_id,
-                dag_run.run_type,
-                dag_run.conf,
-                dag_run.run_after,
-                dag_run.triggering_user_name,
-            )
+            run, user = dag_run, dag_run.triggering_user_name
+            return tasks.open_journey(model.name, run.run_id, run.run_type, run.conf, run.run_after, user)
 
         @step
         def build_training_set(journey):
@@ -96,4 +91,5 @@ def retrain_dag(model: ModelDeclaration):
 
 
 for declared in declared_models():
-    retrain_dag(declared)
+    if needed(f"retrain_{declared.name}"):
+        retrain_dag(declared)

@@ -5,6 +5,7 @@ Has no schedule: a person on call, or a service watching the model, starts it.
 
 from airflow.sdk import dag
 from slipway_airflow.forms import ROLLBACK_FORM
+from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
 from include.config import ModelDeclaration, declared_models
@@ -30,4 +31,5 @@ def rollback_dag(model: ModelDeclaration):
 
 
 for declared in declared_models():
-    rollback_dag(declared)
+    if needed(f"rollback_{declared.name}"):
+        rollback_dag(declared)

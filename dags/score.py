@@ -7,6 +7,7 @@ asked.
 from airflow.sdk import dag
 from airflow.sdk.exceptions import AirflowSkipException
 from slipway_airflow import assets
+from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
 from include.config import ModelDeclaration, declared_models
@@ -36,4 +37,5 @@ def score_dag(model: ModelDeclaration):
 
 
 for declared in declared_models():
-    score_dag(declared)
+    if needed(f"score_{declared.name}"):
+        score_dag(declared)

@@ -20,7 +20,7 @@ from include.adapters.airflow_api import AirflowApi, DagRun
 from include.config import FeatureView, ModelDeclaration, declared_models, declared_views
 from include.domain.intervals import Interval
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.4
 LOST_EVENT_S = 45.0
 """How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
 
@@ -89,6 +89,8 @@ class Replay:
     views: list[FeatureView] = field(default_factory=declared_views)
     models: list[ModelDeclaration] = field(default_factory=declared_models)
     clock: Callable[[], float] = time.monotonic
+    _scored: dict[str, bool] = field(default_factory=dict)
+    """What was found out about the score runs of the day, by run id: each look costs the API server time."""
 
     def run(self) -> Outcome:
         """The whole replay.
@@ -183,7 +185,9 @@ class Replay:
 
     def _was_scored(self, run: DagRun) -> bool:
         """Whether the day has predictions; a model without a champion skips it, and then nothing judges it either."""
-        return self.api.xcom(run.dag_id, run.run_id, "score") is not None
+        if run.run_id not in self._scored:
+            self._scored[run.run_id] = self.api.xcom(run.dag_id, run.run_id, "score") is not None
+        return self._scored[run.run_id]
 
     def _start_lost(self, day: str, missing: list[str], runs: Mapping[str, DagRun]) -> None:
         for dag_id in missing:
