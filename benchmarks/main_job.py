@@ -112,9 +112,10 @@ def _journey(api: AirflowApi, outcome: Outcome) -> dict[str, float]:
 
 
 def _wait(instances: list[TaskInstance]) -> float:
-    """The seconds between the challenger's registration and the shadow gate, less the scheduler's usual step."""
-    by_id = {t.task_id: t for t in instances}
-    return max(_moment(by_id["shadow_gate"].started_at) - _moment(by_id["register_challenger"].ended_at), 0.0)
+    """The seconds between the last task before the shadow window and the shadow gate."""
+    gate = _moment(next(t.started_at for t in instances if t.task_id == "shadow_gate"))
+    before = [t for t in instances if t.task_id != "shadow_window" and _moment(t.ended_at) <= gate]
+    return gate - max(_moment(t.ended_at) for t in before)
 
 
 def _moment(text: str | None) -> float:

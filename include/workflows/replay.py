@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from include.adapters.airflow_api import AirflowApi, DagRun
 from include.config import FeatureView, ModelDeclaration, declared_models, declared_views
 from include.domain.intervals import Interval
 
-LOOK_EVERY_S = 0.4
+LOOK_EVERY_S = 0.25
 LOST_EVENT_S = 45.0
 """How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
 
@@ -89,6 +89,8 @@ class Replay:
     views: list[FeatureView] = field(default_factory=declared_views)
     models: list[ModelDeclaration] = field(default_factory=declared_models)
     clock: Callable[[], float] = time.monotonic
+    _materialized: set[tuple[str, str]] = field(default_factory=set)
+    """The views and days whose runs were started."""
     _scored: dict[str, bool] = field(default_factory=dict)
     """What was found out about the score runs of the day, by run id: each look costs the API server time."""
 
@@ -104,9 +106,10 @@ class Replay:
         self.load_history()
         self.train_first_champions()
         outcome = Outcome()
-        for day in Interval.between(self.plan.start, self.plan.end).days:
+        days = Interval.between(self.plan.start, self.plan.end).days
+        for day, following in zip(days, [*days[1:], None], strict=True):
             began = self.clock()
-            shadows_closed = self.replay_day(day)
+            shadows_closed = self.replay_day(day, following)
             outcome.days.append(day)
             outcome.seconds_per_day.append(self.clock() - began)
             if self.follow_journeys(day, outcome, shadows_closed):
@@ -140,28 +143,40 @@ class Replay:
 
     # --- one day -----------------------------------------------------------------------------------------------------
 
-    def replay_day(self, day: str) -> bool:
+    def replay_day(self, day: str, following: str | None = None) -> bool:
         """Materialize the day and wait until every model has scored and judged it; say what was decided.
+
+        While it is scored and judged, the views of the ``following`` day are prepared, all but those whose rows are the
+        requests: without requests nothing of that day is scored, and no as-of time moves.
 
         Returns whether a shadow window closed with this day.
         """
-        for view in self.views:
-            self.api.trigger(f"features_{view.name}", f"replay__{day}", partition_key=_key(day))
-        runs = self._wait_for_day(day)
+        self._materialize(day, self.views)
+        runs = self._wait_for_day(day, following)
         closed = False
         for model in self.models:
             closed |= self._tell_day(day, model, runs)
         return closed
 
-    def _wait_for_day(self, day: str) -> dict[str, DagRun]:
+    def _materialize(self, day: str, views: Iterable[FeatureView]) -> None:
+        """Start the views' runs of the day; one that was started before is found by its run id."""
+        for view in views:
+            if (view.name, day) not in self._materialized:
+                self.api.trigger(f"features_{view.name}", f"replay__{day}", partition_key=_key(day))
+                self._materialized.add((view.name, day))
+
+    def _wait_for_day(self, day: str, following: str | None) -> dict[str, DagRun]:
         """The newest run of each Dag for the day, once all that have to have ended."""
         began = self.clock()
+        requests = {m.entity.view for m in self.models}
         while True:
             self._check_stop()
             runs: dict[str, DagRun] = {}
             for run in self.api.dag_runs(partition_key=day):
                 runs.setdefault(run.dag_id, run)
             self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_")))
+            if following and all(_ended(runs.get(f"features_{v.name}")) for v in self.views):
+                self._materialize(following, (v for v in self.views if v.name not in requests))
             missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]
             if not missing:
                 return runs
@@ -292,6 +307,10 @@ class Replay:
     def _check_stop(self) -> None:
         if self.stop.is_set():
             raise Stopped
+
+
+def _ended(run: DagRun | None) -> bool:
+    return run is not None and run.finished
 
 
 def _key(day: str) -> str:
