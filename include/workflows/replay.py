@@ -146,8 +146,7 @@ class Replay:
     def replay_day(self, day: str, following: str | None = None) -> bool:
         """Materialize the day and wait until every model has scored and judged it; say what was decided.
 
-        While it is scored and judged, the views of the ``following`` day are prepared, all but those whose rows are the
-        requests: without requests nothing of that day is scored, and no as-of time moves.
+        While it is judged, the views of the ``following`` day are prepared, all but those whose rows are the requests: without requests nothing of that day is scored, and no as-of time moves.
 
         Returns whether a shadow window closed with this day.
         """
@@ -175,7 +174,7 @@ class Replay:
             for run in self.api.dag_runs(partition_key=day):
                 runs.setdefault(run.dag_id, run)
             self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_")))
-            if following and all(_ended(runs.get(f"features_{v.name}")) for v in self.views):
+            if following and all(_ended(runs.get(f"score_{m.name}")) for m in self.models):
                 self._materialize(following, (v for v in self.views if v.name not in requests))
             missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]
             if not missing:
