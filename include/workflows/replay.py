@@ -146,7 +146,8 @@ class Replay:
     def replay_day(self, day: str, following: str | None = None) -> bool:
         """Materialize the day and wait until every model has scored and judged it; say what was decided.
 
-        While it is judged, the views of the ``following`` day are prepared, all but those whose rows are the requests: without requests nothing of that day is scored, and no as-of time moves.
+        While it is judged, the views of the ``following`` day are prepared, all but those whose rows are the requests:
+        without requests nothing of that day is scored, and no as-of time moves.
 
         Returns whether a shadow window closed with this day.
         """
