@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import warnings
+from typing import Any
 
 __all__: list[str] = []  # Airflow would take over every name listed here as a setting of its own.
 
@@ -79,5 +80,31 @@ def project_modules() -> list[str]:
     return found
 
 
+def spare_the_disk() -> None:
+    """On SQLite, Airflow's bookkeeping does not wait for the disk at each of its thousands of commits.
+
+    In write-ahead mode that can lose the last moments before a power cut, never the database's consistency; a run that
+    is then repeated changes nothing. Only Airflow's own file is meant: the ledger goes on waiting for the disk.
+    """
+    url = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "")
+    if not url.startswith("sqlite:///"):
+        return
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    own = os.path.realpath(url.removeprefix("sqlite:///"))
+
+    @event.listens_for(Engine, "connect")
+    def relax(connection: Any, _record: object) -> None:
+        if type(connection).__module__.partition(".")[0] not in ("sqlite3", "sqlalchemy"):
+            return
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA database_list")
+        if own in {os.path.realpath(row[2]) for row in cursor.fetchall() if row[2]}:
+            cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+
+
+spare_the_disk()
 if any(words <= set(sys.argv) for words in TASKS_ARE_FORKED_FROM):
     preload()

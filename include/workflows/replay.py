@@ -224,7 +224,7 @@ class Replay:
             return False
         judged = runs[f"drift_{model.name}"]
         decision = self.api.xcom(judged.dag_id, judged.run_id, "decide")
-        red = [t.task_id for t in self.api.task_instances(judged.dag_id, judged.run_id) if t.state == "failed"]
+        red = [] if judged.state == "success" else self._red(judged)
         if decision is None or (red and red != ["escalate"]):
             raise ReplayFailed(self._where(judged, "failed"))
         shadows = scored["facts"]["shadow"]
@@ -300,9 +300,12 @@ class Replay:
                 raise ReplayFailed(self._where(run, "failed"))
 
     def _where(self, run: DagRun, what: str) -> str:
-        red = [t.task_id for t in self.api.task_instances(run.dag_id, run.run_id) if t.state == "failed"]
+        red = self._red(run)
         page = f"{self.api.url}/dags/{run.dag_id}/runs/{run.run_id}"
         return f"{run.dag_id} {run.run_id} {what}{f' at {red[0]}' if red else ''}; its log is at {page}"
+
+    def _red(self, run: DagRun) -> list[str]:
+        return [t.task_id for t in self.api.task_instances(run.dag_id, run.run_id) if t.state == "failed"]
 
     def _check_stop(self) -> None:
         if self.stop.is_set():
