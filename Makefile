@@ -16,6 +16,8 @@ INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 # The interpreter for a new .venv: `make setup PYTHON=/path/to/python3.12`. Empty: the first one found that will do.
 PYTHON ?=
+# How many tests run side by side: `make test WORKERS=4`, or 0 for one after the other in one process.
+WORKERS ?= 2
 # Further arguments of the verb: `make run ARGS=--exit`, `make test ARGS="-k gates"`.
 ARGS ?=
 
@@ -36,7 +38,7 @@ up: setup ## start Airflow and MLflow, and keep them running until Ctrl-C
 test: $(VENV)/.installed-test ## run the tests
 	@if [[ -z "$${SLIPWAY_TEST_POSTGRES:-}" ]]; then echo "SLIPWAY_TEST_POSTGRES is not set: the tests that need Postgres are skipped."; fi
 	@if [[ -z "$${SLIPWAY_TEST_REDIS:-}" ]]; then echo "SLIPWAY_TEST_REDIS is not set: the tests that need Redis are skipped."; fi
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-test ## check style, types and layers

@@ -4,7 +4,7 @@ Starts when a day of predictions was published, because a day without prediction
 """
 
 from airflow.sdk import dag
-from slipway_airflow import assets
+from slipway_airflow import assets, docs
 from slipway_airflow.drift import DecideOperator, act_on
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
@@ -18,8 +18,7 @@ def drift_dag(model: ModelDeclaration):
         dag_id=f"drift_{model.name}",
         schedule=assets.each_scored_partition(model),
         max_active_runs=4,
-        tags=["drift", model.name],
-        doc_md=__doc__,
+        **docs.about(__doc__, model, "drift"),
     )
     def drift():
         @step

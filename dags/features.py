@@ -6,7 +6,7 @@ which starts no scoring and no drift watch unless its form asks for them.
 """
 
 from airflow.sdk import dag
-from slipway_airflow import assets, gates
+from slipway_airflow import assets, docs, gates
 from slipway_airflow.forms import RANGE_FORM
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
@@ -17,20 +17,19 @@ from include.workflows import tasks
 
 def features_dag(view: FeatureView):
     @dag(
-        dag_id=f"features_{view.name}",
+        dag_id=f"features_{view.slug}",
         schedule=assets.daily_partitions(view),
         start_date=assets.starts(view),
         end_date=assets.ends(view),
         catchup=False,
         max_active_runs=4,
         params=RANGE_FORM,
-        tags=["features", view.name],
-        doc_md=f"{__doc__}\n\n{view.description}",
+        **docs.about_view(__doc__, view),
     )
     def features():
         @step
         def materialize(partition_key=None, params=None, run_id=None, ti=None):
-            return tasks.materialize(view.name, partition_key, params, run_id, ti.start_date)
+            return tasks.materialize(view.ref, partition_key, params, run_id, ti.start_date)
 
         @step(outlets=[assets.partition(view)])
         def publish(staged, params=None, outlet_events=None):
@@ -47,5 +46,5 @@ def features_dag(view: FeatureView):
 
 
 for declared in declared_views():
-    if needed(f"features_{declared.name}"):
+    if needed(f"features_{declared.slug}"):
         features_dag(declared)

@@ -4,7 +4,9 @@ Has no schedule: a person on call, or a service watching the model, starts it.
 """
 
 from airflow.sdk import dag
+from slipway_airflow import docs
 from slipway_airflow.forms import ROLLBACK_FORM
+from slipway_airflow.notify import Tell
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -17,11 +19,10 @@ def rollback_dag(model: ModelDeclaration):
         dag_id=f"rollback_{model.name}",
         schedule=None,
         params=ROLLBACK_FORM,
-        tags=["rollback", model.name],
-        doc_md=__doc__,
+        **docs.about(__doc__, model, "rollback"),
     )
     def rollback():
-        @step
+        @step(on_success_callback=Tell("rolled_back"))
         def roll_back(dag_run=None):
             return tasks.roll_back(model.name, dag_run.run_id, dag_run.conf, dag_run.triggering_user_name)
 

@@ -6,7 +6,7 @@ asked.
 
 from airflow.sdk import dag
 from airflow.sdk.exceptions import AirflowSkipException
-from slipway_airflow import assets
+from slipway_airflow import assets, docs
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -19,8 +19,7 @@ def score_dag(model: ModelDeclaration):
         dag_id=f"score_{model.name}",
         schedule=assets.each_partition_of(model),
         max_active_runs=4,
-        tags=["score", model.name],
-        doc_md=__doc__,
+        **docs.about(__doc__, model, "score"),
     )
     def scoring():
         @step(outlets=[assets.scored(model)])

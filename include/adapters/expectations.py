@@ -1,22 +1,23 @@
 """Great Expectations, held to one job: run declared expectations on a frame and say what each found.
 
 It passes vacuously (an empty batch, an empty suite), so row counts, missing values and the suite's size are checked by
-the caller before. Nothing is sent anywhere and nothing is written.
+the caller before. Nothing is sent anywhere; what it found is written only where the caller writes it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import pandas as pd
 
-from include.config.types import Expectation
+from include.config.views import Expectation
 from include.domain.errors import Refusal
 
 
@@ -48,8 +49,15 @@ class ExpectationResult:
     observed: str
 
 
-def validate(frame: pd.DataFrame, expectations: Sequence[Expectation], suite: str) -> list[ExpectationResult]:
+def validate(
+    frame: pd.DataFrame,
+    expectations: Sequence[Expectation],
+    suite: str,
+    document: Callable[[str | None], None] | None = None,
+) -> list[ExpectationResult]:
     """Each expectation's result, in the order they are declared. ``suite`` names them in messages.
+
+    ``document`` is given the result as Great Expectations renders it, or None when every expectation is met.
 
     Raises:
         ExpectationUnusable: when one does not exist or its arguments are wrong; nothing was judged then.
@@ -66,7 +74,23 @@ def validate(frame: pd.DataFrame, expectations: Sequence[Expectation], suite: st
         checks.add_expectation(_expectation(gx, declared, suite, position))
     outcome = batch.get_batch({"dataframe": frame}).validate(checks, result_format="BASIC")
     placed = {result.expectation_config.meta["position"]: result for result in outcome.results}
-    return [_result(declared, placed.get(i)) for i, declared in enumerate(expectations)]
+    results = [_result(declared, placed.get(i)) for i, declared in enumerate(expectations)]
+    if document is not None:
+        document(None if all(r.outcome is Outcome.MET for r in results) else _rendered(outcome))
+    return results
+
+
+def _rendered(outcome: Any) -> str:
+    """Great Expectations' page of a result, without what it would run or fetch from a dozen other hosts.
+
+    It does not escape the values it shows: whoever serves the page must let no script run.
+    """
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    page = str(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(outcome)))
+    page = re.sub(r"<script\b.*?</script\s*>", "", page, flags=re.DOTALL | re.IGNORECASE)
+    return re.sub(r"<(?:link|img|script|iframe|object|embed|base|meta)\b[^>]*>", "", page, flags=re.IGNORECASE)
 
 
 def _great_expectations() -> Any:

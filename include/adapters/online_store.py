@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import (
     Column,
+    Connection,
     DateTime,
     Engine,
     Index,
@@ -27,19 +32,25 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     create_engine,
     event,
+    func,
+    inspect,
     make_url,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from include.config.types import FeatureView
 
+T = TypeVar("T")
+
 ROWS_AT_ONCE = 5_000
-KEYS_AT_ONCE = 500
+KEYS_AT_ONCE = 1_000
 
 METADATA = MetaData()
 ONLINE = Table(
@@ -66,8 +77,7 @@ class OnlineStoreUnusable(ConnectionError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineRow:
+class OnlineRow(NamedTuple):
     """The newest known row of one entity. A feature that was missing is None."""
 
     features: Mapping[str, Any]
@@ -94,86 +104,185 @@ class OnlineStore:
         Raises:
             OnlineStoreUnusable: when the database does not answer.
         """
-        newest: dict[str, dict[str, Any]] = {}
         values = [*view.features, *view.carries]
-        for batch in rows.to_batches(max_chunksize=ROWS_AT_ONCE):
+        offers: dict[str, dict[str, Any]] = {}
+        for batch in _newest(rows, view.keys).to_batches(max_chunksize=ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 entity = entity_of([row[key] for key in view.keys])
-                age = (row["event_time"], row["available_time"])
-                held = newest.get(entity)
-                if held is None or age >= (held["event_time"], held["available_time"]):
-                    newest[entity] = {
-                        "view": view.name,
-                        "view_version": view.version,
-                        "entity": entity,
-                        "event_time": row["event_time"],
-                        "available_time": row["available_time"],
-                        "features": json.dumps({name: _json_value(row[name]) for name in values}),
-                        "run_id": run_id,
-                    }
-        offers = [
-            {**offer, "event_time": _naive(offer["event_time"]), "available_time": _naive(offer["available_time"])}
-            for _, offer in sorted(newest.items())  # one order for all writers, so that two never wait for each other
-        ]
-        with self._engine() as engine, engine.begin() as connection:
-            upsert = _guarded_upsert(engine)
-            for start in range(0, len(offers), ROWS_AT_ONCE):
-                connection.execute(upsert, offers[start : start + ROWS_AT_ONCE])
-        return len(offers)
+                offers[entity] = {
+                    "view": view.name,
+                    "view_version": view.version,
+                    "entity": entity,
+                    "event_time": _naive(row["event_time"]),
+                    "available_time": _naive(row["available_time"]),
+                    "features": msgspec.json.encode({name: _json_value(row[name]) for name in values}).decode(),
+                    "run_id": run_id,
+                }
+        # One order for all writers, so that two never wait for each other.
+        ordered = [offer for _, offer in sorted(offers.items())]
+
+        def write(connection: Connection) -> None:
+            connection.execute(select(ONLINE.c.view).limit(1))  # a missing table is noticed before a batch is under way
+            upsert = _guarded_upsert(connection)
+            for start in range(0, len(ordered), ROWS_AT_ONCE):
+                connection.execute(upsert, ordered[start : start + ROWS_AT_ONCE])
+
+        self._done(write)
+        return len(ordered)
 
     def read(self, view: FeatureView, entities: Sequence[Sequence[Any]]) -> list[OnlineRow | None]:
         """The newest row of each entity (its key values, in the view's order); None for one never seen.
 
         Age is not hidden: ask each row whether it ``is_stale`` at the moment of the request.
         """
-        wanted = [entity_of(keys) for keys in entities]
-        found: dict[str, OnlineRow] = {}
-        unique = sorted(set(wanted))
-        with self._engine() as engine, engine.connect() as connection:
+        wanted = _entities(entities)
+        unique = list(dict.fromkeys(wanted))
+
+        def look_up(connection: Connection) -> list[Any]:
+            is_sqlite = connection.dialect.name == "sqlite"
+            rows: list[Any] = []
             for start in range(0, len(unique), KEYS_AT_ONCE):
-                statement = select(ONLINE).where(
-                    ONLINE.c.view == view.name,
-                    ONLINE.c.view_version == view.version,
-                    ONLINE.c.entity.in_(unique[start : start + KEYS_AT_ONCE]),
-                )
-                for row in connection.execute(statement):
-                    found[row.entity] = OnlineRow(
-                        features=json.loads(row.features),
-                        event_time=row.event_time.replace(tzinfo=UTC),
-                        available_time=row.available_time.replace(tzinfo=UTC),
-                        run_id=row.run_id,
-                    )
+                some = unique[start : start + KEYS_AT_ONCE]
+                asked = {
+                    "view": view.name,
+                    "version": view.version,
+                    "entities": json.dumps(some) if is_sqlite else some,
+                }
+                rows += connection.execute(LOOK_UP_SQLITE if is_sqlite else LOOK_UP, asked).all()
+            return rows
+
+        rows = self._done(look_up)
+        # One text parsed at once: a parser started for each row costs more than the rows do.
+        features = msgspec.json.decode("[" + ",".join([row[1] for row in rows]) + "]")
+        events, knowns = _moments([row[2] for row in rows]), _moments([row[3] for row in rows])
+        found = {
+            row[0]: OnlineRow(values, event_time, available_time, row[4])
+            for row, values, event_time, available_time in zip(rows, features, events, knowns, strict=True)
+        }
         return [found.get(entity) for entity in wanted]
 
-    @contextmanager
-    def _engine(self) -> Iterator[Engine]:
-        parsed = make_url(self.url)
-        shown = parsed.render_as_string(hide_password=True)
-        backend = parsed.get_backend_name()
-        if backend not in ("sqlite", "postgresql"):
-            raise OnlineStoreUnusable(shown, f"{backend} is neither sqlite nor postgresql")
-        if backend == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
-        if backend == "sqlite":
-            event.listen(engine, "connect", _as_wal)
+    def _done(self, work: Callable[[Connection], T]) -> T:
+        """``work`` in one transaction; where the tables are missing, they are made and it is done again."""
+        shown = make_url(self.url).render_as_string(hide_password=True)
         try:
-            METADATA.create_all(engine)
-            yield engine
+            engine = _engine(self.url, os.getpid())
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except (OperationalError, ProgrammingError):
+                if inspect(engine).has_table(ONLINE.name):
+                    raise
+            _make_tables(engine)
+            with engine.begin() as connection:
+                return work(connection)
         except SQLAlchemyError as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise OnlineStoreUnusable(shown, reason.rstrip(".")) from error
-        finally:
-            engine.dispose()
+
+
+_ASKED = and_(ONLINE.c.view == bindparam("view"), ONLINE.c.view_version == bindparam("version"))
+LOOK_UP = select(
+    ONLINE.c.entity, ONLINE.c.features, ONLINE.c.event_time, ONLINE.c.available_time, ONLINE.c.run_id
+).where(_ASKED, ONLINE.c.entity.in_(bindparam("entities", expanding=True)))
+LOOK_UP_SQLITE = select(
+    ONLINE.c.entity,
+    ONLINE.c.features,
+    # As the texts they are stored as: reading a thousand of them one by one takes as long as finding the rows.
+    type_coerce(ONLINE.c.event_time, String),
+    type_coerce(ONLINE.c.available_time, String),
+    ONLINE.c.run_id,
+).where(
+    _ASKED,
+    # One parameter instead of a thousand.
+    ONLINE.c.entity.in_(select(func.json_each(bindparam("entities", type_=String)).table_valued("value").c.value)),
+)
+
+
+_ENGINES: dict[tuple[str, int], Engine] = {}
+_MOST_ENGINES = 8
+
+
+def _engine(url: str, process: int) -> Engine:
+    """One engine for each address and process: making one takes longer than reading a thousand keys. A connection must
+    not be shared with a forked child, hence the process; the child leaves the parent's connections alone."""
+    if (url, process) not in _ENGINES:
+        while len(_ENGINES) >= _MOST_ENGINES:
+            oldest = next(iter(_ENGINES))
+            _ENGINES.pop(oldest).dispose(close=oldest[1] == process)
+        _ENGINES[url, process] = _new_engine(url)
+    return _ENGINES[url, process]
+
+
+def _new_engine(url: str) -> Engine:
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        shown = parsed.render_as_string(hide_password=True)
+        raise OnlineStoreUnusable(shown, f"{backend} is neither sqlite nor postgresql")
+    if backend == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed)
+    event.listen(engine, "connect", _as_wal)
+    if parsed.database and parsed.database != ":memory:":
+        file = Path(parsed.database)
+
+        def remember(_: Any, record: Any) -> None:
+            record.info["file"] = file.stat().st_ino
+
+        def check(_: Any, record: Any, __: Any) -> None:
+            # A file that was removed or replaced must not be read on through the old handle.
+            if not file.exists() or file.stat().st_ino != record.info["file"]:
+                raise DisconnectionError
+
+        event.listen(engine, "connect", remember)
+        event.listen(engine, "checkout", check)
+    return engine
+
+
+def _make_tables(engine: Engine) -> None:
+    try:
+        METADATA.create_all(engine)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        # Another writer was making them in the same moment.
+        if not inspect(engine).has_table(ONLINE.name):
+            raise
 
 
 def entity_of(keys: Sequence[Any]) -> str:
     """The key values as one text: JSON, so that no two different entities share one."""
-    return json.dumps(list(keys), ensure_ascii=False, separators=(",", ":"), default=str)
+    return "[" + ",".join([_quoted(key) if type(key) is str else _encoded(key) for key in keys]) + "]"
 
 
-def _guarded_upsert(engine: Engine) -> Any:
-    made = sqlite.insert(ONLINE) if engine.dialect.name == "sqlite" else postgresql.insert(ONLINE)
+def _entities(entities: Sequence[Sequence[Any]]) -> list[str]:
+    """``entity_of`` each of them."""
+    if entities and len(entities[0]) == 1:
+        return ["[" + _quoted(key) + "]" if type(key) is str else entity_of((key,)) for (key,) in entities]
+    return [entity_of(keys) for keys in entities]
+
+
+_quoted = encode_basestring
+"""What the encoder below does with texts, without its detours."""
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+def _newest(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """The newest row of each entity: the latest event time, then available time, then the last one offered."""
+    if rows.num_rows < 2:
+        return rows
+    by = [(name, "ascending") for name in (*keys, "event_time", "available_time")]
+    rows = rows.take(pc.sort_indices(rows, sort_keys=by))
+    is_last = np.zeros(rows.num_rows, bool)
+    is_last[-1] = True
+    for name in keys:
+        codes = pc.fill_null(pc.dictionary_encode(rows.column(name)).combine_chunks().indices, -1).to_numpy()
+        is_last[:-1] |= codes[1:] != codes[:-1]
+    return rows.filter(pa.array(is_last))
+
+
+def _guarded_upsert(connection: Connection) -> Any:
+    made = sqlite.insert(ONLINE) if connection.dialect.name == "sqlite" else postgresql.insert(ONLINE)
     offered = made.excluded
     newer = or_(
         offered.event_time > ONLINE.c.event_time,
@@ -189,6 +298,14 @@ def _guarded_upsert(engine: Engine) -> Any:
 def _as_wal(driver: Any, _: Any) -> None:
     driver.execute("PRAGMA busy_timeout = 30000")
     driver.execute("PRAGMA journal_mode = WAL")
+
+
+def _moments(stored: Sequence[Any]) -> list[datetime]:
+    """Stored times in UTC: SQLite's texts, or the driver's own."""
+    if stored and isinstance(stored[0], str):
+        read = datetime.fromisoformat
+        return [read(text + "+00:00") for text in stored]
+    return [moment.replace(tzinfo=UTC) for moment in stored]
 
 
 def _naive(moment: datetime) -> datetime:

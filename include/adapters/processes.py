@@ -193,6 +193,28 @@ def end_sessions(sessions: Iterable[int], grace_s: float, *, hurry: Callable[[],
         time.sleep(0.05)
 
 
+def descendants() -> set[int]:
+    """Every process that this one started, and what these started, as far as it still runs."""
+    parents = _parents()
+    found: set[int] = set()
+    grown = {os.getpid()}
+    while grown:
+        grown = {pid for pid, parent in parents.items() if parent in grown} - found
+        found |= grown
+    return found
+
+
+def end_descendants() -> None:
+    """Kill every process that this one started. One that starts others meanwhile is stopped first."""
+    for _ in range(50):
+        rest = descendants()
+        if not rest:
+            return
+        _signal(rest, signal.SIGSTOP)
+        _signal(rest | descendants(), signal.SIGKILL)
+        time.sleep(0.05)
+
+
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""DuckDB, in this process: runs the declared SQL over Arrow tables, and answers the point-in-time question.
+"""DuckDB, in this process: runs the declared SQL over Arrow tables, and joins requests with their labels.
 
 No extension is ever downloaded, no file is read by the declared SQL, and results do not depend on the machine's time
 zone. The queries are the files in ``sql/``; column names reach them through DuckDB's expressions, which quote them.
@@ -12,11 +12,12 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from duckdb import ColumnExpression, FunctionExpression
 
@@ -87,7 +88,7 @@ def run_sql(sql: str, tables: Mapping[str, pa.Table], interval: Interval, *, wha
         ).to_arrow_table()
         for name, table in {**tables, "interval_": bounds}.items():
             connection.register(name, table)
-        _syntax_tree(connection, sql, what, file)
+        _syntax_tree(sql, what, file)
         try:
             return connection.sql(sql).to_arrow_table()
         except duckdb.BinderException as error:
@@ -104,43 +105,9 @@ def semantic_hash(sql: str, structure: Any, *, what: str, file: Path | str) -> s
     Raises:
         SqlFailed: when the query cannot be parsed.
     """
-    with connect() as connection:
-        tree = _syntax_tree(connection, sql, what, file)
+    tree = _syntax_tree(sql, what, file)
     canonical = json.dumps([tree, structure], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def point_in_time(
-    requests: pa.Table,
-    history: Any,
-    *,
-    keys: Sequence[str],
-    features: Sequence[str],
-    ttl: timedelta,
-    asked_at: str = "prediction_time",
-    known_as: str | None = None,
-    memory_limit: str | None = None,
-) -> pa.Table:
-    """For each request the features as they were known when it was asked: shape (requests, features), in the requests'
-    order.
-
-    ``requests`` has the keys and ``asked_at``; ``history`` (an Arrow table or dataset, read as a stream) has the keys,
-    the features, ``event_time`` and ``available_time``. A row answers if ``available_time <= asked_at`` and
-    ``event_time > asked_at - ttl``; of several, the latest ``available_time`` wins, then the latest ``event_time``. No
-    answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of the answer: the
-    ``available_time`` of the row that answered.
-    """
-    with connect(memory_limit) as connection:
-        numbered = requests.select([*keys, asked_at]).append_column(ROW, pa.array(range(requests.num_rows), pa.int64()))
-        _view(connection, "requests", numbered, keys, {ROW: ROW, "asked_at": asked_at})
-        needed = {name: name for name in ("available_time", "event_time", *features)}
-        if known_as is not None:
-            needed[known_as] = "available_time"
-        _view(connection, "history", history, keys, needed)
-        constant = connection.sql(_query("lag")).fetchall()[0][0]
-        query = _query("point_in_time_exact" if constant is False else "point_in_time")
-        answer = connection.sql(query, params={"ttl": ttl}).to_arrow_table()
-    return answer.select([*features, *([known_as] if known_as is not None else [])])
 
 
 def with_labels(requests: pa.Table, labels: pa.Table, *, keys: Sequence[str]) -> pa.Table:
@@ -150,9 +117,7 @@ def with_labels(requests: pa.Table, labels: pa.Table, *, keys: Sequence[str]) ->
         LabelGivenTwice: when an entity and event time has more than one.
     """
     with connect() as connection:
-        numbered = requests.select([*keys, "event_time"]).append_column(
-            ROW, pa.array(range(requests.num_rows), pa.int64())
-        )
+        numbered = requests.select([*keys, "event_time"]).append_column(ROW, pa.array(np.arange(requests.num_rows)))
         _view(connection, "requests", numbered, keys, {ROW: ROW, "event_time": "event_time"})
         _view(connection, "labels", labels, keys, {n: n for n in ("label", "event_time", "available_time")})
         joined = connection.sql(_query("labels")).to_arrow_table()
@@ -174,15 +139,21 @@ def _query(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _syntax_tree(connection: Any, sql: str, what: str, file: Path | str) -> Any:
+def _syntax_tree(sql: str, what: str, file: Path | str) -> Any:
     """The query's syntax tree; a declared query is one SELECT, so anything else is refused before it could run."""
-    parsed = json.loads(connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0])
+    parsed = json.loads(_parsed(sql))
     if parsed.get("error"):
         reason = f"{parsed.get('error_type', 'error')} error: {parsed.get('error_message')}"
         raise SqlFailed(what, file, " ".join(reason.split()).rstrip(".!"))
     if len(parsed["statements"]) != 1:
         raise SqlFailed(what, file, f"it has {len(parsed['statements'])} statements; write one SELECT")
     return _without_places(parsed["statements"][0])
+
+
+@lru_cache(maxsize=64)
+def _parsed(sql: str) -> str:
+    with connect() as connection:
+        return str(connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0])
 
 
 def _without_places(node: Any) -> Any:

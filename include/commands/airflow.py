@@ -53,6 +53,28 @@ def mlflow_url() -> str:
     return running.mlflow_url if running else settings().mlflow_url
 
 
+def use_running_services() -> None:
+    """Let this process use the ledger and the MLflow of the services that run here; what the shell sets comes first.
+
+    Raises:
+        Mistake: when they keep their ledger behind a password this shell does not have.
+    """
+    from include.config.settings import settings
+    from include.workflows.services import read_running
+
+    running = read_running(settings().home)
+    if running is None:
+        return
+    os.environ.setdefault("MLFLOW_TRACKING_URI", running.mlflow_url)
+    if running.ledger_url and not os.environ.get("SLIPWAY_LEDGER_URL"):
+        if ":***@" in running.ledger_url:
+            raise Mistake(
+                f"The services that run here keep their ledger at {running.ledger_url}. Give this shell the whole "
+                "address in SLIPWAY_LEDGER_URL."
+            )
+        os.environ["SLIPWAY_LEDGER_URL"] = running.ledger_url
+
+
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a declared model")
     parser.add_argument("--reason", required=True, help="why; it is recorded")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.commands import Answer, Mistake, Verb
+from include.commands import Answer, Verb
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Explanation, ModelHistory
@@ -24,9 +24,11 @@ def _history_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _history(args: argparse.Namespace) -> Answer:
+    from include.commands.airflow import use_running_services
     from include.config import declarations
     from include.workflows import common
 
+    use_running_services()
     with common.open_ledger() as ledger:
         found = ledger.history(args.model)
     if not found.candidates:
@@ -35,6 +37,8 @@ def _history(args: argparse.Namespace) -> Answer:
 
 
 def _history_lines(found: ModelHistory) -> list[str]:
+    from include.workflows.causes import in_words
+
     head = found.champion
     champion = f"champion {head.to_candidate} (version {head.model_version})" if head else "no champion yet"
     lines = [f"{found.model}: {champion}"]
@@ -49,6 +53,8 @@ def _history_lines(found: ModelHistory) -> list[str]:
         request = c.request
         asked = f"as of {request.as_of:%Y-%m-%d}  {request.trigger.value:<8}"
         lines.append(f"  {c.candidate_id}  {asked}  {c.state.value:<11}  {c.outcome or 'under way'}")
+        others = [cause for cause in found.causes if cause.candidate_id == c.candidate_id and cause.number > 1]
+        lines += [f"      also asked for: {in_words(others)}"] if others else []
     return lines
 
 
@@ -60,8 +66,10 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _explain(args: argparse.Namespace) -> Answer:
+    from include.commands.airflow import use_running_services
     from include.workflows import common
 
+    use_running_services()
     with common.open_ledger() as ledger:
         found = ledger.explain(args.candidate)
     return Answer(tuple(_explain_lines(found)), _plain(found))
@@ -77,6 +85,12 @@ def _explain_lines(found: Explanation) -> list[str]:
         f"  run {request.run_id}; MLflow run {facts.mlflow_run_id or '-'}, version {facts.model_version or '-'}",
         f"  artifact {facts.artifact_digest or '-'}, training set {facts.training_set_hash or '-'}",
     ]
+    for cause in found.causes[1:]:
+        asked = cause.request
+        lines.append(
+            f"  also asked by {asked.requested_by} ({asked.trigger.value}) while it was {cause.state.value}, as of "
+            f"{asked.as_of:%Y-%m-%d}, run {asked.run_id}: {asked.reason}"
+        )
     for standing in found.gates:
         lines += ["", f"{standing.newest.gate}, attempt {standing.newest.attempt}", as_table(standing.newest.result)]
     for o in found.overrides:
@@ -107,21 +121,13 @@ def _override_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _override(args: argparse.Namespace) -> Answer:
-    from include.domain.intervals import BadInstant, duration, instant
-    from include.workflows import gating
+    from include.commands.airflow import use_running_services
+    from include.workflows import people
 
-    reason = args.reason.strip()
-    if len(reason) < MIN_REASON:
-        raise Mistake(f"--reason is {reason!r}; say in at least {MIN_REASON} characters why this candidate may go on.")
+    use_running_services()
     now = datetime.now(UTC)
-    try:
-        expires = now + duration(args.expires)
-    except ValueError:
-        try:
-            expires = instant(args.expires)
-        except BadInstant:
-            raise Mistake(f"--expires is {args.expires!r}; give a duration (2d, 12h) or a time in ISO 8601.") from None
-    made = gating.override(args.candidate, args.gate, args.by or getpass.getuser(), reason, expires, now)
+    reason, expires = people.reason(args.reason, "--reason"), people.expiry(args.expires, now, "--expires")
+    made = people.override(args.candidate, args.gate, args.by or getpass.getuser(), reason, expires, now)
     lines = (
         f"{made.gate} of {made.candidate_id} is overridden by {made.who} until {made.expires_at:%Y-%m-%d %H:%M} UTC.",
         f"Now clear {made.gate} and what follows it in Airflow; promotion checks the override again.",

@@ -70,7 +70,8 @@ def _replay(args: argparse.Namespace) -> Answer:
 
 def _run(args: argparse.Namespace) -> Answer:
     """Services, source, replay; then stay until Ctrl-C, or end with ``--exit``."""
-    from include.workflows.services import StopRequested, dag_ids, running_services
+    from include.workflows.services import dag_ids, running_services
+    from include.workflows.startup import StopRequested
 
     place = place_of(args)
     os.environ["MLFLOW_TRACKING_URI"] = place.mlflow_url

@@ -88,7 +88,8 @@ def say(line: str) -> None:
 
 
 def _up(args: argparse.Namespace) -> Answer:
-    from include.workflows.services import StopRequested, dag_ids, running_services
+    from include.workflows.services import dag_ids, running_services
+    from include.workflows.startup import StopRequested
 
     place = place_of(args)
     parent = os.getppid()

@@ -49,7 +49,7 @@ class Criterion(Declared):
 
     @property
     def bound(self) -> float:
-        return self.at_least if self.at_least is not None else self.at_most  # type: ignore[return-value]
+        return next(bound for bound in (self.at_least, self.at_most) if bound is not None)
 
 
 class ThresholdGate(Declared):
@@ -70,6 +70,13 @@ class Comparison(Declared):
     """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
 
 
+class Replay(Declared):
+    """The window before the drift, on which a candidate must not be worse either (docs/adr/0012)."""
+
+    days: Annotated[int, Field(ge=3, le=365)]
+    """So many days right before the earlier of both training windows: neither model has learned from them."""
+
+
 class ChampionGate(Declared):
     """Paired non-inferiority against the champion, and better than a naive baseline."""
 
@@ -85,6 +92,8 @@ class ChampionGate(Declared):
     """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
     first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
     """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
+    replay: Replay | None = None
+    """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
 
 
 class StrictTier(Declared):
@@ -152,7 +161,9 @@ class LatencyGate(Declared):
     p99_ms_at_most: Positive | None = None
     """99th percentile of the time of a single row, in milliseconds."""
     batch_ms_per_1k_at_most: Positive | None = None
-    """Time of a thousand rows asked together, in milliseconds."""
+    """Median time of a thousand rows asked together, in milliseconds."""
+    batch_p90_ms_per_1k_at_most: Positive | None = None
+    """90th percentile of the same, in milliseconds."""
     model_mb_at_most: Positive | None = None
     """Size of the registered model file, in millions of bytes."""
     times_champion_at_most: Positive | None = None
@@ -254,6 +265,11 @@ class JudgedGates(Declared):
     def _consistent(self) -> JudgedGates:
         if self.threshold_gate is None and self.champion_gate is None and self.slice_gate is None:
             raise ValueError("no gate is declared; give at least one of threshold_gate, champion_gate and slice_gate")
+        if self.champion_gate is not None and self.champion_gate.replay is not None:
+            raise ValueError(
+                "champion_gate.replay is declared; it needs rows of an earlier window, which one file of predictions "
+                "has not. Leave it out, and judge that window's predictions by themselves"
+            )
         if self.classes is not None and self.task == "regression":
             raise ValueError("classes are given for a regression; only a classifier has them")
         if self.classes is not None and (len(set(self.classes)) != len(self.classes) or len(self.classes) < 2):

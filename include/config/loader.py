@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from include.config.gates import JudgedGates
-from include.config.types import FeatureView, ModelDeclaration
+from include.config.gates import Gates, JudgedGates
+from include.config.problems import did_you_mean, fields_in, what_is_wrong
+from include.config.tiers import BLOCKS, Tier, Tiers, merged
+from include.config.types import FeatureView, ModelDeclaration, Promotion, Shadow
 from include.domain.errors import Refusal
 
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
 """The folder that holds ``models/`` and ``features/``."""
 
-T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates)
+T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates, Tiers)
 Named = TypeVar("Named", FeatureView, ModelDeclaration)
 
 
@@ -65,18 +67,26 @@ class Declarations:
         return self.models[name]
 
     def view(self, name: str) -> FeatureView:
+        """The view of that name; ``name@v1`` for an older version that is kept beside it."""
         if name not in self.views:
             raise UnknownName("view", name, sorted(self.views))
         return self.views[name]
+
+    def version(self, name: str, version: int) -> FeatureView | None:
+        """That version of the view, be it the current one or kept beside it; None when it is neither."""
+        known = (self.views.get(ref) for ref in (name, f"{name}@v{version}"))
+        return next((view for view in known if view is not None and view.version == version), None)
 
 
 def read_declarations(root: Path | None = None) -> Declarations:
     """Read every view and model below ``root``; what is broken is kept beside what can be used."""
     root = root or ROOT
     broken: dict[Path, BadDeclaration] = {}
-    views = dict(_read_all(root / "features", "view.yaml", FeatureView, "features.sql", broken))
+    tiers = _Tiers.read(root / "models" / "tiers.yaml", broken)
+    views = dict(_read_all(root / "features", "view.yaml", FeatureView, "features.sql", broken, read_declaration))
+    views |= dict(_read_kept(root / "features", views, broken))
     models = {}
-    for name, model in _read_all(root / "models", "model.yaml", ModelDeclaration, "label.sql", broken):
+    for name, model in _read_all(root / "models", "model.yaml", ModelDeclaration, "label.sql", broken, tiers.model):
         file = root / "models" / name / "model.yaml"
         problems = list(_against_views(file, model, views))
         if problems:
@@ -93,11 +103,16 @@ def declarations() -> Declarations:
 
 
 def _read_all(
-    folder: Path, file_name: str, kind: type[Named], sql: str, broken: dict[Path, BadDeclaration]
+    folder: Path,
+    file_name: str,
+    kind: type[Named],
+    sql: str,
+    broken: dict[Path, BadDeclaration],
+    read: Callable[[Path, type[Named]], Named],
 ) -> Iterator[tuple[str, Named]]:
     for file in sorted(folder.glob(f"*/{file_name}")):
         try:
-            declared = read_declaration(file, kind)
+            declared = read(file, kind)
             if declared.name != file.parent.name:
                 where = _line(file, ("name",))
                 raise BadDeclaration(
@@ -111,12 +126,55 @@ def _read_all(
             yield declared.name, declared
 
 
+def _read_kept(
+    folder: Path, current: Mapping[str, FeatureView], broken: dict[Path, BadDeclaration]
+) -> Iterator[tuple[str, FeatureView]]:
+    """Older versions of views that are kept beside the current one: ``<view>/v1/view.yaml`` with its features.sql."""
+    for file in sorted(folder.glob("*/v*/view.yaml")):
+        try:
+            kept = read_declaration(file, FeatureView)
+            kept._is_kept = True
+            problems = list(_against_current(file, kept, current))
+            if problems:
+                raise BadDeclaration(file, problems)
+        except BadDeclaration as error:
+            broken[file] = error
+        else:
+            yield kept.ref, kept
+
+
+def _against_current(file: Path, kept: FeatureView, current: Mapping[str, FeatureView]) -> Iterator[str]:
+    name, place = file.parents[1].name, file.parent.name
+    if kept.name != name:
+        yield f"{_line(file, ('name',))}: name is {kept.name!r}; it must be that of the view, {name!r}."
+    if place != f"v{kept.version}":
+        yield f"{_line(file, ('version',))}: version is {kept.version}; the folder {place!r} says another."
+    if name in current and kept.version >= current[name].version:
+        newest = current[name].version
+        yield f"{_line(file, ('version',))}: version is {kept.version}; it must be below the current one, {newest}."
+    if not (file.parent / "features.sql").is_file():
+        yield f"{_shown(file)}: features.sql is missing beside it; keep the old query there."
+    if kept.slug in current:
+        yield f"{_shown(file)}: the view {kept.slug!r} has the same Dag name; rename that view."
+
+
 def read_declaration(file: Path, kind: type[T]) -> T:
     """Read one YAML file into its type.
 
     Raises:
         BadDeclaration: naming file, line, field, value and what is allowed.
     """
+    data = _mapping_in(file)
+    try:
+        declared = kind.model_validate(data)
+    except ValidationError as error:
+        raise BadDeclaration(file, [_problem(file, kind, e) for e in error.errors(include_url=False)]) from None
+    if hasattr(declared, "_folder"):
+        declared._folder = file.parent
+    return declared
+
+
+def _mapping_in(file: Path) -> dict[str, Any]:
     try:
         data = _parsed(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -129,12 +187,86 @@ def read_declaration(file: Path, kind: type[T]) -> T:
         raise BadDeclaration(
             file, [f"{_shown(file)}: the file must be a mapping of fields, not {type(data).__name__}."]
         )
-    try:
-        declared = kind.model_validate(data)
-    except ValidationError as error:
-        raise BadDeclaration(file, [_problem(file, kind, e) for e in error.errors(include_url=False)]) from None
-    declared._folder = file.parent
-    return declared
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiers:
+    """The usable tiers by name, and the problems of the file's broken ones."""
+
+    file: Path
+    usable: dict[str, Tier]
+
+    @classmethod
+    def read(cls, file: Path, broken: dict[Path, BadDeclaration]) -> _Tiers:
+        """A file that is missing gives no defaults; one that is broken breaks the models of its broken tiers."""
+        if not file.is_file():
+            return cls(file, {name: getattr(Tiers(), name) for name in Tiers.model_fields})
+        try:
+            tiers = read_declaration(file, Tiers)
+        except BadDeclaration as error:
+            broken[file] = error
+            return cls(file, {})
+        usable, problems = {}, list[str]()
+        for name in Tiers.model_fields:
+            tier: Tier = getattr(tiers, name)
+            wrong = list(_wrong_defaults(file, name, tier))
+            problems += wrong
+            if not wrong:
+                usable[name] = tier
+        if problems:
+            broken[file] = BadDeclaration(file, problems)
+        return cls(file, usable)
+
+    def model(self, file: Path, kind: type[ModelDeclaration]) -> ModelDeclaration:
+        """Read a model, its tier's defaults below it."""
+        own = _mapping_in(file)
+        name = own.get("tier", kind.model_fields["tier"].default)
+        if isinstance(name, str) and name in Tiers.model_fields and name not in self.usable:
+            place = _line(file, ("tier",))
+            raise BadDeclaration(
+                file, [f"{place}: tier is {name!r}, and {_shown(self.file)} is broken; mend that file."]
+            )
+        tier = self.usable.get(name, Tier()) if isinstance(name, str) else Tier()
+        try:
+            declared = kind.model_validate(tier.below(own))
+        except ValidationError as error:
+            problems = [self._told(file, kind, e, own, str(name)) for e in error.errors(include_url=False)]
+            raise BadDeclaration(file, problems) from None
+        declared._folder, declared._tier = file.parent, tier
+        return declared
+
+    def _told(self, file: Path, kind: type[BaseModel], error: Any, own: Mapping[str, Any], tier: str) -> str:
+        problem = _problem(file, kind, error)
+        block, *rest = error["loc"] or ("",)
+        given = own.get(block)
+        if block in BLOCKS and rest and not (isinstance(given, Mapping) and rest[0] in given):
+            asked = f"{block}.{rest[0]}" if getattr(self.usable.get(tier), block, {}).get(rest[0]) is not None else ""
+            return problem + (f" {_shown(self.file)} declares {asked} for tier {tier!r}." if asked else "")
+        return problem
+
+
+_COMPLETE: dict[str, dict[str, Any]] = {
+    "threshold_gate": {"criteria": [{"metric": "accuracy", "at_least": 0.0}]},
+    "champion_gate": {"comparisons": [{"metric": "accuracy", "margin": 0.0}], "beat_baseline_on": "accuracy"},
+    "slice_gate": {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}},
+    "latency_gate": {"p50_ms_at_most": 1.0},
+}
+"""What a gate needs beside a tier's defaults in order to be checked."""
+_SHADOW = {"min_rows": 1, "min_days": 1, "max_days": 10**6, "disagreement": [0.0, 1.0], "p99_delta_at_most": 1.0}
+
+
+def _wrong_defaults(file: Path, name: str, tier: Tier) -> Iterator[str]:
+    """What is wrong with a tier's blocks, checked as the types that a model's are, with the rest filled in."""
+    needed = {gate: block for gate, block in _COMPLETE.items() if gate in Gates.model_fields}
+    always = ("threshold_gate", "champion_gate")
+    gates = {gate: block for gate, block in needed.items() if gate in always or tier.gates.get(gate) is not None}
+    for block, kind, rest in (("gates", Gates, gates), ("shadow", Shadow, _SHADOW), ("promotion", Promotion, {})):
+        try:
+            kind.model_validate(merged(rest, getattr(tier, block)))
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                yield _problem(file, kind, each, (name, block))
 
 
 def _parsed(text: str) -> Any:
@@ -153,12 +285,14 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
             continue
         if use.version != view.version:
             declared = f"{use.view} is declared in version {view.version}"
-            yield f"{_line(file, here)}: views.{i}.version is {use.version}; {declared}."
+            older = f"{use.view}@v{use.version}"
+            way = f" Say view: {older}, which is kept." if older in views else ""
+            yield f"{_line(file, here)}: views.{i}.version is {use.version}; {declared}.{way}"
         for feature in use.features:
             if feature not in view.features:
                 yield (
                     f"{_line(file, here)}: views.{i}.features has {feature!r}; "
-                    f"{use.view} has: {', '.join(view.features)}." + _did_you_mean(feature, view.features)
+                    f"{use.view} has: {', '.join(view.features)}." + did_you_mean(feature, view.features)
                 )
     yield from _gates_against_features(file, model)
     spine = views.get(model.entity.view)
@@ -191,53 +325,47 @@ def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str
             yield (
                 f"{_line(file, ('gates', *where))}: gates.{'.'.join(map(str, where))} is {column!r}, "
                 f"which the model takes from no view; its features are: {', '.join(model.features)}."
-                + _did_you_mean(column, model.features)
+                + did_you_mean(column, model.features)
             )
 
 
-def _problem(file: Path, kind: type[BaseModel], error: Any) -> str:
-    loc = tuple(p for p in error["loc"] if not (isinstance(p, str) and p.startswith(("function-", "tuple", "list"))))
-    field = ".".join(str(p) for p in loc) or "the file"
+def _problem(file: Path, kind: type[BaseModel], error: Any, under: tuple[str, ...] = ()) -> str:
+    """The error as a line; ``under`` is where in the file the mapping stands that was read as ``kind``."""
+    loc = (*under, *fields_in(error))
     place = _line(file, loc)
-    if error["type"] == "extra_forbidden":
-        allowed = _fields_at(kind, loc[:-1])
-        return f"{place}: {field} is not a field; allowed are: {', '.join(allowed)}." + _did_you_mean(
-            str(loc[-1]), allowed
-        )
-    if error["type"] == "missing":
-        return f"{place}: {field} is missing; it has no default."
-    message = error["msg"].removeprefix("Value error, ").rstrip(".")
     if error["type"] == "value_error":
         # A check across fields speaks of one of them by its name: that is where a person has to look.
-        place = _line(file, (*loc, *(int(part) if part.isdigit() else part for part in message.split()[0].split("."))))
-    value = repr(error["input"])
-    if not loc or len(value) > 80:
-        return f"{place}: {message}."
-    return f"{place}: {field} is {value}; {message[0].lower()}{message[1:]}."
+        named = error["msg"].removeprefix("Value error, ").split()[0].split(".")
+        place = _line(file, (*loc, *(int(part) if part.isdigit() else part for part in named)))
+    return f"{place}: {what_is_wrong(kind, error, under)}"
 
 
-def _did_you_mean(word: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(word, allowed, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+def checked_declaration(data: Any, folder: Path) -> ModelDeclaration:
+    """The model that ``data`` declares, which no file holds as it is; ``folder`` has the SQL that belongs to it.
+
+    Raises:
+        BadDeclaration: naming field, value and what is allowed.
+    """
+    try:
+        declared = ModelDeclaration.model_validate(data)
+    except ValidationError as error:
+        problems = [what_is_wrong(ModelDeclaration, e) for e in error.errors(include_url=False)]
+        raise BadDeclaration(folder, problems) from None
+    declared._folder = folder
+    return declared
 
 
-def _fields_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """The field names of the declared type found by walking ``loc`` through the annotations."""
-    current: Any = kind
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        annotation = current.model_fields[part].annotation
-        current = next((t for t in _types_in(annotation) if isinstance(t, type) and issubclass(t, BaseModel)), None)
-        if current is None:
-            return []
-    return list(current.model_fields)
+def checked_against_views(model: ModelDeclaration, views: dict[str, FeatureView]) -> ModelDeclaration:
+    """The model, when its views and the columns its gates name are there.
 
-
-def _types_in(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _types_in(inner)
+    Raises:
+        BadDeclaration: naming the first field that they do not allow.
+    """
+    file = model._folder / "model.yaml"
+    problems = [problem.partition(": ")[2] for problem in _against_views(file, model, views)]
+    if problems:
+        raise BadDeclaration(file, problems)
+    return model
 
 
 def _line(file: Path, loc: tuple[Any, ...]) -> str:

@@ -21,6 +21,8 @@ class Settings:
     store: str
     """Root of the offline store: a folder or an object-store URL such as ``s3://bucket/prefix``."""
     mlflow_url: str
+    mlflow_pages_url: str
+    """MLflow's address for a person's browser, which behind a proxy or in containers is another than the tasks'."""
 
     @property
     def artifacts(self) -> Path:
@@ -30,6 +32,7 @@ class Settings:
 
 def settings() -> Settings:
     """Read the environment. Called per use, so that a test or a task sees what is set now."""
+    mlflow_url = os.environ.get("MLFLOW_TRACKING_URI") or "http://127.0.0.1:5000"
     home = Path(os.environ.get("SLIPWAY_HOME") or PROJECT / ".slipway").absolute()
     return Settings(
         home=home,
@@ -37,5 +40,6 @@ def settings() -> Settings:
         ledger_url=os.environ.get("SLIPWAY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
         online_url=os.environ.get("SLIPWAY_ONLINE_URL") or f"sqlite:///{home / 'online.db'}",
         store=os.environ.get("SLIPWAY_STORE") or str(home / "store"),
-        mlflow_url=os.environ.get("MLFLOW_TRACKING_URI") or "http://127.0.0.1:5000",
+        mlflow_url=mlflow_url,
+        mlflow_pages_url=os.environ.get("SLIPWAY_MLFLOW_PAGES_URL") or mlflow_url,
     )

@@ -7,7 +7,7 @@ Every field has one sentence with its unit, its default and what leaving it out 
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,120 +16,17 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from include.config.base import Column, Declared, Duration, Name, Share
 from include.config.gates import METRICS as METRICS
 from include.config.gates import Gates, check_measures
+from include.config.tiers import Tier
+from include.config.views import FeatureView as FeatureView
+from include.config.views import SourceTable as SourceTable
+from include.config.views import ViewRef
 from include.domain.verdicts import Mode
 
-# --- feature views ---------------------------------------------------------------------------------------------------
-
-
-class SourceTable(Declared):
-    """One table of the source system that a view or a label reads."""
-
-    table: Column
-    """The table's name in the source system; its rows are registered for the SQL under the same name."""
-    time: Column | None = None
-    """The column that says which interval a row belongs to; without it the whole table is read (a reference table)."""
-    known: Column | None = None
-    """The column that says when the source learned the row; rows known after the as-of time are not read."""
-    lookback: Duration = timedelta(0)
-    """How far before the interval rows are read too, for example 7d for a trailing window; default none."""
-    lookahead: Duration = timedelta(0)
-    """How far after the interval rows are read too (a schedule published ahead); ``known`` still bounds them; default
-    none."""
-
-
-class FeatureColumn(Declared):
-    """One feature: its name and what kind of value it holds."""
-
-    name: Column
-    kind: Literal["numeric", "categorical", "boolean"] = "numeric"
-    """How it is compared, encoded and watched for drift; default numeric."""
-
-
-class Expectation(Declared):
-    """One Great Expectations expectation on a staged partition."""
-
-    expectation: Annotated[str, Field(pattern=r"^expect_[a-z_]+$")]
-    """The expectation's name in snake case, for example expect_column_values_to_be_between."""
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Its arguments, as in Great Expectations' gallery; default none."""
-    severity: Literal["critical", "warning"] = "critical"
-    """critical stops the publish, warning is only reported; default critical."""
-
-
-class Quality(Declared):
-    """What a staged partition must be before anybody may read it."""
-
-    min_rows: Annotated[int, Field(ge=0)] = 1
-    """Fewest rows of one day that may be published; an empty day is recorded as EMPTY; default 1."""
-    max_null_share: dict[Column, Share] = Field(default_factory=dict)
-    """Largest share of missing values per column, checked by Slipway itself; columns left out are not bounded."""
-    expectations: Annotated[list[Expectation], Field(min_length=1)]
-    """At least one expectation: a suite without any would pass everything."""
-
-
-class Calendar(Declared):
-    """Which days the source has, and when each is materialized."""
-
-    starts: date
-    """The first UTC day the source has."""
-    ends: date | None = None
-    """The UTC day from which on the source has nothing more: nothing is scheduled after it; default open."""
-    cron: str = "0 0 * * *"
-    """The cron, in UTC, that makes one partition a day; default midnight."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Calendar:
-        if self.ends is not None and self.ends <= self.starts:
-            raise ValueError("ends must be after starts")
-        return self
-
-
-class FeatureView(Declared):
-    """``include/features/<view>/view.yaml``: rows computed once and read by training and serving alike."""
-
-    name: Name
-    description: str
-    owner: str
-    """Who is asked when the view is wrong."""
-    version: Annotated[int, Field(ge=1)] = 1
-    """Raised when the definition changes; each version has its own table; default 1."""
-    calendar: Calendar
-    """When there is something to materialize."""
-    keys: Annotated[list[Column], Field(min_length=1)]
-    """The join key columns."""
-    ttl: Duration
-    """How old a row's event time may be at prediction time before it counts as missing."""
-    columns: Annotated[list[FeatureColumn], Field(min_length=1)]
-    """The features, in the order the SQL gives them."""
-    carries: list[Column] = Field(default_factory=list)
-    """Further columns the SQL gives that are no features, such as the join keys of other views; default none."""
-    source: Annotated[list[SourceTable], Field(min_length=1)]
-    """The source tables that features.sql reads."""
-    quality: Quality
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    @property
-    def sql(self) -> str:
-        """The text of features.sql."""
-        return (self._folder / "features.sql").read_text(encoding="utf-8")
-
-    @property
-    def features(self) -> list[str]:
-        return [c.name for c in self.columns]
-
-    @model_validator(mode="after")
-    def _no_column_twice(self) -> FeatureView:
-        names = [*self.keys, *self.features, *self.carries, "event_time", "available_time"]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(
-                f"column {twice[0]!r} is declared twice; each key, feature and carried column needs its own name"
-            )
-        return self
-
-
 # --- models ----------------------------------------------------------------------------------------------------------
+
+
+Role = Literal["model", "data", "on_call", "nobody"]
+"""Which of the model's owners; nobody for nothing."""
 
 
 class Owners(Declared):
@@ -143,7 +40,7 @@ class Owners(Declared):
 class Entity(Declared):
     """What is predicted for: each row of one view is one request."""
 
-    view: Name
+    view: ViewRef
     """The view whose rows are the requests (the spine of training sets and of scoring)."""
     lead: Duration
     """How long before the row's event time the prediction is asked for."""
@@ -165,10 +62,26 @@ class Label(Declared):
 class ViewUse(Declared):
     """One view a model reads, and the features it takes from it."""
 
-    view: Name
+    view: ViewRef
+    """The view's name; or name@v1 for an older version that is kept beside it."""
     version: Annotated[int, Field(ge=1)] = 1
-    """The version of the view; default 1."""
+    """The version of the view; default 1, or the one that ``view`` names."""
     features: Annotated[list[Column], Field(min_length=1)]
+
+    @property
+    def name(self) -> str:
+        """The view's name, whichever version of it this is."""
+        return self.view.partition("@")[0]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_version(cls, data: Any) -> Any:
+        _, is_kept, version = str(data.get("view", "")).partition("@v") if isinstance(data, dict) else ("", "", "")
+        if is_kept and version.isdigit():
+            if data.get("version", int(version)) != int(version):
+                raise ValueError(f"version is {data['version']}, and view names version {version}; leave it out")
+            return {**data, "version": int(version)}
+        return data
 
 
 class Estimator(Declared):
@@ -195,6 +108,15 @@ class Training(Declared):
     seed: int = 0
     schedule: str | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
+    timeout: Duration = timedelta(hours=2)
+    """How long a fit may take; then it is killed, with every process it started, and not tried again; default 2h."""
+
+    @field_validator("timeout")
+    @classmethod
+    def _some_time(cls, timeout: timedelta) -> timedelta:
+        if timeout <= timedelta(0):
+            raise ValueError("a fit needs some time; give for example 30m or 2h")
+        return timeout
 
 
 class Shadow(Declared):
@@ -225,8 +147,9 @@ class InputDrift(Declared):
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """False discovery rate over the features of one report; default 0.05."""
-    effect_at_least: Annotated[float, Field(gt=0)] = 0.1
-    """The PSI, after subtracting what no drift gives at this size, from which a feature counts; default 0.1."""
+    effect_at_least: Annotated[float, Field(gt=0)] = 0.005
+    """The PSI, after subtracting what no drift gives at this size, from which a feature counts. A shift of 0.2 standard
+    deviations has 0.04; 0.1 is the usual word for "moderate"; default 0.005."""
     share_at_least: Share = 0.3
     """The importance-weighted share of drifted features that counts as input drift; default 0.3."""
     bins: Annotated[int, Field(ge=5, le=50)] = 10
@@ -236,7 +159,7 @@ class InputDrift(Declared):
 class PredictionDrift(Declared):
     """The same two keys on the champion's scores."""
 
-    effect_at_least: Annotated[float, Field(gt=0)] = 0.1
+    effect_at_least: Annotated[float, Field(gt=0)] = 0.005
     min_rows: Annotated[int, Field(ge=1)] = 300
 
 
@@ -253,6 +176,19 @@ class RealisedPerformance(Declared):
     Rows of one day share its weather, so row is the quicker and the more easily alarmed of the two; default day."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     min_rows: Annotated[int, Field(ge=1)] = 1000
+
+
+class EstimatedPerformance(Declared):
+    """The loss that is expected on rows without labels; its metric, tolerance and alpha are those of performance."""
+
+    acts: bool = True
+    """Whether an estimate out of band starts a journey, which is then held until labels show it; false only reports
+    it; default true."""
+    outside_at_most: Share = 0.1
+    """The share of what the model reads, weighted by importance, that may lie outside the reference's support before
+    the estimate is void; default 0.1."""
+    min_rows: Annotated[int, Field(ge=1)] = 300
+    """Fewest rows of a day that are estimated; default 300."""
 
 
 class RetrainPolicy(Declared):
@@ -284,6 +220,9 @@ class DataBroke(Declared):
     """Share of rows with a category the reference never saw that counts as broken; default 0.2."""
     outside_support: Share = 0.3
     """Importance-weighted share of rows outside the reference's range that counts as out of support; default 0.3."""
+    overdue_labels: Share = 0.1
+    """Rise, over the training data's, of the share of rows without a label though their label window has closed, over
+    the last performance.window_days days, that counts as broken; default 0.1."""
 
 
 class Drift(Declared):
@@ -292,6 +231,7 @@ class Drift(Declared):
     inputs: InputDrift = InputDrift()
     predictions: PredictionDrift = PredictionDrift()
     performance: RealisedPerformance
+    estimated: EstimatedPerformance = EstimatedPerformance()
     data: DataBroke = DataBroke()
     retrain: RetrainPolicy = RetrainPolicy()
 
@@ -303,6 +243,31 @@ class Promotion(Declared):
     """Whether a person approves each promotion; default never."""
     approval_timeout: Duration = timedelta(days=3)
     """How long a person has; no answer is a rejection; default 3d."""
+    evidence_max_age: Duration = timedelta(days=45)
+    """How long ago, by the clock, a gate may have judged what is promoted; default 45d."""
+
+
+PROVIDERS = {"smtp": "apache-airflow-providers-smtp", "slack": "apache-airflow-providers-slack"}
+"""The package each way of telling people needs; ``file`` needs none."""
+
+
+class Notify(Declared):
+    """Who is told when something happens to the model, and how. Each is told once."""
+
+    via: Literal["file", "smtp", "slack"] = "file"
+    """file: a line in ``notices.jsonl`` of Slipway's home and in the task's log. smtp and slack: through Airflow's
+    notifier of that provider, with the owner's address or channel; default file."""
+    conn_id: str | None = None
+    """The Airflow connection of smtp or slack; default the provider's own."""
+    gate_failed: Role = "on_call"
+    waiting: Role = "on_call"
+    """A gate or an approval waits for a person."""
+    escalated: Role = "on_call"
+    """The drift sensor asks for a person."""
+    late: Role = "on_call"
+    """A journey takes longer than the model's ``journey_within``."""
+    rolled_back: Role = "on_call"
+    promoted: Role = "model"
 
 
 class ModelDeclaration(Declared):
@@ -322,8 +287,29 @@ class ModelDeclaration(Declared):
     shadow: Shadow
     drift: Drift
     promotion: Promotion = Promotion()
+    notify: Notify = Notify()
+    journey_within: Duration | None = None
+    """The promise: how long a journey may take, by the clock, before whoever ``notify.late`` names is told; default the
+    shadow window's max_days, the fit's timeout, and the days a person has."""
 
     _folder: Path = PrivateAttr(default=Path())
+    _tier: Tier = PrivateAttr(default=Tier())
+
+    @property
+    def gate_modes(self) -> dict[str, Mode]:
+        """Every gate that measures a candidate of the model, in the order of its journey."""
+        return {"data_quality_gate": Mode.BLOCKING, **self.gates.modes, "shadow_gate": self.shadow.mode}
+
+    @property
+    def promise(self) -> timedelta:
+        """How long a journey may take by the clock."""
+        usual = timedelta(days=self.shadow.max_days) + self.training.timeout + self.promotion.approval_timeout
+        return self.journey_within or usual
+
+    @property
+    def requester_may_override(self) -> bool:
+        """Whether the tier lets the person who asked for a retrain decide about its gates."""
+        return self._tier.requester_may_override
 
     @property
     def label_sql(self) -> str:
@@ -348,6 +334,13 @@ class ModelDeclaration(Declared):
             raise ValueError(f"feature {twice[0]!r} is taken twice; a feature name must be unique within the model")
         return views
 
+    @field_validator("journey_within")
+    @classmethod
+    def _some_time(cls, within: timedelta | None) -> timedelta | None:
+        if within is not None and within <= timedelta(0):
+            raise ValueError("a journey needs some time; give for example 12h or 14d")
+        return within
+
     @model_validator(mode="after")
     def _consistent(self) -> ModelDeclaration:
         check_measures(self.task, self.gates)
@@ -361,6 +354,10 @@ class ModelDeclaration(Declared):
             raise ValueError("label.classes is missing; a classifier names its classes in the order of its outputs")
         if not any(use.view == self.entity.view for use in self.views):
             raise ValueError(f"entity.view {self.entity.view!r} is not among the views the model reads")
+        names = [use.name for use in self.views]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"views has {twice!r} twice; a model reads one version of a view")
         return self
 
 

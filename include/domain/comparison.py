@@ -194,7 +194,7 @@ def bootstrap_upper(
     """
     metric = metric_of(task, name)
     blocks = _blocks_or_groups(None if days is None else Blocks.of(np.asarray(days)).merged(MAX_BLOCKS), len(y))
-    ours, theirs = (block_statistic(metric, y, s, blocks) for s in (candidate, champion))
+    ours, theirs = (block_statistic(metric, y, s, blocks, coarse=True) for s in (candidate, champion))
     drawn = metric.worse_sign * (
         bootstrap(ours, blocks.count, resamples, seed) - bootstrap(theirs, blocks.count, resamples, seed)
     )

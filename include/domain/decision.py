@@ -195,7 +195,8 @@ RULES: tuple[Rule, ...] = (
         Action.ESCALATE,
         lambda s: (
             "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
-            f"{' '.join(f.reason for f in s.outside[:3])}"
+            f"{' '.join(f.reason for f in s.outside[:3])} Look at where these rows come from, and whether the model is "
+            "meant for them."
         ),
     ),
     Rule(

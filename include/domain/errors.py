@@ -8,3 +8,12 @@ class Refusal(Exception):
     is,
     without a stack trace.
     """
+
+
+class BadField(Refusal, ValueError):
+    """One field of a request is wrong: which, its value, and what is allowed."""
+
+    def __init__(self, what: str, value: object, allowed: str) -> None:
+        self.what, self.value, self.allowed = what, value, allowed
+        shown = "missing" if value is None else repr(value if not isinstance(value, str) else value[:80])
+        super().__init__(f"{what} is {shown}; {allowed.rstrip('.')}.")

@@ -1,9 +1,12 @@
-"""Crash points: named places between two writes where a test may kill or pause the process.
+"""Crash points: named places between two writes where a test may kill or hold the process.
 
 They stand in production code because a crash between two writes is what must be proven harmless. Unset, a crash point
-costs two look-ups in the environment. ``FAULT_CRASH=name`` or ``name:nth`` kills the process (SIGKILL, so nothing is
-cleaned up) the first or the n-th time the point is passed; ``FAULT_PAUSE=name:seconds`` waits there, to interleave two
-processes.
+costs three look-ups in the environment.
+
+``FAULT_CRASH=name`` or ``name:nth`` kills the process (SIGKILL, so nothing is cleaned up) the first or the n-th time
+the point is passed. ``FAULT_PAUSE=name:seconds`` waits there; ``FAULT_PAUSE=name`` stops the process there, the first
+time, until somebody sends it SIGCONT, so that two processes can be interleaved without a clock. ``FAULT_TRACE=file``
+appends the name of every point that is passed, so that a sweep finds them all by itself.
 """
 
 from __future__ import annotations
@@ -12,12 +15,18 @@ import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 _passed: Counter[str] = Counter()
+_stopped_at: Counter[str] = Counter()
 
 
 def crashpoint(name: str) -> None:
     """Die or wait here if the environment asks for it. ``name`` is ``part.operation.place``."""
+    trace = os.environ.get("FAULT_TRACE")
+    if trace:
+        with Path(trace).open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
     crash = os.environ.get("FAULT_CRASH")
     if crash:
         wanted, _, nth = crash.partition(":")
@@ -28,5 +37,8 @@ def crashpoint(name: str) -> None:
     pause = os.environ.get("FAULT_PAUSE")
     if pause:
         wanted, _, seconds = pause.partition(":")
-        if wanted == name:
+        if wanted == name and seconds:
             time.sleep(float(seconds))
+        elif wanted == name and not _stopped_at[name]:
+            _stopped_at[name] += 1
+            os.kill(os.getpid(), signal.SIGSTOP)

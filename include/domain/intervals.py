@@ -158,3 +158,16 @@ def requested(partition_key: str | None, start: str | None, end: str | None) -> 
             "2013-06-01."
         )
     return Interval.between(start, end)
+
+
+def spoken(length: timedelta) -> str:
+    """A duration as it is declared, in its largest units.
+
+    >>> spoken(timedelta(days=14)), spoken(timedelta(days=1, hours=2)), spoken(timedelta(seconds=90))
+    ('14d', '1d 2h', '1m 30s')
+    """
+    seconds, parts = int(length.total_seconds()), []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        count, seconds = divmod(seconds, size)
+        parts += [f"{count}{unit}"] if count else []
+    return " ".join(parts) or "0s"

@@ -22,6 +22,7 @@ reference's + tolerance" the sharp two-sample test.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -31,10 +32,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.domain.drift.sequences import bernstein_bound, t_bound
-
-BOUNDED = frozenset({"brier", "error"})
-"""Losses in [0, 1]. The others have no upper end, and their row sequence is asymptotic."""
+from include.domain.drift.sequences import bernstein_bound, least_t_bound, t_bound
+from include.domain.losses import BOUNDED, BadLoss, DayLoss, merged_losses
 
 DAY_SCALE = 1.0
 """The rise that is looked for first, in standard deviations between days: a champion is worth replacing when an
@@ -46,29 +45,6 @@ class Unit(Enum):
 
     DAY = "day"
     ROW = "row"
-
-
-class BadLoss(ValueError):
-    """Labels or predictions from which no loss can be computed."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayLoss:
-    """The losses of one day's matured rows, as sums, so that a month is the sum of its days."""
-
-    day: str
-    """``YYYY-MM-DD``, UTC."""
-    rows: int
-    total: float
-    squares: float
-    """The sum of the squared losses."""
-
-    @property
-    def mean(self) -> float:
-        return self.total / self.rows
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,80 +82,6 @@ class RealisedPerformance:
         return cls(**(dict(data) | {"unit": Unit(data["unit"])}))
 
 
-def row_losses(metric: str, labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.float64]:
-    """The loss of each row, 0 or more; lower is better.
-
-    Args:
-        metric: ``brier`` (multiclass: half the squared distance, so that it stays in [0, 1]), ``log_loss`` (natural
-            logarithm, probabilities clipped to 1e-15), ``error`` (share of wrong classes, a tie at 0.5 counts as the
-            positive
-            class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse).
-        labels: Shape (n,): class indices (0 and 1 for binary), or numbers for regression.
-        predictions: Shape (n,): the positive class's probability or the predicted number; (n, classes): probabilities.
-
-    Raises:
-        BadLoss: for another metric, unequal lengths, a missing or infinite value, or a probability outside [0, 1].
-    """
-    y = np.asarray(labels, dtype=np.float64)
-    p = np.asarray(predictions, dtype=np.float64)
-    if len(y) != len(p):
-        raise BadLoss(
-            f"{metric} needs one prediction for each label; there are {len(y)} labels and {len(p)} predictions."
-        )
-    for name, values in (("label", y), ("prediction", p)):
-        bad = int(np.size(values) - np.isfinite(values).sum())
-        if bad:
-            raise BadLoss(
-                f"{metric} needs finite numbers; {bad} of {len(values)} {name}s are missing or infinite. "
-                "Leave such rows out."
-            )
-    if metric in ("mae", "rmse"):
-        gap = np.abs(p - y)
-        return np.asarray(gap if metric == "mae" else gap * gap, dtype=np.float64)
-    if metric not in ("brier", "log_loss", "error"):
-        raise BadLoss(f"{metric!r} is no loss; allowed are brier, log_loss, error, mae and rmse.")
-    both = p if p.ndim == 2 else np.column_stack([1 - p, p])
-    if both.size and (both.min() < 0 or both.max() > 1):
-        raise BadLoss(f"{metric} needs probabilities in [0, 1]; they reach from {p.min():g} to {p.max():g}.")
-    classes = y.astype(np.int64)
-    if y.size and (np.any(classes != y) or classes.min() < 0 or classes.max() >= both.shape[1]):
-        raise BadLoss(
-            f"{metric} needs class indices from 0 to {both.shape[1] - 1}; labels reach from {y.min():g} to {y.max():g}."
-        )
-    each = np.arange(len(y))
-    if metric == "log_loss":
-        return np.asarray(-np.log(np.clip(both[each, classes], 1e-15, 1.0)), dtype=np.float64)
-    if metric == "error":
-        chosen = both.argmax(axis=1) if p.ndim == 2 else (p >= 0.5).astype(np.int64)
-        return np.asarray(chosen != classes, dtype=np.float64)
-    truth = np.zeros_like(both)
-    truth[each, classes] = 1
-    apart: NDArray[np.float64] = ((both - truth) ** 2).sum(axis=1) / 2
-    return apart
-
-
-def losses_by_day(days: Sequence[str], losses: NDArray[np.float64]) -> tuple[DayLoss, ...]:
-    """The cohorts of one window, by day in order; ``days`` gives each row's ``YYYY-MM-DD``."""
-    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
-    rows = np.bincount(index, minlength=len(names))
-    total = np.bincount(index, weights=losses, minlength=len(names))
-    squares = np.bincount(index, weights=losses * losses, minlength=len(names))
-    return tuple(
-        DayLoss(str(d), int(n), float(s), float(q)) for d, n, s, q in zip(names, rows, total, squares, strict=True)
-    )
-
-
-def merged_losses(*windows: Iterable[DayLoss]) -> tuple[DayLoss, ...]:
-    """The days of all windows in order; the cohorts of one day are added."""
-    days: dict[str, DayLoss] = {}
-    for cohort in (c for window in windows for c in window):
-        old = days.get(cohort.day, DayLoss(cohort.day, 0, 0.0, 0.0))
-        days[cohort.day] = DayLoss(
-            cohort.day, old.rows + cohort.rows, old.total + cohort.total, old.squares + cohort.squares
-        )
-    return tuple(days[day] for day in sorted(days))
-
-
 def realised_performance(
     reference: Iterable[DayLoss],
     current: Iterable[DayLoss],
@@ -208,13 +110,7 @@ def realised_performance(
     now = tuple(c for c in merged_losses(current) if c.rows)
     rows, reference_rows = sum(c.rows for c in now), sum(c.rows for c in past)
     judge = _Judge(metric, tolerance, alpha, unit, past) if len(past) > 1 and reference_rows >= min_rows else None
-    best: _Sequence | None = None
-    if judge is not None:
-        for order, start in enumerate(_starts(now, window_days)):
-            lane = tuple(c for c in now if c.day >= start)
-            if sum(c.rows for c in lane) >= min_rows:
-                found = judge.sequence(lane, alpha / ((order + 1) * (order + 2)), window_days)
-                best = found if best is None or found.excess > best.excess else best
+    best = judge.worst(now, window_days, min_rows) if judge is not None else None
     recent = tuple(c for c in now if c.day >= _days_before(now[-1].day, window_days - 1)) if now else ()
     shown = _Shown(metric, judge, best, recent)
     if best is None or best.low is None:
@@ -260,62 +156,159 @@ class _Sequence:
         return -math.inf if self.low is None or self.reference_high is None else self.low - self.reference_high
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """Cohorts as arrays, ``(days,)`` each."""
+
+    rows: NDArray[np.float64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, cohorts: Sequence[DayLoss]) -> _Columns:
+        return cls(*(np.array([getattr(c, name) for c in cohorts], float) for name in ("rows", "total", "squares")))
+
+    def since(self, start: int) -> _Columns:
+        return _Columns(self.rows[start:], self.total[start:], self.squares[start:])
+
+
 class _Judge:
     """The reference, prepared once, against which each sequence is held."""
 
     def __init__(self, metric: str, tolerance: float, alpha: float, unit: Unit, past: tuple[DayLoss, ...]) -> None:
         self.metric, self.tolerance, self.alpha, self.unit, self.past = metric, tolerance, alpha, unit, past
+        self._past = _Columns.of(past)
         self.rows = sum(c.rows for c in past)
         # A day counts by its rows up to those of a typical day: a nearly empty one is noise, and no single busy one,
         # however busy, is the evidence of many days.
-        self.typical_rows = float(np.median([c.rows for c in past]))
-        self.weight, self.risk, self.spread = self._summary(past)
+        self.typical_rows = float(np.median(self._past.rows))
+        self.weight, self.risk, self.spread = self._summary(self._past)
 
-    def _summary(self, cohorts: tuple[DayLoss, ...]) -> tuple[float, float, float]:
+    def mean(self, cohorts: tuple[DayLoss, ...]) -> float:
+        return self._summary(_Columns.of(cohorts))[1]
+
+    def _summary(self, cohorts: _Columns) -> tuple[float, float, float]:
         """Weight in units, mean, and the weighted sum of squared deviations from it."""
         if self.unit is Unit.ROW:
-            rows, total = sum(c.rows for c in cohorts), math.fsum(c.total for c in cohorts)
-            spread = math.fsum(c.squares for c in cohorts) - total * total / rows
-            return float(rows), total / rows, max(spread, 0.0)
-        weights = np.minimum([c.rows / self.typical_rows for c in cohorts], 1.0)
-        means = np.array([c.mean for c in cohorts])
-        mean = float(np.average(means, weights=weights))
-        return float(weights.sum()), mean, float((weights * (means - mean) ** 2).sum())
+            rows, total = float(cohorts.rows.sum()), float(cohorts.total.sum())
+            return rows, total / rows, max(float(cohorts.squares.sum()) - total * total / rows, 0.0)
+        weights = np.minimum(cohorts.rows / self.typical_rows, 1.0)
+        means = cohorts.total / cohorts.rows
+        weight = float(weights.sum())
+        mean = float((weights * means).sum()) / weight
+        return weight, mean, float((weights * (means - mean) ** 2).sum())
 
-    def sequence(self, cohorts: tuple[DayLoss, ...], alpha: float, window_days: int) -> _Sequence:
+    def _summaries(self, cohorts: _Columns) -> tuple[NDArray[np.float64], ...]:
+        """``_summary`` of the cohorts from each on, ``(days,)`` each, in one pass for all."""
+        if self.unit is Unit.ROW:
+            rows, total, squares = (_from_each_on(x) for x in (cohorts.rows, cohorts.total, cohorts.squares))
+            return rows, total / rows, np.maximum(squares - total * total / rows, 0.0)
+        weights = np.minimum(cohorts.rows / self.typical_rows, 1.0)
+        means = cohorts.total / cohorts.rows
+        # Held against the last day, which every sequence has: equal days leave exactly nothing.
+        apart = means - means[-1]
+        weight, first = _from_each_on(weights), _from_each_on(weights * apart)
+        spread = _from_each_on(weights * apart**2) - first**2 / weight
+        return weight, means[-1] + first / weight, np.maximum(spread, 0.0)
+
+    def worst(self, now: tuple[DayLoss, ...], window_days: int, min_rows: int) -> _Sequence | None:
+        """The sequence whose lower bound is farthest above the reference's upper one; None when none has the rows.
+
+        A bound takes a root to find. So the sequences are taken in the order of what their excess may be at most, and
+        the search ends where none that is left can be the worst.
+        """
+        if not now:
+            return None
+        days, columns = [c.day for c in now], _Columns.of(now)
+        rows, summaries = _from_each_on(columns.rows), self._summaries(columns)
+        lanes: list[_Lane] = []
+        for order, first in enumerate(_starts(now, window_days)):
+            start = bisect_left(days, first)
+            if rows[start] >= min_rows:
+                part = self.alpha / ((order + 1) * (order + 2))
+                summary = (float(values[start]) for values in summaries)
+                lanes.append(_Lane(start, part, columns.since(start), *summary))
+        if not lanes:
+            return None
+        at_most = self._excess_at_most(lanes)
+        best: _Sequence | None = None
+        for i in np.argsort(-at_most, kind="stable"):
+            if best is not None and best.excess >= at_most[i]:
+                break
+            found = self._sequence(lanes[i], now, window_days)
+            best = found if best is None or found.excess > best.excess else best
+        return best
+
+    def _excess_at_most(self, lanes: Sequence[_Lane]) -> NDArray[np.float64]:
+        """``(lanes,)``: the excess with the least bounds there can be; with none where they are Bernstein's."""
+        gap = np.array([lane.risk - self.risk for lane in lanes])
         if self.unit is Unit.ROW and self.metric in BOUNDED:
-            return self._bernstein(cohorts, alpha, window_days)
-        weight, risk, spread = self._summary(cohorts)
-        units = len(self.past) + len(cohorts) if self.unit is Unit.DAY else self.rows + int(weight)
-        freedom = float(units - 2)
+            return gap
+        freedom, precision, spread = (
+            np.array([value(lane) for lane in lanes]) for value in (self._freedom, self._precision, self._pooled)
+        )
+        half = least_t_bound(freedom, np.array([lane.alpha for lane in lanes])) * np.sqrt(spread / freedom * precision)
+        # A hair more, so that rounding never ends the search too early.
+        return np.asarray(gap - half * (1 - 1e-9), dtype=np.float64)
+
+    def _freedom(self, lane: _Lane) -> float:
+        units = len(self.past) + len(lane.cohorts.rows) if self.unit is Unit.DAY else self.rows + int(lane.weight)
+        return float(units - 2)
+
+    def _precision(self, lane: _Lane) -> float:
+        return 1 / self.weight + 1 / lane.weight
+
+    def _pooled(self, lane: _Lane) -> float:
+        return self.spread + lane.spread
+
+    def _sequence(self, lane: _Lane, now: tuple[DayLoss, ...], window_days: int) -> _Sequence:
+        cohorts = now[lane.start :]
+        if self.unit is Unit.ROW and self.metric in BOUNDED:
+            return self._bernstein(lane, cohorts, window_days)
         # In rows the same rise is smaller by the root of a day's rows: the scale is that of a day of independent rows.
         scale = DAY_SCALE if self.unit is Unit.DAY else DAY_SCALE / math.sqrt(self.typical_rows)
-        precision = 1 / self.weight + 1 / weight
-        far = t_bound(freedom, 1 / precision, scale, alpha)
+        freedom, precision = self._freedom(lane), self._precision(lane)
+        far = t_bound(freedom, 1 / precision, scale, lane.alpha)
         if not math.isfinite(far):
-            return _Sequence(cohorts, risk, None, None, None)
-        half = far * math.sqrt((self.spread + spread) / freedom * precision)
-        part = 1 / weight / precision
-        return _Sequence(cohorts, risk, risk - half * part, risk + half * part, self.risk + half * (1 - part))
+            return _Sequence(cohorts, lane.risk, None, None, None)
+        half = far * math.sqrt(self._pooled(lane) / freedom * precision)
+        part = 1 / lane.weight / precision
+        return _Sequence(
+            cohorts, lane.risk, lane.risk - half * part, lane.risk + half * part, self.risk + half * (1 - part)
+        )
 
-    def _bernstein(self, cohorts: tuple[DayLoss, ...], alpha: float, window_days: int) -> _Sequence:
+    def _bernstein(self, lane: _Lane, cohorts: tuple[DayLoss, ...], window_days: int) -> _Sequence:
         """Half of alpha for the current rows' sequence, half for the reference's bound."""
-        rows, risk, _ = self._summary(cohorts)
-        per_row = self.spread / self.rows
+        alpha, risk, per_row = lane.alpha, lane.risk, self.spread / self.rows
         planned = per_row * self.typical_rows * window_days
-        half = bernstein_bound(int(rows), _prediction_errors(cohorts, self.risk), planned, alpha / 2)
-        above = bernstein_bound(self.rows, _prediction_errors(self.past, 0.5), per_row * self.rows, alpha / 2)
+        half = bernstein_bound(int(lane.weight), _prediction_errors(lane.cohorts, self.risk), planned, alpha / 2)
+        above = bernstein_bound(self.rows, _prediction_errors(self._past, 0.5), per_row * self.rows, alpha / 2)
         return _Sequence(cohorts, risk, max(risk - half, 0.0), min(risk + half, 1.0), min(self.risk + above, 1.0))
 
 
-def _prediction_errors(cohorts: Iterable[DayLoss], first: float) -> float:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lane:
+    """A sequence before its bounds are known: where it starts, its share of alpha, and its summary."""
+
+    start: int
+    alpha: float
+    cohorts: _Columns
+    weight: float
+    risk: float
+    spread: float
+
+
+def _from_each_on(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(n,)``: the sum of the values from each to the last."""
+    return np.asarray(np.cumsum(values[::-1])[::-1], dtype=np.float64)
+
+
+def _prediction_errors(cohorts: _Columns, first: float) -> float:
     """The sum over rows of (loss - prediction) squared, each day predicted by the mean of all days before it."""
-    rows, total, errors, guess = 0, 0.0, 0.0, first
-    for c in cohorts:
-        errors += max(c.squares - 2 * guess * c.total + c.rows * guess * guess, 0.0)
-        rows, total = rows + c.rows, total + c.total
-        guess = total / rows
-    return errors
+    before = np.cumsum(cohorts.total)[:-1] / np.cumsum(cohorts.rows)[:-1]
+    guess = np.concatenate([[first], before])
+    errors = cohorts.squares - 2 * guess * cohorts.total + cohorts.rows * guess * guess
+    return float(np.maximum(errors, 0.0).sum())
 
 
 class _Shown:
@@ -323,7 +316,7 @@ class _Shown:
 
     def __init__(self, metric: str, judge: _Judge | None, best: _Sequence | None, recent: tuple[DayLoss, ...]) -> None:
         self.metric, self.judge, self.best = metric, judge, best
-        self.recent = self.root(judge._summary(recent)[1]) if judge and recent else None
+        self.recent = self.root(judge.mean(recent)) if judge and recent else None
 
     def root(self, value: float | None) -> float | None:
         if value is None or self.metric != "rmse":

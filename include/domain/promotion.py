@@ -236,3 +236,35 @@ def rollback_target(history: Sequence[Epoch], unusable: Collection[str] = ()) ->
         else:
             stack.append(epoch.to_candidate)
     return next((c for c in reversed(stack[:-1]) if c not in unusable), None)
+
+
+NO_HEAD = "none"
+"""The mark of a model without a champion, written where a person accepted a ledger that knows none."""
+
+
+def head_mark(epoch: Epoch | None) -> str:
+    """What the registry remembers of the epoch its aliases show: its revision and its candidate."""
+    return NO_HEAD if epoch is None else f"{epoch.revision} {epoch.to_candidate}"
+
+
+def lost_history(mark: str | None, history: Sequence[Epoch]) -> str | None:
+    """Why the history cannot be the whole one, when the registry has seen another; None when the two agree.
+
+    An epoch is written to the ledger before the registry hears of it, so a registry that knows a revision, or another
+    candidate under one, that the ledger does not have has met a ledger that is gone: this one was restored from an
+    older backup or begun anew. ``mark`` is what ``head_mark`` gave; None when the registry was never told. Read the
+    mark before the history, or an epoch written in between looks like a lost one.
+    """
+    if mark is None or mark == NO_HEAD:
+        return None
+    number, _, candidate = mark.partition(" ")
+    revision = int(number) if number.isdecimal() else 0
+    if revision < 1 or not candidate:
+        return f"the registry's mark {mark[:100]!r} is not what Slipway writes"
+    newest = history[-1].revision if history else 0
+    if revision > newest:
+        return f"the registry has seen revision {revision} with champion {candidate}, the ledger ends at {newest}"
+    found = history[revision - 1].to_candidate
+    if found != candidate:
+        return f"the registry has seen {candidate} as champion of revision {revision}, the ledger has {found}"
+    return None

@@ -154,14 +154,15 @@ def against_bound(
     if rows < min_rows:
         verdict, reason = (
             Verdict.INCONCLUSIVE,
-            f"{criterion} was measured on {rows} rows; at least {min_rows} are needed.",
+            f"{criterion} was measured on {rows:,} rows; at least {min_rows:,} are needed.",
         )
     elif measured is None:
         verdict, reason = Verdict.INCONCLUSIVE, f"{criterion} could not be measured ({value}); that is no evidence."
     else:
         good = measured >= bound if direction is Direction.AT_LEAST else measured <= bound
         verdict = Verdict.PASS if good else Verdict.FAIL
-        reason = f"{criterion} {measured:.4g} is {'within' if good else 'outside'} its bound {allowed} on {rows} rows."
+        shown = f"{measured:,.0f}" if measured.is_integer() and abs(measured) < 1e15 else f"{measured:.4g}"
+        reason = f"{criterion} {shown} is {'within' if good else 'outside'} its bound {allowed} on {rows:,} rows."
     return CriterionResult(
         criterion=criterion,
         verdict=verdict,

@@ -2,32 +2,102 @@
 
 from __future__ import annotations
 
-from include.adapters.ledger import Ledger
-from include.adapters.registry import CHALLENGER, CHAMPION, Registry
+from include.adapters.ledger import Candidate, Ledger
+from include.adapters.registry import CHALLENGER, CHAMPION, HEAD, Registered, Registry, VersionMissing
+from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import State
+from include.domain.promotion import Epoch, head_mark, lost_history
+
+ROUNDS = 10
+"""How often a projection is begun anew because the ledger changed under it; then the rest is left to the one who
+changed it."""
+
+
+class LedgerBehind(Refusal):
+    """The registry has seen epochs that this ledger does not have."""
+
+    def __init__(self, model: str, why: str) -> None:
+        super().__init__(
+            f"The ledger of {model} is not the one its registry knows: {why}. It was restored from an older backup, or "
+            "begun anew. Nothing is promoted, rolled back or moved in MLflow. Restore the newer ledger, or, if it is "
+            f"gone for good, run `slipway reconcile {model} --accept-ledger --reason ...`."
+        )
+
+
+def require_whole_ledger(ledger: Ledger, registry: Registry, model: str) -> None:
+    """Nothing when the ledger knows every epoch the registry has seen.
+
+    Raises:
+        LedgerBehind: when it does not.
+    """
+    _registered_and_history(ledger, registry, model)
 
 
 def project_aliases(ledger: Ledger, registry: Registry, model: str) -> list[str]:
-    """Point ``champion`` at the ledger's head and ``challenger`` at the candidate in shadow; say what was mended."""
+    """Point ``champion`` at the ledger's head and ``challenger`` at the candidate in shadow; say what was mended.
+
+    MLflow's aliases know no compare-and-swap, so a copy that was held between reading the ledger and writing the alias
+    may write an old champion. Therefore the ledger is read again after each write, and what it says by then is written.
+
+    Raises:
+        Fenced: when a newer copy of this step took over before the projection began.
+        LedgerBehind: when the ledger lacks epochs that the registry has seen; nothing is written then.
+    """
+    ledger.database.require_newest()
     mended: list[str] = []
-    head = ledger.deployments.champion(model)
-    if head is not None and head.model_version is not None:
-        version = int(head.model_version)
-        found = registry.alias(model, CHAMPION)
-        if found != version:
-            registry.point(model, CHAMPION, version)
-            mended.append(f"{CHAMPION}: {found} -> {version}")
-    crashpoint("aliases.between")
-    live = ledger.candidates.live(model)
-    waiting = live if live and live.state in (State.CHALLENGER, State.SHADOWING) and live.facts.model_version else None
-    challenger = registry.alias(model, CHALLENGER)
-    if waiting is not None and challenger != int(str(waiting.facts.model_version)):
-        registry.point(model, CHALLENGER, int(str(waiting.facts.model_version)))
-        mended.append(f"{CHALLENGER}: {challenger} -> {waiting.facts.model_version}")
-    elif waiting is None and challenger is not None:
-        registry.drop(model, CHALLENGER, challenger)
-        mended.append(f"{CHALLENGER}: {challenger} -> none")
+    for _ in range(ROUNDS):
+        found, history = _registered_and_history(ledger, registry, model)
+        head, waiting = (history[-1] if history else None), waiting_in(ledger, model)
+        crashpoint("aliases.read")
+        mended += _project(registry, model, found, head, waiting)
+        if (ledger.deployments.champion(model), waiting_in(ledger, model)) == (head, waiting):
+            break
     for line in mended:
         print(f"Alias of {model} written from the ledger: {line}")
+    return mended
+
+
+def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
+    """The registered candidate that is judged now, whom the challenger alias names; None when there is none."""
+    live = ledger.candidates.live(model)
+    registered = live is not None and live.state in (State.CHALLENGER, State.SHADOWING)
+    return live if registered and live is not None and live.facts.model_version else None
+
+
+def _registered_and_history(ledger: Ledger, registry: Registry, model: str) -> tuple[Registered, list[Epoch]]:
+    # In this order: an epoch promoted in between must not look like one the ledger lost.
+    found = registry.registered(model)
+    history = ledger.deployments.epochs(model)
+    lost = lost_history(found.tags.get(HEAD), history)
+    if lost is not None:
+        raise LedgerBehind(model, lost)
+    return found, history
+
+
+def _project(
+    registry: Registry, model: str, found: Registered, head: Epoch | None, waiting: Candidate | None
+) -> list[str]:
+    mended = []
+    champion = int(str(head.model_version)) if head is not None and head.model_version is not None else None
+    challenger = int(str(waiting.facts.model_version)) if waiting is not None else None
+    for alias, wanted in ((CHAMPION, champion), (CHALLENGER, challenger)):
+        now = found.aliases.get(alias)
+        if now == wanted:
+            continue
+        if wanted is None:
+            registry.drop(model, alias, int(str(now)))
+        else:
+            try:
+                registry.point(model, alias, wanted)
+            except VersionMissing as missing:
+                # Nothing here can bring it back. Reconciling reports it; whoever is served is unaffected, since scoring
+                # asks the ledger and has its own copy.
+                print(f"Alias {alias} of {model} cannot be written: {missing}")
+                continue
+        crashpoint(f"aliases.{alias}")
+        mended.append(f"{alias}: {now} -> {wanted if wanted is not None else 'none'}")
+    if head is not None and found.tags.get(HEAD) != head_mark(head):
+        registry.tag_model(model, {HEAD: head_mark(head)})
+        crashpoint("aliases.marked")
     return mended

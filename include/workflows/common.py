@@ -16,6 +16,7 @@ from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.intervals import instant
 from include.domain.verdicts import GateResult
 
@@ -110,6 +111,7 @@ def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True) -> It
         if live and not candidate.is_live and candidate.state.value not in ("champion", "unchanged"):
             raise JourneyIsOver(candidate)
         attempt = ledger.next_attempt(f"{candidate.candidate_id}/{step}")
+        crashpoint("step.begun")
         yield Journey(model, candidate, ledger.fenced(attempt))
 
 

@@ -7,32 +7,38 @@ had come. A day judged again finds the decision that stands and acts on that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
-from include.adapters.ledger import Candidate, Ledger, RetrainAction
+from include.adapters.ledger import Ledger, RetrainAction, RetrainDecision
 from include.config import ModelDeclaration, declarations
 from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
+from include.domain.drift.calibration import expected_losses, expected_roc_auc
+from include.domain.drift.estimated import EstimateReference, estimated_performance, outside_support
 from include.domain.drift.input_drift import input_drift
+from include.domain.drift.maturity import Cohort, label_maturity
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile, count_window
-from include.domain.drift.report import DriftReport, drift_report
+from include.domain.drift.report import DriftReport, Flags, drift_report
 from include.domain.errors import Refusal
+from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.intervals import Interval, instant
 from include.domain.journey import drift_run_id
-from include.domain.lifecycle import State, Trigger
-from include.domain.performance import DayLoss, Unit, losses_by_day, realised_performance, row_losses
-from include.domain.promotion import Epoch
-from include.workflows import common, evaluation, models, training_set
-from include.workflows.requests import SERVED, request_ids, scores_in
+from include.domain.lifecycle import JourneyRequest, State, Trigger
+from include.domain.losses import DayLoss
+from include.workflows import causes, common, drift_pages, models, training_set
+from include.workflows import reference as references
+from include.workflows.requests import request_ids, scores_in
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-BUDGET_WINDOW = timedelta(days=30)
 MAX_REASON = 500
+HOLD = "hold_promotion"
+"""In a decision's numbers: whether its candidate may not be promoted before matured labels show the alarm."""
 
 
 class NothingScored(Refusal):
@@ -40,7 +46,8 @@ class NothingScored(Refusal):
 
 
 def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
-    """Measure input drift, prediction drift and realised performance of one scored day; keep the report.
+    """Measure input drift, prediction drift, estimated and realised performance of one scored day, and whether labels
+    still come; keep the report.
 
     Raises:
         NothingScored: when the prediction log has no served rows of the day.
@@ -50,16 +57,25 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
     with common.open_ledger() as ledger:
         epoch = ledger.deployments.champion_at(model_name, interval.start)
         log = common.offline_store().read_predictions(model_name, interval, epoch.to_candidate) if epoch else None
-        served = _served(log.to_pandas()) if log is not None else None
+        served = references.served_rows(log.to_pandas()) if log is not None else None
         if epoch is None or served is None or served.empty:
             raise NothingScored(
                 f"{day} has no predictions served by a champion of {model_name}. Run score_{model_name} for it first."
             )
-        reference, importances = _reference(epoch)
+        reference = references.reference_of(epoch)
         rows = training_set.features_for(model, interval, interval.end).to_pandas()
         features = estimators.as_input(rows, models.kinds_of(model))
-        current = count_window(reference, features, scores_in(model, served))
-        report = _report(model, epoch, day, reference, importances, current, _matured_losses(model, epoch, interval))
+        scores = scores_in(model, served)
+        losses, cohorts = references.matured(model, epoch, interval)
+        measured = Measured(
+            count_window(reference.profile, features, scores),
+            *estimated_losses(
+                model, reference.estimate, *_row_by_row(model, request_ids(model, rows), features, served, scores)
+            ),
+            losses,
+            cohorts,
+        )
+        report = report_on(model, epoch.to_candidate, day, reference, measured)
         kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)
         for sentence in report.sentences:
             print(sentence)
@@ -88,13 +104,18 @@ def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
             numbers=_numbers(made),
             journey_run_id=drift_run_id(model.name, day) if action is RetrainAction.RETRAIN else None,
         )
+        asks = _as_request(stands)
         print(f"{stands.action.value} by rule {stands.rule}: {stands.reason}")
+        under_way = stands.numbers.get("in_flight")
+        if stands.action is RetrainAction.SUPPRESS and under_way:
+            causes.join(ledger, str(under_way), asks)
+        drift_pages.show_on_run_page(ledger, model, report, stands)
         conf = {
-            "as_of": Interval.of_day(day).end.isoformat(),
-            "reason": stands.reason[:MAX_REASON],
-            "requested_by": f"drift_{model.name}",
-            "trigger": Trigger.DRIFT.value,
-            "report_id": report_id,
+            "as_of": asks.as_of.isoformat(),
+            "reason": asks.reason,
+            "requested_by": asks.requested_by,
+            "trigger": asks.trigger.value,
+            "report_id": asks.report_id,
         }
         retrains = stands.action is RetrainAction.RETRAIN
         return {
@@ -108,157 +129,194 @@ def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport) -> Situation:
     """All that the rules look at, as of the end of the report's day."""
+    earlier = [
+        DriftReport.from_json(r.report)
+        for r in ledger.drift.reports(model.name, last=model.drift.retrain.windows[1] - 1, before=report.day)
+        if r.report["version"] == report.version
+    ]
+    flags = [flags_of(model, r) for r in (*earlier, report)]
+    now = Interval.of_day(report.day).end
+    return situation_of(report, flags, policy_of(model), _history(ledger, model, report.day), now)
+
+
+def policy_of(model: ModelDeclaration) -> Policy:
     declared = model.drift.retrain
-    policy = Policy(
+    return Policy(
         windows=declared.windows,
         cooldown_days=declared.cooldown_days,
         budget_per_month=declared.budget_per_month,
         futile_before_escalation=declared.futile_before_escalation,
     )
-    now = Interval.of_day(report.day).end
-    earlier = [
-        DriftReport.from_json(r.report)
-        for r in ledger.drift.reports(model.name, last=declared.windows[1] - 1, before=report.day)
-        if r.report["version"] == report.version
-    ]
-    journeys = [c for c in ledger.candidates.of(model.name) if c.request.as_of <= now]
+
+
+def flags_of(model: ModelDeclaration, report: DriftReport) -> Flags:
+    """The report's flags; an estimate that shall only be reported raises none."""
+    return report.flags if model.drift.estimated.acts else replace(report.flags, estimated=None)
+
+
+def _history(ledger: Ledger, model: ModelDeclaration, day: str) -> History:
+    """The model's journeys, in the order they were opened, and what was decided before the day."""
+    candidates = sorted(ledger.candidates.of(model.name), key=lambda c: c.opened_at)
+    decisions = ledger.drift.decisions(model.name, before=day)
     live = ledger.candidates.live(model.name)
-    decisions = ledger.drift.decisions(model.name, before=report.day)
-    asked = [d for d in decisions if d.rule.endswith(" futile")]
     opened = [d.numbers["opened_breaker_until"] for d in decisions if d.numbers.get("opened_breaker_until")]
-    streak = _futile_streak(journeys)
-    return Situation(
-        now=now,
-        flags=tuple(r.flags for r in (*earlier, report)),
-        policy=policy,
-        broken=report.broken,
-        outside=report.outside,
-        reasons=report.sentences,
-        realised_reason=report.realised.reason,
-        last_journey_started=max((c.request.as_of for c in journeys), default=None),
+    return History(
+        journeys=[
+            PastJourney(c.request.as_of, c.request.trigger is Trigger.DRIFT, _ending(c.state, c.is_live))
+            for c in candidates
+        ],
         in_flight=live.run_id if live else None,
-        started_in_30_days=sum(
-            c.request.trigger is Trigger.DRIFT and c.request.as_of > now - BUDGET_WINDOW for c in journeys
-        ),
-        futile_streak=streak,
-        asked_at_streak=int(asked[-1].numbers["futile_streak"]) if asked and streak else 0,
-        breaker_open_until=max((instant(o) for o in opened), default=None),
+        asked_at=[int(d.numbers["futile_streak"]) for d in decisions if d.rule.endswith(" futile")],
+        breaker_until=[instant(o) for o in opened],
     )
 
 
-def _futile_streak(journeys: list[Candidate]) -> int:
-    """Journeys in a row, up to the last, that a gate or a person rejected. Broken machinery says nothing about
-    retraining."""
-    streak = 0
-    for candidate in sorted((c for c in journeys if not c.is_live), key=lambda c: c.opened_at, reverse=True):
-        if candidate.state in (State.FAILED, State.SUPERSEDED):
-            continue
-        if candidate.state not in (State.REJECTED, State.UNCHANGED):
-            break
-        streak += 1
-    return streak
+def _ending(state: State, live: bool) -> Ending:
+    if live:
+        return Ending.LIVE
+    if state in (State.FAILED, State.SUPERSEDED):
+        return Ending.BROKEN
+    return Ending.FUTILE if state in (State.REJECTED, State.UNCHANGED) else Ending.PROMOTED
+
+
+def _as_request(decision: RetrainDecision) -> JourneyRequest:
+    """What the decision asks of a journey, whether or not one starts."""
+    return JourneyRequest(
+        model=decision.model,
+        run_id=drift_run_id(decision.model, decision.day),
+        as_of=Interval.of_day(decision.day).end,
+        trigger=Trigger.DRIFT,
+        reason=decision.reason[:MAX_REASON],
+        requested_by=f"drift_{decision.model}",
+        report_id=decision.report_id,
+    )
 
 
 def _numbers(made: Decision) -> dict[str, Any]:
     opened = made.breaker_open_until.isoformat() if made.breaker_open_until else None
-    return {**made.numbers, "opened_breaker_until": opened}
+    return {**made.numbers, "opened_breaker_until": opened, HOLD: made.hold_promotion}
 
 
-def _reference(epoch: Epoch) -> tuple[Profile, dict[str, float]]:
-    """The reference profile of the version, kept at its evaluation; from its MLflow run where this machine has no
-    copy."""
-    import json
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was read of a day, and of the cohorts that had matured by its end.
 
-    file = common.journey_folder(epoch.to_candidate) / evaluation.PROFILE
-    if not file.is_file():
-        with common.open_ledger() as ledger:
-            run = ledger.candidates.get(epoch.to_candidate).facts.mlflow_run_id
-        common.registry().download(str(run), evaluation.PROFILE, file.parent)
-    kept = json.loads(file.read_text(encoding="utf-8"))
-    return Profile.from_json(kept["profile"]), dict(kept["importances"])
+    Attributes:
+        profile: the day, counted in the reference's bins.
+        losses_expected: ``(n,)``: the loss each answered row is expected to have; empty where none can be estimated.
+        roc_auc_expected: a binary classifier's.
+        losses: of each day the version served, on labels matured by the end of the day.
+        cohorts: how many rows of those days have a label.
+    """
+
+    profile: Profile
+    losses_expected: np.ndarray[Any, Any]
+    roc_auc_expected: float | None
+    losses: tuple[DayLoss, ...]
+    cohorts: tuple[Cohort, ...]
 
 
-def _report(
+def _row_by_row(
     model: ModelDeclaration,
-    epoch: Epoch,
-    day: str,
-    reference: Profile,
-    importances: Mapping[str, float],
-    current: Profile,
-    losses: tuple[DayLoss, ...],
+    requests: list[str],
+    features: pd.DataFrame,
+    served: pd.DataFrame,
+    scores: np.ndarray[Any, Any],
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """The features and the answers of the same rows. A classifier's losses are estimated from its answers alone."""
+    import numpy as np
+
+    if model.is_classifier:
+        return features, scores
+    answers = served.set_index("request_id")["score"].reindex(requests).to_numpy(dtype=float)
+    answered = np.isfinite(answers)
+    return features.loc[answered], answers[answered]
+
+
+def estimated_losses(
+    model: ModelDeclaration, reference: EstimateReference | None, features: pd.DataFrame, scores: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], float | None]:
+    """The loss each answered row is expected to have, and a binary classifier's expected ROC AUC.
+
+    ``features`` are read for a regression alone, and are then those of ``scores``, row by row.
+    """
+    import numpy as np
+
+    metric = model.drift.performance.metric
+    if reference is None or reference.metric != metric:
+        return np.empty(0), None
+    if reference.calibration is not None:
+        probabilities = reference.calibration(scores)
+        auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 else None
+        return expected_losses(metric, scores, probabilities), auc
+    if reference.trees is None:
+        return np.empty(0), None
+    return reference.trees.estimated(features, scores), None
+
+
+def report_on(
+    model: ModelDeclaration, version: str, day: str, reference: references.Reference, measured: Measured
 ) -> DriftReport:
-    declared = model.drift
+    """The declared measurements of one day against the version's reference. Reads nothing.
+
+    Args:
+        model: What is declared.
+        version: The candidate id of the champion.
+        day: ``YYYY-MM-DD``.
+        reference: What was kept of the version.
+        measured: Of the day.
+    """
+    declared, performance = model.drift, model.drift.performance
     inputs = input_drift(
-        reference,
-        current,
+        reference.profile,
+        measured.profile,
         q=declared.inputs.q,
         effect_at_least=declared.inputs.effect_at_least,
         share_at_least=declared.inputs.share_at_least,
         min_rows=declared.inputs.min_rows,
-        importances=importances,
+        importances=reference.importances,
+        day=day,
     )
     predictions = prediction_drift(
-        reference,
-        current,
+        reference.profile,
+        measured.profile,
         q=declared.inputs.q,
         effect_at_least=declared.predictions.effect_at_least,
         min_rows=declared.predictions.min_rows,
+        day=day,
     )
-    performance = declared.performance
-    realised = realised_performance(
-        reference.losses,
-        losses,
+    realised = references.realised(model, reference, measured.losses)
+    estimated = estimated_performance(
+        reference.estimate,
+        measured.losses_expected,
         metric=performance.metric,
         tolerance=performance.tolerance,
-        window_days=performance.window_days,
         alpha=performance.alpha,
-        min_rows=performance.min_rows,
-        unit=Unit(performance.unit),
+        min_rows=declared.estimated.min_rows,
+        outside_share=outside_support(inputs, predictions),
+        outside_at_most=declared.estimated.outside_at_most,
+        roc_auc=measured.roc_auc_expected,
+    )
+    labels = label_maturity(
+        measured.cohorts,
+        reference.never_labelled,
+        window_days=performance.window_days,
+        allowed_rise=declared.data.overdue_labels,
+        min_rows=declared.inputs.min_rows,
     )
     return drift_report(
         model.name,
-        epoch.to_candidate,
+        version,
         day,
-        reference,
-        current,
+        reference.profile,
+        measured.profile,
         inputs,
         predictions,
         realised,
+        estimated=estimated,
+        labels=labels,
         missing_jump=declared.data.missing_jump,
         unseen_share=declared.data.unseen_share,
         outside_support=declared.data.outside_support,
         min_rows=declared.inputs.min_rows,
     )
-
-
-def _matured_losses(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[DayLoss, ...]:
-    """The champion's loss of each day it served, on labels matured by the end of ``day``. A cohort counts once its last
-    row's label window has closed."""
-    since = epoch.effective_from
-    until = day.end - model.label.delay
-    if until <= since:
-        return ()
-    served = Interval(since, until)
-    log = common.offline_store().read_predictions(model.name, served, epoch.to_candidate)
-    labels = training_set.matured_labels(model, served, day.end).to_pandas()
-    if log is None or log.num_rows == 0 or labels.empty:
-        return ()
-    rows = _served(log.to_pandas()).set_index("request_id")
-    truth = labels["label"]
-    if model.is_classifier:
-        truth = truth.map({c: float(i) for i, c in enumerate(model.label.classes or [])})
-    joined = rows.join(_named(model, labels, truth), how="inner")
-    days = joined["event_time"].dt.strftime("%Y-%m-%d").tolist()
-    return losses_by_day(
-        days, row_losses(model.drift.performance.metric, joined["y"].to_numpy(), scores_in(model, joined))
-    )
-
-
-def _served(log: pd.DataFrame) -> pd.DataFrame:
-    return log.loc[(log["role"] == SERVED) & log["error"].isna()]
-
-
-def _named(model: ModelDeclaration, labels: pd.DataFrame, truth: pd.Series[Any]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({"y": truth.astype(float).to_numpy()}, index=request_ids(model, labels))

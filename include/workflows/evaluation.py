@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.adapters.registry import VersionMissing
+from include.config import ModelDeclaration
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
-from include.domain.drift.profile import Kind
+from include.domain.drift.calibration import BadEstimate
+from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
+from include.domain.drift.profile import Kind, Profile
 from include.domain.drift.reference import reference_profile
+from include.domain.errors import Refusal
 from include.domain.gates import Evidence
+from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import Task, measure_all
-from include.domain.performance import row_losses
-from include.workflows import common, figures, gate_rules, models, training
+from include.workflows import common, figures, gate_rules, models, replay_window, training
 from include.workflows.common import Journey
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 FACTS = "evaluation.json"
 ROWS = "evaluation.parquet"
 PROFILE = "reference_profile.json"
+CURVES = "curves.json"
+"""Candidate and champion overlaid, small enough for a page: by kind of curve, then by whose it is."""
 SLICE = "slice."
 """What stands before the names of the columns that the rows are sliced by."""
 
@@ -39,7 +45,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
         model, facts, registry = journey.model, journey.candidate.facts, common.registry()
         run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
         features, y, days = training.frames(journey, "holdout")
-        _, trained_on, _ = training.frames(journey, "train")
+        learned, trained_on, _ = training.frames(journey, "train")
         logged = registry.logged_model(run)
         if logged is None:
             raise VersionMissing(
@@ -53,10 +59,10 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
             # The journey runs again after its promotion: what it was compared with then is what counts.
             kept = journey.kept(FACTS)
             return {"rows": kept["rows"], "metrics": kept["metrics"], "champion": kept["champion_id"]}
-        champion, why_not = None, "the model has no champion"
+        champion, opponent, why_not = None, None, "the model has no champion"
         if head is not None:
-            champion, why_not = _champion_scores(journey, head, features)
-        baseline = _baseline(journey, features, trained_on)
+            opponent, champion, why_not = _champion_scores(journey, head, features)
+        baseline = naive_baseline(model, learned, trained_on, features)
 
         scores: dict[str, Any] = {
             "y": y,
@@ -70,6 +76,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
             columns = gate_rules.columns_of(gate_rules.slices(model.gates.slice_gate, None))
             scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
         pd.DataFrame(scores).to_parquet(journey.folder / ROWS)
+        replayed = replay_window.score(journey, pipeline, head.to_candidate, opponent) if head else None
         measured = _measured(model.task, y, {"candidate": candidate, "champion": champion, "baseline": baseline})
         journey.keep(
             FACTS,
@@ -80,9 +87,15 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
                 "champion_missing": None if champion is not None else why_not,
                 "holdout": journey.kept(training.SETS)["holdout"]["start"],
                 "metrics": measured,
+                "replay": replayed,
             },
         )
         _keep_reference_profile(journey, pipeline, features, y, candidate, days)
+        if replayed is not None and "metrics" in replayed:
+            on_replay = {f"replay_{who}": values for who, values in replayed["metrics"].items()}
+            registry.log_metrics(run, {f"{who}_{name}": v for who, vs in on_replay.items() for name, v in vs.items()})
+            measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed["metrics"].items())
+            print(f"Replay rows: {replayed['rows']:,}. {measured_there}")
         _show_on_run_page(journey, run, measured, y, candidate, champion)
         print(
             f"Held-out rows: {len(y):,}. "
@@ -135,40 +148,40 @@ def attempts_on_holdout(journey: Journey) -> int:
     return count
 
 
-def _champion_scores(journey: Journey, head: Any, features: pd.DataFrame) -> tuple[np.ndarray[Any, Any] | None, str]:
+def _champion_scores(
+    journey: Journey, head: Any, features: pd.DataFrame
+) -> tuple[Any, np.ndarray[Any, Any] | None, str]:
+    """The champion and its scores; None for both, and why, where it cannot be loaded or cannot answer."""
     model = journey.model
     try:
         pipeline = models.load(common.registry(), model.name, int(head.model_version), head.digest)
-        return estimators.predict(pipeline, features, classifier=model.is_classifier), ""
+        return pipeline, estimators.predict(pipeline, features, classifier=model.is_classifier), ""
     except (estimators.ModelFileRefused, VersionMissing, ValueError, KeyError) as error:
         why = f"champion {head.to_candidate} could not answer: {error}"
         print(f"Not compared with the champion: {why}")
-        return None, why
+        return None, None, why
 
 
-def _baseline(journey: Journey, features: pd.DataFrame, trained_on: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The mean label of the row's group in the training set; the overall mean where there is no group or it was not
-    seen.
+def naive_baseline(
+    model: ModelDeclaration, learned: pd.DataFrame, label: np.ndarray[Any, Any], features: pd.DataFrame
+) -> np.ndarray[Any, Any]:
+    """Of each row of ``features`` the mean label of its group in the training rows; the overall mean where there is no
+    group or it was not seen.
 
-    For a multiclass model the share of each class.
+    For a multiclass model the share of each class. ``learned`` and ``trained_on`` are the training rows' features and
+    labels, ``features`` the rows to answer.
     """
     import numpy as np
     import pandas as pd
 
-    by = journey.model.gates.champion_gate.baseline_by
-    if journey.model.task == "multiclass":
-        shares = np.bincount(trained_on, minlength=len(journey.model.label.classes or [])) / len(trained_on)
+    by = model.gates.champion_gate.baseline_by
+    if model.task == "multiclass":
+        shares = np.bincount(label, minlength=len(model.label.classes or [])) / len(label)
         return np.tile(shares, (len(features), 1))
-    overall = float(trained_on.mean())
+    overall = float(label.mean())
     if not by:
         return np.full(len(features), overall)
-    learned, _, _ = training.frames(journey, "train")
-    means = (
-        pd.Series(trained_on, index=learned.index)
-        .groupby([learned[c] for c in by], observed=True)
-        .mean()
-        .rename("mean")
-    )
+    means = pd.Series(label, index=learned.index).groupby([learned[c] for c in by], observed=True).mean().rename("mean")
     joined = features[by].merge(means.reset_index(), on=by, how="left")
     return joined["mean"].fillna(overall).to_numpy(dtype=float)
 
@@ -185,25 +198,91 @@ def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[st
 def _keep_reference_profile(
     journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any
 ) -> None:
-    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days,
-    and
-    how much each feature matters to it."""
-    model = journey.model
-    kinds = {name: Kind(kind) for name, kind in models.kinds_of(model).items()}
+    model, kinds = journey.model, models.kinds_of(journey.model)
+    usable = answered(scores)
+    if not usable.any():
+        raise Refusal(
+            f"{journey.candidate_id} answers none of the {len(y):,} held-out rows with a number: there is nothing to "
+            "judge. Look at its estimator and its training set."
+        )
+    features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
     learned, _, learned_days = training.frames(journey, "train")
-    held_out = days.tolist()
-    profile = reference_profile(
+    profile = profile_of(model, kinds, learned, learned_days.tolist(), y=y, scores=scores, score_days=held_out)
+    importances = estimators.importances(pipeline, features, y, task=model.task, seed=model.training.seed)
+    try:
+        estimate = estimate_of(model, kinds, features, y=y, scores=scores, days=held_out)
+    except BadEstimate as error:
+        print(f"Losses of this version cannot be estimated without labels: {error}")
+        estimate = None
+    sets = journey.kept(training.SETS)
+    never = sum(made["never_labelled"] for made in sets.values())
+    journey.keep(
+        PROFILE,
+        {
+            "profile": profile.as_json(),
+            "importances": importances,
+            "estimate": estimate.as_json() if estimate else None,
+            "loss_correlation_within_days": correlation_within_days(profile.losses),
+            "labels": {"rows": never + sum(made["rows"] for made in sets.values()), "never_labelled": never},
+        },
+    )
+
+
+def answered(scores: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """``(n,)``: the rows whose score is a number. Another is for the gates to judge; it says nothing about what is
+    usual."""
+    import numpy as np
+
+    found: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(np.asarray(scores)).reshape(len(scores), -1).all(axis=1)
+    return found
+
+
+def profile_of(
+    model: ModelDeclaration,
+    kinds: Mapping[str, str],
+    learned: pd.DataFrame,
+    learned_days: list[str],
+    *,
+    y: Any,
+    scores: Any,
+    score_days: list[str],
+) -> Profile:
+    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days.
+
+    ``y``, ``scores`` and ``score_days`` are of the held-out rows.
+    """
+    return reference_profile(
         learned,
-        kinds,
-        learned_days.tolist(),
+        {name: Kind(kind) for name, kind in kinds.items()},
+        learned_days,
         scores=scores,
-        score_days=held_out,
+        score_days=score_days,
         losses=row_losses(model.drift.performance.metric, y, scores),
         classes=model.label.classes or [] if model.task == "multiclass" else [],
         bins=model.drift.inputs.bins,
     )
-    importances = estimators.importances(pipeline, features, y, task=model.task, seed=model.training.seed)
-    journey.keep(PROFILE, {"profile": profile.as_json(), "importances": importances})
+
+
+def estimate_of(
+    model: ModelDeclaration, kinds: Mapping[str, str], features: pd.DataFrame, *, y: Any, scores: Any, days: list[str]
+) -> EstimateReference:
+    """What this version's losses are estimated with on rows without labels, checked across the held-out days.
+
+    Raises:
+        BadEstimate: where there is but one day.
+    """
+    metric = model.drift.performance.metric
+    if model.is_classifier:
+        return classifier_reference(metric, days, y, scores)
+    losses = row_losses(metric, y, scores)
+
+    def fitted(rows: Any) -> Any:
+        return estimators.fit_loss_trees(
+            features.iloc[rows], scores[rows], losses[rows], kinds, seed=model.training.seed
+        )
+
+    estimated = cross_fitted(days, lambda known, asked: fitted(known).estimated(features.iloc[asked], scores[asked]))
+    return estimate_reference(metric, days, losses, estimated, trees=fitted(slice(None)))
 
 
 def _show_on_run_page(
@@ -219,7 +298,9 @@ def _show_on_run_page(
     if journey.model.task == "regression":
         shown = {who: residuals(y.astype(float), s) for who, s in overlaid.items() if s is not None}
         registry.log_figure(run, figures.residual_histogram(shown, journey.model.label.name), "curves/residuals.png")
-        registry.log_json(run, {who: _as_json(r) for who, r in shown.items()}, "curves/residuals.json")
+        drawn = {"residuals": {who: _as_json(r) for who, r in shown.items()}}
+        registry.log_json(run, drawn["residuals"], "curves/residuals.json")
+        journey.keep(CURVES, drawn)
     elif journey.model.task == "binary":
         truth = y.astype(float)
         curves = {
@@ -232,11 +313,9 @@ def _show_on_run_page(
         registry.log_figure(run, figures.calibration(calibration), "curves/calibration.png")
         histograms = {who: score_histogram(s) for who, s in overlaid.items() if s is not None}
         everything: dict[str, dict[str, Any]] = {**curves, "calibration": calibration, "scores": histograms}
-        registry.log_json(
-            run,
-            {name: {who: _as_json(c) for who, c in found.items()} for name, found in everything.items()},
-            "curves/curves.json",
-        )
+        drawn = {name: {who: _as_json(c) for who, c in found.items()} for name, found in everything.items()}
+        registry.log_json(run, drawn, "curves/curves.json")
+        journey.keep(CURVES, drawn)
 
 
 def _as_json(value: Any) -> Any:

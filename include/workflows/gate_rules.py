@@ -66,6 +66,7 @@ def latency(gate: declared.LatencyGate) -> LatencyRules:
         p50_ms_at_most=gate.p50_ms_at_most,
         p99_ms_at_most=gate.p99_ms_at_most,
         batch_ms_per_1k_at_most=gate.batch_ms_per_1k_at_most,
+        batch_p90_ms_per_1k_at_most=gate.batch_p90_ms_per_1k_at_most,
         model_mb_at_most=gate.model_mb_at_most,
         times_champion_at_most=gate.times_champion_at_most,
         size_times_champion_at_most=gate.size_times_champion_at_most,

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from include.adapters.ledger import Candidate, Ledger
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
-from include.domain.gates import champion_gate, threshold_gate
 from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
-from include.workflows import common, evaluation, gate_rules, optional_gates, shadowing, training
+from include.workflows import common, evaluation, holding, judges, optional_gates, replay_window, shadowing, training
 from include.workflows.common import Journey
+from include.workflows.pages.words import RUNBOOK
 
 T = TypeVar("T")
 APPROVAL_HOLDS = timedelta(days=7)
-RUNBOOK = "docs/runbook/{gate}.md"
 
 
-def required_gates(model: ModelDeclaration) -> list[str]:
-    """The gates that must have passed, or carry a live override, before the candidate is promoted."""
-    modes = {"data_quality_gate": Mode.BLOCKING, **model.gates.modes, "shadow_gate": model.shadow.mode}
+def required_gates(model: ModelDeclaration, *, held: bool = False) -> list[str]:
+    """The gates that must have passed, or carry a live override, before the candidate is promoted.
+
+    ``held``: whether it waits for labels to show what an estimate said; its shadow gate asks them, so that is required.
+    """
+    modes = model.gate_modes
+    if held:
+        modes["shadow_gate"] = Mode.BLOCKING
     if model.promotion.approval == "always":
         modes["approval"] = Mode.BLOCKING
     return [gate for gate, mode in modes.items() if mode is Mode.BLOCKING]
@@ -39,12 +44,18 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
         record = journey.ledger.gates.record(
             journey.candidate_id, result, digest=digest, run_id=journey.candidate.run_id
         )
+        live = journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
-            common.registry().tag(run, common.verdict_tag(result))
-        return outcome_of(
-            record.result, reference, journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
-        )
+            common.registry().tag(run, common.verdict_tag(result) | _override_tag(live))
+        return outcome_of(record.result, reference, live)
+
+
+def _override_tag(live: Override | None) -> dict[str, str]:
+    """What a candidate's MLflow run says about the override that let it pass a gate."""
+    if live is None:
+        return {}
+    return {f"slipway.override.{live.gate}": f"by {live.who} until {live.expires_at.isoformat()}: {live.why}"}
 
 
 def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
@@ -79,40 +90,24 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
                 "the task."
             )
         override = journey.ledger.gates.override(
-            journey.candidate_id, gate, who=who, why=why, expires_at=now + APPROVAL_HOLDS, now=now
+            journey.candidate_id,
+            gate,
+            who=who,
+            why=why,
+            expires_at=now + APPROVAL_HOLDS,
+            now=now,
+            requester_may=journey.model.requester_may_override,
         )
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
-            common.registry().tag(run, {f"slipway.override.{gate}": f"by {who}: {why}"})
+            common.registry().tag(run, _override_tag(override))
         return outcome_of(record.result, reference, override)
-
-
-def override(candidate_id: str, gate: str, who: str, why: str, expires_at: datetime, now: datetime) -> Override:
-    """Let one candidate past one gate that judged it and did not pass; MLflow carries it as a tag.
-
-    Raises:
-        Refusal: when the gate has not judged the candidate, or passed.
-        OverrideStands, BadValue, UnknownCandidate: as the ledger says.
-    """
-    with common.open_ledger() as ledger:
-        latest = ledger.gates.latest(candidate_id)
-        candidate = ledger.candidates.get(candidate_id)
-        if gate not in latest:
-            judged = ", ".join(latest) or "none"
-            raise Refusal(f"{gate} has not judged {candidate_id}; gates that have: {judged}.")
-        if latest[gate].verdict is Verdict.PASS:
-            raise Refusal(f"{gate} of {candidate_id} is PASS; there is nothing to override.")
-        made = ledger.gates.override(candidate_id, gate, who=who, why=why, expires_at=expires_at, now=now)
-        if candidate.facts.mlflow_run_id is not None:
-            tag = {f"slipway.override.{gate}": f"by {who} until {expires_at.isoformat()}: {why}"}
-            common.registry().tag(candidate.facts.mlflow_run_id, tag)
-        return made
 
 
 def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> list[str]:
     """What the gates that did judge the candidate hold against it, a sentence each; those not run are left out."""
     latest = ledger.gates.latest(candidate.candidate_id)
-    required = required_gates(model)
+    required = required_gates(model, held=holding.alarm_day(ledger, candidate) is not None)
     return [
         f"{gate}: {r.result.reason}" for gate, r in latest.items() if gate in required and r.verdict is not Verdict.PASS
     ]
@@ -127,20 +122,26 @@ def _data_quality(journey: Journey) -> tuple[GateResult, str | None]:
 
 def _threshold(journey: Journey) -> tuple[GateResult, str | None]:
     declared = journey.model.gates.threshold_gate
-    bounds, evidence = gate_rules.bounds(declared), evaluation.evidence_of(journey)
-    return threshold_gate(bounds, evidence, mode=declared.mode, min_rows=declared.min_rows), _artifact(journey)
+    return judges.threshold(declared, evaluation.evidence_of(journey)), _artifact(journey)
 
 
 def _champion(journey: Journey) -> tuple[GateResult, str | None]:
     declared = journey.model.gates.champion_gate
     facts = journey.kept(evaluation.FACTS)
-    result = champion_gate(
-        gate_rules.champion(declared),
+    replayed = facts.get("replay")
+    earlier, missing = replay_window.evidence_of(journey, replayed)
+    result = judges.champion(
+        declared,
         evaluation.evidence_of(journey),
-        mode=declared.mode,
         has_champion=facts["champion_revision"] > 0,
         attempts=evaluation.attempts_on_holdout(journey),
+        replay=earlier,
+        replay_missing=missing,
+        replay_attempts=replay_window.attempts(journey, replayed or {}, evaluation.FACTS) if earlier else 1,
     )
+    if replayed is not None and earlier is not None:
+        window = {name: replayed[name] for name in ("start", "end", "learned")}
+        result = replace(result, notes={**result.notes, "replay": {**result.notes["replay"], **window}})
     return result, _artifact(journey)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from include.adapters.ledger import Candidate, Ledger
 from include.config import ModelDeclaration, declarations
+from include.config.views import slug
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.intervals import midnight
 from include.domain.journey import RetrainRequest, Trigger, retrain_request
 from include.domain.lifecycle import Event, JourneyRequest, State
 from include.domain.lifecycle import Trigger as StartedBy
-from include.workflows import common
+from include.workflows import causes, common
 from include.workflows.aliases import project_aliases
 from include.workflows.gating import standing_in_the_way
 
@@ -46,7 +48,7 @@ def open_journey(
         if latest is None:
             raise NoData(
                 f"{model.entity.view} has no published day, so {model.name} has nothing to learn from. "
-                f"Run features_{model.entity.view} for a range first."
+                f"Run features_{slug(model.entity.view)} for a range first."
             )
         request = _request(model, run_type, conf, run_after, user, latest)
         candidate = ledger.candidates.open(
@@ -61,6 +63,7 @@ def open_journey(
                 report_id=request.report_id,
             ),
             supersede=request.supersede,
+            opened_by=user,
         )
         print(
             f"{candidate.candidate_id}: as of {request.as_of.isoformat()}, asked by {request.requested_by}: "
@@ -96,14 +99,21 @@ def close_journey(reference: Mapping[str, Any]) -> dict[str, Any]:
             candidate = journey.ledger.candidates.close(
                 candidate.candidate_id, None, outcome=outcome, actor="close_journey"
             )
+        crashpoint("journey.closed")
         facts = candidate.facts
         registry = common.registry()
         if facts.mlflow_run_id:
             registry.tag(
                 facts.mlflow_run_id,
-                {"slipway.outcome": candidate.outcome or candidate.state.value, "slipway.state": candidate.state.value},
+                {
+                    "slipway.outcome": candidate.outcome or candidate.state.value,
+                    "slipway.state": candidate.state.value,
+                    **causes.tag(journey.ledger, candidate.candidate_id),
+                },
             )
+            crashpoint("journey.tagged")
             registry.finish_run(facts.mlflow_run_id, succeeded=candidate.state in (State.CHAMPION, State.UNCHANGED))
+            crashpoint("journey.finished")
         project_aliases(journey.ledger, registry, candidate.model)
         print(f"{candidate.candidate_id} is {candidate.state.value}: {candidate.outcome}")
         return {"candidate_id": candidate.candidate_id, "state": candidate.state.value, "outcome": candidate.outcome}

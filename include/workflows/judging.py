@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.config.gates import JudgedGates
 from include.config.loader import read_declaration
-from include.domain.errors import Refusal
 from include.domain.gates import Evidence, champion_gate, slice_gate, threshold_gate
 from include.domain.metrics import Task
 from include.domain.tables import as_table
 from include.domain.verdicts import GateResult, Mode, Verdict, worst
-from include.workflows import gate_rules
+from include.workflows import gate_rules, given_tables
+from include.workflows.given_tables import PARQUET, check_present, check_size, finite, some
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-MAX_ROWS = 50_000_000
-MAX_BYTES = 8_000_000_000
-"""Size of the file's content in memory: a small compressed file can hold much more than its size."""
-_PARQUET = (".parquet", ".pq")
-_SHOWN = 5
-
-
-class BadPredictions(Refusal, ValueError):
-    """Predictions that cannot be judged the way it was asked for; the message says what is wrong and what would do."""
+BadPredictions = given_tables.BadTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +66,7 @@ class Judgement:
         return [*lines, f"verdict: {self.verdict.value} ({blocking} blocking gates, {self.rows:,} rows)"]
 
     def as_json(self) -> dict[str, Any]:
-        gates = [_finite(g.as_json()) for g in self.gates]
+        gates = [finite(g.as_json()) for g in self.gates]
         return {"verdict": self.verdict.value, "rows": self.rows, "gates": gates, "remarks": list(self.remarks)}
 
 
@@ -102,7 +92,7 @@ def judge_frame(frame: pd.DataFrame, declared: JudgedGates, roles: Roles, *, att
     """Judge predictions that are in memory; see ``judge_file``."""
     if attempts < 1:
         raise BadPredictions(f"attempts is {attempts}; this candidate is at least the first.")
-    _check_present(_needed(declared, roles), [str(name) for name in frame.columns])
+    check_present(_needed(declared, roles), [str(name) for name in frame.columns])
     if roles.label in (*roles.candidate, *roles.champion, *roles.baseline):
         raise BadPredictions(f"Column {roles.label!r} is the label and scores too; name the column of the scores.")
     task = Task(declared.task)
@@ -158,14 +148,14 @@ def _read(data: Path, needed: list[str]) -> pd.DataFrame:
     if not data.is_file():
         raise BadPredictions(f"There is no file {data}; --data names a parquet or CSV file with the predictions.")
     suffix = data.suffix.lower()
-    if suffix not in (*_PARQUET, ".csv"):
+    if suffix not in (*PARQUET, ".csv"):
         raise BadPredictions(f"{data} ends in {suffix or 'nothing'}; predictions are read from .parquet, .pq or .csv.")
     try:
-        return _read_parquet(data, needed) if suffix in _PARQUET else _read_csv(data, needed)
+        return _read_parquet(data, needed) if suffix in PARQUET else _read_csv(data, needed)
     except BadPredictions:
         raise
     except (OSError, ValueError) as error:  # what pyarrow and pandas raise for a file that is not what its name says
-        kind = "parquet" if suffix in _PARQUET else "CSV"
+        kind = "parquet" if suffix in PARQUET else "CSV"
         raise BadPredictions(f"{data} cannot be read as {kind}: {str(error).splitlines()[0]}") from None
 
 
@@ -174,13 +164,13 @@ def _read_parquet(data: Path, needed: list[str]) -> pd.DataFrame:
 
     with pq.ParquetFile(data) as file:
         names = file.schema_arrow.names
-        _check_present(needed, names)
+        check_present(needed, names)
         twice = sorted(name for name in needed if names.count(name) > 1)
         if twice:
             raise BadPredictions(f"{data} has the column {twice[0]!r} {names.count(twice[0])} times; names are unique.")
         found = file.metadata
         size = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
-        _check_size(data, found.num_rows, size)
+        check_size(data, found.num_rows, size)
         frame: pd.DataFrame = file.read(columns=needed).to_pandas()
     return frame
 
@@ -188,29 +178,12 @@ def _read_parquet(data: Path, needed: list[str]) -> pd.DataFrame:
 def _read_csv(data: Path, needed: list[str]) -> pd.DataFrame:
     import pandas as pd
 
-    _check_size(data, 0, data.stat().st_size)
+    check_size(data, 0, data.stat().st_size)
     names = [str(name) for name in pd.read_csv(data, nrows=0).columns]
-    _check_present(needed, names)
+    check_present(needed, names)
     frame = pd.read_csv(data, usecols=needed, low_memory=False)
-    _check_size(data, len(frame), 0)
+    check_size(data, len(frame), 0)
     return frame
-
-
-def _check_size(data: Path, rows: int, size: int) -> None:
-    if rows > MAX_ROWS or size > MAX_BYTES:
-        raise BadPredictions(
-            f"{data} holds {rows:,} rows and {size / 1e9:.1f} GB; at most {MAX_ROWS:,} rows and "
-            f"{MAX_BYTES / 1e9:.0f} GB are judged. Judge a sample of whole days."
-        )
-
-
-def _check_present(needed: list[str], there: list[str]) -> None:
-    for name in needed:
-        if name not in there:
-            close = difflib.get_close_matches(name, there, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-            raise BadPredictions(f"There is no column {name!r}; there are: {', '.join(there[:20])}{more}.{hint}")
 
 
 # --- from columns to evidence ----------------------------------------------------------------------------------------
@@ -231,11 +204,11 @@ def _labels(column: pd.Series[Any], task: Task, classes: list[str] | None) -> np
             return known.to_numpy(dtype=np.float64, na_value=np.nan)
         if not numeric:
             raise BadPredictions(
-                f"Label {column.name!r} has {_some(column[strange])}; classes in the gates are: {', '.join(classes)}."
+                f"Label {column.name!r} has {some(column[strange])}; classes in the gates are: {', '.join(classes)}."
             )
     if not numeric:
         raise BadPredictions(
-            f"Label {column.name!r} holds {_some(column.dropna())}, which are no numbers; "
+            f"Label {column.name!r} holds {some(column.dropna())}, which are no numbers; "
             "name them in the gates as classes: [first, second], in the order of the outputs."
         )
     y = column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -244,7 +217,7 @@ def _labels(column: pd.Series[Any], task: Task, classes: list[str] | None) -> np
         strange = column.notna() & ~((y >= 0) & (y < count) & (y == np.floor(y)))
         if strange.any():
             allowed = "0 and 1" if task is Task.BINARY else "the classes' positions 0, 1, 2, ..."
-            raise BadPredictions(f"Label {column.name!r} has {_some(column[strange])}; allowed are {allowed}.")
+            raise BadPredictions(f"Label {column.name!r} has {some(column[strange])}; allowed are {allowed}.")
     return y
 
 
@@ -262,7 +235,7 @@ def _scores(frame: pd.DataFrame, names: tuple[str, ...], task: Task, declared: J
         )
     for name in names:
         if not pd.api.types.is_numeric_dtype(frame[name].dtype):
-            raise BadPredictions(f"Column {name!r} holds {_some(frame[name].dropna())}; scores are numbers.")
+            raise BadPredictions(f"Column {name!r} holds {some(frame[name].dropna())}; scores are numbers.")
     scores = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
     return scores if task is Task.MULTICLASS else scores[:, 0]
 
@@ -280,44 +253,5 @@ def _mean_label(y: np.ndarray[Any, Any], task: Task, classes: int) -> np.ndarray
 def _days(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """The UTC day of each row as a number; a time without a zone is UTC."""
     import numpy as np
-    import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        raise BadPredictions(f"Time {column.name!r} holds {_some(column.dropna())}; give timestamps or ISO texts.")
-    times = column
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        texts = column.dropna().astype(str)
-        zoned = texts.str.contains(r"[T ]\d.*(?:Z|[+-]\d\d:?\d\d)$")
-        if zoned.any() and not zoned.all():
-            row = int(np.flatnonzero((~zoned).to_numpy())[0])
-            raise BadPredictions(
-                f"Time {column.name!r} has texts with and without a time zone, such as {texts.iloc[row]!r}; "
-                "give all in UTC."
-            )
-        times = pd.to_datetime(column.astype("string"), utc=True, format="ISO8601", errors="coerce")
-    if times.dt.tz is not None:
-        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
-    missing = times.isna().to_numpy()
-    if missing.any():
-        row = int(np.flatnonzero(missing)[0])
-        raise BadPredictions(
-            f"Time {column.name!r} has {int(missing.sum()):,} values that are no time, the first in row {row}: "
-            f"{column.iloc[row]!r}; give timestamps or ISO texts."
-        )
-    return times.to_numpy().astype("datetime64[D]").astype(np.int64)
-
-
-def _some(values: pd.Series[Any]) -> str:
-    """A few of the values, for a message."""
-    distinct = values.drop_duplicates()
-    shown = ", ".join(repr(value)[:40] for value in distinct.head(_SHOWN).tolist())
-    return shown + (" and others" if len(distinct) > _SHOWN else "")
-
-
-def _finite(data: Any) -> Any:
-    """The same small JSON with what JSON cannot say (NaN, infinity) as null."""
-    if isinstance(data, Mapping):
-        return {str(name): _finite(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+    return given_tables.times_of(column).astype("datetime64[D]").astype(np.int64)

@@ -10,6 +10,7 @@ from include.adapters import estimators
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
+from include.domain.faults import crashpoint
 
 
 def kinds_of(model: ModelDeclaration) -> dict[str, str]:
@@ -72,6 +73,7 @@ def keep(file: Path, digest: str) -> Path:
     copy.parent.mkdir(parents=True, exist_ok=True)
     partial = copy.with_suffix(".partial")
     shutil.copyfile(file, partial)
+    crashpoint("models.copied")
     partial.replace(copy)
     return copy
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,25 +16,13 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators
 from include.adapters.ledger import Candidate
 from include.adapters.registry import VersionMissing
-from include.config import declarations
+from include.config import ModelDeclaration, declarations
 from include.config.gates import LatencyGate, Leakage, SignatureGate, SliceGate, SmokeGate
 from include.domain.errors import Refusal
-from include.domain.gates import (
-    Availability,
-    InputColumn,
-    Signature,
-    SmokeEvidence,
-    Timing,
-    latency_gate,
-    leakage_gate,
-    signature_gate,
-    slice_gate,
-    smoke_gate,
-    split_of,
-)
+from include.domain.gates import Availability, SmokeEvidence, Timing, split_of
 from include.domain.metrics import Task
 from include.domain.verdicts import GateResult
-from include.workflows import common, evaluation, gate_rules, models, smoke, training, training_set
+from include.workflows import common, evaluation, gate_rules, judges, models, smoke, training, training_set
 from include.workflows.common import Journey
 
 if TYPE_CHECKING:
@@ -42,7 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIMINGS = "timings.json"
-BATCH_ROWS, BATCHES, WARM_UP = 1000, 7, 5
+BATCH_ROWS, BATCHES, WARM_UP = 1000, 20, 5
+REAL_PROBE = "real rows"
 UNSEEN = "(a category nobody ever saw)"
 
 
@@ -52,18 +41,18 @@ def leakage(journey: Journey, declared: Leakage) -> GateResult:
     features, label, _ = training.frames(journey, "train")
     keys = declarations().view(journey.model.entity.view).keys
     rows = {which: training_set.read(sets[which]).select([*keys, "event_time"]).to_pandas() for which in sets}
-    return leakage_gate(
-        gate_rules.leakage(declared),
+    return judges.leakage(
+        declared,
         Task(journey.model.task),
+        features,
         label,
-        {str(name): features[name] for name in features.columns},
-        _availability(sets["train"].get("availability")),
+        availability_of(sets["train"].get("availability")),
         split_of(rows["train"], rows["holdout"], keys),
-        mode=declared.mode,
     )
 
 
-def _availability(measured: Mapping[str, Any] | None) -> Availability | None:
+def availability_of(measured: Mapping[str, Any] | None) -> Availability | None:
+    """What the join measured; None of a set that was built before it did."""
     if measured is None:
         return None
     by_most = {name: timedelta(seconds=seconds) for name, seconds in measured["by_most_s"].items()}
@@ -72,12 +61,12 @@ def _availability(measured: Mapping[str, Any] | None) -> Availability | None:
 
 def slices(journey: Journey, declared: SliceGate) -> GateResult:
     """The rows that ``champion_gate`` judges, cut by the columns that ``evaluate`` kept beside the scores."""
-    rules = gate_rules.slices(declared, journey.model.gates.champion_gate)
-    return slice_gate(
-        rules,
+    beside = journey.model.gates.champion_gate
+    return judges.slices(
+        declared,
+        beside,
         evaluation.evidence_of(journey),
-        evaluation.slice_columns(journey, gate_rules.columns_of(rules)),
-        mode=declared.mode,
+        evaluation.slice_columns(journey, gate_rules.columns_of(gate_rules.slices(declared, beside))),
         has_champion=journey.kept(evaluation.FACTS)["champion_revision"] > 0,
         attempts=evaluation.attempts_on_holdout(journey),
     )
@@ -93,18 +82,11 @@ def latency(journey: Journey, declared: LatencyGate) -> GateResult:
         journey.keep(TIMINGS, _timings(journey, declared.repeats))
     kept = journey.kept(TIMINGS)
     candidate, champion = (Timing(**kept[who]) if kept[who] else None for who in ("candidate", "champion"))
-    return latency_gate(
-        gate_rules.latency(declared),
-        candidate,
-        champion,
-        mode=declared.mode,
-        has_champion=journey.kept(evaluation.FACTS)["champion_revision"] > 0,
-    )
+    has_champion = journey.kept(evaluation.FACTS)["champion_revision"] > 0
+    return judges.latency(declared, candidate, champion, has_champion=has_champion)
 
 
 def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
-    import numpy as np
-
     features, _, _ = training.frames(journey, "holdout")
     registry, digest = common.registry(), str(journey.candidate.facts.artifact_digest)
     timed = {"candidate": (models.load_logged(registry, _logged(journey), digest), digest)}
@@ -116,35 +98,50 @@ def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
             timed["champion"] = (pipeline, str(facts.artifact_digest))
         except (estimators.ModelFileRefused, VersionMissing) as error:
             print(f"The champion {champion.candidate_id} was not timed: {error}")
-    classifier = journey.model.is_classifier
-    singles: dict[str, list[float]] = {who: [] for who in timed}
-    batches: dict[str, list[float]] = {who: [] for who in timed}
+    pipelines = {who: pipeline for who, (pipeline, _) in timed.items()}
+    took = time_in_turns(pipelines, features, repeats, classifier=journey.model.is_classifier)
+    sized = {who: replace(each, model_bytes=float(models.size_of(timed[who][1]))) for who, each in took.items()}
+    return {who: asdict(sized[who]) if who in sized else None for who in ("candidate", "champion")}
+
+
+def time_in_turns(
+    pipelines: Mapping[str, Any],
+    features: pd.DataFrame,
+    repeats: int,
+    *,
+    classifier: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Timing]:
+    """Each model's times for single rows and for batches, asked in turns so that both meet the same machine. ``clock``
+    gives seconds."""
+    import numpy as np
+
+    singles: dict[str, list[float]] = {who: [] for who in pipelines}
+    batches: dict[str, list[float]] = {who: [] for who in pipelines}
     thousand = features.iloc[np.arange(BATCH_ROWS) % len(features)]
     for i in range(WARM_UP + repeats):
         row = features.iloc[[(i * 7919) % len(features)]]  # a stride that spreads the rows over all days
-        for who in _in_turns(timed, i):
-            took = _ms(timed[who][0], row, classifier)
+        for who in _in_turns(pipelines, i):
+            took = _ms(pipelines[who], row, classifier, clock)
             if i >= WARM_UP:
                 singles[who].append(took)
     for i in range(1 + BATCHES):
-        for who in _in_turns(timed, i):
-            took = _ms(timed[who][0], thousand, classifier)
+        for who in _in_turns(pipelines, i):
+            took = _ms(pipelines[who], thousand, classifier, clock)
             if i:
                 batches[who].append(took)
     machine = f"{platform.node()} {platform.machine()}"
-    found: dict[str, Any] = {"candidate": None, "champion": None}
-    for who, (_, of) in timed.items():
-        found[who] = asdict(
-            Timing(
-                machine=machine,
-                repeats=repeats,
-                p50_ms=float(np.quantile(singles[who], 0.5)),
-                p99_ms=float(np.quantile(singles[who], 0.99)),
-                batch_ms_per_1k=float(np.median(batches[who])),
-                model_bytes=float(models.size_of(of)),
-            )
+    return {
+        who: Timing(
+            machine=machine,
+            repeats=repeats,
+            p50_ms=float(np.quantile(singles[who], 0.5)),
+            p99_ms=float(np.quantile(singles[who], 0.99)),
+            batch_ms_per_1k=float(np.median(batches[who])),
+            batch_p90_ms_per_1k=float(np.quantile(batches[who], 0.9)),
         )
-    return found
+        for who in pipelines
+    }
 
 
 def _in_turns(timed: Mapping[str, Any], i: int) -> list[str]:
@@ -152,10 +149,10 @@ def _in_turns(timed: Mapping[str, Any], i: int) -> list[str]:
     return list(timed) if i % 2 else list(timed)[::-1]
 
 
-def _ms(pipeline: Any, rows: pd.DataFrame, classifier: bool) -> float:
-    started = time.perf_counter()
+def _ms(pipeline: Any, rows: pd.DataFrame, classifier: bool, clock: Callable[[], float]) -> float:
+    started = clock()
     estimators.predict(pipeline, rows, classifier=classifier)
-    return 1000 * (time.perf_counter() - started)
+    return 1000 * (clock() - started)
 
 
 # --- signature_gate --------------------------------------------------------------------------------------------------
@@ -166,20 +163,10 @@ def signature(journey: Journey, declared: SignatureGate) -> GateResult:
     registry, champion = common.registry(), _champion(journey)
     candidate = registry.signature(_logged(journey))
     if champion is None:
-        callers = _declared_signature(journey, candidate)
+        callers = judges.promised_signature(journey.model, candidate)
     else:
         callers = registry.signature(registry.source(champion.model, int(str(champion.facts.model_version))))
-    return signature_gate(gate_rules.signature(declared), callers, candidate, mode=declared.mode)
-
-
-def _declared_signature(journey: Journey, candidate: Signature | None) -> Signature | None:
-    """What the declaration promises callers. It says nothing about the answer's number type, so that is taken as is."""
-    if candidate is None:
-        return None
-    kinds = models.kinds_of(journey.model)
-    inputs = tuple(InputColumn(f, "string" if kind == "categorical" else "double") for f, kind in kinds.items())
-    classes = tuple(journey.model.label.classes or ()) if journey.model.is_classifier else None
-    return Signature(inputs, candidate.output, classes)
+    return judges.signature(declared, callers, candidate)
 
 
 # --- smoke_gate ------------------------------------------------------------------------------------------------------
@@ -194,14 +181,9 @@ def smoked(journey: Journey, declared: SmokeGate) -> GateResult:
             "Clear the run from register_challenger on."
         )
     kinds = models.kinds_of(model)
-    has_categories = "categorical" in kinds.values()
-    rules = gate_rules.smoke(declared)
-    if not has_categories:
-        rules = replace(rules, probes=tuple(p for p in rules.probes if p != "unseen categories"))
-    real, expected = _rows_to_ask(journey, declared.rows)
-    probes = {"real rows": real, "missing values": _with_missing(real)}
-    if has_categories:
-        probes["unseen categories"] = real.assign(**{f: UNSEEN for f, kind in kinds.items() if kind == "categorical"})
+    features, _, _ = training.frames(journey, "holdout")
+    chosen = rows_to_ask(len(features), declared.rows)
+    probes = probes_of(features.iloc[chosen].reset_index(drop=True), kinds)
     with common.registry().fetched(model.name, int(facts.model_version)) as file:
         said = smoke.ask(
             file,
@@ -211,23 +193,38 @@ def smoked(journey: Journey, declared: SmokeGate) -> GateResult:
             classifier=model.is_classifier,
             timeout_s=declared.timeout_s,
         )
-    evidence = SmokeEvidence(
-        task=Task(model.task),
-        load_error=said.load_error,
-        real=said.probes.get("real rows"),
-        expected=expected,
-        others=tuple(probe for name, probe in said.probes.items() if name != "real rows"),
-    )
-    return smoke_gate(rules, evidence, mode=declared.mode)
+    evidence = smoke_evidence(model, said, evaluation.evidence_of(journey).candidate[chosen])
+    return judges.smoke(declared, evidence, has_categories=judges.UNSEEN_PROBE in probes)
 
 
-def _rows_to_ask(journey: Journey, count: int) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-    """Held-out rows spread over the whole holdout, and the scores ``evaluate`` saw of them."""
+def rows_to_ask(held_out: int, count: int) -> np.ndarray[Any, Any]:
+    """The positions of at most ``count`` held-out rows, spread over the whole holdout."""
     import numpy as np
 
-    features, _, _ = training.frames(journey, "holdout")
-    chosen = np.unique(np.linspace(0, len(features) - 1, min(count, len(features))).astype(int))
-    return features.iloc[chosen].reset_index(drop=True), evaluation.evidence_of(journey).candidate[chosen]
+    return np.unique(np.linspace(0, held_out - 1, min(count, held_out)).astype(int))
+
+
+def probes_of(real: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """What the artifact is asked, by name: real rows, rows with missing values, and unseen categories if there can
+    be."""
+    probes = {REAL_PROBE: real, "missing values": _with_missing(real)}
+    if "categorical" in kinds.values():
+        unseen = {f: UNSEEN for f, kind in kinds.items() if kind == "categorical"}
+        probes[judges.UNSEEN_PROBE] = real.assign(**unseen)
+    return probes
+
+
+def smoke_evidence(
+    model: ModelDeclaration, said: smoke.Answered, expected: np.ndarray[Any, Any] | None
+) -> SmokeEvidence:
+    """The answers beside ``expected``, what ``evaluate`` saw of the real rows."""
+    return SmokeEvidence(
+        task=Task(model.task),
+        load_error=said.load_error,
+        real=said.probes.get(REAL_PROBE),
+        expected=expected,
+        others=tuple(probe for name, probe in said.probes.items() if name != REAL_PROBE),
+    )
 
 
 def _with_missing(real: pd.DataFrame) -> pd.DataFrame:

@@ -8,22 +8,33 @@ from datetime import datetime
 from typing import Any
 
 from include.adapters import estimators
-from include.adapters.ledger import Facts
-from include.adapters.registry import VersionMissing
+from include.adapters.ledger import Facts, Ledger
+from include.adapters.registry import Registry, RegistryUnreachable, SourceRefused, VersionMissing
 from include.config import declarations
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
-from include.workflows import common, evaluation, models
-from include.workflows.aliases import project_aliases
+from include.domain.promotion import rollback_target
+from include.workflows import common, evaluation, holding, models
+from include.workflows.aliases import project_aliases, require_whole_ledger
 from include.workflows.common import Journey
 from include.workflows.gating import required_gates
 
 MIN_REASON, MAX_REASON = 3, 500
 AFTER_REGISTERING = ("smoke_gate", "shadow_gate", "approval")
 """The gates that judge a registered challenger; the others have judged before it is registered."""
+
+
+class CannotRunHere(Refusal):
+    """The model needs libraries that are not installed here."""
+
+    def __init__(self, model: str, version: int, unmet: list[str]) -> None:
+        super().__init__(
+            f"Version {version} of {model} cannot run here: {'; '.join(unmet)}. Install what it was made with, or "
+            "train a new candidate with what is here."
+        )
 
 
 def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -39,6 +50,7 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
         if standing and journey.candidate.is_live:
             raise Refusal(f"{journey.candidate_id} is not registered: {' '.join(o.message for o in standing)}")
         facts, registry, model = journey.candidate.facts, common.registry(), journey.model
+        require_whole_ledger(journey.ledger, registry, model.name)
         run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
         logged = registry.logged_model(run)
         if logged is None:
@@ -52,8 +64,7 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
         }
         version = registry.register(model.name, logged, run, journey.candidate_id, tags)
         crashpoint("release.registered")
-        with registry.fetched(model.name, version) as file:
-            found = estimators.digest(file)
+        found = _artifact(registry, model.name, version, digest)
         if found != digest:
             raise estimators.ModelFileRefused(
                 f"Version {version} of {model.name} has the digest {found[:12]}, the gates judged {digest[:12]}."
@@ -78,7 +89,9 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     Raises:
         NotCleared: naming each gate in the way, whatever the colours of the tasks.
         Conflict: when the champion changed since the comparison.
-        ModelFileRefused: when the registry holds another artifact than the gates judged.
+        DigestMismatch: when the registry holds another artifact than the gates judged.
+        ModelFileRefused, CannotRunHere: when the artifact does not load here.
+        LedgerBehind: when the ledger lacks epochs that the registry has seen.
     """
     with common.step_of(reference, "promote") as journey:
         model, candidate, registry = journey.model, journey.candidate, common.registry()
@@ -87,25 +100,30 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
                 f"{journey.candidate_id} was never registered, so there is nothing to promote. "
                 "Clear the run from register_challenger on."
             )
-        with registry.fetched(model.name, int(candidate.facts.model_version)) as file:
-            digest = estimators.digest(file)
+        require_whole_ledger(journey.ledger, registry, model.name)
+        digest = _artifact(
+            registry, model.name, int(candidate.facts.model_version), str(candidate.facts.artifact_digest)
+        )
+        crashpoint("release.checked")
         promoted = journey.ledger.deployments.promote(
             model.name,
             journey.candidate_id,
             expected_revision=int(journey.kept(evaluation.FACTS)["champion_revision"]),
-            required_gates=required_gates(model),
+            required_gates=required_gates(model, held=holding.alarm_day(journey.ledger, candidate) is not None),
             digest=digest,
             effective_from=_effective_from(journey),
             now=now,
             actor="promote",
             reason=candidate.request.reason,
             run_id=candidate.run_id,
+            max_age=model.promotion.evidence_max_age,
         )
         print(promoted.message)
         crashpoint("release.promoted")
         project_aliases(journey.ledger, registry, model.name)
         version = str(promoted.epoch.model_version)
         registry.tag_version(model.name, int(version), {"slipway.revision": str(promoted.epoch.revision)})
+        crashpoint("release.tagged")
         return {
             "revision": promoted.epoch.revision,
             "version": version,
@@ -123,29 +141,57 @@ def _effective_from(journey: Journey) -> datetime:
     return max(closed, Interval.of_day(scored).end) if scored is not None else closed
 
 
+def _artifact(registry: Registry, model: str, version: int, judged: str) -> str:
+    """The digest of what the registry holds, which was loaded here once if it is what the gates judged.
+
+    Raises:
+        VersionMissing: when it is gone.
+        ModelFileRefused, CannotRunHere: when it does not load here.
+    """
+    uri = registry.source(model, version)
+    with registry.model_file(uri) as file:
+        found = estimators.digest(file)
+        if found == judged:
+            unmet = estimators.unmet(registry.requirements(uri))
+            if unmet:
+                raise CannotRunHere(model, version, unmet)
+            estimators.load(file, judged)
+    return found
+
+
 def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> dict[str, Any]:
     """Champion back to the previous good champion, from the newest data on.
+
+    Takes out whoever is champion when it begins: a promotion that lands in between is not undone by it.
 
     Raises:
         BadRequest: without a reason, or with a field that does not exist.
         NothingToRollBackTo: when there is no earlier good champion.
+        Conflict: when another champion was promoted in between.
+        LedgerBehind: when the ledger lacks epochs that the registry has seen.
     """
     model = declarations().model(model_name)
     reason, who = _rollback_request(conf or {}, user)
     registry = common.registry()
-    with common.open_ledger() as ledger:
+    with common.open_ledger() as opened:
+        ledger = opened.fenced(opened.next_attempt(f"{model_name}/roll_back/{run_id}"))
+        crashpoint("step.begun")
         newest = common.newest_data(ledger, model)
         head = ledger.deployments.champion(model_name)
         since = newest or (head.effective_from if head else None)
         if since is None:
             raise Refusal(f"{model_name} never had a champion, so there is nothing to roll back.")
+        _require_whole_ledger_if_reachable(ledger, registry, model_name)
+        unusable = _unusable(ledger, registry, model_name)
+        crashpoint("release.chosen")
         done = ledger.deployments.rollback(
             model_name,
             actor=who,
             reason=reason,
             run_id=run_id,
             effective_from=since,
-            unusable=_unusable(ledger, registry, model_name),
+            bad_candidate=head.to_candidate if head else None,
+            unusable=unusable,
         )
         print(done.message)
         crashpoint("release.rolled_back")
@@ -153,16 +199,35 @@ def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user
         return {"revision": done.epoch.revision, "champion": done.epoch.to_candidate, "message": done.message}
 
 
-def _unusable(ledger: Any, registry: Any, model_name: str) -> list[str]:
-    """Former champions whose artifact does not load as what their gates judged."""
-    found = []
-    for epoch in ledger.deployments.epochs(model_name):
+def _require_whole_ledger_if_reachable(ledger: Ledger, registry: Registry, model_name: str) -> None:
+    """A rollback does not wait for MLflow: service follows the ledger, and the aliases follow when MLflow is back."""
+    try:
+        require_whole_ledger(ledger, registry, model_name)
+    except RegistryUnreachable as error:
+        print(f"Whether the ledger is whole could not be asked: {error}")
+
+
+def _unusable(ledger: Ledger, registry: Registry, model_name: str) -> list[str]:
+    """The former champions a rollback has to pass over on its way to one that loads as what its gates judged."""
+    history, found = ledger.deployments.epochs(model_name), list[str]()
+    while (target := rollback_target(history, found)) is not None:
+        epoch = next(e for e in reversed(history) if e.to_candidate == target)
         try:
-            models.load(registry, model_name, int(str(epoch.model_version)), epoch.digest)
-        except (estimators.ModelFileRefused, VersionMissing) as error:
-            print(f"{epoch.to_candidate} cannot be restored: {error}")
-            found.append(epoch.to_candidate)
+            _usable(registry, model_name, int(str(epoch.model_version)), epoch.digest)
+            break
+        except (estimators.ModelFileRefused, VersionMissing, SourceRefused) as error:
+            print(f"{target} cannot be restored: {error}")
+            found.append(target)
     return found
+
+
+def _usable(registry: Registry, model_name: str, version: int, digest: str) -> None:
+    """Nothing when the version is registered and loads; where MLflow is down, this machine's copy has to do."""
+    try:
+        registry.source(model_name, version)
+    except RegistryUnreachable as error:
+        print(f"Version {version} of {model_name} is taken from this machine's copy: {error}")
+    models.load(registry, model_name, version, digest)
 
 
 def _rollback_request(conf: Mapping[str, Any], user: str | None) -> tuple[str, str]:

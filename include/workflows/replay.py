@@ -1,11 +1,9 @@
 """Drives the year through Airflow's REST API, as a scheduler and a caller would: history in bulk, first champions, then
-day
-after day until a drift-triggered journey has ended.
+day after day until a drift-triggered journey has ended.
 
 Nothing here forces a decision. The driver starts the feature Dags of a day; what scores it, what judges it and what is
 retrained follows from the assets and from the drift Dag's own decision. Every run id says what it is for, so that a
-replay
-that was stopped goes on where it was, and one that ended finds everything done.
+replay that was stopped goes on where it was, and one that ended finds everything done.
 """
 
 from __future__ import annotations
@@ -91,8 +89,10 @@ class Replay:
     clock: Callable[[], float] = time.monotonic
     _materialized: set[tuple[str, str]] = field(default_factory=set)
     """The views and days whose runs were started."""
-    _scored: dict[str, bool] = field(default_factory=dict)
-    """What was found out about the score runs of the day, by run id: each look costs the API server time."""
+    _scored: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    """What the score runs handed on, by Dag and run id: each look costs the API server time."""
+    _journey_seen: bool = True
+    """Whether a journey was under way since the ended ones were last looked at; one of an earlier replay may be."""
 
     def run(self) -> Outcome:
         """The whole replay.
@@ -124,8 +124,8 @@ class Replay:
         run_id = f"history__{start}__{end}"
         began = self.clock()
         for view in self.views:
-            self.api.trigger(f"features_{view.name}", run_id, {"start": start, "end": end})
-        self._wait({f"features_{view.name}": run_id for view in self.views}, "history")
+            self.api.trigger(f"features_{view.slug}", run_id, {"start": start, "end": end})
+        self._wait({f"features_{view.slug}": run_id for view in self.views}, "history")
         self.tell.line(f"History {start} to {end}: {len(self.views)} views in {self.clock() - began:.0f} s.")
 
     def train_first_champions(self) -> None:
@@ -162,7 +162,7 @@ class Replay:
         """Start the views' runs of the day; one that was started before is found by its run id."""
         for view in views:
             if (view.name, day) not in self._materialized:
-                self.api.trigger(f"features_{view.name}", f"replay__{day}", partition_key=_key(day))
+                self.api.trigger(f"features_{view.slug}", f"replay__{day}", partition_key=_key(day))
                 self._materialized.add((view.name, day))
 
     def _wait_for_day(self, day: str, following: str | None) -> dict[str, DagRun]:
@@ -176,7 +176,7 @@ class Replay:
                 runs.setdefault(run.dag_id, run)
             self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_")))
             if following and all(_ended(runs.get(f"score_{m.name}")) for m in self.models):
-                self._materialize(following, (v for v in self.views if v.name not in requests))
+                self._materialize(following, (v for v in self.views if v.ref not in requests))
             missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]
             if not missing:
                 return runs
@@ -191,7 +191,7 @@ class Replay:
 
     def _expected(self, runs: Mapping[str, DagRun]) -> Iterator[str]:
         for view in self.views:
-            yield f"features_{view.name}"
+            yield f"features_{view.slug}"
         for model in self.models:
             yield f"score_{model.name}"
             scored = runs.get(f"score_{model.name}")
@@ -200,9 +200,14 @@ class Replay:
 
     def _was_scored(self, run: DagRun) -> bool:
         """Whether the day has predictions; a model without a champion skips it, and then nothing judges it either."""
-        if run.run_id not in self._scored:
-            self._scored[run.run_id] = self.api.xcom(run.dag_id, run.run_id, "score") is not None
-        return self._scored[run.run_id]
+        return self._handed_on(run) is not None
+
+    def _handed_on(self, score: DagRun) -> dict[str, Any] | None:
+        """What the ended score run returned; None where it skipped the day."""
+        known = f"{score.dag_id} {score.run_id}"
+        if known not in self._scored:
+            self._scored[known] = self.api.xcom(score.dag_id, score.run_id, "score")
+        return self._scored[known]
 
     def _start_lost(self, day: str, missing: list[str], runs: Mapping[str, DagRun]) -> None:
         for dag_id in missing:
@@ -210,21 +215,21 @@ class Replay:
             ready = (
                 upstream in runs
                 if upstream
-                else all(f"features_{v.name}" in runs and runs[f"features_{v.name}"].finished for v in self.views)
+                else all(f"features_{v.slug}" in runs and runs[f"features_{v.slug}"].finished for v in self.views)
             )
             if ready and not dag_id.startswith("features_"):
                 self.tell.line(f"{day}: no asset event reached {dag_id} in {LOST_EVENT_S:.0f} s; starting its run.")
                 self.api.trigger(dag_id, f"replay__{day}", partition_key=_key(day))
 
     def _tell_day(self, day: str, model: ModelDeclaration, runs: Mapping[str, DagRun]) -> bool:
-        score = runs[f"score_{model.name}"]
-        scored = self.api.xcom(score.dag_id, score.run_id, "score")
+        scored = self._handed_on(runs[f"score_{model.name}"])
         if scored is None:
             self.tell.line(f"{day}  {model.name:<13} not scored: no champion on that day")
             return False
         judged = runs[f"drift_{model.name}"]
         decision = self.api.xcom(judged.dag_id, judged.run_id, "decide")
         red = [] if judged.state == "success" else self._red(judged)
+        self._journey_seen |= decision is not None and decision["action"] == "retrain"
         if decision is None or (red and red != ["escalate"]):
             raise ReplayFailed(self._where(judged, "failed"))
         shadows = scored["facts"]["shadow"]
@@ -239,11 +244,11 @@ class Replay:
 
     def follow_journeys(self, day: str, outcome: Outcome, shadows_closed: bool) -> bool:
         """Let every journey go on until it ended or waits for days or for a person; whether the replay is over."""
+        journeys = {f"retrain_{m.name}" for m in self.models}
         while True:
             self._check_stop()
-            active = [
-                run for m in self.models for run in self.api.dag_runs(f"retrain_{m.name}", states=("queued", "running"))
-            ]
+            active = [r for r in self.api.dag_runs(states=("queued", "running")) if r.dag_id in journeys]
+            self._journey_seen |= bool(active)
             busy = False
             for run in active:
                 doing = {t.task_id: t.state for t in self.api.task_instances(run.dag_id, run.run_id)}
@@ -263,7 +268,9 @@ class Replay:
                     )
                     self.tell.now(f"{day}: journey {run.run_id}: {now or 'between two tasks'}")
             if not busy:
-                return self._drift_journey_ended(day, outcome)
+                ended = self._journey_seen and self._drift_journey_ended(day, outcome)
+                self._journey_seen = bool(active)
+                return ended
             time.sleep(LOOK_EVERY_S)
 
     def _drift_journey_ended(self, day: str, outcome: Outcome) -> bool:

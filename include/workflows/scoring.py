@@ -7,14 +7,17 @@ later time, gets the same answers by the same models.
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
+from include.adapters.ledger import Scoring
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
-from include.workflows import common, models, shadowing, training_set
+from include.workflows import common, datasets, models, provenance, shadowing, training_set
 from include.workflows.requests import SERVED, SHADOW, request_ids
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
 
     Raises:
         NotPublished: when a view of the model has no such day.
+        OtherViewVersions: when the champion learned from other versions of the views than are declared now.
         ModelFileRefused, VersionMissing: when the champion's artifact is not what its gates judged.
     """
     model = declarations().model(model_name)
@@ -43,20 +47,40 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
                 "facts": {},
             }
         _require_published(ledger, model, day)
-        rows = training_set.features_for(model, interval, interval.end).to_pandas()
+        provenance.require_view_versions(ledger, champion.to_candidate)
+        pinned = provenance.pinned_now(model)
+        given = training_set.features_for(model, interval, interval.end, pinned)
+        rows = given.to_pandas()
         if rows.empty:
             return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
         features = estimators.as_input(rows, models.kinds_of(model))
         registry = common.registry()
         pipeline = models.load(registry, model_name, int(str(champion.model_version)), champion.digest)
-        served = _answers(model, pipeline, features)
+        served = answers_of(model, pipeline, features)
         if served["error"].notna().any():
             raise RuntimeError(
                 f"Champion {champion.to_candidate} could not answer {day}: {served['error'].dropna().iloc[0]}"
             )
+        # The features first: an answer in the log always has what it was computed from.
+        feature_set, changed = provenance.keep_served(model, day, given, request_ids(model, rows))
+        made = Scoring(
+            model=model_name,
+            day=day,
+            candidate_id=champion.to_candidate,
+            role=SERVED,
+            model_version=str(champion.model_version),
+            rows=len(rows),
+            first_asked=rows["prediction_time"].min().to_pydatetime(),
+            last_asked=rows["prediction_time"].max().to_pydatetime(),
+            feature_set=feature_set,
+            sources=provenance.views_read(ledger, model, interval, pinned),
+            run_id=run_id,
+        )
+        crashpoint("scoring.served.kept")
         _write(model, day, rows, served, champion.to_candidate, str(champion.model_version), SERVED)
+        ledger.lineage.record_scoring(made, same_features=not changed)
         shadows = [
-            _shadow(ledger, registry, model, day, rows, features, w.candidate_id)
+            _shadow(ledger, registry, model, made, rows, features, w.candidate_id, same_features=not changed)
             for w in ledger.shadow.covering(model_name, day)
         ]
         facts = {
@@ -67,6 +91,9 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
             "mean_score": float(served["score"].mean()),
             "shadow": shadows,
         }
+        datasets.reads(datasets.view_table(declarations().view(use.view)) for use in model.views)
+        datasets.reads([datasets.registered_model(model)])
+        datasets.writes([datasets.prediction_log(model)])
         print(f"{day}: {len(rows):,} rows served by {champion.to_candidate} (version {champion.model_version}).")
         return {"skipped": None, "facts": facts}
 
@@ -75,21 +102,27 @@ def _shadow(
     ledger: Any,
     registry: Registry,
     model: ModelDeclaration,
-    day: str,
+    made: Scoring,
     rows: pd.DataFrame,
     features: pd.DataFrame,
     candidate_id: str,
+    *,
+    same_features: bool,
 ) -> dict[str, Any]:
     """Let a challenger answer the same rows. Whatever it does, the champion's answers stand: its failures are
     counted."""
-    facts = ledger.candidates.get(candidate_id).facts
+    facts, day = ledger.candidates.get(candidate_id).facts, made.day
     try:
+        provenance.require_view_versions(ledger, candidate_id)
         pipeline = models.load(registry, model.name, int(str(facts.model_version)), str(facts.artifact_digest))
-        answers = _answers(model, pipeline, features.copy())
+        answers = answers_of(model, pipeline, features.copy())
     except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it must only cost itself
         traceback.print_exc()
-        answers = _failed(model, rows, error)
+        answers = no_answers(model, rows, error)
     _write(model, day, rows, answers, candidate_id, str(facts.model_version), SHADOW)
+    version = str(facts.model_version)
+    shadowed = replace(made, candidate_id=candidate_id, model_version=version, role=SHADOW)
+    ledger.lineage.record_scoring(shadowed, same_features=same_features)
     answered = int(answers["error"].isna().sum())
     window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
@@ -104,8 +137,8 @@ def _shadow(
     }
 
 
-def _answers(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
-    """score and predicted of each row; error where the score is no finite number."""
+def answers_of(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
+    """score and predicted of each row; error where the score is no finite number. Raises what the model raises."""
     import numpy as np
     import pandas as pd
 
@@ -130,7 +163,8 @@ def _answers(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> 
     )
 
 
-def _failed(model: ModelDeclaration, rows: pd.DataFrame, error: Exception) -> pd.DataFrame:
+def no_answers(model: ModelDeclaration, rows: pd.DataFrame, error: Exception) -> pd.DataFrame:
+    """What the log holds of a challenger that raised: an error for each row it was asked."""
     import numpy as np
     import pandas as pd
 
@@ -191,6 +225,6 @@ def _require_published(ledger: Any, model: ModelDeclaration, day: str) -> None:
         view = declarations().view(use.view)
         if ledger.partitions.get(view.name, view.version, day) is None:
             raise NotPublished(
-                f"{view.name} has no published {day}, so {model.name} cannot be scored. Run "
-                f"features_{view.name} for it first."
+                f"{view.ref} has no published {day}, so {model.name} cannot be scored. Run "
+                f"features_{view.slug} for it first."
             )

@@ -167,6 +167,9 @@ TUNED = {
     # heartbeats instead of 3 before it gives up, so that a restart of the API server kills no task.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "90",
+    # A task waits this long for an answer of the API server. After 5 s, the default, a Celery task whose first call met
+    # a server that was still warming up was lost, and its run queued for ten minutes.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     # Tasks that a killed scheduler had queued are found again by its successor within 30 s instead of five minutes.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     # New Dag files are seen within seconds (default five minutes); unchanged ones are parsed again every two minutes,
@@ -181,6 +184,9 @@ TUNED = {
     "AIRFLOW__SCHEDULER__DAGRUN_METRICS_INTERVAL": "3600",
     # Four processes of two threads each already fill a laptop.
     "OMP_NUM_THREADS": "2",
+    # A thread of OpenMP that has nothing to do sleeps instead of spinning: where more run than there are cores, a fit
+    # of two seconds otherwise takes forty.
+    "OMP_WAIT_POLICY": "passive",
     # Without jobs the MLflow server is two processes and 0.5 GB instead of ten and 1 GB.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # A dead server is given up after half a minute instead of four.

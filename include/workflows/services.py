@@ -10,45 +10,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
 from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, PortUse, check_ports, end_sessions
 from include.adapters.servers import answers
+from include.config.settings import settings
 from include.workflows.service_environment import Place, environment, passwords, prepare_home
-from include.workflows.watchdog import API_SERVER, MLFLOW, Patience, Watchdog
-
-POOLS = {"training": 1}
-"""Pools beyond Airflow's own, with their slots: one training at a time fills a laptop."""
-
-_AIRFLOW = {
-    API_SERVER: (API_SERVER,),
-    # Their log servers listen on every interface, and the API server reads the same files anyway.
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
-}
-_STARTING_S = 180.0
-_DAGS_S = 60.0
+from include.workflows.startup import AIRFLOW, start_all, wait_for_dags, wait_until_healthy
+from include.workflows.watchdog import MLFLOW, Patience, Watchdog
 
 
 class AlreadyRunning(RuntimeError):
     """Services of this home are running."""
-
-
-class StopRequested(RuntimeError):
-    """The end was asked for while the services were starting."""
-
-
-class StartFailed(RuntimeError):
-    """A service ended, or was not ready in time, while starting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +39,8 @@ class Running:
     pid: int
     airflow_url: str
     mlflow_url: str
+    ledger_url: str = ""
+    """Where they keep the ledger; a password in it is shown as ``***``."""
 
 
 def _nobody(line: str) -> None:
@@ -74,6 +57,14 @@ def read_running(home: Path) -> Running | None:
     return running
 
 
+def without_password(url: str) -> str:
+    """
+    >>> without_password("postgresql+psycopg://ana:secret@db:5432/ledger"), without_password("sqlite:////tmp/a.db")
+    ('postgresql+psycopg://ana:***@db:5432/ledger', 'sqlite:////tmp/a.db')
+    """
+    return re.sub(r"^([^:/]+://[^:/@]*):[^@/]*@", r"\1:***@", url)
+
+
 @dataclass(slots=True)
 class Services:
     """A running set of services."""
@@ -88,7 +79,7 @@ class Services:
     """Set while they start, it ends the start."""
     hurry: threading.Event = field(default_factory=threading.Event)
     """Set it to end everything without waiting."""
-    _children: dict[str, Child] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
     _guard: Guard | None = None
     _lock: Lock | None = None
     _api: AirflowApi | None = None
@@ -124,24 +115,24 @@ class Services:
 
     def pid(self, name: str) -> int:
         """The process id of a component."""
-        return self._children[name].pid
+        return self.children[name].pid
 
     # --- what the watchdog needs -------------------------------------------------------------------------------------
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._children)
+        return tuple(self.children)
 
     def exit_code(self, name: str) -> int | None:
-        return self._children[name].exit_code()
+        return self.children[name].exit_code()
 
     def age_s(self, name: str) -> float:
-        return self._children[name].age_s
+        return self.children[name].age_s
 
     def restart(self, name: str) -> None:
         # Also the tasks of a dead scheduler: a task that went on would run beside its own retry.
-        self._end([name], grace_s=2.0)
-        self._start(name)
+        self.end([name], grace_s=2.0)
+        self.start(name)
 
     def health(self) -> Health:
         if self._api is None:
@@ -153,10 +144,10 @@ class Services:
 
     # --- starting and ending -----------------------------------------------------------------------------------------
 
-    def _start(self, name: str) -> Child:
+    def start(self, name: str) -> Child:
         self._keep_guarded()
         child = Child(self._command(name))
-        self._children[name] = child
+        self.children[name] = child
         if self._guard is not None:
             self._guard.watch(child.pid)
         return child
@@ -164,7 +155,7 @@ class Services:
     def _keep_guarded(self) -> None:
         if self._guard is None or not self._guard.alive():
             self._guard = Guard(keeps_open=[self._lock.fileno()] if self._lock else [])
-            for child in self._children.values():
+            for child in self.children.values():
                 self._guard.watch(child.pid)
 
     def _command(self, name: str) -> Command:
@@ -180,7 +171,7 @@ class Services:
                 "--workers=1",
             )
         else:
-            argv = ("airflow", *_AIRFLOW.get(name, ("db", "migrate")))
+            argv = ("airflow", *AIRFLOW.get(name, ("db", "migrate")))
         return Command(
             name=name,
             argv=(sys.executable, "-m", *argv),
@@ -189,14 +180,14 @@ class Services:
             log=self.place.logs / f"{name}.log",
         )
 
-    def _end(self, names: Collection[str], grace_s: float) -> None:
-        children = [self._children[name] for name in names]
+    def end(self, names: Collection[str], grace_s: float) -> None:
+        children = [self.children[name] for name in names]
         end_sessions({child.pid for child in children}, grace_s, hurry=self._hurried(children))
         for name, child in zip(names, children, strict=True):
             child.wait(5.0)
             if self._guard is not None:
                 self._guard.forget(child.pid)
-            del self._children[name]
+            del self.children[name]
 
     def _hurried(self, children: Collection[Child]) -> Callable[[], bool]:
         def hurried() -> bool:
@@ -213,7 +204,7 @@ class Services:
         if self._api is not None:
             self._api.close()
         (self.place.home / "services.json").unlink(missing_ok=True)
-        self._end(list(self._children), grace_s=6.0)
+        self.end(list(self.children), grace_s=6.0)
         if self._guard is not None:
             self._guard.close()
         if self._lock is not None:
@@ -263,13 +254,11 @@ def running_services(
         say(f"[{time.monotonic() - began:3.0f} s] {line}")
 
     try:
-        _start_all(services, tell)
+        start_all(services, tell)
         services._api = services.api()
-        _wait_until_healthy(services, tell, began_at)
-        for pool, slots in POOLS.items():
-            services._api.ensure_pool(pool, slots)
-        services.missing_dags = _wait_for_dags(services, expected_dags, tell)
-        running = Running(os.getpid(), place.airflow_url, place.mlflow_url)
+        wait_until_healthy(services, tell, began_at)
+        services.missing_dags = wait_for_dags(services, services._api, expected_dags, tell)
+        running = Running(os.getpid(), place.airflow_url, place.mlflow_url, without_password(settings().ledger_url))
         (place.home / "services.json").write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
         services.ready_after_s = time.monotonic() - began
         services._watchdog = Watchdog(services, say, wall_clock, place.logs / "watchdog.log", patience)
@@ -315,101 +304,11 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _start_all(services: Services, tell: Callable[[str], None]) -> None:
-    tell(f"starting MLflow and Airflow; logs are in {services.logs}")
-    services._start(MLFLOW)
-    _migrate(services, tell)
-    for name in _AIRFLOW:
-        services._start(name)
-
-
-def _migrate(services: Services, tell: Callable[[str], None]) -> None:
-    """Create or upgrade Airflow's database, unless this version of Airflow has done so before."""
-    place = services.place
-    marker = place.airflow_home / "migrated-to"
-    wanted = version("apache-airflow-core")
-    if place.airflow_database.exists() and marker.exists() and marker.read_text(encoding="utf-8").strip() == wanted:
-        return
-    tell("preparing Airflow's database")
-    name = "migration"
-    child = services._start(name)
-    until = time.monotonic() + _STARTING_S
-    while (code := child.wait(0.2)) is None:
-        _check_alive(services)
-        if time.monotonic() > until:
-            raise StartFailed(f"Airflow's database was not ready after {_STARTING_S:g} s; see {child.command.log}.")
-    if code:
-        raise StartFailed(f"Airflow's database could not be prepared: {child.last_words()}; see {child.command.log}.")
-    services._end([name], grace_s=0)
-    marker.write_text(f"{wanted}\n", encoding="utf-8")
-
-
-def _check_alive(services: Services) -> None:
-    """Raise when there is no point in waiting any longer."""
-    if services.stop.is_set():
-        raise StopRequested("Stopped while starting.")
-    for name, child in services._children.items():
-        code = child.exit_code()
-        if code is not None and name != "migration":
-            raise StartFailed(
-                f"{name} ended with {code} while starting: {child.last_words()}; see {child.command.log}."
-            )
-
-
-def _wait_until_healthy(services: Services, tell: Callable[[str], None], began_at: float) -> None:
-    """Poll until MLflow answers and every component has sent a heartbeat since ``began_at``."""
-    until = time.monotonic() + _STARTING_S
-    waiting = {MLFLOW, *_AIRFLOW}
-    while waiting:
-        _check_alive(services)
-        if time.monotonic() > until:
-            names = ", ".join(sorted(waiting))
-            raise StartFailed(f"{names} not ready after {_STARTING_S:g} s; see the logs in {services.logs}.")
-        ready = {MLFLOW} if MLFLOW in waiting and services.mlflow_answers() else set()
-        with suppress(AirflowUnreachable):
-            health = services.health()
-            ready.add(API_SERVER)
-            # A heartbeat of an earlier life counts as healthy for half a minute.
-            ready |= {
-                name
-                for name, status in health.components.items()
-                if status == "healthy" and _seconds(health.heartbeats[name]) >= began_at
-            }
-        for name in sorted(ready & waiting):
-            tell(f"{name} is ready")
-        waiting -= ready
-        if waiting:
-            time.sleep(0.3)
-
-
-def _seconds(moment: str | None) -> float:
-    from include.domain.intervals import instant
-
-    return instant(moment).timestamp() if moment else 0.0
-
-
-def _wait_for_dags(services: Services, expected: Collection[str], tell: Callable[[str], None]) -> tuple[str, ...]:
-    if services._api is None or not expected:
-        return ()
-    began = time.monotonic()
-    while missing := set(expected) - set(services._api.dags()):
-        _check_alive(services)
-        waited = time.monotonic() - began
-        # A file that cannot be read will not be a moment later either.
-        if waited > _DAGS_S or (waited > 10 and services._api.import_errors()):
-            tell(f"not among Airflow's Dags: {', '.join(sorted(missing))}")
-            for file, reason in services._api.import_errors().items():
-                tell(f"{file}: {reason}")
-            return tuple(sorted(missing))
-        time.sleep(0.5)
-    tell(f"{len(set(expected))} Dags are listed")
-    return ()
-
-
 def dag_ids() -> list[str]:
     """The Dags that follow from the declarations that can be used."""
     from include.config import declared_models, declared_views
 
     per_model = ("score", "drift", "retrain", "rollback")
-    views = [f"features_{view.name}" for view in declared_views()]
-    return views + [f"{verb}_{model.name}" for model in declared_models() for verb in per_model]
+    views = [f"features_{view.slug}" for view in declared_views()]
+    models = [f"{verb}_{model.name}" for model in declared_models() for verb in per_model]
+    return [*views, *models, *(["gate_selftest"] if models else [])]

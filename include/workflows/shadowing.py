@@ -15,7 +15,7 @@ from include.domain.intervals import Interval, midnight
 from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, ShadowRules, Window, shadow_gate, window_state
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
-from include.workflows import common, training_set
+from include.workflows import common, disagreement, holding, training_set
 from include.workflows.common import Journey
 from include.workflows.requests import request_ids, scores_in
 
@@ -85,12 +85,15 @@ def wait_is_over(candidate_id: str) -> bool:
 def count_day(
     ledger: Ledger, model: ModelDeclaration, candidate_id: str, day: str, rows: int, answered: int
 ) -> ShadowWindow:
-    """Count a scored day, and close the window at the end of the day that filled it or was its last."""
+    """Count a scored day, and close the window at the end of the day that filled it or was its last; not before labels
+    could show what an estimate said, where one asked for the candidate."""
     window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
     state = window_state(rules_of(model), rows=window.answered, days=window.days)
     if window.closed_at is None and state is not Window.OPEN:
-        last = max(d.day for d in window.scored)
-        window = ledger.shadow.close(candidate_id, closed_at=Interval.of_day(last).end)
+        end = Interval.of_day(max(d.day for d in window.scored)).end
+        held = holding.open_until(ledger, model, ledger.candidates.get(candidate_id))
+        if held is None or end >= held:
+            window = ledger.shadow.close(candidate_id, closed_at=end)
     return window
 
 
@@ -105,7 +108,12 @@ def judge_window(journey: Journey) -> GateResult:
         return GateResult(
             "shadow_gate", mode, (CriterionResult("window", Verdict.INCONCLUSIVE, None, "closed", window.rows, reason),)
         )
-    return shadow_gate(rules_of(journey.model), _evidence(journey, window), mode=mode)
+    result = shadow_gate(rules_of(journey.model), _evidence(journey, window), mode=mode)
+    alarm = holding.alarm_day(journey.ledger, journey.candidate)
+    if alarm is None:
+        return result
+    shown = holding.labels_show_it(journey, window.champion_id, alarm, window.closed_at)
+    return holding.with_labels(result, shown)
 
 
 def _first_deployment(journey: Journey) -> CriterionResult:
@@ -138,7 +146,16 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == "served")].set_index("request_id")
     shadow = rows[rows["candidate_id"] == journey.candidate_id].set_index("request_id")
     both = served.index.intersection(shadow[shadow["error"].isna()].index)
+    disagreement.keep(journey, served.loc[both], shadow.loc[both])
     labels = training_set.matured_labels(model, interval, interval.end).to_pandas()
+    return evidence_of(model, served, shadow, labels)
+
+
+def evidence_of(
+    model: ModelDeclaration, served: pd.DataFrame, shadow: pd.DataFrame, labels: pd.DataFrame
+) -> ShadowEvidence:
+    """What a window's log says: the champion's answers and the challenger's, each by request, and matured labels."""
+    both = served.index.intersection(shadow[shadow["error"].isna()].index)
     return ShadowEvidence(
         task=Task(model.task),
         asked=len(served),

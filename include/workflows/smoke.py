@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.config.settings import PROJECT
-from include.domain.gates import Probe
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from include.domain.gates import Probe
 
 REQUEST, ANSWERS = "request.json", "answers.json"
 
@@ -43,8 +44,6 @@ def ask(
     timeout_s: float,
 ) -> Answered:
     """Load the file in a fresh process and ask it every probe's rows. Whatever goes wrong there is an answer too."""
-    import numpy as np
-
     with tempfile.TemporaryDirectory(prefix="slipway-smoke-") as made:
         folder = Path(made)
         files = {name: f"probe-{i}.parquet" for i, name in enumerate(probes)}
@@ -70,13 +69,16 @@ def ask(
         said = json.loads(answers.read_text(encoding="utf-8"))
     if said["load_error"] is not None:
         return Answered(str(said["load_error"]), {})
-    return Answered(
-        None,
-        {
-            name: Probe(name, len(probes[name]), np.array(answer["answers"], dtype=float), answer["errors"])
-            for name, answer in said["probes"].items()
-        },
-    )
+    return Answered(None, {name: probe_of(name, probes[name], answer) for name, answer in said["probes"].items()})
+
+
+def probe_of(name: str, asked: pd.DataFrame, said: Mapping[str, Any]) -> Probe:
+    """One probe as its gate takes it; ``said`` is what ``answers_of`` gave."""
+    import numpy as np
+
+    from include.domain.gates import Probe  # not above: the fresh process has no use for what it would load
+
+    return Probe(name, len(asked), np.array(said["answers"], dtype=float), said["errors"])
 
 
 def main(folder: Path) -> None:
@@ -94,11 +96,11 @@ def main(folder: Path) -> None:
     else:
         for name, file in request["probes"].items():
             rows = estimators.as_input(pd.read_parquet(folder / file), request["kinds"])
-            said["probes"][name] = _answers(pipeline, rows, classifier=bool(request["classifier"]))
+            said["probes"][name] = answers_of(pipeline, rows, classifier=bool(request["classifier"]))
     (folder / ANSWERS).write_text(json.dumps(said), encoding="utf-8")
 
 
-def _answers(pipeline: Any, rows: pd.DataFrame, *, classifier: bool) -> dict[str, Any]:
+def answers_of(pipeline: Any, rows: pd.DataFrame, *, classifier: bool) -> dict[str, Any]:
     """All rows at once, as scoring asks them; one by one only to tell which of them fail."""
     from include.adapters import estimators
 

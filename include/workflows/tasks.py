@@ -20,12 +20,32 @@ def materialize(view: str, partition_key: str | None, params: Reference, run_id:
     """Extract, compute and stage the run's interval, which must lie in the view's calendar and be over at ``now``."""
     from include.config import declarations
     from include.domain.intervals import requested
-    from include.workflows import features
+    from include.workflows import common, features
 
     calendar = declarations().view(view).calendar
     interval = requested(partition_key, params.get("start"), params.get("end"))
     interval.require_within(calendar.starts, calendar.ends, now)
-    return features.materialize(view, interval, as_of=interval.end, run_id=run_id).as_reference()
+    as_of = _as_of(params.get("as_of"), interval.end, now)
+    with common.open_ledger() as ledger:
+        staged = features.stage(
+            view, interval, run_id, ledger.partitions, as_of=as_of, look_again=partition_key is not None
+        )
+    return staged.as_reference()
+
+
+def _as_of(text: str | None, end: datetime, now: datetime) -> datetime | None:
+    """The as-of time of a range's form, which lies between the range's end and now; None where it gives none."""
+    from include.domain.intervals import BadInterval, instant
+
+    if text is None:
+        return None
+    moment = instant(text)
+    if not end <= moment <= now:
+        raise BadInterval(
+            f"as_of is {moment.isoformat()}; it must lie between the range's end {end.isoformat()} and now "
+            f"({now.isoformat()})."
+        )
+    return moment
 
 
 def audit(staged: Reference, now: datetime) -> Reference:
@@ -47,6 +67,8 @@ def publish(staged: Reference, params: Reference) -> Reference:
         "rows": sum(staged["rows"].values()),
         "table_version": published.table_version,
         "changed": len(published.changed),
+        "corrected": published.corrected,
+        "refused": sorted(published.refused),
     }
     return {**published.as_reference(), "facts": facts, "announce": [f"{day}T00:00:00" for day in days]}
 
@@ -70,6 +92,17 @@ def decide(report: Reference) -> Reference:
     from include.workflows import drift_watch
 
     return drift_watch.decide(report)
+
+
+def check_consistency(model: str, params: Reference, run_type: str, run_after: datetime) -> Reference:
+    """Compare served features with the offline store: the form's days, or the week before a scheduled run, which is
+    ``skipped`` where nothing was served."""
+    from include.domain.intervals import requested
+    from include.workflows import consistency
+
+    if run_type == "scheduled":
+        return consistency.week_checked(model, run_after)
+    return {"skipped": None, **consistency.checked(model, requested(None, params.get("start"), params.get("end")))}
 
 
 def _day(partition_key: str | None) -> str:
@@ -171,3 +204,30 @@ def roll_back(model: str, run_id: str, conf: Mapping[str, Any] | None, user: str
     from include.workflows import release
 
     return release.roll_back(model, run_id, conf, user)
+
+
+# --- gate_selftest ---------------------------------------------------------------------------------------------------
+
+
+def selftest(model: str) -> Reference:
+    """The seeded bad candidates against every gate of the model: ``passed``, the matrix as ``table``, ``problems``."""
+    from include.domain.selftest import as_table
+    from include.workflows.selftest import bench
+
+    matrix = bench.run(model, tell=print)
+    return {"passed": matrix.passed, "table": as_table(matrix), "problems": matrix.problems, "rows": matrix.rows}
+
+
+# --- housekeeping ----------------------------------------------------------------------------------------------------
+
+
+def reconcile_aliases() -> Reference:
+    from include.workflows import reconcile
+
+    return reconcile.reconciled()
+
+
+def report_lapsed_overrides(now: datetime) -> Reference:
+    from include.workflows import reconcile
+
+    return reconcile.lapsed_overrides(now)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.adapters.ledger import Facts
+from include.config import declarations
 from include.config.settings import PROJECT
-from include.domain.gates import TrainingDataRules, TrainingDataSummary, training_data_gate
+from include.domain.faults import crashpoint
+from include.domain.gates import split_of
 from include.domain.journey import training_windows
 from include.domain.lifecycle import Event
 from include.domain.verdicts import GateResult
-from include.workflows import common, models, training_set
+from include.workflows import causes, common, datasets, judges, models, provenance, training_set
 from include.workflows.common import Journey
 from include.workflows.training_set import TrainingSet
 
@@ -42,7 +44,9 @@ def build_training_set(reference: Mapping[str, Any]) -> dict[str, Any]:
         pinned = journey.kept(SETS)["train"]["table_versions"] if (journey.folder / SETS).is_file() else None
         train = training_set.build(journey.model, windows.train, journey.as_of, pinned)
         holdout = training_set.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
-        journey.keep(SETS, {"train": train.as_reference(), "holdout": holdout.as_reference()})
+        sets = {"train": train.as_reference(), "holdout": holdout.as_reference()}
+        journey.keep(SETS, sets)
+        provenance.keep_training_sets(journey.ledger, journey.model, journey.candidate_id, sets)
         reason = f"{train.rows:,} rows of {windows.train}, {holdout.rows:,} held out of {windows.holdout}."
         print(reason)
         return {
@@ -58,9 +62,14 @@ def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, 
 
     The label of a classifier is the index of its class.
     """
+    return frames_of(journey, journey.kept(SETS)[which])
+
+
+def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
+    """Any built set of the model, as ``frames`` gives it."""
     import numpy as np
 
-    rows = training_set.read(journey.kept(SETS)[which]).to_pandas()
+    rows = training_set.read(made).to_pandas()
     features = estimators.as_input(rows, models.kinds_of(journey.model))
     classes = journey.model.label.classes or []
     label = rows["label"].map({c: i for i, c in enumerate(classes)}) if journey.model.is_classifier else rows["label"]
@@ -73,27 +82,21 @@ def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, 
 
 def judge_training_set(journey: Journey) -> GateResult:
     """``data_quality_gate`` of the journey: may these rows be learned from?"""
-    import numpy as np
-
     sets = journey.kept(SETS)
     train, holdout = TrainingSet.from_reference(sets["train"]), TrainingSet.from_reference(sets["holdout"])
     features, label, _ = frames(journey, "train")
-    numbers = features.select_dtypes("number")
-    summary = TrainingDataSummary(
-        rows=train.rows,
+    keys = declarations().view(journey.model.entity.view).keys
+    rows, held_out = (training_set.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout))
+    return judges.data_quality(
+        journey.model,
+        features,
+        label,
         holdout_rows=holdout.rows,
-        distinct_labels=len(np.unique(label)),
         classes=train.label_counts,
-        null_shares={str(name): float(share) for name, share in features.isna().mean().items()},
-        infinite={str(name): int(count) for name, count in np.isinf(numbers).sum().items() if count},
-        constant=tuple(str(c) for c in features.columns if features[c].nunique() == 1),
-        missing_labels=0,
-        duplicate_rows=0,
+        split=split_of(rows, held_out, keys),
+        missing_labels=int(rows["label"].isna().sum()),
+        duplicate_rows=int(rows.duplicated([*keys, "event_time"]).sum()),
     )
-    rules = TrainingDataRules(
-        min_rows=journey.model.training.min_rows, min_holdout_rows=journey.model.gates.threshold_gate.min_rows
-    )
-    return training_data_gate(rules, summary)
 
 
 def train(reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,8 +142,12 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
                 requirements=estimators.library_versions(),
                 tags={"slipway.candidate": journey.candidate_id},
             )
+        crashpoint("training.logged")
+        datasets.reads(datasets.view_table(declarations().view(use.view)) for use in model.views)
+        datasets.reads([datasets.training_set(sets["train"]["path"])])
+        datasets.writes([datasets.registered_model(model)])
         with registry.model_file(logged) as file:
-            digest = estimators.digest(file)
+            digest, content = estimators.digest(file), estimators.canonical_digest(file)
             models.keep(file, digest)
         # The gate of the data judged before there was a run to say so on.
         judged = {
@@ -148,7 +155,8 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             for record in journey.ledger.gates.latest(journey.candidate_id).values()
             for name, value in common.verdict_tag(record.result).items()
         }
-        registry.tag(run, {**judged, "slipway.model_uri": logged, "slipway.digest": digest})
+        registry.tag(run, {**judged, "slipway.model_uri": logged, "slipway.digest": digest, "slipway.content": content})
+        crashpoint("training.tagged")
         journey.ledger.candidates.advance(
             candidate.candidate_id,
             Event.TRAIN,
@@ -183,6 +191,7 @@ def _tags(journey: Journey) -> dict[str, str]:
         "slipway.trigger": request.trigger.value,
         "slipway.reason": request.reason,
         "slipway.requested_by": request.requested_by,
+        **causes.tag(journey.ledger, journey.candidate_id),
         "mlflow.user": request.requested_by,
     }
     optional = {

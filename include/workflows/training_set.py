@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
-from include.config.types import FeatureView, ModelDeclaration
+from include.config.types import FeatureView, ModelDeclaration, ViewUse
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
+from include.workflows import datasets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ARROW_KINDS = {"numeric": "double", "categorical": "string", "boolean": "bool"}
 TICK = timedelta(microseconds=1)
+VIEWS_AT_ONCE = 2
 KNOWN = "slipway_known"
 """The column of a join's answer that says when the row that answered was available."""
 
@@ -122,6 +125,9 @@ def build(
     content = offline_store.content_hash(rows)
     path = settings().artifacts / "training_sets" / model.name / f"{as_of:%Y%m%d}-{content[:16]}.parquet"
     _write(rows, path)
+    datasets.reads(datasets.view_table(known.view(use.view)) for use in model.views)
+    datasets.reads(datasets.source_tables(model.label.source))
+    datasets.writes([datasets.training_set(str(path))])
     times = pc.min_max(rows.column("event_time")).as_py()
     counted = (
         {v["values"]: v["counts"] for v in pc.value_counts(rows.column("label")).to_pylist()}
@@ -167,6 +173,14 @@ def features_for(
     Columns and order are those of ``build``; it is the same join.
     """
     return _features(model, interval, as_of, versions, declared or declarations())[0]
+
+
+def joined(
+    model: ModelDeclaration, interval: Interval, as_of: datetime, *, declared: Declarations | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows of ``features_for``, and when their values were known, as ``TrainingSet.availability`` says it."""
+    rows, _, availability = _features(model, interval, as_of, None, declared or declarations())
+    return rows, availability
 
 
 def matured_labels(
@@ -245,7 +259,7 @@ def _features(
     pinned = {name: _pinned(store, view, versions) for name, view in views.items()}
     entity = declared.view(model.entity.view)
 
-    spine = store.read(entity, interval, pinned[entity.name])
+    spine = store.read(entity, interval, pinned[entity.ref])
     asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
     spine = spine.append_column("prediction_time", asked_at)
     spine = spine.filter(pc.less_equal(asked_at, _scalar(as_of))).combine_chunks()
@@ -260,15 +274,24 @@ def _features(
     columns = {name: spine.column(name) for name in (*entity.keys, "event_time", "prediction_time")}
     late: dict[str, int] = {}
     by_most: dict[str, float] = {}
-    for use in model.views:
+
+    def asked(use: ViewUse) -> pa.Table:
         view = views[use.view]
-        given = (
-            spine if view.name == entity.name else _asked(model, store, view, use.features, spine, pinned[view.name])
-        )
+        return spine if view.ref == entity.ref else _asked(model, store, view, use.features, spine, pinned[view.ref])
+
+    # One view is read while another is searched.
+    with ThreadPoolExecutor(VIEWS_AT_ONCE) as pool:
+        answers = list(pool.map(asked, model.views))
+    for use, given in zip(model.views, answers, strict=True):
+        view = views[use.view]
         kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
-        known_at = given.column("available_time" if view.name == entity.name else KNOWN)
+        known_at = given.column("available_time" if view.ref == entity.ref else KNOWN)
+        any_late = _true(pc.greater(known_at, spine.column("prediction_time"))) > 0
         for feature in use.features:
             columns[feature] = given.column(feature).cast(pa.type_for_alias(kinds[feature]))
+            late[feature] = 0
+            if not any_late:
+                continue
             known = pc.if_else(pc.is_valid(columns[feature]), known_at, pa.scalar(None, known_at.type))
             count, most = late_rows(known.to_numpy(), spine.column("prediction_time").to_numpy())
             late[feature] = count
@@ -283,7 +306,7 @@ def _asked(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from include.adapters import sql_engine
+    from include.adapters.point_in_time import point_in_time
 
     kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
     if spine.num_rows == 0:
@@ -291,7 +314,7 @@ def _asked(
         return pa.table({**empty, KNOWN: pa.array([], pa.timestamp("us", tz="UTC"))})
     asked = pc.min_max(spine.column("prediction_time")).as_py()
     history = store.dataset(view, Interval(asked["min"] - view.ttl, asked["max"] + TICK), version)
-    answer = sql_engine.point_in_time(spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN)
+    answer = point_in_time(spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN)
     if answer.num_rows != spine.num_rows:
         raise RowsLost(model.name, view.name, spine.num_rows, answer.num_rows)
     return answer
@@ -300,7 +323,7 @@ def _asked(
 def _pinned(store: Any, view: FeatureView, versions: Mapping[str, int] | None) -> int:
     from include.adapters.offline_store import TableMissing
 
-    version = (versions or {}).get(view.name)
+    version = (versions or {}).get(view.ref)
     found = store.current_version(view) if version is None else version
     if found is None:
         raise TableMissing(store.view_path(view))
@@ -351,12 +374,15 @@ def _true(mask: Any) -> int:
 
 
 def _write(rows: pa.Table, path: Path) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        pq.write_table(rows, unfinished, compression="zstd")
+        # A dictionary is worth its time for text only: numbers rarely repeat.
+        text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+        pq.write_table(rows, unfinished, compression="zstd", use_dictionary=text)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
-from airflow.sdk import Asset, AssetAll, CronPartitionTimetable, PartitionedAssetTimetable
+from airflow.sdk import Asset, AssetAll, CronPartitionTimetable, CronTriggerTimetable, PartitionedAssetTimetable
 
 from include.config import FeatureView, ModelDeclaration, declarations
+from include.config.views import slug
 
 
 def partition(view: FeatureView | str) -> Asset:
     """One published day of a feature view; the event carries the day as its partition."""
-    name = view if isinstance(view, str) else view.name
+    name = slug(view if isinstance(view, str) else view.ref)
     return Asset(name=f"{name}.partition", uri=f"slipway://features/{name}", group="features")
 
 
@@ -34,6 +35,12 @@ def each_partition_of(model: ModelDeclaration) -> PartitionedAssetTimetable:
 def each_scored_partition(model: ModelDeclaration) -> PartitionedAssetTimetable:
     """Once a day of the model's predictions was published."""
     return PartitionedAssetTimetable(assets=scored(model))
+
+
+def declared_schedule(model: ModelDeclaration) -> CronTriggerTimetable | None:
+    """The model's declared cron for journeys, from now on; None without one."""
+    cron = model.training.schedule
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
 
 
 def starts(view: FeatureView) -> datetime:

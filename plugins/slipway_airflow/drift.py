@@ -8,7 +8,9 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import BaseOperator, BranchMixIn
 
 from include.domain.errors import Refusal
-from slipway_airflow.steps import STEP_DEFAULTS, refuse, step
+from slipway_airflow.links import DRIFT_LINKS
+from slipway_airflow.notify import Tell
+from slipway_airflow.steps import STEP_DEFAULTS, refuse, step, title
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,10 +24,11 @@ class DecideOperator(BaseOperator, BranchMixIn):
     """Decides on one report, writes the decision to the ledger, and lets only the task that follows from it run."""
 
     template_fields = ("report",)
+    operator_extra_links = DRIFT_LINKS
     inherits_from_skipmixin = True
 
     def __init__(self, *, report: Any, **kwargs: Any) -> None:
-        super().__init__(**{**STEP_DEFAULTS, **kwargs})
+        super().__init__(task_display_name=title(kwargs["task_id"]), **{**STEP_DEFAULTS, **kwargs})
         self.report = report
 
     def execute(self, context: Context) -> Any:
@@ -46,6 +49,7 @@ def act_on(model: ModelDeclaration, decision: DecideOperator) -> None:
     """The two tasks of which at most one follows a decision."""
     retrain = TriggerDagRunOperator(
         task_id="trigger_retrain",
+        task_display_name=title("trigger_retrain"),
         trigger_dag_id=f"retrain_{model.name}",
         trigger_run_id=decision.output["journey_run_id"],
         conf=decision.output["conf"],
@@ -55,7 +59,7 @@ def act_on(model: ModelDeclaration, decision: DecideOperator) -> None:
         retry_delay=STEP_DEFAULTS["retry_delay"],
     )
 
-    @step(task_id="escalate", retries=0)
+    @step(task_id="escalate", retries=0, on_failure_callback=Tell("escalated"))
     def escalate(decided: dict[str, Any]) -> None:
         raise Refusal(f"A person is needed, retraining is not the answer: {decided['reason']}")
 

@@ -21,12 +21,22 @@ RANGE_FORM = {
         "First day of a range to materialize in one pass, UTC, for example 2013-01-01. Leave out for one partition.",
     ),
     "end": _text("End", "The day after the range's last, UTC, for example 2013-06-01. The end is not inside."),
+    "as_of": _text(
+        "Known as of",
+        "Read the source as it was known at this moment, UTC, at or after the end: for days whose rows came late or "
+        "were corrected. Leave out for the end.",
+    ),
     "start_scoring": Param(
         False,
         type="boolean",
         title="Score the range too",
         description="A range is history: it starts no scoring and no drift watch unless this is set.",
     ),
+}
+
+DAYS_FORM = {
+    "start": _text("First day", "The first scored day to check, UTC, for example 2013-06-01."),
+    "end": _text("End", "The day after the last, UTC, for example 2013-06-08. The end is not inside."),
 }
 
 RETRAIN_FORM = {

@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.exceptions import HITLTimeoutError, HITLTriggerEventError
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
 from include.domain.errors import Refusal
+from include.workflows.pages.words import ASKS
 from slipway_airflow.connections import use_source_connection
-from slipway_airflow.steps import STEP_DEFAULTS, refuse
+from slipway_airflow.links import GATE_LINKS, push_links
+from slipway_airflow.notify import Tell
+from slipway_airflow.steps import STEP_DEFAULTS, refuse, title
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 APPROVE = "Approve"
 REJECT = "Reject"
 MIN_REASON = 10
+ANSWER = "approval_reason"
+"""The form's field. No field of the Dag's own form may have this name: Airflow would fill in what the run was started
+with, and an approval would carry the reason of the request it judges.
+"""
 
 Judge = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
 """Takes the journey's reference and the task's start, at which overrides are measured; gives verdict, passed, table,
@@ -38,6 +46,7 @@ class GateOperator(HITLOperator):
     """
 
     template_fields = (*HITLOperator.template_fields, "journey")
+    operator_extra_links = GATE_LINKS
 
     def __init__(
         self,
@@ -55,14 +64,17 @@ class GateOperator(HITLOperator):
             defaults=[REJECT],
             response_timeout=answer_within,
             params={
-                "reason": Param(
+                ANSWER: Param(
                     "",
                     type="string",
                     title="Reason",
                     description=f"Why this candidate may go on, at least {MIN_REASON} characters. Kept with your name.",
                 )
             },
-            on_failure_callback=[show_table_last],
+            notifiers=[Tell("waiting")],
+            on_failure_callback=[Tell("gate_failed"), show_table_last],
+            task_display_name=title(kwargs["task_id"]),
+            doc_md=ASKS.get(kwargs["task_id"]),
             **{**STEP_DEFAULTS, **kwargs},
         )
         self.judge = judge
@@ -72,6 +84,7 @@ class GateOperator(HITLOperator):
 
     def execute(self, context: Context) -> Any:
         use_source_connection()
+        push_links(self, context)
         try:
             outcome = self.judge(self.journey, context["ti"].start_date)
         except Refusal as refusal:
@@ -90,13 +103,15 @@ class GateOperator(HITLOperator):
         again = "Clear this task and what follows it to judge again and get a new form."
         try:
             answer = super().execute_complete(context, event)
-        except ValueError as error:
+        except HITLTimeoutError:
+            raise refuse(f"Nobody answered in time, which is a rejection at {self.task_id}. {again}") from None
+        except (ValueError, HITLTriggerEventError) as error:
             raise refuse(f"The answer could not be used: {error}. The gate stays closed. {again}") from None
         by = answer["responded_by_user"]
         if APPROVE not in answer["chosen_options"]:
             who = f"{by['name']} rejected this candidate" if by else "Nobody answered in time, which is a rejection"
             raise refuse(f"{who} at {self.task_id}. {again}")
-        reason = str(answer["params_input"].get("reason") or "").strip()
+        reason = str(answer["params_input"].get(ANSWER) or "").strip()
         if by is None or len(reason) < MIN_REASON:
             raise refuse(
                 f"An approval needs a reason of at least {MIN_REASON} characters; got {reason!r}. The gate "

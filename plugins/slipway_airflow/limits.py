@@ -10,7 +10,7 @@ LIMIT_BYTES = 256 * 1024
 """Far above any conf, reason or form there is; far below what hurts."""
 DEEPEST = 64
 """Levels of nesting; a conf has one."""
-GUARDED = "/api/v2/"
+GUARDED = ("/api/v2/", "/slipway/")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

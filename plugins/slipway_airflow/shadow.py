@@ -10,7 +10,8 @@ from airflow.sdk import BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.domain.errors import Refusal
-from slipway_airflow.steps import STEP_DEFAULTS, refuse
+from slipway_airflow.links import SHADOW_LINKS, push_links
+from slipway_airflow.steps import STEP_DEFAULTS, refuse, title
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,15 +23,17 @@ class ShadowWindowOperator(BaseOperator):
     """Opens the candidate's shadow window and waits until it has its rows and its days, or ran out of days."""
 
     template_fields = ("journey",)
+    operator_extra_links = SHADOW_LINKS
 
     def __init__(self, *, journey: Any, look_every_s: float = LOOK_EVERY_S, **kwargs: Any) -> None:
-        super().__init__(**{**STEP_DEFAULTS, **kwargs})
+        super().__init__(task_display_name=title(kwargs["task_id"]), **{**STEP_DEFAULTS, **kwargs})
         self.journey = journey
         self.look_every_s = look_every_s
 
     def execute(self, context: Context) -> Any:
         from include.workflows import tasks
 
+        push_links(self, context)
         try:
             state = tasks.open_shadow_window(self.journey)
         except Refusal as refusal:

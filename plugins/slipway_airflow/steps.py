@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, task
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from include.domain.errors import Refusal
+from slipway_airflow import lineage
 from slipway_airflow.connections import use_source_connection
 
 log = logging.getLogger("slipway")
+GRACE = timedelta(seconds=30)
+"""How long after its limit a step may still be in compiled code."""
 
 
 class Refused(SystemExit):
@@ -42,6 +48,15 @@ STEP_DEFAULTS: dict[str, Any] = {
 }
 
 
+def title(task_id: str) -> str:
+    """A task's name for people; its id stays what logs, links and REST go by.
+
+    >>> title("build_training_set")
+    'Build training set'
+    """
+    return task_id.replace("_", " ").capitalize()
+
+
 def refuse(message: str) -> Refused:
     """Log the line a person reads and return what to raise."""
     log.error(message)
@@ -55,9 +70,46 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         use_source_connection()
         try:
-            return function(*args, **kwargs)
+            return lineage.collected(function)(*args, **kwargs)
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
+        except AirflowTaskTimeout:
+            raise refuse(_out_of_time(function.__name__)) from None
+
+    return call
+
+
+def _out_of_time(name: str) -> str:
+    """End what the step has started, whose answer nobody waits for; what to say."""
+    from include.adapters.processes import end_descendants
+
+    end_descendants()
+    return (
+        f"{name} took longer than its limit and was ended, with every process it had started. A fit's limit is "
+        "training.timeout of the model's declaration."
+    )
+
+
+def within(limit: timedelta, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with a last resort: Airflow interrupts Python, and compiled code that never comes back to it is
+    ended ``GRACE`` later with its whole process."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        from include.adapters.processes import end_descendants
+
+        def end() -> None:
+            log.error("%s did not stop when its time was over; its process is ended.", function.__name__)
+            end_descendants()
+            os._exit(os.EX_TEMPFAIL)
+
+        last_resort = threading.Timer((limit + GRACE).total_seconds(), end)
+        last_resort.daemon = True
+        last_resort.start()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            last_resort.cancel()
 
     return call
 
@@ -66,4 +118,9 @@ def step(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """``@task`` with the project's failure rules; ``options`` are the task's own."""
     if function is None:
         return lambda f: step(f, **options)
-    return task(**{**STEP_DEFAULTS, **options})(shown(function))
+    limit = options.get("execution_timeout")
+    called = shown(function) if limit is None else within(limit, shown(function))
+    name = title(options.get("task_id") or function.__name__)
+    # One XCom a task: a workflow's mapping is one value, whatever its annotation says.
+    own = {"multiple_outputs": False, "task_display_name": name}
+    return task(**{**STEP_DEFAULTS, **own, **options})(called)

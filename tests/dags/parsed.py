@@ -98,6 +98,8 @@ def _main() -> None:
                     "setup": t.is_setup,
                     "outlets": [getattr(o, "name", str(o)) for o in t.outlets],
                     "retries": t.retries,
+                    "asks": sorted(t.params) if hasattr(t, "chosen_options") or hasattr(t, "response_timeout") else [],
+                    "limit_s": t.execution_timeout.total_seconds() if t.execution_timeout else None,
                 }
                 for t in dag.tasks
             },

@@ -15,7 +15,8 @@ import pytest
 from tests.dags.parsed import PROJECT, Parsed, parse
 
 PER_VIEW = ("features_",)
-PER_MODEL = ("score_", "drift_", "retrain_", "rollback_")
+PER_MODEL = ("score_", "drift_", "retrain_", "rollback_", "consistency_")
+SELFTEST = "gate_selftest"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,14 @@ def names(folder: Path) -> set[str]:
 def test_every_view_and_every_model_has_its_dags_and_no_file_fails(parsed):
     views, models = names(PROJECT / "include" / "features"), names(PROJECT / "include" / "models")
     assert parsed.errors == {}
-    assert parsed.ids() == {f"features_{v}" for v in views} | {f"{kind}{m}" for kind in PER_MODEL for m in models}
+    per_view, per_model = {f"features_{v}" for v in views}, {f"{kind}{m}" for kind in PER_MODEL for m in models}
+    assert parsed.ids() == per_view | per_model | {SELFTEST, "housekeeping"}
+
+
+def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
+    dag = parsed.dags["housekeeping"]
+    assert (dag["timetable"], dag["catchup"]) == ("CronTriggerTimetable", False)
+    assert set(dag["tasks"]) == {"reconcile_aliases", "report_lapsed_overrides"}
 
 
 def test_parsing_loads_no_heavy_library(parsed):
@@ -87,6 +95,29 @@ def test_each_gate_is_a_task_of_its_own_so_that_the_grid_names_what_failed(parse
     assert gates == {"data_quality_gate", "leakage_gate", *offline, "smoke_gate", "shadow_gate"}
 
 
+def test_no_field_of_a_gates_form_is_filled_in_with_what_the_journey_was_started_with(parsed):
+    journey = parsed.dags["retrain_flight_delay"]
+    asked = {field for task in journey["tasks"].values() for field in task["asks"]}
+    assert asked == {"approval_reason"}
+    assert not asked & set(journey["params"])
+
+
+def test_f047_a_fit_has_the_time_that_its_declaration_gives_it(declarations, tmp_path):
+    file = declarations / "models" / "air_time" / "model.yaml"
+    file.write_text(file.read_text().replace("training:\n", "training:\n  timeout: 20m\n"))
+    dags = parse(tmp_path, declarations).dags
+    assert dags["retrain_air_time"]["tasks"]["train"]["limit_s"] == 20 * 60
+    assert dags["retrain_flight_delay"]["tasks"]["train"]["limit_s"] == 2 * 60 * 60, "the default"
+
+
+def test_a_gate_that_only_the_tier_names_is_a_task_too(declarations, tmp_path):
+    tiers = declarations / "models" / "tiers.yaml"
+    tiers.write_text("experimental: {gates: {signature_gate: {}}}", encoding="utf-8")
+    tasks = parse(tmp_path, declarations).dags["retrain_air_time"]["tasks"]
+    assert tasks["signature_gate"]["kind"] == "GateOperator"
+    assert "signature_gate" in tasks["register_challenger"]["after"]
+
+
 def test_an_optional_gate_is_a_task_where_it_is_declared_and_nowhere_else(declarations, tmp_path):
     file = declarations / "models" / "air_time" / "model.yaml"
     optional = "gates:\n  leakage: {}\n  smoke_gate: {}\n  signature_gate: {mode: advisory}\n"
@@ -123,7 +154,7 @@ def test_f009_feature_dags_are_partitioned_by_day_so_no_run_has_an_interval_with
 
 
 def test_nothing_is_scheduled_after_the_source_has_ended(parsed):
-    scheduled = [*parsed.ids("features_"), *parsed.ids("retrain_")]
+    scheduled = [*parsed.ids("features_"), *parsed.ids("retrain_"), *parsed.ids("consistency_")]
     assert {parsed.dags[dag_id]["end"] for dag_id in scheduled} == {"2014-01-01T00:00:00+00:00"}
     assert not any(parsed.dags[dag_id]["catchup"] for dag_id in scheduled)
 
@@ -166,6 +197,64 @@ def test_a_model_that_asks_for_a_person_gets_the_approval_before_the_promotion(d
     asked = parse(tmp_path, declarations)
     assert "approval" in asked.dags["retrain_air_time"]["tasks"]["promote"]["after"]
     assert "approval" not in asked.dags["retrain_flight_delay"]["tasks"]
+
+
+def test_the_selftest_has_a_task_for_each_model_and_none_waits_for_another(parsed):
+    tasks = parsed.dags[SELFTEST]["tasks"]
+    assert set(tasks) == {f"selftest_{name}" for name in names(PROJECT / "include" / "models")}
+    assert {facts["kind"] for facts in tasks.values()} == {"SelftestOperator"}
+    assert not any(facts["after"] for facts in tasks.values())
+
+
+def test_the_selftest_runs_weekly_and_catches_nothing_up(parsed):
+    assert parsed.dags[SELFTEST]["timetable"] == "CronTriggerTimetable"
+    assert not parsed.dags[SELFTEST]["catchup"]
+    assert parsed.dags[SELFTEST]["start"] is None
+
+
+def test_a_broken_declaration_takes_its_model_out_of_the_selftest_and_leaves_the_others(declarations, tmp_path):
+    file = declarations / "models" / "air_time" / "model.yaml"
+    file.write_text(file.read_text().replace("window_days: 90", "window_dayz: 90"))
+    assert set(parse(tmp_path, declarations).dags[SELFTEST]["tasks"]) == {"selftest_flight_delay"}
+
+
+def test_a_selftest_that_fails_is_red_for_good_and_its_matrix_is_the_last_thing_in_the_log(tmp_path):
+    code = """
+from slipway_airflow.selftest import SelftestOperator
+from slipway_airflow.gates import show_table_last
+found = {"passed": False, "table": "the matrix", "problems": ["champion_gate let 'constant' pass."], "rows": ""}
+task = SelftestOperator(task_id="selftest_m", model="m", run=lambda model: found)
+try:
+    task.execute({})
+except SystemExit as ended:
+    print(type(ended).__name__, ended)
+assert task.on_failure_callback == [show_table_last] or show_table_last in task.on_failure_callback
+for call in task.on_failure_callback:
+    call({"task": task})
+"""
+    said = _said(code, tmp_path).splitlines()
+    assert said[-2:] == ["Refused champion_gate let 'constant' pass.", "the matrix"]
+
+
+def test_a_selftest_that_holds_is_green_with_its_matrix(tmp_path):
+    code = """
+from slipway_airflow.selftest import SelftestOperator
+found = {"passed": True, "table": "the matrix", "problems": [], "rows": "made"}
+print(SelftestOperator(task_id="selftest_m", model="m", run=lambda model: found).execute({}))
+"""
+    assert _said(code, tmp_path).splitlines()[-2:] == ["the matrix", "{'passed': True, 'rows': 'made'}"]
+
+
+def _said(code: str, home: Path) -> str:
+    """What the code prints in a process of its own, with the plugins on its path."""
+    env = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+    }
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def test_dag_files_are_thin():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,11 @@ from include.config.settings import PROJECT, settings
 from include.workflows.replay import Plan, Replay
 from include.workflows.service_environment import Place, Ports
 from include.workflows.services import Services, dag_ids, running_services
+from include.workflows.watchdog import Patience
 
+STAGE = pytest.StashKey[ExitStack]()
+PATIENCE_S = 300.0
+"""How long a test waits for what should come within seconds: the machine may be busy."""
 HISTORY = ("2013-03-01", "2013-04-15")
 """The days loaded in bulk; the first champions are as of the end."""
 
@@ -88,16 +91,16 @@ class Stage:
         return "\n".join(self.api.log(dag_id, run_id, task_id))
 
     def run(
-        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, timeout_s: float = 120, **more: Any
+        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, timeout_s: float = PATIENCE_S, **more: Any
     ) -> str:
         """Trigger, wait, and return the run's state."""
         self.api.trigger(dag_id, run_id, conf, **more)
         return str(self.api.wait(dag_id, run_id, timeout_s).state)
 
 
-@pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    home = tmp_path_factory.mktemp("home")
+@contextmanager
+def declared_smaller(home: Path, **environment: str) -> Iterator[Path]:
+    """The project's declarations for journeys of a few seconds, as this process's own; with more environment."""
     declared = home / "declared"
     for folder in ("models", "features"):
         shutil.copytree(PROJECT / "include" / folder, declared / folder)
@@ -106,19 +109,46 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         for old, new in SMALLER.items():
             text = text.replace(old, new)
         file.write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"SLIPWAY_DECLARATIONS": str(declared), **environment}.items():
+            patch.setenv(name, value)
+        patch.setattr(loader, "ROOT", declared)
+        loader.declarations.cache_clear()
+        yield declared
+    loader.declarations.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """One for all files of this folder. It ends with their last test, not with the session: it changes the process."""
+    with ExitStack() as closing:
+        request.config.stash[STAGE] = closing
+        yield closing.enter_context(running_stage(tmp_path_factory.mktemp("home")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    yield
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        item.config.stash.get(STAGE, ExitStack()).close()
+
+
+@contextmanager
+def running_stage(home: Path) -> Iterator[Stage]:
     airflow_port, mlflow_port = free_ports(2)
     place = Place(home, ports=Ports(airflow_port, mlflow_port))
     outside = home / "outside.log"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLIPWAY_HOME", str(home))
-        patch.setenv("SLIPWAY_DECLARATIONS", str(declared))
-        patch.setenv("MLFLOW_TRACKING_URI", place.mlflow_url)
-        patch.setenv("SLIPWAY_TEST_OUTSIDE_LOG", str(outside))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "loopback_only"))
-        patch.setattr(loader, "ROOT", declared)
-        loader.declarations.cache_clear()
+    with declared_smaller(
+        home,
+        SLIPWAY_HOME=str(home),
+        MLFLOW_TRACKING_URI=place.mlflow_url,
+        SLIPWAY_TEST_OUTSIDE_LOG=str(outside),
+        PYTHONPATH=str(Path(__file__).parent / "loopback_only"),
+    ):
         load_flights(settings().source_url)
-        with running_services(place, expected_dags=dag_ids()) as services, services.api() as api:
+        # A busy machine is no dead one, and the watchdog is not what is tried here.
+        patience = Patience(silent_for_s=180.0, young_for_s=180.0)
+        with running_services(place, expected_dags=dag_ids(), patience=patience) as services, services.api() as api:
             told = Quiet()
             replay = Replay(api, Plan(HISTORY[0], HISTORY[1], "2013-05-01"), told)
             for dag_id in api.dags():
@@ -135,5 +165,3 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 declared=loader.declarations(),
                 secrets=tuple(services.passwords.values()),
             )
-    loader.declarations.cache_clear()
-    os.environ.pop("SLIPWAY_TEST_OUTSIDE_LOG", None)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from include.adapters.airflow_api import AirflowRefused
+from tests.e2e.conftest import PATIENCE_S
 from tests.e2e.test_loop import ledger_rows, wait_for
 from tests.invariants import check_invariants
 
@@ -74,7 +75,7 @@ def test_f109_a_wrong_type_is_refused_at_once_and_the_field_is_named(stage, conf
 )
 def test_f109_f111_what_the_schema_lets_pass_fails_in_the_first_task_with_one_line(stage, name, conf, line):
     before = ledger_rows(stage)
-    assert stage.run(RETRAIN, f"bad__{name}", conf, 60) == "failed"
+    assert stage.run(RETRAIN, f"bad__{name}", conf, PATIENCE_S) == "failed"
     log = stage.last_lines(RETRAIN, f"bad__{name}", "open_journey")
     assert line in log
     assert "Traceback" not in log
@@ -95,20 +96,20 @@ def test_f111_a_reason_that_looks_like_code_is_kept_as_it_is(stage):
 def test_a_repeated_key_starts_nothing_new_and_a_second_journey_is_refused_with_the_firsts_name(stage):
     _, started = stage.api.trigger(RETRAIN, "f111", GOOD)
     assert not started
-    assert stage.run(RETRAIN, "second", GOOD, 60) == "failed"
+    assert stage.run(RETRAIN, "second", GOOD, PATIENCE_S) == "failed"
     assert "air_time has a journey under way: run f111" in stage.last_lines(RETRAIN, "second", "open_journey")
 
 
 def test_supersede_replaces_the_journey_under_way(stage):
     stage.api.trigger(RETRAIN, "newer", {**GOOD, "supersede": True})
-    assert stage.api.wait(RETRAIN, "f111", 90).state == "failed"
+    assert stage.api.wait(RETRAIN, "f111", PATIENCE_S).state == "failed"
     with stage.ledger() as ledger:
         assert ledger.candidates.of_run("air_time", "f111").state.value == "superseded"
         assert ledger.candidates.live("air_time").run_id == "newer"
     # It waits in shadow for days that do not come; ended by hand it leaves no candidate in flight.
-    wait_for(lambda: stage.task_states(RETRAIN, "newer")["shadow_window"] == "deferred", 90)
+    wait_for(lambda: stage.task_states(RETRAIN, "newer")["shadow_window"] == "deferred")
     stage.api.set_task_state(RETRAIN, "newer", "shadow_window", "failed")
-    assert stage.api.wait(RETRAIN, "newer", 60).state == "failed"
+    assert stage.api.wait(RETRAIN, "newer", PATIENCE_S).state == "failed"
     with stage.ledger() as ledger:
         assert ledger.candidates.live("air_time") is None
     check_invariants(stage)
@@ -156,7 +157,7 @@ def test_f110_an_unknown_model_is_not_found(stage, post):
 )
 def test_f010_f011_a_feature_run_without_a_proper_window_fails_before_it_reads(stage, name, conf, line):
     before = ledger_rows(stage)
-    assert stage.run("features_origin_weather", name, conf, 60) == "failed"
+    assert stage.run("features_origin_weather", name, conf, PATIENCE_S) == "failed"
     log = stage.last_lines("features_origin_weather", name, "materialize")
     assert line in log
     assert "Task failed with exception" not in log
@@ -174,17 +175,17 @@ def test_f008_an_empty_day_is_recorded_as_empty_and_is_no_failure(stage):
 
 
 def test_a_rollback_needs_a_reason_and_then_restores_the_previous_champion_at_once(stage):
-    assert stage.run("rollback_flight_delay", "no-reason", {}, 60) == "failed"
+    assert stage.run("rollback_flight_delay", "no-reason", {}, PATIENCE_S) == "failed"
     assert "reason is missing; say why the champion must go" in stage.last_lines(
         "rollback_flight_delay", "no-reason", "roll_back"
     )
     conf = {"reason": "The new one is worse at LGA", "requested_by": "ana"}
-    assert stage.run("rollback_flight_delay", "back", conf, 60) == "success"
+    assert stage.run("rollback_flight_delay", "back", conf, PATIENCE_S) == "success"
     with stage.ledger() as ledger:
         head = ledger.deployments.champion("flight_delay")
     assert (head.revision, head.kind.value) == (3, "rollback")
     assert stage.registry.alias("flight_delay", "champion") == 1
-    assert stage.run("rollback_flight_delay", "again", conf, 60) == "failed"
+    assert stage.run("rollback_flight_delay", "again", conf, PATIENCE_S) == "failed"
     check_invariants(stage)
 
 
@@ -196,7 +197,7 @@ def test_a_failed_gate_is_red_without_a_retry_and_its_log_ends_in_the_table(stag
     lenient = file.read_text()
     file.write_text(strict)
     try:
-        assert stage.run(RETRAIN, "hopeless", GOOD, 120) == "failed"
+        assert stage.run(RETRAIN, "hopeless", GOOD, PATIENCE_S) == "failed"
     finally:
         file.write_text(lenient)
     gate = next(t for t in stage.api.task_instances(RETRAIN, "hopeless") if t.task_id == "threshold_gate")
@@ -215,7 +216,7 @@ def test_f059_marking_a_red_gate_green_promotes_nothing(stage):
     before = ledger_rows(stage)["deployment_history"]
     stage.api.set_task_state(RETRAIN, "hopeless", "threshold_gate", "success")
     stage.api.clear(RETRAIN, "hopeless", ["register_challenger"], only_failed=False, downstream=True)
-    assert stage.api.wait(RETRAIN, "hopeless", 90).state == "failed"
+    assert stage.api.wait(RETRAIN, "hopeless", PATIENCE_S).state == "failed"
     assert "threshold_gate is FAIL" in stage.last_lines(RETRAIN, "hopeless", "register_challenger")
     assert ledger_rows(stage)["deployment_history"] == before
     check_invariants(stage)

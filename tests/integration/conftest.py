@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journey_world import JourneyWorld, journey_world, published
+from forking import Forking
+from journey_world import JourneyWorld, journey_world, living_in, published
 from ledger_fixtures import ledger, ledger_url
 from mlflow_server import MlflowServer
+from pages_world import pages
+from release_story import Story, tell
 
-__all__ = ["ledger", "ledger_url"]
+__all__ = ["ledger", "ledger_url", "pages"]
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +45,24 @@ def shared_world(
     """As ``world``, one for a module whose tests only look."""
     with journey_world(published_days, tmp_path_factory.mktemp("shared"), mlflow_server.url) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def told_story(published_days: Path, tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer) -> Story:
+    """Two champions one after the other, and the world before each step; to be used through ``story``."""
+    with journey_world(published_days, tmp_path_factory.mktemp("story"), mlflow_server.url) as world:
+        return tell(world, mlflow_server, tmp_path_factory.mktemp("moments"))
+
+
+@pytest.fixture(scope="module")
+def story(told_story: Story) -> Iterator[Story]:
+    """The story as this process's world; a test goes back to the moment it is about."""
+    with living_in(told_story.world.root, told_story.server.url):
+        yield told_story
+
+
+@pytest.fixture(scope="module")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    helper = Forking(tmp_path_factory.mktemp("children"))
+    yield helper
+    helper.close()

@@ -5,7 +5,7 @@ Every reading is known half an hour after it was made, every trip a day ahead, e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,8 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import GateResult
 from include.workflows import features
+from include.workflows.staged import Staged
+from tests.invariants import check_invariants
 
 METADATA = MetaData()
 TRIPS = Table(
@@ -216,21 +218,39 @@ class World:
 
     # --- the three steps --------------------------------------------------------------------------------------------
 
-    def stage(
-        self, view: str, interval: Interval, run_id: str = "run-1", as_of: datetime | None = None
-    ) -> features.Staged:
+    def stage(self, view: str, interval: Interval, run_id: str = "run-1", as_of: datetime | None = None) -> Staged:
         return features.materialize(view, interval, as_of or interval.end, run_id, declared=self.declared)
 
-    def audit(self, staged: features.Staged) -> GateResult:
+    def audit(self, staged: Staged) -> GateResult:
         return features.audit(staged, declared=self.declared)
 
-    def publish(self, staged: features.Staged, accepted_by: str | None = None) -> features.Published:
+    def publish(self, staged: Staged, accepted_by: str | None = None) -> features.Published:
         with Ledger.open(settings().ledger_url) as ledger:
             return features.publish(staged, ledger.partitions, accepted_by=accepted_by, declared=self.declared)
 
-    def materialize(self, view: str, interval: Interval, run_id: str = "run-1") -> features.Published:
-        """Stage, audit and publish."""
-        staged = self.stage(view, interval, run_id)
+    def stage_day(self, view: str, number: int) -> Staged:
+        """What the day's run stages: the day, and the earlier days whose source rows changed."""
+        with Ledger.open(settings().ledger_url) as ledger:
+            return features.stage(view, day(number), f"day-{number}", ledger.partitions, declared=self.declared)
+
+    def run_day(self, view: str, number: int) -> features.Published:
+        """One run of the view's Dag for one day."""
+        staged = self.stage_day(view, number)
+        self.audit(staged)
+        return self.publish(staged)
+
+    def run_days(self, view: str, first: int, end: int, as_of: datetime | None = None) -> features.Published:
+        """One bulk run, as known at ``as_of``."""
+        return self.materialize(view, days(first, end), f"days-{first}-{end}", as_of)
+
+    def materialize(
+        self, view: str, interval: Interval, run_id: str = "run-1", as_of: datetime | None = None
+    ) -> features.Published:
+        """Stage, audit and publish, as a bulk run does."""
+        with Ledger.open(settings().ledger_url) as ledger:
+            staged = features.stage(
+                view, interval, run_id, ledger.partitions, as_of=as_of, look_again=False, declared=self.declared
+            )
         self.audit(staged)
         return self.publish(staged)
 
@@ -258,3 +278,16 @@ def _declare(folder: Path, file: str, sql_file: str, data: dict[str, Any], sql: 
 
 def naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
+
+
+def filled_world(first: int, end: int) -> Any:
+    """A fixture: a world whose source has the days ``[first, end)``. Every test with it ends with the invariants."""
+
+    @pytest.fixture
+    def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+        made = a_world(tmp_path, monkeypatch)
+        made.fill(first, end)
+        yield made
+        check_invariants(made)
+
+    return world

@@ -96,12 +96,24 @@ class JourneyWorld(World):
         (folder / "label.sql").write_text(label_sql, encoding="utf-8")
         loader.declarations.cache_clear()
 
-    def fill_days(self, first: int, end: int, *, effect: float = 2.0) -> None:
-        """Trips, results and readings of the days ``[first, end)``. ``effect`` is how strongly the order makes late."""
+    def fill_days(
+        self,
+        first: int,
+        end: int,
+        *,
+        effect: float = 2.0,
+        orders: tuple[float, float] = (0.0, 1.0),
+        labels: bool = True,
+    ) -> None:
+        """Trips, results and readings of the days ``[first, end)``.
+
+        ``effect`` is how strongly the order makes late, ``orders`` the mean and standard deviation of the orders, and
+        without ``labels`` the source never learns how the trips ended.
+        """
         trips, results, readings = [], [], []
         for number in range(first, end):
             rng = np.random.default_rng(number)
-            order = rng.standard_normal(TRIPS_A_DAY)
+            order = orders[0] + orders[1] * rng.standard_normal(TRIPS_A_DAY)
             late = rng.random(TRIPS_A_DAY) < 1 / (1 + np.exp(1.0 - effect * order))
             for k in range(TRIPS_A_DAY):
                 start = naive(at(number, 24 * k / TRIPS_A_DAY))
@@ -109,7 +121,7 @@ class JourneyWorld(World):
                 station = "north" if k % 2 else "south"
                 known = start - timedelta(days=1)
                 trips.append({**trip, "station": station, "order": float(order[k]), "known_at": known})
-                if k % 10:
+                if k % 10 and labels:
                     outcome = "late" if late[k] else "on_time"
                     results.append({**trip, "outcome": outcome, "known_at": start + timedelta(hours=2)})
             for hour in range(24):
@@ -119,7 +131,8 @@ class JourneyWorld(World):
                     known = made + timedelta(minutes=30)
                     readings.append({"station": station, "read_at": made, "level": level, "known_at": known})
         self.insert(TRIPS, trips)
-        self.insert(RESULTS, results)
+        if results:
+            self.insert(RESULTS, results)
         self.insert(READINGS, readings)
 
     def next_day(self, number: int, *, score: bool = True, **how: Any) -> dict[str, Any]:
@@ -249,10 +262,21 @@ def published(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def journey_world(base: Path, root: Path, mlflow_url: str) -> Iterator[JourneyWorld]:
-    """A copy of ``base`` with a model of its own, as the whole process sees it."""
+def journey_world(base: Path, root: Path, mlflow_url: str, model: str | None = None) -> Iterator[JourneyWorld]:
+    """A copy of ``base`` with a model of its own, or with the ``model`` it has, as the whole process sees it."""
     shutil.copytree(base, root, dirs_exist_ok=True)
-    shutil.rmtree(root / "declared" / "models")
+    if model is None:
+        shutil.rmtree(root / "declared" / "models")
+    with living_in(root, mlflow_url):
+        world = JourneyWorld(root, model=model or f"trip_late_{uuid.uuid4().hex[:8]}")
+        if model is None:
+            world.declare(world.model)
+        yield world
+
+
+@contextlib.contextmanager
+def living_in(root: Path, mlflow_url: str) -> Iterator[None]:
+    """This process and its children take the world below ``root`` for theirs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SLIPWAY_LEDGER_URL", "SLIPWAY_ONLINE_URL", "SLIPWAY_STORE"):
             patch.delenv(name, raising=False)
@@ -263,9 +287,7 @@ def journey_world(base: Path, root: Path, mlflow_url: str) -> Iterator[JourneyWo
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setattr(loader, "ROOT", root / "declared")
         loader.declarations.cache_clear()
-        world = JourneyWorld(root, model=f"trip_late_{uuid.uuid4().hex[:8]}")
-        world.declare(world.model)
         try:
-            yield world
+            yield
         finally:
             loader.declarations.cache_clear()

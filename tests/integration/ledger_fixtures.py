@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.schema import CreateSchema, DropSchema
+from databases import empty_postgres
 
 from include.adapters.ledger import Candidate, Facts, Ledger, Promoted, ledger_invariants
 from include.domain.lifecycle import Event, JourneyRequest, Trigger
@@ -30,18 +27,8 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'ledger.db'}"
         return
-    url = os.environ.get("SLIPWAY_TEST_POSTGRES")
-    if not url:
-        pytest.skip("SLIPWAY_TEST_POSTGRES is not set; give it the SQLAlchemy URL of a Postgres database to test on")
-    schema = f"ledger_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(url)
-    with admin.begin() as connection:
-        connection.execute(CreateSchema(schema))
-    own = make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield own.render_as_string(hide_password=False)
-    with admin.begin() as connection:
-        connection.execute(DropSchema(schema, cascade=True))
-    admin.dispose()
+    with empty_postgres() as url:
+        yield url
 
 
 @pytest.fixture
@@ -129,3 +116,15 @@ def roll_back(ledger: Ledger, run_id: str, *, days: int = 0, **change: object) -
         "effective_from": AS_OF + timedelta(days=days),
     }
     return ledger.deployments.rollback(MODEL, **(values | change))  # type: ignore[arg-type]  # as above
+
+
+def take(url: str, step: str) -> None:
+    """The step that a test kills: promote the second candidate, or roll it back."""
+    with Ledger.open(url) as ledger:
+        if step == "promote":
+            second = ledger.candidates.of_run(MODEL, "run-2")
+            if second is None:
+                raise RuntimeError("run-2 opened no candidate")
+            promote(ledger, second, expected=1)
+        else:
+            roll_back(ledger, "rollback-1")

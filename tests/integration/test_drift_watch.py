@@ -61,7 +61,7 @@ def test_a_day_judged_again_finds_its_report_and_its_decision(drifting):
     assert world.rows_of_ledger() == before
 
 
-def test_the_decision_opens_one_journey_that_names_its_report(drifting):
+def test_f103_a_decision_triggered_again_opens_the_one_journey_that_names_its_report(drifting):
     world, seen = drifting
     _, decision = seen[-1]
     reference = tasks.open_journey(

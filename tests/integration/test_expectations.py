@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
 from include.adapters.expectations import ExpectationUnusable, Outcome, validate
-from include.config.types import Expectation
+from include.config.views import Expectation
 
 FRAME = pd.DataFrame({"level": [1.0, 2.0, None, 50.0], "station": ["a", "b", "c", "a"]})
 
@@ -54,3 +56,17 @@ def test_an_expectation_that_cannot_be_used_is_named(declared, message):
         validate(FRAME, [declared], "levels")
     assert declared.expectation in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_was_not_met_is_a_page_that_fetches_nothing_and_what_was_met_takes_it_away():
+    pages: list[str | None] = []
+    frame = pd.DataFrame({"level": [1.0, 5.0], "station": ["<script>alert(1)</script>", "b"]})
+    bound = expects("expect_column_values_to_be_between", column="level", max_value=2)
+    known = expects("expect_column_values_to_be_in_set", column="station", value_set=["b"])
+    validate(frame, [bound, known], "levels", pages.append)
+    validate(frame.iloc[:1], [bound], "levels", pages.append)
+    page, none = pages
+    assert none is None
+    assert page is not None
+    assert "level" in page
+    assert not re.search(r"<(script|link|img|iframe|base|meta)", page, re.IGNORECASE)

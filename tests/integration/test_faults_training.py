@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,30 @@ def test_f129_a_pickle_is_refused_unread(tmp_path, monkeypatch):
     with pytest.raises(ModelFileRefused, match=r"model\.skops is no readable skops file"):
         estimators.load(file, estimators.digest(file))
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [("../../outside", False), ("/etc/passwd", False), ("a\\..\\..\\b", False), ("schema.json", True)],
+)
+def test_f133_a_model_file_with_a_path_out_of_it_or_a_link_is_refused_unread(tmp_path, name, link):
+    file = tmp_path / "model.skops"
+    with zipfile.ZipFile(file, "w") as archive:
+        member = zipfile.ZipInfo(name)
+        member.external_attr = (0o120777 if link else 0o100644) << 16
+        archive.writestr(member, "/etc/passwd")
+    with pytest.raises(ModelFileRefused, match="a link or a path out of the archive"):
+        estimators.load(file, estimators.digest(file))
+
+
+def test_f070_what_a_model_was_made_with_is_held_against_what_is_here():
+    here = {line.partition("==")[0]: line.partition("==")[2] for line in estimators.library_versions()}
+    assert estimators.unmet("\n".join(estimators.library_versions())) == []
+    assert estimators.unmet(f"scikit-learn=={here['scikit-learn'].rpartition('.')[0]}.99 # another patch\n\n-c x") == []
+    assert estimators.unmet("scikit-learn==0.1\nno-such-library==1; python_version > '3'") == [
+        f"scikit-learn is {here['scikit-learn']}, the model was made with 0.1",
+        "no-such-library is not installed",
+    ]
 
 
 def test_f130_a_file_with_another_digest_is_refused_unread(tmp_path):

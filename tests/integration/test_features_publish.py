@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from feature_world import (
     TRIP_PLAN_SQL,
     TRIPS,
     World,
-    a_world,
     at,
     day,
     days,
+    filled_world,
     naive,
 )
 
@@ -30,16 +29,9 @@ from include.config.settings import settings
 from include.domain.intervals import BadInterval, Interval
 from include.domain.verdicts import Mode, Verdict
 from include.workflows import features
-from tests.invariants import check_invariants
+from include.workflows.staged import NotAudited, StagedFileDamaged
 
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Every test here ends with the invariants."""
-    made = a_world(tmp_path, monkeypatch)
-    made.fill(1, 6)
-    yield made
-    check_invariants(made)
+world = filled_world(1, 6)
 
 
 def stored(world: World, view: str, interval: Interval) -> str:
@@ -148,7 +140,7 @@ def test_f008_an_empty_day_within_a_bulk_run_is_recorded_and_named(world):
 
 
 def test_an_unaudited_interval_is_not_published(world):
-    with pytest.raises(features.NotAudited, match="it was not audited"):
+    with pytest.raises(NotAudited, match="it was not audited"):
         world.publish(world.stage("trip_plan", day(2)))
     assert OfflineStore(settings().store).current_version(world.declared.view("trip_plan")) is None
 
@@ -159,7 +151,7 @@ def test_a_failed_audit_is_not_published_even_if_somebody_accepts_it(world):
     result = world.audit(staged)
     assert result.verdict is Verdict.FAIL
     assert "atlantis" in result.reason
-    with pytest.raises(features.NotAudited, match=r"data_quality_gate says FAIL.*atlantis"):
+    with pytest.raises(NotAudited, match=r"data_quality_gate says FAIL.*atlantis"):
         world.publish(staged, accepted_by="ada")
 
 
@@ -168,7 +160,7 @@ def test_a_staged_interval_with_a_row_dated_elsewhere_fails_and_nothing_of_it_is
     staged = world.stage("trip_plan", day(2))
     result = world.audit(staged)
     assert {c.criterion: c.verdict for c in result.criteria}["event_times_outside"] is Verdict.FAIL
-    with pytest.raises(features.NotAudited):
+    with pytest.raises(NotAudited):
         world.publish(staged)
 
 
@@ -178,7 +170,7 @@ def test_an_expectation_that_could_not_be_asked_blocks_until_a_person_accepts_it
     world.declare_view(TRIP_PLAN, TRIP_PLAN_SQL, quality=quality)
     staged = world.stage("trip_plan", day(2))
     assert world.audit(staged).verdict is Verdict.INCONCLUSIVE
-    with pytest.raises(features.NotAudited, match=r"says INCONCLUSIVE.*could not be asked.*altitude"):
+    with pytest.raises(NotAudited, match=r"says INCONCLUSIVE.*could not be asked.*altitude"):
         world.publish(staged)
     assert world.publish(staged, accepted_by="ada").published == ["2024-03-02"]
 
@@ -210,7 +202,7 @@ def test_a_staged_file_that_was_cut_off_is_noticed_and_not_published(world):
     world.audit(staged)
     whole = Path(staged.path).read_bytes()
     Path(staged.path).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(features.StagedFileDamaged, match="Clear the materialize task"):
+    with pytest.raises(StagedFileDamaged, match="Clear the materialize task"):
         world.publish(staged)
 
 

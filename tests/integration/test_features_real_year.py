@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -49,10 +48,10 @@ def spring(year: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 
 def publish(view: str, interval: Interval) -> features.Published:
-    staged = features.materialize(view, interval, interval.end, "run")
-    result = features.audit(staged)
-    assert result.verdict is Verdict.PASS or result.mode is Mode.ADVISORY, result.reason
     with Ledger.open(settings().ledger_url) as ledger:
+        staged = features.stage(view, interval, "run", ledger.partitions)
+        result = features.audit(staged)
+        assert result.verdict is Verdict.PASS or result.mode is Mode.ADVISORY, result.reason
         return features.publish(staged, ledger.partitions)
 
 
@@ -68,12 +67,9 @@ def test_loading_again_changes_nothing_and_says_the_same(year):
 
 
 @pytest.mark.postgres
-def test_the_year_loads_into_postgres_with_the_same_rows(year):
-    address = os.environ.get("SLIPWAY_TEST_POSTGRES")
-    if not address:
-        pytest.skip("SLIPWAY_TEST_POSTGRES is not set")
-    assert load_flights(address) == ROWS
-    engine = create_engine(address)
+def test_the_year_loads_into_postgres_with_the_same_rows(year, postgres_url):
+    assert load_flights(postgres_url) == ROWS
+    engine = create_engine(postgres_url)
     with engine.connect() as connection:
         flight = connection.execute(
             text("SELECT scheduled_departure, scheduled_arrival, block_minutes FROM flights WHERE flight_id = :id"),

@@ -260,13 +260,6 @@ def test_a_slice_column_that_no_view_gives_is_refused_with_the_nearest_name(worl
     assert problem.endswith("Did you mean 'station'?")
 
 
-def test_the_replay_window_is_no_field(world):
-    champion = {**MODEL["gates"]["champion_gate"], "replay": {"days": 7}}
-    world.declare(world.model, gates=gates(champion_gate=champion))
-    broken = read_declarations(world.root / "declared").broken
-    assert "gates.champion_gate.replay is not a field" in str(next(iter(broken.values())))
-
-
 def test_a_gate_whose_declaration_is_gone_is_a_refusal_and_no_pass(world):
     reference = world.open("first", 13)
     world.train(reference)

@@ -90,7 +90,7 @@ def test_an_unfinished_file_a_secret_a_process_and_a_lock_are_found(sound):
         "I6 work/staging/.half.tmp was left unfinished.",
         "I11 a planted secret stands in work/staging/.half.tmp.",
         f"I12 process {os.getpid()} still runs.",
-        "I12 the ledger is still locked: database is locked.",
+        "I12 the ledger is still locked, or cannot be opened: database is locked.",
     ]
     unfinished.unlink()
     sound.children = []

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from ledger_fixtures import AS_OF, MODEL, challenger, champion, digest_of, judged, promote, request, trained
-from sqlalchemy import delete, inspect, text, update
+from sqlalchemy import delete, insert, inspect, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from include.adapters.ledger import (
     BadLedgerUrl,
     BadValue,
+    Candidate,
     CandidateChanged,
     Facts,
     Fenced,
@@ -28,6 +29,7 @@ from include.adapters.ledger import (
     UnknownCandidate,
     ledger_invariants,
 )
+from include.adapters.ledger.database import Database, make_engine
 from include.adapters.ledger.schema import REVISIONS, VERSION_TABLE, alembic_config
 from include.adapters.ledger.tables import APPEND_ONLY, metadata
 from include.domain.lifecycle import Event, IllegalTransition, State
@@ -84,7 +86,7 @@ def test_several_processes_may_open_a_new_ledger_at_once(ledger_url: str) -> Non
 def test_f127_a_ledger_of_a_newer_release_is_refused(ledger_url: str, ledger: Ledger) -> None:
     with ledger.database.writing() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(LedgerTooNew, match="schema 9999; this release knows up to 0001"):
+    with pytest.raises(LedgerTooNew, match=f"schema 9999; this release knows up to {REVISIONS[-1]}"):
         Ledger.open(ledger_url)
 
 
@@ -149,6 +151,56 @@ def test_f112_a_second_journey_is_refused_with_the_first_ones_name(ledger: Ledge
         ledger.candidates.open(request("run-2"))
     assert ledger.candidates.live(MODEL) == first
     assert ledger.candidates.of_run(MODEL, "run-2") is None
+
+
+def asked(ledger: Ledger, candidate: Candidate) -> list[tuple[int, str, str, str]]:
+    causes = ledger.explain(candidate.candidate_id).causes
+    return [(c.number, c.request.run_id, c.request.trigger.value, c.state.value) for c in causes]
+
+
+def test_f105_who_asks_while_a_journey_is_under_way_is_kept_as_one_of_its_causes(ledger: Ledger) -> None:
+    first = ledger.candidates.open(request("run-1"))
+    for _ in range(2):
+        with pytest.raises(JourneyUnderWay, match="This request is recorded as one of its causes"):
+            ledger.candidates.open(request("drift-run", report_id="report-7"))
+    trained(ledger, "run-1")
+    assert ledger.candidates.also_asked(request("later", report_id="report-8"), beside="run-1") is not None
+    causes = ledger.explain(first.candidate_id).causes
+    assert asked(ledger, first) == [
+        (1, "run-1", "api", "opened"),
+        (2, "drift-run", "drift", "opened"),
+        (3, "later", "drift", "trained"),
+    ]
+    assert [c.request.report_id for c in causes] == [None, "report-7", "report-8"]
+    assert ledger.history(MODEL).causes == causes
+    assert ledger.candidates.of(MODEL) == [ledger.candidates.get(first.candidate_id)]
+
+
+def test_f105_nothing_is_added_to_a_journey_that_is_over_or_was_never_meant(ledger: Ledger) -> None:
+    first = ledger.candidates.open(request("run-1"))
+    assert ledger.candidates.also_asked(request("other"), beside="run-0") is None
+    ledger.candidates.close(first.candidate_id, Event.FAIL, outcome="broke", actor="test")
+    assert ledger.candidates.also_asked(request("other"), beside="run-1") is None
+    second = ledger.candidates.open(request("run-2"))
+    third = ledger.candidates.open(request("run-3"), supersede=True)
+    assert [asked(ledger, c) for c in (first, second, third)] == [
+        [(1, run, "api", "opened")] for run in ("run-1", "run-2", "run-3")
+    ]
+
+
+def test_f127_an_older_ledgers_journeys_keep_the_request_that_opened_them(ledger_url: str) -> None:
+    from alembic import command
+
+    engine = make_engine(ledger_url)
+    with Database(engine).writing("schema") as connection:
+        command.upgrade(alembic_config(connection), "0005")
+        row = {"candidate_id": "c-1", "model": MODEL, "run_id": "run-1", "as_of": AS_OF, "trigger_kind": "api"}
+        row |= {"reason": "as it was", "requested_by": "ada", "state": "failed", "live": False, "opened_at": AS_OF}
+        connection.execute(insert(metadata.tables["candidates"]).values(**row))
+    engine.dispose()
+    with Ledger.open(ledger_url) as upgraded:
+        (cause,) = upgraded.history(MODEL).causes
+    assert (cause.number, cause.request.reason, cause.recorded_at) == (1, "as it was", AS_OF)
 
 
 def test_a_journey_of_another_model_may_have_the_same_run_id(ledger: Ledger) -> None:

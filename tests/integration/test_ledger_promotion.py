@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
-from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
 import pytest
 from ledger_fixtures import (
@@ -25,11 +15,9 @@ from ledger_fixtures import (
     digest_of,
     judged,
     promote,
-    request,
     roll_back,
     trained,
 )
-from sqlalchemy import update
 
 from include.adapters.ledger import (
     BadValue,
@@ -38,14 +26,11 @@ from include.adapters.ledger import (
     DigestBarred,
     DigestMismatch,
     EffectiveTooEarly,
-    JourneyUnderWay,
     Ledger,
     NotCleared,
     NothingToRollBackTo,
     OverrideStands,
-    ledger_invariants,
 )
-from include.adapters.ledger.tables import candidates
 from include.domain.lifecycle import Event, IllegalTransition, State
 from include.domain.promotion import EpochKind, ObstacleKind
 from include.domain.verdicts import Verdict
@@ -298,201 +283,3 @@ def test_a_rollback_does_not_reach_back_before_the_bad_champion(ledger: Ledger) 
     champion(ledger, "run-1")
     champion(ledger, "run-2", days=3)
     assert roll_back(ledger, "rollback-1", days=1).epoch.effective_from == AS_OF + 3 * DAY
-
-
-# --- races and crashes -----------------------------------------------------------------------------------------------
-
-
-def _contenders(ledger: Ledger, many: int) -> list[Candidate]:
-    """Challengers side by side, as if the one-in-flight rule had been passed by: only the swap may decide."""
-    made = []
-    for n in range(many):
-        made.append(challenger(ledger, f"contender-{n}"))
-        with ledger.database.writing() as connection:
-            connection.execute(update(candidates).values(live=False))
-    return made
-
-
-def _try(ledger: Ledger, candidate: Candidate, expected: int) -> bool:
-    try:
-        return promote(ledger, candidate, expected=expected).changed
-    except Conflict:
-        return False
-
-
-def _at_once(*calls: Callable[[], object]) -> None:
-    """Run the calls in threads that start together; an error in one fails the test."""
-    start, errors = threading.Barrier(len(calls)), []
-
-    def run(call: Callable[[], object]) -> None:
-        start.wait()
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - the test reports whatever a thread met
-            errors.append(error)
-
-    crowd = [threading.Thread(target=run, args=(call,)) for call in calls]
-    for thread in crowd:
-        thread.start()
-    for thread in crowd:
-        thread.join()
-    assert errors == []
-
-
-def test_f062_of_sixteen_threads_that_promote_over_one_revision_exactly_one_wins(ledger: Ledger) -> None:
-    rounds, threads = 50, 16
-    waiting = _contenders(ledger, rounds + threads - 1)
-    for revision in range(rounds):
-        won: list[Candidate] = []
-        _at_once(*(partial(_note, won, partial(_try, ledger, c, revision), c) for c in waiting[:threads]))
-        assert len(won) == 1
-        waiting.remove(won[0])
-    assert [e.revision for e in ledger.deployments.epochs(MODEL)] == list(range(1, rounds + 1))
-    _reject(ledger, waiting)
-
-
-def _note(won: list[Candidate], attempt: Callable[[], bool], candidate: Candidate) -> None:
-    if attempt():
-        won.append(candidate)
-
-
-def _reject(ledger: Ledger, losers: list[Candidate]) -> None:
-    with ledger.database.writing() as connection:
-        ids = [c.candidate_id for c in losers]
-        connection.execute(update(candidates).where(candidates.c.candidate_id.in_(ids)).values(live=False))
-    for loser in losers:
-        ledger.candidates.close(loser.candidate_id, Event.REJECT, outcome="Lost the race.", actor="test")
-
-
-def _race(
-    url: str, mine: list[str], rounds: int, start: Barrier, results: multiprocessing.SimpleQueue[tuple[int, str]]
-) -> None:
-    with Ledger.open(url) as ledger:
-        left = [ledger.candidates.get(c) for c in mine]
-        for revision in range(rounds):
-            start.wait()
-            if _try(ledger, left[0], revision):
-                results.put((revision, left.pop(0).candidate_id))
-            start.wait()
-
-
-def test_f062_of_four_processes_that_promote_over_one_revision_exactly_one_wins(
-    ledger: Ledger, ledger_url: str
-) -> None:
-    processes, rounds = 4, 50
-    all_of_them = _contenders(ledger, processes * (rounds + 1))
-    context = multiprocessing.get_context("spawn")
-    start, results = context.Barrier(processes), context.SimpleQueue()
-    crowd = [
-        context.Process(
-            target=_race, args=(ledger_url, [c.candidate_id for c in all_of_them[n::processes]], rounds, start, results)
-        )
-        for n in range(processes)
-    ]
-    for process in crowd:
-        process.start()
-    for process in crowd:
-        process.join()
-    assert [p.exitcode for p in crowd] == [0] * processes
-    won = {}
-    while not results.empty():
-        revision, winner = results.get()
-        assert revision + 1 not in won
-        won[revision + 1] = winner
-    epochs = ledger.deployments.epochs(MODEL)
-    assert {e.revision: e.to_candidate for e in epochs} == won
-    assert len(won) == rounds
-    _reject(ledger, [c for c in all_of_them if c.candidate_id not in won.values()])
-
-
-def test_f063_a_promotion_that_races_a_rollback_comes_before_or_after_it(ledger: Ledger) -> None:
-    champion(ledger, "run-a")
-    for n in range(10):
-        bad = champion(ledger, f"bad-{n}")
-        head = ledger.deployments.champion(MODEL)
-        assert head is not None
-        successor = challenger(ledger, f"next-{n}")
-        won: list[Candidate] = []
-        forward = partial(_try, ledger, successor, head.revision)
-        _at_once(partial(_note, won, forward, successor), partial(_note, won, partial(_try_back, ledger, bad), bad))
-        assert len(won) == 1
-        assert ledger.deployments.epochs(MODEL)[-1].revision == head.revision + 1
-        ledger.candidates.close(successor.candidate_id, Event.REJECT, outcome="Lost the race.", actor="test")
-    assert ledger_invariants(ledger) == []
-
-
-def _try_back(ledger: Ledger, bad: Candidate) -> bool:
-    try:
-        return roll_back(ledger, f"back from {bad.run_id}", bad_candidate=bad.candidate_id).changed
-    except Conflict:
-        return False
-
-
-def test_only_one_of_many_threads_opens_a_journey(ledger: Ledger) -> None:
-    opened: list[Candidate] = []
-    refused: list[str] = []
-
-    def open_it(run_id: str) -> None:
-        try:
-            opened.append(ledger.candidates.open(request(run_id)))
-        except JourneyUnderWay as error:
-            refused.append(error.candidate_id)
-
-    _at_once(*(partial(open_it, f"run-{n}") for n in range(8)))
-    assert refused == [opened[0].candidate_id] * 7
-
-
-def test_f040_one_gate_recorded_by_many_threads_is_recorded_once(ledger: Ledger) -> None:
-    first = trained(ledger, "run-1")
-    record = partial(ledger.gates.record, first.candidate_id, judged(), digest="sha256:x", run_id="run-1")
-    _at_once(*[record] * 8)
-    assert [g.attempts for g in ledger.explain(first.candidate_id).gates] == [1]
-
-
-def test_attempts_handed_out_at_once_are_all_different(ledger: Ledger) -> None:
-    tokens: list[int] = []
-    _at_once(*[lambda: tokens.append(ledger.next_attempt("scope").token)] * 8)
-    assert sorted(tokens) == list(range(1, 9))
-
-
-STEP = """
-import sys
-sys.path.insert(0, sys.argv[3])
-from ledger_fixtures import MODEL, promote, roll_back
-from include.adapters.ledger import Ledger
-with Ledger.open(sys.argv[1]) as ledger:
-    if sys.argv[2] == "promote":
-        promote(ledger, ledger.candidates.of_run(MODEL, "run-2"), expected=1)
-    else:
-        roll_back(ledger, "rollback-1")
-"""
-PROMOTING = ("promote.history", "promote.swapped", "retire.set", "promote.retired", "promote.set", "promote.written")
-ROLLING_BACK = ("rollback.history", "rollback.swapped", "roll_back.set", "rollback.taken_out", "restore.set")
-POINTS = [("promote", point) for point in (*PROMOTING, "promote.committed")]
-POINTS += [("rollback", point) for point in (*ROLLING_BACK, "rollback.written", "rollback.committed")]
-
-
-@pytest.mark.parametrize(("step", "point"), POINTS)
-def test_f061_a_kill_between_any_two_writes_is_harmless_after_a_retry(
-    ledger: Ledger, ledger_url: str, step: str, point: str
-) -> None:
-    first = champion(ledger, "run-1")
-    second = challenger(ledger, "run-2")
-    if step == "rollback":
-        promote(ledger, second)
-    before = ledger.deployments.epochs(MODEL)
-    ledger.close()  # no connection of ours may hold a lock while the other process dies
-
-    def run(**environment: str) -> int:
-        command = [sys.executable, "-c", STEP, ledger_url, step, str(Path(__file__).parent)]
-        return subprocess.run(command, env=os.environ | environment).returncode
-
-    assert run(FAULT_CRASH=f"ledger.{point}") == -signal.SIGKILL
-    assert ledger_invariants(ledger) == []
-    assert ledger.deployments.epochs(MODEL)[: len(before)] == before
-    assert run() == 0
-    head = ledger.deployments.champion(MODEL)
-    assert head is not None
-    assert (head.revision, head.to_candidate) == (
-        (2, second.candidate_id) if step == "promote" else (3, first.candidate_id)
-    )

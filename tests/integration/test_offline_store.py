@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from include.adapters.offline_store import (
     TIMESTAMP,
@@ -18,6 +19,7 @@ from include.adapters.offline_store import (
     content_hash,
     with_day,
 )
+from include.adapters.offline_store.partitions import open_dataset
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 
@@ -115,6 +117,13 @@ def test_reading_is_half_open_and_ordered_by_time_then_key(store):
     assert part.column("station").to_pylist() == ["s0", "s1", "s2"] * 3
     hours = [moment.hour for moment in part.column("event_time").to_pylist()]
     assert hours == [22] * 3 + [23] * 3 + [0] * 3
+
+
+def test_only_the_files_of_the_days_asked_for_are_looked_at(store):
+    store.replace_partitions(VIEW, MARCH, rows(*range(1, 32)))
+    path = store.view_path(VIEW)
+    files = open_dataset(path, DeltaTable(path), ["2024-03-04", "2024-03-05"]).get_fragments()
+    assert sorted(file.path.split("/")[0] for file in files) == ["day=2024-03-04", "day=2024-03-05"]
 
 
 def test_what_was_never_published_is_missing_and_so_is_a_version_to_come(store):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import create_engine
+from databases import empty_postgres
 
-from include.adapters.online_store import METADATA, OnlineStore, OnlineStoreUnusable
+from include.adapters.online_store import OnlineStore, OnlineStoreUnusable
 from include.config.types import FeatureView
 
 TIMES = pa.timestamp("us", tz="UTC")
@@ -32,16 +32,12 @@ VIEW = FeatureView.model_validate(
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> OnlineStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStore]:
     if request.param == "sqlite":
-        return OnlineStore(f"sqlite:///{tmp_path / 'online.db'}")
-    address = os.environ.get("SLIPWAY_TEST_POSTGRES")
-    if not address:
-        pytest.skip("SLIPWAY_TEST_POSTGRES is not set")
-    engine = create_engine(address)
-    METADATA.drop_all(engine)
-    engine.dispose()
-    return OnlineStore(address)
+        yield OnlineStore(f"sqlite:///{tmp_path / 'online.db'}")
+        return
+    with empty_postgres() as url:
+        yield OnlineStore(url)
 
 
 def rows(*entries: tuple[str, float, float, float | None]) -> pa.Table:
@@ -118,6 +114,17 @@ def test_age_is_reported_and_not_hidden(store):
     assert row.features == {"level": None, "kind": "süd"}
     assert not row.is_stale(NOON + timedelta(hours=5), VIEW.ttl)
     assert row.is_stale(NOON + timedelta(hours=6), VIEW.ttl)
+
+
+def test_a_store_that_was_removed_is_empty_and_not_read_on_through_an_old_connection(tmp_path):
+    store = OnlineStore(f"sqlite:///{tmp_path / 'online.db'}")
+    store.push(VIEW, rows(("a", 0, 0, 1.0)), "run")
+    assert level(store) == 1.0
+    for file in tmp_path.glob("online.db*"):
+        file.unlink()
+    assert level(store) is None
+    store.push(VIEW, rows(("a", -5, -5, 2.0)), "run")
+    assert level(store) == 2.0
 
 
 def test_versions_of_a_view_do_not_meet(store):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
+import mlflow
 import pytest
 from invariants import check_invariants
 from journey_world import NOW, JourneyWorld, at, key
 
+from include.adapters import estimators
 from include.adapters.ledger import Conflict, Ledger, NotCleared, NothingToRollBackTo
 from include.adapters.registry import CHAMPION
 from include.config.settings import settings
@@ -132,6 +135,21 @@ def test_f057_an_artifact_replaced_after_its_gates_is_not_promoted(world, mlflow
     check_invariants(world)
 
 
+def test_a_registry_asks_its_own_server_whichever_the_process_talks_to(world, tmp_path, monkeypatch):
+    champion = world.first_champion().facts
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'another.db'}")
+    with world.registry.fetched(world.model, int(str(champion.model_version))) as file:
+        assert estimators.digest(file) == champion.artifact_digest
+
+
+def test_logging_a_model_leaves_the_process_talking_to_whom_it_did(world, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", world.registry.url)
+    world.first_champion()
+    assert os.environ["MLFLOW_TRACKING_URI"] == world.registry.url
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert mlflow.get_tracking_uri() != world.registry.url
+
+
 def model_files(home: Path, world: JourneyWorld) -> list[Path]:
     """The model file of the world's one candidate, on the server's own disk."""
     ((_, source),) = world.versions_in_mlflow()
@@ -241,5 +259,8 @@ def test_rollbacks_go_back_one_good_champion_each_and_then_there_is_none(three_c
     for day in range(16, 22):
         assert tasks.score(world.model, key(day), "again")["skipped"] is None
     changed = {name for name, version in world.table_versions().items() if version != log.get(name)}
-    assert changed == {"predictions/" + world.model, "features/trip_plan/v1", "features/station_level/v1"}
+    served = {name for name in changed if name.startswith(f"served/{world.model}/")}
+    assert len(served) == 1, "what was served lies beside the predictions"
+    tables = {f"predictions/{world.model}", "features/trip_plan/v1", "features/station_level/v1"}
+    assert changed - served == tables
     check_invariants(world)

@@ -15,7 +15,8 @@ import pytest
 from include.adapters.airflow_api import AirflowApi, AirflowRefused, AlreadyThere, DagRun
 from include.adapters.processes import Lock, PortTaken, free_ports, members
 from include.workflows.service_environment import Place, Ports
-from include.workflows.services import AlreadyRunning, StopRequested, read_running, running_services
+from include.workflows.services import AlreadyRunning, read_running, running_services
+from include.workflows.startup import StopRequested
 from include.workflows.watchdog import Patience
 
 TOY_DAGS = '''
@@ -222,7 +223,7 @@ def test_a_second_start_in_the_same_home_is_refused(services):
         pass
 
 
-def test_a_killed_scheduler_is_back_within_a_minute_and_works(services, api):
+def test_f120_a_killed_scheduler_is_back_within_a_minute_and_works(services, api):
     before = services.pid("scheduler")
     os.kill(before, signal.SIGKILL)
     assert eventually(lambda: services.pid("scheduler") != before if "scheduler" in services.names else False, 10)

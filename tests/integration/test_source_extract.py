@@ -3,13 +3,13 @@ trouble."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from databases import empty_postgres
 from sqlalchemy import Column, DateTime, Float, LargeBinary, MetaData, String, Table, create_engine, event, insert, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
@@ -57,13 +57,12 @@ def fill(url: str, hours: Iterator[float] | range = range(-48, 48)) -> str:
 @pytest.fixture(
     params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
 )
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return fill(f"sqlite:///{tmp_path / 'source.db'}")
-    address = os.environ.get("SLIPWAY_TEST_POSTGRES")
-    if not address:
-        pytest.skip("SLIPWAY_TEST_POSTGRES is not set")
-    return fill(address)
+        yield fill(f"sqlite:///{tmp_path / 'source.db'}")
+        return
+    with empty_postgres() as address:
+        yield fill(address)
 
 
 @pytest.fixture

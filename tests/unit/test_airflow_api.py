@@ -8,8 +8,15 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from include.adapters import airflow_api
-from include.adapters.airflow_api import AirflowApi, AirflowRefused, AirflowUnreachable, AlreadyThere, BadRunId
+from include.adapters.airflow_api import (
+    AirflowApi,
+    AirflowRefused,
+    AirflowUnreachable,
+    AlreadyThere,
+    BadRunId,
+    Question,
+    transport,
+)
 
 RUN = {
     "dag_id": "retrain_toy",
@@ -46,7 +53,7 @@ class FakeAirflow:
 @pytest.fixture
 def client(monkeypatch):
     """Builds a client of a fake; pauses between attempts take no time."""
-    monkeypatch.setattr(airflow_api.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(transport.time, "sleep", lambda seconds: None)
     built = []
 
     def build(answer, password="right"):
@@ -213,7 +220,7 @@ def test_nobody_listening_is_said_in_one_sentence():
 
 def test_an_answered_question_cannot_be_answered_again(client):
     api, fake = client(in_turn(httpx.Response(409, json={"detail": "has already been updated"})))
-    question = airflow_api.Question("d", "r", "ask", -1, "May it?", ("Approve", "Reject"))
+    question = Question("d", "r", "ask", -1, "May it?", ("Approve", "Reject"))
     with pytest.raises(AlreadyThere):
         api.answer(question, "Approve")
     assert fake.asked == ["PATCH dags/d/dagRuns/r/taskInstances/ask/-1/hitlDetails"]

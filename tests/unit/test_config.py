@@ -159,7 +159,7 @@ def test_what_is_declared_well_is_read(folder):
             [
                 f"{M}:22: training.window_days is missing; it has no default.",
                 f"{M}:23: training.window_day is not a field; allowed are: window_days, holdout_days, min_rows, seed, "
-                "schedule. Did you mean 'window_days'?",
+                "schedule, timeout. Did you mean 'window_days'?",
             ],
             id="misspelt field",
         ),
@@ -177,6 +177,12 @@ def test_what_is_declared_well_is_read(folder):
             "window_days: 0",
             [f"{M}:23: training.window_days is 0; input should be greater than or equal to 1."],
             id="below its least",
+        ),
+        pytest.param(
+            "window_days: 10",
+            "window_days: 10\n  timeout: 0m",
+            [f"{M}:24: training.timeout is '0m'; a fit needs some time; give for example 30m or 2h."],
+            id="no time to fit",
         ),
         pytest.param(
             "task: binary",
@@ -372,7 +378,7 @@ def test_a_wrong_model_is_named_by_line_field_value_and_what_is_allowed(folder, 
             [
                 f"{V}:1: owner is missing; it has no default.",
                 f"{V}:3: ownr is not a field; allowed are: name, description, owner, version, calendar, keys, ttl, "
-                "columns, carries, source, quality. Did you mean 'owner'?",
+                "columns, carries, source, recheck, quality. Did you mean 'owner'?",
             ],
             id="misspelt field",
         ),

@@ -295,6 +295,27 @@ def test_before_the_drift_a_superior_candidate_need_only_be_no_worse():
     assert judged(better_by(0.01), now, replay=before).verdict is Verdict.PASS
 
 
+def test_too_few_rows_before_the_drift_are_no_evidence():
+    result = judged(no_worse_by(0.01), evidence(candidate=1.4), replay=evidence(candidate=1.4, rows=100, seed=9))
+    assert criterion(result, "roc_auc").verdict is Verdict.PASS
+    assert criterion(result, "replay roc_auc").verdict is Verdict.INCONCLUSIVE
+
+
+def test_each_candidate_judged_on_the_same_replay_window_spends_alpha():
+    now, before = evidence(candidate=1.4), evidence(candidate=1.2, seed=9)
+    result = judged(no_worse_by(0.01), now, replay=before, replay_attempts=5)
+    assert result.notes["comparisons"]["roc_auc"]["alpha"] == 0.05
+    assert result.notes["comparisons"]["replay roc_auc"]["alpha"] == 0.01
+
+
+def test_a_declared_replay_window_that_could_not_be_scored_is_no_evidence():
+    result = judged(no_worse_by(0.01), evidence(candidate=1.4), replay_missing="there is no labelled row that old")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert criterion(result, "replay window").reason == (
+        "The window before the drift was not compared: there is no labelled row that old; that is no evidence."
+    )
+
+
 def test_the_same_model_wired_twice_is_compared_with_nothing():
     result = judged(no_worse_by(0.5), evidence(champion="twin"))
     assert result.verdict is Verdict.INCONCLUSIVE
@@ -418,6 +439,14 @@ def test_f032_too_few_rows_to_learn_from_fail(changes, name):
         pytest.param({"missing_labels": 2}, "missing labels 2 is outside its bound <= 0", id="labels missing"),
         pytest.param({"duplicate_rows": 7}, "duplicate rows 7 is outside its bound <= 0", id="duplicates"),
         pytest.param({"distinct_labels": 0}, "There are no training labels", id="no labels"),
+        pytest.param(
+            {"judged_on_too": 12},
+            "12 of 5,000 held-out rows were to be learned from, too.",
+            id="f034 rows on both sides",
+        ),
+        pytest.param(
+            {"ends_before_holdout": False}, "The newest training row is not older than", id="f034 days on both sides"
+        ),
     ],
 )
 def test_data_that_must_not_be_learned_from_fails_and_names_the_cause(changes, reason):

@@ -9,7 +9,9 @@ import pytest
 
 from include.domain.gates import LatencyRules, Mode, Timing, Verdict, latency_gate
 
-HERE = Timing("here", 200, p50_ms=4.0, p99_ms=9.0, batch_ms_per_1k=20.0, model_bytes=2_000_000)
+HERE = Timing(
+    "here", 200, p50_ms=4.0, p99_ms=9.0, batch_ms_per_1k=20.0, model_bytes=2_000_000, batch_p90_ms_per_1k=30.0
+)
 
 
 def judged(rules, candidate=HERE, champion=HERE, *, has_champion=True):
@@ -29,6 +31,7 @@ BUDGETS = {
     "p50_ms_at_most": 4.0,
     "p99_ms_at_most": 9.0,
     "batch_ms_per_1k_at_most": 20.0,
+    "batch_p90_ms_per_1k_at_most": 30.0,
     "model_mb_at_most": 2.0,
 }
 
@@ -46,6 +49,7 @@ def test_f050_a_budget_is_inclusive_to_the_last_bit(bound, value):
         ("p50_ms_at_most", "p50_ms"),
         ("p99_ms_at_most", "p99_ms"),
         ("batch_ms_per_1k_at_most", "batch_ms_per_1k"),
+        ("batch_p90_ms_per_1k_at_most", "batch_p90_ms_per_1k"),
         ("model_mb_at_most", "model_bytes"),
     ],
 )
@@ -75,7 +79,7 @@ def test_a_model_fifty_times_larger_fails():
 def test_an_equal_model_passes_every_bound():
     rules = LatencyRules(**BUDGETS, times_champion_at_most=1.5, size_times_champion_at_most=1.5)
     result = judged(rules)
-    assert (result.verdict, len(result.criteria)) == (Verdict.PASS, 7)
+    assert (result.verdict, len(result.criteria)) == (Verdict.PASS, 8)
 
 
 def test_a_slow_champion_is_no_excuse_for_a_broken_budget():

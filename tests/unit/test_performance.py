@@ -9,16 +9,8 @@ import pytest
 from scipy import stats
 
 from include.domain.drift.sequences import bernstein_bound, t_bound, t_evidence
-from include.domain.performance import (
-    BadLoss,
-    DayLoss,
-    RealisedPerformance,
-    Unit,
-    losses_by_day,
-    merged_losses,
-    realised_performance,
-    row_losses,
-)
+from include.domain.losses import BadLoss, DayLoss, correlation_within_days, losses_by_day, merged_losses, row_losses
+from include.domain.performance import RealisedPerformance, Unit, realised_performance
 
 ROWS = 900
 WITHIN_DAY_SD = 0.18
@@ -100,6 +92,16 @@ def test_cohorts_add_up_by_day():
     assert one == (DayLoss("2013-06-01", 1, 2.0, 4.0), DayLoss("2013-06-02", 2, 4.0, 10.0))
     assert merged_losses(one, one)[1] == DayLoss("2013-06-02", 4, 8.0, 20.0)
     assert one[1].mean == 2.0
+
+
+def test_the_correlation_of_rows_within_a_day_is_found():
+    rng = np.random.default_rng(7)
+    for share in (0.0, 0.2):
+        level = rng.normal(0, math.sqrt(share), 400)[:, None]
+        losses = level + rng.normal(0, math.sqrt(1 - share), (400, 50))
+        days = [f"d{i:03d}" for i in range(400) for _ in range(50)]
+        assert correlation_within_days(losses_by_day(days, losses.ravel())) == pytest.approx(share, abs=0.03)
+    assert correlation_within_days(cohorts((0.1,))) is None
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------

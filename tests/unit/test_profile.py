@@ -17,7 +17,7 @@ from include.domain.drift.profile import (
     score_frame,
 )
 from include.domain.drift.reference import build_profile, profile_scores, quantile_edges, reference_profile
-from include.domain.performance import DayLoss
+from include.domain.losses import DayLoss
 
 KINDS = {"wind": Kind.NUMERIC, "carrier": Kind.CATEGORICAL, "holiday": Kind.BOOLEAN}
 
@@ -236,3 +236,12 @@ def test_scores_of_several_classes_are_profiled_with_the_predicted_class():
     reference = Profile(3, (), profiled)
     assert count_window(reference, pd.DataFrame(index=range(3)), scores).scores[-1].counts == profiled[-1].counts
     assert list(score_frame(np.array([0.5])).columns) == ["score"]
+
+
+def test_of_a_long_reference_days_evenly_spread_are_looked_at_one_by_one():
+    frame = pd.DataFrame({"x": np.random.default_rng(3).normal(size=5000)})
+    names = pd.date_range("2010-01-01", periods=1000).strftime("%Y-%m-%d")
+    profile = build_profile(frame, {"x": Kind.NUMERIC}, days=list(np.repeat(names, 5)))
+    windows = profile.features[0].windows
+    assert (len(windows), windows[0].day, windows[-1].day) == (400, "2010-01-01", "2012-09-26")
+    assert profile.features[0].rows == 5000

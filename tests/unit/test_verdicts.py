@@ -68,7 +68,7 @@ def test_too_few_rows_are_inconclusive_however_good_the_value():
 
 def test_a_criterion_says_value_bound_and_rows():
     failed = against_bound("roc_auc", 0.61234, Direction.AT_LEAST, 0.65, rows=12000, champion=0.7, baseline=nan)
-    assert failed.reason == "roc_auc 0.6123 is outside its bound >= 0.65 on 12000 rows."
+    assert failed.reason == "roc_auc 0.6123 is outside its bound >= 0.65 on 12,000 rows."
     assert (failed.allowed, failed.bound, failed.champion, failed.baseline) == (">= 0.65", 0.65, 0.7, None)
     passed = against_bound("mae", 8.5, Direction.AT_MOST, 9.0, rows=10)
     assert passed.reason == "mae 8.5 is within its bound <= 9 on 10 rows."

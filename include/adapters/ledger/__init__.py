@@ -19,14 +19,19 @@ from include.adapters.ledger.errors import (
     NothingToRollBackTo,
     OverrideStands,
     RequestChanged,
+    RequesterMayNotDecide,
     UnknownCandidate,
 )
 from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.notices import Notice
+from include.adapters.ledger.overview import ModelStanding
 from include.adapters.ledger.records import (
     Attempt,
     Candidate,
+    Cause,
     DriftReport,
+    DriftSummary,
     Explanation,
     Facts,
     GateStanding,
@@ -36,9 +41,12 @@ from include.adapters.ledger.records import (
     Promoted,
     RetrainAction,
     RetrainDecision,
+    Scoring,
     ShadowDay,
     ShadowWindow,
+    TrainingRecord,
     Transition,
+    ViewRead,
 )
 
 __all__ = [
@@ -47,10 +55,12 @@ __all__ = [
     "BadValue",
     "Candidate",
     "CandidateChanged",
+    "Cause",
     "Conflict",
     "DigestBarred",
     "DigestMismatch",
     "DriftReport",
+    "DriftSummary",
     "EffectiveTooEarly",
     "Explanation",
     "Facts",
@@ -62,20 +72,26 @@ __all__ = [
     "LedgerTooNew",
     "LedgerUnavailable",
     "ModelHistory",
+    "ModelStanding",
     "NoShadowWindow",
     "NotCleared",
     "NothingToRollBackTo",
+    "Notice",
     "OverrideStands",
     "Partition",
     "PartitionStatus",
     "Promoted",
     "RequestChanged",
+    "RequesterMayNotDecide",
     "RetrainAction",
     "RetrainDecision",
+    "Scoring",
     "ShadowDay",
     "ShadowWindow",
+    "TrainingRecord",
     "Transition",
     "UnknownCandidate",
+    "ViewRead",
     "drift_report_id",
     "ledger_invariants",
 ]

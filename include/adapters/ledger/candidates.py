@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from include.adapters.ledger import causes
 from include.adapters.ledger.database import Database, clock, next_number, utc, words
 from include.adapters.ledger.errors import (
     BadValue,
@@ -32,13 +33,16 @@ class Candidates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self, request: JourneyRequest, *, supersede: bool = False) -> Candidate:
+    def open(self, request: JourneyRequest, *, supersede: bool = False, opened_by: str | None = None) -> Candidate:
         """Open the journey's candidate; opening the same request again returns it.
 
-        A journey that was rejected or failed and is run again goes on where it was closed.
+        A journey that was rejected or failed and is run again goes on where it was closed. A request that comes while
+        another's journey is under way opens none, and is kept as one of that journey's causes.
 
         Args:
             supersede: replace the model's live candidate instead of refusing.
+            opened_by: the user who started the run, as the platform knows it, whatever the request says; None where no
+                user did.
 
         Raises:
             JourneyUnderWay: naming the model's live candidate and its run.
@@ -54,22 +58,31 @@ class Candidates:
                 _same_request(mine.request, request)
                 if mine.state not in (State.REJECTED, State.FAILED):
                     return mine
-            self._make_room(connection, request, supersede)
-            if found is not None:
-                apply(connection, mine.candidate_id, Event.REOPEN, request.requested_by, "The journey was run again.")
-            else:
-                _insert(connection, request)
-            return candidate_in(connection, request.candidate_id)
+            other = live_in(connection, request.model)
+            if other is None or supersede:
+                if other is not None:
+                    _give_way(connection, other, request)
+                if found is not None:
+                    why = "The journey was run again."
+                    apply(connection, mine.candidate_id, Event.REOPEN, request.requested_by, why)
+                else:
+                    _insert(connection, request, opened_by)
+                return candidate_in(connection, request.candidate_id)
+            causes.record_in(connection, other, request)
+        raise JourneyUnderWay(request.model, other.candidate_id, other.run_id, recorded=True)
 
-    def _make_room(self, connection: Connection, request: JourneyRequest, supersede: bool) -> None:
-        other = live_in(connection, request.model)
-        if other is None or other.run_id == request.run_id:
-            return
-        if not supersede:
-            raise JourneyUnderWay(request.model, other.candidate_id, other.run_id)
-        outcome = f"Superseded by {request.candidate_id}: {request.reason}"
-        apply(connection, other.candidate_id, Event.SUPERSEDE, request.requested_by, outcome, outcome=outcome)
-        crashpoint("ledger.open.superseded")
+    def also_asked(self, request: JourneyRequest, *, beside: str) -> Candidate | None:
+        """Keep a request that shall start nothing, since the run ``beside`` is under way, as a cause of its journey.
+
+        Returns that run's candidate; None, and nothing is kept, when it is no longer in flight.
+        """
+        request = _checked(request)
+        with self._database.writing(f"model:{request.model}") as connection:
+            live = live_in(connection, request.model)
+            if live is None or live.run_id != beside:
+                return None
+            causes.record_in(connection, live, request)
+            return live
 
     def advance(
         self, candidate_id: str, event: Event, *, actor: str, reason: str, facts: Facts | None = None
@@ -186,7 +199,7 @@ def _same_request(first: JourneyRequest, now: JourneyRequest) -> None:
             raise RequestChanged(first.run_id, field.name, was, asked)
 
 
-def _insert(connection: Connection, request: JourneyRequest) -> None:
+def _insert(connection: Connection, request: JourneyRequest, opened_by: str | None) -> None:
     taken = connection.execute(select(candidates.c.run_id).where(candidates.c.candidate_id == request.candidate_id))
     other = taken.scalar()
     if other is not None:
@@ -209,7 +222,16 @@ def _insert(connection: Connection, request: JourneyRequest) -> None:
         )
     )
     crashpoint("ledger.open.inserted")
-    _append(connection, request.candidate_id, None, None, State.OPENED, request.requested_by, request.reason)
+    actor = words("opened_by", opened_by) if opened_by else request.requested_by
+    _append(connection, request.candidate_id, None, None, State.OPENED, actor, request.reason)
+    crashpoint("ledger.open.appended")
+    causes.record_in(connection, candidate_in(connection, request.candidate_id), request)
+
+
+def _give_way(connection: Connection, other: Candidate, to: JourneyRequest) -> None:
+    outcome = f"Superseded by {to.candidate_id}: {to.reason}"
+    apply(connection, other.candidate_id, Event.SUPERSEDE, to.requested_by, outcome, outcome=outcome)
+    crashpoint("ledger.open.superseded")
 
 
 def apply(
@@ -322,19 +344,20 @@ def transitions_in(connection: Connection, candidate_id: str) -> Sequence[Transi
     ]
 
 
+def asked_by_in(connection: Connection, candidate: Candidate) -> frozenset[str]:
+    """The people who asked for the journey: whom the request names, and who started its run. Nobody where a drift
+    decision or the schedule did; what a request claims about that does not hide the user who sent it."""
+    request = candidate.request
+    by_itself = request.trigger in (Trigger.DRIFT, Trigger.SCHEDULE)
+    opened = next(t.actor for t in transitions_in(connection, candidate.candidate_id) if t.event is None)
+    named = {request.requested_by, opened}
+    return frozenset(named - {request.requested_by} if by_itself else named)
+
+
 def candidate_of(row: Row[Any]) -> Candidate:
     return Candidate(
         candidate_id=row.candidate_id,
-        request=JourneyRequest(
-            model=row.model,
-            run_id=row.run_id,
-            as_of=row.as_of,
-            trigger=Trigger(row.trigger_kind),
-            reason=row.reason,
-            requested_by=row.requested_by,
-            issue=row.issue,
-            report_id=row.report_id,
-        ),
+        request=causes.request_of(row.model, row),
         state=State(row.state),
         facts=Facts(**{name: getattr(row, name) for name in _FACTS}),
         outcome=row.outcome,

@@ -99,6 +99,16 @@ class Database:
                 one_after_the_other(connection, key)
             yield connection
 
+    def require_newest(self) -> None:
+        """Nothing when this may still write.
+
+        Raises:
+            Fenced: when the attempt is not the newest of its scope.
+        """
+        if self.attempt is not None:
+            with self.reading() as connection:
+                _check_fence(connection, self.attempt, lock=False)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -120,10 +130,10 @@ def one_after_the_other(connection: Connection, key: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"slipway:{key}", 0))))
 
 
-def _check_fence(connection: Connection, attempt: Attempt) -> None:
+def _check_fence(connection: Connection, attempt: Attempt, *, lock: bool = True) -> None:
+    query = select(tables.attempts.c.token).where(tables.attempts.c.scope == attempt.scope)
     # FOR UPDATE (ignored by SQLite, which is locked already): no newer attempt is handed out until this write is done.
-    query = select(tables.attempts.c.token).where(tables.attempts.c.scope == attempt.scope).with_for_update()
-    newest = connection.execute(query).scalar() or 0
+    newest = connection.execute(query.with_for_update() if lock else query).scalar() or 0
     if attempt.token != newest:
         raise Fenced(attempt.scope, attempt.token, newest)
 

@@ -281,8 +281,12 @@ def head_in(connection: Connection, model: str) -> Epoch | None:
     return None if row is None else epoch_of(row)
 
 
-def epochs_in(connection: Connection, model: str) -> list[Epoch]:
+def epochs_in(connection: Connection, model: str, candidate_id: str | None = None) -> list[Epoch]:
+    """The model's epochs, or those of them by which the candidate came or went."""
     query = select(deployment_history).where(deployment_history.c.model == model)
+    if candidate_id is not None:
+        came, went = deployment_history.c.to_candidate, deployment_history.c.from_candidate
+        query = query.where((came == candidate_id) | (went == candidate_id))
     return [epoch_of(row) for row in connection.execute(query.order_by(deployment_history.c.revision))]
 
 

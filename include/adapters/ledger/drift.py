@@ -142,7 +142,7 @@ class Drift:
         )
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(retrain_decisions.c.day, retrain_decisions.c.report_id))
-            return [_decision_of(row) for row in rows]
+            return [decision_of(row) for row in rows]
 
 
 def report_in(connection: Connection, report_id: str) -> DriftReport | None:
@@ -152,14 +152,14 @@ def report_in(connection: Connection, report_id: str) -> DriftReport | None:
 
 def decision_in(connection: Connection, report_id: str) -> RetrainDecision | None:
     row = connection.execute(select(retrain_decisions).where(retrain_decisions.c.report_id == report_id)).one_or_none()
-    return None if row is None else _decision_of(row)
+    return None if row is None else decision_of(row)
 
 
 def _report_of(row: Row[Any]) -> DriftReport:
     return DriftReport(row.report_id, row.model, row.model_version, row.day, row.report, row.run_id, row.recorded_at)
 
 
-def _decision_of(row: Row[Any]) -> RetrainDecision:
+def decision_of(row: Row[Any]) -> RetrainDecision:
     return RetrainDecision(
         report_id=row.report_id,
         model=row.model,

@@ -47,10 +47,11 @@ class UnknownCandidate(LedgerError, KeyError):
 class JourneyUnderWay(LedgerError):
     """The model has a live candidate already."""
 
-    def __init__(self, model: str, candidate_id: str, run_id: str) -> None:
+    def __init__(self, model: str, candidate_id: str, run_id: str, *, recorded: bool = False) -> None:
         self.model, self.candidate_id, self.run_id = model, candidate_id, run_id
+        with_it = "This request is recorded as one of its causes. " if recorded else ""
         super().__init__(
-            f"{model} has a journey under way: run {run_id}, candidate {candidate_id}. "
+            f"{model} has a journey under way: run {run_id}, candidate {candidate_id}. {with_it}"
             "Wait for it, or ask with supersede: true."
         )
 
@@ -155,6 +156,16 @@ class OverrideStands(LedgerError):
         super().__init__(
             f"{gate} of {candidate_id} is already overridden by {who} until {expires_at.isoformat()}; "
             "withdraw that override first."
+        )
+
+
+class RequesterMayNotDecide(LedgerError):
+    """Who asked for the journey would decide about its gates, which the model's tier leaves to somebody else."""
+
+    def __init__(self, candidate_id: str, gate: str, who: str) -> None:
+        super().__init__(
+            f"{who} asked for {candidate_id} and may not let it past {gate}: the tier of its model needs a second "
+            "person (requester_may_override in include/models/tiers.yaml). Ask somebody else to decide."
         )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
-from include.adapters.ledger.candidates import candidate_in
+from include.adapters.ledger.candidates import asked_by_in, candidate_in
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
-from include.adapters.ledger.errors import BadValue, OverrideStands
+from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
 from include.adapters.ledger.records import Candidate, GateStanding
 from include.adapters.ledger.tables import gate_results, overrides
 from include.domain.faults import crashpoint
@@ -74,11 +74,22 @@ class Gates:
             return clearance_in(connection, candidate_in(connection, candidate_id), required, utc("now", now), max_age)
 
     def override(
-        self, candidate_id: str, gate: str, *, who: str, why: str, expires_at: datetime, now: datetime
+        self,
+        candidate_id: str,
+        gate: str,
+        *,
+        who: str,
+        why: str,
+        expires_at: datetime,
+        now: datetime,
+        requester_may: bool = False,
     ) -> Override:
         """Let the candidate past one gate until ``expires_at``. The same override again changes nothing.
 
+        ``requester_may`` is whether the model's tier lets the person who asked for the journey decide.
+
         Raises:
+            RequesterMayNotDecide: when ``who`` asked for the journey and may not.
             OverrideStands: when another one is live.
             BadValue: when it would be expired already.
         """
@@ -89,7 +100,10 @@ class Gates:
                 f"The override of {gate} would expire at {expires_at.isoformat()}, which is past; give a later time."
             )
         with self._database.writing(f"gates:{candidate_id}") as connection:
-            candidate_in(connection, candidate_id)
+            candidate = candidate_in(connection, candidate_id)
+            asked = {name.strip().casefold() for name in asked_by_in(connection, candidate)}
+            if not requester_may and who.strip().casefold() in asked:
+                raise RequesterMayNotDecide(candidate_id, gate, who)
             standing = next((o for o in overrides_in(connection, candidate_id, gate) if o.ended_at is None), None)
             if standing is not None and standing.is_live(now):
                 if (standing.who, standing.why, standing.expires_at) == (who, why, expires_at):

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from include.adapters.ledger.candidates import candidates_in, transitions_in
+from include.adapters.ledger.causes import causes_in
 from include.adapters.ledger.deployments import epochs_in
 from include.adapters.ledger.gates import gate_attempt_in
 from include.adapters.ledger.ledger import Ledger
@@ -101,7 +102,11 @@ def _effective_once(connection: Connection, model: str, mine: list[Candidate]) -
     live = [c.candidate_id for c in mine if c.is_live]
     if len(live) > 1:
         yield f"I7 {model}: {len(live)} live candidates: {', '.join(live)}."
+    asked = {cause.candidate_id: cause for cause in reversed(causes_in(connection, model))}
     for candidate in mine:
+        first = asked.get(candidate.candidate_id)
+        if first is None or first.request != candidate.request:
+            yield f"I7 {candidate.candidate_id}: the first of its causes is not the request that opened it."
         state: State | None = None
         closed_in: State | None = None
         for step in transitions_in(connection, candidate.candidate_id):

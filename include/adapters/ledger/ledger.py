@@ -8,10 +8,14 @@ from sqlalchemy import select
 
 from include.adapters.ledger import schema, tables
 from include.adapters.ledger.candidates import Candidates, candidate_in, candidates_in, transitions_in
+from include.adapters.ledger.causes import causes_in
 from include.adapters.ledger.database import Database, make_engine, upsert, words
 from include.adapters.ledger.deployments import Deployments, epochs_in, head_in
 from include.adapters.ledger.drift import Drift, decision_in, report_in
 from include.adapters.ledger.gates import Gates, overrides_in, standings_in
+from include.adapters.ledger.lineage import Lineage
+from include.adapters.ledger.notices import Notices
+from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.shadow import Shadow, windows_in
@@ -31,6 +35,9 @@ class Ledger:
         self.shadow = Shadow(database)
         self.partitions = Partitions(database)
         self.drift = Drift(database)
+        self.lineage = Lineage(database)
+        self.overview = Overview(database)
+        self.notices = Notices(database)
 
     @classmethod
     def open(cls, url: str) -> Ledger:
@@ -71,16 +78,16 @@ class Ledger:
         with self.database.reading() as connection:
             candidate = candidate_in(connection, candidate_id)
             report_id = candidate.request.report_id
-            epochs = epochs_in(connection, candidate.model)
             return Explanation(
                 candidate=candidate,
                 transitions=tuple(transitions_in(connection, candidate_id)),
                 gates=tuple(standings_in(connection, candidate_id)),
                 overrides=tuple(overrides_in(connection, candidate_id)),
                 windows=tuple(windows_in(connection, candidate_id)),
-                epochs=tuple(e for e in epochs if candidate_id in (e.to_candidate, e.from_candidate)),
+                epochs=tuple(epochs_in(connection, candidate.model, candidate_id)),
                 report=report_in(connection, report_id) if report_id else None,
                 decision=decision_in(connection, report_id) if report_id else None,
+                causes=tuple(causes_in(connection, candidate.model, candidate_id)),
             )
 
     def history(self, model: str) -> ModelHistory:
@@ -91,6 +98,7 @@ class Ledger:
                 champion=head_in(connection, model),
                 epochs=tuple(epochs_in(connection, model)),
                 candidates=tuple(candidates_in(connection, model)),
+                causes=tuple(causes_in(connection, model)),
             )
 
     def close(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select
+from sqlalchemy import Connection, Row, and_, func, insert, select
 
 from include.adapters.ledger.database import Database, clock, day_key, days_between, next_number, upsert, utc, words
 from include.adapters.ledger.errors import BadValue
@@ -22,10 +22,14 @@ class Partitions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, published: Iterable[Partition]) -> list[Partition]:
+    def record(
+        self, published: Iterable[Partition], table_version_now: Callable[[], int | None] | None = None
+    ) -> list[Partition]:
         """Make each partition the current one of its day, all or none, and append it to the history.
 
-        A partition equal to the current one in all but its run changes nothing, and the current one is returned.
+        A partition equal to the current one in all but its run and as-of time changes nothing, and the current one is
+        returned. Of two publishes of one day the one that the table took last stands, whichever is recorded last;
+        ``table_version_now`` tells that from a table that was removed and made again, whose versions start anew.
 
         Raises:
             BadValue: when status and rows contradict one another.
@@ -33,7 +37,7 @@ class Partitions:
         wanted = sorted((_checked(p) for p in published), key=lambda p: (p.view, p.view_version, p.day))
         keys = {f"partitions:{p.view}:{p.view_version}" for p in wanted}
         with self._database.writing(*keys) as connection:
-            return [_record(connection, p) for p in wanted]
+            return [_record(connection, p, table_version_now) for p in wanted]
 
     def get(self, view: str, view_version: int, day: str | date) -> Partition | None:
         """The current partition of the day; None when the day was never published."""
@@ -51,6 +55,24 @@ class Partitions:
         )
         with self._database.reading() as connection:
             return [_partition_of(row) for row in connection.execute(query.order_by(partitions.c.day))]
+
+    def newest_as_of(self, view: str, view_version: int) -> datetime | None:
+        """The latest moment as of which the source was read for any day of the view; None before the first publish."""
+        query = select(func.max(partitions.c.source_as_of)).where(
+            partitions.c.view == view, partitions.c.view_version == view_version
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def definitions(self, view: str, view_version: int) -> dict[str, int]:
+        """The code hashes that current partitions of the view were made with, and how many days each made."""
+        query = (
+            select(partitions.c.code_hash, func.count())
+            .where(partitions.c.view == view, partitions.c.view_version == view_version)
+            .group_by(partitions.c.code_hash)
+        )
+        with self._database.reading() as connection:
+            return {code_hash: int(days) for code_hash, days in connection.execute(query)}
 
     def history(self, view: str, view_version: int, day: str | date) -> list[Partition]:
         """Every publish of the day, oldest first."""
@@ -77,14 +99,19 @@ def _checked(partition: Partition) -> Partition:
         day=day_key(partition.day),
         run_id=words("run_id", partition.run_id),
         source_watermark=None if watermark is None else utc("source_watermark", watermark),
+        source_as_of=None if partition.source_as_of is None else utc("source_as_of", partition.source_as_of),
     )
 
 
-def _record(connection: Connection, new: Partition) -> Partition:
+def _record(connection: Connection, new: Partition, table_version_now: Callable[[], int | None] | None) -> Partition:
     key = {"view": new.view, "view_version": new.view_version, "day": new.day}
     current = _current(connection, key)
-    if current is not None and replace(new, run_id=current.run_id, recorded_at=current.recorded_at) == current:
+    if current is not None and _same(current, new):
         return current
+    if table_version_now is not None and current is not None and new.table_version is not None:
+        stands = current.table_version
+        if stands is not None and new.table_version < stands <= (table_version_now() or 0):
+            return current
     stamped = replace(new, recorded_at=clock())
     values = {name: value for name, value in asdict(stamped).items() if name not in key}
     values["status"] = new.status.value
@@ -93,6 +120,14 @@ def _record(connection: Connection, new: Partition) -> Partition:
     number = next_number(connection, partition_history, "number", key)
     connection.execute(insert(partition_history).values(**key, number=number, **values))
     return stamped
+
+
+def _same(current: Partition, new: Partition) -> bool:
+    """Whether nothing is new but the run and when it looked; a hash that was not kept yet is something new."""
+    return (
+        replace(new, run_id=current.run_id, recorded_at=current.recorded_at, source_as_of=current.source_as_of)
+        == current
+    )
 
 
 def _current(connection: Connection, key: dict[str, Any]) -> Partition | None:
@@ -114,4 +149,6 @@ def _partition_of(row: Row[Any]) -> Partition:
         source_watermark=row.source_watermark,
         run_id=row.run_id,
         recorded_at=row.recorded_at,
+        source_hash=row.source_hash,
+        source_as_of=row.source_as_of,
     )

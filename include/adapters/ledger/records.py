@@ -73,6 +73,20 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """One request that a journey answers: the one that opened it (number 1), or one that came while it was under
+    way."""
+
+    candidate_id: str
+    number: int
+    request: JourneyRequest
+    """As it was asked; its run is its own, and not the journey's unless it opened it."""
+    state: State
+    """Where the candidate stood when it was asked for."""
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Promoted:
     """The outcome of a promotion or rollback."""
 
@@ -110,6 +124,65 @@ class Partition:
     run_id: str
     recorded_at: datetime | None = None
     """When the ledger learned it; None before that."""
+    source_hash: str | None = None
+    """A hash of the day's own source rows, without look-back; None in records of releases that did not keep it."""
+    source_as_of: datetime | None = None
+    """The moment as of which the source was read: later rows were not seen. None in records of older releases."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRead:
+    """Which state of a feature view something was made from."""
+
+    view: str
+    view_version: int
+    table_version: int
+    code_hash: str | None
+    """The definition's semantic hash; None where the ledger has no publish of it."""
+    watermark: datetime | None
+    """The newest moment at which the source had learned any row of the days that were read; None where none says."""
+
+    @property
+    def known_as(self) -> str:
+        """``view v1, table version 7``."""
+        return f"{self.view} v{self.view_version}, table version {self.table_version}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What a candidate learned from (``train``) or was judged on (``holdout``)."""
+
+    candidate_id: str
+    part: str
+    content_hash: str
+    label_hash: str
+    start: datetime
+    end: datetime
+    as_of: datetime
+    rows: int
+    sources: tuple[ViewRead, ...]
+    recorded_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """One day of one candidate's answers in the prediction log, and what they were computed from."""
+
+    model: str
+    day: str
+    candidate_id: str
+    role: str
+    """``served`` or ``shadow``."""
+    model_version: str
+    rows: int
+    first_asked: datetime
+    """The earliest prediction time of the rows."""
+    last_asked: datetime
+    feature_set: str
+    """The table of served features that holds the values the answers were computed from."""
+    sources: tuple[ViewRead, ...]
+    run_id: str
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +272,24 @@ class RetrainDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftSummary:
+    """One judged day, small enough to show many: no histograms, of each feature only its effect."""
+
+    report_id: str
+    day: str
+    model_version: str
+    flags: Mapping[str, Any]
+    realised: Mapping[str, Any]
+    estimated: Mapping[str, Any]
+    """What was expected of the day's rows before their labels were known; empty where nothing was estimated."""
+    effects: Mapping[str, float]
+    action: str | None
+    """None while nothing was decided."""
+    rule: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class GateStanding:
     """The newest attempt of one gate, and how many there were."""
 
@@ -219,6 +310,8 @@ class Explanation:
     """The epochs in which it became champion or stopped being it."""
     report: DriftReport | None
     decision: RetrainDecision | None
+    causes: tuple[Cause, ...]
+    """Everybody who asked for it, the one that opened it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +322,5 @@ class ModelHistory:
     champion: Epoch | None
     epochs: tuple[Epoch, ...]
     candidates: tuple[Candidate, ...]
+    causes: tuple[Cause, ...]
+    """Of all journeys."""

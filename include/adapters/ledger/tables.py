@@ -87,6 +87,8 @@ def _partition_facts() -> list[Column[Any]]:
         Column("source_watermark", UtcTime),
         Column("run_id", String, nullable=False),
         _recorded_at(),
+        Column("source_hash", String),
+        Column("source_as_of", UtcTime),
     ]
 
 
@@ -154,6 +156,23 @@ candidate_transitions = Table(  # append-only
     Column("actor", String, nullable=False),
     Column("reason", Text, nullable=False),
     _recorded_at(),
+)
+
+journey_causes = Table(  # append-only
+    "journey_causes",
+    metadata,
+    _candidate(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", String, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("trigger_kind", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", String, nullable=False),
+    Column("issue", String),
+    Column("report_id", String),
+    Column("state", String, nullable=False),
+    _recorded_at(),
+    UniqueConstraint("candidate_id", "run_id"),
 )
 
 gate_results = Table(  # append-only
@@ -281,9 +300,55 @@ retrain_decisions = Table(  # append-only
     Index("retrain_decisions_by_model_and_day", "model", "day"),
 )
 
+training_sets = Table(
+    "training_sets",
+    metadata,
+    _candidate(primary_key=True),
+    Column("part", String, primary_key=True),
+    Column("content_hash", String, nullable=False),
+    Column("label_hash", String, nullable=False),
+    Column("start", UtcTime, nullable=False),
+    Column("end", UtcTime, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    _evidence("sources"),
+    _recorded_at(),
+)
+
+scorings = Table(
+    "scorings",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    _candidate(primary_key=True),
+    Column("role", String, nullable=False),
+    Column("model_version", String, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("first_asked", UtcTime, nullable=False),
+    Column("last_asked", UtcTime, nullable=False),
+    Column("feature_set", String, nullable=False),
+    _evidence("sources"),
+    Column("run_id", String, nullable=False),
+    _recorded_at(),
+    Index("scorings_by_candidate", "candidate_id"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("told", String, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("link", String, nullable=False),
+    _recorded_at(),
+)
+
 APPEND_ONLY = (
     "partition_history",
     "candidate_transitions",
+    "journey_causes",
     "gate_results",
     "deployment_history",
     "retrain_decisions",

@@ -18,10 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from include.domain.drift.distances import Comparison, Counts, compare, enough, wasserstein
 from include.domain.drift.profile import CategoricalProfile, FeatureProfile, NumericProfile, Profile
@@ -31,6 +33,10 @@ LEAST_SHARE = 0.01
 
 LEAST_WINDOWS = 6
 """Fewest reference days from which day-to-day variation is estimated; with fewer the interval would say nothing."""
+
+EFFECT_AT_LEAST = 0.005
+"""The floor under the effect unless a declaration says otherwise. A shift of 0.2 standard deviations has an index of
+0.04, five points more of a category 0.014; a shift of 0.02, which nobody need hear of, 0.0004."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +112,12 @@ def input_drift(
     current: Profile,
     *,
     q: float = 0.05,
-    effect_at_least: float = 0.1,
+    effect_at_least: float = EFFECT_AT_LEAST,
     share_at_least: float = 0.3,
     min_rows: int = 300,
     importances: Mapping[str, float] | None = None,
     calibrate: bool = True,
+    day: str | None = None,
 ) -> Drift:
     """Judge the features of a window against the reference.
 
@@ -125,6 +132,8 @@ def input_drift(
         importances: Weight of each feature, 0 or more; equal where left out.
         calibrate: Whether day-to-day variation of the reference is allowed for. The window must then be of the length
             of the reference's windows, one day.
+        day: The window's ``YYYY-MM-DD``: where the reference holds enough days of that weekday it is held against
+            those, so that a Sunday is no drift. None holds it against all.
     """
     weights = _weights([f.name for f in reference.features], importances)
     features = judged_features(
@@ -135,6 +144,7 @@ def input_drift(
         effect_at_least=effect_at_least,
         min_rows=min_rows,
         calibrate=calibrate,
+        day=day,
     )
     judged = [f for f in features if f.drifted is not None]
     if current.rows < min_rows or not judged:
@@ -147,13 +157,14 @@ def input_drift(
     total = math.fsum(f.importance for f in judged)
     drifted = [f for f in judged if f.drifted]
     share = math.fsum(f.importance for f in drifted) / total if total else 0.0
-    named = ", ".join(f.name for f in sorted(drifted, key=lambda f: -f.effect)[:5]) or "none"
-    sign, word = (">=", "drifted") if drifted and share >= share_at_least else ("<", "did not drift")
+    named = ", ".join(f.name for f in sorted(drifted, key=lambda f: -f.effect)[:5])
+    out = bool(drifted) and share >= share_at_least
     reason = (
-        f"Inputs {word}: {len(drifted)} of {len(judged)} features ({named}), "
-        f"weighted share {share:.3g} {sign} {share_at_least:g} on {current.rows} rows."
+        f"Inputs {'drifted' if out else 'did not drift'}: {len(drifted)} of {len(judged)} features"
+        + (f" ({named}), weighted share {share:.3g} {'>=' if out else '<'} {share_at_least:g}" if drifted else "")
+        + f" on {current.rows} rows."
     )
-    return Drift(bool(drifted) and share >= share_at_least, reason, current.rows, share, features)
+    return Drift(out, reason, current.rows, share, features)
 
 
 def judged_features(
@@ -165,11 +176,12 @@ def judged_features(
     effect_at_least: float,
     min_rows: int,
     calibrate: bool,
+    day: str | None = None,
 ) -> tuple[FeatureDrift, ...]:
     """Each feature with both keys; p values are adjusted over those that could be judged."""
     found = []
     for past, now in zip(reference, current, strict=True):
-        usual = _Usual.of(past) if calibrate else None
+        usual = _Usual.of(past, day) if calibrate else None
         comparison = compare_features(past, now)
         enough_rows = min(now.rows, past.rows) >= min_rows
         p = max(comparison.p, usual.p(comparison, now.rows)) if usual else comparison.p
@@ -258,6 +270,11 @@ def _categories(
     return np.concatenate([a[alone], tail_a]), np.concatenate([b[alone], tail_b])
 
 
+@lru_cache(maxsize=1024)
+def _weekday(day: str) -> int:
+    return date.fromisoformat(day).weekday()
+
+
 @dataclass(frozen=True, slots=True)
 class _Usual:
     """The index of a day without drift: mean and standard deviation of its cube root over k reference days."""
@@ -268,12 +285,18 @@ class _Usual:
     rows: float
 
     @classmethod
-    def of(cls, feature: FeatureProfile) -> _Usual | None:
-        if len(feature.windows) < LEAST_WINDOWS:
+    def of(cls, feature: FeatureProfile, day: str | None) -> _Usual | None:
+        windows = feature.windows
+        if day is not None:
+            alike = tuple(w for w in windows if _weekday(w.day) == _weekday(day))
+            windows = alike if len(alike) >= LEAST_WINDOWS else windows
+        if len(windows) < LEAST_WINDOWS:
             return None
-        roots = np.cbrt([w.psi for w in feature.windows])
-        rows = float(stats.hmean([w.rows for w in feature.windows]))
-        return cls(float(roots.mean()), float(roots.std(ddof=1)), len(feature.windows), rows)
+        roots = np.cbrt([w.psi for w in windows])
+        # The harmonic mean, and Student's distribution from scipy.special: scipy.stats checks its arguments for longer
+        # than all the rest of a day's report takes.
+        rows = float(len(windows) / np.sum(1 / np.array([w.rows for w in windows])))
+        return cls(float(roots.mean()), float(roots.std(ddof=1)), len(windows), rows)
 
     def p(self, found: Comparison, rows: int) -> float:
         """The chance that a day without drift has an index as high."""
@@ -285,10 +308,11 @@ class _Usual:
         width = self.sd * math.sqrt(1 + 1 / self.k)
         if width == 0:
             return 0.0 if root > self.mean else 1.0
-        return float(stats.t.sf((root - self.mean) / width, self.k - 1))
+        return float(special.stdtr(self.k - 1, -(root - self.mean) / width))
 
     def high(self, q: float) -> float:
-        return float((self.mean + stats.t.isf(q, self.k - 1) * self.sd * math.sqrt(1 + 1 / self.k)) ** 3)
+        quantile = -float(special.stdtrit(self.k - 1, q))
+        return float((self.mean + quantile * self.sd * math.sqrt(1 + 1 / self.k)) ** 3)
 
 
 def _judged(

@@ -3,7 +3,7 @@ detection)."""
 
 from __future__ import annotations
 
-from include.domain.drift.input_drift import Drift, judged_features
+from include.domain.drift.input_drift import EFFECT_AT_LEAST, Drift, judged_features
 from include.domain.drift.profile import Profile
 
 
@@ -12,9 +12,10 @@ def prediction_drift(
     current: Profile,
     *,
     q: float = 0.05,
-    effect_at_least: float = 0.1,
+    effect_at_least: float = EFFECT_AT_LEAST,
     min_rows: int = 300,
     calibrate: bool = True,
+    day: str | None = None,
 ) -> Drift:
     """Judge the scores of a window against the reference's; any drifted column of scores counts.
 
@@ -33,6 +34,7 @@ def prediction_drift(
         effect_at_least=effect_at_least,
         min_rows=min_rows,
         calibrate=calibrate,
+        day=day,
     )
     judged = [s for s in scores if s.drifted is not None]
     rows = current.scores[0].rows

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.domain.performance import DayLoss, merged_losses
+from include.domain.losses import DayLoss, merged_losses
 
 FORMAT = 1
 MAX_NEW_CATEGORIES = 50
@@ -196,10 +196,8 @@ def counted(features: Sequence[FeatureProfile], frame: pd.DataFrame) -> tuple[Fe
 def _count(like: FeatureProfile, column: pd.Series[Any]) -> FeatureProfile:
     if isinstance(like, NumericProfile):
         values = as_numbers(column)
-        present = values[~np.isnan(values)]
-        codes = np.searchsorted(np.asarray(like.edges), present, side="right")
-        counts = np.bincount(codes, minlength=len(like.edges) + 1)
-        return replace(like, counts=tuple(int(c) for c in counts), missing=len(values) - len(present), windows=())
+        counts, missing = bin_counts(values, np.asarray(like.edges))
+        return replace(like, counts=tuple(int(c) for c in counts), missing=missing, windows=())
     found, missing = category_counts(column, like.kind)
     named = set(like.categories)
     other = Counter({value: n for value, n in found.items() if value not in named})
@@ -211,6 +209,31 @@ def _count(like: FeatureProfile, column: pd.Series[Any]) -> FeatureProfile:
         new=_commonest(other),
         windows=(),
     )
+
+
+BLOCK = 16_384
+"""Values compared at a time: a block of them and its masks stay in the processor's cache."""
+MOST_EDGES = 100
+"""Edges up to which comparing with each is quicker than searching among them."""
+
+
+def bin_counts(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
+    """Rows in each bin, shape (edges + 1,), and missing ones.
+
+    A binary search guesses wrong at every other step on unordered values; comparing all values with each edge in turn
+    does not, and is about six times as fast for ten bins.
+    """
+    if len(edges) > MOST_EDGES:
+        present = values[~np.isnan(values)]
+        codes = np.searchsorted(edges, present, side="right")
+        return np.bincount(codes, minlength=len(edges) + 1), len(values) - len(present)
+    below = np.zeros(len(edges) + 1, dtype=np.int64)
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        for i, edge in enumerate(edges):
+            below[i] += np.count_nonzero(block < edge)
+        below[-1] += np.count_nonzero(block == block)
+    return np.diff(below, prepend=0), len(values) - int(below[-1])
 
 
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -232,6 +255,8 @@ def category_counts(column: pd.Series[Any], kind: Kind) -> tuple[dict[str, int],
     """Rows of each value as text (cut at 200 characters), and rows without one."""
     counts: Counter[str] = Counter()
     for value, n in column.value_counts(dropna=True, sort=False).items():
+        if not n:
+            continue  # a categorical column names values that no row has
         text = str(value)
         counts[_BOOLEANS.get(text, text.lower()) if kind is Kind.BOOLEAN else text[:MAX_CATEGORY_LENGTH]] += int(n)
     return dict(counts), int(column.isna().sum())

@@ -29,16 +29,20 @@ from include.domain.drift.profile import (
     score_frame,
     without,
 )
-from include.domain.performance import losses_by_day
+from include.domain.losses import losses_by_day
 
 MAX_CATEGORIES = 2000
+OTHERS = "other days"
+MOST_WINDOWS = 400
+"""Days that are looked at one by one; of a longer reference as many, evenly spread. More tell no more of what is
+usual."""
 
 
 def build_profile(
     frame: pd.DataFrame,
     kinds: Mapping[str, Kind],
     *,
-    days: Sequence[str] | None = None,
+    days: Sequence[str] | NDArray[Any] | None = None,
     bins: int = 10,
     max_categories: int = MAX_CATEGORIES,
 ) -> Profile:
@@ -47,8 +51,8 @@ def build_profile(
     Args:
         frame: One row a prediction; other columns than those of ``kinds`` are ignored.
         kinds: The features, in order.
-        days: Shape (rows,): each row's ``YYYY-MM-DD``. Without it rows count as exchangeable, and no day-to-day
-            variation is allowed for.
+        days: Shape (rows,): each row's ``YYYY-MM-DD``, or another name of its window. Without it rows count as
+            exchangeable, and no day-to-day variation is allowed for.
         bins: Quantile bins of a numeric feature.
         max_categories: Most categories named of one feature.
     """
@@ -57,7 +61,11 @@ def build_profile(
 
 
 def profile_scores(
-    scores: NDArray[Any], *, days: Sequence[str] | None = None, bins: int = 10, classes: Sequence[str] = ()
+    scores: NDArray[Any],
+    *,
+    days: Sequence[str] | NDArray[Any] | None = None,
+    bins: int = 10,
+    classes: Sequence[str] = (),
 ) -> tuple[FeatureProfile, ...]:
     """Profile a champion's scores on rows it was not trained on.
 
@@ -73,18 +81,29 @@ def profile_scores(
     return build_profile(frame, kinds, days=days, bins=bins).features
 
 
-def _counted_by_day(empty: Profile, frame: pd.DataFrame, days: Sequence[str] | None) -> Profile:
+def _counted_by_day(empty: Profile, frame: pd.DataFrame, days: Sequence[str] | NDArray[Any] | None) -> Profile:
     if days is None:
         return replace(empty, rows=len(frame), features=counted(empty.features, frame))
-    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
-    by_day = [counted(empty.features, frame.iloc[np.flatnonzero(index == i)]) for i in range(len(names))]
+    codes, found = pd.factorize(np.asarray(days), sort=True)
+    names = [str(day) for day in found]
+    if len(names) > MOST_WINDOWS:
+        chosen = np.linspace(0, len(names) - 1, MOST_WINDOWS).astype(np.intp)
+        apart = np.full(len(names), MOST_WINDOWS)
+        apart[chosen] = np.arange(MOST_WINDOWS)
+        codes, names = apart[codes], [*(names[i] for i in chosen), OTHERS]
+    # Sorted once, so that each day is a slice: looking every day up in all rows takes days times as long.
+    ordered = frame.iloc[np.argsort(codes, kind="stable")]
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    by_day = [
+        counted(empty.features, ordered.iloc[start:end]) for start, end in zip((0, *ends[:-1]), ends, strict=True)
+    ]
     features = []
     for position, feature in enumerate(empty.features):
         daily = [day[position] for day in by_day]
         whole = feature
         for one in daily:
             whole = merged_feature(whole, one)
-        features.append(replace(whole, windows=_windows(whole, dict(zip(map(str, names), daily, strict=True)))))
+        features.append(replace(whole, windows=_windows(whole, dict(zip(names, daily, strict=True)))))
     return replace(empty, rows=len(frame), features=tuple(features))
 
 
@@ -95,7 +114,7 @@ def _windows(whole: FeatureProfile, daily: Mapping[str, FeatureProfile]) -> tupl
     return tuple(
         ReferenceWindow(day, one.rows, compare_features(without(whole, one), one).psi)
         for day, one in daily.items()
-        if one.rows
+        if one.rows and day != OTHERS
     )
 
 
@@ -171,7 +190,7 @@ def reference_profile(
         days: Shape (rows,): the day of each training row.
         scores: The candidate's scores on its holdout, never on rows it was trained on: those it knows by heart.
         score_days: Shape (holdout rows,): the day of each holdout row.
-        losses: Shape (holdout rows,): the loss of each, from :func:`include.domain.performance.row_losses`.
+        losses: Shape (holdout rows,): the loss of each, from :func:`include.domain.losses.row_losses`.
         classes: As in :func:`profile_scores`.
         bins: Quantile bins.
         max_categories: Most categories named of one feature.

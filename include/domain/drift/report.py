@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.domain.drift.estimated import EstimatedPerformance
 from include.domain.drift.input_drift import Drift, FeatureDrift
+from include.domain.drift.maturity import LabelMaturity
 from include.domain.drift.profile import NumericProfile, Profile
 from include.domain.performance import RealisedPerformance
 
@@ -18,7 +20,7 @@ class Finding:
 
     feature: str
     check: str
-    """``missing``, ``unseen`` or ``outside_support``."""
+    """``missing``, ``unseen``, ``labels`` (overdue) or ``outside_support``."""
     measured: float
     allowed: float
     reason: str
@@ -57,21 +59,28 @@ class DriftReport:
     predictions: Drift
     realised: RealisedPerformance
     broken: tuple[Finding, ...]
-    """Missing and unseen values above their bounds."""
+    """Missing and unseen values, and overdue labels, above their bounds."""
     outside: tuple[Finding, ...]
     """Numeric features whose rows left the reference's range."""
     histograms: Mapping[str, Any]
     """Per feature and score the bins and both windows' counts, for the plot; small JSON."""
+    estimated: EstimatedPerformance | None = None
+    """None in reports from before it was measured."""
+    labels: LabelMaturity | None = None
+    """None in reports from before it was measured."""
 
     @property
     def flags(self) -> Flags:
-        return Flags(self.day, self.inputs.drifted, self.predictions.drifted, None, self.realised.out_of_band)
+        estimated = self.estimated.out_of_band if self.estimated else None
+        return Flags(self.day, self.inputs.drifted, self.predictions.drifted, estimated, self.realised.out_of_band)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The report in words, the most serious first."""
         found = tuple(f.reason for f in (*self.broken, *self.outside))
-        return (*found, self.realised.reason, self.predictions.reason, self.inputs.reason)
+        estimate = (self.estimated.reason,) if self.estimated else ()
+        labels = (self.labels.reason,) if self.labels and not self.labels.overdue else ()
+        return (*found, self.realised.reason, *estimate, self.predictions.reason, self.inputs.reason, *labels)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +92,8 @@ class DriftReport:
             "inputs": self.inputs.as_json(),
             "predictions": self.predictions.as_json(),
             "realised": self.realised.as_json(),
+            "estimated": self.estimated.as_json() if self.estimated else None,
+            "labels": self.labels.as_json() if self.labels else None,
             "broken": [f.as_json() for f in self.broken],
             "outside": [f.as_json() for f in self.outside],
             "histograms": dict(self.histograms),
@@ -101,6 +112,8 @@ class DriftReport:
             broken=tuple(Finding(**f) for f in data["broken"]),
             outside=tuple(Finding(**f) for f in data["outside"]),
             histograms=data["histograms"],
+            estimated=EstimatedPerformance.from_json(data["estimated"]) if data.get("estimated") else None,
+            labels=LabelMaturity.from_json(data["labels"]) if data.get("labels") else None,
         )
 
 
@@ -114,6 +127,8 @@ def drift_report(
     predictions: Drift,
     realised: RealisedPerformance,
     *,
+    estimated: EstimatedPerformance | None = None,
+    labels: LabelMaturity | None = None,
     missing_jump: float = 0.2,
     unseen_share: float = 0.2,
     outside_support: float = 0.3,
@@ -130,6 +145,8 @@ def drift_report(
         inputs: From :func:`~include.domain.drift.input_drift.input_drift`.
         predictions: From :func:`~include.domain.drift.prediction_drift.prediction_drift`.
         realised: From :func:`~include.domain.performance.realised_performance`.
+        estimated: From :func:`~include.domain.drift.estimated.estimated_performance`.
+        labels: From :func:`~include.domain.drift.maturity.label_maturity`; overdue ones are broken data.
         missing_jump: Rise of a feature's missing share over the reference's.
         unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
         outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
@@ -144,6 +161,9 @@ def drift_report(
         broken += _above(
             f, "unseen", f.unseen_share, unseen_share, f"{f.name} has categories never seen in training{new} in"
         )
+    if labels is not None and labels.overdue:
+        reason = f"Labels are overdue: {labels.reason}"
+        broken.append(Finding("label", "labels", labels.rise, labels.allowed_rise, reason))
     if current.rows >= min_rows:
         outside += _outside(inputs, outside_support)
     return DriftReport(
@@ -156,7 +176,9 @@ def drift_report(
         realised=realised,
         broken=tuple(broken),
         outside=tuple(outside),
-        histograms=_histograms(reference, current),
+        histograms=histograms(reference, current),
+        estimated=estimated,
+        labels=labels,
     )
 
 
@@ -189,7 +211,8 @@ def _above(f: FeatureDrift, check: str, measured: float, allowed: float, words: 
 SHOWN_CATEGORIES = 20
 
 
-def _histograms(reference: Profile, current: Profile) -> dict[str, Any]:
+def histograms(reference: Profile, current: Profile) -> dict[str, Any]:
+    """The bins and both windows' counts of each feature and score, by name."""
     shown: dict[str, Any] = {}
     pairs = [
         *zip(reference.features, current.features, strict=True),

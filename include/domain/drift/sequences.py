@@ -10,7 +10,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special, stats
+from numpy.typing import NDArray
+from scipy import optimize, special
 
 UNREACHABLE = 1e6
 """A t statistic from which on nothing is looked for: the evidence is then bounded below 1/alpha by the number of
@@ -42,9 +43,25 @@ def t_evidence(t: float, freedom: float, effective: float, scale: float) -> floa
     tau = scale * math.sqrt(effective)
     correlation = t / math.sqrt(t * t + freedom) * tau / math.sqrt(1 + tau * tau)
     left = 1 - correlation * correlation
-    halves = stats.t.logcdf(math.sqrt(freedom + 1) * correlation / math.sqrt(left), freedom + 1)
+    # Of a difference above 0 at least half: the logarithm loses nothing.
+    halves = _log_student(math.sqrt(freedom + 1) * correlation / math.sqrt(left), freedom + 1)
     fit = (freedom + 1) / 2 * math.log1p(-correlation * correlation)
     return float(math.log(2) - 0.5 * math.log1p(tau * tau) - fit + halves)
+
+
+def _log_student(t: float, freedom: float) -> float:
+    """The logarithm of Student's distribution function, without the checks of arrays that cost ``scipy.stats`` a
+    hundred times the function."""
+    below = float(special.stdtr(freedom, t))
+    return math.log(below) if below > 0 else -math.inf
+
+
+def least_t_bound(freedom: NDArray[np.float64], alpha: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What :func:`t_bound` is at least, whatever the prior: the quantile of one look.
+
+    The evidence has mean 1 without a rise, so it reaches 1/alpha at one look with probability at most alpha (Markov).
+    """
+    return np.asarray(-special.stdtrit(freedom, alpha), dtype=np.float64)
 
 
 @lru_cache(maxsize=4096)
@@ -86,6 +103,7 @@ def bernstein_evidence(total: float, variance: float, rho: float) -> float:
     return float(constant + special.gammaln(mass) + tail - mass * math.log(at) + total + variance)
 
 
+@lru_cache(maxsize=4096)
 def bernstein_bound(rows: int, variance: float, planned_variance: float, alpha: float) -> float:
     """How far the mean of ``rows`` values in [0, 1] may be above (or, alike, below) the observed one, at any time.
 

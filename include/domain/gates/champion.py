@@ -8,6 +8,9 @@ Three outcomes for each comparison, from one interval of the difference (positiv
 - INCONCLUSIVE between: the rows cannot tell. "Not significantly different" is not a pass. The reason says how many
   rows would do.
 
+On the replay window, the days before the drift, the candidate must be no worse by the same test; superiority is not
+asked there.
+
 The baseline must be beaten by the same kind of evidence: PASS when the whole interval is on the good side, FAIL when
 the candidate is not even measured better, INCONCLUSIVE when it is better by less than the noise.
 """
@@ -86,6 +89,8 @@ def champion_gate(
     has_champion: bool,
     attempts: int = 1,
     replay: Evidence | None = None,
+    replay_missing: str | None = None,
+    replay_attempts: int = 1,
 ) -> GateResult:
     """Judge a candidate against the champion and the baseline on the same rows.
 
@@ -98,6 +103,9 @@ def champion_gate(
         attempts: how many candidates have been judged on these rows, this one included; alpha is divided by it.
         replay: rows of the window before the drift, on which the candidate must not be worse by more than the margins
             either, so that one fitted to a passing event is stopped; None where there is no such window.
+        replay_missing: why the declared replay window could not be scored, which is INCONCLUSIVE; None where it was, or
+            where none is declared.
+        replay_attempts: how many candidates have been judged on the replay window, this one included.
     """
     notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "comparisons": {}}
     criteria: list[CriterionResult] = []
@@ -108,7 +116,10 @@ def champion_gate(
             earlier = ChampionRules(
                 tuple(tolerated), rules.beat_baseline_on, rules.alpha, rules.min_rows, resamples=rules.resamples
             )
-            criteria += _against_champion(earlier, replay, attempts, "replay ", notes["comparisons"])
+            criteria += _against_champion(earlier, replay, replay_attempts, "replay ", notes["comparisons"])
+            notes["replay"] = {"attempts": replay_attempts, "rows": replay.rows}
+        elif replay_missing is not None:
+            criteria.append(_no_replay(replay_missing))
     else:
         criteria.append(_first_deployment(rules.first_deployment, evidence.rows))
     criteria.append(_against_baseline(rules, evidence, attempts, notes["comparisons"]))
@@ -221,6 +232,17 @@ def _first_deployment(policy: FirstDeployment, rows: int) -> CriterionResult:
         allowed=policy.value,
         rows=rows,
         reason=f"There is no champion to compare with; first_deployment is {policy.value}, so {decides}.",
+    )
+
+
+def _no_replay(why: str) -> CriterionResult:
+    return CriterionResult(
+        criterion="replay window",
+        verdict=Verdict.INCONCLUSIVE,
+        measured=None,
+        allowed="scored by both",
+        rows=0,
+        reason=f"The window before the drift was not compared: {why.rstrip('.')}; that is no evidence.",
     )
 
 

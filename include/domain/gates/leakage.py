@@ -139,7 +139,9 @@ def strength(task: Task, y: Floats, values: ArrayLike) -> float | None:
         positive = (y == target).astype(np.float64)
         tried = [_means_elsewhere(codes, positive)]
         if numbers is not None:
-            tried += [np.where(np.isnan(numbers), end, numbers) for end in (-np.inf, np.inf)]
+            missing = np.isnan(numbers)
+            ends = (-np.inf, np.inf) if missing.any() else (0.0,)
+            tried += [np.where(missing, end, numbers) for end in ends]
         areas = [roc_auc(positive, score) for score in tried]
         found += [max(area, 1 - area) for area in areas]
     return max(found)

@@ -6,7 +6,7 @@ Judged on counts, before anything is fitted, because boosted trees fit a single 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
@@ -25,6 +25,8 @@ class TrainingDataSummary:
         infinite: infinite values of each feature; features without any may be left out.
         constant: features with one value only (missing values aside).
         duplicate_rows: rows whose keys an earlier row has already.
+        judged_on_too: held-out rows (same keys, same event time) that are training rows as well.
+        ends_before_holdout: whether every training row is older than every held-out one.
     """
 
     rows: int
@@ -36,6 +38,8 @@ class TrainingDataSummary:
     infinite: Mapping[str, int] = field(default_factory=dict)
     constant: tuple[str, ...] = ()
     duplicate_rows: int = 0
+    judged_on_too: int = 0
+    ends_before_holdout: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def training_data_gate(
         _classes(summary),
         against_bound("missing labels", summary.missing_labels, Direction.AT_MOST, 0, rows=rows, min_rows=0),
         against_bound("duplicate rows", summary.duplicate_rows, Direction.AT_MOST, 0, rows=rows, min_rows=0),
+        _apart(summary),
         _infinite(summary),
         _empty(summary),
     ]
@@ -95,6 +100,19 @@ def _classes(summary: TrainingDataSummary) -> CriterionResult:
         direction=Direction.AT_LEAST,
         bound=2.0,
     )
+
+
+def _apart(summary: TrainingDataSummary) -> CriterionResult:
+    result = against_bound(
+        "training rows in the holdout", summary.judged_on_too, Direction.AT_MOST, 0, rows=summary.rows, min_rows=0
+    )
+    if summary.judged_on_too:
+        why = f"{summary.judged_on_too:,} of {summary.holdout_rows:,} held-out rows were to be learned from, too."
+        return replace(result, reason=why)
+    if not summary.ends_before_holdout:
+        why = "The newest training row is not older than the oldest held-out one: the holdout's days would be learned."
+        return replace(result, verdict=Verdict.FAIL, reason=why)
+    return result
 
 
 def _infinite(summary: TrainingDataSummary) -> CriterionResult:

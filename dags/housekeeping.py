@@ -1,0 +1,41 @@
+"""Every night: hold MLflow against the ledger, and say which overrides have lapsed.
+
+An alias that was moved by hand in MLflow is put back. What no program may settle (the champion's version was deleted,
+its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in its last line.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable, dag
+from slipway_airflow.parsing import needed
+from slipway_airflow.steps import step
+
+from include.workflows import tasks
+
+
+def housekeeping_dag():
+    @dag(
+        dag_id="housekeeping",
+        schedule=CronTriggerTimetable("17 3 * * *", timezone="UTC", run_immediately=timedelta(0)),
+        catchup=False,
+        max_active_runs=1,
+        tags=["housekeeping"],
+        doc_md=__doc__,
+    )
+    def housekeeping():
+        @step
+        def reconcile_aliases():
+            return tasks.reconcile_aliases()
+
+        @step
+        def report_lapsed_overrides(ti=None):
+            return tasks.report_lapsed_overrides(ti.start_date)
+
+        reconcile_aliases()
+        report_lapsed_overrides()
+
+    return housekeeping()
+
+
+if needed("housekeeping"):
+    housekeeping_dag()

@@ -1,0 +1,231 @@
+"""What the pages ask about many models at once: a few set queries, however many models and journeys there are.
+
+Evidence and reports are large; nothing here reads them but for the one page that shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
+
+from include.adapters.ledger.candidates import candidate_of
+from include.adapters.ledger.database import Database
+from include.adapters.ledger.deployments import epoch_of
+from include.adapters.ledger.drift import decision_of
+from include.adapters.ledger.gates import gate_of
+from include.adapters.ledger.records import Candidate, DriftSummary, RetrainDecision
+from include.adapters.ledger.tables import (
+    candidates,
+    deployment_history,
+    deployments,
+    drift_reports,
+    gate_results,
+    partitions,
+    retrain_decisions,
+)
+from include.domain.promotion import Epoch, GateRecord
+from include.domain.verdicts import Mode, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStanding:
+    """One model at one moment."""
+
+    model: str
+    champion: Epoch | None
+    live: Candidate | None
+    """The candidate in flight; None when no journey is under way."""
+    last: Candidate | None
+    """The journey opened last, ended or not."""
+    decision: RetrainDecision | None
+    """The decision about the newest judged day."""
+    waits_at: str | None
+    """The blocking gate of the live candidate whose newest attempt is INCONCLUSIVE; None when nobody is waited for."""
+    journeys: int
+
+
+class Overview:
+    """Reads across models."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def standings(self, only: str | None = None) -> list[ModelStanding]:
+        """Every model the ledger has met, by name; or the one named, where it has met it."""
+        with self._database.reading() as connection:
+            heads = {e.model: e for e in _heads(connection, only)}
+            live = {c.model: c for c in _live(connection, only)}
+            last, counts = _last(connection, only), _counts(connection, only)
+            decided = {d.model: d for d in _newest_decisions(connection, only)}
+            waiting = _waiting(connection, [c.candidate_id for c in live.values()])
+            return [
+                ModelStanding(
+                    model=model,
+                    champion=heads.get(model),
+                    live=live.get(model),
+                    last=last.get(model),
+                    decision=decided.get(model),
+                    waits_at=waiting.get(live[model].candidate_id) if model in live else None,
+                    journeys=counts.get(model, 0),
+                )
+                for model in sorted({*counts, *heads, *decided})
+            ]
+
+    def newest_days(self) -> dict[tuple[str, int], str]:
+        """The newest published day of each view and version."""
+        query = select(partitions.c.view, partitions.c.view_version, func.max(partitions.c.day)).group_by(
+            partitions.c.view, partitions.c.view_version
+        )
+        with self._database.reading() as connection:
+            return {(view, version): day for view, version, day in connection.execute(query)}
+
+    def candidates(self, model: str, *, last: int, before: datetime | None = None) -> list[Candidate]:
+        """The model's journeys opened last, newest first."""
+        query = select(candidates).where(candidates.c.model == model)
+        if before is not None:
+            query = query.where(candidates.c.opened_at < before)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(candidates.c.opened_at.desc()).limit(last))
+            return [candidate_of(row) for row in rows]
+
+    def verdicts(self, candidate_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """The verdict of the newest attempt of each gate, by candidate; no evidence is read."""
+        newest = (
+            select(gate_results.c.candidate_id, gate_results.c.gate, func.max(gate_results.c.attempt).label("attempt"))
+            .where(gate_results.c.candidate_id.in_(candidate_ids))
+            .group_by(gate_results.c.candidate_id, gate_results.c.gate)
+            .subquery()
+        )
+        same = and_(
+            gate_results.c.candidate_id == newest.c.candidate_id,
+            gate_results.c.gate == newest.c.gate,
+            gate_results.c.attempt == newest.c.attempt,
+        )
+        query = select(gate_results.c.candidate_id, gate_results.c.gate, gate_results.c.verdict).join(newest, same)
+        found: dict[str, dict[str, str]] = {}
+        with self._database.reading() as connection:
+            for candidate_id, gate, verdict in connection.execute(query.order_by(gate_results.c.recorded_at)):
+                found.setdefault(candidate_id, {})[gate] = verdict
+        return found
+
+    def attempts(self, candidate_id: str) -> list[GateRecord]:
+        """Every attempt of every gate at the candidate, in order."""
+        query = select(gate_results).where(gate_results.c.candidate_id == candidate_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(gate_results.c.gate, gate_results.c.attempt))
+            return [gate_of(row) for row in rows]
+
+    def drift_days(self, model: str, *, last: int) -> list[DriftSummary]:
+        """What the newest ``last`` reports say of performance and of each feature, oldest first, without histograms."""
+        query = (
+            select(
+                drift_reports.c.report_id,
+                drift_reports.c.day,
+                drift_reports.c.model_version,
+                drift_reports.c.report["flags"].label("flags"),
+                drift_reports.c.report["realised"].label("realised"),
+                drift_reports.c.report["estimated"].label("estimated"),
+                drift_reports.c.report["inputs"]["features"].label("features"),
+                retrain_decisions.c.action,
+                retrain_decisions.c.rule,
+                retrain_decisions.c.reason,
+            )
+            .outerjoin(retrain_decisions, retrain_decisions.c.report_id == drift_reports.c.report_id)
+            .where(drift_reports.c.model == model)
+            .order_by(drift_reports.c.day.desc())
+            .limit(last)
+        )
+        with self._database.reading() as connection:
+            rows = list(connection.execute(query))
+        return [
+            DriftSummary(
+                report_id=row.report_id,
+                day=row.day,
+                model_version=row.model_version,
+                flags=row.flags or {},
+                realised=row.realised or {},
+                estimated=row.estimated or {},
+                effects={f["name"]: float(f["effect"]) for f in row.features or []},
+                action=row.action,
+                rule=row.rule,
+                reason=row.reason,
+            )
+            for row in reversed(rows)
+        ]
+
+    def report_of_run(self, model: str, run_id: str) -> str | None:
+        """The id of the report a drift run made; None when it made none."""
+        query = select(drift_reports.c.report_id).where(
+            drift_reports.c.model == model, drift_reports.c.run_id == run_id
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).scalar()
+
+
+def _heads(connection: Connection, only: str | None) -> list[Epoch]:
+    same = and_(
+        deployments.c.model == deployment_history.c.model, deployments.c.revision == deployment_history.c.revision
+    )
+    query = select(deployment_history).join(deployments, same).where(_of(deployments.c.model, only))
+    return [epoch_of(row) for row in connection.execute(query)]
+
+
+def _live(connection: Connection, only: str | None) -> list[Candidate]:
+    query = select(candidates).where(candidates.c.live, _of(candidates.c.model, only))
+    return [candidate_of(row) for row in connection.execute(query)]
+
+
+def _counts(connection: Connection, only: str | None) -> dict[str, int]:
+    query = select(candidates.c.model, func.count()).where(_of(candidates.c.model, only)).group_by(candidates.c.model)
+    return {model: int(count) for model, count in connection.execute(query)}
+
+
+def _last(connection: Connection, only: str | None) -> dict[str, Candidate]:
+    newest = (
+        select(candidates.c.model, func.max(candidates.c.opened_at).label("opened_at"))
+        .where(_of(candidates.c.model, only))
+        .group_by(candidates.c.model)
+        .subquery()
+    )
+    same = and_(candidates.c.model == newest.c.model, candidates.c.opened_at == newest.c.opened_at)
+    return {row.model: candidate_of(row) for row in connection.execute(select(candidates).join(newest, same))}
+
+
+def _newest_decisions(connection: Connection, only: str | None) -> list[RetrainDecision]:
+    newest = (
+        select(retrain_decisions.c.model, func.max(retrain_decisions.c.day).label("day"))
+        .where(_of(retrain_decisions.c.model, only))
+        .group_by(retrain_decisions.c.model)
+        .subquery()
+    )
+    same = and_(retrain_decisions.c.model == newest.c.model, retrain_decisions.c.day == newest.c.day)
+    query = select(retrain_decisions).join(newest, same).order_by(retrain_decisions.c.recorded_at)
+    return [decision_of(row) for row in connection.execute(query)]
+
+
+def _of(column: ColumnElement[str], only: str | None) -> ColumnElement[bool]:
+    return true() if only is None else column == only
+
+
+def _waiting(connection: Connection, live: Collection[str]) -> dict[str, str]:
+    """The blocking gate at which each of the candidates waits for a person, where one does."""
+    newest = (
+        select(gate_results.c.candidate_id, gate_results.c.gate, func.max(gate_results.c.attempt).label("attempt"))
+        .where(gate_results.c.candidate_id.in_(live))
+        .group_by(gate_results.c.candidate_id, gate_results.c.gate)
+        .subquery()
+    )
+    same = and_(
+        gate_results.c.candidate_id == newest.c.candidate_id,
+        gate_results.c.gate == newest.c.gate,
+        gate_results.c.attempt == newest.c.attempt,
+    )
+    query = (
+        select(gate_results.c.candidate_id, gate_results.c.gate)
+        .join(newest, same)
+        .where(gate_results.c.verdict == Verdict.INCONCLUSIVE.value, gate_results.c.mode == Mode.BLOCKING.value)
+    )
+    return {row.candidate_id: row.gate for row in connection.execute(query)}

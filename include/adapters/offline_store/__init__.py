@@ -1,0 +1,51 @@
+"""The offline store: Delta Lake tables on disk or in an object store.
+
+One table per version of a feature view, one partition per UTC day; one prediction log per model, one partition per day
+and candidate. A partition is replaced as a whole, in one commit, by rows in a fixed order, and not at all when it
+already holds the same content: so a rerun leaves even the table's version alone.
+
+Object stores are addressed by URL (``s3://bucket/prefix``); ``deltalake`` takes their credentials from the environment.
+"""
+
+from include.adapters.offline_store.canonical import (
+    DAY,
+    TIMESTAMP,
+    are_distinct,
+    content_hash,
+    content_hashes,
+    each_once,
+    ordered,
+    plain,
+    split_by_day,
+    with_day,
+)
+from include.adapters.offline_store.partitions import (
+    PartitionDamaged,
+    Replaced,
+    RowsOutsidePartitions,
+    SchemaChanged,
+    StoreConflict,
+    TableMissing,
+)
+from include.adapters.offline_store.store import SERVED_PREFIX, OfflineStore
+
+__all__ = [
+    "DAY",
+    "SERVED_PREFIX",
+    "TIMESTAMP",
+    "OfflineStore",
+    "PartitionDamaged",
+    "Replaced",
+    "RowsOutsidePartitions",
+    "SchemaChanged",
+    "StoreConflict",
+    "TableMissing",
+    "are_distinct",
+    "content_hash",
+    "content_hashes",
+    "each_once",
+    "ordered",
+    "plain",
+    "split_by_day",
+    "with_day",
+]

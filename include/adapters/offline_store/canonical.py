@@ -1,0 +1,227 @@
+"""Rows in one form, whatever made them: one type per kind of value, one order, one hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.domain.ordering import Ints, order_of, ranks
+
+DAY = "day"
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+MANY = 8
+"""So many parts are worth threads of their own."""
+K = TypeVar("K")
+_MOST = 1 << 62
+_DAY_US = 86_400_000_000
+
+
+def ordered(rows: pa.Table, by: Sequence[str]) -> pa.Table:
+    """The rows sorted by ``by``, ascending, missing values last; equal ones keep their order."""
+    rows = rows.combine_chunks()
+    if rows.num_rows < 2 or not by:
+        return rows
+    order = _order([rows.column(name) for name in by])
+    return rows if order is None else rows.take(pa.array(order)).combine_chunks()
+
+
+def content_hash(rows: pa.Table) -> str:
+    """A sha256 of names, types and values, in the rows' order. Chunks, file layout and the order of columns do not
+    count.
+
+    All NaN are one NaN, and -0.0 is 0.0; NaN and missing stay two things.
+    """
+    count = rows.num_rows
+    digest = hashlib.sha256(str(count).encode())
+    complete = np.packbits(np.ones(count, bool))
+    for name in sorted(rows.column_names):
+        column = rows.column(name)
+        digest.update(f"|{name}|{column.type}|".encode())
+        has_missing = column.null_count > 0
+        digest.update(np.packbits(column.is_valid().to_numpy()).data if has_missing else complete.data)
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            filled = pc.fill_null(column, "") if has_missing else column
+            digest.update(pc.binary_length(filled).to_numpy().astype(np.int32).data)
+            for chunk in filled.chunks:
+                # The texts one after the other, as Arrow already holds them.
+                bounds = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+                if len(chunk):
+                    digest.update(memoryview(chunk.buffers()[2])[bounds[0] : bounds[-1]])
+        elif pa.types.is_floating(column.type):
+            values = (pc.fill_null(column, 0.0) if has_missing else column).to_numpy() + 0.0
+            values[np.isnan(values)] = np.nan
+            digest.update(values.data)
+        elif pa.types.is_boolean(column.type):
+            digest.update(np.packbits((pc.fill_null(column, False) if has_missing else column).to_numpy()).data)
+        else:
+            whole = column.cast(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
+            digest.update(np.ascontiguousarray((pc.fill_null(whole, 0) if has_missing else whole).to_numpy()).data)
+    return digest.hexdigest()
+
+
+def content_hashes(parts: Mapping[K, pa.Table]) -> dict[K, str]:
+    """The content hash of each part; many parts on all processors."""
+    if len(parts) < MANY:
+        return {name: content_hash(part) for name, part in parts.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(parts, pool.map(content_hash, parts.values()), strict=True))
+
+
+def with_day(rows: pa.Table, time: str = "event_time") -> pa.Table:
+    """The rows with the UTC day of their ``time`` as the partition column."""
+    column = rows.column(time).cast(TIMESTAMP)
+    if not rows.num_rows or column.null_count == rows.num_rows:
+        return rows.append_column(DAY, pa.nulls(rows.num_rows, pa.string()))
+    days = column.cast(pa.int64()).fill_null(pc.min(column).cast(pa.int64())).to_numpy() // _DAY_US
+    first = int(days.min())
+    known, places = np.arange(first, int(days.max()) + 1), days - first
+    if len(known) > len(days) + 1000:
+        known, places = np.unique(days, return_inverse=True)
+    names = pc.strftime(pa.array(known * _DAY_US, pa.int64()).cast(TIMESTAMP), format="%Y-%m-%d")
+    missing = ~column.is_valid().to_numpy() if column.null_count else None
+    return rows.append_column(DAY, names.take(pa.array(places.astype(np.int64), mask=missing)))
+
+
+def split_by_day(rows: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each day that has any, in their order; ``rows`` has the column ``day``."""
+    return {day: part for (day,), part in split(ordered(rows, [DAY]), (DAY,)).items()}
+
+
+def split(rows: pa.Table, by: Sequence[str]) -> dict[tuple[str, ...], pa.Table]:
+    """Slices of rows that are sorted by ``by``."""
+    if not rows.num_rows:
+        return {}
+    differs = np.zeros(rows.num_rows - 1, bool)
+    for name in by:
+        codes = pc.fill_null(pc.dictionary_encode(rows.column(name)).combine_chunks().indices, -1).to_numpy()
+        differs |= codes[1:] != codes[:-1]
+    starts = [0, *(np.flatnonzero(differs) + 1).tolist()]
+    ends = [*starts[1:], rows.num_rows]
+    return {
+        tuple(rows.column(name)[start].as_py() for name in by): rows.slice(start, end - start)
+        for start, end in zip(starts, ends, strict=True)
+    }
+
+
+def each_once(rows: pa.Table) -> pa.Table:
+    """The rows, which are sorted by all their columns, without those equal to the one before."""
+    same = _same_as_before(rows, rows.column_names)
+    return rows.filter(pa.array(np.concatenate([[True], ~same]))) if same.any() else rows
+
+
+def are_distinct(rows: pa.Table, by: Sequence[str]) -> bool:
+    """Whether no two rows, which are sorted by them, agree in all of ``by``."""
+    return not _same_as_before(rows, by).any()
+
+
+def _same_as_before(rows: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Of every row but the first: whether it agrees with the one before it; missing agrees with missing."""
+    same = np.ones(max(rows.num_rows - 1, 0), bool)
+    for name in by:
+        if not same.any():
+            return same
+        column = rows.column(name).combine_chunks()
+        first, second = column.slice(0, len(column) - 1), column.slice(1)
+        equal = pc.fill_null(pc.equal(first, second), False)
+        both_missing = pc.and_(pc.is_null(first), pc.is_null(second))
+        same &= pc.or_(equal, both_missing).to_numpy(zero_copy_only=False)
+    return same
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """The rows in the types of ``plain_type``."""
+    schema = pa.schema([pa.field(f.name, plain_type(f.type)) for f in rows.schema])
+    return rows if rows.schema == schema else rows.cast(schema)
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """One Arrow type per kind of value: engines and files hand out views, large and dictionary types as they like."""
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return TIMESTAMP
+    return kind
+
+
+# --- sorting ---------------------------------------------------------------------------------------------------------
+
+
+def _order(columns: Sequence[pa.ChunkedArray], group: Ints | None = None) -> Ints | None:
+    """What sorts by the columns, within each ``group`` where there are some; None when they are sorted. A column counts
+    only among the rows that those before it leave alike, and only there it is looked at."""
+    codes, size = _codes(columns[0])
+    if group is not None:
+        (group, groups), (codes, size) = ranks(group), ranks(codes)
+        codes, size = group * size + codes, groups * size
+    used = 1
+    while used < len(columns) and _is_cheap(columns[used].type):
+        more, span = _codes(columns[used])
+        if size * span >= _MOST:
+            break
+        codes, size, used = codes * span + more, size * span, used + 1
+    is_sorted = bool(np.all(codes[1:] >= codes[:-1]))
+    order = np.arange(len(codes)) if is_sorted else order_of(codes)
+    unchanged = None if is_sorted else order
+    if used == len(columns):
+        return unchanged
+    codes = codes[order]
+    alike = codes[1:] == codes[:-1]
+    tied = np.flatnonzero(np.append(alike, False) | np.append(False, alike))
+    if not len(tied):
+        return unchanged
+    among = pa.array(order[tied])
+    within = _order([column.take(among) for column in columns[used:]], codes[tied])
+    if within is None:
+        return unchanged
+    order[tied] = order[tied][within]
+    return order
+
+
+def _is_cheap(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_temporal(kind))
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[Ints, int]:
+    """Integers from 0 that compare as the column's values do, missing ones last, and one more than the largest."""
+    missing = ~column.is_valid().to_numpy() if column.null_count else None
+    if missing is not None and missing.all():
+        return np.zeros(len(column), np.int64), 1
+    kind = column.type
+    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
+        codes, size = _counted(pc.fill_null(column, pc.min(column)).to_numpy().astype(np.int64))
+    elif pa.types.is_temporal(kind):
+        whole = column.cast(pa.int32()).cast(pa.int64()) if kind.bit_width == 32 else column.cast(pa.int64())
+        codes, size = _counted(pc.fill_null(whole, pc.min(whole)).to_numpy())
+    else:
+        # Texts and all others: each distinct value once, in Arrow's order. Adding zero makes -0.0 the same as 0.0.
+        distinct = pc.add(column, 0.0) if pa.types.is_floating(kind) else column
+        encoded = pc.dictionary_encode(distinct).combine_chunks()
+        place = np.empty(len(encoded.dictionary), np.int64)
+        place[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(place))
+        codes, size = place[pc.fill_null(encoded.indices, 0).to_numpy()], len(place)
+    if missing is not None:
+        codes = np.where(missing, size, codes)
+        size += 1
+    return codes, size
+
+
+def _counted(values: Ints) -> tuple[Ints, int]:
+    """From the smallest, in the coarsest unit all are in; as ranks where they are too far apart."""
+    first, last = int(values.min()), int(values.max())
+    if last - first >= _MOST:
+        return ranks(values)
+    values = values - first
+    for unit in (1_000_000, 1_000):
+        if last - first >= unit and not np.any(values % unit):
+            return values // unit, (last - first) // unit + 1
+    return values, last - first + 1

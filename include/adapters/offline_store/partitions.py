@@ -1,0 +1,232 @@
+"""One Delta table of partitions: each is replaced as a whole, in one commit, and not at all when it already holds the
+same content."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+import pyarrow.fs as pa_fs
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from include.adapters.offline_store.canonical import DAY, TIMESTAMP, content_hashes, ordered, plain, plain_type, split
+from include.domain.errors import Refusal
+from include.domain.intervals import Interval
+
+ATTEMPTS = 12
+
+
+class StoreConflict(RuntimeError):
+    """Other writers replaced the same partitions again and again, and this write never got its turn."""
+
+    def __init__(self, path: str, attempts: int) -> None:
+        super().__init__(
+            f"{path} could not be committed in {attempts} attempts: others were writing the same partitions. "
+            "Nothing of this write is visible; clear the task when they are done."
+        )
+
+
+class TableMissing(Refusal, LookupError):
+    """A table that nobody has published to yet."""
+
+    def __init__(self, path: str, version: int | None = None) -> None:
+        at = "" if version is None else f" in version {version}"
+        super().__init__(f"There is no table at {path}{at}. Materialize the view's days first.")
+
+
+class PartitionDamaged(Refusal, OSError):
+    """Stored rows that cannot be read: a file of the table is cut off or gone."""
+
+    def __init__(self, path: str, slots: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read for {slots}: {reason}. "
+            "Materialize those days again; that replaces the damaged files."
+        )
+
+
+class RowsOutsidePartitions(Refusal, ValueError):
+    """Rows that belong to none of the partitions that are being replaced."""
+
+    def __init__(self, path: str, count: int, example: object) -> None:
+        super().__init__(f"{count} rows for {path} lie outside the partitions being replaced, for example {example}.")
+
+
+class SchemaChanged(Refusal, TypeError):
+    """Rows whose columns or types differ from those of the table they should go into."""
+
+    def __init__(self, path: str, differences: list[str]) -> None:
+        super().__init__(
+            f"{path} has other columns than the rows: {'; '.join(differences)}. "
+            "A changed definition needs a new version in its declaration, which gets its own table."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What a replacement did. ``version`` is the table's version that holds the content; None when there is no table
+    yet."""
+
+    version: int | None
+    changed: tuple[str, ...]
+    """The partitions whose content was not already there, as ``day`` or ``day/candidate``."""
+
+
+def replace(
+    path: str, rows: pa.Table, partition_by: tuple[str, ...], slots: Sequence[tuple[str, ...]], order: Sequence[str]
+) -> Replaced:
+    rows = ordered(plain(rows), [*partition_by, *order])
+    wanted = split(rows, partition_by)
+    outside = sorted(set(wanted) - set(slots))
+    if outside:
+        raise RowsOutsidePartitions(path, sum(wanted[s].num_rows for s in outside), outside[0])
+    hashes = content_hashes(wanted)
+    for attempt in range(ATTEMPTS):
+        table = open_table(path)
+        if table is None and rows.num_rows == 0:
+            return Replaced(None, ())
+        stored = {} if table is None else _readable_hashes(path, table, rows.schema, partition_by, slots, order)
+        changed = [slot for slot in slots if stored.get(slot) != hashes.get(slot)]
+        if table is not None and not changed:
+            return Replaced(table.version(), ())
+        try:
+            if table is None:
+                table = _create(path, rows.schema, partition_by)
+            parts = [wanted[slot] for slot in changed if slot in wanted]
+            write_deltalake(
+                table,
+                pa.concat_tables(parts) if parts else rows.schema.empty_table(),
+                mode="overwrite",
+                predicate=_predicate(partition_by, changed),
+                writer_properties=_written_as(rows.schema),
+            )
+            return Replaced(table.version(), tuple("/".join(slot) for slot in changed))
+        except CommitFailedError:
+            # Somebody else committed first. What they wrote may be the very same content: look again.
+            time.sleep(random.uniform(0.01, 0.05) * 2 ** min(attempt, 5))
+    raise StoreConflict(path, ATTEMPTS)
+
+
+def _written_as(schema: pa.Schema) -> WriterProperties:
+    """A dictionary is worth its time for texts only: building one for numbers takes longer than all the rest."""
+    text = ColumnProperties(dictionary_enabled=True)
+    return WriterProperties(
+        compression="SNAPPY",
+        default_column_properties=ColumnProperties(dictionary_enabled=False),
+        column_properties={field.name: text for field in schema if pa.types.is_string(field.type)} or None,
+    )
+
+
+def _readable_hashes(
+    path: str,
+    table: DeltaTable,
+    schema: pa.Schema,
+    partition_by: tuple[str, ...],
+    slots: Sequence[tuple[str, ...]],
+    order: Sequence[str],
+) -> dict[tuple[str, ...], str]:
+    """What each slot holds; a slot whose files cannot be read holds nothing that could stand, so it is written anew."""
+    try:
+        return _stored_hashes(path, table, schema, partition_by, slots, order)
+    except (OSError, pa.ArrowException):
+        found: dict[tuple[str, ...], str] = {}
+        for slot in slots:
+            try:
+                found |= _stored_hashes(path, table, schema, partition_by, [slot], order)
+            except (OSError, pa.ArrowException):
+                found[slot] = "damaged"
+        return found
+
+
+def _stored_hashes(
+    path: str,
+    table: DeltaTable,
+    schema: pa.Schema,
+    partition_by: tuple[str, ...],
+    slots: Sequence[tuple[str, ...]],
+    order: Sequence[str],
+) -> dict[tuple[str, ...], str]:
+    dataset = open_dataset(path, table, sorted({slot[0] for slot in slots}))
+    _same_schema(path, dataset.schema, schema)
+    others = None
+    for position, name in enumerate(partition_by[1:], start=1):
+        chosen = pc.field(name).isin(sorted({slot[position] for slot in slots}))
+        others = chosen if others is None else others & chosen
+    rows = plain(dataset.to_table(columns=schema.names, filter=others))
+    parts = split(ordered(rows, [*partition_by, *order]), partition_by)
+    return content_hashes({slot: parts[slot] for slot in slots if slot in parts})
+
+
+def _same_schema(path: str, stored: pa.Schema, given: pa.Schema) -> None:
+    has = {f.name: plain_type(f.type) for f in stored}
+    gets = {f.name: f.type for f in given}
+    differences = [f"{n} is not in the table" for n in gets if n not in has]
+    differences += [f"{n} is not in the rows" for n in has if n not in gets]
+    differences += [
+        f"{n} is {has[n]} in the table and {t} in the rows" for n, t in gets.items() if n in has and has[n] != t
+    ]
+    if differences:
+        raise SchemaChanged(path, differences)
+
+
+def _predicate(partition_by: tuple[str, ...], slots: Sequence[tuple[str, ...]]) -> str:
+    """Delta's own text form of "exactly these partitions"; deltalake takes no other."""
+
+    def quoted(value: str) -> str:
+        return "'" + value.replace("'", "''") + "'"
+
+    terms = []
+    for position, name in enumerate(partition_by):
+        values = sorted({slot[position] for slot in slots})
+        terms.append(name + " IN (" + ", ".join(quoted(v) for v in values) + ")")
+    return " AND ".join(terms)
+
+
+def _create(path: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> DeltaTable:
+    """A new, empty table; or the one that another writer made of the same path in this moment."""
+    try:
+        return DeltaTable.create(path, schema, mode="error", partition_by=list(partition_by))
+    except DeltaError:
+        table = open_table(path)
+        if table is None:
+            raise
+        return table
+
+
+def open_table(path: str, version: int | None = None) -> DeltaTable | None:
+    """The table, at ``version`` or at its newest; None when there is no such table or version."""
+    try:
+        table = DeltaTable(path)
+    except TableNotFoundError:
+        return None
+    if version is not None and version != table.version():
+        if version > table.version():
+            return None
+        table.load_as_version(version)
+    return table
+
+
+def open_dataset(path: str, table: DeltaTable, days: Sequence[str]) -> pyarrow.dataset.Dataset:
+    """The files of the days from the first to the last. The table's log chooses them: however many days it has, only
+    these cost anything."""
+    # A folder is read by Arrow itself; deltalake's own way goes through Python for each piece of each file.
+    local = None if "://" in path else pa_fs.SubTreeFileSystem(os.path.abspath(path), pa_fs.LocalFileSystem())
+    return table.to_pyarrow_dataset(
+        file_pruning_predicate=[(DAY, ">=", days[0]), (DAY, "<=", days[-1])], filesystem=local
+    )
+
+
+def within(interval: Interval) -> pc.Expression:
+    moment = pc.field("event_time")
+    return (moment >= _scalar(interval.start)) & (moment < _scalar(interval.end))
+
+
+def _scalar(moment: datetime) -> pa.Scalar:
+    return pa.scalar(moment, TIMESTAMP)

@@ -1,0 +1,169 @@
+"""The tables of the offline store: one per version of a feature view, one prediction log and the served features per
+model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+
+from include.adapters.offline_store.canonical import DAY, content_hash, ordered, plain, plain_type, with_day
+from include.adapters.offline_store.partitions import (
+    PartitionDamaged,
+    Replaced,
+    TableMissing,
+    open_dataset,
+    open_table,
+    replace,
+    within,
+)
+from include.config.types import FeatureView
+from include.domain.intervals import Interval
+
+SERVED_PREFIX = "f_"
+"""Before the name of each feature in the tables of served features, so that none meets a key or a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineStore:
+    """The tables below ``root``, a folder or an object store's URL."""
+
+    root: str
+
+    def view_path(self, view: FeatureView) -> str:
+        return f"{self.root.rstrip('/')}/features/{view.name}/v{view.version}"
+
+    def log_path(self, model: str) -> str:
+        return f"{self.root.rstrip('/')}/predictions/{model}"
+
+    def replace_partitions(
+        self, view: FeatureView, interval: Interval, rows: pa.Table, days: Sequence[str] | None = None
+    ) -> Replaced:
+        """Make ``rows`` (with their ``day``) the content of every day of ``interval``; a day without rows is cleared.
+        ``days`` leaves out the others of the interval; None takes all.
+
+        Raises:
+            RowsOutsidePartitions: when a row's day is not in the interval.
+            StoreConflict: when other writers never let it through.
+        """
+        slots = [(day,) for day in (interval.days if days is None else days)]
+        if not slots:
+            return Replaced(self.current_version(view), ())
+        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"])
+
+    def current_version(self, view: FeatureView) -> int | None:
+        """The version of the view's table; None before its first publish."""
+        table = open_table(self.view_path(view))
+        return None if table is None else table.version()
+
+    def newest_day(self, view: FeatureView) -> str | None:
+        """The newest day with rows, ``YYYY-MM-DD``; None before the first publish."""
+        table = open_table(self.view_path(view))
+        return None if table is None else max((p[DAY] for p in table.partitions()), default=None)
+
+    def dataset(self, view: FeatureView, interval: Interval, version: int | None = None) -> pyarrow.dataset.Dataset:
+        """The rows with an event time in ``interval``, to be streamed; as of the table's ``version``, by default the
+        newest.
+
+        Raises:
+            TableMissing: when there is no such table or version.
+        """
+        path = self.view_path(view)
+        table = open_table(path, version)
+        if table is None:
+            raise TableMissing(path, version)
+        return open_dataset(path, table, interval.days).filter(within(interval))
+
+    def read(self, view: FeatureView, interval: Interval, version: int | None = None) -> pa.Table:
+        """The rows with an event time in ``interval``, ordered by event time, then keys, without the partition column.
+
+        Raises:
+            TableMissing: when there is no such table or version.
+            PartitionDamaged: when a file of it is cut off or gone.
+        """
+        found = self.dataset(view, interval, version)
+        try:
+            rows = plain(found.to_table().drop_columns([DAY]))
+        except (OSError, pa.ArrowException) as error:
+            raise PartitionDamaged(
+                self.view_path(view), str(interval), " ".join(str(error).split()).rstrip(".")
+            ) from error
+        return ordered(rows, ["event_time", *view.keys])
+
+    def stored_hash(self, view: FeatureView, day: str) -> str:
+        """The content hash of what is stored for the day, as its publish recorded it.
+
+        Raises:
+            TableMissing, PartitionDamaged: as ``read``.
+        """
+        rows = with_day(self.read(view, Interval.of_day(day)))
+        return content_hash(ordered(rows, [DAY, *view.keys, "event_time"]))
+
+    # --- the prediction log -------------------------------------------------------------------------------------------
+
+    def write_predictions(self, model: str, day: str, candidate_id: str, rows: pa.Table) -> Replaced:
+        """Make ``rows`` all that ``candidate_id`` answered for ``day``.
+
+        Columns: prediction_id, candidate_id, model_version, role (served or shadow), the entity's keys, event_time,
+        prediction_time, score (the probability, or the value), predicted, error (None where it answered). The features
+        are kept once for all candidates, by ``write_served``.
+        """
+        rows = rows.append_column(DAY, pa.array([day] * rows.num_rows, pa.string()))
+        return replace(
+            self.log_path(model), rows, (DAY, "candidate_id"), [(day, candidate_id)], ["event_time", "prediction_id"]
+        )
+
+    def served_path(self, model: str, feature_set: str) -> str:
+        return f"{self.root.rstrip('/')}/served/{model}/{feature_set}"
+
+    def write_served(self, model: str, day: str, rows: pa.Table) -> tuple[str, bool]:
+        """Make ``rows`` the features that the requests of ``day`` were answered from: request_id, the entity's keys,
+        event_time, prediction_time, and each feature as ``f_<name>``. Returns the feature set's name, which is that of
+        its table (a model that reads other features has another), and whether anything changed."""
+        shape = json.dumps([[f.name, str(plain_type(f.type))] for f in rows.schema])
+        feature_set = hashlib.sha256(shape.encode()).hexdigest()[:12]
+        rows = rows.append_column(DAY, pa.array([day] * rows.num_rows, pa.string()))
+        order = ["event_time", "request_id"]
+        replaced = replace(self.served_path(model, feature_set), rows, (DAY,), [(day,)], order)
+        return feature_set, bool(replaced.changed)
+
+    def read_served(self, model: str, feature_set: str, day: str) -> pa.Table | None:
+        """What ``write_served`` kept of the day, ordered by event time, then request; None when nothing was kept."""
+        table = open_table(self.served_path(model, feature_set))
+        if table is None:
+            return None
+        rows = plain(table.to_pyarrow_dataset().to_table(filter=pc.field(DAY) == day).drop_columns([DAY]))
+        return ordered(rows, ["event_time", "request_id"]) if rows.num_rows else None
+
+    def find_prediction(self, model: str, prediction_id: str, candidate_id: str) -> dict[str, Any] | None:
+        """One row of the log by its id; None when there is none."""
+        table = open_table(self.log_path(model))
+        if table is None:
+            return None
+        mine = (pc.field("candidate_id") == candidate_id) & (pc.field("prediction_id") == prediction_id)
+        rows = plain(table.to_pyarrow_dataset().to_table(filter=mine)).to_pylist()
+        return dict(rows[0]) if rows else None
+
+    def last_predicted_day(self, model: str) -> str | None:
+        """The newest day with predictions, ``YYYY-MM-DD``; None before the first."""
+        table = open_table(self.log_path(model))
+        return None if table is None else max((p[DAY] for p in table.partitions()), default=None)
+
+    def read_predictions(self, model: str, interval: Interval, candidate_id: str | None = None) -> pa.Table | None:
+        """The log's rows with an event time in ``interval``, of one candidate or of all, ordered by event time, then
+        prediction and candidate; None before the first prediction was logged."""
+        path = self.log_path(model)
+        table = open_table(path)
+        if table is None:
+            return None
+        wanted = within(interval)
+        if candidate_id is not None:
+            wanted &= pc.field("candidate_id") == candidate_id
+        rows = plain(open_dataset(path, table, interval.days).to_table(filter=wanted).drop_columns([DAY]))
+        return ordered(rows, ["event_time", "prediction_id", "candidate_id"])

@@ -1,0 +1,140 @@
+"""``drift``: what changed between any two tables, without Airflow and without a declared model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+
+if TYPE_CHECKING:
+    from include.workflows.drift_tables import TablesDrift
+
+EXIT_INCONCLUSIVE = 2
+METRICS = ("brier", "log_loss", "error", "mae", "rmse")
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reference", required=True, metavar="FILE", help="what is usual: a .parquet or .csv file")
+    parser.add_argument("--current", required=True, metavar="FILE", help="what is judged, with the same columns")
+    parser.add_argument("--label", metavar="COLUMN", help="what became true; may be missing in the current table")
+    parser.add_argument("--score", metavar="COLUMN", help="the model's answers; a multiclass model's: A,B,C")
+    parser.add_argument("--time", metavar="COLUMN", help="when each row happened; it is not compared")
+    parser.add_argument("--chunk", metavar="SIZE", help="judge in pieces: rows (5000) or a duration (12h, 1d, 1w)")
+    parser.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
+    parser.add_argument(
+        "--q", type=_chance, default=0.05, help="chance of a false alarm over all that is looked at; default 0.05"
+    )
+    parser.add_argument(
+        "--effect", type=_above, default=0.005, help="least PSI beyond chance that counts; default 0.005"
+    )
+    parser.add_argument(
+        "--share", type=_share, default=0.0, help="share of drifted columns that counts; default any column"
+    )
+    parser.add_argument("--min-rows", type=_count, default=300, metavar="N", help="fewest rows judged; default 300")
+    parser.add_argument("--bins", type=_count, default=10, metavar="N", help="quantile bins of a number; default 10")
+    parser.add_argument("--metric", choices=METRICS, help="the loss; default brier for classes, mae for numbers")
+    parser.add_argument(
+        "--tolerance",
+        type=_above,
+        help="how much worse is in band, in the metric's unit; default 5 %% of what is usual",
+    )
+
+
+def _share(text: str) -> float:
+    value = _above(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return value
+
+
+def _chance(text: str) -> float:
+    value = _share(text)
+    if not 0 < value < 0.5:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and below 0.5")
+    return value
+
+
+def _above(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 1,000,000")
+    return int(text)
+
+
+def _drift(args: argparse.Namespace) -> Answer:
+    from include.domain.errors import Refusal
+    from include.workflows.drift_tables import Outcome, compare_files
+    from include.workflows.table_performance import Limits, Roles
+
+    if args.plot and Path(args.plot).suffix.lower() not in PICTURES:
+        raise Mistake(f"plot is {args.plot!r}; a picture's name ends in {', '.join(PICTURES)}.")
+    roles = Roles(args.label, tuple(args.score.split(",")) if args.score else (), args.time)
+    limits = Limits(
+        q=args.q,
+        effect_at_least=args.effect,
+        share_at_least=args.share,
+        min_rows=args.min_rows,
+        bins=args.bins,
+        metric=args.metric,
+        tolerance=args.tolerance,
+    )
+    try:
+        found = compare_files(Path(args.reference), Path(args.current), roles, limits, chunk=args.chunk)
+    except Refusal as refusal:
+        raise Mistake(str(refusal)) from None
+    lines = found.as_lines()
+    if args.plot:
+        _draw(found, args.plot)
+        lines.append(f"drawn: {args.plot}")
+    codes = {Outcome.QUIET: 0, Outcome.DRIFT: EXIT_FAILED, Outcome.INCONCLUSIVE: EXIT_INCONCLUSIVE}
+    return Answer(tuple(lines), found.as_json(), codes[found.outcome])
+
+
+def _draw(found: TablesDrift, path: str) -> None:
+    from include.workflows.drift_figures import Line, both_windows, over_time
+
+    title = f"{Path(found.current).name} against {Path(found.reference).name}: {found.outcome.value}"
+    pieces = found.pieces
+    figure: Any
+    if len(pieces) == 1:
+        features = [*pieces[0].inputs.features, *(pieces[0].predictions.features if pieces[0].predictions else ())]
+        figure = both_windows(found.histograms, features, title)
+    else:
+        largest = tuple(max((f.effect for f in p.inputs.features), default=None) for p in pieces)
+        shares = tuple(p.inputs.share if p.inputs.drifted is not None else None for p in pieces)
+        panels = [[Line("largest effect", largest)], [Line("share of columns that drifted", shares)]]
+        risks = []
+        for lane in ("estimated", "realised"):
+            parts = [getattr(p, lane) for p in pieces]
+            if any(part is not None for part in parts):
+                named = next(part for part in parts if part is not None)
+                risks.append(Line(f"{lane} {named.metric}", tuple(part.risk if part else None for part in parts)))
+        panels += [risks] if risks else []
+        figure = over_time([p.name for p in pieces], panels, title, {})
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise Mistake(f"plot {path!r} cannot be written: {error.strerror or error}.") from None
+
+
+VERBS = (
+    Verb(
+        "drift",
+        "say what changed between two tables; exit code 0 no drift, 1 drift, 2 inconclusive, 64 bad input",
+        "slipway drift --reference last_month.parquet --current today.parquet --label y --score p --plot drift.png",
+        _drift,
+        _arguments,
+    ),
+)

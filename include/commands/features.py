@@ -1,0 +1,134 @@
+"""``features``: which views there are, their rows, and the days that no longer hold what the source says."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_ROWS = 1000
+WIDTH = 18
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", default="list", choices=sorted(ACTIONS), help="what to do; default list")
+    parser.add_argument("view", nargs="?", help="the feature view; `stale` takes all without it")
+    parser.add_argument("--as-of", metavar="WHEN", help="sample: rows available then, UTC; default the newest")
+    parser.add_argument("--rows", type=int, default=10, metavar="N", help="sample: how many rows; default 10")
+    parser.add_argument("--table-version", type=int, metavar="N", help="sample: an older version of the view's table")
+    parser.add_argument("--from", dest="start", metavar="DAY", help="stale: the first day; default the first published")
+    parser.add_argument("--to", dest="end", metavar="DAY", help="stale: the day after the last; default the last")
+    parser.add_argument(
+        "--counts", action="store_true", help="stale: compare counts and times only, one query a table, not the rows"
+    )
+
+
+def _features(args: argparse.Namespace) -> Answer:
+    return ACTIONS[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> Answer:
+    from include.workflows import catalogue
+
+    found, now = catalogue.views(), datetime.now(UTC)
+    columns = (
+        f"{'view':<18} {'v':>2} {'owner':<16} {'days':>5} {'rows':>11} {'newest day':<11} {'ended':>8} {'table':>6}"
+    )
+    lines = [f"{columns}  used by"]
+    for f in found:
+        age = catalogue.age_days(f, now)
+        shown = f"{f.view:<18} {f.version:>2} {f.owner:<16} {f.days:>5,} {f.rows:>11,} {f.last_day or '-':<11}"
+        ended = "-" if age is None else f"{age}d ago"
+        version = "-" if f.table_version is None else str(f.table_version)
+        lines.append(f"{shown} {ended:>8} {version:>6}  {', '.join(f.used_by) or 'nobody'}")
+        if f.is_changed:
+            lines.append(
+                f"    its definition changed under version {f.version}: raise it, or `slipway features adopt {f.view}`"
+            )
+    return Answer(tuple(lines), {"views": [f.as_json() for f in found]})
+
+
+def _sample(args: argparse.Namespace) -> Answer:
+    from include.domain.intervals import BadInstant, instant
+    from include.workflows import catalogue
+
+    if not 1 <= args.rows <= MAX_ROWS:
+        raise Mistake(f"--rows is {args.rows}; give 1 to {MAX_ROWS}.")
+    try:
+        as_of = instant(args.as_of) if args.as_of else None
+    except BadInstant as error:
+        raise Mistake(f"--as-of: {error}") from None
+    rows = catalogue.sample(_view(args), as_of, args.rows, args.table_version)
+    return Answer(tuple(_table(rows)), {"view": args.view, "rows": _plain(rows)})
+
+
+def _stale(args: argparse.Namespace) -> Answer:
+    from include.workflows import catalogue
+
+    found = catalogue.stale(args.view, args.start, args.end, datetime.now(UTC), deep=not args.counts)
+    lines = [each.reason for each in found] or ["Every published day holds what the source says."]
+    if found:
+        lines.append(
+            "Materialize them again: trigger features_<view> with start, end and as_of (now). "
+            "`slipway lineage <view> <day>` says what read them."
+        )
+    data = {"stale": [{"day": each.day, "reason": each.reason} for each in found]}
+    return Answer(tuple(lines), data, EXIT_FAILED if found else 0)
+
+
+def _adopt(args: argparse.Namespace) -> Answer:
+    from include.workflows import catalogue
+
+    done = catalogue.adopt(_view(args), getpass.getuser())
+    line = (
+        f"{done['view']}: the definition {done['definition'][:12]} gave the same bytes on {done['compared_days']} days "
+        f"and now stands for {done['adopted_days']} published days."
+    )
+    return Answer((line,), done)
+
+
+def _view(args: argparse.Namespace) -> str:
+    if args.view is None:
+        raise Mistake(f"`slipway features {args.action}` needs a view, for example origin_weather.")
+    return str(args.view)
+
+
+def _plain(rows: pa.Table) -> list[dict[str, Any]]:
+    return [{n: v.isoformat() if isinstance(v, datetime) else v for n, v in row.items()} for row in rows.to_pylist()]
+
+
+def _table(rows: pa.Table) -> list[str]:
+    def shown(value: Any) -> str:
+        text = "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+        text = f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else text
+        plain = "".join(c if c.isprintable() else " " for c in text)
+        return plain if len(plain) <= WIDTH else plain[: WIDTH - 1] + "…"
+
+    cells = [rows.column_names, *([shown(v) for v in row.values()] for row in rows.to_pylist())]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(rows.column_names))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], Answer]] = {
+    "list": _list,
+    "sample": _sample,
+    "stale": _stale,
+    "adopt": _adopt,
+}
+
+VERBS = (
+    Verb(
+        "features",
+        "list the feature views, show rows of one, or find days whose source rows changed",
+        "slipway features sample origin_weather --as-of 2013-06-01T12:00",
+        _features,
+        _arguments,
+    ),
+)

@@ -1,0 +1,57 @@
+"""``include/models/tiers.yaml``: what every model of a tier is judged by, unless its own declaration says otherwise.
+
+A block of a tier is merged below the model's own, field by field: the model's value wins, a list is taken whole, and
+``null`` takes a gate of the tier away. A gate that only the tier names is declared for every model of the tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from include.config.base import Declared
+
+BLOCKS = ("gates", "shadow", "promotion")
+"""The blocks of a model's declaration that a tier may give defaults for."""
+
+
+class Tier(Declared):
+    """One tier. Its blocks hold any of the fields that a model has there."""
+
+    requester_may_override: bool = False
+    """Whether the person who asked for a retrain may override or approve its gates; left out of a tier that the file
+    has, no: another person must."""
+    gates: dict[str, Any] = Field(default_factory=dict)
+    shadow: dict[str, Any] = Field(default_factory=dict)
+    promotion: dict[str, Any] = Field(default_factory=dict)
+
+    def below(self, declared: Mapping[str, Any]) -> dict[str, Any]:
+        """A model's raw declaration with this tier's defaults below it."""
+        defaults = {block: given for block in BLOCKS if (given := getattr(self, block))}
+        return merged(defaults, declared)
+
+
+class Tiers(Declared):
+    """The file. A tier that is left out gives no defaults, and lets the person who asked decide unless critical."""
+
+    critical: Tier = Tier()
+    standard: Tier = Tier(requester_may_override=True)
+    experimental: Tier = Tier(requester_may_override=True)
+
+
+def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` over ``defaults``, mapping by mapping.
+
+    >>> merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 7}, "d": None})
+    {'a': {'b': 7, 'c': 2}, 'd': None}
+    """
+    found = dict(defaults)
+    for name, value in given.items():
+        below = found.get(name)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            found[name] = merged(below, value)
+        else:
+            found[name] = value
+    return found

@@ -1,0 +1,167 @@
+"""Feature views: rows computed once and read by training and serving alike, as frozen types.
+
+Every field has one sentence with its unit, its default and what leaving it out means.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from include.config.base import Column, Declared, Duration, Name, Share
+
+ViewRef = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}(@v[1-9][0-9]{0,5})?$")]
+"""A view by its name, or an older version of it that is kept beside it: ``carrier_record@v1``."""
+
+
+def slug(ref: str) -> str:
+    """A view's reference as part of the id of a Dag or an asset.
+
+    >>> slug("carrier_record@v1")
+    'carrier_record_v1'
+    """
+    return ref.replace("@", "_")
+
+
+class SourceTable(Declared):
+    """One table of the source system that a view or a label reads."""
+
+    table: Column
+    """The table's name in the source system; its rows are registered for the SQL under the same name."""
+    time: Column | None = None
+    """The column that says which interval a row belongs to; without it the whole table is read (a reference table)."""
+    known: Column | None = None
+    """The column that says when the source learned the row; rows known after the as-of time are not read."""
+    lookback: Duration = timedelta(0)
+    """How far before the interval rows are read too, for example 7d for a trailing window; default none."""
+    lookahead: Duration = timedelta(0)
+    """How far after the interval rows are read too (a schedule published ahead); ``known`` still bounds them; default
+    none."""
+
+
+class FeatureColumn(Declared):
+    """One feature: its name and what kind of value it holds."""
+
+    name: Column
+    kind: Literal["numeric", "categorical", "boolean"] = "numeric"
+    """How it is compared, encoded and watched for drift; default numeric."""
+
+
+class Expectation(Declared):
+    """One Great Expectations expectation on a staged partition."""
+
+    expectation: Annotated[str, Field(pattern=r"^expect_[a-z_]+$")]
+    """The expectation's name in snake case, for example expect_column_values_to_be_between."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments, as in Great Expectations' gallery; default none."""
+    severity: Literal["critical", "warning"] = "critical"
+    """critical stops the publish, warning is only reported; default critical."""
+
+
+class Quality(Declared):
+    """What a staged partition must be before anybody may read it."""
+
+    min_rows: Annotated[int, Field(ge=0)] = 1
+    """Fewest rows of one day that may be published; an empty day is recorded as EMPTY; default 1."""
+    max_null_share: dict[Column, Share] = Field(default_factory=dict)
+    """Largest share of missing values per column, checked by Slipway itself; columns left out are not bounded."""
+    max_value_share: dict[Column, Share] = Field(default_factory=dict)
+    """Largest share of a day's rows that one value of the column may have, so that one supplier's flood is named and
+    stopped; columns left out are not bounded."""
+    expectations: Annotated[list[Expectation], Field(min_length=1)]
+    """At least one expectation: a suite without any would pass everything."""
+
+
+class Calendar(Declared):
+    """Which days the source has, and when each is materialized."""
+
+    starts: date
+    """The first UTC day the source has."""
+    ends: date | None = None
+    """The UTC day from which on the source has nothing more: nothing is scheduled after it; default open."""
+    cron: str = "0 0 * * *"
+    """The cron, in UTC, that makes one partition a day; default midnight."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Calendar:
+        if self.ends is not None and self.ends <= self.starts:
+            raise ValueError("ends must be after starts")
+        return self
+
+
+class Recheck(Declared):
+    """Where a run looks again for source rows that came late, or were changed, after their day was published."""
+
+    days: Annotated[int, Field(ge=0, le=31)] = 2
+    """How many days before the run's own are looked at again; 0 for none; default 2."""
+    by: Literal["digest", "watermark"] = "digest"
+    """digest reads the days' source rows and compares hashes, which also finds a row changed in place; watermark
+    compares their number and the newest time known, which is one grouped query; default digest."""
+
+
+class FeatureView(Declared):
+    """``include/features/<view>/view.yaml``: rows computed once and read by training and serving alike."""
+
+    name: Name
+    description: str
+    owner: str
+    """Who is asked when the view is wrong."""
+    version: Annotated[int, Field(ge=1)] = 1
+    """Raised when the definition changes; each version has its own table; default 1."""
+    calendar: Calendar
+    """When there is something to materialize."""
+    keys: Annotated[list[Column], Field(min_length=1)]
+    """The join key columns."""
+    ttl: Duration
+    """How old a row's event time may be at prediction time before it counts as missing."""
+    columns: Annotated[list[FeatureColumn], Field(min_length=1)]
+    """The features, in the order the SQL gives them."""
+    carries: list[Column] = Field(default_factory=list)
+    """Further columns the SQL gives that are no features, such as the join keys of other views; default none."""
+    source: Annotated[list[SourceTable], Field(min_length=1)]
+    """The source tables that features.sql reads."""
+    recheck: Recheck = Recheck()
+    """Which earlier days a run looks at again, and how."""
+    quality: Quality
+
+    _folder: Path = PrivateAttr(default=Path())
+    _is_kept: bool = PrivateAttr(default=False)
+
+    @property
+    def ref(self) -> str:
+        """What models call this version: the view's name, or ``name@v1`` for an older version kept beside it."""
+        return f"{self.name}@v{self.version}" if self._is_kept else self.name
+
+    @property
+    def slug(self) -> str:
+        """The reference as part of the id of a Dag or an asset."""
+        return slug(self.ref)
+
+    @property
+    def sql(self) -> str:
+        """The text of features.sql."""
+        return (self._folder / "features.sql").read_text(encoding="utf-8")
+
+    @property
+    def features(self) -> list[str]:
+        return [c.name for c in self.columns]
+
+    @model_validator(mode="after")
+    def _no_column_twice(self) -> FeatureView:
+        names = [*self.keys, *self.features, *self.carries, "event_time", "available_time"]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(
+                f"column {twice[0]!r} is declared twice; each key, feature and carried column needs its own name"
+            )
+        bounds = {"max_null_share": self.quality.max_null_share, "max_value_share": self.quality.max_value_share}
+        for field, shares in bounds.items():
+            strange = sorted(set(shares) - set(names))
+            if strange:
+                raise ValueError(
+                    f"quality.{field} bounds {strange[0]!r}, which is no column; they are: {', '.join(names)}"
+                )
+        return self

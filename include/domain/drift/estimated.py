@@ -1,0 +1,329 @@
+"""Estimated performance: what the champion's loss probably is on rows whose labels have not come yet.
+
+- **Classifiers** (confidence-based estimation, CBPE): a calibrated probability says how often each answer is wrong, so
+  it says what the loss is expected to be. The champion's scores are calibrated on its holdout by isotonic regression.
+- **Regression** (direct loss estimation, DLE): a forest learns on the holdout how large the loss of such a row is.
+
+Both know how the loss follows from the row. They see a change of the *rows* and are blind to a change of what the
+labels are, given the row (concept drift): their silence is no proof.
+
+**The check.** Every estimate is first made on held-out days by an estimator that was fitted on the other days. From
+these estimates come the band of an ordinary day (a prediction interval over the reference's days, as for the inputs),
+the bias, and the skill. An estimate is *void* where the rows lie outside the reference's support, where it missed the
+realised loss of the held-out days, and where it tells bad rows from good ones no better than chance.
+
+Sources: Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017), for scores as confidence;
+Zadrozny and Elkan (2002) for isotonic calibration, one class against the rest; the names CBPE and DLE are NannyML's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from include.domain.drift.calibration import BadEstimate, Calibration, Floats, expected_losses, fit_calibration
+from include.domain.drift.input_drift import LEAST_WINDOWS, Drift
+from include.domain.drift.loss_trees import LossTrees
+from include.domain.losses import row_losses
+
+FOLDS = 5
+"""Blocks of days; each is estimated by what was fitted on the others."""
+
+LEAST_SKILL = 0.03
+"""The correlation of estimated and realised losses below which an estimate says nothing of a row."""
+
+BIAS_OF_RISK = 0.1
+"""The bias, as a share of the reference's risk, that an estimate may have; or the tolerance where that is larger."""
+
+
+# --- the reference ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DayEstimate:
+    """The mean loss of one held-out day: as estimated from the other days, and as it was."""
+
+    day: str
+    rows: int
+    estimated: float
+    realised: float
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateReference:
+    """What a version's losses are estimated with and held against; kept with the version.
+
+    ``calibration`` is a classifier's, ``trees`` a regression's. ``skill`` is the correlation of estimated and realised
+    losses over the held-out rows, each estimated from the other days; 0 where either does not vary.
+    """
+
+    metric: str
+    days: tuple[DayEstimate, ...]
+    skill: float
+    calibration: Calibration | None = None
+    trees: LossTrees | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(d.rows for d in self.days)
+
+    @property
+    def realised(self) -> float:
+        """The mean realised loss of the held-out rows."""
+        return math.fsum(d.rows * d.realised for d in self.days) / self.rows if self.rows else math.nan
+
+    @property
+    def bias(self) -> float:
+        """How much the estimates were above the realised losses of the held-out rows."""
+        return math.fsum(d.rows * (d.estimated - d.realised) for d in self.days) / self.rows if self.rows else math.nan
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "metric": self.metric,
+            "days": [asdict(d) for d in self.days],
+            "skill": self.skill,
+            "calibration": self.calibration.as_json() if self.calibration else None,
+            "trees": self.trees.as_json() if self.trees else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EstimateReference:
+        return cls(
+            metric=str(data["metric"]),
+            days=tuple(DayEstimate(**d) for d in data["days"]),
+            skill=float(data["skill"]),
+            calibration=Calibration.from_json(data["calibration"]) if data["calibration"] else None,
+            trees=LossTrees.from_json(data["trees"]) if data["trees"] else None,
+        )
+
+
+def cross_fitted(days: Sequence[str], estimate: Callable[[NDArray[np.intp], NDArray[np.intp]], Floats]) -> Floats:
+    """Estimate each row from the other blocks of days, shape (n,).
+
+    Args:
+        days: Shape (n,): each row's ``YYYY-MM-DD``; rows of one day stay in one block.
+        estimate: Fits on the rows of the first index and estimates those of the second.
+    """
+    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
+    if len(names) < 2:
+        raise BadEstimate(f"Losses are estimated from other days, and there are {len(names)} days.")
+    block = np.arange(len(names)) * min(FOLDS, len(names)) // len(names)
+    of_row, found = block[index], np.empty(len(index))
+    for i in range(int(block.max()) + 1):
+        found[of_row == i] = estimate(np.flatnonzero(of_row != i), np.flatnonzero(of_row == i))
+    return found
+
+
+def estimate_reference(
+    metric: str,
+    days: Sequence[str],
+    realised: Floats,
+    estimated: Floats,
+    *,
+    calibration: Calibration | None = None,
+    trees: LossTrees | None = None,
+) -> EstimateReference:
+    """Sum up a check on held-out rows; ``estimated`` is from :func:`cross_fitted`."""
+    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
+    rows = np.bincount(index, minlength=len(names))
+    means = [np.bincount(index, weights=w, minlength=len(names)) / rows for w in (estimated, realised)]
+    varies = len(realised) > 1 and np.ptp(estimated) > 0 and np.ptp(realised) > 0
+    skill = float(np.corrcoef(estimated, realised)[0, 1]) if varies else 0.0
+    found = tuple(
+        DayEstimate(str(d), int(n), float(e), float(r)) for d, n, e, r in zip(names, rows, *means, strict=True)
+    )
+    return EstimateReference(metric, found, skill if math.isfinite(skill) else 0.0, calibration, trees)
+
+
+def classifier_reference(
+    metric: str, days: Sequence[str], labels: NDArray[Any], scores: NDArray[Any]
+) -> EstimateReference:
+    """The reference of a classifier from its held-out rows: the calibration on all of them, the check across days.
+
+    Args:
+        metric: As in :func:`expected_losses`.
+        days: Shape (n,): each row's day.
+        labels: Shape (n,): class indices.
+        scores: Shape (n,) or (n, classes).
+    """
+    y, s = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+
+    def estimate(known: NDArray[np.intp], asked: NDArray[np.intp]) -> Floats:
+        return expected_losses(metric, s[asked], fit_calibration(y[known], s[known])(s[asked]))
+
+    estimated = cross_fitted(days, estimate)
+    return estimate_reference(
+        metric, days, row_losses(metric, y, s), estimated, calibration=fit_calibration(y, s), trees=None
+    )
+
+
+# --- the verdict ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedPerformance:
+    """The verdict on rows without labels. Risks are in the metric's unit; rmse is the root of the mean squared error.
+
+    ``out_of_band`` is None when there was too little to judge or the estimate is ``void``. ``usual_high`` is what the
+    estimate of an ordinary day stays below with probability 1 - alpha. ``roc_auc`` is a binary classifier's.
+    """
+
+    metric: str
+    out_of_band: bool | None
+    void: bool
+    reason: str
+    risk: float | None
+    usual: float | None
+    usual_high: float | None
+    tolerance: float
+    rows: int
+    reference_rows: int
+    reference_days: int
+    bias: float | None
+    skill: float | None
+    outside_share: float
+    roc_auc: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EstimatedPerformance:
+        return cls(**data)
+
+
+def outside_support(inputs: Drift, predictions: Drift) -> float:
+    """The share of what the model reads that the reference never showed, 0 to 1.
+
+    Rows outside a feature's range or with an unseen category, weighted by importance; or rows whose score no held-out
+    row had, where those are more.
+    """
+    total = math.fsum(f.importance for f in inputs.features)
+    weighted = math.fsum(f.importance * (f.outside_share + f.unseen_share) for f in inputs.features)
+    scores = max((f.outside_share for f in predictions.features), default=0.0)
+    return max(weighted / total if total else 0.0, scores)
+
+
+def estimated_performance(
+    reference: EstimateReference | None,
+    losses: Floats,
+    *,
+    metric: str,
+    tolerance: float,
+    alpha: float = 0.05,
+    min_rows: int = 300,
+    outside_share: float = 0.0,
+    outside_at_most: float = 0.1,
+    roc_auc: float | None = None,
+) -> EstimatedPerformance:
+    """Judge the estimated losses of one window, of the length of the reference's days, against the reference.
+
+    Args:
+        reference: The version's; None when it has none.
+        losses: Shape (n,): the estimated loss of each row.
+        metric: As in :func:`include.domain.losses.row_losses`.
+        tolerance: How much above an ordinary day's reach is still in band, in the metric's unit.
+        alpha: The chance that a window like the reference's days is out of band.
+        min_rows: Fewest rows that are judged.
+        outside_share: From :func:`outside_support`.
+        outside_at_most: The share from which on the estimate is void, exclusive.
+        roc_auc: From :func:`expected_roc_auc`, to be reported.
+    """
+    usable = np.asarray(losses, dtype=np.float64)
+    usable = usable[np.isfinite(usable)]
+    n, risk = len(usable), float(usable.mean()) if len(usable) else None
+    days = [d for d in reference.days if d.rows] if reference is not None else []
+    usual = UsualWindow.of([d.estimated for d in days], [d.rows for d in days])
+    high = usual.high(alpha, n, float(usable.var())) if usual is not None and n else None
+    void, out = False, None
+    root = math.sqrt if metric == "rmse" else float
+    if reference is None:
+        reason = f"{metric} was not estimated: the version keeps nothing to estimate it with. Train again."
+    elif n < min_rows or risk is None:
+        reason = f"{metric} was not estimated: {n} rows; at least {min_rows} are needed."
+    elif usual is None or high is None:
+        reason = f"{metric} was not estimated: the reference has {len(days)} days; at least {LEAST_WINDOWS} are needed."
+    elif (why := _void(reference, tolerance, outside_share, outside_at_most)) is not None:
+        void, reason = True, why
+    else:
+        shown, bound = root(max(risk, 0.0)), root(max(high, 0.0))
+        out = shown > bound + tolerance
+        reason = (
+            f"Estimated {'out of' if out else 'in'} band: {metric} {shown:.4g} on {n} rows without labels; a usual day "
+            f"is estimated at up to {bound:.4g} on {len(reference.days)} reference days, tolerance {tolerance:g}."
+        )
+    return EstimatedPerformance(
+        metric=metric,
+        out_of_band=out,
+        void=void,
+        reason=reason,
+        risk=None if risk is None else root(max(risk, 0.0)),
+        usual=root(max(usual.mean, 0.0)) if usual else None,
+        usual_high=None if high is None else root(max(high, 0.0)),
+        tolerance=tolerance,
+        rows=n,
+        reference_rows=reference.rows if reference else 0,
+        reference_days=len(reference.days) if reference else 0,
+        bias=reference.bias if reference and reference.rows else None,
+        skill=reference.skill if reference else None,
+        outside_share=outside_share,
+        roc_auc=roc_auc,
+    )
+
+
+def _void(reference: EstimateReference, tolerance: float, outside: float, outside_at_most: float) -> str | None:
+    metric = reference.metric
+    if outside > outside_at_most:
+        return (
+            f"The estimate of {metric} is void: {outside:.1%} of what the model reads is outside the reference's "
+            f"support; {outside_at_most:.1%} is allowed."
+        )
+    # A squared loss is compared with the tolerance as it moves its root: 2 * rmse * tolerance, to first order.
+    unit = 2 * math.sqrt(max(reference.realised, 0.0)) if metric == "rmse" else 1.0
+    allowed = max(tolerance * unit, BIAS_OF_RISK * abs(reference.realised))
+    if abs(reference.bias) > allowed:
+        return (
+            f"The estimate of {metric} is void: it is not calibrated. On held-out days it was off by "
+            f"{reference.bias:+.4g} from {reference.realised:.4g}; {allowed:.4g} is allowed."
+        )
+    if reference.skill < LEAST_SKILL:
+        return (
+            f"The estimate of {metric} is void: on held-out rows it told bad ones from good ones no better than chance "
+            f"(correlation {reference.skill:.2g}; at least {LEAST_SKILL:g} is needed)."
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class UsualWindow:
+    """Mean and standard deviation over the reference's windows of the mean loss of one."""
+
+    mean: float
+    sd: float
+    k: int
+    rows: float
+
+    @classmethod
+    def of(cls, means: Sequence[float], rows: Sequence[int]) -> UsualWindow | None:
+        """None with too few windows to tell how they vary."""
+        if len(means) < LEAST_WINDOWS:
+            return None
+        return cls(float(np.mean(means)), float(np.std(means, ddof=1)), len(means), float(stats.hmean(rows)))
+
+    def high(self, alpha: float, rows: int, variance: float) -> float:
+        """The prediction interval's upper end; a window of fewer rows than the reference's varies more by chance.
+
+        Args:
+            alpha: The chance that a window like these lies above it.
+            rows: Rows of the window.
+            variance: Of one row's loss within it.
+        """
+        chance = max(variance * (1 / rows - 1 / self.rows), 0.0)
+        width = math.sqrt(self.sd**2 * (1 + 1 / self.k) + chance)
+        return float(self.mean + stats.t.isf(alpha, self.k - 1) * width)

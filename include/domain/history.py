@@ -1,0 +1,104 @@
+"""A model's past as the rules of ``decision`` look at it: its journeys, and the decisions that asked a person.
+
+The drift sensor reads it from the ledger, a simulation from its own days; what follows from it is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from include.domain.decision import Policy, Situation
+from include.domain.drift.report import DriftReport, Flags
+
+BUDGET_WINDOW = timedelta(days=30)
+
+
+class Ending(Enum):
+    """How a journey ended, as far as it says whether retraining helps."""
+
+    LIVE = "live"
+    PROMOTED = "promoted"
+    FUTILE = "futile"
+    """A gate or a person said no, or the candidate was the champion itself."""
+    BROKEN = "broken"
+    """The machinery broke, or a newer journey replaced it: that says nothing about retraining."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastJourney:
+    """One journey: when it started in data time, whether drift started it, and how it ended."""
+
+    as_of: datetime
+    by_drift: bool
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened before a report is decided about.
+
+    Attributes:
+        journeys: in the order they were opened.
+        in_flight: the run id of the journey under way, None when there is none.
+        asked_at: the futile streak at which a person was asked, each time, oldest first.
+        breaker_until: until when the breaker was opened, each time.
+    """
+
+    journeys: Sequence[PastJourney] = ()
+    in_flight: str | None = None
+    asked_at: Sequence[int] = ()
+    breaker_until: Sequence[datetime] = ()
+
+
+def futile_streak(journeys: Iterable[PastJourney]) -> int:
+    """Journeys in a row, up to the last that is over, that promoted nothing because they did not help.
+
+    >>> at = datetime(2013, 6, 1)
+    >>> ends = (Ending.PROMOTED, Ending.FUTILE, Ending.BROKEN, Ending.FUTILE, Ending.LIVE)
+    >>> futile_streak(PastJourney(at, True, ending) for ending in ends)
+    2
+    """
+    streak = 0
+    for journey in reversed([*journeys]):
+        if journey.ending in (Ending.LIVE, Ending.BROKEN):
+            continue
+        if journey.ending is not Ending.FUTILE:
+            break
+        streak += 1
+    return streak
+
+
+def situation_of(
+    report: DriftReport, flags: Sequence[Flags], policy: Policy, history: History, now: datetime
+) -> Situation:
+    """All that the rules look at.
+
+    Args:
+        report: the one to decide about.
+        flags: of the last reports of this version, newest last, the report's own included; without those of an
+            estimate that shall only be reported.
+        policy: as declared.
+        history: journeys later than ``now`` are left out.
+        now: the end of the report's day.
+    """
+    journeys = [j for j in history.journeys if j.as_of <= now]
+    streak = futile_streak(journeys)
+    return Situation(
+        now=now,
+        flags=tuple(flags),
+        policy=policy,
+        broken=report.broken,
+        outside=report.outside,
+        reasons=report.sentences,
+        realised_reason=report.realised.reason,
+        estimated_reason=report.estimated.reason if report.estimated else "",
+        last_journey_started=max((j.as_of for j in journeys), default=None),
+        in_flight=history.in_flight,
+        started_in_30_days=sum(j.by_drift and j.as_of > now - BUDGET_WINDOW for j in journeys),
+        futile_streak=streak,
+        asked_at_streak=history.asked_at[-1] if history.asked_at and streak else 0,
+        breaker_open_until=max(history.breaker_until, default=None),
+    )

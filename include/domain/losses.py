@@ -1,0 +1,136 @@
+"""The losses of rows whose label is known, and their sums by day, so that a month is the sum of its days."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BOUNDED = frozenset({"brier", "error"})
+"""Losses in [0, 1]. The others have no upper end, and their row sequence is asymptotic."""
+
+
+class BadLoss(ValueError):
+    """Labels or predictions from which no loss can be computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayLoss:
+    """The losses of one day's matured rows, as sums, so that a month is the sum of its days."""
+
+    day: str
+    """``YYYY-MM-DD``, UTC."""
+    rows: int
+    total: float
+    squares: float
+    """The sum of the squared losses."""
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.rows
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def row_losses(metric: str, labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.float64]:
+    """The loss of each row, 0 or more; lower is better.
+
+    Args:
+        metric: ``brier`` (multiclass: half the squared distance, so that it stays in [0, 1]), ``log_loss`` (natural
+            logarithm, probabilities clipped to 1e-15), ``error`` (share of wrong classes, a tie at 0.5 counts as the
+            positive
+            class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse).
+        labels: Shape (n,): class indices (0 and 1 for binary), or numbers for regression.
+        predictions: Shape (n,): the positive class's probability or the predicted number; (n, classes): probabilities.
+
+    Raises:
+        BadLoss: for another metric, unequal lengths, a missing or infinite value, or a probability outside [0, 1].
+    """
+    y = np.asarray(labels, dtype=np.float64)
+    p = np.asarray(predictions, dtype=np.float64)
+    if len(y) != len(p):
+        raise BadLoss(
+            f"{metric} needs one prediction for each label; there are {len(y)} labels and {len(p)} predictions."
+        )
+    for name, values in (("label", y), ("prediction", p)):
+        bad = int(np.size(values) - np.isfinite(values).sum())
+        if bad:
+            raise BadLoss(
+                f"{metric} needs finite numbers; {bad} of {len(values)} {name}s are missing or infinite. "
+                "Leave such rows out."
+            )
+    if metric in ("mae", "rmse"):
+        gap = np.abs(p - y)
+        return np.asarray(gap if metric == "mae" else gap * gap, dtype=np.float64)
+    if metric not in ("brier", "log_loss", "error"):
+        raise BadLoss(f"{metric!r} is no loss; allowed are brier, log_loss, error, mae and rmse.")
+    both = p if p.ndim == 2 else np.column_stack([1 - p, p])
+    if both.size and (both.min() < 0 or both.max() > 1):
+        raise BadLoss(f"{metric} needs probabilities in [0, 1]; they reach from {p.min():g} to {p.max():g}.")
+    classes = y.astype(np.int64)
+    if y.size and (np.any(classes != y) or classes.min() < 0 or classes.max() >= both.shape[1]):
+        raise BadLoss(
+            f"{metric} needs class indices from 0 to {both.shape[1] - 1}; labels reach from {y.min():g} to {y.max():g}."
+        )
+    each = np.arange(len(y))
+    if metric == "log_loss":
+        return np.asarray(-np.log(np.clip(both[each, classes], 1e-15, 1.0)), dtype=np.float64)
+    if metric == "error":
+        chosen = both.argmax(axis=1) if p.ndim == 2 else (p >= 0.5).astype(np.int64)
+        return np.asarray(chosen != classes, dtype=np.float64)
+    truth = np.zeros_like(both)
+    truth[each, classes] = 1
+    apart: NDArray[np.float64] = ((both - truth) ** 2).sum(axis=1) / 2
+    return apart
+
+
+def losses_by_day(days: Sequence[str], losses: NDArray[np.float64]) -> tuple[DayLoss, ...]:
+    """The cohorts of one window, by day in order; ``days`` gives each row's ``YYYY-MM-DD``."""
+    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
+    rows = np.bincount(index, minlength=len(names))
+    total = np.bincount(index, weights=losses, minlength=len(names))
+    squares = np.bincount(index, weights=losses * losses, minlength=len(names))
+    return tuple(
+        DayLoss(str(d), int(n), float(s), float(q)) for d, n, s, q in zip(names, rows, total, squares, strict=True)
+    )
+
+
+def merged_losses(*windows: Iterable[DayLoss]) -> tuple[DayLoss, ...]:
+    """The days of all windows in order; the cohorts of one day are added."""
+    given = tuple(c for window in windows for c in window)
+    if all(a.day < b.day for a, b in pairwise(given)):
+        return given
+    days: dict[str, DayLoss] = {}
+    for cohort in given:
+        old = days.get(cohort.day, DayLoss(cohort.day, 0, 0.0, 0.0))
+        days[cohort.day] = DayLoss(
+            cohort.day, old.rows + cohort.rows, old.total + cohort.total, old.squares + cohort.squares
+        )
+    return tuple(days[day] for day in sorted(days))
+
+
+def correlation_within_days(cohorts: Iterable[DayLoss]) -> float | None:
+    """How alike the losses of one day are: their intraclass correlation, at most 1; None where it is not defined.
+
+    By the analysis of variance of the day (Donner, International Statistical Review 54, 1986). With correlation r a day
+    of n rows is worth n / (1 + (n - 1) r) independent ones.
+
+    >>> correlation_within_days([DayLoss("2013-06-01", 2, 0.0, 0.0), DayLoss("2013-06-02", 2, 2.0, 2.0)])
+    1.0
+    """
+    days = [c for c in cohorts if c.rows]
+    rows, count = sum(c.rows for c in days), len(days)
+    if count < 2 or rows <= count:
+        return None
+    mean = math.fsum(c.total for c in days) / rows
+    between = math.fsum(c.rows * (c.mean - mean) ** 2 for c in days) / (count - 1)
+    within = max(math.fsum(c.squares - c.total * c.total / c.rows for c in days), 0.0) / (rows - count)
+    typical = (rows - math.fsum(c.rows**2 for c in days) / rows) / (count - 1)
+    spread = between + (typical - 1) * within
+    return (between - within) / spread if spread > 0 else None

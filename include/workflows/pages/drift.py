@@ -1,0 +1,136 @@
+"""The drift page: what moved, how much it matters, and what was decided by which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from include.domain.errors import Refusal
+from include.workflows.pages import sources
+
+RULES = {
+    "data_broke": "Broken data asks for a person, and nothing is retrained.",
+    "outside_support": "Rows outside what was trained on ask for a person.",
+    "in_flight": "One journey at a time.",
+    "breaker_open": "After futile journeys nothing starts until the breaker closes.",
+    "futile": "When retraining does not help, a person is asked.",
+    "cooldown": "No journey within the cooldown of the last.",
+    "budget": "No more journeys than the monthly budget.",
+    "realised_out_of_band": "Realised performance out of band in enough reports retrains.",
+    "estimated_out_of_band": "Estimated performance out of band prepares a candidate.",
+    "drift_in_band": "Drift alone is logged while performance is in its band.",
+    "nothing_out_of_band": "Nothing to do.",
+}
+"""The rules of ``domain.decision`` in a sentence each, by name."""
+
+
+class UnknownReport(Refusal, KeyError):
+    """No drift report has this id."""
+
+    def __init__(self, report_id: str) -> None:
+        self.message = f"There is no drift report {report_id!r}; the page of its model lists them."
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureView:
+    """One feature of one day."""
+
+    name: str
+    rank: float
+    """Effect times importance: what the page is sorted by."""
+    drifted: bool | None
+    effect: float
+    importance: float
+    share_of_importance: float
+    reason: str
+    missing_share: float
+    usual_missing_share: float
+    new_categories: tuple[str, ...]
+    histogram: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftView:
+    """One report."""
+
+    report_id: str
+    model: str
+    version: str
+    day: str
+    rows: int
+    action: str
+    """Empty while nothing was decided."""
+    rule: str
+    rule_says: str
+    reason: str
+    run_id: str
+    journey_run_id: str | None
+    realised: Mapping[str, Any]
+    predictions: Mapping[str, Any]
+    inputs_reason: str
+    findings: tuple[str, ...]
+    """What makes the data itself suspect."""
+    scores: tuple[tuple[str, Mapping[str, Any]], ...]
+    """The histograms that belong to no feature."""
+    features: tuple[FeatureView, ...]
+    numbers: Mapping[str, Any]
+
+
+def drift(report_id: str) -> DriftView:
+    """The page of one report.
+
+    Raises:
+        UnknownReport: when there is none.
+    """
+    with sources.open_ledger() as ledger:
+        kept, decision = ledger.drift.get(report_id), ledger.drift.decision(report_id)
+    if kept is None:
+        raise UnknownReport(report_id)
+    report = kept.report
+    inputs, histograms = report["inputs"], report["histograms"]
+    total = sum(f["importance"] for f in inputs["features"]) or 1.0
+    features = [_feature(f, histograms.get(f["name"]), total) for f in inputs["features"]]
+    named = {f.name for f in features}
+    rule = decision.rule if decision else ""
+    return DriftView(
+        report_id=report_id,
+        model=kept.model,
+        version=kept.model_version,
+        day=kept.day,
+        rows=report["rows"],
+        action=decision.action.value if decision else "",
+        rule=rule,
+        rule_says=RULES.get(rule.partition(" ")[2], ""),
+        reason=decision.reason if decision else "Nothing was decided about this report yet.",
+        run_id=kept.run_id,
+        journey_run_id=decision.journey_run_id if decision else None,
+        realised=report["realised"],
+        predictions={k: v for k, v in report["predictions"].items() if k != "features"},
+        inputs_reason=inputs["reason"],
+        findings=tuple(f["reason"] for f in (*report["broken"], *report["outside"])),
+        scores=tuple((name, plot) for name, plot in histograms.items() if name not in named),
+        features=tuple(sorted(features, key=lambda f: (-f.rank, -f.effect, f.name))),
+        numbers=decision.numbers if decision else {},
+    )
+
+
+def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, total: float) -> FeatureView:
+    share = found["importance"] / total
+    return FeatureView(
+        name=found["name"],
+        rank=found["effect"] * share,
+        drifted=found["drifted"],
+        effect=found["effect"],
+        importance=found["importance"],
+        share_of_importance=share,
+        reason=found["reason"],
+        missing_share=found["missing_share"],
+        usual_missing_share=found["reference_missing_share"],
+        new_categories=tuple(found.get("new_categories", ())),
+        histogram=histogram,
+    )

@@ -1,0 +1,246 @@
+"""The models page: every model with what serves, what is under way, and what waits; and the page of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from include.adapters.ledger import Candidate, DriftSummary, ModelStanding
+from include.config import Declarations, ModelDeclaration
+from include.config.loader import UnknownName
+from include.domain.promotion import Epoch
+from include.workflows.pages import actions, sources
+from include.workflows.pages.actions import Action
+from include.workflows.pages.words import gate_title
+from include.workflows.readiness import Report, report_on
+
+SHOWN_JOURNEYS = 30
+SHOWN_DAYS = 120
+MATRIX_JOURNEYS = 12
+SMALL_MULTIPLES = 24
+_SORTED_BY = ("model", "tier", "champion", "since", "features", "drift", "waits")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One line of the models page."""
+
+    model: str
+    tier: str
+    """Empty for a model nobody declares any more."""
+    owner: str
+    on_call: str
+    champion: str | None
+    """The candidate that serves; None when none does."""
+    version: str | None
+    since: datetime | None
+    newest_features: str | None
+    """The day up to which every view it reads is published; None before that."""
+    drift: str
+    """The newest decision's action: log, suppress, retrain, escalate; empty when nothing was judged."""
+    drift_day: str | None
+    drift_reason: str
+    report_id: str | None
+    last: str
+    """How the newest journey ended or where it stands, in a sentence."""
+    last_candidate: str | None
+    live: str | None
+    """The candidate under way."""
+    waits: str
+    """What waits for a person; empty when nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsView:
+    """The models page."""
+
+    rows: tuple[ModelRow, ...]
+    waiting: int
+    broken: tuple[str, ...]
+    """What is wrong with declarations that cannot be used, a line each."""
+    sorted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """The page of one model."""
+
+    row: ModelRow
+    description: str
+    declared: ModelDeclaration | None
+    epochs: tuple[Epoch, ...]
+    journeys: tuple[Candidate, ...]
+    """Newest first."""
+    verdicts: Mapping[str, Mapping[str, str]]
+    """By candidate, then by gate."""
+    gates: tuple[str, ...]
+    days: tuple[DriftSummary, ...]
+    """Oldest first."""
+    features: tuple[tuple[str, tuple[float | None, ...]], ...]
+    """The effect of each feature on each of ``days``, the most drifted first."""
+    readiness: tuple[tuple[str, bool, str], ...]
+    """What a model needs, whether it has it, and how that shows."""
+    report: Report | None
+    """What its declared gates cover and lack; None for a model nobody declares."""
+    rollback: Action | None
+
+
+def models(sorted_by: str = "waits") -> ModelsView:
+    """Every model that is declared or that the ledger has met, sorted by a column of the page."""
+    declared = sources.declared_now()
+    with sources.open_ledger() as ledger:
+        standings = {s.model: s for s in ledger.overview.standings()}
+        days = ledger.overview.newest_days()
+    names = sorted({*declared.models, *standings})
+    rows = [_row(name, declared, standings.get(name), days) for name in names]
+    column = sorted_by if sorted_by in _SORTED_BY else "waits"
+    return ModelsView(
+        rows=tuple(_sorted(rows, column)),
+        waiting=sum(bool(r.waits) for r in rows),
+        broken=tuple(problem for error in declared.broken.values() for problem in error.problems),
+        sorted_by=column,
+    )
+
+
+def only(view: ModelsView, allowed: Collection[str]) -> ModelsView:
+    """The page with the models somebody may see."""
+    rows = tuple(r for r in view.rows if r.model in allowed)
+    return replace(view, rows=rows, waiting=sum(bool(r.waits) for r in rows))
+
+
+def model(name: str) -> ModelView:
+    """The page of one model.
+
+    Raises:
+        UnknownName: when nobody declared it and the ledger never met it.
+    """
+    declared = sources.declared_now()
+    with sources.open_ledger() as ledger:
+        standing = next(iter(ledger.overview.standings(name)), None)
+        if standing is None and name not in declared.models:
+            raise UnknownName("model", name, sorted(declared.models))
+        journeys = ledger.overview.candidates(name, last=SHOWN_JOURNEYS)
+        verdicts = ledger.overview.verdicts([c.candidate_id for c in journeys])
+        days = ledger.overview.drift_days(name, last=SHOWN_DAYS)
+        epochs = ledger.deployments.epochs(name)
+        row = _row(name, declared, standing, ledger.overview.newest_days())
+    own = declared.models.get(name)
+    champion = standing.champion if standing else None
+    return ModelView(
+        row=row,
+        description=own.description if own else "Nobody declares this model any more.",
+        declared=own,
+        epochs=tuple(epochs),
+        journeys=tuple(journeys),
+        verdicts=verdicts,
+        gates=tuple(_gates(own, verdicts.values())),
+        days=tuple(days),
+        features=tuple(_features(days)),
+        readiness=tuple(_readiness(own, row, days)),
+        report=report_on(own) if own else None,
+        rollback=actions.rollback(name, champion, epochs) if champion else None,
+    )
+
+
+def _row(
+    name: str, declared: Declarations, standing: ModelStanding | None, days: Mapping[tuple[str, int], str]
+) -> ModelRow:
+    own = declared.models.get(name)
+    champion = standing.champion if standing else None
+    decision = standing.decision if standing else None
+    last = standing.last if standing else None
+    live = standing.live if standing else None
+    return ModelRow(
+        model=name,
+        tier=own.tier if own else "",
+        owner=own.owners.model if own else "",
+        on_call=own.owners.on_call if own else "",
+        champion=champion.to_candidate if champion else None,
+        version=champion.model_version if champion else None,
+        since=champion.effective_from if champion else None,
+        newest_features=_newest(own, days),
+        drift=decision.action.value if decision else "",
+        drift_day=decision.day if decision else None,
+        drift_reason=decision.reason if decision else "",
+        report_id=decision.report_id if decision else None,
+        last=_last(last),
+        last_candidate=last.candidate_id if last else None,
+        live=live.candidate_id if live else None,
+        waits=_waits(standing),
+    )
+
+
+def _newest(own: ModelDeclaration | None, days: Mapping[tuple[str, int], str]) -> str | None:
+    if own is None:
+        return None
+    found = [days.get((use.view, use.version)) for use in own.views]
+    return min((d for d in found if d is not None), default=None) if all(found) else None
+
+
+def _last(last: Candidate | None) -> str:
+    if last is None:
+        return "No journey yet."
+    return last.outcome or f"Under way: {last.state.value}."
+
+
+def _waits(standing: ModelStanding | None) -> str:
+    if standing is None:
+        return ""
+    if standing.waits_at:
+        return f"{gate_title(standing.waits_at)} asks for a decision"
+    if standing.decision is not None and standing.decision.action.value == "escalate":
+        return "Drift asks for a person"
+    return ""
+
+
+def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:
+    tiers = {"critical": 0, "standard": 1, "experimental": 2}
+    actions_first = {"escalate": 0, "retrain": 1, "suppress": 2, "log": 3}
+    keys: dict[str, Any] = {
+        "model": lambda r: r.model,
+        "tier": lambda r: (tiers.get(r.tier, 3), r.model),
+        "champion": lambda r: (r.champion is not None, r.model),
+        "since": lambda r: (r.since is None, -(r.since.timestamp() if r.since else 0), r.model),
+        "features": lambda r: (r.newest_features or "", r.model),
+        "drift": lambda r: (actions_first.get(r.drift, 4), r.model),
+        "waits": lambda r: (not r.waits, r.live is None, tiers.get(r.tier, 3), r.model),
+    }
+    return sorted(rows, key=keys[column])
+
+
+def _gates(own: ModelDeclaration | None, verdicts: Iterable[Mapping[str, str]]) -> list[str]:
+    declared = list(own.gate_modes) if own else []
+    seen = [gate for found in verdicts for gate in found]
+    return list(dict.fromkeys([*declared, *seen]))
+
+
+def _features(days: Iterable[DriftSummary]) -> list[tuple[str, tuple[float | None, ...]]]:
+    """By the largest effect of the last two weeks, for that is what one asks about."""
+    shown = list(days)
+    names = list(dict.fromkeys(name for day in reversed(shown) for name in day.effects))
+    recent = shown[-14:]
+    names.sort(key=lambda name: -max((d.effects.get(name, 0.0) for d in recent), default=0.0))
+    return [(name, tuple(d.effects.get(name) for d in shown)) for name in names[:SMALL_MULTIPLES]]
+
+
+def _readiness(
+    own: ModelDeclaration | None, row: ModelRow, days: Iterable[DriftSummary]
+) -> Iterable[tuple[str, bool, str]]:
+    yield "Declared", own is not None, "include/models/" + row.model if own else "no declaration can be read"
+    yield "Champion", row.champion is not None, f"version {row.version}" if row.champion else "none was promoted yet"
+    yield (
+        "Features published",
+        row.newest_features is not None,
+        f"every view up to {row.newest_features}" if row.newest_features else "a view has no published day",
+    )
+    judged = list(days)
+    realised = judged[-1].flags.get("realised") if judged else None
+    yield "Drift judged", bool(judged), f"{len(judged)} days, the last {judged[-1].day}" if judged else "no day yet"
+    yield (
+        "Performance known",
+        realised is not None,
+        "labels have matured" if realised is not None else "too few matured labels to say",
+    )
+    yield "Somebody to call", bool(row.on_call), row.on_call or "no owner is declared"

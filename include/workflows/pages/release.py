@@ -1,0 +1,386 @@
+"""The release page: one candidate's way, what each gate measured and allowed, and what a person may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from include.adapters.ledger import Candidate, Explanation, Ledger, ShadowWindow
+from include.config import ModelDeclaration
+from include.domain.lifecycle import State
+from include.domain.promotion import Epoch, GateRecord, Override, rollback_target
+from include.domain.verdicts import Mode, Verdict
+from include.workflows import tasks
+from include.workflows.causes import in_words
+from include.workflows.pages import actions, sources
+from include.workflows.pages.actions import Action
+from include.workflows.pages.words import ASKS, PHASES, TRIGGERS, gate_title
+
+CURVES, FACTS, SETS, DISAGREEMENT = "curves.json", "evaluation.json", "training_set.json", "disagreement.json"
+"""What tasks keep in the journey's folder (``evaluation``, ``training``, ``disagreement``)."""
+_PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
+"""How many phases are surely behind a live candidate in each state."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """What one gate said."""
+
+    gate: str
+    title: str
+    asks: str
+    verdict: str
+    """PASS, INCONCLUSIVE, FAIL, or empty when it has not judged yet."""
+    mode: str
+    reason: str
+    attempts: int
+    judged_at: datetime | None
+    criteria: tuple[Mapping[str, Any], ...]
+    override: Override | None
+    in_the_way: bool
+    """Whether it keeps the candidate from promotion now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One station of the way."""
+
+    name: str
+    status: str
+    """``done``, ``now``, ``waits`` (for a person), ``stopped`` or ``ahead``."""
+    gates: tuple[GateView, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowView:
+    """What is known of the shadow window."""
+
+    champion_id: str | None
+    since: datetime
+    until: datetime | None
+    rows: int
+    min_rows: int
+    days: int
+    min_days: int
+    disagreement: Mapping[str, Any] | None
+    """As ``disagreement.keep`` wrote it; None before the shadow gate judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """All that the page shows."""
+
+    candidate: Candidate
+    headline: str
+    tone: str
+    """``good``, ``bad``, ``waits`` or ``quiet``."""
+    sentence: str
+    next_steps: tuple[str, ...]
+    champion: Epoch | None
+    """Who serves now."""
+    phases: tuple[Phase, ...]
+    gates: tuple[GateView, ...]
+    """Those in the way first."""
+    curves: Mapping[str, Any] | None
+    measured: Mapping[str, Mapping[str, float]]
+    """Each metric of candidate, champion and baseline on the held-out rows."""
+    slices: GateView | None
+    shadow: ShadowView | None
+    lineage: tuple[tuple[str, str], ...]
+    mlflow_url: str | None
+    explanation: Explanation
+    actions: tuple[Action, ...]
+    asked_by: str
+    also_asked: str
+    """Who asked while it was under way; empty when nobody did."""
+
+    @property
+    def model(self) -> str:
+        return self.candidate.model
+
+
+def release(candidate_id: str, now: datetime) -> ReleaseView:
+    """The page of one candidate.
+
+    Raises:
+        UnknownCandidate: when there is none.
+    """
+    with sources.open_ledger() as ledger:
+        return view_of(ledger, candidate_id, now)
+
+
+def view_of(ledger: Ledger, candidate_id: str, now: datetime) -> ReleaseView:
+    """The same from a ledger that is open."""
+    return _view(ledger, ledger.explain(candidate_id), now)
+
+
+def candidate_of_run(model: str, run_id: str) -> str | None:
+    """The candidate of a journey's run; None when that run opened none (yet)."""
+    with sources.open_ledger() as ledger:
+        found = ledger.candidates.of_run(model, run_id)
+    return found.candidate_id if found else None
+
+
+def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
+    candidate = found.candidate
+    champion = ledger.deployments.champion(candidate.model)
+    declared = sources.declared_now().models.get(candidate.model)
+    records = {s.newest.gate: (s.newest, s.attempts) for s in found.gates}
+    # What it was promoted by stays what it was promoted by, long after the override expired.
+    live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
+    gates = {gate: _gate(record, count, live.get(gate)) for gate, (record, count) in records.items()}
+    facts, sets = sources.kept(candidate.candidate_id, FACTS), sources.kept(candidate.candidate_id, SETS)
+    standing = sorted((g for g in gates.values() if g.in_the_way), key=lambda g: (g.verdict != "FAIL", _place(g.gate)))
+    epochs = ledger.deployments.epochs(candidate.model)
+    headline, tone, sentence = _headline(candidate, standing, found, champion, live)
+    return ReleaseView(
+        candidate=candidate,
+        headline=headline,
+        tone=tone,
+        sentence=sentence,
+        next_steps=_next_steps(candidate, standing, champion, live, rollback_target(epochs) is not None),
+        champion=champion,
+        phases=_phases(candidate, declared, gates, found),
+        gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate)))),
+        curves=sources.kept(candidate.candidate_id, CURVES),
+        measured=_by_metric((facts or {}).get("metrics") or {}),
+        slices=gates.get("slice_gate"),
+        shadow=_shadow(candidate, found.windows[-1]) if found.windows else None,
+        lineage=_lineage(candidate, sets, facts),
+        mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
+        explanation=found,
+        actions=actions.allowed(candidate, standing_gates(gates), champion, epochs),
+        asked_by=f"{candidate.request.requested_by} ({TRIGGERS[candidate.request.trigger.value]})",
+        also_asked=in_words(found.causes[1:]),
+    )
+
+
+def standing_gates(gates: Mapping[str, GateView]) -> list[tuple[str, str, bool]]:
+    """The blocking gates that judged and did not pass, as (gate, verdict, whether an override holds), along the way."""
+    found = sorted((g for g in gates.values() if g.in_the_way or g.override), key=lambda g: _place(g.gate))
+    return [(g.gate, g.verdict, g.override is not None) for g in found]
+
+
+def _gate(record: GateRecord, attempts: int, override: Override | None) -> GateView:
+    passed = record.verdict is Verdict.PASS
+    return GateView(
+        gate=record.gate,
+        title=gate_title(record.gate),
+        asks=ASKS.get(record.gate, ""),
+        verdict=record.verdict.value,
+        mode=record.mode.value,
+        reason=record.result.reason,
+        attempts=attempts,
+        judged_at=record.recorded_at,
+        criteria=tuple(c.as_json() for c in record.result.criteria),
+        override=None if passed else override,
+        in_the_way=not passed and record.mode is Mode.BLOCKING and override is None,
+    )
+
+
+def _place(gate: str) -> int:
+    """Where on the way the gate stands; one of an older declaration comes last."""
+    order = [g for _, _, of_phase in PHASES for g in of_phase]
+    return order.index(gate) if gate in order else len(order)
+
+
+def _unjudged(gate: str) -> GateView:
+    return GateView(gate, gate_title(gate), ASKS.get(gate, ""), "", "", "", 0, None, (), None, False)
+
+
+# --- where it stands -------------------------------------------------------------------------------------------------
+
+
+def _headline(
+    candidate: Candidate,
+    standing: Sequence[GateView],
+    found: Explanation,
+    champion: Epoch | None,
+    live: Mapping[str, Override],
+) -> tuple[str, str, str]:
+    """What happened in a few words, the tone, and the one sentence that explains it.
+
+    Args:
+        standing: the gates in the way, the worst first.
+    """
+    state, outcome = candidate.state, candidate.outcome or ""
+    worst = standing[0] if standing else None
+    if state is State.CHAMPION:
+        since = f" since {champion.effective_from:%Y-%m-%d}" if champion else ""
+        return "Promoted", "good", f"It serves as version {candidate.facts.model_version}{since}."
+    if state is State.REJECTED and outcome.startswith("Rejected by "):
+        return "Rejected by a person", "bad", outcome
+    if state is State.REJECTED and worst is None and live:
+        override = next(iter(live.values()))
+        until = f"{override.expires_at:%Y-%m-%d %H:%M} UTC"
+        return (
+            "Overridden, not yet judged again",
+            "waits",
+            f"{override.who} overrode {override.gate} until {until}: {override.why}",
+        )
+    if state in _ENDED and (worst is None or state is not State.REJECTED):
+        return _ENDED[state], "bad" if state in _BAD else "quiet", outcome
+    if worst is not None and (state is State.REJECTED or worst.verdict == "FAIL"):
+        return f"Stopped at {worst.title.lower()}: {worst.verdict}", "bad", worst.reason
+    if worst is not None:
+        names = ", ".join(g.title.lower() for g in standing)
+        who = f"{worst.title} waits" if len(standing) == 1 else f"{len(standing)} gates wait"
+        tail = "" if len(standing) == 1 else f": {names}"
+        return f"{who} for a person{tail}", "waits", worst.reason
+    if state is State.SHADOWING and found.windows and found.windows[-1].closed_at is None:
+        window = found.windows[-1]
+        so_far = f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {window.min_days} days"
+        return "In shadow", "quiet", f"It answers the champion's traffic and nobody is served its answers: {so_far}."
+    return "Under way", "quiet", f"Its newest state is {state.value}."
+
+
+_ENDED = {
+    State.REJECTED: "Rejected",
+    State.FAILED: "Broken before a verdict",
+    State.ROLLED_BACK: "Rolled back",
+    State.RETIRED: "Retired: a successor was promoted",
+    State.SUPERSEDED: "Superseded by a newer journey",
+    State.UNCHANGED: "Unchanged: it is the champion's own artifact",
+}
+_BAD = (State.REJECTED, State.FAILED, State.ROLLED_BACK)
+
+
+def _next_steps(
+    candidate: Candidate,
+    standing: Sequence[GateView],
+    champion: Epoch | None,
+    live: Mapping[str, Override],
+    can_go_back: bool,
+) -> tuple[str, ...]:
+    """What the person who opened the page should know and may do next, a sentence each."""
+    if candidate.state is State.CHAMPION:
+        back = "If it answers badly, roll back: the champion before it serves again at once."
+        first = "It is the first that is good: there is no champion before it to roll back to."
+        return (f"Nothing has to be done. {back if can_go_back else first}",)
+    steps = ["No champion serves yet."] if champion is None else []
+    if champion is not None:
+        steps.append(f"Version {champion.model_version} still serves. Nobody was served this candidate.")
+    ended = candidate.state in (State.REJECTED, State.FAILED)
+    waits = [g for g in standing if candidate.is_live and g.verdict == "INCONCLUSIVE"]
+    if candidate.state in (State.RETIRED, State.ROLLED_BACK):
+        steps = [f"Version {champion.model_version} serves now."] if champion else []
+    elif live and not standing and ended:
+        gate = next(iter(live))
+        steps.append(f"Judge again from {gate_title(gate).lower()}, and the journey goes on by itself.")
+    elif candidate.state is State.FAILED:
+        steps.append("The red task's log says what broke. When it is mended, clear that task and what follows it.")
+    elif waits:
+        steps.append("Approve with a reason, or reject. No answer in time is a rejection.")
+    elif standing:
+        steps.append("Leaving it is a decision too: drift asks again after the cooldown.")
+        steps.append("If you know what the evidence cannot, override this gate for this candidate, then judge again.")
+    return tuple(steps)
+
+
+def _phases(
+    candidate: Candidate, declared: ModelDeclaration | None, gates: Mapping[str, GateView], found: Explanation
+) -> tuple[Phase, ...]:
+    expected = _expected_gates(declared, gates)
+    behind = _PAST.get(candidate.state, len(PHASES) if found.epochs else 0)
+    phases: list[Phase] = []
+    stopped = False
+    for number, (name, task, of_phase) in enumerate(PHASES):
+        if name == "Approve" and not any(g in expected for g in of_phase):
+            continue
+        mine = tuple(gates.get(g) or _unjudged(g) for g in of_phase if g in expected)
+        status = "ahead"
+        if not stopped:
+            status = _status(candidate, number, behind, mine, bool(found.epochs))
+            stopped = status in ("now", "waits", "stopped")
+        note = ""
+        if task == "shadow_window" and found.windows:
+            window = found.windows[-1]
+            note = f"{window.answered:,} rows, {window.days} days"
+        phases.append(Phase(name, status, mine, note))
+    return tuple(phases)
+
+
+def _expected_gates(declared: ModelDeclaration | None, gates: Mapping[str, GateView]) -> set[str]:
+    """The gates the declaration has now, and those that judged when it had others."""
+    found = set(gates)
+    if declared is not None:
+        for step in ("build_training_set", "evaluate", "register_challenger"):
+            found.update(tasks.gates_after(declared, step))
+        found.add("shadow_gate")
+        if declared.promotion.approval == "always":
+            found.add("approval")
+    return found
+
+
+def _status(candidate: Candidate, number: int, behind: int, mine: tuple[GateView, ...], promoted: bool) -> str:
+    if promoted:
+        return "done"
+    in_the_way = [g for g in mine if g.in_the_way]
+    if in_the_way:
+        waits = candidate.is_live and all(g.verdict == "INCONCLUSIVE" for g in in_the_way)
+        return "waits" if waits else "stopped"
+    if candidate.state is State.REJECTED and any(g.override for g in mine):
+        return "waits"
+    judged = bool(mine) and all(g.verdict for g in mine)
+    trained = candidate.facts.artifact_digest is not None
+    registered = candidate.facts.model_version is not None
+    if judged or number < behind or (number == 1 and trained) or (number == 3 and registered and judged):
+        return "done"
+    return "now" if candidate.is_live else "stopped"
+
+
+# --- what is below ---------------------------------------------------------------------------------------------------
+
+
+def _by_metric(measured: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for who, values in measured.items():
+        for metric, value in values.items():
+            found.setdefault(metric, {})[who] = value
+    return found
+
+
+def _shadow(candidate: Candidate, window: ShadowWindow) -> ShadowView:
+    return ShadowView(
+        champion_id=window.champion_id,
+        since=window.opened_from,
+        until=window.closed_at,
+        rows=window.answered,
+        min_rows=window.min_rows,
+        days=window.days,
+        min_days=window.min_days,
+        disagreement=sources.kept(candidate.candidate_id, DISAGREEMENT),
+    )
+
+
+def _lineage(
+    candidate: Candidate, sets: Mapping[str, Any] | None, facts: Mapping[str, Any] | None
+) -> tuple[tuple[str, str], ...]:
+    request = candidate.request
+    lines = [
+        ("Asked by", f"{request.requested_by}: {request.reason}"),
+        ("Data as of", f"{request.as_of:%Y-%m-%d %H:%M} UTC"),
+        ("Run", request.run_id),
+    ]
+    for name, which in (("Learned from", "train"), ("Judged on", "holdout")):
+        found = (sets or {}).get(which)
+        if found:
+            lines.append((name, f"{found['rows']:,} rows of {found['start'][:10]} to {found['end'][:10]}"))
+    versions = ((sets or {}).get("train") or {}).get("table_versions") or {}
+    if versions:
+        lines.append(("Table versions", ", ".join(f"{view} {version}" for view, version in sorted(versions.items()))))
+    if facts and facts.get("champion_id"):
+        lines.append(("Compared with", str(facts["champion_id"])))
+    for name, value in (
+        ("Training set hash", candidate.facts.training_set_hash),
+        ("Artifact digest", candidate.facts.artifact_digest),
+        ("Version", candidate.facts.model_version),
+        ("MLflow run", candidate.facts.mlflow_run_id),
+        ("Ticket", request.issue),
+    ):
+        if value:
+            lines.append((name, value))
+    return tuple(lines)

@@ -1,0 +1,121 @@
+"""Writes down what was made from what: a candidate's training set, a day's answers. ``lineage`` reads it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from include.adapters.ledger import Ledger, TrainingRecord, ViewRead
+from include.config import ModelDeclaration, declarations
+from include.domain.errors import Refusal
+from include.domain.intervals import Interval, instant
+from include.workflows import common
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TRAIN, HOLDOUT = "train", "holdout"
+
+
+class OtherViewVersions(Refusal):
+    """A candidate learned from another version of a view than the model now reads."""
+
+    def __init__(self, candidate_id: str, read: ViewRead, declared: int) -> None:
+        super().__init__(
+            f"Candidate {candidate_id} learned from {read.view} version {read.view_version}, and the model "
+            f"reads version {declared}: its answers would be about other features. Start a journey on the new version, "
+            f"or let the model read version {read.view_version} until one is promoted."
+        )
+
+
+def pinned_now(model: ModelDeclaration) -> dict[str, int]:
+    """The version of each view's table now, so that one piece of work reads one state.
+
+    Raises:
+        TableMissing: when a view was never published.
+    """
+    from include.adapters.offline_store import TableMissing
+
+    store, pinned = common.offline_store(), {}
+    for use in model.views:
+        view = declarations().view(use.view)
+        version = store.current_version(view)
+        if version is None:
+            raise TableMissing(store.view_path(view))
+        pinned[use.view] = version
+    return pinned
+
+
+def views_read(
+    ledger: Ledger, model: ModelDeclaration, interval: Interval, table_versions: Mapping[str, int]
+) -> tuple[ViewRead, ...]:
+    """Which state of each view the events of ``interval`` were asked of: table version, definition, and the newest
+    moment at which the source had learned any row of the days that could answer."""
+    found = []
+    for use in model.views:
+        view = declarations().view(use.view)
+        start, end = asked_days(model, use.view, interval)
+        days = ledger.partitions.between(view.name, view.version, start, end)
+        known = [p.source_watermark for p in days if p.source_watermark is not None]
+        code = days[-1].code_hash if days else None
+        found.append(
+            ViewRead(view.name, view.version, int(table_versions[use.view]), code, max(known) if known else None)
+        )
+    return tuple(found)
+
+
+def asked_days(model: ModelDeclaration, view_name: str, interval: Interval) -> tuple[str, str]:
+    """The days ``[first, end)`` of the view whose rows the events of ``interval`` may have been answered by."""
+    if view_name == model.entity.view:
+        return interval.days[0], Interval.of_day(interval.days[-1]).end.date().isoformat()
+    oldest = interval.start - model.entity.lead - declarations().view(view_name).ttl
+    days = Interval(oldest, interval.end - model.entity.lead).days
+    return days[0], Interval.of_day(days[-1]).end.date().isoformat()
+
+
+def keep_training_sets(ledger: Ledger, model: ModelDeclaration, candidate_id: str, sets: Mapping[str, Any]) -> None:
+    """Record both parts of a candidate's training set, as ``TrainingSet.as_reference`` gives them."""
+    for part in (TRAIN, HOLDOUT):
+        made = sets[part]
+        interval = Interval(instant(made["start"]), instant(made["end"]))
+        ledger.lineage.record_training_set(
+            TrainingRecord(
+                candidate_id=candidate_id,
+                part=part,
+                content_hash=made["content_hash"],
+                label_hash=made["label_hash"],
+                start=interval.start,
+                end=interval.end,
+                as_of=instant(made["as_of"]),
+                rows=int(made["rows"]),
+                sources=views_read(ledger, model, interval, made["table_versions"]),
+            )
+        )
+
+
+def require_view_versions(ledger: Ledger, candidate_id: str) -> None:
+    """Refuse to ask a candidate about other versions of its views than it learned from.
+
+    Raises:
+        OtherViewVersions: naming the view and both versions.
+    """
+    model = declarations().model(ledger.candidates.get(candidate_id).model)
+    for made in ledger.lineage.training_sets(candidate_id):
+        for read in made.sources:
+            used = next((use for use in model.views if use.name == read.view), None)
+            if used is not None and used.version != read.view_version:
+                raise OtherViewVersions(candidate_id, read, used.version)
+
+
+def keep_served(model: ModelDeclaration, day: str, rows: pa.Table, request_ids: list[str]) -> tuple[str, bool]:
+    """Keep the features that the requests of ``day`` are answered from; the name of the table that holds them, and
+    whether they are others than were kept before."""
+    import pyarrow as pa
+
+    from include.adapters.offline_store import SERVED_PREFIX
+
+    keys = declarations().view(model.entity.view).keys
+    columns = {"request_id": pa.array(request_ids, pa.string())}
+    columns |= {name: rows.column(name) for name in (*keys, "event_time", "prediction_time")}
+    columns |= {f"{SERVED_PREFIX}{name}": rows.column(name) for name in model.features}
+    return common.offline_store().write_served(model.name, day, pa.table(columns))

@@ -1,0 +1,118 @@
+"""The replay window: days from before the drift, on which a candidate must not be worse than the champion either.
+
+It is the days right before the earlier of the two training windows, so that neither model has learned from them
+(docs/adr/0012 says what was tried instead). ``evaluate`` scores them by both models and keeps the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.domain.errors import Refusal
+from include.domain.gates import Evidence
+from include.domain.intervals import Interval, instant
+from include.domain.metrics import Task, measure_all
+from include.workflows import common, training, training_set
+from include.workflows.common import Journey
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+ROWS = "replay_window.parquet"
+NO_ROWS = "there is no labelled row that old"
+
+
+def score(journey: Journey, candidate: Any, champion_id: str, champion: Any) -> dict[str, Any] | None:
+    """Score the window by both pipelines and keep the scores; what was done, for the facts of ``evaluate``.
+
+    ``champion`` is None where it could not be loaded. What stands in the way is said in ``missing``, which is None when
+    nothing does. None where no window is declared.
+    """
+    declared = journey.model.gates.champion_gate.replay
+    if declared is None:
+        return None
+    (journey.folder / ROWS).unlink(missing_ok=True)
+    facts: dict[str, Any] = {"champion_id": champion_id, "start": None, "end": None, "missing": None}
+    learned = {"candidate": journey.kept(training.SETS)["train"]}
+    opponent = Journey(journey.model, journey.ledger.candidates.get(champion_id), journey.ledger)
+    try:
+        learned["champion"] = opponent.kept(training.SETS)["train"]
+    except Refusal as refusal:
+        return {**facts, "missing": f"which days the champion learned from is not known: {refusal}"}
+    facts["learned"] = {who: f"[{made['start'][:10]}, {made['end'][:10]})" for who, made in learned.items()}
+    window = before([instant(made["start"]) for made in learned.values()], declared.days)
+    facts |= {"start": window.start.isoformat(), "end": window.end.isoformat()}
+    if champion is None:
+        return {**facts, "missing": "the champion could not be loaded"}
+    made = training_set.build(journey.model, window, journey.as_of, learned["candidate"]["table_versions"])
+    features, y, days = training.frames_of(journey, made.as_reference())
+    return {**facts, **_scored(journey, features, y, days, {"candidate": candidate, "champion": champion})}
+
+
+def before(starts: Iterable[datetime], days: int) -> Interval:
+    """The window right before the earliest of the training windows' starts."""
+    earliest = min(starts)
+    return Interval(earliest - timedelta(days=days), earliest)
+
+
+def _scored(
+    journey: Journey, features: pd.DataFrame, y: np.ndarray[Any, Any], days: Any, by: dict[str, Any]
+) -> dict[str, Any]:
+    import pandas as pd
+
+    model = journey.model
+    if len(y) == 0:
+        return {"missing": NO_ROWS, "rows": 0}
+    try:
+        scores = {who: estimators.predict(each, features, classifier=model.is_classifier) for who, each in by.items()}
+    except (ValueError, KeyError) as error:
+        return {"missing": f"its rows could not be scored: {error}", "rows": len(y)}
+    kept = {"y": y, "day": days.to_numpy(), **{who: list(values) for who, values in scores.items()}}
+    pd.DataFrame(kept).to_parquet(journey.folder / ROWS)
+    return {
+        "rows": len(y),
+        "metrics": {
+            who: {name: m.value for name, m in measure_all(Task(model.task), y, s).items() if m.value is not None}
+            for who, s in scores.items()
+        },
+    }
+
+
+def evidence_of(journey: Journey, facts: dict[str, Any] | None) -> tuple[Evidence | None, str | None]:
+    """The scores of the window, and why there are none although a window is declared; both None where none is.
+
+    ``facts`` is what ``score`` returned.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if journey.model.gates.champion_gate.replay is None:
+        return None, None
+    if facts is None:
+        return None, "it was declared after the candidate was evaluated; clear the run from evaluate on"
+    if facts["missing"] is not None:
+        return None, str(facts["missing"])
+    rows = pd.read_parquet(journey.folder / ROWS)
+    candidate, champion = (np.array(rows[who].tolist(), dtype=float) for who in ("candidate", "champion"))
+    task = Task(journey.model.task)
+    return Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy()), None
+
+
+def attempts(journey: Journey, facts: dict[str, Any], of_others: str) -> int:
+    """How many candidates were compared with this champion on this very window, this one included: each spends alpha.
+
+    ``of_others`` is the file that holds the facts of ``evaluate``.
+    """
+    count = 1
+    for other in journey.ledger.candidates.of(journey.model.name):
+        if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
+            continue
+        file = common.journey_folder(other.candidate_id) / of_others
+        if file.is_file() and "champion_gate" in journey.ledger.gates.latest(other.candidate_id):
+            theirs = Journey(journey.model, other, journey.ledger).kept(of_others).get("replay") or {}
+            count += all(theirs.get(name) == facts[name] for name in ("champion_id", "start", "end"))
+    return count

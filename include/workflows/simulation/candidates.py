@@ -1,0 +1,277 @@
+"""The candidates of a simulation: fitted once for each as-of time and declaration, whoever asks for them.
+
+What a policy's candidate is depends on its as-of time, not on the policy. So all policies and settings share them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.config import ModelDeclaration
+from include.domain.drift.calibration import BadEstimate
+from include.domain.errors import Refusal
+from include.domain.gates import Split, split_of
+from include.domain.journey import TrainingWindows, training_windows
+from include.domain.losses import row_losses
+from include.domain.verdicts import GateResult, Verdict
+from include.workflows import evaluation, judges
+from include.workflows.reference import Reference
+from include.workflows.simulation.stream import Stream, day_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+BLOCK = 4096
+"""Rows predicted ahead of the day that asks: a pipeline costs milliseconds a call and microseconds a row."""
+
+
+class CannotFit(Refusal, ValueError):
+    """An estimator that does not take the rows."""
+
+    def __init__(self, path: str, as_of: datetime, error: Exception) -> None:
+        super().__init__(
+            f"{path} cannot be fitted as of {as_of:%Y-%m-%d}: {str(error).splitlines()[0].rstrip('.')}. Missing "
+            "numbers are replaced with --impute, of a declared model with --set estimator.impute=true."
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """One fitted candidate, or why there is none. Its answers are computed when they are first asked for."""
+
+    model: ModelDeclaration
+    stream: Stream
+    as_of: datetime
+    windows: TrainingWindows
+    train: np.ndarray[Any, Any]
+    holdout: np.ndarray[Any, Any]
+    """Rows of the stream."""
+    data_quality: GateResult
+    pipeline: Any
+    """None when the training set's gate did not pass: nothing is fitted then."""
+    _answers: np.ndarray[Any, Any] | None = None
+    _answered: set[int] = field(default_factory=set)
+    _references: dict[str, Reference] = field(default_factory=dict)
+    _holdout: np.ndarray[Any, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The as-of day."""
+        return self.as_of.date().isoformat()
+
+    def features(self, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame:
+        return _chosen(read_by(self.model, self.stream), rows)
+
+    def answers(self, features: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Scores of any rows. A class that the training rows lacked has the probability 0."""
+        import numpy as np
+
+        found = estimators.predict(self.pipeline, features, classifier=self.model.is_classifier)
+        classes = len(self.stream.classes or [])
+        if classes <= 2 or not len(features):
+            return found
+        learned = np.asarray(self.pipeline.classes_, dtype=np.intp)
+        if len(learned) == classes:
+            return found
+        whole = np.zeros((len(features), classes))
+        whole[:, learned] = found if found.ndim == 2 else np.column_stack([1 - found, found])
+        return whole
+
+    def holdout_scores(self) -> np.ndarray[Any, Any]:
+        if self._holdout is None:
+            self._holdout = self._predicted(self.holdout)
+        return self._holdout
+
+    def scores(self, rows: slice | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Scores of rows from the as-of time on, ``(n,)`` or ``(n, classes)``."""
+        import numpy as np
+
+        low, high = (rows.start, rows.stop) if isinstance(rows, slice) else (int(rows.min()), int(rows.max()) + 1)
+        origin = self.stream.at(self.as_of)
+        for block in range((low - origin) // BLOCK, (high - 1 - origin) // BLOCK + 1):
+            if block not in self._answered:
+                self._answered.add(block)
+                span = slice(origin + block * BLOCK, min(origin + (block + 1) * BLOCK, len(self.stream.y)))
+                found = self._predicted(span)
+                if self._answers is None:
+                    self._answers = np.full((len(self.stream.y) - origin, *found.shape[1:]), np.nan)
+                self._answers[span.start - origin : span.stop - origin] = found
+        if self._answers is None:
+            return np.empty(0)
+        at = slice(low - origin, high - origin) if isinstance(rows, slice) else rows - origin
+        return self._answers[at]
+
+    def daily_losses(self, rows: slice, first_day: int, days: int) -> np.ndarray[Any, Any]:
+        """``(days,)``: the summed loss of each day's labelled rows, of rows from the as-of time on."""
+        import numpy as np
+
+        totals = np.zeros(days)
+        start = max(rows.start, self.stream.at(self.as_of))
+        if start >= rows.stop:
+            return totals
+        labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
+        # Not kept: of a yardstick's model only the days' sums are ever looked at again.
+        scores = self._predicted(slice(start, rows.stop))[labelled - start]
+        losses = row_losses(self.model.drift.performance.metric, self.stream.y[labelled], scores)
+        return np.bincount(self.stream.day[labelled] - first_day, weights=losses, minlength=days)
+
+    def reference(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:
+        """What ``evaluate`` keeps of it; ``names`` gives the days of rows, ``model`` the settings of this policy."""
+        key = f"{model.drift.performance.metric}|{model.drift.inputs.bins}"
+        if key not in self._references:
+            self._references[key] = self._held_against(names, model)
+        return self._references[key]
+
+    def split(self) -> Split | None:
+        """How the training rows lie beside the held-out ones; None where rows have no keys, or there are none."""
+        return _split_of(self.stream, self.train, self.holdout)
+
+    def _held_against(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:
+        kinds = {f: self.stream.kinds[f] for f in model.features}
+        usable = evaluation.answered(self.holdout_scores())
+        if not usable.any():
+            raise Refusal(f"The model as of {self.name} answers none of its held-out rows with a number.")
+        rows, scores = self.holdout[usable], self.holdout_scores()[usable]
+        features, days = self.features(rows), names(rows)
+        y = self.stream.y[rows].astype(int) if model.is_classifier else self.stream.y[rows]
+        profile = evaluation.profile_of(
+            model, kinds, self.features(self.train), names(self.train), y=y, scores=scores, score_days=days
+        )
+        importances = estimators.importances(self.pipeline, features, y, task=model.task, seed=model.training.seed)
+        try:
+            estimate = evaluation.estimate_of(model, kinds, features, y=y, scores=scores, days=days)
+        except BadEstimate:
+            estimate = None
+        labelled = len(self.train) + len(self.holdout)
+        never = sum(
+            self.stream.never_labelled(window, self.as_of, model.label.delay)
+            for window in (self.windows.train, self.windows.holdout)
+        )
+        return Reference(profile, importances, estimate, never / (never + labelled) if labelled else None)
+
+    def _predicted(self, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any]:
+        return self.answers(self.features(rows))
+
+
+class Candidates:
+    """All candidates of one simulation."""
+
+    def __init__(self, progress: Callable[[str], None] = lambda _: None) -> None:
+        self._made: dict[tuple[int, str, datetime], Candidate] = {}
+        self._progress = progress
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def of(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> Candidate:
+        """The candidate of a journey as of the moment, fitted on the labels matured by then."""
+        key = (id(stream), _what_is_learned(model), as_of)
+        if key not in self._made:
+            self._made[key] = self._fitted(model, stream, as_of)
+        return self._made[key]
+
+    def made_for(self, stream: Stream, model: ModelDeclaration) -> list[Candidate]:
+        """Every fitted candidate over the stream whose losses are the model's, whoever asked for it."""
+        metric = model.drift.performance.metric
+        return [
+            made
+            for made in self._made.values()
+            if made.stream is stream and made.pipeline is not None and made.model.drift.performance.metric == metric
+        ]
+
+    def _fitted(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> Candidate:
+        import numpy as np
+
+        declared, delay = model.training, model.label.delay
+        windows = training_windows(as_of, declared.window_days, declared.holdout_days, delay)
+        train, holdout = (stream.matured(w, as_of, delay) for w in (windows.train, windows.holdout))
+        features = _chosen(read_by(model, stream), train)
+        label = stream.y[train].astype(np.int64) if model.is_classifier else stream.y[train]
+        classes = stream.classes or []
+        counts = np.bincount(label, minlength=len(classes)).tolist() if model.is_classifier else []
+        keyed = stream.keyed(train)
+        judged = judges.data_quality(
+            model,
+            features,
+            label,
+            holdout_rows=len(holdout),
+            classes=dict(zip(classes, counts, strict=True)),
+            split=_split_of(stream, train, holdout),
+            duplicate_rows=int(keyed.duplicated().sum()) if keyed is not None else 0,
+        )
+        pipeline = None
+        if judged.verdict is Verdict.PASS:
+            self._progress(f"fitting as of {as_of:%Y-%m-%d} on {len(train):,} rows")
+            unfitted = estimators.build(spec_of(model, stream))
+            try:
+                pipeline = estimators.fit(unfitted, features, label)
+            except Refusal:
+                raise
+            except ValueError as error:  # what scikit-learn raises for rows that an estimator does not take
+                raise CannotFit(model.estimator.path, as_of, error) from None
+        return Candidate(model, stream, as_of, windows, train, holdout, judged, pipeline)
+
+
+def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[Any, Any]) -> Split | None:
+    learned, held_out = stream.keyed(train), stream.keyed(holdout)
+    if stream.keys is None or learned is None or held_out is None:
+        return None
+    return split_of(learned, held_out, list(stream.keys.columns))
+
+
+def spec_of(model: ModelDeclaration, stream: Stream) -> estimators.EstimatorSpec:
+    declared = model.estimator
+    return estimators.EstimatorSpec(
+        path=declared.path,
+        params=declared.params,
+        encode=declared.encode,
+        impute=declared.impute,
+        kinds={f: stream.kinds[f] for f in model.features},
+        seed=model.training.seed,
+    )
+
+
+def read_by(model: ModelDeclaration, stream: Stream) -> pd.DataFrame:
+    """The features the model reads, in its order; the stream's own frame where that is all of them."""
+    names = model.features
+    return stream.features if list(stream.features.columns) == names else stream.features[names]
+
+
+def days_of(stream: Stream, rows: np.ndarray[Any, Any] | slice) -> list[str]:
+    """``YYYY-MM-DD`` of each row; text is made once a day."""
+    import numpy as np
+
+    days, index = np.unique(stream.day[rows], return_inverse=True)
+    names = np.array([day_name(day) for day in days], dtype=str)
+    return [str(name) for name in names[index]]
+
+
+def _what_is_learned(model: ModelDeclaration) -> str:
+    """The part of a declaration that a fitted candidate depends on."""
+    return json.dumps(
+        {
+            "features": model.features,
+            "label": model.label.model_dump(mode="json"),
+            "estimator": model.estimator.model_dump(mode="json"),
+            "training": model.training.model_dump(mode="json", exclude={"schedule"}),
+            "holdout": model.gates.threshold_gate.min_rows,
+            "metric": model.drift.performance.metric,
+        },
+        sort_keys=True,
+        default=str,
+    )
+
+
+def _chosen(frame: pd.DataFrame, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame:
+    """The rows; as a slice, without a copy, where they follow one another."""
+    if not isinstance(rows, slice):
+        if not len(rows) or rows[-1] - rows[0] + 1 != len(rows):
+            return frame.iloc[rows]
+        rows = slice(int(rows[0]), int(rows[-1]) + 1)
+    return frame.iloc[rows]

@@ -1,0 +1,91 @@
+"""Realised losses of a stream: as its labels mature, and of whole spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from include.config import ModelDeclaration
+from include.domain.losses import DayLoss, row_losses
+from include.domain.simulation.outcome import DayCost
+from include.workflows.simulation.candidates import Candidate
+from include.workflows.simulation.stream import Stream, day_name, microseconds
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(slots=True, eq=False)
+class Epoch:
+    """A champion, from when it serves, and its losses on the labels matured so far."""
+
+    candidate: Candidate
+    since: datetime
+    losses: dict[int, DayLoss] = field(default_factory=dict)
+
+    @property
+    def matured(self) -> tuple[DayLoss, ...]:
+        return tuple(self.losses[day] for day in sorted(self.losses))
+
+
+class Maturing:
+    """Adds to a champion's losses the rows whose labels have matured since it was last asked, each once."""
+
+    def __init__(self, stream: Stream, model: ModelDeclaration) -> None:
+        import numpy as np
+
+        delay = microseconds_of(model)
+        self._stream, self._metric = stream, model.drift.performance.metric
+        # A cohort is half-open: a row exactly ``delay`` old is in tomorrow's.
+        matures = np.maximum(stream.event_us + delay + 1, stream.known_us)
+        matures = np.where(np.isfinite(stream.y), matures, np.iinfo(np.int64).max)
+        self._order = np.argsort(matures, kind="stable")
+        self._times = matures[self._order]
+        self._seen = 0
+
+    def until(self, moment: datetime, epoch: Epoch) -> None:
+        import numpy as np
+
+        end = int(self._times.searchsorted(microseconds(moment), side="right"))
+        rows = np.sort(self._order[self._seen : end])
+        self._seen = end
+        rows = rows[self._stream.event_us[rows] >= microseconds(epoch.since)]
+        if not len(rows):
+            return
+        losses = row_losses(self._metric, self._stream.y[rows], epoch.candidate.scores(rows))
+        for day, count, total, squares in by_day(self._stream.day[rows], losses):
+            old = epoch.losses.get(day)
+            if old is None:
+                epoch.losses[day] = DayLoss(day_name(day), count, total, squares)
+            else:
+                epoch.losses[day] = DayLoss(old.day, old.rows + count, old.total + total, old.squares + squares)
+
+
+def by_day(days: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]) -> Iterator[tuple[int, int, float, float]]:
+    """Day, rows, sum and sum of squares."""
+    import numpy as np
+
+    first = int(days.min())
+    counts = np.bincount(days - first)
+    totals = np.bincount(days - first, weights=losses)
+    squares = np.bincount(days - first, weights=losses * losses)
+    for i in np.flatnonzero(counts):
+        yield first + int(i), int(counts[i]), float(totals[i]), float(squares[i])
+
+
+def realised(stream: Stream, model: ModelDeclaration, rows: slice, scores: np.ndarray[Any, Any]) -> Iterator[DayCost]:
+    """The realised loss of each day of the rows, on those that ever got a label."""
+    import numpy as np
+
+    labelled = np.flatnonzero(np.isfinite(stream.y[rows]))
+    if len(labelled):
+        losses = row_losses(model.drift.performance.metric, stream.y[rows][labelled], scores[labelled])
+        for day, count, total, _ in by_day(stream.day[rows][labelled], losses):
+            yield DayCost(day_name(day), count, total)
+
+
+def microseconds_of(model: ModelDeclaration) -> int:
+    """The label delay."""
+    return model.label.delay // timedelta(microseconds=1)

@@ -1,0 +1,313 @@
+"""What is simulated: a declared model, or one made from a table's columns; and the variants that ``--set`` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.config import ModelDeclaration
+from include.config.loader import BadDeclaration, checked_against_views, checked_declaration
+from include.config.types import FeatureView
+from include.domain.errors import Refusal
+from include.workflows.simulation.stream import Stream
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DECLARED = "declared"
+"""The name of the declaration as it is."""
+
+
+class BadSetting(Refusal, ValueError):
+    """A ``--set`` that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One declaration to replay, by the name it is shown under."""
+
+    name: str
+    model: ModelDeclaration
+
+
+def variants(
+    model: ModelDeclaration, sets: Sequence[Sequence[str]], views: dict[str, FeatureView] | None
+) -> tuple[Variant, ...]:
+    """The declaration as it is, and for each entry of ``sets`` the one with those ``PATH=VALUE`` changed.
+
+    A value is YAML: ``0.01``, ``[3, 5]``, ``advisory``. A path may leave blocks out where one field alone can be meant:
+    ``drift.q`` is ``drift.inputs.q``. ``views`` are those of the project; None where the model was
+    made from a table.
+
+    Raises:
+        BadSetting: naming the ``--set``, the field, its value and what is allowed.
+    """
+    found = [Variant(DECLARED, model)]
+    for given in sets:
+        changes = _changes(given, model.model_dump())
+        name = ", ".join(f"{path}={value}" for path, value in changes.items())
+        if any(v.name == name for v in found):
+            raise BadSetting(f"--set {name} is given twice; each is one variant to compare.")
+        found.append(Variant(name, _changed(model, changes, name, views)))
+    return tuple(found)
+
+
+def _changes(given: Sequence[str], declared: Mapping[str, Any]) -> dict[str, str]:
+    """Whole path and value of each, in order."""
+    changes: dict[str, str] = {}
+    for text in given:
+        path, separator, value = text.partition("=")
+        path = path.strip()
+        if not separator or not path or not value.strip():
+            raise BadSetting(f"--set {text!r} is no PATH=VALUE; write for example drift.inputs.q=0.01.")
+        path = _whole_path(path, declared)
+        if path in changes:
+            raise BadSetting(f"--set gives {path} twice, {changes[path]} and {value}; in one --set each field has one.")
+        changes[path] = value.strip()
+    return changes
+
+
+def _whole_path(path: str, declared: Mapping[str, Any]) -> str:
+    """The path with the blocks that were left out; as it is where it is a field, or none of that name is below it."""
+    *blocks, name = path.split(".")
+    below: Any = declared
+    for block in blocks:
+        below = below.get(block) if isinstance(below, dict) else None
+    if not isinstance(below, dict) or name in below:
+        return path
+    meant = [".".join((*blocks, *found)) for found in _paths_to(name, below)]
+    if len(meant) > 1:
+        raise BadSetting(f"--set {path}: {path} is not a field; {', '.join(meant)} are. Which one is meant?")
+    return meant[0] if meant else path
+
+
+def _paths_to(name: str, below: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for block, inner in below.items():
+        if isinstance(inner, dict):
+            if name in inner:
+                yield (block, name)
+            yield from ((block, *rest) for rest in _paths_to(name, inner))
+
+
+def _changed(
+    model: ModelDeclaration, changes: Mapping[str, str], name: str, views: dict[str, FeatureView] | None
+) -> ModelDeclaration:
+    data = model.model_dump(mode="json", exclude_unset=True)
+    _restore_durations(data, model)
+    for path, value in changes.items():
+        _put(data, path, _value(path, value))
+    try:
+        changed = checked_declaration(data, model._folder)
+        return changed if views is None else checked_against_views(changed, views)
+    except BadDeclaration as error:
+        raise BadSetting(f"--set {name}: {error.problems[0]}") from None
+
+
+def _value(path: str, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadSetting(
+            f"--set {path}: {text!r} is no YAML value; quote a text that has : or brackets in it."
+        ) from None
+
+
+def _put(data: Any, path: str, value: Any) -> None:
+    """Set the field; a part that is not there yet becomes a mapping, which the declaration's types then judge."""
+    parts = path.split(".")
+    here = data
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        if isinstance(here, list):
+            if not part.isdigit() or int(part) >= len(here):
+                before = ".".join(parts[:i])
+                raise BadSetting(
+                    f"--set {path}: {before} is a list of {len(here)}; its entries are {before}.0"
+                    + (f" to {before}.{len(here) - 1}." if len(here) > 1 else ".")
+                )
+            if last:
+                here[int(part)] = value
+            else:
+                here = here[int(part)]
+        elif isinstance(here, dict):
+            if last:
+                here[part] = value
+            else:
+                if here.get(part) is None:
+                    here[part] = {}
+                here = here[part]
+        else:
+            before = ".".join(parts[:i])
+            raise BadSetting(f"--set {path}: {before} is a value, {here!r}, and has no fields.")
+
+
+def _restore_durations(data: dict[str, Any], model: ModelDeclaration) -> None:
+    """Durations as they are written, ``36h``; as JSON they would be ISO texts, which no declaration may hold."""
+
+    def walk(dumped: Any, declared: Any) -> None:
+        pairs: list[tuple[Any, Any, Any]] = []
+        if isinstance(dumped, dict):
+            pairs = [
+                (key, dumped[key], declared.get(key) if isinstance(declared, dict) else getattr(declared, key))
+                for key in dumped
+            ]
+        elif isinstance(dumped, list):
+            pairs = [(i, dumped[i], declared[i]) for i in range(len(dumped))]
+        for key, below, value in pairs:
+            if isinstance(value, timedelta):
+                dumped[key] = f"{int(value.total_seconds()) // 60}m"
+            else:
+                walk(below, value)
+
+    walk(data, model)
+
+
+# --- a declaration from a table --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TableModel:
+    """What a table's own columns do not say. Durations are whole days where they are windows."""
+
+    estimator: str
+    params: Mapping[str, Any]
+    label: str
+    label_delay: timedelta
+    train_days: int = 90
+    holdout_days: int = 14
+    encode: str = "ordinal"
+    impute: bool = False
+    metric: str | None = None
+    """The loss; None takes brier, log_loss or mae, by the task."""
+
+
+def is_classifier(path: str, params: Mapping[str, Any]) -> bool:
+    """Whether the estimator at the import path is one; otherwise it is a regressor.
+
+    Raises:
+        EstimatorUnusable: when there is no such estimator, it refuses the parameters, or cannot be scored.
+    """
+    from sklearn.base import is_classifier as classifies
+    from sklearn.base import is_regressor
+
+    spec = estimators.EstimatorSpec(path, params, "ordinal", False, {"x": "numeric"}, 0)
+    found = estimators.build(spec).named_steps["estimator"]
+    if not classifies(found):
+        if not is_regressor(found):
+            raise estimators.EstimatorUnusable(f"estimator.path {path!r} is neither a classifier nor a regressor.")
+        return False
+    if not hasattr(found, "predict_proba"):
+        raise estimators.EstimatorUnusable(
+            f"estimator.path {path!r} gives no probabilities (predict_proba), which the loss and the gates are "
+            "measured on; name another, or its arguments with --params."
+        )
+    return True
+
+
+def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
+    """A declaration with defaults fit for the table: bounds a model that looks at nothing just fails, minimum rows that
+    its days can fill, and margins of a regression in units of its labels' spread. Every field may be ``--set``.
+
+    Raises:
+        BadSetting: when what was given makes no declaration.
+    """
+    import numpy as np
+
+    classes = stream.classes
+    task = "regression" if classes is None else "binary" if len(classes) == 2 else "multiclass"
+    metric = given.metric or {"binary": "brier", "multiclass": "log_loss", "regression": "mae"}[task]
+    known = stream.y[np.isfinite(stream.y)]
+    spread = float(np.abs(known - np.median(known)).mean()) if task == "regression" and len(known) else 1.0
+    counts = np.unique(stream.day, return_counts=True)[1]
+    usual = int(np.median(counts)) if len(counts) else 1
+    compared = metric if metric in _COMPARED[task] else _COMPARED[task][0]
+    unit = spread or 1.0
+    tolerance = {"brier": 0.01, "log_loss": 0.02, "error": 0.02, "mae": 0.05 * unit, "rmse": 0.05 * unit}
+    margin = {"brier": 0.005, "log_loss": 0.02, "accuracy": 0.01, "mae": 0.02 * unit, "rmse": 0.02 * unit}
+    few = _between(30, usual // 2, 300)
+    # A week, and never more than the holdout has: the sensor is blind without that many rows to hold a week against.
+    week = min(7, max(given.holdout_days - 1, 1)) * usual
+    data = {
+        "name": "stream",
+        "description": "A model made from the columns of a table.",
+        "task": task,
+        "owners": {"model": "whoever simulates", "data": "whoever simulates", "on_call": "whoever simulates"},
+        "entity": {"view": "stream", "lead": "0m"},
+        "label": {
+            "name": _identifier(given.label),
+            "delay": f"{int(given.label_delay.total_seconds()) // 60}m",
+            "source": [{"table": "stream"}],
+            **({} if classes is None else {"classes": classes}),
+        },
+        "views": [{"view": "stream", "features": list(stream.kinds)}],
+        "estimator": {
+            "path": given.estimator,
+            "params": dict(given.params),
+            "encode": given.encode,
+            "impute": given.impute,
+        },
+        "training": {"window_days": given.train_days, "holdout_days": given.holdout_days, "min_rows": 200},
+        "gates": {
+            "threshold_gate": {"min_rows": 100, "criteria": [_floor(task, classes, known)]},
+            "champion_gate": {
+                "min_rows": 100,
+                "comparisons": [{"metric": compared, "margin": margin[compared]}],
+                "beat_baseline_on": compared,
+                "resamples": 200,
+            },
+        },
+        "shadow": {
+            "min_rows": _between(50, 3 * usual, 1000),
+            "min_days": 3,
+            "max_days": 10,
+            "disagreement": [1e-9, 1.0 if task != "regression" else 10 * unit],
+            "p99_delta_at_most": 1.0 if task != "regression" else 100 * unit,
+        },
+        "drift": {
+            "inputs": {"min_rows": few},
+            "predictions": {"min_rows": few},
+            "estimated": {"min_rows": few},
+            "performance": {
+                "metric": metric,
+                "tolerance": tolerance.get(metric, 0.0),
+                "min_rows": _between(30, week, 1000),
+            },
+        },
+    }
+    try:
+        return checked_declaration(data, Path())
+    except BadDeclaration as error:
+        raise BadSetting(error.problems[0]) from None
+
+
+_COMPARED = {"binary": ("brier", "log_loss"), "multiclass": ("log_loss",), "regression": ("mae", "rmse")}
+"""The losses that gates measure too; the first stands in for the others."""
+
+
+def _floor(task: str, classes: list[str] | None, known: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The bound that a model which looks at nothing just reaches, or fails."""
+    import numpy as np
+
+    if task == "binary":
+        return {"metric": "roc_auc", "at_least": 0.5}
+    if task == "regression":
+        return {"metric": "r2", "at_least": 0.0}
+    shares = np.bincount(known.astype(int), minlength=len(classes or [])) / max(len(known), 1)
+    return {"metric": "accuracy", "at_least": round(float(shares.max()), 4)}
+
+
+def _between(low: int, value: int, high: int) -> int:
+    return max(low, min(value, high))
+
+
+def _identifier(text: str) -> str:
+    import re
+
+    cleaned = re.sub(r"\W", "_", text, flags=re.ASCII)[:60] or "label"
+    return cleaned if re.match(r"[A-Za-z_]", cleaned) else f"l_{cleaned}"

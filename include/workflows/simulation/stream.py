@@ -1,0 +1,336 @@
+"""The past, in memory: every row with its features, its label, and when that label was known.
+
+A declared model's comes from the offline feature store by one point-in-time join over the whole range; slices of it are
+what the Dags' own joins give day by day. Anybody's comes from a table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.config import ModelDeclaration, declarations
+from include.domain.errors import Refusal
+from include.domain.intervals import DAY, Interval
+from include.domain.journey import training_windows
+from include.workflows import common, given_tables, models
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_US = 86_400_000_000
+NEVER_US = 2**62
+"""When a label is known that never is."""
+
+
+class BadStream(Refusal, ValueError):
+    """A past that cannot be simulated the way it was asked for; the message says what is wrong and what would do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """Rows in the order of their event time. Times are microseconds since 1970, UTC.
+
+    Attributes:
+        features: ``(n, features)``, as the pipeline reads them.
+        kinds: of each feature, in order.
+        y: ``(n,)`` labels, a class as its position; NaN without one.
+        event_us: ``(n,)``.
+        known_us: ``(n,)`` when the label was known; ``NEVER_US`` without one.
+        classes: in the order of the outputs; None for regression.
+        keys: the entity of each row; None where there is none.
+        availability: as ``TrainingSet.availability``; None where it was not measured.
+    """
+
+    features: pd.DataFrame
+    kinds: Mapping[str, str]
+    y: np.ndarray[Any, Any]
+    event_us: np.ndarray[Any, Any]
+    known_us: np.ndarray[Any, Any]
+    classes: list[str] | None
+    keys: pd.DataFrame | None = None
+    availability: Mapping[str, Any] | None = None
+
+    @property
+    def day(self) -> np.ndarray[Any, Any]:
+        """``(n,)``: days since 1970."""
+        days: np.ndarray[Any, Any] = self.event_us // DAY_US
+        return days
+
+    def at(self, moment: datetime) -> int:
+        """The first row at or after the moment."""
+        return int(self.event_us.searchsorted(microseconds(moment)))
+
+    def rows(self, interval: Interval) -> slice:
+        return slice(self.at(interval.start), self.at(interval.end))
+
+    def matured(self, interval: Interval, as_of: datetime, delay: timedelta) -> np.ndarray[Any, Any]:
+        """The rows of the interval whose label's window had closed at ``as_of``, and whose label was known then."""
+        import numpy as np
+
+        closed, known = self._labelled(interval, as_of, delay)
+        rows: np.ndarray[Any, Any] = np.flatnonzero(closed & known) + self.at(interval.start)
+        return rows
+
+    def never_labelled(self, interval: Interval, as_of: datetime, delay: timedelta) -> int:
+        """How many rows of the interval had no label at ``as_of`` though their label's window had closed."""
+        closed, known = self._labelled(interval, as_of, delay)
+        return int((closed & ~known).sum())
+
+    def keyed(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame | None:
+        """Keys and ``event_time`` of the rows; None where there are no keys."""
+        import pandas as pd
+
+        if self.keys is None:
+            return None
+        return self.keys.iloc[rows].assign(event_time=pd.to_datetime(self.event_us[rows], unit="us", utc=True))
+
+    def _labelled(
+        self, interval: Interval, as_of: datetime, delay: timedelta
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        import numpy as np
+
+        inside, now = self.rows(interval), microseconds(as_of)
+        closed = self.event_us[inside] <= now - delay // timedelta(microseconds=1)
+        return closed, (self.known_us[inside] <= now) & np.isfinite(self.y[inside])
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def day_name(day: int) -> str:
+    """``YYYY-MM-DD`` of a number of days since 1970."""
+    return (EPOCH + int(day) * DAY).date().isoformat()
+
+
+# --- from the store --------------------------------------------------------------------------------------------------
+
+
+def first_needed(model: ModelDeclaration, start: datetime) -> datetime:
+    """Where the training window of the first champion begins."""
+    training = model.training
+    windows = training_windows(start, training.window_days, training.holdout_days, model.label.delay)
+    return windows.whole.start
+
+
+def replayed_days(model: ModelDeclaration) -> int:
+    """How many days before both training windows the champion gate looks at; 0 where it declares none."""
+    replay = model.gates.champion_gate.replay
+    return replay.days if replay is not None else 0
+
+
+def stored(
+    model: ModelDeclaration, interval: Interval, first: datetime | None = None, replay_days: int | None = None
+) -> Stream:
+    """Everything a simulation of ``interval`` reads: from ``first`` on, by default from the first champion's training
+    window on; and ``replay_days`` before it, by default those of the declaration's replay window.
+
+    Labels are as the source knows them when those of ``interval``'s last row have matured.
+
+    Raises:
+        BadStream: when the store lacks days.
+        TableMissing, BadLabels, SqlFailed, SourceUnreachable: as a training set's join.
+    """
+    from include.adapters import sql_engine
+    from include.workflows import training_set
+
+    delay = model.label.delay
+    whole = Interval(first or first_needed(model, interval.start), interval.end)
+    _require_published(model, whole)
+    # What is not there of the days before is to the gate what it is in a journey: too few rows.
+    older = replayed_days(model) if replay_days is None else replay_days
+    whole = Interval(whole.start - timedelta(days=older), whole.end)
+    joined, availability = training_set.joined(model, whole, interval.end)
+    labels = training_set.matured_labels(model, whole, interval.end + delay)
+    keys = declarations().view(model.entity.view).keys
+    found = sql_engine.with_labels(joined, labels, keys=keys).to_pandas()
+    return _stream(model, joined.to_pandas(), found, keys, availability)
+
+
+def _stream(
+    model: ModelDeclaration, rows: pd.DataFrame, labels: pd.DataFrame, keys: list[str], availability: Any
+) -> Stream:
+    import numpy as np
+
+    order = np.argsort(rows["event_time"].to_numpy(), kind="stable")
+    rows, labels = rows.iloc[order].reset_index(drop=True), labels.iloc[order].reset_index(drop=True)
+    label = labels["label"]
+    if model.is_classifier:
+        label = label.map({c: float(i) for i, c in enumerate(model.label.classes or [])})
+    y = label.astype(float).to_numpy()
+    known = _as_us(labels["available_time"])
+    kinds = models.kinds_of(model)
+    return Stream(
+        features=estimators.as_input(rows, kinds),
+        kinds=kinds,
+        y=y,
+        event_us=_as_us(rows["event_time"]),
+        known_us=np.where(np.isfinite(y), known, NEVER_US),
+        classes=model.label.classes,
+        keys=rows[keys],
+        availability=availability,
+    )
+
+
+def _as_us(times: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Microseconds since 1970; a missing time is never."""
+    import numpy as np
+
+    values = times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    found = values.astype("datetime64[us]").astype(np.int64)
+    return np.where(np.isnat(values), NEVER_US, found)
+
+
+def _require_published(model: ModelDeclaration, whole: Interval) -> None:
+    with common.open_ledger() as ledger:
+        for use in model.views:
+            view = declarations().view(use.view)
+            asked = [day for day in whole.days if day >= view.calendar.starts.isoformat()]
+            have = {p.day for p in ledger.partitions.between(view.name, view.version)}
+            lacking = [day for day in asked if day not in have]
+            early = len(whole.days) - len(asked)
+            if early and view.name == model.entity.view:
+                raise BadStream(
+                    f"{view.name} starts on {view.calendar.starts}, and the first champion learns from "
+                    f"{whole.start:%Y-%m-%d} on. Give a --from at least {early} days later, or a shorter "
+                    "training window with --set training.window_days=..."
+                )
+            if lacking:
+                last = (Interval.of_day(lacking[-1]).end).strftime("%Y-%m-%d")
+                raise BadStream(
+                    f"The store lacks {len(lacking)} of the {len(asked)} days of {view.name} that are needed, the "
+                    f"first {lacking[0]}. Run the Dag features_{view.slug} with start {lacking[0]} and end {last} "
+                    "(`slipway up`), or `slipway replay`, which publishes every view."
+                )
+
+
+# --- from a table ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column of a table is what. Without ``features`` all others are."""
+
+    time: str
+    label: str
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenStream:
+    """A table's stream, before the delay of its labels is known. ``renamed`` are features whose names were no
+    identifiers."""
+
+    stream: Stream
+    renamed: Mapping[str, str]
+
+    def delayed(self, delay: timedelta) -> Stream:
+        """The stream of which each label is known ``delay`` after its row."""
+        import numpy as np
+
+        s = self.stream
+        known = np.where(np.isfinite(s.y), s.event_us + delay // timedelta(microseconds=1), NEVER_US)
+        return Stream(s.features, s.kinds, s.y, s.event_us, known, s.classes)
+
+
+def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
+    """Read a parquet or CSV file.
+
+    Raises:
+        BadTable, BadStream: the one line says what is wrong.
+    """
+    table = given_tables.Table(path, option="--data")
+    given_tables.check_present((columns.time, columns.label, *columns.features), table.names, f" in {path}")
+    if columns.time == columns.label:
+        raise BadStream(f"Column {columns.time!r} is named as time and as label; they are two columns.")
+    twice = [name for name in (columns.time, columns.label) if name in columns.features]
+    if twice:
+        raise BadStream(f"Column {twice[0]!r} is named as a feature too; a label that is a feature predicts itself.")
+    names = columns.features or tuple(n for n in table.names if n not in (columns.time, columns.label))
+    kinds = {name: table.kinds[name] for name in names}
+    strange = [name for name, kind in kinds.items() if kind not in ("numeric", "categorical", "boolean", "empty")]
+    if strange:
+        raise BadStream(
+            f"Column {strange[0]!r} holds {kinds[strange[0]]} values, which are no feature; name those that are, "
+            "with --features A,B,C."
+        )
+    kinds = {name: kind for name, kind in kinds.items() if kind != "empty"}
+    if not kinds:
+        raise BadStream(f"{path} has no features beside {columns.time!r} and {columns.label!r}.")
+    frame = table.frame([columns.time, columns.label, *kinds])
+    return from_frame(frame, columns, kinds, classifier=classifier)
+
+
+def from_frame(frame: pd.DataFrame, columns: Columns, kinds: Mapping[str, str], *, classifier: bool) -> GivenStream:
+    """A table in memory; ``kinds`` are its features'."""
+    import numpy as np
+
+    times = given_tables.times_of(frame[columns.time]).astype("datetime64[us]").astype(np.int64)
+    order = np.argsort(times, kind="stable")
+    y, classes = _labels(frame[columns.label], classifier)
+    renamed = _identifiers(kinds)
+    features = frame[list(kinds)].rename(columns=renamed).iloc[order].reset_index(drop=True)
+    named = {renamed.get(name, name): kind for name, kind in kinds.items()}
+    y, times = y[order], times[order]
+    known = np.where(np.isfinite(y), times, NEVER_US)
+    stream = Stream(estimators.as_input(features, named), named, y, times, known, classes)
+    return GivenStream(stream, renamed)
+
+
+def _labels(column: pd.Series[Any], classifier: bool) -> tuple[np.ndarray[Any, Any], list[str] | None]:
+    """Labels as floats, a class as its position among all there are in order; and the classes."""
+    import numpy as np
+    import pandas as pd
+
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    if not classifier:
+        if not numeric:
+            raise BadStream(
+                f"Label {column.name!r} holds {given_tables.some(column.dropna())}, which are no numbers; "
+                "--estimator names a regressor, and texts need a classifier."
+            )
+        y = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isinf(y).any():
+            raise BadStream(f"Label {column.name!r} has {int(np.isinf(y).sum())} infinite values; leave such rows out.")
+        return y, None
+    found = sorted(column.dropna().unique().tolist())
+    if len(found) < 2:
+        held = f"has one class only, {found[0]!r}" if found else "holds no value at all"
+        raise BadStream(f"Label {column.name!r} {held}; a classifier needs two or more to tell apart.")
+    if len(found) > MAX_CLASSES:
+        raise BadStream(
+            f"Label {column.name!r} has {len(found):,} different values; at most {MAX_CLASSES} are taken as classes. "
+            "For a number name a regressor with --estimator."
+        )
+    position = {value: float(i) for i, value in enumerate(found)}
+    return column.map(position).to_numpy(dtype=np.float64), [_class_name(value) for value in found]
+
+
+MAX_CLASSES = 100
+
+
+def _class_name(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _identifiers(names: Iterable[str]) -> dict[str, str]:
+    """New names for the features that a declaration could not name, none twice."""
+    taken, renamed = set(names), dict[str, str]()
+    for name in names:
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", name):
+            continue
+        base = re.sub(r"\W", "_", name, flags=re.ASCII)[:50]
+        new = base if re.match(r"[A-Za-z_]", base) else f"f_{base}"
+        while new in taken:
+            new += "_"
+        taken.add(new)
+        renamed[name] = new
+    return renamed

@@ -1,0 +1,128 @@
+"""From nothing to ready: the order in which the services start, and what is waited for.
+
+A service that ends meanwhile, or a person who asks to stop, ends the wait at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from include.adapters.airflow_api import AirflowApi, AirflowUnreachable
+from include.workflows.watchdog import API_SERVER, MLFLOW
+
+if TYPE_CHECKING:
+    from include.workflows.services import Services
+
+AIRFLOW = {
+    API_SERVER: (API_SERVER,),
+    # Their log servers listen on every interface, and the API server reads the same files anyway.
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+STARTING_S = 180.0
+DAGS_S = 60.0
+
+
+class StartFailed(RuntimeError):
+    """A service ended, or was not ready in time, while starting."""
+
+
+class StopRequested(RuntimeError):
+    """The end was asked for while the services were starting."""
+
+
+def start_all(services: Services, tell: Callable[[str], None]) -> None:
+    tell(f"starting MLflow and Airflow; logs are in {services.logs}")
+    services.start(MLFLOW)
+    _migrate(services, tell)
+    for name in AIRFLOW:
+        services.start(name)
+
+
+def _migrate(services: Services, tell: Callable[[str], None]) -> None:
+    """Create or upgrade Airflow's database, unless this version of Airflow has done so before."""
+    place = services.place
+    marker = place.airflow_home / "migrated-to"
+    wanted = version("apache-airflow-core")
+    if place.airflow_database.exists() and marker.exists() and marker.read_text(encoding="utf-8").strip() == wanted:
+        return
+    tell("preparing Airflow's database")
+    name = "migration"
+    child = services.start(name)
+    until = time.monotonic() + STARTING_S
+    while (code := child.wait(0.2)) is None:
+        _check_alive(services)
+        if time.monotonic() > until:
+            raise StartFailed(f"Airflow's database was not ready after {STARTING_S:g} s; see {child.command.log}.")
+    if code:
+        raise StartFailed(f"Airflow's database could not be prepared: {child.last_words()}; see {child.command.log}.")
+    services.end([name], grace_s=0)
+    marker.write_text(f"{wanted}\n", encoding="utf-8")
+
+
+def _check_alive(services: Services) -> None:
+    """Raise when there is no point in waiting any longer."""
+    if services.stop.is_set():
+        raise StopRequested("Stopped while starting.")
+    for name, child in services.children.items():
+        code = child.exit_code()
+        if code is not None and name != "migration":
+            raise StartFailed(
+                f"{name} ended with {code} while starting: {child.last_words()}; see {child.command.log}."
+            )
+
+
+def wait_until_healthy(services: Services, tell: Callable[[str], None], began_at: float) -> None:
+    """Poll until MLflow answers and every component has sent a heartbeat since ``began_at``."""
+    until = time.monotonic() + STARTING_S
+    waiting = {MLFLOW, *AIRFLOW}
+    while waiting:
+        _check_alive(services)
+        if time.monotonic() > until:
+            names = ", ".join(sorted(waiting))
+            raise StartFailed(f"{names} not ready after {STARTING_S:g} s; see the logs in {services.logs}.")
+        ready = {MLFLOW} if MLFLOW in waiting and services.mlflow_answers() else set()
+        with suppress(AirflowUnreachable):
+            health = services.health()
+            ready.add(API_SERVER)
+            # A heartbeat of an earlier life counts as healthy for half a minute.
+            ready |= {
+                name
+                for name, status in health.components.items()
+                if status == "healthy" and _seconds(health.heartbeats[name]) >= began_at
+            }
+        for name in sorted(ready & waiting):
+            tell(f"{name} is ready")
+        waiting -= ready
+        if waiting:
+            time.sleep(0.3)
+
+
+def _seconds(moment: str | None) -> float:
+    from include.domain.intervals import instant
+
+    return instant(moment).timestamp() if moment else 0.0
+
+
+def wait_for_dags(
+    services: Services, api: AirflowApi, expected: Collection[str], tell: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Poll until Airflow lists the expected Dags; those that it does not, with the reason told."""
+    began = time.monotonic()
+    while missing := set(expected) - set(api.dags()):
+        _check_alive(services)
+        waited = time.monotonic() - began
+        # A file that cannot be read will not be a moment later either.
+        if waited > DAGS_S or (waited > 10 and api.import_errors()):
+            tell(f"not among Airflow's Dags: {', '.join(sorted(missing))}")
+            for file, reason in api.import_errors().items():
+                tell(f"{file}: {reason}")
+            return tuple(sorted(missing))
+        time.sleep(0.5)
+    tell(f"{len(set(expected))} Dags are listed")
+    return ()

@@ -1,0 +1,84 @@
+"""The buttons on a task's page that lead from a red gate to what a person needs.
+
+Every address follows from the task alone, so that a link costs no lookup and is there while a gate waits; what it needs
+to know the page behind it asks the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+RUNBOOK_PAGES = {"shadow_window": "shadow_gate", "decide": "drift_escalated"}
+"""The tasks whose runbook page has another name."""
+
+
+def _at(path: str) -> str:
+    from airflow.sdk.configuration import conf
+
+    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    return f"{base}/slipway/{path}"
+
+
+def _of_run(key: Any) -> str:
+    return f"{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}"
+
+
+class ReleaseReport(BaseOperatorLink):
+    """The candidate's way, and what every gate measured and allowed."""
+
+    name: ClassVar[str] = "Release report"  # type: ignore[misc]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return _at(f"runs/{_of_run(ti_key)}")
+
+
+class DriftReport(ReleaseReport):
+    """What moved on the day, and what was decided by which rule."""
+
+    name: ClassVar[str] = "Drift report"  # type: ignore[misc]
+
+
+class MlflowRun(BaseOperatorLink):
+    """The candidate's run in MLflow."""
+
+    name: ClassVar[str] = "MLflow run"  # type: ignore[misc]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return _at(f"go/mlflow/{_of_run(ti_key)}")
+
+
+class ChampionReport(BaseOperatorLink):
+    """The candidate that serves now."""
+
+    name: ClassVar[str] = "Champion"  # type: ignore[misc]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return _at(f"go/champion/{_of_run(ti_key)}")
+
+
+class Runbook(BaseOperatorLink):
+    """What the task's state means and what one may do."""
+
+    name: ClassVar[str] = "Runbook"  # type: ignore[misc]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return _at(f"runbook/{quote(RUNBOOK_PAGES.get(ti_key.task_id, ti_key.task_id), safe='')}")
+
+
+GATE_LINKS = (ReleaseReport(), MlflowRun(), Runbook(), ChampionReport())
+SHADOW_LINKS = GATE_LINKS
+DRIFT_LINKS = (DriftReport(), Runbook())
+
+
+def push_links(operator: Any, context: Any) -> None:
+    """Hand the links out now. Airflow does so when a task ends, which a gate that waits for a person has not."""
+    ti = context["ti"]
+    for link in operator.operator_extra_links:
+        ti.xcom_push(key=link.xcom_key, value=link.get_link(operator, ti_key=ti))

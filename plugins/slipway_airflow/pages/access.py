@@ -1,0 +1,136 @@
+"""Who may do what, asked of Airflow's own auth manager: a viewer reads, an operator acts.
+
+A model's pages are read by whoever may read the runs of its ``retrain_`` Dag. To override, clear, approve, reject or
+roll back one must be allowed to change runs of that Dag *and* to change the Airflow variable ``slipway_operator``: the
+right that separates an operator from a user who may only trigger, in every auth manager there is (ADR 0017).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, VariableDetails
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.configuration import conf
+from fastapi import Depends, HTTPException, Request
+
+OPERATOR_KEY = "slipway_operator"
+CSRF_FIELD, CSRF_HEADER = "csrf", "x-slipway-csrf"
+SAFE = ("GET", "HEAD")
+
+
+async def signed_in(request: Request, user: GetUserDep) -> Any:
+    """The user, who may see plugin pages; every route depends on this.
+
+    Raises:
+        HTTPException: 401 without a usable token, 403 for a bad one or a user without the right.
+    """
+    if not get_auth_manager().is_authorized_view(access_view=AccessView.PLUGINS, user=user):
+        raise HTTPException(403, "You may not see Slipway's pages. Ask for the right to see Airflow's plugin views.")
+    return user
+
+
+User = Annotated[Any, Depends(signed_in)]
+
+
+def require_read(request: Request, user: Any, model: str) -> None:
+    """
+    Raises:
+        HTTPException: 403 when the user may not see the runs of the model's Dag.
+    """
+    requires_access_dag("GET", DagAccessEntity.RUN, f"retrain_{model}")(request, user)
+
+
+def require_view(request: Request, user: Any, view: str) -> None:
+    """
+    Raises:
+        HTTPException: 403 when the user may not see the runs of the feature view's Dag.
+    """
+    requires_access_dag("GET", DagAccessEntity.RUN, f"features_{view}")(request, user)
+
+
+def readable_views(user: Any, views: Iterable[str]) -> set[str]:
+    """Those of the feature views the user may see."""
+    dags = {f"features_{view}": view for view in views}
+    allowed = get_auth_manager().filter_authorized_dag_ids(dag_ids=set(dags), user=user, method="GET")
+    return {view for dag_id, view in dags.items() if dag_id in allowed}
+
+
+def readable(user: Any, models: Iterable[str]) -> set[str]:
+    """Those of the models the user may see."""
+    dags = {f"retrain_{model}": model for model in models}
+    allowed = get_auth_manager().filter_authorized_dag_ids(dag_ids=set(dags), user=user, method="GET")
+    return {model for dag_id, model in dags.items() if dag_id in allowed}
+
+
+def may_act(request: Request, user: Any, model: str) -> bool:
+    """Whether the user is an operator of the model."""
+    try:
+        require_operator(request, user, model)
+    except HTTPException:
+        return False
+    return True
+
+
+def require_operator(request: Request, user: Any, model: str) -> None:
+    """
+    Raises:
+        HTTPException: 403 for everybody but operators of the model.
+    """
+    manager = get_auth_manager()
+    try:
+        requires_access_dag("PUT", DagAccessEntity.RUN, f"retrain_{model}")(request, user)
+        requires_access_dag("POST", DagAccessEntity.RUN, f"rollback_{model}")(request, user)
+        operator = manager.is_authorized_variable(method="PUT", details=VariableDetails(key=OPERATOR_KEY), user=user)
+    except HTTPException:
+        operator = False
+    if not operator:
+        raise HTTPException(403, f"{user.get_name()} may read {model} but not act on it: only an operator may.")
+
+
+# --- requests from other sites ---------------------------------------------------------------------------------------
+
+
+def token_of(request: Request) -> str:
+    """The caller's own token, for calls to Airflow on their behalf."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given if scheme.lower() == "bearer" else request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
+
+
+def csrf_token(user: Any, now: datetime | None = None) -> str:
+    """What a form of this user must carry, good for today and tomorrow."""
+    day = f"{now or datetime.now(UTC):%Y-%m-%d}"
+    secret = conf.get("api", "secret_key").encode()
+    return hmac.new(secret, f"slipway|{user.get_id()}|{day}".encode(), hashlib.sha256).hexdigest()
+
+
+def require_own_form(request: Request, user: Any, given: str | None) -> None:
+    """Refuse what another site made a signed-in browser send. A bearer token is no cookie, so nobody can borrow it.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if request.method in SAFE or request.headers.get("authorization", "").lower().startswith("bearer "):
+        return
+    origin = request.headers.get("origin")
+    elsewhere = request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
+    if elsewhere or (origin is not None and urlsplit(origin).netloc not in _own_hosts(request)):
+        raise HTTPException(
+            403, f"This form was sent from {origin or 'elsewhere'}, which is another site; nothing was done."
+        )
+    now = datetime.now(UTC)
+    good = [csrf_token(user, moment) for moment in (now, now - timedelta(days=1))]
+    if not any(hmac.compare_digest(given or "", each) for each in good):
+        raise HTTPException(403, "The form is too old or not ours; nothing was done. Open the page again and repeat.")
+
+
+def _own_hosts(request: Request) -> set[str]:
+    base = conf.get("api", "base_url", fallback="") or ""
+    return {host for host in (request.headers.get("host"), urlsplit(base).netloc) if host}

@@ -1,0 +1,374 @@
+"""Pictures as inline SVG: no script, no library, colours by CSS class so that light and dark are one drawing.
+
+Every text that comes from data passes ``escape``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+
+WHO = {"champion": "champion", "candidate": "candidate", "baseline": "baseline"}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A rectangle of data coordinates inside a picture, with room for its axes."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: int = 320
+    height: int = 220
+    left: int = 42
+    bottom: int = 34
+    top: int = 8
+    right: int = 10
+
+    def px(self, value: float) -> float:
+        low, high = self.x
+        return round(self.left + (value - low) / ((high - low) or 1) * (self.width - self.left - self.right), 1)
+
+    def py(self, value: float) -> float:
+        low, high = self.y
+        inner = self.height - self.top - self.bottom
+        return round(self.height - self.bottom - (value - low) / ((high - low) or 1) * inner, 1)
+
+    def points(self, xs: Iterable[float], ys: Iterable[float]) -> str:
+        return " ".join(f"{self.px(x)},{self.py(y)}" for x, y in zip(xs, ys, strict=True))
+
+    def axes(self, x_label: str, y_label: str, x_ticks: int = 4, y_ticks: int = 4) -> Markup:
+        parts = []
+        for value in ticks(*self.y, y_ticks):
+            y = self.py(value)
+            parts.append(f'<line class="grid" x1="{self.left}" x2="{self.width - self.right}" y1="{y}" y2="{y}"/>')
+            parts.append(
+                f'<text class="tick" x="{self.left - 6}" y="{y + 3.5}" text-anchor="end">{short(value)}</text>'
+            )
+        base = self.height - self.bottom
+        for value in ticks(*self.x, x_ticks):
+            x = self.px(value)
+            parts.append(f'<text class="tick" x="{x}" y="{base + 14}" text-anchor="middle">{short(value)}</text>')
+        parts.append(f'<line class="axis" x1="{self.left}" x2="{self.width - self.right}" y1="{base}" y2="{base}"/>')
+        middle = (self.left + self.width - self.right) / 2
+        parts.append(
+            f'<text class="label" x="{middle}" y="{self.height - 4}" text-anchor="middle">{escape(x_label)}</text>'
+        )
+        parts.append(
+            f'<text class="label" x="{self.left}" y="{self.top + 2}" text-anchor="start">{escape(y_label)}</text>'
+        )
+        return Markup("".join(parts))
+
+
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Round numbers inside ``[low, high]``; none where none are wanted.
+
+    >>> ticks(0, 1), ticks(0.13, 0.21, 4)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.14, 0.16, 0.18, 0.2])
+    """
+    if about == 0:
+        return []
+    if not math.isfinite(high - low) or high <= low:
+        return [low]
+    rough = (high - low) / about
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough * 0.8)
+    first = math.ceil(low / step - 1e-9)
+    found = []
+    while (first + len(found)) * step <= high + 1e-9 * step and len(found) < 20:
+        found.append(round((first + len(found)) * step, 10))
+    return found
+
+
+def short(value: float) -> str:
+    """
+    >>> [short(v) for v in (0.0, 0.25, 1500, 2_000_000, -0.00012)]
+    ['0', '0.25', '1.5k', '2M', '-0.00012']
+    """
+    if value == 0:
+        return "0"
+    for size, sign in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{sign}"
+    return f"{value:.3g}"
+
+
+def _svg(width: int, height: int, title: str, body: str, css: str = "chart") -> Markup:
+    return Markup(
+        f'<svg class="{css}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>{body}</svg>"
+    )
+
+
+# --- candidate against champion --------------------------------------------------------------------------------------
+
+
+def overlaid(curves: Mapping[str, Any], title: str, *, diagonal: bool = False) -> Markup | None:
+    """One line for each model; None where there is no curve."""
+    drawn = {who: c for who, c in curves.items() if c}
+    if not drawn:
+        return None
+    frame, one = Frame((0, 1), (0, 1)), next(iter(drawn.values()))
+    body = frame.axes(one["x_label"], one["y_label"])
+    if diagonal:
+        body += _line(frame, (0, 1), (0, 1), "reference")
+    for who in ("champion", "candidate"):
+        if who in drawn:
+            body += _line(frame, drawn[who]["x"], drawn[who]["y"], WHO[who])
+    return _svg(frame.width, frame.height, title, body)
+
+
+def calibration(found: Mapping[str, Any]) -> Markup | None:
+    """Observed share over mean score, and the diagonal a calibrated model lies on; zoomed to where the scores are."""
+    drawn = {who: c for who, c in found.items() if c}
+    if not drawn:
+        return None
+    top = min(max(max(*c["mean_score"], *c["share_positive"]) for c in drawn.values()) * 1.05, 1.0)
+    frame = Frame((0, top), (0, top))
+    body = frame.axes("mean score", "observed share") + _line(frame, (0, top), (0, top), "reference")
+    for who in ("champion", "candidate"):
+        if who in drawn:
+            xs, ys = drawn[who]["mean_score"], drawn[who]["share_positive"]
+            body += _line(frame, xs, ys, WHO[who])
+            dots = (
+                f'<circle class="{WHO[who]} dot" cx="{frame.px(x)}" cy="{frame.py(y)}" r="2.6"/>'
+                for x, y in zip(xs, ys, strict=True)
+            )
+            body += Markup("".join(dots))
+    return _svg(frame.width, frame.height, "Calibration: observed share over mean score", body)
+
+
+def histograms(found: Mapping[str, Any], x_label: str, title: str) -> Markup | None:
+    """Shares of rows by value, one outline for each model."""
+    drawn = {who: c for who, c in found.items() if c and sum(c["rows"])}
+    if not drawn:
+        return None
+    shares = {who: [n / sum(c["rows"]) for n in c["rows"]] for who, c in drawn.items()}
+    low, high = (f(f(c["edges"]) for c in drawn.values()) for f in (min, max))
+    frame = Frame((low, high), (0, max(max(s) for s in shares.values()) * 1.08))
+    body = frame.axes(x_label, "share of rows")
+    for who in ("champion", "candidate"):
+        if who in drawn:
+            body += _steps(frame, drawn[who]["edges"], shares[who], WHO[who])
+    return _svg(frame.width, frame.height, title, body)
+
+
+def scatter(points: Sequence[Sequence[float]]) -> Markup | None:
+    """The challenger's score over the champion's on the same requests, and the line of agreement."""
+    if not points:
+        return None
+    values = [v for p in points for v in p]
+    low, high = min(values), max(values)
+    frame = Frame((low, high), (low, high))
+    body = frame.axes("champion's score", "challenger's score") + _line(frame, (low, high), (low, high), "reference")
+    dots = (f'<circle class="candidate point" cx="{frame.px(x)}" cy="{frame.py(y)}" r="2"/>' for x, y in points)
+    body += Markup("".join(dots))
+    return _svg(frame.width, frame.height, "Challenger's score over champion's on the same requests", body)
+
+
+def _line(frame: Frame, xs: Iterable[float], ys: Iterable[float], css: str) -> Markup:
+    return Markup(f'<polyline class="{css}" points="{frame.points(xs, ys)}"/>')
+
+
+def _steps(frame: Frame, edges: Sequence[float], heights: Sequence[float], css: str) -> Markup:
+    xs = [edges[0], *(e for edge in edges[1:-1] for e in (edge, edge)), edges[-1]]
+    ys = [h for height in heights for h in (height, height)]
+    return _line(frame, xs, ys, css)
+
+
+# --- intervals -------------------------------------------------------------------------------------------------------
+
+
+def interval(c: Mapping[str, Any], width: int = 190, height: int = 30) -> Markup | None:
+    """The interval of a difference against its bound: right of the bound is too much. None without one."""
+    low, high, bound = c.get("low"), c.get("high"), c.get("bound")
+    if low is None or high is None or bound is None:
+        return None
+    ends = [low, high, bound, 0.0]
+    room = (max(ends) - min(ends)) * 0.12 or 1.0
+    frame = Frame((min(ends) - room, max(ends) + room), (0, 1), width, height, 4, 0, 0, 4)
+    body = _whisker(frame, low, high, bound, height / 2, 0, height, str(c.get("verdict", "")))
+    name = f"worse by {low:.4g} to {high:.4g}; allowed up to {bound:.4g}"
+    return _svg(width, height, name, body, "interval")
+
+
+def forest(criteria: Sequence[Mapping[str, Any]], width: int = 760) -> Markup | None:
+    """A line for each slice: how much worse the candidate may be there, with its margin drawn. None without slices."""
+    rows = [c for c in criteria if c.get("low") is not None and c.get("high") is not None]
+    if not rows:
+        return None
+    bounds = [c["bound"] for c in rows if c.get("bound") is not None]
+    ends = [v for c in rows for v in (c["low"], c["high"])] + bounds + [0.0]
+    room = (max(ends) - min(ends)) * 0.05 or 1.0
+    each, top = 24, 20
+    height = top + each * len(rows) + 32
+    frame = Frame((min(ends) - room, max(ends) + room), (0, 1), width, height, 210, 32, top, 90)
+    parts = [Markup("")]
+    base = height - 32
+    for value in ticks(*frame.x, 6):
+        x = frame.px(value)
+        parts.append(Markup(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{base}"/>'))
+        parts.append(Markup(f'<text class="tick" x="{x}" y="{base + 14}" text-anchor="middle">{short(value)}</text>'))
+    for i, c in enumerate(rows):
+        y = top + each * i + each / 2
+        name = str(c["criterion"])
+        shown = name if len(name) <= 32 else name[:31] + "…"
+        parts.append(
+            Markup('<text class="name" x="200" y="{}" text-anchor="end">{}</text>').format(round(y + 4, 1), shown)
+        )
+        bound = c["bound"] if c.get("bound") is not None else 0.0
+        parts.append(_whisker(frame, c["low"], c["high"], bound, y, y - each / 2 + 3, y + each / 2 - 3, c["verdict"]))
+        parts.append(
+            Markup('<text class="tick" x="{}" y="{}">{} rows</text>').format(
+                width - 84, round(y + 4, 1), f"{c['rows']:,}"
+            )
+        )
+    zero = frame.px(0.0)
+    parts.append(Markup(f'<line class="zero" x1="{zero}" x2="{zero}" y1="{top}" y2="{base}"/>'))
+    parts.append(Markup('<text class="label" x="{}" y="{}" text-anchor="end">better</text>').format(zero - 6, 12))
+    parts.append(Markup('<text class="label" x="{}" y="{}">worse</text>').format(zero + 6, 12))
+    parts.append(
+        Markup(
+            '<text class="label" x="{}" y="{}" text-anchor="middle">candidate less champion, or baseline</text>'
+        ).format((frame.left + width - frame.right) / 2, height - 4)
+    )
+    return _svg(
+        width, height, "Slices: how much worse the candidate is, and what is allowed", Markup("").join(parts), "forest"
+    )
+
+
+def _whisker(
+    frame: Frame, low: float, high: float, bound: float, y: float, y_from: float, y_to: float, verdict: str
+) -> Markup:
+    css = {"PASS": "pass", "FAIL": "fail"}.get(verdict, "inconclusive")
+    a, b, m, limit = frame.px(low), frame.px(high), frame.px((low + high) / 2), frame.px(bound)
+    return Markup(
+        f'<line class="{css} whisker" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/>'
+        f'<circle class="{css} centre" cx="{m}" cy="{y}" r="3.5"/>'
+        f'<line class="bound" x1="{limit}" x2="{limit}" y1="{y_from}" y2="{y_to}"/>'
+    )
+
+
+# --- time and drift --------------------------------------------------------------------------------------------------
+
+
+def performance(days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metric: str) -> Markup | None:
+    """The loss by day, realised on matured labels and estimated before them, with the reference and its band.
+
+    ``marks`` are (day, kind, text); one between two judged days stands at the later. None with too few days to draw.
+    """
+    realised = _known(d.realised.get("recent_risk") for d in days)
+    estimated = _known(None if d.estimated.get("void") else d.estimated.get("risk") for d in days)
+    if max(len(realised), len(estimated)) < 2:
+        return None
+    reference = _known(d.realised.get("reference_risk") for d in days)
+    band = [(i, r + (days[i].realised.get("tolerance") or 0.0)) for i, r in reference]
+    values = [v for line in (realised, estimated, reference, band) for _, v in line]
+    room = (max(values) - min(values)) * 0.12 or 0.1
+    frame = Frame((0, max(len(days) - 1, 1)), (min(values) - room, max(values) + room), 900, 240, 52, 40, 16, 12)
+    parts = [frame.axes("", metric, x_ticks=0)]
+    every = max(1, math.ceil(len(days) / 8))
+    base = frame.height - frame.bottom
+    for i in range(0, len(days), every):
+        parts.append(
+            Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                frame.px(i), base + 16, days[i].day[5:]
+            )
+        )
+    parts += [_dated(frame, reference, "reference"), _dated(frame, band, "limit")]
+    parts += _marks(frame, days, marks)
+    parts += [_dated(frame, estimated, "estimated"), _dated(frame, realised, "candidate")]
+    for i, value in realised:
+        if days[i].flags.get("realised") is True:
+            parts.append(Markup('<circle class="alarm" cx="{}" cy="{}" r="3.5"/>').format(frame.px(i), frame.py(value)))
+    title = f"{metric} by day, realised and estimated"
+    return _svg(frame.width, frame.height, title, Markup("").join(parts), "wide")
+
+
+def _known(values: Iterable[float | None]) -> list[tuple[int, float]]:
+    return [(i, v) for i, v in enumerate(values) if v is not None and math.isfinite(v)]
+
+
+def _dated(frame: Frame, line: Sequence[tuple[int, float]], css: str) -> Markup:
+    return _line(frame, [i for i, _ in line], [v for _, v in line], css) if line else Markup("")
+
+
+def _marks(frame: Frame, days: Sequence[Any], marks: Sequence[tuple[str, str, str]]) -> Iterator[Markup]:
+    """A line for each change of champion; texts of neighbours are put at different heights."""
+    base = frame.height - frame.bottom
+    for n, (day, kind, text) in enumerate(marks):
+        at = next((i for i, d in enumerate(days) if d.day >= day), None)
+        if at is None or (at == 0 and days[0].day > day):
+            continue
+        x = frame.px(at)
+        yield Markup(
+            '<g class="{}"><title>{}</title><line x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}">{}</text></g>'
+        ).format(
+            "mark bad" if kind == "rollback" else "mark",
+            f"{kind} of {text} on {day}",
+            x,
+            x,
+            frame.top,
+            base,
+            x + 4,
+            frame.top + 26 + 13 * (n % 2),
+            text,
+        )
+
+
+def sparkline(values: Sequence[float | None], highest: float, width: int = 150, height: int = 34) -> Markup:
+    """A feature's effect over the days; all features share one scale."""
+    frame = Frame((0, max(len(values) - 1, 1)), (0, highest or 1.0), width, height, 2, 3, 3, 2)
+    known = [(i, min(v, highest)) for i, v in enumerate(values) if v is not None]
+    base = height - 3
+    body = Markup(f'<line class="axis" x1="2" x2="{width - 2}" y1="{base}" y2="{base}"/>')
+    if known:
+        body += _line(frame, [i for i, _ in known], [v for _, v in known], "candidate")
+    return _svg(width, height, "Effect by day", body, "spark")
+
+
+def two_windows(plot: Mapping[str, Any] | None, width: int = 250, height: int = 92) -> Markup | None:
+    """A feature's reference (outline) and current (filled) shares, bin by bin. None without a histogram."""
+    if not plot:
+        return None
+    past, now = list(plot["reference"]), list(plot["current"])
+    names = [str(c) for c in plot.get("categories", [])] or [""] * len(past)
+    if "others" in plot and any(plot["others"]):
+        past, now, names = [*past, plot["others"][0]], [*now, plot["others"][1]], [*names, "others"]
+    if "unseen" in plot and any(plot["unseen"]):
+        past, now, names = [*past, plot["unseen"][0]], [*now, plot["unseen"][1]], [*names, "never seen"]
+    past, now, names = [*past, plot["missing"][0]], [*now, plot["missing"][1]], [*names, "missing"]
+    if not sum(past) or not sum(now):
+        return None
+    before, after = ([n / sum(found) for n in found] for found in (past, now))
+    top, each = max(*before, *after), width / len(past)
+    base, scale = height - 16, (height - 22) / max(*before, *after)
+    parts = []
+    for i, (b, a) in enumerate(zip(before, after, strict=True)):
+        x, w = i * each + 1, max(each - 2, 1)
+        title = escape(f"{names[i] or _bin(plot, i)}: {b:.1%} before, {a:.1%} now")
+        parts.append(
+            f"<g><title>{title}</title>"
+            f'<rect class="now" x="{x:.1f}" y="{base - a * scale:.1f}" width="{w:.1f}" height="{a * scale:.1f}"/>'
+            f'<rect class="before" x="{x:.1f}" y="{base - b * scale:.1f}" width="{w:.1f}" height="{b * scale:.1f}"/>'
+            "</g>"
+        )
+    edges = plot.get("edges")
+    if edges:
+        last = short(edges[-1])
+        parts.append(f'<text class="tick" x="1" y="{height - 3}">{short(edges[0])}</text>')
+        parts.append(f'<text class="tick" x="{width - each - 2:.1f}" y="{height - 3}" text-anchor="end">{last}</text>')
+    parts.append(f'<text class="tick" x="{width - 1}" y="{height - 3}" text-anchor="end">∅</text>')
+    return _svg(width, height, f"Before and now; the highest bar is {top:.0%}", "".join(parts), "windows")
+
+
+def _bin(plot: Mapping[str, Any], i: int) -> str:
+    edges = plot.get("edges") or []
+    if i == 0:
+        return f"below {short(edges[0])}" if edges else "below"
+    if i >= len(edges):
+        return f"above {short(edges[-1])}" if edges else "above"
+    return f"{short(edges[i - 1])} to {short(edges[i])}"

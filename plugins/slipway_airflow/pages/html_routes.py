@@ -1,0 +1,364 @@
+"""The pages and their forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from include.adapters.ledger import LedgerUnavailable
+from include.config.loader import UnknownName
+from include.domain.errors import BadField, Refusal
+from include.workflows import data_docs
+from include.workflows.pages import drift as drift_views
+from include.workflows.pages import models as model_views
+from include.workflows.pages import release as release_views
+from include.workflows.pages import sources
+from slipway_airflow.pages import charts, doing
+from slipway_airflow.pages.access import (
+    CSRF_FIELD,
+    User,
+    csrf_token,
+    may_act,
+    readable,
+    readable_views,
+    require_operator,
+    require_own_form,
+    require_read,
+    require_view,
+)
+from slipway_airflow.pages.errors import status_of, wants_page
+from slipway_airflow.pages.render import HERE, airflow_base, base, message, page, runbook
+
+router = APIRouter(include_in_schema=False)
+ONLY_SHOWN = (
+    "sandbox allow-same-origin; default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'self'"
+)
+_STATIC = {"slipway.css": "text/css", "slipway.js": "text/javascript"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One line of what was recorded about a candidate."""
+
+    when: datetime
+    what: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A form that was refused: it comes back with what was typed, and the line beside the field it is about."""
+
+    action: str
+    gate: str
+    typed: Mapping[str, str]
+    line: str
+    field: str | None
+    """The field's name; None when the line is about no field."""
+    status: int
+
+
+@router.get("/static/{name}")
+def static(name: str, user: User) -> Response:
+    if name not in _STATIC:
+        raise HTTPException(404, f"There is no file {name!r} here; there are: {', '.join(_STATIC)}.")
+    return FileResponse(HERE / "static" / name, media_type=_STATIC[name], headers={"Cache-Control": "max-age=300"})
+
+
+@router.get("/")
+def models(request: Request, user: User, sort: str = "waits") -> Response:
+    view = model_views.models(sort)
+    allowed = readable(user, [r.model for r in view.rows])
+    return page(request, "models.html", view=model_views.only(view, allowed))
+
+
+@router.get("/models/{name}")
+def model(request: Request, user: User, name: str) -> Response:
+    require_read(request, user, name)
+    return _model_page(request, user, name)
+
+
+def _model_page(request: Request, user: Any, name: str, refused: Refused | None = None) -> Response:
+    view = model_views.model(name)
+    metric = next((str(d.realised["metric"]) for d in reversed(view.days) if d.realised.get("metric")), "loss")
+    marks = [(f"{e.effective_from:%Y-%m-%d}", e.kind.value, f"v{e.model_version}") for e in view.epochs]
+    return page(
+        request,
+        "model.html",
+        refused.status if refused else 200,
+        refused=refused,
+        view=view,
+        metric=metric,
+        performance=charts.performance(view.days, marks, metric),
+        estimated=any(d.estimated.get("risk") is not None and not d.estimated.get("void") for d in view.days),
+        void=sum(bool(d.estimated.get("void")) for d in view.days),
+        highest=max((v for _, values in view.features for v in values if v is not None), default=1.0),
+        journeys=view.journeys[: model_views.MATRIX_JOURNEYS],
+        may_act=may_act(request, user, name),
+        csrf=csrf_token(user),
+        dag_url=f"{airflow_base(request)}/dags/retrain_{quote(name)}",
+    )
+
+
+@router.get("/candidates/{candidate_id}")
+def candidate(request: Request, user: User, candidate_id: str) -> Response:
+    view = release_views.release(candidate_id, datetime.now(UTC))
+    require_read(request, user, view.model)
+    return _candidate_page(request, user, view)
+
+
+def _candidate_page(
+    request: Request, user: Any, view: release_views.ReleaseView, refused: Refused | None = None
+) -> Response:
+    declared = sources.declared_now().models.get(view.model)
+    return page(
+        request,
+        "release.html",
+        refused.status if refused else 200,
+        refused=refused,
+        view=view,
+        curves=_curves(view),
+        has_champion=any((values.get("champion") is not None) for values in view.measured.values()),
+        recorded=_recorded(view),
+        data_docs=bool(data_docs.pages(use.view for use in declared.views)) if declared else False,
+        may_act=may_act(request, user, view.model),
+        csrf=csrf_token(user),
+        run_url=_run_url(request, f"retrain_{view.model}", view.candidate.run_id),
+    )
+
+
+@router.get("/drift/{report_id}")
+def drift(request: Request, user: User, report_id: str) -> Response:
+    view = drift_views.drift(report_id)
+    require_read(request, user, view.model)
+    journey = view.journey_run_id and release_views.candidate_of_run(view.model, view.journey_run_id)
+    return page(
+        request,
+        "drift.html",
+        view=view,
+        top=max((f.rank for f in view.features), default=0.0),
+        journey_url=f"{base(request)}/candidates/{quote(journey)}" if journey else None,
+        run_url=_run_url(request, f"drift_{view.model}", view.run_id),
+    )
+
+
+@router.get("/runs/{dag_id}/{run_id:path}")
+def of_run(request: Request, user: User, dag_id: str, run_id: str) -> Response:
+    """The tab on a run's page: a journey's release, a drift run's report, and for other runs a sentence."""
+    kind, _, name = dag_id.partition("_")
+    if kind == "retrain":
+        require_read(request, user, name)
+        found = release_views.candidate_of_run(name, run_id)
+        if found:
+            return candidate(request, user, found)
+        return message(
+            request,
+            "No candidate yet",
+            f"Run {run_id} has opened no journey: it has just started, or open_journey refused it; its log says why.",
+            links=[(f"All journeys of {name}", f"{base(request)}/models/{quote(name)}")],
+        )
+    if kind == "drift":
+        require_read(request, user, name)
+        with sources.open_ledger() as ledger:
+            report = ledger.overview.report_of_run(name, run_id)
+        if report:
+            return drift(request, user, report)
+    if kind == "features":
+        require_view(request, user, name)
+        return _of_features(request, name, run_id)
+    known = name in sources.declared_now().models
+    links = [(f"The model {name}", f"{base(request)}/models/{quote(name)}")] if known else []
+    return message(
+        request,
+        "This run releases nothing",
+        "A release belongs to a run of a retrain Dag, a drift report to a run of a drift Dag.",
+        links=[*links, ("All models", f"{base(request)}/")],
+    )
+
+
+def _of_features(request: Request, view: str, run_id: str) -> Response:
+    mine = [p for p in data_docs.pages([view]) if p.run == data_docs.run_key(run_id)]
+    links = [(f"Data Docs of {p.start} to before {p.end}", f"{base(request)}/data-docs/{view}/{p.name}") for p in mine]
+    said = "Its audit found something: what, is in the Data Docs and at the end of the log of data_quality_gate."
+    quiet = "It publishes days of a feature view. A release belongs to a run of a retrain Dag."
+    links += [("Runbook", f"{base(request)}/runbook/data_quality_gate"), ("All models", f"{base(request)}/")]
+    return message(request, f"Features: {view}", said if mine else quiet, links=links)
+
+
+@router.get("/go/mlflow/{dag_id}/{run_id:path}")
+def to_mlflow(request: Request, user: User, dag_id: str, run_id: str) -> Response:
+    """Where the button on a task leads: the run in MLflow, once there is one."""
+    view = _of_journey(request, user, dag_id, run_id)
+    if view is None or view.mlflow_url is None:
+        return message(request, "No MLflow run yet", f"Run {run_id} of {dag_id} has trained nothing so far.")
+    return RedirectResponse(view.mlflow_url, 302)
+
+
+@router.get("/go/champion/{dag_id}/{run_id:path}")
+def to_champion(request: Request, user: User, dag_id: str, run_id: str) -> Response:
+    """Where the button on a task leads: the candidate that serves now."""
+    name = dag_id.partition("_")[2]
+    require_read(request, user, name)
+    row = model_views.model(name).row
+    if row.champion is None:
+        return message(request, "No champion yet", f"Nothing serves {name}: no candidate was promoted so far.")
+    return RedirectResponse(f"{base(request)}/candidates/{quote(row.champion)}", 302)
+
+
+def _of_journey(request: Request, user: Any, dag_id: str, run_id: str) -> release_views.ReleaseView | None:
+    name = dag_id.partition("_")[2]
+    require_read(request, user, name)
+    found = release_views.candidate_of_run(name, run_id)
+    return release_views.release(found, datetime.now(UTC)) if found else None
+
+
+@router.get("/data-docs")
+def all_data_docs(request: Request, user: User) -> Response:
+    found = data_docs.pages(readable_views(user, sources.declared_now().views))
+    return page(request, "data_docs.html", found=found)
+
+
+@router.get("/data-docs/{view}/{name}")
+def one_data_doc(request: Request, user: User, view: str, name: str) -> Response:
+    """Great Expectations does not escape what it shows: nothing in it may run, be sent, or be fetched."""
+    require_view(request, user, view)
+    found = data_docs.text(view, name)
+    if found is None:
+        raise HTTPException(404, f"There is no Data Docs page {name[:60]!r} of {view[:60]!r} here.")
+    style = f'<link rel="stylesheet" href="{base(request)}/static/slipway.css">'
+    text = found.replace("</head>", f"{style}</head>", 1)
+    return HTMLResponse(text, headers={"Content-Security-Policy": ONLY_SHOWN})
+
+
+@router.get("/runbook/{name}")
+def runbook_page(request: Request, user: User, name: str) -> Response:
+    found = runbook(name)
+    if found is None:
+        raise HTTPException(404, f"The runbook has no page {name[:60]!r} on this server; it is in docs/runbook.")
+    return page(request, "page.html", title=f"Runbook: {name.replace('_', ' ')}", prose=found)
+
+
+@router.get("/api")
+def api(request: Request, user: User) -> Response:
+    return page(request, "api.html", operations=list(_operations(request.app.openapi())))
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+@router.post("/candidates/{candidate_id}/{action}")
+async def act(request: Request, user: User, candidate_id: str, action: str) -> Response:
+    form = await _form(request, user)
+    view = await run_in_threadpool(release_views.release, candidate_id, datetime.now(UTC))
+    await run_in_threadpool(require_operator, request, user, view.model)
+    try:
+        await _done(request, user, view, action, form)
+    except (Refusal, LedgerUnavailable) as error:
+        if not wants_page(request):
+            raise
+        view = await run_in_threadpool(release_views.release, candidate_id, datetime.now(UTC))
+        return await run_in_threadpool(_candidate_page, request, user, view, _refused(action, form, error))
+    return RedirectResponse(f"{base(request)}/candidates/{quote(candidate_id)}?done={action}", 303)
+
+
+async def _done(
+    request: Request, user: Any, view: release_views.ReleaseView, action: str, form: Mapping[str, str]
+) -> None:
+    who, candidate_id = user.get_name(), view.candidate.candidate_id
+    if action == "override":
+        await doing.override(candidate_id, form.get("gate"), who, form.get("reason"), form.get("expires"))
+    elif action == "clear":
+        await doing.clear(request, candidate_id, form.get("gate"), who)
+    elif action == "approve":
+        await doing.approve(request, candidate_id, form.get("gate"), form.get("reason"))
+    elif action == "reject":
+        await doing.reject(request, candidate_id, who, form.get("reason"))
+    elif action == "rollback":
+        await doing.roll_back(request, view.model, form.get("reason"), form.get("revision"))
+    else:
+        raise HTTPException(
+            404, f"There is no action {action[:40]!r}; there are: approve, clear, override, reject, rollback."
+        )
+
+
+@router.post("/models/{name}/rollback")
+async def roll_back(request: Request, user: User, name: str) -> Response:
+    form = await _form(request, user)
+    await run_in_threadpool(require_operator, request, user, name)
+    try:
+        await doing.roll_back(request, name, form.get("reason"), form.get("revision"))
+    except (Refusal, LedgerUnavailable) as error:
+        if not wants_page(request) or isinstance(error, UnknownName):
+            raise
+        return await run_in_threadpool(_model_page, request, user, name, _refused("rollback", form, error))
+    return RedirectResponse(f"{base(request)}/models/{quote(name)}?done=rollback", 303)
+
+
+def _refused(action: str, form: Mapping[str, str], error: Exception) -> Refused:
+    field = error.what if isinstance(error, BadField) and error.what in ("reason", "expires") else None
+    return Refused(action, form.get("gate", ""), form, str(error), field, status_of(error))
+
+
+async def _form(request: Request, user: Any) -> dict[str, str]:
+    """The form's fields, once it is sure that it is ours."""
+    found = await request.form(max_files=0, max_fields=20)
+    fields = {name: value for name, value in found.items() if isinstance(value, str)}
+    require_own_form(request, user, fields.get(CSRF_FIELD))
+    return fields
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _run_url(request: Request, dag_id: str, run_id: str) -> str:
+    return f"{airflow_base(request)}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
+
+
+def _curves(view: release_views.ReleaseView) -> list[tuple[str, Any]]:
+    found = view.curves or {}
+    shown: list[tuple[str, Any]] = []
+    if "roc" in found:
+        shown.append(("ROC", charts.overlaid(found["roc"], "ROC: true over false positive rate", diagonal=True)))
+    if "calibration" in found:
+        shown.append(("Calibration", charts.calibration(found["calibration"])))
+    if "scores" in found:
+        shown.append(("Scores", charts.histograms(found["scores"], "score", "Share of rows by score")))
+    if "residuals" in found:
+        residuals = {who: (r or {}).get("histogram") for who, r in found["residuals"].items()}
+        shown.append(("Residuals", charts.histograms(residuals, "actual less predicted", "Share of rows by residual")))
+    return shown
+
+
+def _recorded(view: release_views.ReleaseView) -> list[Recorded]:
+    """Transitions, overrides and promotions as one list, oldest first."""
+    found = view.explanation
+    lines = [Recorded(t.recorded_at, t.to_state.value.replace("_", " "), t.actor, t.reason) for t in found.transitions]
+    lines += [Recorded(o.recorded_at, f"override of {o.gate}", o.who, o.why) for o in found.overrides]
+    lines += [
+        Recorded(e.recorded_at, f"{e.kind.value}, revision {e.revision}", e.actor, e.reason) for e in found.epochs
+    ]
+    return sorted(lines, key=lambda line: line.when)
+
+
+def _operations(schema: dict[str, Any]) -> Any:
+    for path, methods in schema["paths"].items():
+        for method, spec in methods.items():
+            content = spec.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            body = schema.get("components", {}).get("schemas", {}).get(content.get("$ref", "").rpartition("/")[2], {})
+            yield {
+                "method": method.upper(),
+                "path": path,
+                "summary": spec.get("summary", ""),
+                "description": spec.get("description", ""),
+                "parameters": [{"description": "", **p} for p in spec.get("parameters", [])],
+                "body": {name: {"description": "", **field} for name, field in body.get("properties", {}).items()},
+                "required": body.get("required", []),
+            }

@@ -1,0 +1,210 @@
+"""The same as JSON. A token of ``POST /auth/token`` is enough; a cookie needs the form's own token as a header."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from include.workflows.pages import drift as drift_views
+from include.workflows.pages import models as model_views
+from include.workflows.pages import release as release_views
+from include.workflows.pages import sources
+from slipway_airflow.pages import doing
+from slipway_airflow.pages.access import CSRF_HEADER, User, readable, require_operator, require_own_form, require_read
+
+router = APIRouter(prefix="/api/v1")
+
+Reason = Annotated[str, Field(description="Why, in 10 to 500 characters; kept with your name.")]
+
+
+class Body(BaseModel):
+    """What a request carries. A field that is not named here is refused, so that a misspelt one is not ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class OverrideBody(Body):
+    gate: Annotated[str, Field(description="The gate that did not pass, for example champion_gate.", max_length=100)]
+    reason: Reason
+    expires: Annotated[str, Field(description="2d, 12h, or a time in ISO 8601; at most 90 days away.", max_length=60)]
+
+
+class GateBody(Body):
+    gate: Annotated[str, Field(description="The gate to judge again from, with what follows it.", max_length=100)]
+
+
+class ApproveBody(Body):
+    gate: Annotated[str, Field(description="The gate that waits for an answer.", max_length=100)]
+    reason: Reason
+
+
+class ReasonBody(Body):
+    reason: Reason
+
+
+class RollbackBody(Body):
+    reason: Reason
+    revision: Annotated[int, Field(description="The champion's revision that shall go; another one is refused.")]
+
+
+class RetrainBody(Body):
+    as_of: Annotated[str, Field(description="The data time, UTC, for example 2013-06-17.", max_length=60)]
+    reason: Annotated[str, Field(description="Why, in 1 to 500 characters.", max_length=500)]
+    supersede: Annotated[bool, Field(description="Replace a journey under way.")] = False
+    issue: Annotated[str | None, Field(description="A ticket this belongs to.", max_length=200)] = None
+
+
+@router.get("/models", summary="Every model: champion, features, drift, newest journey, what waits")
+def models(request: Request, user: User, sort: str = "waits") -> JSONResponse:
+    view = model_views.models(sort)
+    allowed = readable(user, [r.model for r in view.rows])
+    return _json({"models": [asdict(r) for r in view.rows if r.model in allowed], "broken": view.broken})
+
+
+@router.get("/models/{model}", summary="One model: champions, readiness, newest journeys")
+def model(request: Request, user: User, model: str) -> JSONResponse:
+    require_read(request, user, model)
+    view = model_views.model(model)
+    return _json(
+        {
+            **asdict(view.row),
+            "description": view.description,
+            "champions": [asdict(e) for e in view.epochs],
+            "readiness": [{"what": w, "has": has, "how": how} for w, has, how in view.readiness],
+            "gates": view.report.as_json() if view.report else None,
+        }
+    )
+
+
+@router.get("/models/{model}/candidates", summary="The model's candidates, newest first, with each gate's verdict")
+def candidates(request: Request, user: User, model: str) -> JSONResponse:
+    require_read(request, user, model)
+    view = model_views.model(model)
+    return _json(
+        {"candidates": [{**asdict(c), "verdicts": view.verdicts.get(c.candidate_id, {})} for c in view.journeys]}
+    )
+
+
+@router.get("/models/{model}/decisions", summary="What the drift sensor decided, oldest first")
+def decisions(request: Request, user: User, model: str) -> JSONResponse:
+    require_read(request, user, model)
+    model_views.model(model)
+    with sources.open_ledger() as ledger:
+        found = ledger.drift.decisions(model)
+    return _json({"decisions": [asdict(d) for d in found[-model_views.SHOWN_DAYS :]]})
+
+
+@router.get("/drift/{report_id}", summary="One drift report: features by effect times importance, and its decision")
+def drift(request: Request, user: User, report_id: str) -> JSONResponse:
+    view = drift_views.drift(report_id)
+    require_read(request, user, view.model)
+    return _json(asdict(view))
+
+
+@router.get("/candidates/{candidate_id}", summary="One candidate: where it stands and what may be done")
+def candidate(request: Request, user: User, candidate_id: str) -> JSONResponse:
+    view = release_views.release(candidate_id, datetime.now(UTC))
+    require_read(request, user, view.model)
+    return _json(
+        {
+            **asdict(view.candidate),
+            "headline": view.headline,
+            "sentence": view.sentence,
+            "phases": [
+                {"name": p.name, "status": p.status, "gates": {g.gate: g.verdict or None for g in p.gates}}
+                for p in view.phases
+            ],
+            "actions": [{"action": a.name, "gate": a.gate, "consequence": a.consequence} for a in view.actions],
+            "lineage": dict(view.lineage),
+            "mlflow_url": view.mlflow_url,
+        }
+    )
+
+
+@router.get("/candidates/{candidate_id}/evidence", summary="Every gate's criteria: measured, allowed, interval, rows")
+def evidence(request: Request, user: User, candidate_id: str) -> JSONResponse:
+    view = release_views.release(candidate_id, datetime.now(UTC))
+    require_read(request, user, view.model)
+    return _json({"candidate_id": candidate_id, "gates": [asdict(g) for g in view.gates], "measured": view.measured})
+
+
+@router.post("/candidates/{candidate_id}/overrides", status_code=201, summary="Let one candidate past one gate")
+async def override(request: Request, user: User, candidate_id: str, body: OverrideBody) -> JSONResponse:
+    await _operator_of(request, user, candidate_id)
+    made = await doing.override(candidate_id, body.gate, user.get_name(), body.reason, body.expires)
+    return _json(asdict(made), 201)
+
+
+@router.post("/candidates/{candidate_id}/clear", summary="Judge again from a gate on")
+async def clear(request: Request, user: User, candidate_id: str, body: GateBody) -> JSONResponse:
+    await _operator_of(request, user, candidate_id)
+    run_id = await doing.clear(request, candidate_id, body.gate, user.get_name())
+    return _json({"candidate_id": candidate_id, "run_id": run_id})
+
+
+@router.post("/candidates/{candidate_id}/approve", summary="Answer the gate that waits: the candidate may go on")
+async def approve(request: Request, user: User, candidate_id: str, body: ApproveBody) -> JSONResponse:
+    await _operator_of(request, user, candidate_id)
+    await doing.approve(request, candidate_id, body.gate, body.reason)
+    return _json({"candidate_id": candidate_id, "approved": body.gate})
+
+
+@router.post("/candidates/{candidate_id}/reject", summary="End a journey under way")
+async def reject(request: Request, user: User, candidate_id: str, body: ReasonBody) -> JSONResponse:
+    await _operator_of(request, user, candidate_id)
+    await doing.reject(request, candidate_id, user.get_name(), body.reason)
+    return _json({"candidate_id": candidate_id, "state": "rejected"})
+
+
+@router.post("/models/{model}/rollback", status_code=202, summary="Champion back to the previous good champion")
+async def roll_back(request: Request, user: User, model: str, body: RollbackBody) -> JSONResponse:
+    _own(request, user)
+    await run_in_threadpool(require_operator, request, user, model)
+    run_id = await doing.roll_back(request, model, body.reason, body.revision)
+    return _json({"model": model, "dag_id": f"rollback_{model}", "run_id": run_id}, 202)
+
+
+@router.post("/models/{model}/retrain", status_code=202, summary="Start a journey, once for each key")
+async def retrain(
+    request: Request,
+    user: User,
+    model: str,
+    body: RetrainBody,
+    idempotency_key: Annotated[str, Header(description="The same key starts one journey, however often it is sent.")],
+) -> JSONResponse:
+    _own(request, user)
+    await run_in_threadpool(require_operator, request, user, model)
+    conf = body.model_dump(exclude_none=True)
+    run_id, started = await doing.retrain(request, model, conf, idempotency_key)
+    return _json({"model": model, "dag_id": f"retrain_{model}", "run_id": run_id, "started": started}, 202)
+
+
+async def _operator_of(request: Request, user: Any, candidate_id: str) -> None:
+    _own(request, user)
+    view = await run_in_threadpool(release_views.release, candidate_id, datetime.now(UTC))
+    await run_in_threadpool(require_operator, request, user, view.model)
+
+
+def _own(request: Request, user: Any) -> None:
+    require_own_form(request, user, request.headers.get(CSRF_HEADER))
+
+
+def _json(data: Any, status: int = 200) -> JSONResponse:
+    return JSONResponse(_plain(data), status)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Enum):
+        return value.value
+    return value.isoformat() if isinstance(value, datetime) else value

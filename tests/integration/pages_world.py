@@ -1,0 +1,138 @@
+"""Slipway's pages under a small Airflow: its real auth manager, tokens and middleware, and a stand-in for its REST.
+
+The stand-in remembers what was asked of it and by whom, so that a test can say what a button did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_process import ROLES, AirflowProcess, living_with
+
+from include.adapters.ledger import Ledger
+from include.config import Declarations
+
+
+@dataclass
+class Asked:
+    """One call of Airflow's REST."""
+
+    method: str
+    path: str
+    body: Any
+    who: str
+
+
+@dataclass
+class FakeAirflow:
+    """What the stand-in knows and was asked."""
+
+    asked: list[Asked] = field(default_factory=list)
+    runs: dict[str, Any] = field(default_factory=dict)
+    waits: set[str] = field(default_factory=set)
+    scheduler: str = "healthy"
+
+    def changes(self) -> list[tuple[str, str, str]]:
+        """Every write as (method, path, who)."""
+        return [(a.method, a.path, a.who) for a in self.asked if a.method != "GET"]
+
+
+@dataclass
+class PagesWorld:
+    client: Any
+    airflow: FakeAirflow
+    ledger: Ledger
+    declared: Declarations
+    secrets: tuple[str, ...] = ()
+
+    def headers(self, user: str | None, **more: str) -> dict[str, str]:
+        return {**({"Authorization": f"Bearer {self.token(user)}"} if user else {}), **more}
+
+    @staticmethod
+    def token(user: str, **how: Any) -> str:
+        from airflow.api_fastapi.app import get_auth_manager
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+        return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=ROLES[user]), **how))
+
+    def get(self, path: str, user: str | None = "vera", **more: str) -> Any:
+        return self.client.get(f"/slipway{path}", headers=self.headers(user, **more))
+
+    def page(self, path: str, user: str | None = "vera") -> Any:
+        return self.get(path, user, accept="text/html")
+
+    def post(self, path: str, body: Any, user: str | None = "otto", **more: str) -> Any:
+        return self.client.post(f"/slipway{path}", json=body, headers=self.headers(user, **more))
+
+
+def _root(airflow: FakeAirflow) -> Any:
+    from airflow.api_fastapi.app import get_auth_manager, init_auth_manager
+    from airflow.api_fastapi.auth.middlewares.refresh_token import JWTRefreshMiddleware
+    from airflow.api_fastapi.core_api.security import GetUserDep
+    from fastapi import FastAPI, HTTPException, Request
+    from slipway_airflow.limits import BodyLimit
+    from slipway_airflow.pages.mount import PREFIX, KeepRoot, late_app
+
+    root = FastAPI()
+    init_auth_manager(root)
+    if get_auth_manager() is None:
+        raise RuntimeError("no auth manager")
+
+    # Not a string annotation: FastAPI resolves those in the module, where Airflow is not imported.
+    async def rest(path: str, request: Request, user) -> Any:
+        body = await request.json() if await request.body() else None
+        airflow.asked.append(Asked(request.method, path, body, user.get_name()))
+        if path == "monitor/health":
+            return {"scheduler": {"status": airflow.scheduler}}
+        if path.endswith("/dagRuns"):
+            run_id = body["dag_run_id"]
+            if run_id in airflow.runs:
+                raise HTTPException(409, "DagRun already exists")
+            airflow.runs[run_id] = {"dag_run_id": run_id, "conf": body["conf"]}
+            return airflow.runs[run_id]
+        if path.endswith("/hitlDetails"):
+            task = path.split("/")[5]
+            if task not in airflow.waits:
+                raise HTTPException(404, "Human-in-the-loop detail not found")
+            if request.method == "PATCH":
+                airflow.waits.discard(task)
+            return {"response_received": False}
+        if request.method == "GET":
+            found = airflow.runs.get(path.rpartition("/")[2])
+            if found is None:
+                raise HTTPException(404, "The DagRun was not found")
+            return found
+        return {"task_instances": []}
+
+    rest.__annotations__ |= {"path": str, "request": Request, "user": GetUserDep}
+    root.api_route("/api/v2/{path:path}", methods=["GET", "POST", "PATCH"])(rest)
+    root.mount(PREFIX, late_app)
+    root.add_middleware(JWTRefreshMiddleware)
+    root.add_middleware(BodyLimit)
+    root.add_middleware(KeepRoot)
+    return root
+
+
+@pytest.fixture
+def pages(airflow_imported: AirflowProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PagesWorld]:
+    """The pages on an empty ledger."""
+    from fastapi.testclient import TestClient
+
+    from include.config import loader
+    from include.workflows.pages import sources
+
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
+    monkeypatch.setenv("SLIPWAY_LEDGER_URL", url)
+    monkeypatch.delenv("SLIPWAY_MLFLOW_PAGES_URL", raising=False)
+    loader.declarations.cache_clear()
+    airflow = FakeAirflow()
+    with living_with(airflow_imported.environment), Ledger.open(url) as ledger:
+        client = TestClient(_root(airflow), base_url="http://testserver", raise_server_exceptions=False)
+        yield PagesWorld(client, airflow, ledger, loader.declarations())
+    sources.close()
+    loader.declarations.cache_clear()

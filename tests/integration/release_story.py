@@ -1,0 +1,129 @@
+"""One model's way from its first candidate to a second champion, kept before each step, to be gone back to."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from journey_world import NOW, JourneyWorld
+from mlflow_server import MlflowServer
+
+from include.adapters.ledger import Ledger
+from include.config.settings import settings
+from include.workflows import tasks
+
+SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
+
+
+@dataclass
+class Moment:
+    """The world as it was just before a step, on disk and in MLflow."""
+
+    folder: Path
+
+    @property
+    def mlflow(self) -> Path:
+        return self.folder / "mlflow.db"
+
+
+@dataclass
+class Story:
+    """One model's way, kept before each step of interest."""
+
+    world: JourneyWorld
+    server: MlflowServer
+    kept: Path
+    moments: dict[str, Moment] = field(default_factory=dict)
+    references: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def keep(self, name: str) -> None:
+        moment = Moment(self.kept / name)
+        shutil.copytree(settings().home, moment.folder / "home")
+        with closing(self._mlflow()) as live, closing(sqlite3.connect(moment.mlflow)) as copy:
+            live.backup(copy)
+        self.moments[name] = moment
+
+    def back_to(self, name: str) -> None:
+        moment = self.moments[name]
+        shutil.rmtree(settings().home)
+        shutil.copytree(moment.folder / "home", settings().home)
+        with closing(self._mlflow()) as live, closing(sqlite3.connect(moment.mlflow)) as copy:
+            copy.backup(live)
+
+    def _mlflow(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.server.home / "mlflow.db", timeout=30)
+
+
+def tell(world: JourneyWorld, server: MlflowServer, kept: Path) -> Story:
+    """A first champion, then a second: kept before each step of the second journey, and before a rollback."""
+    world.declare(world.model, shadow=SHADOW)
+    made = Story(world, server, kept)
+    first = world.open("first", 13)
+    made.references["first"] = first
+    assert world.to_shadow(first)
+    assert world.judge("shadow_gate", first)["passed"]
+    made.keep("first promotion")
+    tasks.promote(first, NOW)
+    tasks.close_journey(first)
+    world.next_day(16)
+    second = world.open("second", 17)
+    made.references["second"] = second
+    world.train(second)
+    tasks.evaluate(second)
+    assert world.judge_after("evaluate", second)
+    made.keep("registration")
+    register_twice(made)
+    made.keep("registration beside a twin")
+    made.back_to("registration")
+    tasks.register_challenger(second, NOW)
+    tasks.open_shadow_window(second)
+    world.next_day(17)
+    assert world.judge("shadow_gate", second)["passed"]
+    made.keep("promotion")
+    tasks.promote(second, NOW)
+    made.keep("close of the winner")
+    tasks.close_journey(second)
+    shutil.rmtree(settings().artifacts / "models")
+    made.keep("rollback")
+    return made
+
+
+def register_twice(story: Story) -> None:
+    """Two versions of the second candidate, as a lost reply leaves them."""
+    candidate = story.world.candidate(story.references["second"])
+    run = str(candidate.facts.mlflow_run_id)
+    source = str(story.world.registry.logged_model(run))
+    from mlflow import MlflowClient
+
+    client = MlflowClient(story.server.url, story.server.url)
+    for _ in range(2):
+        client.create_model_version(
+            story.world.model,
+            source,
+            run,
+            tags={"slipway.candidate": candidate.candidate_id},
+            model_id=source.removeprefix("models:/"),
+        )
+
+
+def left(world: JourneyWorld) -> dict[str, Any]:
+    """What a step left, without the times at which it wrote."""
+    with Ledger.open(settings().ledger_url) as ledger:
+        history = ledger.history(world.model)
+        candidates = [
+            (c.candidate_id, c.state, c.outcome, c.facts, [t.event for t in ledger.explain(c.candidate_id).transitions])
+            for c in history.candidates
+        ]
+        epochs = [(e.revision, e.kind, e.to_candidate, e.digest, e.run_id) for e in history.epochs]
+    registered = world.registry.registered(world.model)
+    return {
+        "candidates": candidates,
+        "epochs": epochs,
+        "aliases": dict(registered.aliases),
+        "tags": dict(registered.tags),
+        "versions": world.versions_in_mlflow(),
+    }

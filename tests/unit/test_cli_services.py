@@ -1,0 +1,117 @@
+"""The command line beside running services: their ledger and MLflow, and whether what is declared can be sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from include import cli
+from include.commands import Mistake, checks
+from include.commands.airflow import use_running_services
+from include.config import loader
+from include.config.settings import PROJECT, settings
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    for name in ("SLIPWAY_LEDGER_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "x")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
+    return tmp_path
+
+
+def running(home, ledger_url: str) -> None:
+    facts = {"pid": os.getpid(), "airflow_url": "http://a:1", "mlflow_url": "http://m:2", "ledger_url": ledger_url}
+    (home / "services.json").write_text(json.dumps(facts))
+
+
+def test_a_verb_uses_the_ledger_and_the_mlflow_of_the_services_that_run_here(home):
+    running(home, "sqlite:////elsewhere/ledger.db")
+    use_running_services()
+    assert (settings().ledger_url, settings().mlflow_url) == ("sqlite:////elsewhere/ledger.db", "http://m:2")
+
+
+def test_what_the_shell_names_comes_first(home, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_LEDGER_URL", "sqlite:////mine.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mine")
+    running(home, "sqlite:////elsewhere/ledger.db")
+    use_running_services()
+    assert (settings().ledger_url, settings().mlflow_url) == ("sqlite:////mine.db", "http://mine")
+
+
+def test_a_ledger_behind_a_password_is_not_guessed(home):
+    running(home, "postgresql+psycopg://ana:***@db:5432/ledger")
+    with pytest.raises(Mistake, match=r"Give this shell the whole address in SLIPWAY_LEDGER_URL\."):
+        use_running_services()
+
+
+def test_without_services_the_settings_count(home):
+    use_running_services()
+    assert settings().ledger_url == f"sqlite:///{home / 'ledger.db'}"
+
+
+@pytest.fixture
+def told_by(tmp_path, monkeypatch):
+    """Declares how the owners of one model are told."""
+
+    def declare(notify: str) -> None:
+        root = tmp_path / "declared"
+        for kind in ("models", "features"):
+            shutil.copytree(PROJECT / "include" / kind, root / kind)
+        with (root / "models" / "air_time" / "model.yaml").open("a") as file:
+            file.write(f"\nnotify: {notify}\n")
+        monkeypatch.setattr(loader, "ROOT", root)
+        loader.declarations.cache_clear()
+
+    yield declare
+    loader.declarations.cache_clear()
+
+
+def test_doctor_says_which_package_a_declared_way_of_telling_lacks(told_by, monkeypatch, capsys):
+    told_by("{via: slack}")
+    found = checks.version
+
+    def version(package: str) -> str:
+        if package == "apache-airflow-providers-slack":
+            raise PackageNotFoundError(package)
+        return found(package)
+
+    monkeypatch.setattr(checks, "version", version)
+    cli.main(["doctor", "--json"])
+    by_name = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert by_name["notify slack"] == {
+        "name": "notify slack",
+        "ok": False,
+        "found": "air_time declares notify.via slack; install apache-airflow-providers-slack, or declare smtp or file",
+    }
+    assert by_name["notify file"]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "journey_wihtin: 3d", "journey_wihtin is not a field; .* Did you mean 'journey_within'?", id="misspelt"
+        ),
+        pytest.param("journey_within: 0d", "journey_within is '0d'; a journey needs some time", id="no time"),
+        pytest.param(
+            "notify: {late: boss}", "notify.late is 'boss'; input should be 'model', 'data'", id="nobody's role"
+        ),
+    ],
+)
+def test_a_wrong_promise_is_named_with_file_and_line(tmp_path, capsys, text, line):
+    for kind in ("models", "features"):
+        shutil.copytree(PROJECT / "include" / kind, tmp_path / "d" / kind)
+    file = tmp_path / "d" / "models" / "air_time" / "model.yaml"
+    before = file.read_text()
+    file.write_text(f"{before}\n{text}\n")
+    assert cli.main(["validate", str(tmp_path / "d")]) == 1
+    said = capsys.readouterr().out.splitlines()[0]
+    number = len(before.splitlines()) + 2
+    assert re.match(rf"{re.escape(str(file))}:{number}: {line}", said), said

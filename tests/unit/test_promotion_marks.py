@@ -1,0 +1,119 @@
+"""What the registry remembers of the ledger, and what a rollback starts: pure decisions and one REST call."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from include import cli
+from include.commands import airflow as airflow_commands
+from include.domain.promotion import NO_HEAD, Epoch, EpochKind, head_mark, lost_history
+
+AT = datetime(2013, 6, 1, tzinfo=UTC)
+
+
+def history(*candidates: str) -> list[Epoch]:
+    return [
+        Epoch("m", n, EpochKind.PROMOTION, None, c, str(n), "d", AT, "a", "r", f"run-{n}", {}, AT)
+        for n, c in enumerate(candidates, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        pytest.param(None, id="a registry that was never told"),
+        pytest.param(NO_HEAD, id="a person accepted a ledger without a champion"),
+        pytest.param("1 a", id="a registry behind: a run died before it wrote the mark"),
+        pytest.param("2 b", id="the same"),
+    ],
+)
+def test_f071_a_mark_that_the_history_contains_is_no_loss(mark):
+    assert lost_history(mark, history("a", "b")) is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "why"),
+    [
+        ("3 c", "the registry has seen revision 3 with champion c, the ledger ends at 2"),
+        ("2 x", "the registry has seen x as champion of revision 2, the ledger has b"),
+        ("two b", "the registry's mark 'two b' is not what Slipway writes"),
+        ("0 b", "the registry's mark '0 b' is not what Slipway writes"),
+        ("-1 b", "the registry's mark '-1 b' is not what Slipway writes"),
+        ("2", "the registry's mark '2' is not what Slipway writes"),
+    ],
+)
+def test_f071_a_mark_that_the_history_lacks_is_a_loss_and_said_why(mark, why):
+    assert lost_history(mark, history("a", "b")) == why
+
+
+def test_f071_an_empty_ledger_beside_a_registry_with_a_champion_has_lost_it():
+    assert lost_history(head_mark(history("a")[0]), []) is not None
+
+
+@dataclass
+class FakeAirflow:
+    """Starts what it is asked to, once per run id."""
+
+    url: str = "http://airflow"
+    started: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __enter__(self) -> FakeAirflow:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def dags(self) -> dict[str, bool]:
+        return {"rollback_flight_delay": False}
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> tuple[Any, bool]:
+        from include.adapters.airflow_api import DagRun
+
+        new = run_id not in self.started
+        self.started.setdefault(run_id, conf)
+        values = {"dag_id": dag_id, "run_id": run_id, "state": "queued", "conf": conf}
+        empty = {name: None for name in DagRun.__dataclass_fields__ if name not in values}
+        return DagRun(**values, **empty), new
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
+    made = FakeAirflow()
+    monkeypatch.setattr(airflow_commands, "airflow_api", lambda: made)
+    return made
+
+
+def test_a_rollback_by_the_command_line_starts_the_dag_with_the_reason_and_who_asks(fake, capsys):
+    argv = [
+        "rollback",
+        "flight_delay",
+        "--reason",
+        "late since 05:00",
+        "--requested-by",
+        "ana",
+        "--key",
+        "k1",
+        "--json",
+    ]
+    assert cli.main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["started"] is True
+    assert fake.started == {"cli__k1": {"reason": "late since 05:00", "requested_by": "ana"}}
+    assert cli.main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["started"] is False, "the same key rolls back once"
+
+
+def test_two_rollbacks_without_a_key_are_two(fake):
+    for _ in range(2):
+        assert cli.main(["rollback", "flight_delay", "--reason", "late since 05:00", "--requested-by", "ana"]) == 0
+    assert len(fake.started) == 2
+
+
+def test_a_rollback_by_the_command_line_without_a_reason_starts_nothing(fake, capsys):
+    assert cli.main(["rollback", "flight_delay"]) == 64
+    assert cli.main(["rollback", "flight_delay", "--reason", "  "]) == 64
+    assert fake.started == {}
+    assert "--reason" in capsys.readouterr().err
