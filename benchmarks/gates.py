@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from benchmarks._common import own_peak_mb, report
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.domain.gates import (
     Availability,
     Bound,
@@ -202,8 +202,8 @@ def _smoke(pipeline: Any, features: pd.DataFrame, expected: np.ndarray[Any, Any]
     }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.skops"
-        estimators.untrusted_free(pipeline, file)
-        said = smoke.ask(file, estimators.digest(file), probes, kinds=KINDS, classifier=True, timeout_s=120)
+        model_files.untrusted_free(pipeline, file)
+        said = smoke.ask(file, model_files.digest(file), probes, kinds=KINDS, classifier=True, timeout_s=120)
     others = tuple(probe for name, probe in said.probes.items() if name != "real rows")
     seen = SmokeEvidence(Task.BINARY, said.load_error, said.probes.get("real rows"), expected[:200], others)
     return smoke_gate(SmokeRules(), seen, mode=Mode.BLOCKING)

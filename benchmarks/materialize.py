@@ -138,7 +138,7 @@ def query_only(table: pa.Table, interval: Interval) -> Took:
 
 def publish(declared: Declarations, table: pa.Table, interval: Interval) -> dict[str, Took]:
     """The production calls, each timed: materialize, audit, publish."""
-    source.extract = lambda *_, **__: table  # type: ignore[assignment]
+    source.extract = lambda *_, **__: table
     began = now()
     staged = features.materialize("levels", interval, interval.end, "benchmark", declared=declared)
     materialized = Took.since(began)

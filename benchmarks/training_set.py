@@ -49,7 +49,7 @@ COUNTED = ("rows", "columns", "checksum")
 def ours(world: OrdersWorld, out: Path) -> None:
     """The production call. Only the foreign source is left out: the labels come from the file that all read."""
     os.environ["SLIPWAY_HOME"] = str(world.root / "home")
-    source.extract = lambda *_, **__: read_labels(world)  # type: ignore[assignment]
+    source.extract = lambda *_, **__: read_labels(world)
     declared = world.declared
     made = training_set.build(declared.model("spend"), YEAR, world.as_of, declared=declared)
     os.replace(made.path, out)

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from sqlalchemy import make_url
 
-from include.adapters import estimators
+from include.adapters import model_files
 from include.adapters.ledger import Ledger, PartitionStatus, ledger_invariants
 from include.adapters.offline_store import DAY, OfflineStore, content_hash, ordered, plain, split_by_day
 from include.adapters.registry import CHALLENGER, CHAMPION, Registry, VersionMissing
@@ -133,12 +133,12 @@ def _artifacts(ledger: Ledger, registry: Registry, lost: Iterable[int]) -> Itera
             where = f"{model} revision {epoch.revision} ({epoch.to_candidate})"
             try:
                 with registry.fetched(model, int(str(epoch.model_version))) as file:
-                    found = estimators.digest(file)
+                    found = model_files.digest(file)
                     if found != epoch.digest:
                         yield f"I4 {where}: the registry holds {found[:12]}, the gates judged {epoch.digest[:12]}."
                         continue
-                    estimators.load(file, epoch.digest)
-            except (VersionMissing, estimators.ModelFileRefused) as error:
+                    model_files.load(file, epoch.digest)
+            except (VersionMissing, model_files.ModelFileRefused) as error:
                 yield f"I10 {where} cannot be loaded: {error}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
@@ -156,7 +156,7 @@ def _champion_scores(
     try:
         pipeline = models.load(common.registry(), model.name, int(head.model_version), head.digest)
         return pipeline, estimators.predict(pipeline, features, classifier=model.is_classifier), ""
-    except (estimators.ModelFileRefused, VersionMissing, ValueError, KeyError) as error:
+    except (model_files.ModelFileRefused, VersionMissing, ValueError, KeyError) as error:
         why = f"champion {head.to_candidate} could not answer: {error}"
         print(f"Not compared with the champion: {why}")
         return None, None, why

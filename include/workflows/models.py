@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
@@ -39,10 +39,10 @@ def load(registry: Registry, model: str, version: int, digest: str) -> Any:
         VersionMissing: when the registry has no such version.
     """
     copy = _copy(digest)
-    if not copy.is_file() or estimators.digest(copy) != digest:
+    if not copy.is_file() or model_files.digest(copy) != digest:
         with registry.fetched(model, version) as file:
             keep(file, digest)
-    return estimators.load(copy, digest)
+    return model_files.load(copy, digest)
 
 
 def load_logged(registry: Registry, uri: str, digest: str) -> Any:
@@ -53,7 +53,7 @@ def load_logged(registry: Registry, uri: str, digest: str) -> Any:
         VersionMissing: when its file is gone.
     """
     with registry.model_file(uri) as file:
-        return estimators.load(keep(file, digest), digest)
+        return model_files.load(keep(file, digest), digest)
 
 
 def size_of(digest: str) -> int:
@@ -63,9 +63,9 @@ def size_of(digest: str) -> int:
 
 def keep(file: Path, digest: str) -> Path:
     """Keep a model file under its digest, so that scoring needs no registry on its way."""
-    found = estimators.digest(file)
+    found = model_files.digest(file)
     if found != digest:
-        raise estimators.ModelFileRefused(
+        raise model_files.ModelFileRefused(
             f"The registry gave a model file with the digest {found[:12]}, but the gates judged {digest[:12]}: "
             "the artifact was replaced."
         )

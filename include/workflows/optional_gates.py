@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.adapters.ledger import Candidate
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration, declarations
@@ -96,7 +96,7 @@ def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
         try:
             pipeline = models.load(registry, champion.model, int(str(facts.model_version)), str(facts.artifact_digest))
             timed["champion"] = (pipeline, str(facts.artifact_digest))
-        except (estimators.ModelFileRefused, VersionMissing) as error:
+        except (model_files.ModelFileRefused, VersionMissing) as error:
             print(f"The champion {champion.candidate_id} was not timed: {error}")
     pipelines = {who: pipeline for who, (pipeline, _) in timed.items()}
     took = time_in_turns(pipelines, features, repeats, classifier=journey.model.is_classifier)

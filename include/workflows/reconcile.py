@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from include.adapters import estimators
+from include.adapters import model_files
 from include.adapters.ledger import Ledger
 from include.adapters.registry import (
     CHALLENGER,
@@ -174,7 +174,7 @@ def _lost(history: list[Epoch], registry: Registry, model: str) -> list[Finding]
 def _wrong_with(registry: Registry, model: str, epoch: Epoch) -> str | None:
     try:
         with registry.fetched(model, int(str(epoch.model_version))) as file:
-            digest = estimators.digest(file)
+            digest = model_files.digest(file)
     except (VersionMissing, SourceRefused) as error:
         return f"{epoch.to_candidate} is gone: {error}"
     if digest != epoch.digest:

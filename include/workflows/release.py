@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from include.adapters import estimators
+from include.adapters import model_files
 from include.adapters.ledger import Facts, Ledger
 from include.adapters.registry import Registry, RegistryUnreachable, SourceRefused, VersionMissing
 from include.config import declarations
@@ -66,7 +66,7 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
         crashpoint("release.registered")
         found = _artifact(registry, model.name, version, digest)
         if found != digest:
-            raise estimators.ModelFileRefused(
+            raise model_files.ModelFileRefused(
                 f"Version {version} of {model.name} has the digest {found[:12]}, the gates judged {digest[:12]}."
             )
         journey.ledger.candidates.advance(
@@ -150,12 +150,12 @@ def _artifact(registry: Registry, model: str, version: int, judged: str) -> str:
     """
     uri = registry.source(model, version)
     with registry.model_file(uri) as file:
-        found = estimators.digest(file)
+        found = model_files.digest(file)
         if found == judged:
-            unmet = estimators.unmet(registry.requirements(uri))
+            unmet = model_files.unmet(registry.requirements(uri))
             if unmet:
                 raise CannotRunHere(model, version, unmet)
-            estimators.load(file, judged)
+            model_files.load(file, judged)
     return found
 
 
@@ -215,7 +215,7 @@ def _unusable(ledger: Ledger, registry: Registry, model_name: str) -> list[str]:
         try:
             _usable(registry, model_name, int(str(epoch.model_version)), epoch.digest)
             break
-        except (estimators.ModelFileRefused, VersionMissing, SourceRefused) as error:
+        except (model_files.ModelFileRefused, VersionMissing, SourceRefused) as error:
             print(f"{target} cannot be restored: {error}")
             found.append(target)
     return found

@@ -85,12 +85,12 @@ def main(folder: Path) -> None:
     """The fresh process's whole life."""
     import pandas as pd
 
-    from include.adapters import estimators
+    from include.adapters import estimators, model_files
 
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     said: dict[str, Any] = {"load_error": None, "probes": {}}
     try:
-        pipeline = estimators.load(Path(request["model_file"]), request["digest"])
+        pipeline = model_files.load(Path(request["model_file"]), request["digest"])
     except Exception as error:  # noqa: BLE001 - whatever stops the load is what this process is asked about
         said["load_error"] = _message(error)
     else:

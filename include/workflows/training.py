@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
 from include.config import declarations
 from include.config.settings import PROJECT
@@ -130,7 +130,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             print(f"Fitting {model.estimator.path} on {len(features):,} rows and {features.shape[1]} features.")
             estimators.fit(pipeline, features, label)
             with tempfile.TemporaryDirectory() as folder:
-                trusted = estimators.untrusted_free(pipeline, Path(folder) / "model.skops")
+                trusted = model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
             example = features.head(EXAMPLE_ROWS)
             logged = registry.log_model(
                 run,
@@ -139,7 +139,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
                 output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
                 classes=model.label.classes if model.is_classifier else None,
                 trusted=trusted,
-                requirements=estimators.library_versions(),
+                requirements=model_files.library_versions(),
                 tags={"slipway.candidate": journey.candidate_id},
             )
         crashpoint("training.logged")
@@ -147,7 +147,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
         datasets.reads([datasets.training_set(sets["train"]["path"])])
         datasets.writes([datasets.registered_model(model)])
         with registry.model_file(logged) as file:
-            digest, content = estimators.digest(file), estimators.canonical_digest(file)
+            digest, content = model_files.digest(file), model_files.canonical_digest(file)
             models.keep(file, digest)
         # The gate of the data judged before there was a run to say so on.
         judged = {

@@ -118,7 +118,7 @@ class GateOperator(HITLOperator):
                 f"stays closed. {again}"
             )
         try:
-            outcome = self.approve(self.journey, self.task_id, by["name"], reason, event["responded_at"])  # type: ignore[misc]
+            outcome = self.approve(self.journey, self.task_id, by["name"], reason, event["responded_at"])
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
         print(outcome["table"])

@@ -33,7 +33,7 @@ def _of_run(key: Any) -> str:
 class ReleaseReport(BaseOperatorLink):
     """The candidate's way, and what every gate measured and allowed."""
 
-    name: ClassVar[str] = "Release report"  # type: ignore[misc]
+    name: ClassVar[str] = "Release report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         return _at(f"runs/{_of_run(ti_key)}")
@@ -42,13 +42,13 @@ class ReleaseReport(BaseOperatorLink):
 class DriftReport(ReleaseReport):
     """What moved on the day, and what was decided by which rule."""
 
-    name: ClassVar[str] = "Drift report"  # type: ignore[misc]
+    name: ClassVar[str] = "Drift report"
 
 
 class MlflowRun(BaseOperatorLink):
     """The candidate's run in MLflow."""
 
-    name: ClassVar[str] = "MLflow run"  # type: ignore[misc]
+    name: ClassVar[str] = "MLflow run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         return _at(f"go/mlflow/{_of_run(ti_key)}")
@@ -57,7 +57,7 @@ class MlflowRun(BaseOperatorLink):
 class ChampionReport(BaseOperatorLink):
     """The candidate that serves now."""
 
-    name: ClassVar[str] = "Champion"  # type: ignore[misc]
+    name: ClassVar[str] = "Champion"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         return _at(f"go/champion/{_of_run(ti_key)}")
@@ -66,7 +66,7 @@ class ChampionReport(BaseOperatorLink):
 class Runbook(BaseOperatorLink):
     """What the task's state means and what one may do."""
 
-    name: ClassVar[str] = "Runbook"  # type: ignore[misc]
+    name: ClassVar[str] = "Runbook"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         return _at(f"runbook/{quote(RUNBOOK_PAGES.get(ti_key.task_id, ti_key.task_id), safe='')}")

@@ -16,6 +16,7 @@ import yaml
 from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, delete, insert, text, update
 
 from include.adapters.ledger import Ledger
+from include.adapters.offline_store import OfflineStore, content_hash
 from include.config.loader import Declarations, read_declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
@@ -274,6 +275,23 @@ def _declare(folder: Path, file: str, sql_file: str, data: dict[str, Any], sql: 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     (folder / sql_file).write_text(sql, encoding="utf-8")
+
+
+def stored(world: World, view: str, interval: Interval) -> str:
+    """The content of what is published of the view."""
+    return content_hash(OfflineStore(settings().store).read(world.declared.view(view), interval))
+
+
+def partition(view: str, number: int) -> Any:
+    """What the ledger says of a day; None when it was never published."""
+    with Ledger.open(settings().ledger_url) as ledger:
+        return ledger.partitions.get(view, 1, at(number).date())
+
+
+def history(view: str, number: int) -> Any:
+    """Every publication of a day, the oldest first."""
+    with Ledger.open(settings().ledger_url) as ledger:
+        return ledger.partitions.history(view, 1, at(number).date())
 
 
 def naive(moment: datetime) -> datetime:

@@ -27,7 +27,7 @@ IN = (
     "include/workflows/journey.py",
     "include/workflows/common.py",
     "include/workflows/models.py",
-    "include/adapters/registry.py",
+    "include/adapters/registry/versions.py",
     "include/adapters/ledger/deployments.py",
     "include/adapters/ledger/candidates.py",
 )

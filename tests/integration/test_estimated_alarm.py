@@ -15,9 +15,8 @@ from invariants import check_invariants
 from journey_world import MODEL, NOW, JourneyWorld, key
 from mlflow_server import MlflowServer
 
-from include.adapters import registry
 from include.adapters.ledger import JourneyUnderWay, Ledger
-from include.adapters.registry import Registry, RegistryUnreachable
+from include.adapters.registry import Registry, RegistryUnreachable, runs
 from include.cli import main
 from include.config import loader
 from include.config.settings import settings
@@ -129,7 +128,7 @@ def test_a_server_that_asks_for_a_name_or_keeps_its_files_elsewhere_is_spoken_to
     sent = []
     monkeypatch.setattr(Registry, "log_json", lambda self, run_id, data, path: sent.append((run_id, data, path)))
     if kept_elsewhere:
-        monkeypatch.setattr(registry, "_SERVED_FILES", re.compile("nothing"))
+        monkeypatch.setattr(runs, "_SERVED_FILES", re.compile("nothing"))
     else:
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
     Registry(settings().mlflow_url).put_json(run, {"a": 1}, "elsewhere.json")

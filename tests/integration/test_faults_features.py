@@ -26,6 +26,7 @@ from feature_world import (
     days,
     filled_world,
     naive,
+    partition,
 )
 
 from include.adapters import estimators
@@ -48,11 +49,6 @@ world = filled_world(1, 5)
 
 def rows_of(world: World, view: str, number: int) -> pa.Table:
     return OfflineStore(settings().store).read(world.declared.view(view), day(number))
-
-
-def current(view: str, number: int):
-    with Ledger.open(settings().ledger_url) as ledger:
-        return ledger.partitions.get(view, 1, at(number).date())
 
 
 def judged(world: World, view: str, number: int = 2) -> GateResult:
@@ -390,7 +386,7 @@ def test_f024_a_unit_changed_by_a_thousand_is_stopped_by_the_range(world):
     assert "48 of 48 values" in reasons["expect_column_values_to_be_between(level)"]
     with pytest.raises(NotAudited):
         world.publish(world.stage("station_level", day(3), "run-2"))
-    assert current("station_level", 3) is None
+    assert partition("station_level", 3) is None
 
 
 def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothing():
@@ -543,7 +539,7 @@ def test_f027_a_kill_between_the_commit_and_the_ledger_is_mended_by_the_retry(wo
     died = run_alone(world, RUN_AGAIN, FAULT_CRASH=crash)
     assert died.returncode == -signal.SIGKILL, died.stderr
     world.materialize("trip_plan", day(2), "run-2")
-    known = current("trip_plan", 2)
+    known = partition("trip_plan", 2)
     held = OfflineStore(settings().store).stored_hash(world.declared.view("trip_plan"), "2024-03-02")
     assert (known.status, known.content_hash) == (PartitionStatus.PUBLISHED, held)
     with Ledger.open(settings().ledger_url) as ledger:
@@ -605,8 +601,8 @@ def test_f029_a_reader_during_rewrites_sees_the_whole_old_or_the_whole_new_day(w
 def test_an_interval_without_rows_in_the_middle_of_a_range_is_empty_and_named(world):
     world.remove(READINGS, READINGS.c.read_at >= naive(at(2)), READINGS.c.read_at < naive(at(3)))
     world.materialize("station_level", days(1, 4))
-    assert current("station_level", 2).status is PartitionStatus.EMPTY
-    assert current("station_level", 2).source_hash is not None
+    assert partition("station_level", 2).status is PartitionStatus.EMPTY
+    assert partition("station_level", 2).source_hash is not None
 
 
 def test_the_same_rows_in_another_order_of_the_source_give_the_same_bytes(world):

@@ -16,9 +16,10 @@ import pytest
 from invariants import check_invariants
 from journey_world import MODEL, NOW, JourneyWorld
 
-from include.adapters import estimators
-from include.adapters.estimators import EstimatorSpec, FitDidNotConverge, ModelFileRefused
+from include.adapters import estimators, model_files
+from include.adapters.estimators import EstimatorSpec, FitDidNotConverge
 from include.adapters.ledger import Ledger
+from include.adapters.model_files import ModelFileRefused
 from include.config.settings import PROJECT, settings
 from include.domain.errors import Refusal
 from include.domain.gates import GateResult
@@ -79,7 +80,7 @@ FITS = """
 import sys
 from pathlib import Path
 import numpy as np, pandas as pd
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 rng = np.random.default_rng(5)
 columns = {"a": rng.standard_normal(900), "b": rng.standard_normal(900), "place": rng.choice(list("xyz"), 900)}
 frame = pd.DataFrame({name: columns[name] for name in sys.argv[2].split(",")})
@@ -88,9 +89,9 @@ label = (columns["a"] + rng.standard_normal(900) > 0).astype(int)
 spec = estimators.EstimatorSpec(sys.argv[1], {}, "ordinal", False, kinds, 3)
 made = estimators.fit(estimators.build(spec), estimators.as_input(frame, kinds), label)
 file = Path(sys.argv[3])
-estimators.untrusted_free(made, file)
+model_files.untrusted_free(made, file)
 scores = estimators.predict(made, estimators.as_input(frame, kinds), classifier=True)
-print(estimators.canonical_digest(file), scores.tobytes().hex()[:400])
+print(model_files.canonical_digest(file), scores.tobytes().hex()[:400])
 """
 
 
@@ -114,8 +115,8 @@ def test_two_models_that_differ_have_different_content(tmp_path):
             "sklearn.tree.DecisionTreeClassifier", {"max_depth": depth}, "ordinal", False, {"a": "numeric"}, 1
         )
         file = tmp_path / f"{depth}.skops"
-        estimators.untrusted_free(estimators.fit(estimators.build(spec), rows, label), file)
-        found.append(estimators.canonical_digest(file))
+        model_files.untrusted_free(estimators.fit(estimators.build(spec), rows, label), file)
+        found.append(model_files.canonical_digest(file))
     assert found[0] != found[1]
 
 
@@ -207,7 +208,7 @@ import json, sys
 from datetime import timedelta
 from airflow.sdk.execution_time.timeout import timeout
 from slipway_airflow.steps import shown, within
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.workflows import tasks
 real = estimators.fit
 

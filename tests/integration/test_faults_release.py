@@ -29,7 +29,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sqlalchemy import update
 
-from include.adapters import estimators
+from include.adapters import model_files
 from include.adapters.ledger import DigestMismatch, Ledger, NotCleared, NothingToRollBackTo
 from include.adapters.ledger.tables import candidates
 from include.adapters.registry import CHALLENGER, CHAMPION, RegistryUnreachable, VersionMissing
@@ -423,7 +423,7 @@ def test_f129_a_challenger_that_is_a_bomb_is_refused_unread_even_if_its_digest_i
     bomb = pickle.dumps(Bomb()) if hostile == "pickle" else skops_of_a_command(tmp_path / "hostile.skops")
     (file,) = files_of(story, "model.skops")
     with changed(file, bomb):
-        digest = estimators.digest(file)
+        digest = model_files.digest(file)
         with Ledger.open(settings().ledger_url) as ledger, ledger.database.writing() as connection:
             mine = candidates.c.candidate_id == second(story)["candidate_id"]
             connection.execute(update(candidates).where(mine).values(artifact_digest=digest))

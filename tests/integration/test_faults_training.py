@@ -24,8 +24,9 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from include.adapters import estimators
-from include.adapters.estimators import EstimatorSpec, EstimatorUnusable, ModelFileRefused
+from include.adapters import estimators, model_files
+from include.adapters.estimators import EstimatorSpec, EstimatorUnusable
+from include.adapters.model_files import ModelFileRefused
 from include.adapters.registry import CHAMPION, RegistryUnreachable
 from include.config.settings import PROJECT, settings
 from include.domain.errors import Refusal
@@ -173,7 +174,7 @@ def test_f008_an_empty_day_inside_the_window_only_costs_its_rows(world):
 HANGS_IN_FIT = """
 import sys, time
 from pathlib import Path
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.workflows import tasks
 
 def fit(pipeline, features, label):
@@ -294,8 +295,8 @@ def test_f046_each_estimator_is_kept_and_loaded_with_our_own_list_of_types(path,
     features, label = rows()
     estimators.fit(pipeline, features, label)
     file = tmp_path / "model.skops"
-    assert set(estimators.untrusted_free(pipeline, file)) <= estimators.TRUSTED
-    loaded = estimators.load(file, estimators.digest(file))
+    assert set(model_files.untrusted_free(pipeline, file)) <= model_files.TRUSTED
+    loaded = model_files.load(file, model_files.digest(file))
     classifier = path in CLASSIFIERS
     scores = estimators.predict(loaded, features, classifier=classifier)
     assert np.array_equal(scores, estimators.predict(pipeline, features, classifier=classifier))
@@ -319,7 +320,7 @@ def test_f046_f129_a_file_that_wants_another_type_is_not_loaded_whatever_it_clai
     file = tmp_path / "model.skops"
     skops.io.dump(Pipeline([("step", step)]), file)
     with pytest.raises(ModelFileRefused, match=rf"wants to construct \S*{named}, which is not on Slipway's list"):
-        estimators.load(file, estimators.digest(file))
+        model_files.load(file, model_files.digest(file))
 
 
 class Bomb:
@@ -333,7 +334,7 @@ def test_f129_a_pickle_is_refused_unread(tmp_path, monkeypatch):
     file = tmp_path / "model.skops"
     file.write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(ModelFileRefused, match=r"model\.skops is no readable skops file"):
-        estimators.load(file, estimators.digest(file))
+        model_files.load(file, model_files.digest(file))
     assert not marker.exists()
 
 
@@ -348,14 +349,16 @@ def test_f133_a_model_file_with_a_path_out_of_it_or_a_link_is_refused_unread(tmp
         member.external_attr = (0o120777 if link else 0o100644) << 16
         archive.writestr(member, "/etc/passwd")
     with pytest.raises(ModelFileRefused, match="a link or a path out of the archive"):
-        estimators.load(file, estimators.digest(file))
+        model_files.load(file, model_files.digest(file))
 
 
 def test_f070_what_a_model_was_made_with_is_held_against_what_is_here():
-    here = {line.partition("==")[0]: line.partition("==")[2] for line in estimators.library_versions()}
-    assert estimators.unmet("\n".join(estimators.library_versions())) == []
-    assert estimators.unmet(f"scikit-learn=={here['scikit-learn'].rpartition('.')[0]}.99 # another patch\n\n-c x") == []
-    assert estimators.unmet("scikit-learn==0.1\nno-such-library==1; python_version > '3'") == [
+    here = {line.partition("==")[0]: line.partition("==")[2] for line in model_files.library_versions()}
+    assert model_files.unmet("\n".join(model_files.library_versions())) == []
+    assert (
+        model_files.unmet(f"scikit-learn=={here['scikit-learn'].rpartition('.')[0]}.99 # another patch\n\n-c x") == []
+    )
+    assert model_files.unmet("scikit-learn==0.1\nno-such-library==1; python_version > '3'") == [
         f"scikit-learn is {here['scikit-learn']}, the model was made with 0.1",
         "no-such-library is not installed",
     ]
@@ -364,9 +367,9 @@ def test_f070_what_a_model_was_made_with_is_held_against_what_is_here():
 def test_f130_a_file_with_another_digest_is_refused_unread(tmp_path):
     pipeline = estimators.build(EstimatorSpec("sklearn.naive_bayes.GaussianNB", {}, "ordinal", True, KINDS, seed=3))
     file = tmp_path / "model.skops"
-    estimators.untrusted_free(estimators.fit(pipeline, *rows()), file)
+    model_files.untrusted_free(estimators.fit(pipeline, *rows()), file)
     with pytest.raises(ModelFileRefused, match="but the gates judged 000000000000: the artifact was replaced"):
-        estimators.load(file, "0" * 64)
+        model_files.load(file, "0" * 64)
 
 
 def test_f046_boosted_trees_go_the_whole_way_through_the_registry(world):

@@ -12,16 +12,18 @@ from feature_world import (
     TRIP_PLAN,
     TRIP_PLAN_SQL,
     TRIPS,
-    World,
     at,
     day,
     days,
     filled_world,
+    history,
     naive,
+    partition,
+    stored,
 )
 
-from include.adapters.ledger import Ledger, PartitionStatus
-from include.adapters.offline_store import OfflineStore, content_hash
+from include.adapters.ledger import PartitionStatus
+from include.adapters.offline_store import OfflineStore
 from include.adapters.online_store import OnlineStore
 from include.adapters.source import ColumnVanished, SourceUnreachable
 from include.adapters.sql_engine import SqlFailed
@@ -32,20 +34,6 @@ from include.workflows import features
 from include.workflows.staged import NotAudited, StagedFileDamaged
 
 world = filled_world(1, 6)
-
-
-def stored(world: World, view: str, interval: Interval) -> str:
-    return content_hash(OfflineStore(settings().store).read(world.declared.view(view), interval))
-
-
-def partition(view: str, number: int):
-    with Ledger.open(settings().ledger_url) as ledger:
-        return ledger.partitions.get(view, 1, at(number).date())
-
-
-def history(view: str, number: int):
-    with Ledger.open(settings().ledger_url) as ledger:
-        return ledger.partitions.history(view, 1, at(number).date())
 
 
 def test_a_published_day_can_be_read_and_is_in_the_ledger_and_online(world):

@@ -13,7 +13,7 @@ import pytest
 from invariants import check_invariants
 from journey_world import MODEL, NOW, JourneyWorld
 
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.adapters.ledger import Ledger
 from include.adapters.registry import Registry
 from include.config import declared_models, read_declarations
@@ -239,10 +239,10 @@ def test_a_fresh_process_counts_the_rows_a_model_fails_on(tmp_path):
     )
     estimators.fit(pipeline, rows, np.arange(20) % 2)
     file = tmp_path / "model.skops"
-    estimators.untrusted_free(pipeline, file)
+    model_files.untrusted_free(pipeline, file)
     holed = rows.where(rows["x"] != 3)
     said = smoke.ask(
-        file, estimators.digest(file), {"holed": holed}, kinds={"x": "numeric"}, classifier=True, timeout_s=60
+        file, model_files.digest(file), {"holed": holed}, kinds={"x": "numeric"}, classifier=True, timeout_s=60
     )
     assert said.load_error is None
     assert len(said.probes["holed"].answers) == 19

@@ -13,18 +13,20 @@ from feature_world import (
     TRIP_PLAN,
     TRIP_PLAN_SQL,
     TRIPS,
-    World,
     at,
     day,
     days,
     filled_world,
+    history,
     naive,
+    partition,
+    stored,
 )
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
 from include.adapters.ledger import Ledger
-from include.adapters.offline_store import OfflineStore, content_hash
+from include.adapters.offline_store import OfflineStore
 from include.adapters.source import daily_counts
 from include.config.settings import settings
 from include.config.types import SourceTable
@@ -40,27 +42,13 @@ def late_trip(number: int, *, known_day: int, name: str = "9") -> dict:
     return {**trip, "known_at": naive(at(known_day, 9))}
 
 
-def stored(world: World, view: str, interval) -> str:
-    return content_hash(OfflineStore(settings().store).read(world.declared.view(view), interval))
-
-
-def current(view: str, number: int):
-    with Ledger.open(settings().ledger_url) as ledger:
-        return ledger.partitions.get(view, 1, at(number).date())
-
-
-def history(view: str, number: int):
-    with Ledger.open(settings().ledger_url) as ledger:
-        return ledger.partitions.history(view, 1, at(number).date())
-
-
 def test_f005_a_row_that_arrives_after_its_day_was_published_is_in_it_after_the_next_run(world):
     first = world.run_day("trip_plan", 2)
     world.insert(TRIPS, [late_trip(2, known_day=3)])
     second = world.run_day("trip_plan", 3)
     assert (second.corrected, second.refused) == (["2024-03-02"], {})
     assert [(p.rows, p.source_rows) for p in history("trip_plan", 2)] == [(6, 6), (7, 7)]
-    assert current("trip_plan", 2).source_as_of == at(4)
+    assert partition("trip_plan", 2).source_as_of == at(4)
     # Whoever pinned the version before still reads what it saw.
     store, view = OfflineStore(settings().store), world.declared.view("trip_plan")
     assert store.read(view, day(2), first.table_version).num_rows == 6
@@ -71,7 +59,7 @@ def test_f005_a_row_changed_in_place_is_found_by_its_days_hash(world):
     world.run_day("trip_plan", 2)
     world.change(TRIPS, TRIPS.c.trip_id == "02-3", order=99.0)
     assert world.run_day("trip_plan", 3).corrected == ["2024-03-02"]
-    assert current("trip_plan", 2).source_rows == 6
+    assert partition("trip_plan", 2).source_rows == 6
 
 
 def test_counts_and_watermarks_find_a_late_row_and_miss_one_changed_in_place(world):
@@ -93,10 +81,10 @@ def test_a_row_older_than_the_days_looked_at_is_found_when_asked_and_not_by_the_
         (found,) = source_days.stale_within(view, days(1, 7), at(20), ledger.partitions)
     assert (found.day, found.reason) == ("2024-03-02", "the source has 7 rows where it had 6")
     world.run_days("trip_plan", 2, 3, as_of=at(20))
-    assert current("trip_plan", 2).rows == 7
+    assert partition("trip_plan", 2).rows == 7
     # A later rerun of the old day does not take the correction back.
     assert world.run_day("trip_plan", 2).changed == []
-    assert current("trip_plan", 2).rows == 7
+    assert partition("trip_plan", 2).rows == 7
 
 
 def test_the_days_whose_look_back_reaches_a_late_row_are_published_again_too(world):
@@ -140,8 +128,8 @@ def test_f004_late_rows_end_in_the_same_bytes_whatever_the_order_of_the_runs(wor
             world.run_day("trip_plan", number)
         ends.append(stored(world, "trip_plan", days(1, 7)))
     assert len(set(ends)) == 1
-    assert current("trip_plan", 2).rows == 7  # found the day after
-    assert current("trip_plan", 3).rows == 6  # known five days later: farther than two days
+    assert partition("trip_plan", 2).rows == 7  # found the day after
+    assert partition("trip_plan", 3).rows == 6  # known five days later: farther than two days
 
 
 def test_a_slow_run_that_read_the_source_earlier_takes_no_correction_back(world):
@@ -151,7 +139,7 @@ def test_a_slow_run_that_read_the_source_earlier_takes_no_correction_back(world)
     world.insert(TRIPS, [late_trip(2, known_day=3)])
     world.run_day("trip_plan", 3)
     assert world.publish(slow).newer == ["2024-03-02"]
-    assert current("trip_plan", 2).rows == 7
+    assert partition("trip_plan", 2).rows == 7
 
 
 def test_f002_the_same_day_many_times_at_once_ends_in_one_result_that_ledger_and_table_share(world):
@@ -163,7 +151,7 @@ def test_f002_the_same_day_many_times_at_once_ends_in_one_result_that_ledger_and
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(world.publish, staged))
     held = OfflineStore(settings().store).stored_hash(world.declared.view("trip_plan"), "2024-03-02")
-    assert held == current("trip_plan", 2).content_hash
+    assert held == partition("trip_plan", 2).content_hash
     assert held in {s.content["2024-03-02"] for s in staged}
 
 
@@ -173,7 +161,7 @@ def test_f002_different_days_at_once_all_land(world):
         world.audit(each)
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(world.publish, staged))
-    assert [current("station_level", n).rows for n in range(2, 7)] == [48] * 5
+    assert [partition("station_level", n).rows for n in range(2, 7)] == [48] * 5
 
 
 def test_a_table_that_was_removed_and_made_again_is_recorded_although_its_versions_start_anew(world):
@@ -184,7 +172,7 @@ def test_a_table_that_was_removed_and_made_again_is_recorded_although_its_versio
     shutil.rmtree(OfflineStore(settings().store).view_path(world.declared.view("trip_plan")))
     for number in (2, 3, 4):
         world.run_day("trip_plan", number)
-    assert [current("trip_plan", n).table_version for n in (2, 3, 4)] == [1, 2, 3]
+    assert [partition("trip_plan", n).table_version for n in (2, 3, 4)] == [1, 2, 3]
 
 
 # --- what each run asks of the source -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from invariants import check_invariants
 from journey_world import NOW, JourneyWorld, at, key
 
-from include.adapters import estimators
+from include.adapters import model_files
 from include.adapters.ledger import Conflict, Ledger, NotCleared, NothingToRollBackTo
 from include.adapters.registry import CHAMPION
 from include.config.settings import settings
@@ -123,7 +123,7 @@ def test_f057_an_artifact_replaced_after_its_gates_is_not_promoted(world, mlflow
     assert world.to_shadow(reference)
     world.judge("shadow_gate", reference)
     digest = str(world.candidate(reference).facts.artifact_digest)
-    (file,) = model_files(mlflow_server.home, world)
+    (file,) = files_of_the_model(mlflow_server.home, world)
     kept = file.read_bytes()
     file.write_bytes(kept[:-1] + b"x")
     with pytest.raises(Refusal, match=rf"was trained as digest {digest}, but the registry holds"):
@@ -139,7 +139,7 @@ def test_a_registry_asks_its_own_server_whichever_the_process_talks_to(world, tm
     champion = world.first_champion().facts
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'another.db'}")
     with world.registry.fetched(world.model, int(str(champion.model_version))) as file:
-        assert estimators.digest(file) == champion.artifact_digest
+        assert model_files.digest(file) == champion.artifact_digest
 
 
 def test_logging_a_model_leaves_the_process_talking_to_whom_it_did(world, monkeypatch):
@@ -150,7 +150,7 @@ def test_logging_a_model_leaves_the_process_talking_to_whom_it_did(world, monkey
     assert mlflow.get_tracking_uri() != world.registry.url
 
 
-def model_files(home: Path, world: JourneyWorld) -> list[Path]:
+def files_of_the_model(home: Path, world: JourneyWorld) -> list[Path]:
     """The model file of the world's one candidate, on the server's own disk."""
     ((_, source),) = world.versions_in_mlflow()
     return [f for f in (home / "artifacts").rglob("model.skops") if source.rpartition("/")[2] in str(f)]

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from include.adapters import estimators
+from include.adapters import estimators, model_files
 from include.config import declarations
 from include.domain.gates.leakage import strength
 from include.domain.metrics import Task, measure
 from include.workflows.selftest import candidates, seeds, world
-from include.workflows.selftest.candidates import MAKERS, Candidate
+from include.workflows.selftest.candidates import Candidate
+from include.workflows.selftest.defects import MAKERS
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
 
@@ -270,7 +271,7 @@ def test_swapped_classes_are_the_same_answers_in_another_order(fraud, kinds):
 def test_a_tampered_artifact_differs_in_one_byte_from_the_digest_it_goes_by(fraud):
     file, digest = fraud.bad("artifact tampered").artifact
     own, changed = fraud.twin.artifact[0].read_bytes(), file.read_bytes()
-    assert digest == fraud.twin.artifact[1] != estimators.digest(file)
+    assert digest == fraud.twin.artifact[1] != model_files.digest(file)
     assert sum(a != b for a, b in zip(own, changed, strict=True)) == 1
 
 

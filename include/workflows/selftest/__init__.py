@@ -1,2 +1,5 @@
-"""Seeded bad candidates against every gate of a declared model. ``seeds`` says what they are, ``world`` makes the rows
-and the honest models, ``candidates`` makes the bad ones, ``bench`` lets the gates judge them."""
+"""Seeded bad candidates against every gate of a declared model.
+
+``seeds`` says what they are, ``world`` makes the rows and the honest models, ``candidates`` what a candidate is made
+of, ``defects`` the bad ones, and ``bench`` lets the gates judge them.
+"""

@@ -25,7 +25,7 @@ from include.domain.shadow import shadow_gate
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import judges, models, optional_gates, scoring, shadowing, smoke
 from include.workflows.requests import request_ids
-from include.workflows.selftest import candidates, seeds
+from include.workflows.selftest import candidates, defects, seeds
 from include.workflows.selftest import world as worlds
 from include.workflows.selftest.candidates import Candidate
 from include.workflows.selftest.world import Source, World
@@ -76,7 +76,7 @@ def _tried(bench: Bench, tell: Tell) -> Iterator[Seeded]:
             yield Seeded(seed.name, why_not=meant.why)
         else:
             tell(f"{bench.model.name}: {seed.name}")
-            bad = candidates.MAKERS[seed.name](bench.world, bench.twin, bench.folder)
+            bad = defects.MAKERS[seed.name](bench.world, bench.twin, bench.folder)
             yield Seeded(seed.name, meant, cells=bench.cells(bad, seed), broke=bench.evaluated(bad)[1])
 
 

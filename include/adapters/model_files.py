@@ -1,0 +1,185 @@
+"""Model files in the skops format: written, told apart by digest, and loaded only against *our* allow-list.
+
+A model file names the types it wants to construct. That list is the file's own claim, so it is never used as
+permission: what may be constructed is ``TRUSTED`` here, and pickles are not read at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from include.domain.errors import Refusal
+
+TRUSTED = frozenset(
+    {
+        "numpy.dtype",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._ball_tree.BallTree",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+"""Types beyond skops' own defaults that a model file may construct; compiled parts of scikit-learn estimators."""
+
+MAX_MODEL_BYTES = 1_000_000_000
+"""A model file larger than this is not read: a small file can unpack to much more."""
+
+
+class ModelFileRefused(Refusal, ValueError):
+    """A model file that must not be loaded: another digest than the gates saw, or types outside the allow-list."""
+
+
+def trusted_types(path: Path) -> list[str]:
+    """The types the file needs, when all of them are on our allow-list.
+
+    Raises:
+        ModelFileRefused: naming the first type that is not.
+    """
+    import skops.io
+
+    _no_paths_out(path)
+    try:
+        wanted = skops.io.get_untrusted_types(file=path)
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ModelFileRefused(f"{path.name} is no readable skops file ({type(error).__name__}: {error}).") from None
+    foreign = sorted(set(wanted) - TRUSTED)
+    if foreign:
+        raise ModelFileRefused(
+            f"{path.name} wants to construct {foreign[0]}, which is not on Slipway's list of trusted types "
+            "(include/adapters/model_files.py). It was not loaded."
+        )
+    return list(wanted)
+
+
+def _no_paths_out(path: Path) -> None:
+    """Refuse an archive with a member that is a link or leads out of a folder, before anything else reads it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ModelFileRefused(f"{path.name} is no readable skops file ({type(error).__name__}: {error}).") from None
+    for member in members:
+        parts = PurePosixPath(member.filename.replace("\\", "/"))
+        if stat.S_ISLNK(member.external_attr >> 16) or parts.is_absolute() or ".." in parts.parts:
+            raise ModelFileRefused(
+                f"{path.name} holds {member.filename[:100]!a}, a link or a path out of the archive. It was not read."
+            )
+
+
+def untrusted_free(pipeline: Any, path: Path) -> list[str]:
+    """Write the pipeline to ``path`` and return the types it needs, checked against our allow-list."""
+    import skops.io
+
+    skops.io.dump(pipeline, path)
+    return trusted_types(path)
+
+
+def digest(path: Path) -> str:
+    """The sha256 of the file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_digest(path: Path) -> str:
+    """The sha256 of what a model file says, in hex: equal for equal models, whenever and wherever they were written.
+
+    A skops file names its parts after addresses in memory and carries the time; both are left out here. What is served
+    is still held to ``digest``, the bytes that the gates saw.
+    """
+    with zipfile.ZipFile(path) as file:
+        schema, members = json.loads(file.read("schema.json")), set(file.namelist())
+        names: dict[object, str] = {}
+
+        def is_name(key: str, value: object) -> bool:
+            return (key == "__id__" and isinstance(value, int)) or (
+                key == "file" and isinstance(value, str) and value in members
+            )
+
+        def plain(node: Any) -> Any:
+            if isinstance(node, list):
+                return [plain(item) for item in node]
+            if not isinstance(node, dict):
+                return node
+            return {
+                key: names.setdefault(value, f"{key}{len(names)}") if is_name(key, value) else plain(value)
+                for key, value in node.items()
+            }
+
+        found = hashlib.sha256(json.dumps(plain(schema)).encode())
+        for name in names:
+            if isinstance(name, str):
+                found.update(hashlib.sha256(file.read(name)).digest())
+    return found.hexdigest()
+
+
+def load(path: Path, expected_digest: str) -> Any:
+    """Load a model file after its digest and its types were checked.
+
+    Raises:
+        ModelFileRefused: when either does not hold.
+    """
+    import skops.io
+
+    size = path.stat().st_size
+    if size > MAX_MODEL_BYTES:
+        raise ModelFileRefused(f"{path.name} has {size} bytes; at most {MAX_MODEL_BYTES} are read.")
+    found = digest(path)
+    if found != expected_digest:
+        raise ModelFileRefused(
+            f"{path.name} has the digest {found[:12]}, but the gates judged {expected_digest[:12]}: the "
+            "artifact was replaced."
+        )
+    with warnings.catch_warnings():
+        # Another patch release of scikit-learn warns; whether it answers the same is the smoke check's question.
+        warnings.simplefilter("ignore")
+        trusted = trusted_types(path)
+        try:
+            return skops.io.load(path, trusted=trusted)
+        except (ImportError, AttributeError, TypeError, KeyError, ValueError) as error:
+            raise ModelFileRefused(
+                f"{path.name} cannot be loaded with the libraries here ({type(error).__name__}: {error})."
+            ) from None
+
+
+def unmet(requirements: str) -> list[str]:
+    """What a model's ``name==version`` lines ask for that is not here, a phrase each; empty when all is well.
+
+    Another release of scikit-learn or skops is unmet: neither promises to read the files of another. Another patch
+    release, and another release of the other libraries, is the smoke gate's question.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for line in requirements.splitlines():
+        name, _, wanted = line.partition("#")[0].partition(";")[0].strip().partition("==")
+        name = name.strip()
+        if not name or name.startswith("-"):
+            continue
+        try:
+            here = version(name)
+        except (PackageNotFoundError, ValueError):
+            found.append(f"{name} is not installed")
+            continue
+        if name in ("scikit-learn", "skops") and wanted and _release(wanted) != _release(here):
+            found.append(f"{name} is {here}, the model was made with {wanted.strip()}")
+    return found
+
+
+def _release(version: str) -> list[str]:
+    return version.strip().split(".")[:2]
+
+
+def library_versions(names: Sequence[str] = ("scikit-learn", "skops", "numpy", "pandas", "scipy")) -> list[str]:
+    """``name==version`` of what a model file needs in order to answer as it does here."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in names]

@@ -1,0 +1,35 @@
+"""MLflow: the run page a person opens, the registered versions, and the alias that projects the ledger's champion.
+
+The ledger decides; everything here can be written again from it. Calls are bounded in time, so that a dead or hung
+server costs seconds and one clear line, not minutes.
+"""
+
+from include.adapters.registry.server import RegistryUnreachable
+from include.adapters.registry.signatures import CLASSES, model_signature, read_signature
+from include.adapters.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    HEAD,
+    MODEL_FILE,
+    Registered,
+    Registry,
+    SourceRefused,
+    Version,
+    VersionMissing,
+)
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "CLASSES",
+    "HEAD",
+    "MODEL_FILE",
+    "Registered",
+    "Registry",
+    "RegistryUnreachable",
+    "SourceRefused",
+    "Version",
+    "VersionMissing",
+    "model_signature",
+    "read_signature",
+]

@@ -1,0 +1,134 @@
+"""Which two groups the candidate may have moved farthest apart, and the bounds of by how much.
+
+The gap itself makes a poor test statistic: it is never below zero, so noise inflates it, and a fair champion's most,
+which hides a worse candidate; and the pair of groups that looks farthest apart need not be the one that is. So every
+ordered pair of groups is tested, and all must pass: the bound of how much farther apart the candidate puts them than
+the champion does. Then no two groups, and so not the gap either, are farther apart by more than the margin, but with a
+probability of alpha (tests/unit/test_guarantees_slices.py). The champion's distance is an absolute value, hence two
+bounds for each pair, at half of alpha each, of which the smaller holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from include.domain.blocks import Blocks
+from include.domain.comparison import tango_upper
+from include.domain.gates.grouping import Grouping
+from include.domain.metrics import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rate:
+    """One rate: the values whose mean over the ``chosen`` rows of a group it is, by each model."""
+
+    chosen: NDArray[np.bool_]
+    ours: Floats
+    theirs: Floats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Farther:
+    """The pair of groups that may be farthest beyond the champion's distance: by how much, and the bounds of that."""
+
+    rate: str
+    high: int
+    low: int
+    measured: float
+    below: float
+    above: float
+
+
+def farthest(
+    name: str,
+    rate: Rate,
+    groups: Grouping,
+    supported: list[int],
+    blocks: Blocks,
+    alpha: float,
+    tests: int,
+    decisions: bool,
+) -> Farther | None:
+    """The ordered pair with the largest upper bound; None where leaving out a block leaves a group empty.
+
+    The upper bounds are at ``alpha / 2`` each, all of which must hold to pass; the lower ones at ``alpha / tests``, any
+    of which is enough to fail.
+    """
+    theirs = rate.theirs if rate.theirs is not None else rate.ours
+    place = np.full(len(groups.names), -1)
+    place[supported] = np.arange(len(supported))
+    rows = rate.chosen & (place[groups.codes] >= 0)
+    member, block = place[groups.codes[rows]], blocks.codes[rows]
+    one, other = rate.ours[rows], theirs[rows]
+    count = len(supported)
+    sizes = np.bincount(block * count + member, minlength=blocks.count * count).reshape(blocks.count, count)
+    if bool(np.any(sizes.sum(axis=0) == sizes)):
+        return None
+    levels = (alpha / 2, alpha / tests)
+    bounds = []
+    for sign in (-1, 1):
+        mean, error = _jackknifed(one + sign * other, block, member, sizes)
+        apart = mean[:, None] - mean[None, :]
+        up, down = (float(stdtrit(blocks.count - 1, 1 - level)) * error for level in levels)
+        if decisions:
+            least = [_reach_of_decisions(one, other, member, count, level, sign) for level in levels]
+            up = np.maximum(up, np.hypot(least[0][0][:, None], least[0][1][None, :]))
+            down = np.maximum(down, np.hypot(least[1][1][:, None], least[1][0][None, :]))
+        bounds.append((apart, apart - down, apart + up))
+    measured, below, above = (np.minimum(bounds[0][i], bounds[1][i]) for i in range(3))
+    np.fill_diagonal(above, -np.inf)
+    high, low = np.unravel_index(int(above.argmax()), above.shape)
+    at = (high, low)
+    return Farther(name, supported[high], supported[low], float(measured[at]), float(below[at]), float(above[at]))
+
+
+def _jackknifed(values: Floats, block: Ints, member: Ints, sizes: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Each group's mean ``(g,)``, and the jackknife error over blocks of the difference of two of them, ``(g, g)``."""
+    blocks, count = sizes.shape
+    sums = np.bincount(block * count + member, values, blocks * count).reshape(blocks, count)
+    total, rows = sums.sum(axis=0), sizes.sum(axis=0)
+    mean: Floats = total / rows
+    moved = (total - sums) / (rows - sizes) - mean
+    squares = (blocks - 1) / blocks * (moved.T @ moved)
+    own = np.diag(squares)
+    return mean, np.sqrt(np.maximum(own[:, None] + own[None, :] - 2 * squares, 0))
+
+
+def _reach_of_decisions(
+    one: Floats, other: Floats, member: Ints, count: int, alpha: float, sign: int
+) -> tuple[Floats, Floats]:
+    """How far above and below each group's mean of ``one + sign * other`` its bounds must at least be, ``(g,)`` each.
+
+    Where decisions are rarely different, or rarely positive, a sample may show no spread at all. Score bounds know
+    better: Tango's of a paired difference, Wilson's of each share of a sum. A pair's are put together by MOVER (Zou and
+    Donner 2008, "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine
+    27:1693-1702).
+    """
+    up, down = np.empty(count), np.empty(count)
+    for g in range(count):
+        ours, theirs = one[member == g], other[member == g]
+        n = len(ours)
+        if sign < 0:
+            more, fewer = int((ours > theirs).sum()), int((ours < theirs).sum())
+            up[g] = tango_upper(more, fewer, n, alpha) - (more - fewer) / n
+            down[g] = tango_upper(fewer, more, n, alpha) - (fewer - more) / n
+        else:
+            reach = [_wilson(float(share.mean()), n, alpha) for share in (ours, theirs)]
+            down[g], up[g] = (sum(r[i] for r in reach) for i in (0, 1))
+    return up, down
+
+
+def _wilson(share: float, rows: int, alpha: float) -> tuple[float, float]:
+    """How far below and above an observed share its one-sided bounds are.
+
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22:209-212.
+    """
+    z2 = float(ndtri(1 - alpha)) ** 2
+    middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
+    half = float(np.sqrt(z2 * (share * (1 - share) / rows + z2 / (4 * rows * rows)))) / (1 + z2 / rows)
+    return share - (middle - half), middle + half - share

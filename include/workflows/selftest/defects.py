@@ -1,0 +1,358 @@
+"""The seeded bad candidates themselves: each is the honest twin with one defect, put where a real one would have it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.adapters import estimators
+from include.config.gates import Fairness
+from include.domain.gates import Availability
+from include.domain.gates.grouping import group
+from include.domain.gates.latency import MB
+from include.domain.metrics import Task, measure, metric_of
+from include.workflows import gate_rules, models
+from include.workflows.selftest.candidates import Altered, Candidate, Change, Scores, Slow, signature_of, timed
+from include.workflows.selftest.seeds import ERROR_SHARE, LARGER, NAN_SHARE, SLOWER
+from include.workflows.selftest.world import World
+
+LITTLE = 3000
+"""Rows to fit a candidate on whose answers are not its point."""
+MARGINS = 3.0
+"""How many margins worse a candidate is that is meant to be stopped for being worse."""
+# --- training rows ---------------------------------------------------------------------------------------------------
+
+
+def _one_label(world: World, twin: Candidate, folder: Path) -> Candidate:
+    return replace(twin, label=np.full_like(twin.label, twin.label[0]))
+
+
+def _leaked(world: World, twin: Candidate, folder: Path) -> Candidate:
+    declared = world.model.gates.leakage
+    judged = [f for f in world.model.features if f not in (declared.known_strong if declared else ())]
+    kinds = models.kinds_of(world.model)
+    leak = next((f for f in judged if kinds[f] == "numeric"), judged[0])
+
+    def leaking(features: pd.DataFrame, y: np.ndarray[Any, Any]) -> pd.DataFrame:
+        values = [f"label-{v}" for v in y] if kinds[leak] == "categorical" else y.astype(float)
+        return features.assign(**{leak: pd.Series(values, index=features.index)})
+
+    features = leaking(twin.features, twin.label)
+    scorer = world.fitted(features.iloc[:LITTLE], twin.label[:LITTLE])
+    return replace(twin, features=features, scorer=scorer, held_out=leaking(twin.held_out, world.holdout.y))
+
+
+def _late(world: World, twin: Candidate, folder: Path) -> Candidate:
+    feature = world.model.features[-1]
+    rows = len(twin.features)
+    late = {**dict.fromkeys(world.model.features, 0), feature: rows}
+    return replace(twin, availability=Availability(rows, late, {feature: timedelta(hours=1)}))
+
+
+def _shuffled(world: World, twin: Candidate, folder: Path) -> Candidate:
+    label = np.random.default_rng(world.seed).permutation(twin.label)
+    return replace(twin, label=label, scorer=world.fitted(twin.features, label))
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+def _constant(world: World, twin: Candidate, folder: Path) -> Candidate:
+    if world.model.task == "multiclass":
+        mean: Any = np.bincount(world.train.y, minlength=len(world.model.label.classes or [])) / len(world.train.y)
+    else:
+        mean = float(world.train.y.mean())
+    return _altered(world, twin, lambda scores, rows: np.full_like(scores, 1.0) * mean)
+
+
+def _inverted(world: World, twin: Candidate, folder: Path) -> Candidate:
+    return _altered(world, twin, lambda scores, rows: _opposite(world, scores))
+
+
+def _worse(world: World, twin: Candidate, folder: Path) -> Candidate:
+    everywhere = np.ones(len(twin.held_out), dtype=bool)
+    rules = world.model.gates.champion_gate.comparisons
+    weight = max(_weight_for(world, rule.metric, MARGINS * rule.margin, everywhere) for rule in rules)
+    return _altered(world, twin, lambda scores, rows: _mixed(world, scores, weight))
+
+
+def _champion(world: World, twin: Candidate, folder: Path) -> Candidate:
+    return replace(twin, scorer=world.champion)
+
+
+def _nan(world: World, twin: Candidate, folder: Path) -> Candidate:
+    hit = _some_rows(world, NAN_SHARE)
+
+    def change(scores: Scores, rows: pd.DataFrame) -> Scores:
+        scores[hit(rows)] = np.nan
+        return scores
+
+    return _altered(world, twin, change)
+
+
+def _error(world: World, twin: Candidate, folder: Path) -> Candidate:
+    hit = _some_rows(world, ERROR_SHARE)
+
+    def change(scores: Scores, rows: pd.DataFrame) -> Scores:
+        if hit(rows).any():
+            raise ValueError("a row that this candidate cannot answer (seeded)")
+        return scores
+
+    return _altered(world, twin, change)
+
+
+def _slice(world: World, twin: Candidate, folder: Path) -> Candidate:
+    """The smallest slice that is judged on its own, so that the whole shows the least of it."""
+    gates = world.model.gates
+    if gates.slice_gate is None:
+        raise ValueError("slice_gate is not declared")  # its seed does not apply then
+    rules = gate_rules.slices(gates.slice_gate, gates.champion_gate)
+    column, values = rules.columns[0], twin.held_out[rules.columns[0]]
+    groups = group(column, values)
+    supported = [i for i, size in enumerate(groups.sizes) if size >= rules.min_rows] or [0]
+    chosen = groups.rows_of(supported[-1])
+    weight = _weight_for(world, rules.metric, MARGINS * max(rules.margin, rules.floor), chosen)
+    inside = _members(values[chosen])
+
+    def change(scores: Scores, rows: pd.DataFrame) -> Scores:
+        mask = inside(rows[column])
+        scores[mask] = _mixed(world, scores[mask], weight)
+        return scores
+
+    return _altered(world, twin, change)
+
+
+def _group(world: World, twin: Candidate, folder: Path) -> Candidate:
+    gate = world.model.gates.slice_gate
+    rule = gate.fairness[0] if gate else None
+    if rule is None:
+        raise ValueError("no fairness rule is declared")  # its seed does not apply then
+    values = twin.held_out[rule.groups]
+    groups = group(rule.groups, values)
+    scores = estimators.predict(world.champion, twin.held_out, classifier=world.model.is_classifier)
+    decided = scores > rule.threshold if world.model.is_classifier else scores
+    supported = [i for i, size in enumerate(groups.sizes) if size >= rule.min_group_rows] or [0]
+    lowest = min(supported, key=lambda i: float(decided[groups.rows_of(i)].mean()))
+    worse, inside = _worse_for_a_group(world, rule, scores), _members(values[groups.rows_of(lowest)])
+
+    def change(found: Scores, rows: pd.DataFrame) -> Scores:
+        mask = inside(rows[rule.groups])
+        found[mask] = worse(found[mask])
+        return found
+
+    return _altered(world, twin, change)
+
+
+def _worse_for_a_group(world: World, rule: Fairness, scores: Scores) -> Callable[[Scores], Scores]:
+    """A classifier decides against the whole group; a regression is off for it, by much more than is tolerated."""
+    if world.model.is_classifier:
+        return lambda found: found * rule.threshold
+    off = 4 * max(rule.margin, rule.gap_at_most or 0.0) + 2 * float(np.std(scores))
+    return lambda found: found - off
+
+
+def _miscalibrated(world: World, twin: Candidate, folder: Path) -> Candidate:
+    """The fourth root of every probability: in the same order, and far too high."""
+
+    def change(scores: Scores, rows: pd.DataFrame) -> Scores:
+        high = np.sqrt(np.sqrt(scores))
+        return high if scores.ndim == 1 else np.asarray(high / high.sum(axis=1, keepdims=True))
+
+    return _altered(world, twin, change)
+
+
+# --- time, size, signature, file -------------------------------------------------------------------------------------
+
+
+def _slow(world: World, twin: Candidate, folder: Path) -> Candidate:
+    """Ten times the twin's own time; where only a budget is declared, ten times that."""
+    gate, own = world.model.gates.latency_gate, twin.timing
+    if gate is None or twin.artifact is None or own is None:
+        raise ValueError("latency_gate is not declared")  # its seed does not apply then
+    beside = gate.times_champion_at_most is not None and gate.times_champion_at_most <= SLOWER / 2
+
+    def further_s(rows: int) -> float:
+        budgets = [gate.p50_ms_at_most, gate.p99_ms_at_most] if rows == 1 else [gate.batch_ms_per_1k_at_most]
+        known = [b for b in budgets if b is not None]
+        least_ms = 0.0 if beside or not known else SLOWER * max(known)
+        measured_ms = (own.p50_ms if rows == 1 else own.batch_ms_per_1k) or 0.0
+        return max((SLOWER - 1) * measured_ms, least_ms) / 1000
+
+    slow = Slow(world.twin, further_s)
+    timing, _ = timed(world, slow, twin.artifact[0], folder, slow.clock)
+    return replace(twin, timing=timing)
+
+
+def _large(world: World, twin: Candidate, folder: Path) -> Candidate:
+    """Fifty times its own size; where only a budget is declared, fifty times that. The file is one of holes."""
+    gate = world.model.gates.latency_gate
+    if gate is None or twin.artifact is None or twin.timing is None:
+        raise ValueError("latency_gate is not declared")  # its seed does not apply then
+    size = LARGER * twin.artifact[0].stat().st_size
+    beside = gate.size_times_champion_at_most is not None and gate.size_times_champion_at_most <= LARGER / 2
+    if not beside and gate.model_mb_at_most is not None:
+        size = max(size, int(LARGER * gate.model_mb_at_most * MB))
+    file = folder / "large.skops"
+    with file.open("wb") as opened:
+        opened.truncate(size)
+    return replace(twin, timing=replace(twin.timing, model_bytes=float(file.stat().st_size)))
+
+
+def _dropped(world: World, twin: Candidate, folder: Path) -> Candidate:
+    gone = _column_of_callers(world)
+    return _taking(world, twin, lambda rows: rows.drop(columns=gone), {gone: None})
+
+
+def _renamed(world: World, twin: Candidate, folder: Path) -> Candidate:
+    old = _column_of_callers(world)
+    return _taking(world, twin, lambda rows: rows.rename(columns={old: f"{old}_v2"}), {old: f"{old}_v2"})
+
+
+def _column_of_callers(world: World) -> str:
+    gate = world.model.gates.signature_gate
+    allowed = set(gate.may_drop) if gate else set()
+    return next(f for f in reversed(world.model.features) if f not in allowed)
+
+
+def _retyped(world: World, twin: Candidate, folder: Path) -> Candidate:
+    kinds = models.kinds_of(world.model)
+    name = next((f for f, kind in kinds.items() if kind == "numeric"), world.model.features[0])
+    to_number = kinds[name] == "categorical"
+
+    def retype(values: pd.Series[Any]) -> pd.Series[Any]:
+        if to_number:
+            return pd.Series(pd.factorize(values)[0], values.index, dtype=float)
+        return values.round(1).astype(str).astype(object)
+
+    changed = {name: "numeric" if to_number else "categorical"}
+    return _taking(world, twin, lambda rows: rows.assign(**{name: retype(rows[name])}), {}, changed)
+
+
+def _taking(
+    world: World,
+    twin: Candidate,
+    change: Callable[[pd.DataFrame], pd.DataFrame],
+    names: Mapping[str, str | None],
+    kinds: Mapping[str, str] | None = None,
+) -> Candidate:
+    """A candidate fitted on other columns; its signature is what such a model really has."""
+    declared = models.spec_of(world.model)
+    taken = {names.get(f, f): (kinds or {}).get(f, kind) for f, kind in declared.kinds.items()}
+    spec = replace(declared, kinds={f: kind for f, kind in taken.items() if f is not None})
+    rows = change(twin.features.iloc[:LITTLE])
+    pipeline = estimators.fit(estimators.build(spec), rows, twin.label[:LITTLE])
+    classes = world.model.label.classes
+    return replace(twin, signature=signature_of(world.model, pipeline, rows, classes))
+
+
+def _swapped(world: World, twin: Candidate, folder: Path) -> Candidate:
+    classes = list(reversed(world.model.label.classes or []))
+    signature = None
+    if twin.signature is not None:
+        signature = replace(twin.signature, classes=tuple(classes))
+    return replace(_altered(world, twin, lambda scores, rows: _opposite(world, scores)), signature=signature)
+
+
+def _tampered(world: World, twin: Candidate, folder: Path) -> Candidate:
+    if twin.artifact is None:
+        raise ValueError("smoke_gate is not declared")  # its seed does not apply then
+    file, digest = folder / "tampered.skops", twin.artifact[1]
+    shutil.copyfile(twin.artifact[0], file)
+    with file.open("r+b") as opened:
+        opened.seek(file.stat().st_size // 2)
+        byte = opened.read(1)
+        opened.seek(-1, 1)
+        opened.write(bytes([byte[0] ^ 0xFF]))
+    return replace(twin, artifact=(file, digest))
+
+
+Maker = Callable[[World, Candidate, Path], Candidate]
+MAKERS: dict[str, Maker] = {
+    "one label only": _one_label,
+    "leaked label": _leaked,
+    "late feature": _late,
+    "labels shuffled": _shuffled,
+    "constant": _constant,
+    "inverted": _inverted,
+    "worse than champion": _worse,
+    "champion wired twice": _champion,
+    "NaN on 1 % of rows": _nan,
+    "error on 0.5 % of rows": _error,
+    "one slice ruined": _slice,
+    "one group worse": _group,
+    "miscalibrated": _miscalibrated,
+    "10 times slower": _slow,
+    "50 times larger": _large,
+    "column dropped": _dropped,
+    "column retyped": _retyped,
+    "column renamed": _renamed,
+    "classes swapped": _swapped,
+    "artifact tampered": _tampered,
+}
+"""By the seed's name, what makes it of the world, the honest twin and a folder for files."""
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _altered(world: World, twin: Candidate, change: Change) -> Candidate:
+    return replace(twin, scorer=Altered(world.twin, world.model, change))
+
+
+def _opposite(world: World, scores: Scores) -> Scores:
+    if world.model.task == "regression":
+        return 2 * float(world.train.y.mean()) - scores
+    return 1 - scores if scores.ndim == 1 else np.ascontiguousarray(scores[:, ::-1])
+
+
+def _mixed(world: World, scores: Scores, weight: float) -> Scores:
+    return (1 - weight) * scores + weight * _opposite(world, scores)
+
+
+def _weight_for(world: World, metric: str, target: float, rows: NDArray[np.bool_]) -> float:
+    """How much of the opposite to mix in, from 0 to 1, so that the twin is worse than the champion by ``target`` on
+    these rows of the holdout. Without a margin a twentieth of the champion's own value is the target."""
+    task, features, y = Task(world.model.task), world.holdout.features, world.holdout.y[rows].astype(float)
+    ours, theirs = (
+        estimators.predict(pipeline, features, classifier=world.model.is_classifier)[rows]
+        for pipeline in (world.twin, world.champion)
+    )
+    sign, other = metric_of(task, metric).worse_sign, measure(task, metric, y, theirs).value
+    if other is None:
+        return 1.0
+    wanted = target if target > 0 else 0.05 * abs(other)
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        value = measure(task, metric, y, _mixed(world, ours, middle)).value
+        reached = value is not None and sign * (value - other) >= wanted
+        low, high = (low, middle) if reached else (middle, high)
+    return high
+
+
+def _some_rows(world: World, share: float) -> Callable[[pd.DataFrame], NDArray[np.bool_]]:
+    """Which rows of a frame are among the held-out rows that were drawn; the same rows whoever asks them."""
+    marks = _marks(world.holdout.features)
+    last = np.sort(marks)[max(int(np.ceil(share * len(marks))) - 1, 0)]
+    return lambda rows: _marks(rows) <= last
+
+
+def _marks(rows: pd.DataFrame) -> NDArray[np.uint64]:
+    return np.asarray(pd.util.hash_pandas_object(rows, index=False), dtype=np.uint64)
+
+
+def _members(chosen: pd.Series[Any]) -> Callable[[pd.Series[Any]], NDArray[np.bool_]]:
+    """Which values are in the group that these rows of the holdout are: one of its values, or within its band."""
+    if pd.api.types.is_numeric_dtype(chosen.dtype):
+        low, high, missing = chosen.min(), chosen.max(), bool(chosen.isna().all())
+        return lambda values: np.asarray(values.isna() if missing else values.between(low, high), dtype=bool)
+    own = set(chosen.dropna())
+    return lambda values: np.asarray(values.isin(own) | (values.isna() & bool(chosen.isna().any())), dtype=bool)
