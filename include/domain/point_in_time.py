@@ -124,21 +124,26 @@ class NewestKnown:
 
     def _contenders(self, keys: Ints, available: Ints, event: Ints) -> _Rows:
         """The offered rows that can answer the request at their place, by place, each place's newest last."""
-        if not len(self._keys):
-            return _Rows.none()
         offered = np.flatnonzero((keys >= 0) & (available != NEVER) & (event != NEVER))
-        if len(offered) == len(keys):
-            place = self._place(keys, available)
-        else:
+        if not len(self._keys) or not len(offered):
+            return _Rows.none()
+        if len(offered) < len(keys):
             keys, available, event = keys[offered], available[offered], event[offered]
-            place = self._place(keys, available)
-        # In order of place, the search walks through the requests once instead of jumping about in them.
-        order = order_of(place)
-        keys = keys[order]
+        # In order of place, the search walks through the requests once instead of jumping about in them. A history
+        # that stands in the order in which it became available is in that order as soon as its keys are.
+        place, order = self._place(keys, available), order_of(keys)
+        if not _rises(place[order]):
+            order = order_of(place)
         at = np.searchsorted(self._places, place[order])
-        np.minimum(at, len(self._keys) - 1, out=at)
-        available, event = available[order], event[order]
+        keys, available, event = keys[order], available[order], event[order]
+        last = np.append(at[1:] != at[:-1], True)
+        newer = (available[1:] > available[:-1]) & (event[1:] >= event[:-1])
+        if np.all(newer | last[:-1] | (keys[1:] != keys[:-1])):
+            # Newer in both times than all before them, those that come last at their places hide the others for good.
+            ends = np.flatnonzero(last)
+            order, at, keys, available, event = order[ends], at[ends], keys[ends], available[ends], event[ends]
         # The last one stands in for "after all requests", so the times are compared as well as the keys.
+        np.minimum(at, len(self._keys) - 1, out=at)
         asked = self._asked[at]
         can = np.flatnonzero((self._keys[at] == keys) & (asked >= available) & (event > asked - self._ttl))
         rows = _Rows(at[can], offered[order[can]], available[can], event[can])
@@ -213,6 +218,10 @@ class _Rows:
 
     def part(self, rows: slice) -> _Rows:
         return _Rows(self.at[rows], self.number[rows], self.available[rows], self.event[rows])
+
+
+def _rises(values: Ints) -> bool:
+    return bool(np.all(values[1:] >= values[:-1]))
 
 
 def _join(parts: list[_Rows]) -> _Rows:

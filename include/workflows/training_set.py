@@ -112,7 +112,7 @@ def build(
     """
     import pyarrow.compute as pc
 
-    from include.adapters import offline_store, sql_engine
+    from include.adapters import sql_engine
 
     known = declared or declarations()
     joined, pinned, availability = _features(model, interval, as_of, versions, known)
@@ -121,10 +121,10 @@ def build(
     found = sql_engine.with_labels(joined, labels, keys=keys).column("label")
     closed = _closed(model, joined.column("event_time"), as_of)
     labelled = pc.is_valid(found)
-    rows = joined.append_column("label", found).filter(pc.and_(closed, labelled)).combine_chunks()
-    content = offline_store.content_hash(rows)
-    path = settings().artifacts / "training_sets" / model.name / f"{as_of:%Y%m%d}-{content[:16]}.parquet"
-    _write(rows, path)
+    rows = joined.append_column("label", found)
+    kept = pc.and_(closed, labelled)
+    rows = (rows if _true(kept) == rows.num_rows else rows.filter(kept)).combine_chunks()
+    path, content = _written(rows, model.name, as_of)
     datasets.reads(datasets.view_table(known.view(use.view)) for use in model.views)
     datasets.reads(datasets.source_tables(model.label.source))
     datasets.writes([datasets.training_set(str(path))])
@@ -262,10 +262,11 @@ def _features(
     spine = store.read(entity, interval, pinned[entity.ref])
     asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
     spine = spine.append_column("prediction_time", asked_at)
-    spine = spine.filter(pc.less_equal(asked_at, _scalar(as_of))).combine_chunks()
+    due = pc.less_equal(asked_at, _scalar(as_of))
+    spine = (spine if _true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
     # What the spine's own row says counts only once it was available, for its features as for the keys of other views.
     available = pc.less_equal(spine.column("available_time"), spine.column("prediction_time"))
-    for name in (*entity.features, *entity.carries):
+    for name in (*entity.features, *entity.carries) if _true(available) < spine.num_rows else ():
         column = spine.column(name)
         spine = spine.set_column(
             spine.column_names.index(name), name, pc.if_else(available, column, pa.scalar(None, column.type))
@@ -373,16 +374,25 @@ def _true(mask: Any) -> int:
     return int(pc.sum(mask).as_py() or 0)
 
 
-def _write(rows: pa.Table, path: Path) -> None:
+def _written(rows: pa.Table, model: str, as_of: datetime) -> tuple[Path, str]:
+    """Where the rows are now, under the name of their content hash, and that hash."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    from include.adapters import offline_store
+
+    folder = settings().artifacts / "training_sets" / model
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{as_of:%Y%m%d}.{uuid.uuid4().hex}.tmp"
     try:
-        # A dictionary is worth its time for text only: numbers rarely repeat.
-        text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-        pq.write_table(rows, unfinished, compression="zstd", use_dictionary=text)
+        with ThreadPoolExecutor(1) as beside:
+            hashed = beside.submit(offline_store.content_hash, rows)
+            # A dictionary is worth its time for text only: numbers rarely repeat.
+            text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+            pq.write_table(rows, unfinished, compression="lz4", use_dictionary=text)
+            content = hashed.result()
+        path = folder / f"{as_of:%Y%m%d}-{content[:16]}.parquet"
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+    return path, content

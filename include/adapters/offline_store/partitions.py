@@ -214,13 +214,16 @@ def open_table(path: str, version: int | None = None) -> DeltaTable | None:
 
 
 def open_dataset(path: str, table: DeltaTable, days: Sequence[str]) -> pyarrow.dataset.Dataset:
-    """The files of the days from the first to the last. The table's log chooses them: however many days it has, only
-    these cost anything."""
+    """The files of the days from the first to the last, in the order of the days. The table's log chooses them: however
+    many days it has, only these cost anything."""
     # A folder is read by Arrow itself; deltalake's own way goes through Python for each piece of each file.
     local = None if "://" in path else pa_fs.SubTreeFileSystem(os.path.abspath(path), pa_fs.LocalFileSystem())
-    return table.to_pyarrow_dataset(
+    found = table.to_pyarrow_dataset(
         file_pruning_predicate=[(DAY, ">=", days[0]), (DAY, "<=", days[-1])], filesystem=local
     )
+    # The log names the newest files first. In the order of time, what reads them has nothing left to sort.
+    files = sorted(found.get_fragments(), key=lambda file: file.path)
+    return pyarrow.dataset.FileSystemDataset(files, found.schema, found.format, found.filesystem)
 
 
 def within(interval: Interval) -> pc.Expression:
