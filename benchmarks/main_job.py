@@ -1,7 +1,7 @@
 """`make run ARGS=--exit` on a fresh home: the time to the promoted successor, memory, and how much of it is waiting.
 
 The limit is the same work without Airflow: the workflows called one after the other in this process, in the same run,
-against the same MLflow server.
+with an MLflow server of its own (a registry that knows another ledger's champions is refused).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from include.workflows import tasks
 from include.workflows.replay import Outcome, Plan, Replay
 from include.workflows.service_environment import Place, Ports
 from include.workflows.services import dag_ids, running_services
+from tests.integration.mlflow_server import MlflowServer
 
 PLAN = Plan("2013-01-01", "2013-06-01", "2013-08-01")
 
@@ -54,8 +55,10 @@ def main() -> None:
                 outcome = Replay(api, PLAN, Printed()).run()
                 took = time.monotonic() - began
                 journey = _journey(api, outcome)
-                with _home(Path(folder) / "bare", place.mlflow_url):
-                    bare = _without_airflow(outcome.days)
+        server = MlflowServer(Path(folder) / "bare")
+        with _home(server.home, server.url), contextlib.closing(server):
+            server.start()
+            bare = _without_airflow(outcome.days)
     report(
         "main_job",
         took,
