@@ -10,6 +10,7 @@ caught up on. It writes nothing: the ledger, the registry and the prediction log
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
+from slipway_airflow import docs
 from slipway_airflow.selftest import SelftestOperator
 
 from include.config import declared_models
@@ -25,8 +26,7 @@ MODELS = declared_models()
     catchup=False,
     max_active_runs=1,
     max_active_tasks=1,  # the times of latency_gate are taken with no other selftest beside them
-    tags=["selftest", *(model.name for model in MODELS)],
-    doc_md=__doc__,
+    **docs.about_all(__doc__, ["selftest", *(model.name for model in MODELS)]),
 )
 def gate_selftest():
     for model in MODELS:

@@ -7,6 +7,7 @@ its artifact replaced, the ledger restored from an older backup) makes the task 
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
+from slipway_airflow import docs
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -19,8 +20,7 @@ def housekeeping_dag():
         schedule=CronTriggerTimetable("17 3 * * *", timezone="UTC", run_immediately=timedelta(0)),
         catchup=False,
         max_active_runs=1,
-        tags=["housekeeping"],
-        doc_md=__doc__,
+        **docs.about_all(__doc__, ["housekeeping"]),
     )
     def housekeeping():
         @step

@@ -33,6 +33,16 @@ def about_view(why: str, view: FeatureView) -> dict[str, Any]:
     }
 
 
+def about_all(why: str, tags: list[str]) -> dict[str, Any]:
+    """A Dag of the whole project, which is no one model's: owned by Slipway, with a link to the page of all models."""
+    return {
+        "tags": tags,
+        "default_args": {"owner": "slipway"},
+        "owner_links": owner_links("slipway", ""),
+        "doc_md": why,
+    }
+
+
 def owner_links(owner: str, page: str) -> dict[str, str]:
     """An address is written to, a web address is opened; a mere name leads to the page that says who else there is.
 

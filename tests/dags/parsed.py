@@ -50,6 +50,7 @@ def parse(home: Path, declarations: Path | None = None, extra: Mapping[str, str]
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+        "AIRFLOW__API__BASE_URL": "http://127.0.0.1:8080",
         **({"SLIPWAY_DECLARATIONS": str(declarations)} if declarations else {}),
         **(extra or {}),
     }
@@ -88,6 +89,8 @@ def _main() -> None:
             "catchup": dag.catchup,
             "tags": sorted(dag.tags),
             "doc": bool(dag.doc_md),
+            "owner": dag.owner,
+            "owner_links": dag.owner_links,
             "run_types": sorted(str(t.value) for t in dag.allowed_run_types) if dag.allowed_run_types else None,
             "params": {name: dag.params.get_param(name).schema for name in dag.params},
             "tasks": {

@@ -59,6 +59,12 @@ def test_every_dag_explains_itself_and_is_tagged_with_its_model_or_view(parsed):
     assert all(any(tag in dag_id for tag in dag["tags"]) for dag_id, dag in parsed.dags.items())
 
 
+def test_every_dag_says_whose_it_is_with_a_way_to_reach_them(parsed):
+    assert {
+        name: dag["owner_links"] for name, dag in parsed.dags.items() if not dag["owner_links"].get(dag["owner"])
+    } == {}
+
+
 def test_the_journey_is_the_chain_of_the_design(parsed):
     tasks = parsed.dags["retrain_flight_delay"]["tasks"]
     chain = [
