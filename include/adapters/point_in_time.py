@@ -56,7 +56,7 @@ def point_in_time(
         )
         if not len(positions):
             continue
-        kept.append(part.select(wanted).take(positions))
+        kept += _picked(part.select(wanted), positions)
         rows += len(positions)
         if rows > 2 * requests.num_rows + ROWS_AT_ONCE:
             in_use = newest.in_use()
@@ -154,6 +154,16 @@ def _integers(column: pa.ChunkedArray) -> Ints:
     """Moments as microseconds since 1970; a missing one is ``NEVER``."""
     moments: Ints = column.cast(TIMES).cast(pa.int64()).fill_null(NEVER).to_numpy()
     return moments
+
+
+def _picked(rows: pa.Table, positions: Ints) -> Iterator[pa.Table]:
+    """The rows at ascending positions, from each piece on its own: a table of many pieces would be copied whole."""
+    first = 0
+    for piece in rows.to_batches():
+        low, high = np.searchsorted(positions, [first, first + piece.num_rows])
+        if low < high:
+            yield pa.Table.from_batches([piece.take(pa.array(positions[low:high] - first))])
+        first += piece.num_rows
 
 
 def _taken(tables: list[pa.Table], positions: Any) -> pa.Table:

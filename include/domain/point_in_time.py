@@ -42,8 +42,8 @@ class NewestKnown:
         self._kept = 0
 
     def offer(self, keys: Ints, available: Ints, event: Ints) -> Ints:
-        """The positions of the rows that have to be kept for now. Kept rows are numbered from 0, over all offers, in
-        the order in which they are returned."""
+        """The positions of the rows that have to be kept for now, ascending. Kept rows are numbered from 0, over all
+        offers, in the order in which they are returned."""
         rows = self._contenders(keys, available, event)
         if not len(rows.at):
             return rows.number
@@ -61,14 +61,16 @@ class NewestKnown:
         winners = newest.pick(np.flatnonzero(wins))
 
         positions = np.concatenate([winners.number, beaten.number, hidden.number])
-        numbers = np.arange(self._kept, self._kept + len(positions))
+        order = order_of(positions)
+        numbers = np.empty(len(positions), np.int64)
+        numbers[order] = np.arange(self._kept, self._kept + len(positions))
         self._kept += len(positions)
         self._number[winners.at] = numbers[: len(winners.at)]
         self._available[winners.at], self._event[winners.at] = winners.available, winners.event
         for part in (held.pick(outlived), _join([beaten, hidden]).numbered(numbers[len(winners.at) :])):
             if len(part.at):
                 self._hidden.append(part)
-        return positions
+        return positions[order]
 
     def in_use(self) -> Ints:
         """The numbers of the kept rows that may still be an answer, ascending. All others can be dropped: from then on

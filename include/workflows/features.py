@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -152,15 +153,16 @@ def _staged(
     parts = offline_store.split_by_day(rows)
     # A row dated outside the interval has a day of its own: it is staged too, so that the audit can say so.
     days = sorted({*interval.days, *(day for day in parts if day is not None)})
-    hashes = offline_store.content_hashes(parts)
     empty = offline_store.content_hash(rows.schema.empty_table())
     key = hashlib.sha256(f"{run_id}|{as_of.isoformat()}|{code_hash}".encode()).hexdigest()[:12]
     folder = settings().artifacts / "staging" / view.name / f"v{view.version}"
     path = folder / f"{interval.start:%Y%m%d}-{interval.end:%Y%m%d}-{key}.parquet"
-    with files.whole(path) as unfinished:
+    with files.whole(path) as unfinished, ThreadPoolExecutor(1) as beside:
+        hashed = beside.submit(offline_store.content_hashes, parts)
         # Read twice and then swept: quickly written counts for more than small.
         text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
         pq.write_table(rows, unfinished, compression="lz4", use_dictionary=text)
+        hashes = hashed.result()
         crashpoint("features.materialize.written")
     columns = {table: each.column_names for table, each in read.tables.items()}
     added = new_source_columns(view, columns)

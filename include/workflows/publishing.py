@@ -114,7 +114,8 @@ def _published(
         rows = rows.filter(pc.invert(pc.is_in(rows.column(DAY), pa.array(newer, pa.string()))))
 
     store = OfflineStore(where.store)
-    replaced = store.replace_partitions(view, interval, rows, days)
+    # The rows have just been found to be the ones with these hashes.
+    replaced = store.replace_partitions(view, interval, rows, days, staged.content)
     crashpoint("features.publish.committed")
     datasets.reads(datasets.source_tables(view.source))
     datasets.writes([datasets.view_table(view)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -95,6 +97,20 @@ def test_an_older_version_reads_as_it_was(store):
     store.replace_partitions(VIEW, day(2), rows(2, level=50.0))
     assert content_hash(store.read(VIEW, day(2), first.version)) == before
     assert content_hash(store.read(VIEW, day(2))) != before
+
+
+def test_a_version_stays_readable_however_old_it_is_and_however_many_came_after(store):
+    """By itself Delta forgets versions of 30 days ago whenever it sums up its log, which is every 100 commits."""
+    first = store.replace_partitions(VIEW, day(1), rows(1)).version
+    was = content_hash(store.read(VIEW, MARCH))
+    for level in range(2, 204):
+        if level == 190:
+            long_ago = time.time() - 90 * 86_400
+            for entry in Path(store.view_path(VIEW), "_delta_log").iterdir():
+                os.utime(entry, (long_ago, long_ago))
+        store.replace_partitions(VIEW, day(1), rows(1, level=float(level)))
+    assert list(Path(store.view_path(VIEW), "_delta_log").glob("*.checkpoint.parquet"))
+    assert content_hash(store.read(VIEW, MARCH, first)) == was
 
 
 def test_clearing_a_day_removes_its_rows_and_clearing_it_again_commits_nothing(store):

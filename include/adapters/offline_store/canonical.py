@@ -19,6 +19,8 @@ DAY = "day"
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MANY = 8
 """So many parts are worth threads of their own."""
+MANY_ROWS = 100_000
+"""So many rows are worth a thread for each column."""
 K = TypeVar("K")
 _MOST = 1 << 62
 _DAY_US = 86_400_000_000
@@ -26,11 +28,20 @@ _DAY_US = 86_400_000_000
 
 def ordered(rows: pa.Table, by: Sequence[str]) -> pa.Table:
     """The rows sorted by ``by``, ascending, missing values last; equal ones keep their order."""
-    rows = rows.combine_chunks()
     if rows.num_rows < 2 or not by:
-        return rows
+        return rows.combine_chunks()
     order = _order([rows.column(name) for name in by])
-    return rows if order is None else rows.take(pa.array(order)).combine_chunks()
+    if order is None:
+        return rows.combine_chunks()
+    chosen = pa.array(order)
+
+    def taken(column: pa.ChunkedArray) -> pa.Array:
+        return column.combine_chunks().take(chosen)
+
+    if rows.num_rows < MANY_ROWS:
+        return pa.table([taken(column) for column in rows.columns], schema=rows.schema)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return pa.table(list(pool.map(taken, rows.columns)), schema=rows.schema)
 
 
 def content_hash(rows: pa.Table) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.fs as pa_fs
-from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, DeltaTable, PostCommitHookProperties, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.adapters.offline_store.canonical import DAY, TIMESTAMP, content_hashes, ordered, plain, plain_type, split
@@ -22,6 +22,16 @@ from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
 ATTEMPTS = 12
+KEEPS = {
+    # What a training set was made from stays readable for as long as the table is: by default Delta forgets versions
+    # after 30 days.
+    "delta.enableExpiredLogCleanup": "false",
+    # What a file holds is looked up by its day, and by its times. All else would be read each time the table is opened.
+    "delta.dataSkippingStatsColumns": "event_time,available_time",
+}
+"""What a new table is told about its log."""
+KEEPING = PostCommitHookProperties(cleanup_expired_logs=False)
+"""The same for the tables of before."""
 
 
 class StoreConflict(RuntimeError):
@@ -80,14 +90,20 @@ class Replaced:
 
 
 def replace(
-    path: str, rows: pa.Table, partition_by: tuple[str, ...], slots: Sequence[tuple[str, ...]], order: Sequence[str]
+    path: str,
+    rows: pa.Table,
+    partition_by: tuple[str, ...],
+    slots: Sequence[tuple[str, ...]],
+    order: Sequence[str],
+    hashes: Mapping[tuple[str, ...], str] | None = None,
 ) -> Replaced:
+    """``hashes`` are the slots' content hashes where the caller has just taken them; otherwise they are taken here."""
     rows = ordered(plain(rows), [*partition_by, *order])
     wanted = split(rows, partition_by)
     outside = sorted(set(wanted) - set(slots))
     if outside:
         raise RowsOutsidePartitions(path, sum(wanted[s].num_rows for s in outside), outside[0])
-    hashes = content_hashes(wanted)
+    hashes = content_hashes(wanted) if hashes is None else {slot: hashes[slot] for slot in wanted}
     for attempt in range(ATTEMPTS):
         table = open_table(path)
         if table is None and rows.num_rows == 0:
@@ -106,6 +122,7 @@ def replace(
                 mode="overwrite",
                 predicate=_predicate(partition_by, changed),
                 writer_properties=_written_as(rows.schema),
+                post_commithook_properties=KEEPING,
             )
             return Replaced(table.version(), tuple("/".join(slot) for slot in changed))
         except CommitFailedError:
@@ -192,7 +209,7 @@ def _predicate(partition_by: tuple[str, ...], slots: Sequence[tuple[str, ...]]) 
 def _create(path: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> DeltaTable:
     """A new, empty table; or the one that another writer made of the same path in this moment."""
     try:
-        return DeltaTable.create(path, schema, mode="error", partition_by=list(partition_by))
+        return DeltaTable.create(path, schema, mode="error", partition_by=list(partition_by), configuration=KEEPS)
     except DeltaError:
         table = open_table(path)
         if table is None:

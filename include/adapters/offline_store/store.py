@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,16 @@ class OfflineStore:
         return f"{self.root.rstrip('/')}/predictions/{model}"
 
     def replace_partitions(
-        self, view: FeatureView, interval: Interval, rows: pa.Table, days: Sequence[str] | None = None
+        self,
+        view: FeatureView,
+        interval: Interval,
+        rows: pa.Table,
+        days: Sequence[str] | None = None,
+        hashes: Mapping[str, str] | None = None,
     ) -> Replaced:
         """Make ``rows`` (with their ``day``) the content of every day of ``interval``; a day without rows is cleared.
-        ``days`` leaves out the others of the interval; None takes all.
+        ``days`` leaves out the others of the interval; None takes all. ``hashes`` are the days' content hashes, where
+        the caller has just taken them of these rows.
 
         Raises:
             RowsOutsidePartitions: when a row's day is not in the interval.
@@ -55,7 +61,8 @@ class OfflineStore:
         slots = [(day,) for day in (interval.days if days is None else days)]
         if not slots:
             return Replaced(self.current_version(view), ())
-        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"])
+        known: dict[tuple[str, ...], str] | None = None if hashes is None else {(day,): h for day, h in hashes.items()}
+        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"], known)
 
     def current_version(self, view: FeatureView) -> int | None:
         """The version of the view's table; None before its first publish."""
