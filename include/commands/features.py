@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.domain.wording import count_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,8 +89,8 @@ def _adopt(args: argparse.Namespace) -> Answer:
 
     done = catalogue.adopt(_view(args), getpass.getuser())
     line = (
-        f"{done['view']}: the definition {done['definition'][:12]} gave the same bytes on {done['compared_days']} days "
-        f"and now stands for {done['adopted_days']} published days."
+        f"{done['view']}: the definition {done['definition'][:12]} gave the same bytes on "
+        f"{count_of(done['compared_days'], 'day')} and now stands for {done['adopted_days']} published days."
     )
     return Answer((line,), done)
 

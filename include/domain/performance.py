@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from include.domain.drift.sequences import bernstein_bound, least_t_bound, t_bound
 from include.domain.losses import BOUNDED, BadLoss, DayLoss, merged_losses
+from include.domain.wording import count_of
 
 DAY_SCALE = 1.0
 """The rise that is looked for first, in standard deviations between days: a champion is worth replacing when an
@@ -333,8 +334,8 @@ class _Shown:
         risk = self.root(best.risk)
         rows, days, since = sum(c.rows for c in best.cohorts), len(best.cohorts), best.cohorts[0].day
         numbers = (
-            f"{self.metric} {risk:.4g} over {rows} matured rows of {days} days since {since}, lower bound {low:.4g}; "
-            f"reference {usual:.4g}, upper bound {high:.4g}, tolerance {tolerance:g}"
+            f"{self.metric} {risk:.4g} over {rows} matured rows of {count_of(days, 'day')} since {since}, "
+            f"lower bound {low:.4g}; reference {usual:.4g}, upper bound {high:.4g}, tolerance {tolerance:g}"
         )
         if low <= high + tolerance:
             return False, f"In band: {numbers}."
@@ -358,9 +359,10 @@ def _days_before(day: str, days: int) -> str:
 def _too_little(metric: str, rows: int, days: int, reference_rows: int, reference_days: int, min_rows: int) -> str:
     if reference_days < 2 or reference_rows < min_rows:
         return (
-            f"{metric} cannot be judged: the reference has {reference_rows} rows of {reference_days} days; "
+            f"{metric} cannot be judged: the reference has {reference_rows} rows of {count_of(reference_days, 'day')}; "
             f"at least {min_rows} rows of 2 days are needed."
         )
+    measured = f"{metric} was measured on {rows} matured rows of {count_of(days, 'day')}"
     if rows < min_rows:
-        return f"{metric} was measured on {rows} matured rows of {days} days; at least {min_rows} rows are needed."
-    return f"{metric} was measured on {rows} matured rows of {days} days: too few days to tell a rise from a bad day."
+        return f"{measured}; at least {min_rows} rows are needed."
+    return f"{measured}: too few days to tell a rise from a bad day."

@@ -13,6 +13,7 @@ from include.domain.comparison import compare
 from include.domain.gates.champion import ComparisonRule, judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
+from include.domain.wording import count_of
 
 
 class Window(Enum):
@@ -144,13 +145,13 @@ def _finite(scores: Floats) -> NDArray[np.bool_]:
 
 def _full(rules: ShadowRules, rows: int, days: int) -> CriterionResult:
     full = window_state(rules, rows=rows, days=days) is Window.FULL
-    had = f"{rows:,} rows on {days} days"
-    needed = f"{rules.min_rows:,} rows and {rules.min_days} days"
+    had = f"{count_of(rows, 'row')} on {count_of(days, 'day')}"
+    needed = f"{count_of(rules.min_rows, 'row')} and {count_of(rules.min_days, 'day')}"
     return CriterionResult(
         criterion="window",
         verdict=Verdict.PASS if full else Verdict.INCONCLUSIVE,
         measured=float(days),
-        allowed=f">= {rules.min_days} days, {rules.min_rows:,} rows",
+        allowed=f">= {count_of(rules.min_days, 'day')}, {count_of(rules.min_rows, 'row')}",
         rows=rows,
         reason=f"The shadow window has {had}; " + ("enough." if full else f"it needs {needed} to be judged."),
         direction=Direction.AT_LEAST,

@@ -17,6 +17,7 @@ from include.config import Declarations, ModelDeclaration, declarations
 from include.domain.consistency import ConsistencyReport, FeatureConsistency, compare, merged
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
+from include.domain.wording import count_of
 from include.workflows import common, training_set
 from include.workflows.requests import SERVED, request_ids
 
@@ -40,9 +41,9 @@ class SkewFound(Refusal):
         if report.unserved:
             more += f" {report.unserved:,} rows of the store were not served."
         super().__init__(
-            f"{report.model} was served other features than the offline store gives, on {report.days} days from "
-            f"{report.start} to {report.end}: {found}{more} `slipway consistency {report.model} --from {report.start} "
-            f"--to {report.end}` shows every feature."
+            f"{report.model} was served other features than the offline store gives, on "
+            f"{count_of(report.days, 'day')} from {report.start} to {report.end}: {found}{more} "
+            f"`slipway consistency {report.model} --from {report.start} --to {report.end}` shows every feature."
         )
 
 
@@ -164,7 +165,7 @@ def report_lines(report: ConsistencyReport) -> list[str]:
     verdict = "consistent" if report.is_consistent else "NOT consistent"
     span = f"{report.start} to {report.end}"
     lines = [
-        f"{report.model} {span}: {report.requests:,} requests on {report.days} days, {verdict}.",
+        f"{report.model} {span}: {report.requests:,} requests on {count_of(report.days, 'day')}, {verdict}.",
         f"{'feature':<28} {'view':<20} {'matches':>9} {'differ':>7} {'missing':>8} {'extra':>6}",
     ]
     for f in report.features:

@@ -24,6 +24,7 @@ from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
+from include.domain.wording import count_of
 from include.workflows import datasets, files, source_days, view_rows
 from include.workflows.publishing import Published as Published
 from include.workflows.publishing import publish as publish
@@ -36,8 +37,8 @@ class DefinitionChanged(Refusal, ValueError):
 
     def __init__(self, view: FeatureView, code_hash: str, other: str, days: int) -> None:
         super().__init__(
-            f"Feature view {view.name!r} version {view.version} was published on {days} days by the definition "
-            f"{other[:12]}, and features.sql with view.yaml now say {code_hash[:12]}. Raise version to "
+            f"Feature view {view.name!r} version {view.version} was published on {count_of(days, 'day')} by the "
+            f"definition {other[:12]}, and features.sql with view.yaml now say {code_hash[:12]}. Raise version to "
             f"{view.version + 1} in features/{view.name}/view.yaml (and in the models that read it): it gets its own "
             f"table. If it means the same, `slipway features adopt {view.name}` shows that and keeps the version."
         )

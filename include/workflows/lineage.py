@@ -16,6 +16,7 @@ from include.config import FeatureView, declarations
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.domain.promotion import Epoch
+from include.domain.wording import count_of
 from include.workflows import common, provenance, source_days
 
 
@@ -90,7 +91,9 @@ def of_candidate(candidate_id: str) -> Node:
         candidate = ledger.candidates.get(candidate_id)
         model = _model(ledger, candidate)
         scored = ledger.lineage.scorings(candidate.model, candidate_id=candidate_id)
-        predictions = Node("predictions", f"{sum(s.rows for s in scored):,} predictions on {len(scored)} days")
+        predictions = Node(
+            "predictions", f"{sum(s.rows for s in scored):,} predictions on {count_of(len(scored), 'day')}"
+        )
         days = tuple(Node("scored_day", f"{s.day}: {s.rows:,} rows, {s.role}", _scored_facts(s)) for s in scored)
         below = (Node(predictions.kind, predictions.text, {}, days),) if scored else ()
         return Node(model.kind, model.text, model.facts, (*model.children, *below))

@@ -17,6 +17,7 @@ from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
+from include.domain.wording import count_of
 from include.workflows import common, datasets, models, provenance, shadowing, training_set
 from include.workflows.requests import SERVED, SHADOW, request_ids
 
@@ -127,7 +128,7 @@ def _shadow(
     window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
         f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of "
-        f"{window.min_days} days."
+        f"{count_of(window.min_days, 'day')}."
     )
     return {
         "candidate_id": candidate_id,

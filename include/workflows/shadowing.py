@@ -15,6 +15,7 @@ from include.domain.intervals import Interval, midnight
 from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, ShadowRules, Window, shadow_gate, window_state
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
+from include.domain.wording import count_of
 from include.workflows import common, disagreement, holding, training_set
 from include.workflows.common import Journey
 from include.workflows.requests import request_ids, scores_in
@@ -63,13 +64,13 @@ def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(window: ShadowWindow, model: ModelDeclaration) -> str:
-    so_far = f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {window.min_days} days"
+    so_far = f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {count_of(window.min_days, 'day')}"
     if window.closed_at is not None:
         return (
             f"The shadow window {window.opened_from:%Y-%m-%d} to {window.closed_at:%Y-%m-%d} is closed with {so_far}."
         )
     since, longest = f"{window.opened_from:%Y-%m-%d}", model.shadow.max_days
-    return f"In shadow beside {window.champion_id} from {since} on: {so_far}; it ends after {longest} days."
+    return f"In shadow beside {window.champion_id} from {since} on: {so_far}; it ends after {count_of(longest, 'day')}."
 
 
 def wait_is_over(candidate_id: str) -> bool:

@@ -232,7 +232,7 @@ def test_a_changed_definition_is_refused_under_its_old_version_and_a_new_version
     world.run_day("trip_plan", 2)
     changed = TRIP_PLAN_SQL.replace('"order",', '"order" + 1 AS "order",')
     world.declare_view(TRIP_PLAN, changed)
-    with pytest.raises(features.DefinitionChanged, match=r"version 1 was published on 1 days.*Raise version to 2"):
+    with pytest.raises(features.DefinitionChanged, match=r"version 1 was published on 1 day.*Raise version to 2"):
         world.stage_day("trip_plan", 3)
     world.declare_view(TRIP_PLAN, changed, version=2)
     world.run_day("trip_plan", 2)

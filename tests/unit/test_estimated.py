@@ -275,7 +275,7 @@ def test_an_estimate_that_knows_nothing_of_the_loss_is_void():
 
 def test_one_day_alone_cannot_check_an_estimate():
     y, scores = events(np.random.default_rng(17), 100)
-    with pytest.raises(BadEstimate, match="there are 1 days"):
+    with pytest.raises(BadEstimate, match="the reference has 1 day"):
         classifier_reference("brier", ["2013-05-01"] * 100, y, scores)
 
 

@@ -159,9 +159,9 @@ def test_a_day_of_enormous_traffic_is_one_day():
     ("past", "current", "message"),
     [
         pytest.param((), cohorts((0.2,) * 9), "the reference has 0 rows of 0 days", id="no reference"),
-        pytest.param(reference((0.1,)), cohorts((0.2,) * 9), "the reference has 900 rows of 1 days", id="one day"),
+        pytest.param(reference((0.1,)), cohorts((0.2,) * 9), "the reference has 900 rows of 1 day", id="one day"),
         pytest.param(reference(), (), "0 matured rows of 0 days; at least 1000", id="no labels yet"),
-        pytest.param(reference(), cohorts((0.9,)), "900 matured rows of 1 days; at least 1000 rows", id="too few rows"),
+        pytest.param(reference(), cohorts((0.9,)), "900 matured rows of 1 day; at least 1000 rows", id="too few rows"),
         pytest.param(reference(), (DayLoss("2013-06-01", 0, 0.0, 0.0),), "0 matured rows", id="a day without labels"),
         pytest.param(
             reference((0.1, 0.2)), cohorts((0.9, 0.9)), "too few days to tell a rise from a bad day", id="too few days"

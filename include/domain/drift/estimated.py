@@ -31,6 +31,7 @@ from include.domain.drift.calibration import BadEstimate, Calibration, Floats, e
 from include.domain.drift.input_drift import LEAST_WINDOWS, Drift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
+from include.domain.wording import count_of
 
 FOLDS = 5
 """Blocks of days; each is estimated by what was fitted on the others."""
@@ -112,7 +113,10 @@ def cross_fitted(days: Sequence[str], estimate: Callable[[NDArray[np.intp], NDAr
     """
     names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
     if len(names) < 2:
-        raise BadEstimate(f"Losses are estimated from other days, and there are {len(names)} days.")
+        raise BadEstimate(
+            f"Losses are estimated from other days; it takes two or more, and the reference has "
+            f"{count_of(len(names), 'day')}."
+        )
     block = np.arange(len(names)) * min(FOLDS, len(names)) // len(names)
     of_row, found = block[index], np.empty(len(index))
     for i in range(int(block.max()) + 1):
@@ -248,7 +252,8 @@ def estimated_performance(
     elif n < min_rows or risk is None:
         reason = f"{metric} was not estimated: {n} rows; at least {min_rows} are needed."
     elif usual is None or high is None:
-        reason = f"{metric} was not estimated: the reference has {len(days)} days; at least {LEAST_WINDOWS} are needed."
+        had = count_of(len(days), "day")
+        reason = f"{metric} was not estimated: the reference has {had}; at least {LEAST_WINDOWS} are needed."
     elif (why := _void(reference, tolerance, outside_share, outside_at_most)) is not None:
         void, reason = True, why
     else:

@@ -24,6 +24,7 @@ from include.domain.gates.farthest_apart import Farther, Rate, farthest
 from include.domain.gates.grouping import Grouping, group
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, Verdict, against_bound
+from include.domain.wording import count_of
 
 
 class Measure(Enum):
@@ -273,7 +274,8 @@ def _paired(
 ) -> CriterionResult:
     blocks = _blocks(evidence)
     if blocks.count < MIN_BLOCKS:
-        why = f"the rows are of {blocks.count} days; at least {MIN_BLOCKS} are needed to see how much days differ"
+        had = count_of(blocks.count, "day")
+        why = f"the rows are of {had}; at least {MIN_BLOCKS} are needed to see how much days differ"
         return _unjudged(rule, evidence.rows, why, ours.gap)
     worst: Farther | None = None
     for name, rate in rates.items():

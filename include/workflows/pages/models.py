@@ -11,6 +11,7 @@ from include.adapters.ledger import Candidate, DriftSummary, ModelStanding
 from include.config import Declarations, ModelDeclaration
 from include.config.loader import UnknownName
 from include.domain.promotion import Epoch
+from include.domain.wording import count_of
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
 from include.workflows.pages.words import gate_title
@@ -237,7 +238,11 @@ def _readiness(
     )
     judged = list(days)
     realised = judged[-1].flags.get("realised") if judged else None
-    yield "Drift judged", bool(judged), f"{len(judged)} days, the last {judged[-1].day}" if judged else "no day yet"
+    yield (
+        "Drift judged",
+        bool(judged),
+        f"{count_of(len(judged), 'day')}, the last {judged[-1].day}" if judged else "no day yet",
+    )
     yield (
         "Performance known",
         realised is not None,

@@ -12,6 +12,7 @@ from include.config import ModelDeclaration
 from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, GateRecord, Override, rollback_target
 from include.domain.verdicts import Mode, Verdict
+from include.domain.wording import count_of
 from include.workflows import tasks
 from include.workflows.causes import in_words
 from include.workflows.pages import actions, sources
@@ -232,7 +233,9 @@ def _headline(
         return f"{who} for a person{tail}", "waits", worst.reason
     if state is State.SHADOWING and found.windows and found.windows[-1].closed_at is None:
         window = found.windows[-1]
-        so_far = f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {window.min_days} days"
+        so_far = (
+            f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {count_of(window.min_days, 'day')}"
+        )
         return "In shadow", "quiet", f"It answers the champion's traffic and nobody is served its answers: {so_far}."
     return "Under way", "quiet", f"Its newest state is {state.value}."
 
@@ -298,7 +301,7 @@ def _phases(
         note = ""
         if task == "shadow_window" and found.windows:
             window = found.windows[-1]
-            note = f"{window.answered:,} rows, {window.days} days"
+            note = f"{count_of(window.answered, 'row')}, {count_of(window.days, 'day')}"
         phases.append(Phase(name, status, mine, note))
     return tuple(phases)
 
