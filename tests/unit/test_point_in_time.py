@@ -67,9 +67,9 @@ def looked_up(requests: pa.Table, history: pa.Table, keys: list[str], ttl: timed
         rows[name] = history.column(name).to_pandas()
     chosen: list[int | None] = []
     for asked in requests.to_pylist():
-        fits = (rows["available_time"] <= asked["prediction_time"]) & (
-            rows["event_time"] > asked["prediction_time"] - ttl
-        )
+        # In another zone Python would take the ttl off the clock on the wall, which goes back an hour in autumn.
+        moment = asked["prediction_time"].astimezone(UTC)
+        fits = (rows["available_time"] <= moment) & (rows["event_time"] > moment - ttl)
         for key in keys:
             fits &= rows[key].notna() & (rows[key] == asked[key])  # nothing equals a missing key
         known = rows[fits].sort_values(["available_time", "event_time"], ascending=False, kind="stable")

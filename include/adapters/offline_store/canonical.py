@@ -103,7 +103,11 @@ def with_day(rows: pa.Table, time: str = "event_time") -> pa.Table:
 
 def split_by_day(rows: pa.Table) -> dict[str, pa.Table]:
     """The rows of each day that has any, in their order; ``rows`` has the column ``day``."""
-    return {day: part for (day,), part in split(ordered(rows, [DAY]), (DAY,)).items()}
+    parts = split(rows, (DAY,))
+    if sum(part.num_rows for part in parts.values()) < rows.num_rows:
+        # A day that stands in several places: the rows are not in the order of their days.
+        parts = split(ordered(rows, [DAY]), (DAY,))
+    return {day: part for (day,), part in parts.items()}
 
 
 def split(rows: pa.Table, by: Sequence[str]) -> dict[tuple[str, ...], pa.Table]:

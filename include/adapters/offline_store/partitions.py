@@ -97,8 +97,9 @@ def replace(
     order: Sequence[str],
     hashes: Mapping[tuple[str, ...], str] | None = None,
 ) -> Replaced:
-    """``hashes`` are the slots' content hashes where the caller has just taken them; otherwise they are taken here."""
-    rows = ordered(plain(rows), [*partition_by, *order])
+    """``hashes`` are the slots' content hashes where the caller has just taken them of rows that stand in this order;
+    otherwise the rows are ordered here, and hashed."""
+    rows = plain(rows) if hashes is not None else ordered(plain(rows), [*partition_by, *order])
     wanted = split(rows, partition_by)
     outside = sorted(set(wanted) - set(slots))
     if outside:

@@ -52,7 +52,7 @@ class OfflineStore:
     ) -> Replaced:
         """Make ``rows`` (with their ``day``) the content of every day of ``interval``; a day without rows is cleared.
         ``days`` leaves out the others of the interval; None takes all. ``hashes`` are the days' content hashes, where
-        the caller has just taken them of these rows.
+        the caller has just taken them of these rows, ordered by day, keys and event time.
 
         Raises:
             RowsOutsidePartitions: when a row's day is not in the interval.
