@@ -259,7 +259,10 @@ def _training_sets(ledger: Ledger, view: FeatureView, reached: Reached) -> Node:
         epochs = ledger.deployments.epochs(candidate.model)
         found.append(_trained(made, candidate, epochs, superseded))
     return Node(
-        "training_sets", f"{len(found)} training sets read it" if found else "no training set read it", {}, tuple(found)
+        "training_sets",
+        f"read by {count_of(len(found), 'training set')}" if found else "no training set read it",
+        {},
+        tuple(found),
     )
 
 

@@ -132,7 +132,7 @@ def test_a_source_day_leads_to_every_training_set_model_and_prediction_it_touche
     assert "champion from 2024-03-13" in early.find("model")[0].text
     code, text = said(capsys, "lineage", "station_level", "2024-03-05")
     assert code == 0
-    assert "1 training sets read it" in text
+    assert "read by 1 training set" in text
     code, text = said(capsys, "lineage", candidate_id)
     assert "360 predictions on 3 days" in text
 
