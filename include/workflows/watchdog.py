@@ -29,8 +29,9 @@ class Patience:
     """How often it looks whether a process has ended."""
     check_every_s: float = 5.0
     """How often it asks the services how they are."""
-    silent_for_s: float = 20.0
-    """How long a server may leave questions unanswered."""
+    silent_for_s: float = 40.0
+    """How long a server may leave questions unanswered: on an overloaded machine a live one has taken 20 s. A process
+    that has ended is noticed at once."""
     young_for_s: float = 45.0
     """How long after its start a component is not expected to be healthy."""
     most_restarts: int = 5
