@@ -50,7 +50,13 @@ SECRET = "correct-horse-battery-staple-5513"
 CRITERIA = [{"metric": "roc_auc", "at_least": 0.6}, {"metric": "brier", "at_most": 0.3}]
 MODEL: dict[str, Any] = {
     **TRIP_LATE,
-    "estimator": {"path": "sklearn.linear_model.LogisticRegression", "encode": "one_hot", "impute": True},
+    "estimator": {
+        "path": "sklearn.linear_model.LogisticRegression",
+        # The default of 100 is just about enough for these rows, and not on every machine.
+        "params": {"max_iter": 2000},
+        "encode": "one_hot",
+        "impute": True,
+    },
     "training": {"window_days": 6, "holdout_days": 3, "min_rows": 200, "seed": 3},
     "gates": {
         "threshold_gate": {"min_rows": 100, "criteria": CRITERIA},
