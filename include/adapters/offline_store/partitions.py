@@ -26,8 +26,8 @@ KEEPS = {
     # What a training set was made from stays readable for as long as the table is: by default Delta forgets versions
     # after 30 days.
     "delta.enableExpiredLogCleanup": "false",
-    # What a file holds is looked up by its day, and by its times. All else would be read each time the table is opened.
-    "delta.dataSkippingStatsColumns": "event_time,available_time",
+    # A file is found by its day. Bounds of its columns would be read each time the table is opened, for nothing.
+    "delta.dataSkippingNumIndexedCols": "0",
 }
 """What a new table is told about its log."""
 KEEPING = PostCommitHookProperties(cleanup_expired_logs=False)
@@ -245,8 +245,11 @@ def open_dataset(path: str, table: DeltaTable, days: Sequence[str]) -> pyarrow.d
 
 
 def within(interval: Interval) -> pc.Expression:
-    moment = pc.field("event_time")
-    return (moment >= _scalar(interval.start)) & (moment < _scalar(interval.end))
+    """Which rows have an event time in ``interval``. Of a day between its first and its last all have, so that their
+    files are not looked at."""
+    moment, day, days = pc.field("event_time"), pc.field(DAY), interval.days
+    between = (day > days[0]) & (day < days[-1])
+    return between | ((moment >= _scalar(interval.start)) & (moment < _scalar(interval.end)))
 
 
 def _scalar(moment: datetime) -> pa.Scalar:
