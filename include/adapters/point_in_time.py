@@ -125,10 +125,13 @@ class _Codes:
     in a list, all else in a hash table, which takes several times as long."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
-        self._values = pc.unique(column).drop_null()
+        is_whole = pa.types.is_signed_integer(column.type)
+        values = pc.unique(column).drop_null()
+        # In the widest type: the distance of two small whole numbers need not be one.
+        self._values = values.cast(pa.int64()) if is_whole else values
         self.count = max(len(self._values), 1)
         self._codes: Ints | None = None
-        if pa.types.is_signed_integer(column.type) and len(self._values):
+        if is_whole and len(self._values):
             values = self._values.to_numpy()
             self._first, self._last = int(values.min()), int(values.max())
             if self._last - self._first < LISTED * self.count:

@@ -266,11 +266,11 @@ def _features(
     spine = (spine if _true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
     # What the spine's own row says counts only once it was available, for its features as for the keys of other views.
     available = pc.less_equal(spine.column("available_time"), spine.column("prediction_time"))
-    for name in (*entity.features, *entity.carries) if _true(available) < spine.num_rows else ():
-        column = spine.column(name)
-        spine = spine.set_column(
-            spine.column_names.index(name), name, pc.if_else(available, column, pa.scalar(None, column.type))
-        )
+    if _true(available) < spine.num_rows:
+        for name in (*entity.features, *entity.carries):
+            column = spine.column(name)
+            known = pc.if_else(available, column, pa.scalar(None, column.type))
+            spine = spine.set_column(spine.column_names.index(name), name, known)
 
     columns = {name: spine.column(name) for name in (*entity.keys, "event_time", "prediction_time")}
     late: dict[str, int] = {}

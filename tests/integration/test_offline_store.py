@@ -113,6 +113,14 @@ def test_a_version_stays_readable_however_old_it_is_and_however_many_came_after(
     assert content_hash(store.read(VIEW, MARCH, first)) == was
 
 
+def test_days_that_stand_in_several_places_are_stored_whole(store):
+    first, second = (rows(n) for n in (1, 2))
+    mixed = pa.concat_tables([first.slice(0, 10), second, first.slice(10)])
+    hashes = {"2024-03-01": "one", "2024-03-02": "two"}
+    store.replace_partitions(VIEW, Interval(day(1).start, day(2).end), mixed, hashes=hashes)
+    assert store.read(VIEW, MARCH).num_rows == mixed.num_rows
+
+
 def test_clearing_a_day_removes_its_rows_and_clearing_it_again_commits_nothing(store):
     store.replace_partitions(VIEW, Interval.between("2024-03-02", "2024-03-04"), rows(2, 3))
     cleared = store.replace_partitions(VIEW, day(2), rows(2).slice(0, 0))

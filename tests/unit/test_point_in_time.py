@@ -290,6 +290,15 @@ def test_no_requests_are_no_answers():
 # --- one thing at a time ---------------------------------------------------------------------------------------------
 
 
+def test_keys_of_a_narrow_type_are_told_apart_over_its_whole_range():
+    keys = pa.array(range(-128, 128), pa.int8())
+    moments = pa.array([datetime(2024, 3, 1, tzinfo=UTC)] * 256, TIMES)
+    history = pa.table({"entity": keys, "value": range(256), "event_time": moments, "available_time": moments})
+    asked = pa.table({"entity": keys, "prediction_time": moments})
+    answer = point_in_time(asked, history, keys=["entity"], features=["value"], ttl=timedelta(hours=1))
+    assert answer.column("value").to_pylist() == list(range(256))
+
+
 def test_a_row_is_usable_at_the_very_moment_it_becomes_available_and_not_at_the_end_of_its_ttl():
     rows = history_of([("a", 0, 10, 1.0)])
     requests = requests_of([("a", 9), ("a", 10), ("a", 29), ("a", 30)])

@@ -103,15 +103,12 @@ def with_day(rows: pa.Table, time: str = "event_time") -> pa.Table:
 
 def split_by_day(rows: pa.Table) -> dict[str, pa.Table]:
     """The rows of each day that has any, in their order; ``rows`` has the column ``day``."""
-    parts = split(rows, (DAY,))
-    if sum(part.num_rows for part in parts.values()) < rows.num_rows:
-        # A day that stands in several places: the rows are not in the order of their days.
-        parts = split(ordered(rows, [DAY]), (DAY,))
-    return {day: part for (day,), part in parts.items()}
+    return {day: part for (day,), part in split(rows, (DAY,)).items()}
 
 
 def split(rows: pa.Table, by: Sequence[str]) -> dict[tuple[str, ...], pa.Table]:
-    """Slices of rows that are sorted by ``by``."""
+    """The rows of each combination of ``by``, in their order: slices where the rows are sorted by it, as they mostly
+    are."""
     if not rows.num_rows:
         return {}
     differs = np.zeros(rows.num_rows - 1, bool)
@@ -120,10 +117,12 @@ def split(rows: pa.Table, by: Sequence[str]) -> dict[tuple[str, ...], pa.Table]:
         differs |= codes[1:] != codes[:-1]
     starts = [0, *(np.flatnonzero(differs) + 1).tolist()]
     ends = [*starts[1:], rows.num_rows]
-    return {
+    parts = {
         tuple(rows.column(name)[start].as_py() for name in by): rows.slice(start, end - start)
         for start, end in zip(starts, ends, strict=True)
     }
+    # Fewer parts than slices: one stands in several places.
+    return parts if len(parts) == len(starts) else split(ordered(rows, by), by)
 
 
 def each_once(rows: pa.Table) -> pa.Table:
