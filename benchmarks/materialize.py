@@ -2,7 +2,9 @@
 
 In bulk, the limit is the bare DuckDB query over the same rows written straight to one parquet file per day, in the same
 run. Day by day, what counts is our own work: everything but the query (which is timed alone), on a table of 1 commit
-and on one of 2,000. The source's extraction is left out on both sides: the rows are handed over as an Arrow table.
+and on one of 2,000. In turns with it, Delta alone commits the same rows to the same table: what it takes for that is
+part of the day, and is also told apart. The source's extraction is left out on both sides: the rows are handed over as
+an Arrow table.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import yaml
+from deltalake import DeltaTable, write_deltalake
 
 # All before any clock starts: nobody's imports are measured.
 import include.domain.gates  # noqa: F401
@@ -164,23 +167,56 @@ def grow(view: FeatureView, store: OfflineStore, commits: int) -> None:
         store.replace_partitions(view, day, with_day(table))
 
 
-def day_by_day(declared: Declarations, days: int) -> tuple[Took, dict[str, int]]:
-    """The median of our own work for a day: staging and publishing, less the query. Beside it the parts, in ms."""
-    own, parts = [], []
-    for number in range(days):
+def bare_commit(view: FeatureView, store: OfflineStore, rows: pa.Table, day: str) -> Took:
+    """The table opened and the rows made its content of the day, by Delta alone."""
+    path, rows = store.view_path(view), rows.append_column("day", pa.array([day] * rows.num_rows))
+    began = now()
+    write_deltalake(DeltaTable(path), rows, mode="overwrite", predicate=f"day = '{day}'")
+    return Took.since(began)
+
+
+class Days:
+    """Days published one by one into a table of its own."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir()
+        self.home, self.declared = home, declare(home)
+        self.view, self.store = self.declared.view("levels"), OfflineStore(str(home / "store"))
+        self._own: list[Took] = []
+        self._alone: list[Took] = []
+        self._parts: list[dict[str, Took]] = []
+
+    def one(self, number: int) -> None:
+        os.environ["SLIPWAY_HOME"] = str(self.home)
         day = Interval(START + timedelta(days=number), START + timedelta(days=number + 1))
         table = readings(day)
-        took = publish(declared, table, day)
-        own.append(took["materialize"] + took["publish"] - query_only(table, day))
-        parts.append(took)
-    return median(own), {name: round(1000 * median([p[name] for p in parts]).wall) for name in parts[0]}
+        took = publish(self.declared, table, day)
+        if number < 0:
+            return  # it makes the short table, and counts for neither
+        self._own.append(took["materialize"] + took["publish"] - query_only(table, day))
+        self._parts.append(took)
+        aside = (START + timedelta(days=1000 + number)).date().isoformat()
+        self._alone.append(bare_commit(self.view, self.store, self.store.read(self.view, day), aside))
+
+    def medians(self) -> dict[str, Any]:
+        beyond = [ours - theirs for ours, theirs in zip(self._own, self._alone, strict=True)]
+        return {
+            "own_ms_a_day": _ms(self._own),
+            "own_cpu_ms_a_day": round(1000 * median(self._own).cpu),
+            "delta_alone_ms_a_day": _ms(self._alone),
+            "own_ms_a_day_beyond_delta": _ms(beyond),
+            "parts_ms": {name: _ms([each[name] for each in self._parts]) for name in self._parts[0]},
+        }
 
 
-def fresh(root: Path, name: str) -> tuple[Declarations, OfflineStore]:
-    home = root / name
+def _ms(of: Sequence[Took]) -> int:
+    return round(1000 * median(of).wall)
+
+
+def fresh(home: Path) -> Declarations:
     home.mkdir()
     os.environ["SLIPWAY_HOME"] = str(home)
-    return declare(home), OfflineStore(str(home / "store"))
+    return declare(home)
 
 
 def main() -> None:
@@ -198,19 +234,17 @@ def main() -> None:
         for number in range(asked.times):
             # In turns, so that a slow minute of the machine hits both.
             limits.append(bare(year, whole, root / f"bare-{number}"))
-            declared, _ = fresh(root, f"bulk-{number}")
-            took = publish(declared, year, whole)
+            took = publish(fresh(root / f"bulk-{number}"), year, whole)
             parts.append(took)
             bulk.append(took["materialize"] + took["publish"])
         limit = median(limits)
         peak = own_peak_mb()
-        declared, store = fresh(root, "days")
-        after = Interval(START + timedelta(days=400), START + timedelta(days=401))
-        publish(declared, readings(after), after)
-        first, first_parts = day_by_day(declared, asked.days)
-        declared, store = fresh(root, "days-long")
-        grow(declared.view("levels"), store, asked.commits)
-        last, last_parts = day_by_day(declared, asked.days)
+        first, after_many = Days(root / "days"), Days(root / "days-long")
+        grow(after_many.view, after_many.store, asked.commits)
+        for number in range(-1, asked.days):
+            # In turns too.
+            for each in (first, after_many):
+                each.one(number)
     report(
         "materialize",
         median(bulk).wall,
@@ -222,14 +256,10 @@ def main() -> None:
         limit_cpu_s=round(limit.cpu, 2),
         cpu_ratio=round(median(bulk).cpu / limit.cpu, 2),
         bulk_parts_s={name: round(median([p[name] for p in parts]).wall, 2) for name in parts[0]},
-        own_ms_a_day_first_commits=round(1000 * first.wall),
-        own_ms_a_day_after_many=round(1000 * last.wall),
-        own_cpu_ms_a_day_first_commits=round(1000 * first.cpu),
-        own_cpu_ms_a_day_after_many=round(1000 * last.cpu),
         commits=asked.commits,
         promised_own_ms_a_day=80,
-        parts_ms_first=first_parts,
-        parts_ms_after_many=last_parts,
+        **{f"{name}_first_commits": value for name, value in first.medians().items()},
+        **{f"{name}_after_many": value for name, value in after_many.medians().items()},
     )
 
 

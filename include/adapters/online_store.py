@@ -7,7 +7,6 @@ an old backfill that finishes last, or two that race, never put an old value bac
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,19 +103,20 @@ class OnlineStore:
         Raises:
             OnlineStoreUnusable: when the database does not answer.
         """
-        values = [*view.features, *view.carries]
         offers: dict[str, dict[str, Any]] = {}
-        for batch in _newest(rows, view.keys).to_batches(max_chunksize=ROWS_AT_ONCE):
-            for row in batch.to_pylist():
-                entity = entity_of([row[key] for key in view.keys])
+        newest = _finite(_newest(rows, view.keys))
+        same = {"view": view.name, "view_version": view.version, "run_id": run_id}
+        for batch in newest.to_batches(max_chunksize=ROWS_AT_ONCE):
+            entities = _entities(list(zip(*(batch.column(key).to_pylist() for key in view.keys), strict=True)))
+            features = [_json(row).decode() for row in batch.select([*view.features, *view.carries]).to_pylist()]
+            times = batch.column("event_time").to_pylist(), batch.column("available_time").to_pylist()
+            for entity, known, event_time, available in zip(entities, features, *times, strict=True):
                 offers[entity] = {
-                    "view": view.name,
-                    "view_version": view.version,
+                    **same,
                     "entity": entity,
-                    "event_time": _naive(row["event_time"]),
-                    "available_time": _naive(row["available_time"]),
-                    "features": msgspec.json.encode({name: _json_value(row[name]) for name in values}).decode(),
-                    "run_id": run_id,
+                    "event_time": event_time,
+                    "available_time": available,
+                    "features": known,
                 }
         # One order for all writers, so that two never wait for each other.
         ordered = [offer for _, offer in sorted(offers.items())]
@@ -308,10 +308,17 @@ def _moments(stored: Sequence[Any]) -> list[datetime]:
     return [moment.replace(tzinfo=UTC) for moment in stored]
 
 
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
+def _finite(rows: pa.Table) -> pa.Table:
+    """The rows as they are stored: times in UTC without saying so, and missing what is no number, which JSON has no
+    word for."""
+    columns = []
+    for column in rows.columns:
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+        elif pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("us"))
+        columns.append(column)
+    return pa.table(columns, names=rows.column_names)
 
 
-def _json_value(value: Any) -> Any:
-    """JSON has no NaN: a feature that is not a number is a missing one."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+_json = msgspec.json.Encoder().encode

@@ -141,19 +141,21 @@ def _query(name: str) -> str:
 
 def _syntax_tree(sql: str, what: str, file: Path | str) -> Any:
     """The query's syntax tree; a declared query is one SELECT, so anything else is refused before it could run."""
-    parsed = json.loads(_parsed(sql))
+    parsed = _parsed(sql)
     if parsed.get("error"):
         reason = f"{parsed.get('error_type', 'error')} error: {parsed.get('error_message')}"
         raise SqlFailed(what, file, " ".join(reason.split()).rstrip(".!"))
     if len(parsed["statements"]) != 1:
         raise SqlFailed(what, file, f"it has {len(parsed['statements'])} statements; write one SELECT")
-    return _without_places(parsed["statements"][0])
+    return parsed["statements"][0]
 
 
 @lru_cache(maxsize=64)
-def _parsed(sql: str) -> str:
+def _parsed(sql: str) -> Any:
+    """What DuckDB makes of the text; not to be changed."""
     with connect() as connection:
-        return str(connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0])
+        found = connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0]
+    return _without_places(json.loads(found))
 
 
 def _without_places(node: Any) -> Any:

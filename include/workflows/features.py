@@ -25,10 +25,10 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
 from include.domain.wording import count_of
-from include.workflows import datasets, files, source_days, view_rows
+from include.workflows import datasets, files, source_days, staged_file, view_rows
 from include.workflows.publishing import Published as Published
 from include.workflows.publishing import publish as publish
-from include.workflows.staged import Staged, declared_view, new_source_columns, staged_rows, write_receipt
+from include.workflows.staged import Staged, declared_view, file_of, new_source_columns, write_receipt
 from include.workflows.view_rows import ViewRowsWrong as ViewRowsWrong
 
 
@@ -144,9 +144,6 @@ def _staged(
     code_hash: str,
     read: source_days.SourceRead,
 ) -> Staged:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from include.adapters import offline_store
 
     made = computed(view, interval, read)
@@ -160,9 +157,7 @@ def _staged(
     path = folder / f"{interval.start:%Y%m%d}-{interval.end:%Y%m%d}-{key}.parquet"
     with files.whole(path) as unfinished, ThreadPoolExecutor(1) as beside:
         hashed = beside.submit(offline_store.content_hashes, parts)
-        # Read twice and then swept: quickly written counts for more than small.
-        text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-        pq.write_table(rows, unfinished, compression="lz4", use_dictionary=text)
+        staged_file.write(unfinished, rows, [part.num_rows for part in parts.values()])
         hashes = hashed.result()
         crashpoint("features.materialize.written")
     columns = {table: each.column_names for table, each in read.tables.items()}
@@ -232,7 +227,7 @@ def _audited(staged: Staged, declared: Declarations | None) -> GateResult:
     from include.workflows import data_docs, quality
 
     view = declared_view(staged, declared)
-    rows = staged_rows(staged)
+    rows = file_of(staged).table()
     if staged.is_empty:
         result = quality.nothing_to_judge(staged.interval)
     else:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from include.config.loader import Declarations
 from include.config.settings import settings
-from include.config.types import FeatureView
 from include.domain.faults import crashpoint
 from include.domain.intervals import instant
 from include.workflows import datasets
@@ -17,14 +16,12 @@ from include.workflows.staged import (
     NotAudited,
     Staged,
     declared_view,
+    file_of,
     keep_source_columns,
     require_audit,
-    staged_rows,
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from include.adapters.ledger import Partition
 
 
@@ -94,11 +91,11 @@ def _published(
     staged: Staged, ledger: PublishLedger, accepted_by: str | None, declared: Declarations | None
 ) -> Published:
     from include.adapters.ledger import Partition, PartitionStatus
-    from include.adapters.offline_store import DAY, OfflineStore
+    from include.adapters.offline_store import Content, OfflineStore
     from include.adapters.online_store import OnlineStore
 
     view = declared_view(staged, declared)
-    rows = staged_rows(staged)
+    file = file_of(staged)
     require_audit(staged, accepted_by)
     where, interval, as_of = settings(), staged.interval, instant(staged.as_of)
     before = {
@@ -107,15 +104,11 @@ def _published(
     # A slower run that read the source as of earlier must not take back what a later one has published.
     newer = [day for day, p in before.items() if p.source_as_of is not None and p.source_as_of > as_of]
     days = [day for day in interval.days if day not in newer]
-    if newer:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        rows = rows.filter(pc.invert(pc.is_in(rows.column(DAY), pa.array(newer, pa.string()))))
-
+    # Whatever was staged for another day than these is refused.
+    given = [day for day, count in staged.rows.items() if count and day not in newer]
+    content = Content.by_day(file.schema, {day: staged.content[day] for day in given}, file.of)
     store = OfflineStore(where.store)
-    # The rows have just been found to be the ones with these hashes.
-    replaced = store.replace_partitions(view, interval, rows, days, staged.content)
+    replaced = store.replace_partitions(view, interval, content, days)
     crashpoint("features.publish.committed")
     datasets.reads(datasets.source_tables(view.source))
     datasets.writes([datasets.view_table(view)])
@@ -152,6 +145,9 @@ def _published(
     )
     crashpoint("features.publish.recorded")
     keep_source_columns(view, staged.source_columns)
+    # What is older than this would be answered as missing anyway.
+    fresh = file.after(interval.end - view.ttl, without=newer)
+    online = OnlineStore(where.online_url)
     return Published(
         view=view.name,
         view_version=view.version,
@@ -159,19 +155,9 @@ def _published(
         published=[day for day in interval.days if staged.rows[day]],
         empty=[day for day in interval.days if not staged.rows[day]],
         changed=list(replaced.changed),
-        online_rows=_push_online(OnlineStore(where.online_url), view, rows, staged),
+        online_rows=online.push(view, fresh, staged.run_id) if fresh.num_rows else 0,
         newer=newer,
     )
-
-
-def _push_online(store: Any, view: FeatureView, rows: pa.Table, staged: Staged) -> int:
-    """Offer what is still fresh at the interval's end: an older row would be answered as missing anyway."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    oldest = pa.scalar(staged.interval.end - view.ttl, pa.timestamp("us", tz="UTC"))
-    fresh = rows.filter(pc.field("event_time") > oldest)
-    return int(store.push(view, fresh, staged.run_id)) if fresh.num_rows else 0
 
 
 def _moment(text: str | None) -> datetime | None:

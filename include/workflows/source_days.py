@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,11 +41,15 @@ class SourceRead:
 
     tables: dict[str, pa.Table]
     """Each table's rows, in a fixed order, each row once."""
-    days: dict[str, SourceDay]
-    """Every day of the interval, without look-back."""
-    repeated: dict[str, int] = field(default_factory=dict)
+    repeated: dict[str, int]
     """How many rows of a table were equal to another in every column, and so read once; without tables that had
     none."""
+    counted: Future[dict[str, SourceDay]]
+
+    @property
+    def days(self) -> dict[str, SourceDay]:
+        """Every day of the interval, without look-back."""
+        return self.counted.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,11 @@ def read(view: FeatureView, interval: Interval, as_of: datetime) -> SourceRead:
             if before != rows.num_rows:
                 repeated[each.table] = before - rows.num_rows
         tables[each.table] = rows
-    return SourceRead(tables, days.result(), repeated)
+    # Counted and hashed while features.sql runs over the same rows.
+    beside = ThreadPoolExecutor(1)
+    counted = beside.submit(days.result)
+    beside.shutdown(wait=False)
+    return SourceRead(tables, repeated, counted)
 
 
 def as_of_for(view: FeatureView, interval: Interval, known: KnownPartitions) -> datetime:
@@ -164,38 +173,45 @@ class _Days:
     """Collects what each day has over several tables."""
 
     def __init__(self, days: Iterable[str]) -> None:
-        self.rows = dict.fromkeys(days, 0)
-        self.newest: dict[str, datetime] = {}
-        self.parts: dict[str, list[str]] = {day: [] for day in self.rows}
+        self._days = list(days)
+        self._tables: list[tuple[SourceTable, pa.Table]] = []
 
     def add(self, each: SourceTable, rows: pa.Table) -> pa.Table:
-        """Count and hash the wanted days of one table; the rows back, in a fixed order and each once."""
+        """Take the rows of one table; the rows back, in a fixed order and each once."""
+        from include.adapters import offline_store
+
+        order = [str(each.time), *([each.known] if each.known else [])]
+        order += [name for name in rows.column_names if name not in order]
+        distinct = offline_store.each_once(offline_store.ordered(rows, order))
+        self._tables.append((each, distinct))
+        return distinct
+
+    def result(self) -> dict[str, SourceDay]:
+        """The rows of each day counted, dated and hashed."""
         import pyarrow.compute as pc
 
         from include.adapters import offline_store
 
-        known = each.known or each.time
-        order = [str(each.time), *([each.known] if each.known else [])]
-        order += [name for name in rows.column_names if name not in order]
-        distinct = offline_store.each_once(offline_store.ordered(rows, order))
-        parts = offline_store.split_by_day(offline_store.with_day(distinct, str(each.time)))
-        wanted = {day: parts[day].drop_columns([offline_store.DAY]) for day in self.rows if day in parts}
-        hashes = offline_store.content_hashes(wanted)
-        for day, part in wanted.items():
-            self.rows[day] += part.num_rows
-            latest = pc.max(part.column(known)).as_py()
-            if latest is not None:
-                self.newest[day] = max(self.newest.get(day, latest), latest)
-            self.parts[day].append(f"{each.table}:{hashes[day]}")
-        return distinct
+        rows = dict.fromkeys(self._days, 0)
+        newest: dict[str, datetime] = {}
+        hashes: dict[str, list[str]] = {day: [] for day in self._days}
+        for each, distinct in self._tables:
+            parts = offline_store.split_by_day(offline_store.with_day(distinct, str(each.time)))
+            wanted = {day: parts[day].drop_columns([offline_store.DAY]) for day in self._days if day in parts}
+            for day, content in offline_store.content_hashes(wanted).items():
+                part = wanted[day]
+                rows[day] += part.num_rows
+                latest = pc.max(part.column(each.known or each.time)).as_py()
+                if latest is not None:
+                    newest[day] = max(newest.get(day, latest), latest)
+                hashes[day].append(f"{each.table}:{content}")
 
-    def result(self) -> dict[str, SourceDay]:
         def hashed(day: str) -> str:
-            return hashlib.sha256("|".join(self.parts[day]).encode()).hexdigest()
+            return hashlib.sha256("|".join(hashes[day]).encode()).hexdigest()
 
         return {
-            day: SourceDay(count, self.newest[day].isoformat() if day in self.newest else None, hashed(day))
-            for day, count in self.rows.items()
+            day: SourceDay(count, newest[day].isoformat() if day in newest else None, hashed(day))
+            for day, count in rows.items()
         }
 
 

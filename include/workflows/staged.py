@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
@@ -20,18 +20,8 @@ from include.domain.intervals import Interval, instant
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import files
 from include.workflows.source_days import SourceDay
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-class StagedFileDamaged(Refusal, OSError):
-    """A staged file that is missing, cut off, or not the one its reference speaks of."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"The staged file {path} cannot be used: {reason}. Clear the materialize task to write it again."
-        )
+from include.workflows.staged_file import StagedFile
+from include.workflows.staged_file import StagedFileDamaged as StagedFileDamaged
 
 
 class NotAudited(Refusal, PermissionError):
@@ -106,28 +96,13 @@ def declared_view(staged: Staged, declared: Declarations | None) -> FeatureView:
     return view
 
 
-def staged_rows(staged: Staged) -> pa.Table:
-    """The rows of the file.
+def file_of(staged: Staged) -> StagedFile:
+    """The staged file, to be read.
 
     Raises:
-        StagedFileDamaged: when they are not the ones that were staged.
+        StagedFileDamaged: when it is missing or cut off.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from include.adapters import offline_store
-
-    try:
-        with pq.ParquetFile(staged.path) as file:
-            rows = file.read()
-    except (OSError, pa.ArrowException) as error:
-        raise StagedFileDamaged(staged.path, " ".join(str(error).split()).rstrip(".")) from error
-    held = offline_store.content_hashes(offline_store.split_by_day(rows))
-    empty = offline_store.content_hash(rows.schema.empty_table())
-    for day, expected in staged.content.items():
-        if held.get(day, empty) != expected:
-            raise StagedFileDamaged(staged.path, f"the rows of {day} are not the ones that were staged")
-    return rows
+    return StagedFile(staged.path, staged.rows, staged.content)
 
 
 def new_source_columns(view: FeatureView, columns: Mapping[str, list[str]]) -> dict[str, list[str]]:

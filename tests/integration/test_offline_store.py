@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,11 +15,15 @@ from deltalake import DeltaTable
 
 from include.adapters.offline_store import (
     TIMESTAMP,
+    Content,
     OfflineStore,
     RowsOutsidePartitions,
     SchemaChanged,
     TableMissing,
     content_hash,
+    ordered,
+    plain,
+    split_by_day,
     with_day,
 )
 from include.adapters.offline_store.partitions import open_dataset
@@ -116,9 +121,47 @@ def test_a_version_stays_readable_however_old_it_is_and_however_many_came_after(
 def test_days_that_stand_in_several_places_are_stored_whole(store):
     first, second = (rows(n) for n in (1, 2))
     mixed = pa.concat_tables([first.slice(0, 10), second, first.slice(10)])
-    hashes = {"2024-03-01": "one", "2024-03-02": "two"}
-    store.replace_partitions(VIEW, Interval(day(1).start, day(2).end), mixed, hashes=hashes)
+    store.replace_partitions(VIEW, Interval(day(1).start, day(2).end), mixed)
     assert store.read(VIEW, MARCH).num_rows == mixed.num_rows
+
+
+def test_rows_are_taken_piece_by_piece_and_only_of_the_days_that_changed(store):
+    days = Interval(day(1).start, day(3).end)
+    whole, asked = rows(1, 2, 3), []
+    store.replace_partitions(VIEW, day(2), whole.filter(pa.compute.field("day") == "2024-03-02"))
+
+    def given(wanted: list[str]) -> Iterator[pa.Table]:
+        asked.extend(wanted)
+        for name in wanted:
+            one = whole.filter(pa.compute.field("day") == name)
+            yield from (one.slice(0, 7), one.slice(7, 0), one.slice(7))
+
+    parts = split_by_day(ordered(whole, ["day", "station", "event_time"]))
+    hashes = {name: content_hash(part) for name, part in parts.items()}
+    replaced = store.replace_partitions(VIEW, days, Content.by_day(plain(whole).schema, hashes, given))
+    assert asked == ["2024-03-01", "2024-03-03"] == list(replaced.changed)
+    assert store.read(VIEW, days).num_rows == whole.num_rows
+    again = store.replace_partitions(VIEW, days, Content.by_day(plain(whole).schema, hashes, given))
+    assert (again.changed, again.version) == ((), replaced.version)
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["at once", "half way"])
+def test_rows_that_cannot_be_read_are_told_as_what_they_are_and_leave_nothing_behind(store, before):
+    def given(wanted: list[str]) -> Iterator[pa.Table]:
+        yield from [rows(1)] * before
+        raise OSError("the disk is gone")
+
+    for published in (False, True):
+        if published:
+            store.replace_partitions(VIEW, day(1), rows(1))
+        stood = store.current_version(VIEW)
+        content = Content.by_day(plain(rows(1)).schema, {"2024-03-01": "new"}, given)
+        with pytest.raises(OSError, match="the disk is gone"):
+            store.replace_partitions(VIEW, day(1), content)
+        if published or not before:
+            assert store.current_version(VIEW) == stood
+        else:
+            assert store.read(VIEW, MARCH).num_rows == 0
 
 
 def test_clearing_a_day_removes_its_rows_and_clearing_it_again_commits_nothing(store):
@@ -159,7 +202,7 @@ def test_what_was_never_published_is_missing_and_so_is_a_version_to_come(store):
 
 
 def test_rows_of_another_day_are_refused_before_anything_is_written(store):
-    with pytest.raises(RowsOutsidePartitions, match=r"72 rows for .* lie outside"):
+    with pytest.raises(RowsOutsidePartitions, match=r"lie in 2024-03-03, outside the partitions"):
         store.replace_partitions(VIEW, day(2), rows(2, 3))
     assert store.current_version(VIEW) is None
 

@@ -20,6 +20,7 @@ from include.adapters.offline_store.canonical import (
     with_day,
 )
 from include.adapters.offline_store.partitions import (
+    Content,
     PartitionDamaged,
     Replaced,
     RowsOutsidePartitions,
@@ -33,6 +34,7 @@ __all__ = [
     "DAY",
     "SERVED_PREFIX",
     "TIMESTAMP",
+    "Content",
     "OfflineStore",
     "PartitionDamaged",
     "Replaced",

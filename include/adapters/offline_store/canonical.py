@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from typing import TypeVar
 
 import numpy as np
@@ -16,12 +17,14 @@ import pyarrow.compute as pc
 from include.domain.ordering import Ints, order_of, ranks
 
 DAY = "day"
+DAYS = pa.dictionary(pa.int32(), pa.string())
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MANY = 8
 """So many parts are worth threads of their own."""
 MANY_ROWS = 100_000
 """So many rows are worth a thread for each column."""
 K = TypeVar("K")
+T = TypeVar("T")
 _MOST = 1 << 62
 _DAY_US = 86_400_000_000
 
@@ -35,13 +38,7 @@ def ordered(rows: pa.Table, by: Sequence[str]) -> pa.Table:
         return rows.combine_chunks()
     chosen = pa.array(order)
 
-    def taken(column: pa.ChunkedArray) -> pa.Array:
-        return column.combine_chunks().take(chosen)
-
-    if rows.num_rows < MANY_ROWS:
-        return pa.table([taken(column) for column in rows.columns], schema=rows.schema)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return pa.table(list(pool.map(taken, rows.columns)), schema=rows.schema)
+    return pa.table(_each(lambda column: column.combine_chunks().take(chosen), rows.columns), schema=rows.schema)
 
 
 def content_hash(rows: pa.Table) -> str:
@@ -55,6 +52,8 @@ def content_hash(rows: pa.Table) -> str:
     complete = np.packbits(np.ones(count, bool))
     for name in sorted(rows.column_names):
         column = rows.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(plain_type(column.type))
         digest.update(f"|{name}|{column.type}|".encode())
         has_missing = column.null_count > 0
         digest.update(np.packbits(column.is_valid().to_numpy()).data if has_missing else complete.data)
@@ -68,7 +67,9 @@ def content_hash(rows: pa.Table) -> str:
                     digest.update(memoryview(chunk.buffers()[2])[bounds[0] : bounds[-1]])
         elif pa.types.is_floating(column.type):
             values = (pc.fill_null(column, 0.0) if has_missing else column).to_numpy() + 0.0
-            values[np.isnan(values)] = np.nan
+            is_nan = np.isnan(values)
+            if is_nan.any():
+                values[is_nan] = np.nan
             digest.update(values.data)
         elif pa.types.is_boolean(column.type):
             digest.update(np.packbits((pc.fill_null(column, False) if has_missing else column).to_numpy()).data)
@@ -87,10 +88,11 @@ def content_hashes(parts: Mapping[K, pa.Table]) -> dict[K, str]:
 
 
 def with_day(rows: pa.Table, time: str = "event_time") -> pa.Table:
-    """The rows with the UTC day of their ``time`` as the partition column."""
+    """The rows with the UTC day of their ``time`` as the partition column: a dictionary of few days in their order,
+    which ``plain`` spells out."""
     column = rows.column(time).cast(TIMESTAMP)
     if not rows.num_rows or column.null_count == rows.num_rows:
-        return rows.append_column(DAY, pa.nulls(rows.num_rows, pa.string()))
+        return rows.append_column(DAY, pa.nulls(rows.num_rows, DAYS))
     days = column.cast(pa.int64()).fill_null(pc.min(column).cast(pa.int64())).to_numpy() // _DAY_US
     first = int(days.min())
     known, places = np.arange(first, int(days.max()) + 1), days - first
@@ -98,11 +100,14 @@ def with_day(rows: pa.Table, time: str = "event_time") -> pa.Table:
         known, places = np.unique(days, return_inverse=True)
     names = pc.strftime(pa.array(known * _DAY_US, pa.int64()).cast(TIMESTAMP), format="%Y-%m-%d")
     missing = ~column.is_valid().to_numpy() if column.null_count else None
-    return rows.append_column(DAY, names.take(pa.array(places.astype(np.int64), mask=missing)))
+    return rows.append_column(
+        DAY, pa.DictionaryArray.from_arrays(pa.array(places.astype(np.int32), mask=missing), names)
+    )
 
 
-def split_by_day(rows: pa.Table) -> dict[str, pa.Table]:
-    """The rows of each day that has any, in their order; ``rows`` has the column ``day``."""
+def split_by_day(rows: pa.Table) -> dict[str | None, pa.Table]:
+    """The rows of each day that has any, in their order, and of None where the day is missing; ``rows`` has the column
+    ``day``."""
     return {day: part for (day,), part in split(rows, (DAY,)).items()}
 
 
@@ -113,7 +118,7 @@ def split(rows: pa.Table, by: Sequence[str]) -> dict[tuple[str, ...], pa.Table]:
         return {}
     differs = np.zeros(rows.num_rows - 1, bool)
     for name in by:
-        codes = pc.fill_null(pc.dictionary_encode(rows.column(name)).combine_chunks().indices, -1).to_numpy()
+        codes = pc.fill_null(_encoded(rows.column(name)).indices, -1).to_numpy()
         differs |= codes[1:] != codes[:-1]
     starts = [0, *(np.flatnonzero(differs) + 1).tolist()]
     ends = [*starts[1:], rows.num_rows]
@@ -174,12 +179,13 @@ def _order(columns: Sequence[pa.ChunkedArray], group: Ints | None = None) -> Int
     """What sorts by the columns, within each ``group`` where there are some; None when they are sorted. A column counts
     only among the rows that those before it leave alike, and only there it is looked at."""
     codes, size = _codes(columns[0])
+    if group is None and np.all(codes[1:] > codes[:-1]):
+        return None
     if group is not None:
         (group, groups), (codes, size) = ranks(group), ranks(codes)
         codes, size = group * size + codes, groups * size
     used = 1
-    while used < len(columns) and _is_cheap(columns[used].type):
-        more, span = _codes(columns[used])
+    for more, span in _each(_codes, list(takewhile(lambda column: _is_cheap(column.type), columns[1:]))):
         if size * span >= _MOST:
             break
         codes, size, used = codes * span + more, size * span, used + 1
@@ -201,6 +207,14 @@ def _order(columns: Sequence[pa.ChunkedArray], group: Ints | None = None) -> Int
     return order
 
 
+def _each(function: Callable[[pa.ChunkedArray], T], columns: Sequence[pa.ChunkedArray]) -> list[T]:
+    """``function`` of each column; of long ones on all processors."""
+    if len(columns) < 2 or len(columns[0]) < MANY_ROWS:
+        return [function(column) for column in columns]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, columns))
+
+
 def _is_cheap(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_temporal(kind))
 
@@ -219,7 +233,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[Ints, int]:
     else:
         # Texts and all others: each distinct value once, in Arrow's order. Adding zero makes -0.0 the same as 0.0.
         distinct = pc.add(column, 0.0) if pa.types.is_floating(kind) else column
-        encoded = pc.dictionary_encode(distinct).combine_chunks()
+        encoded = _encoded(distinct)
         place = np.empty(len(encoded.dictionary), np.int64)
         place[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(place))
         codes, size = place[pc.fill_null(encoded.indices, 0).to_numpy()], len(place)
@@ -227,6 +241,12 @@ def _codes(column: pa.ChunkedArray) -> tuple[Ints, int]:
         codes = np.where(missing, size, codes)
         size += 1
     return codes, size
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Each distinct value once, and each row as a place among them."""
+    is_encoded = pa.types.is_dictionary(column.type)
+    return (column.unify_dictionaries() if is_encoded else pc.dictionary_encode(column)).combine_chunks()
 
 
 def _counted(values: Ints) -> tuple[Ints, int]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,8 +29,12 @@ KEEPS = {
     "delta.enableExpiredLogCleanup": "false",
     # A file is found by its day. Bounds of its columns would be read each time the table is opened, for nothing.
     "delta.dataSkippingNumIndexedCols": "0",
+    # Whoever opens the table reads the last summary of its log and every commit since. By default there are 100.
+    "delta.checkpointInterval": "10",
 }
 """What a new table is told about its log."""
+Slot = tuple[str, ...]
+"""A partition: its values, in the order of the table's partition columns."""
 KEEPING = PostCommitHookProperties(cleanup_expired_logs=False)
 """The same for the tables of before."""
 
@@ -65,8 +70,9 @@ class PartitionDamaged(Refusal, OSError):
 class RowsOutsidePartitions(Refusal, ValueError):
     """Rows that belong to none of the partitions that are being replaced."""
 
-    def __init__(self, path: str, count: int, example: object) -> None:
-        super().__init__(f"{count} rows for {path} lie outside the partitions being replaced, for example {example}.")
+    def __init__(self, path: str, outside: Sequence[Slot]) -> None:
+        named = ", ".join("/".join(map(str, slot)) for slot in outside[:3]) + (" and others" if outside[3:] else "")
+        super().__init__(f"Rows for {path} lie in {named}, outside the partitions being replaced.")
 
 
 class SchemaChanged(Refusal, TypeError):
@@ -89,47 +95,94 @@ class Replaced:
     """The partitions whose content was not already there, as ``day`` or ``day/candidate``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Rows to be stored, which need not be in memory.
+
+    ``rows`` gives those of the slots it is asked for, in their order, in pieces of any size. What it raises comes back
+    out of ``replace``, and nothing of it is committed then.
+    """
+
+    schema: pa.Schema
+    hashes: Mapping[Slot, str]
+    """The content hash of each slot that has rows."""
+    rows: Callable[[Sequence[Slot]], Iterable[pa.Table]]
+
+    @classmethod
+    def of(cls, rows: pa.Table, partition_by: Sequence[str], order: Sequence[str]) -> Content:
+        """Rows in memory, in any order."""
+        in_order = ordered(plain(rows), [*partition_by, *order])
+        parts = split(in_order, partition_by)
+
+        def chosen(slots: Sequence[Slot]) -> Iterable[pa.Table]:
+            return [parts[slot] for slot in slots if slot in parts]
+
+        return cls(in_order.schema, content_hashes(parts), chosen)
+
+    @classmethod
+    def by_day(
+        cls, schema: pa.Schema, hashes: Mapping[str, str], rows: Callable[[Sequence[str]], Iterable[pa.Table]]
+    ) -> Content:
+        """Days of a feature view: ``rows`` gives those of the days it is asked for."""
+        return cls(schema, {(day,): known for day, known in hashes.items()}, lambda slots: rows([d for (d,) in slots]))
+
+
 def replace(
-    path: str,
-    rows: pa.Table,
-    partition_by: tuple[str, ...],
-    slots: Sequence[tuple[str, ...]],
-    order: Sequence[str],
-    hashes: Mapping[tuple[str, ...], str] | None = None,
+    path: str, rows: pa.Table | Content, partition_by: tuple[str, ...], slots: Sequence[Slot], order: Sequence[str]
 ) -> Replaced:
-    """``hashes`` are the slots' content hashes where the caller has just taken them of rows that stand in this order;
-    otherwise the rows are ordered here, and hashed."""
-    rows = plain(rows) if hashes is not None else ordered(plain(rows), [*partition_by, *order])
-    wanted = split(rows, partition_by)
-    outside = sorted(set(wanted) - set(slots))
+    """Make ``rows`` all that the slots hold; a slot that has none is cleared."""
+    content = rows if isinstance(rows, Content) else Content.of(rows, partition_by, order)
+    outside = sorted(set(content.hashes) - set(slots), key=str)
     if outside:
-        raise RowsOutsidePartitions(path, sum(wanted[s].num_rows for s in outside), outside[0])
-    hashes = content_hashes(wanted) if hashes is None else {slot: hashes[slot] for slot in wanted}
+        raise RowsOutsidePartitions(path, outside)
     for attempt in range(ATTEMPTS):
         table = open_table(path)
-        if table is None and rows.num_rows == 0:
+        if table is None and not content.hashes:
             return Replaced(None, ())
-        stored = {} if table is None else _readable_hashes(path, table, rows.schema, partition_by, slots, order)
-        changed = [slot for slot in slots if stored.get(slot) != hashes.get(slot)]
+        stored = {} if table is None else _readable_hashes(path, table, content.schema, partition_by, slots, order)
+        changed = [slot for slot in slots if stored.get(slot) != content.hashes.get(slot)]
         if table is not None and not changed:
             return Replaced(table.version(), ())
+        given = _Stream(content, changed)
         try:
             if table is None:
-                table = _create(path, rows.schema, partition_by)
-            parts = [wanted[slot] for slot in changed if slot in wanted]
+                table = _create(path, content.schema, partition_by)
             write_deltalake(
                 table,
-                pa.concat_tables(parts) if parts else rows.schema.empty_table(),
+                given.reader,
                 mode="overwrite",
                 predicate=_predicate(partition_by, changed),
-                writer_properties=_written_as(rows.schema),
+                writer_properties=_written_as(content.schema),
                 post_commithook_properties=KEEPING,
             )
             return Replaced(table.version(), tuple("/".join(slot) for slot in changed))
         except CommitFailedError:
             # Somebody else committed first. What they wrote may be the very same content: look again.
             time.sleep(random.uniform(0.01, 0.05) * 2 ** min(attempt, 5))
+        except Exception:
+            if given.failed is not None:
+                raise given.failed from None
+            raise
     raise StoreConflict(path, ATTEMPTS)
+
+
+class _Stream:
+    """Content on its way into a table. ``failed`` is what stopped it: Delta itself would tell that as text only."""
+
+    def __init__(self, content: Content, slots: Sequence[Slot]) -> None:
+        self.failed: Exception | None = None
+        self._pieces = iter(content.rows([slot for slot in slots if slot in content.hashes]))
+        # Before anything is written, so that rows that cannot be read do not even leave an empty table behind.
+        first = next(self._pieces, content.schema.empty_table())
+        self.reader = pa.RecordBatchReader.from_batches(content.schema, self._batches(first))
+
+    def _batches(self, first: pa.Table) -> Iterator[pa.RecordBatch]:
+        try:
+            for rows in chain([first], self._pieces):
+                yield from plain(rows).to_batches()
+        except Exception as error:
+            self.failed = error
+            raise
 
 
 def _written_as(schema: pa.Schema) -> WriterProperties:
@@ -147,14 +200,14 @@ def _readable_hashes(
     table: DeltaTable,
     schema: pa.Schema,
     partition_by: tuple[str, ...],
-    slots: Sequence[tuple[str, ...]],
+    slots: Sequence[Slot],
     order: Sequence[str],
-) -> dict[tuple[str, ...], str]:
+) -> dict[Slot, str]:
     """What each slot holds; a slot whose files cannot be read holds nothing that could stand, so it is written anew."""
     try:
         return _stored_hashes(path, table, schema, partition_by, slots, order)
     except (OSError, pa.ArrowException):
-        found: dict[tuple[str, ...], str] = {}
+        found: dict[Slot, str] = {}
         for slot in slots:
             try:
                 found |= _stored_hashes(path, table, schema, partition_by, [slot], order)
@@ -168,9 +221,9 @@ def _stored_hashes(
     table: DeltaTable,
     schema: pa.Schema,
     partition_by: tuple[str, ...],
-    slots: Sequence[tuple[str, ...]],
+    slots: Sequence[Slot],
     order: Sequence[str],
-) -> dict[tuple[str, ...], str]:
+) -> dict[Slot, str]:
     dataset = open_dataset(path, table, sorted({slot[0] for slot in slots}))
     _same_schema(path, dataset.schema, schema)
     others = None
@@ -194,7 +247,7 @@ def _same_schema(path: str, stored: pa.Schema, given: pa.Schema) -> None:
         raise SchemaChanged(path, differences)
 
 
-def _predicate(partition_by: tuple[str, ...], slots: Sequence[tuple[str, ...]]) -> str:
+def _predicate(partition_by: tuple[str, ...], slots: Sequence[Slot]) -> str:
     """Delta's own text form of "exactly these partitions"; deltalake takes no other."""
 
     def quoted(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.dataset
 
 from include.adapters.offline_store.canonical import DAY, content_hash, ordered, plain, plain_type, with_day
 from include.adapters.offline_store.partitions import (
+    Content,
     PartitionDamaged,
     Replaced,
     TableMissing,
@@ -46,23 +47,21 @@ class OfflineStore:
         self,
         view: FeatureView,
         interval: Interval,
-        rows: pa.Table,
+        rows: pa.Table | Content,
         days: Sequence[str] | None = None,
-        hashes: Mapping[str, str] | None = None,
     ) -> Replaced:
         """Make ``rows`` (with their ``day``) the content of every day of ``interval``; a day without rows is cleared.
-        ``days`` leaves out the others of the interval; None takes all. ``hashes`` are the days' content hashes, where
-        the caller has just taken them of these rows, ordered by day, keys and event time.
+        ``days`` leaves out the others of the interval; None takes all.
 
         Raises:
             RowsOutsidePartitions: when a row's day is not in the interval.
             StoreConflict: when other writers never let it through.
+            What reading the rows raises, where they are ``Content``.
         """
         slots = [(day,) for day in (interval.days if days is None else days)]
         if not slots:
             return Replaced(self.current_version(view), ())
-        known: dict[tuple[str, ...], str] | None = None if hashes is None else {(day,): h for day, h in hashes.items()}
-        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"], known)
+        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"])
 
     def current_version(self, view: FeatureView) -> int | None:
         """The version of the view's table; None before its first publish."""
