@@ -142,6 +142,12 @@ def as_input(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def inputs_of(pipeline: Any) -> list[str] | None:
+    """The features it was fitted on, in their order; None where it was not fitted on named ones."""
+    names = getattr(pipeline, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
 def predict(pipeline: Any, features: pd.DataFrame, *, classifier: bool) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Scores: the probability of the last class, shape (n,), for a binary classifier; (n, k) for k > 2; values else."""
     if len(features) == 0:

@@ -18,8 +18,8 @@ from include.domain.consistency import ConsistencyReport, FeatureConsistency, co
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.wording import count_of
-from include.workflows import common, training_set
-from include.workflows.requests import SERVED, request_ids
+from include.workflows import common, learned, training_set
+from include.workflows.requests import SERVED, by_request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,7 @@ def check(model_name: str, interval: Interval) -> ConsistencyReport:
 
     Raises:
         NothingServed: when there is nothing to compare, which is no evidence of anything.
+        NotAskable: when a version of a view that was served from is not declared any more.
     """
     model, known = declarations().model(model_name), declarations()
     with common.open_ledger() as ledger:
@@ -105,10 +106,11 @@ def _day(model: ModelDeclaration, scored: Scoring, known: Declarations) -> _Day 
     kept = common.offline_store().read_served(model.name, scored.feature_set, scored.day)
     if kept is None:
         return None
-    served = kept.to_pandas().set_index("request_id")
-    served = served[[c for c in served.columns if c.startswith(SERVED_PREFIX)]]
-    served.columns = [c.removeprefix(SERVED_PREFIX) for c in served.columns]
-    features = {f: use.view for use in model.views for f in use.features if f in served.columns}
+    rows = kept.to_pandas()
+    names = [c for c in rows.columns if c.startswith(SERVED_PREFIX)]
+    model = learned.as_scored(model, scored, [c.removeprefix(SERVED_PREFIX) for c in names])
+    served = by_request(model, rows)[names].rename(columns=lambda name: name.removeprefix(SERVED_PREFIX))
+    features = {f: use.view for use in model.views for f in use.features}
     interval = Interval.of_day(scored.day)
     again = _recomputed(model, interval, known)
     found = compare(served, again, features)
@@ -155,8 +157,7 @@ def _recomputed(
     entity = model.entity.model_copy(update={"lead": model.entity.lead + shift})
     asked = model.model_copy(update={"entity": entity})
     rows = training_set.features_for(asked, interval, interval.end + 2 * DAY, versions, declared=known).to_pandas()
-    rows.index = request_ids(model, rows) if len(rows) else rows.index.astype(str)
-    features: pd.DataFrame = rows[model.features]
+    features: pd.DataFrame = by_request(model, rows)[model.features]
     return features
 
 

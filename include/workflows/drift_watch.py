@@ -28,9 +28,9 @@ from include.domain.intervals import Interval, instant
 from include.domain.journey import drift_run_id
 from include.domain.lifecycle import JourneyRequest, State, Trigger
 from include.domain.losses import DayLoss
-from include.workflows import causes, common, drift_pages, models, training_set
+from include.workflows import causes, common, drift_pages, learned, models, training_set
 from include.workflows import reference as references
-from include.workflows.requests import request_ids, scores_in
+from include.workflows.requests import by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,7 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
 
     Raises:
         NothingScored: when the prediction log has no served rows of the day.
+        NotAskable: when what the champion learned from is not declared any more.
     """
     model = declarations().model(model_name)
     interval = Interval.of_day(day)
@@ -63,14 +64,15 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
                 f"{day} has no predictions served by a champion of {model_name}. Run score_{model_name} for it first."
             )
         reference = references.reference_of(epoch)
-        rows = training_set.features_for(model, interval, interval.end).to_pandas()
-        features = estimators.as_input(rows, models.kinds_of(model))
+        asked = learned.as_learned(ledger, model, epoch.to_candidate, [f.name for f in reference.profile.features])
+        rows = training_set.features_for(asked, interval, interval.end).to_pandas()
+        features = estimators.as_input(rows, models.kinds_of(asked))
         scores = scores_in(model, served)
         losses, cohorts = references.matured(model, epoch, interval)
         measured = Measured(
             count_window(reference.profile, features, scores),
             *estimated_losses(
-                model, reference.estimate, *_row_by_row(model, request_ids(model, rows), features, served, scores)
+                model, reference.estimate, *_row_by_row(model, request_ids(asked, rows), features, served, scores)
             ),
             losses,
             cohorts,
@@ -228,7 +230,7 @@ def _row_by_row(
 
     if model.is_classifier:
         return features, scores
-    answers = served.set_index("request_id")["score"].reindex(requests).to_numpy(dtype=float)
+    answers = by_request(model, served)["score"].reindex(requests).to_numpy(dtype=float)
     answered = np.isfinite(answers)
     return features.loc[answered], answers[answered]
 

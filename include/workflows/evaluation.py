@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from include.adapters import estimators, model_files
+from include.adapters import estimators
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
@@ -21,7 +21,7 @@ from include.domain.errors import Refusal
 from include.domain.gates import Evidence
 from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import Task, measure_all
-from include.workflows import common, figures, gate_rules, models, replay_window, training
+from include.workflows import common, figures, gate_rules, models, opponents, replay_window, training
 from include.workflows.common import Journey
 
 if TYPE_CHECKING:
@@ -59,9 +59,16 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
             # The journey runs again after its promotion: what it was compared with then is what counts.
             kept = journey.kept(FACTS)
             return {"rows": kept["rows"], "metrics": kept["metrics"], "champion": kept["champion_id"]}
-        champion, opponent, why_not = None, None, "the model has no champion"
+        opponent: opponents.Opponent | None = None
+        champion, why_not = None, "the model has no champion"
         if head is not None:
-            opponent, champion, why_not = _champion_scores(journey, head, features)
+            try:
+                tables = _tables_read(journey, head.to_candidate)
+                opponent = opponents.load(journey, head.to_candidate, int(str(head.model_version)), head.digest, tables)
+                champion, why_not = opponent.scores(journey, journey.kept(training.SETS)["holdout"], features), ""
+            except opponents.UNABLE as error:
+                opponent, why_not = None, f"champion {head.to_candidate} could not answer: {error}"
+                print(f"Not compared with the champion: {why_not}")
         baseline = naive_baseline(model, learned, trained_on, features)
 
         scores: dict[str, Any] = {
@@ -85,6 +92,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
                 "champion_revision": head.revision if head else 0,
                 "champion_id": head.to_candidate if head else None,
                 "champion_missing": None if champion is not None else why_not,
+                "champion_tables": opponent.tables if opponent is not None else None,
                 "holdout": journey.kept(training.SETS)["holdout"]["start"],
                 "metrics": measured,
                 "replay": replayed,
@@ -148,18 +156,10 @@ def attempts_on_holdout(journey: Journey) -> int:
     return count
 
 
-def _champion_scores(
-    journey: Journey, head: Any, features: pd.DataFrame
-) -> tuple[Any, np.ndarray[Any, Any] | None, str]:
-    """The champion and its scores; None for both, and why, where it cannot be loaded or cannot answer."""
-    model = journey.model
-    try:
-        pipeline = models.load(common.registry(), model.name, int(head.model_version), head.digest)
-        return pipeline, estimators.predict(pipeline, features, classifier=model.is_classifier), ""
-    except (model_files.ModelFileRefused, VersionMissing, ValueError, KeyError) as error:
-        why = f"champion {head.to_candidate} could not answer: {error}"
-        print(f"Not compared with the champion: {why}")
-        return None, None, why
+def _tables_read(journey: Journey, champion_id: str) -> dict[str, int] | None:
+    """The table versions this champion was read from before, so that the same evidence is judged again."""
+    kept = journey.kept(FACTS) if (journey.folder / FACTS).is_file() else {}
+    return kept.get("champion_tables") if kept.get("champion_id") == champion_id else None
 
 
 def naive_baseline(

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from include.adapters import estimators, model_files
+from include.adapters import estimators
 from include.adapters.ledger import Candidate
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration, declarations
@@ -22,7 +22,7 @@ from include.domain.errors import Refusal
 from include.domain.gates import Availability, SmokeEvidence, Timing, split_of
 from include.domain.metrics import Task
 from include.domain.verdicts import GateResult
-from include.workflows import common, evaluation, gate_rules, judges, models, smoke, training, training_set
+from include.workflows import common, evaluation, gate_rules, judges, models, opponents, smoke, training, training_set
 from include.workflows.common import Journey
 
 if TYPE_CHECKING:
@@ -89,24 +89,33 @@ def latency(journey: Journey, declared: LatencyGate) -> GateResult:
 def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
     features, _, _ = training.frames(journey, "holdout")
     registry, digest = common.registry(), str(journey.candidate.facts.artifact_digest)
-    timed = {"candidate": (models.load_logged(registry, _logged(journey), digest), digest)}
+    timed = {"candidate": Asked(models.load_logged(registry, _logged(journey), digest), features)}
+    digests = {"candidate": digest}
     champion = _champion(journey)
     if champion is not None:
-        facts = champion.facts
+        digests["champion"] = str(champion.facts.artifact_digest)
         try:
-            pipeline = models.load(registry, champion.model, int(str(facts.model_version)), str(facts.artifact_digest))
-            timed["champion"] = (pipeline, str(facts.artifact_digest))
-        except (model_files.ModelFileRefused, VersionMissing) as error:
+            tables = journey.kept(evaluation.FACTS).get("champion_tables")
+            version = int(str(champion.facts.model_version))
+            opponent = opponents.load(journey, champion.candidate_id, version, digests["champion"], tables)
+            asked = opponent.features(journey, journey.kept(training.SETS)["holdout"], features)
+            timed["champion"] = Asked(opponent.pipeline, asked)
+        except opponents.UNABLE as error:
             print(f"The champion {champion.candidate_id} was not timed: {error}")
-    pipelines = {who: pipeline for who, (pipeline, _) in timed.items()}
-    took = time_in_turns(pipelines, features, repeats, classifier=journey.model.is_classifier)
-    sized = {who: replace(each, model_bytes=float(models.size_of(timed[who][1]))) for who, each in took.items()}
+    took = time_in_turns(timed, repeats, classifier=journey.model.is_classifier)
+    sized = {who: replace(each, model_bytes=float(models.size_of(digests[who]))) for who, each in took.items()}
     return {who: asdict(sized[who]) if who in sized else None for who in ("candidate", "champion")}
 
 
+class Asked(NamedTuple):
+    """A pipeline, and the rows it is asked; several have the same ones, each as it reads them."""
+
+    pipeline: Any
+    features: pd.DataFrame
+
+
 def time_in_turns(
-    pipelines: Mapping[str, Any],
-    features: pd.DataFrame,
+    timed: Mapping[str, Asked],
     repeats: int,
     *,
     classifier: bool,
@@ -116,18 +125,20 @@ def time_in_turns(
     gives seconds."""
     import numpy as np
 
-    singles: dict[str, list[float]] = {who: [] for who in pipelines}
-    batches: dict[str, list[float]] = {who: [] for who in pipelines}
-    thousand = features.iloc[np.arange(BATCH_ROWS) % len(features)]
+    singles: dict[str, list[float]] = {who: [] for who in timed}
+    batches: dict[str, list[float]] = {who: [] for who in timed}
+    rows = {who: each.features for who, each in timed.items()}
+    thousand = {who: f.iloc[np.arange(BATCH_ROWS) % len(f)] for who, f in rows.items()}
     for i in range(WARM_UP + repeats):
-        row = features.iloc[[(i * 7919) % len(features)]]  # a stride that spreads the rows over all days
-        for who in _in_turns(pipelines, i):
-            took = _ms(pipelines[who], row, classifier, clock)
+        # A stride that spreads the rows over all days.
+        row = {who: f.iloc[[(i * 7919) % len(f)]] for who, f in rows.items()}
+        for who in _in_turns(timed, i):
+            took = _ms(timed[who].pipeline, row[who], classifier, clock)
             if i >= WARM_UP:
                 singles[who].append(took)
     for i in range(1 + BATCHES):
-        for who in _in_turns(pipelines, i):
-            took = _ms(pipelines[who], thousand, classifier, clock)
+        for who in _in_turns(timed, i):
+            took = _ms(timed[who].pipeline, thousand[who], classifier, clock)
             if i:
                 batches[who].append(took)
     machine = f"{platform.node()} {platform.machine()}"
@@ -140,7 +151,7 @@ def time_in_turns(
             batch_ms_per_1k=float(np.median(batches[who])),
             batch_p90_ms_per_1k=float(np.quantile(batches[who], 0.9)),
         )
-        for who in pipelines
+        for who in timed
     }
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters.ledger import Ledger, TrainingRecord, ViewRead
 from include.config import ModelDeclaration, declarations
-from include.domain.errors import Refusal
 from include.domain.intervals import Interval, instant
 from include.workflows import common
 
@@ -15,17 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TRAIN, HOLDOUT = "train", "holdout"
-
-
-class OtherViewVersions(Refusal):
-    """A candidate learned from another version of a view than the model now reads."""
-
-    def __init__(self, candidate_id: str, read: ViewRead, declared: int) -> None:
-        super().__init__(
-            f"Candidate {candidate_id} learned from {read.view} version {read.view_version}, and the model "
-            f"reads version {declared}: its answers would be about other features. Start a journey on the new version, "
-            f"or let the model read version {read.view_version} until one is promoted."
-        )
 
 
 def pinned_now(model: ModelDeclaration) -> dict[str, int]:
@@ -93,20 +81,6 @@ def keep_training_sets(ledger: Ledger, model: ModelDeclaration, candidate_id: st
         )
 
 
-def require_view_versions(ledger: Ledger, candidate_id: str) -> None:
-    """Refuse to ask a candidate about other versions of its views than it learned from.
-
-    Raises:
-        OtherViewVersions: naming the view and both versions.
-    """
-    model = declarations().model(ledger.candidates.get(candidate_id).model)
-    for made in ledger.lineage.training_sets(candidate_id):
-        for read in made.sources:
-            used = next((use for use in model.views if use.name == read.view), None)
-            if used is not None and used.version != read.view_version:
-                raise OtherViewVersions(candidate_id, read, used.version)
-
-
 def keep_served(model: ModelDeclaration, day: str, rows: pa.Table, request_ids: list[str]) -> tuple[str, bool]:
     """Keep the features that the requests of ``day`` are answered from; the name of the table that holds them, and
     whether they are others than were kept before."""
@@ -118,4 +92,5 @@ def keep_served(model: ModelDeclaration, day: str, rows: pa.Table, request_ids: 
     columns = {"request_id": pa.array(request_ids, pa.string())}
     columns |= {name: rows.column(name) for name in (*keys, "event_time", "prediction_time")}
     columns |= {f"{SERVED_PREFIX}{name}": rows.column(name) for name in model.features}
-    return common.offline_store().write_served(model.name, day, pa.table(columns))
+    read = {use.name: use.version for use in model.views}
+    return common.offline_store().write_served(model.name, day, pa.table(columns), read)

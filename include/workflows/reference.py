@@ -17,7 +17,7 @@ from include.domain.losses import DayLoss, losses_by_day, row_losses
 from include.domain.performance import RealisedPerformance, Unit, realised_performance
 from include.domain.promotion import Epoch
 from include.workflows import common, evaluation, training_set
-from include.workflows.requests import SERVED, request_ids, scores_in
+from include.workflows.requests import SERVED, by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     log = common.offline_store().read_predictions(model.name, served, epoch.to_candidate)
     if log is None or log.num_rows == 0:
         return (), ()
-    rows = served_rows(log.to_pandas()).set_index("request_id")
+    rows = by_request(model, served_rows(log.to_pandas()))
     rows["day_served"] = _day_names(rows["event_time"])
     labels = training_set.matured_labels(model, served, day.end).to_pandas()
     truth = labels["label"]

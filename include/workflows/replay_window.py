@@ -6,7 +6,7 @@ It is the days right before the earlier of the two training windows, so that nei
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +17,24 @@ from include.domain.intervals import Interval, instant
 from include.domain.metrics import Task, measure_all
 from include.workflows import common, training, training_set
 from include.workflows.common import Journey
+from include.workflows.opponents import UNABLE, Opponent
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 ROWS = "replay_window.parquet"
 NO_ROWS = "there is no labelled row that old"
 
 
-def score(journey: Journey, candidate: Any, champion_id: str, champion: Any) -> dict[str, Any] | None:
-    """Score the window by both pipelines and keep the scores; what was done, for the facts of ``evaluate``.
+def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent | None) -> dict[str, Any] | None:
+    """Score the window by both, each asked about what it learned from, and keep the scores; what was done, for the
+    facts of ``evaluate``.
 
     ``champion`` is None where it could not be loaded. What stands in the way is said in ``missing``, which is None when
     nothing does. None where no window is declared.
     """
+    import numpy as np
+
     declared = journey.model.gates.champion_gate.replay
     if declared is None:
         return None
@@ -50,7 +53,14 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Any) -> 
         return {**facts, "missing": "the champion could not be loaded"}
     made = training_set.build(journey.model, window, journey.as_of, learned["candidate"]["table_versions"])
     features, y, days = training.frames_of(journey, made.as_reference())
-    return {**facts, **_scored(journey, features, y, days, {"candidate": candidate, "champion": champion})}
+    try:
+        scores = {
+            "candidate": estimators.predict(candidate, features, classifier=journey.model.is_classifier),
+            "champion": champion.scores(journey, made.as_reference(), features) if len(y) else np.empty(0),
+        }
+    except UNABLE as error:
+        return {**facts, "missing": f"its rows could not be scored: {error}", "rows": len(y)}
+    return {**facts, **_kept(journey, y, days, scores)}
 
 
 def before(starts: Iterable[datetime], days: int) -> Interval:
@@ -59,24 +69,20 @@ def before(starts: Iterable[datetime], days: int) -> Interval:
     return Interval(earliest - timedelta(days=days), earliest)
 
 
-def _scored(
-    journey: Journey, features: pd.DataFrame, y: np.ndarray[Any, Any], days: Any, by: dict[str, Any]
+def _kept(
+    journey: Journey, y: np.ndarray[Any, Any], days: Any, scores: Mapping[str, np.ndarray[Any, Any]]
 ) -> dict[str, Any]:
     import pandas as pd
 
-    model = journey.model
     if len(y) == 0:
         return {"missing": NO_ROWS, "rows": 0}
-    try:
-        scores = {who: estimators.predict(each, features, classifier=model.is_classifier) for who, each in by.items()}
-    except (ValueError, KeyError) as error:
-        return {"missing": f"its rows could not be scored: {error}", "rows": len(y)}
     kept = {"y": y, "day": days.to_numpy(), **{who: list(values) for who, values in scores.items()}}
     pd.DataFrame(kept).to_parquet(journey.folder / ROWS)
+    task = Task(journey.model.task)
     return {
         "rows": len(y),
         "metrics": {
-            who: {name: m.value for name, m in measure_all(Task(model.task), y, s).items() if m.value is not None}
+            who: {name: m.value for name, m in measure_all(task, y, s).items() if m.value is not None}
             for who, s in scores.items()
         },
     }

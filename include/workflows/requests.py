@@ -17,9 +17,36 @@ SHADOW = "shadow"
 
 
 def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
-    """One id for each request, the same in every table: the entity's keys, joined."""
+    """One id for each request, the same in every table: the entity's keys and the event time, joined.
+
+    The keys alone do not name a request: a station is asked about every hour.
+
+    >>> request_ids(model, rows)  # doctest: +SKIP
+    ['north|2024-03-14T05:00:00Z', 'north|2024-03-14T06:00:00Z']
+    """
     keys = [rows[key].astype(str) for key in declarations().view(model.entity.view).keys]
-    return ["|".join(parts) for parts in zip(*keys, strict=True)]
+    if len(keys) > 1:
+        # So that ("a|b", "c") and ("a", "b|c") stay two.
+        keys = [key.str.replace("|", "%7C", regex=False) for key in keys]
+    return ["|".join(parts) for parts in zip(*keys, _moments(rows["event_time"]), strict=True)]
+
+
+def by_request(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the log, or of what was served, by their request. What was logged under another id is found all the
+    same."""
+    return rows.set_axis(request_ids(model, rows), axis=0)
+
+
+def _moments(times: pd.Series[Any]) -> list[str]:
+    """Each in UTC, to the second, or to the microsecond where it has any."""
+    import numpy as np
+
+    moments = times.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+    seconds = moments.astype("datetime64[s]")
+    texts = np.datetime_as_string(seconds)
+    if (odd := seconds != moments).any():
+        texts = np.where(odd, np.datetime_as_string(moments), texts)
+    return [f"{text}Z" for text in texts]
 
 
 def scores_in(model: ModelDeclaration, log: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -7,7 +7,7 @@ later time, gets the same answers by the same models.
 from __future__ import annotations
 
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
@@ -18,7 +18,7 @@ from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.wording import count_of
-from include.workflows import common, datasets, models, provenance, shadowing, training_set
+from include.workflows import common, datasets, learned, models, provenance, shadowing, training_set
 from include.workflows.requests import SERVED, SHADOW, request_ids
 
 if TYPE_CHECKING:
@@ -30,12 +30,18 @@ class NotPublished(Refusal):
     """A day of a view that the model reads was never published."""
 
 
+class NotYetPublished(RuntimeError):
+    """A day of an older version of a view, which only the champion reads, is not published. It has a Dag of its own,
+    which may still be at it: waiting helps."""
+
+
 def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
     """Score one day and write the prediction log; ``skipped`` says why when there is nothing to do.
 
     Raises:
         NotPublished: when a view of the model has no such day.
-        OtherViewVersions: when the champion learned from other versions of the views than are declared now.
+        NotYetPublished: the same, of an older version of a view that only the champion learned from.
+        NotAskable: when what the champion learned from is not declared any more.
         ModelFileRefused, VersionMissing: when the champion's artifact is not what its gates judged.
     """
     model = declarations().model(model_name)
@@ -47,23 +53,23 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
                 "skipped": f"{model_name} has no champion on {day}, so there is nothing to score with.",
                 "facts": {},
             }
-        _require_published(ledger, model, day)
-        provenance.require_view_versions(ledger, champion.to_candidate)
-        pinned = provenance.pinned_now(model)
-        given = training_set.features_for(model, interval, interval.end, pinned)
+        registry = common.registry()
+        pipeline = models.load(registry, model_name, int(str(champion.model_version)), champion.digest)
+        asked = learned.as_learned(ledger, model, champion.to_candidate, estimators.inputs_of(pipeline))
+        _require_published(ledger, model, asked, day)
+        pinned = provenance.pinned_now(asked)
+        given = training_set.features_for(asked, interval, interval.end, pinned)
         rows = given.to_pandas()
         if rows.empty:
             return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
-        features = estimators.as_input(rows, models.kinds_of(model))
-        registry = common.registry()
-        pipeline = models.load(registry, model_name, int(str(champion.model_version)), champion.digest)
+        features = estimators.as_input(rows, models.kinds_of(asked))
         served = answers_of(model, pipeline, features)
         if served["error"].notna().any():
             raise RuntimeError(
                 f"Champion {champion.to_candidate} could not answer {day}: {served['error'].dropna().iloc[0]}"
             )
         # The features first: an answer in the log always has what it was computed from.
-        feature_set, changed = provenance.keep_served(model, day, given, request_ids(model, rows))
+        feature_set, changed = provenance.keep_served(asked, day, given, request_ids(asked, rows))
         made = Scoring(
             model=model_name,
             day=day,
@@ -74,14 +80,14 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
             first_asked=rows["prediction_time"].min().to_pydatetime(),
             last_asked=rows["prediction_time"].max().to_pydatetime(),
             feature_set=feature_set,
-            sources=provenance.views_read(ledger, model, interval, pinned),
+            sources=provenance.views_read(ledger, asked, interval, pinned),
             run_id=run_id,
         )
         crashpoint("scoring.served.kept")
-        _write(model, day, rows, served, champion.to_candidate, str(champion.model_version), SERVED)
+        _write(asked, day, rows, served, champion.to_candidate, str(champion.model_version), SERVED)
         ledger.lineage.record_scoring(made, same_features=not changed)
         shadows = [
-            _shadow(ledger, registry, model, made, rows, features, w.candidate_id, same_features=not changed)
+            _shadow(ledger, registry, model, _Asked(asked, made, rows, features, not changed), w.candidate_id)
             for w in ledger.shadow.covering(model_name, day)
         ]
         facts = {
@@ -92,38 +98,61 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
             "mean_score": float(served["score"].mean()),
             "shadow": shadows,
         }
-        datasets.reads(datasets.view_table(declarations().view(use.view)) for use in model.views)
+        datasets.reads(datasets.view_table(declarations().view(use.view)) for use in asked.views)
         datasets.reads([datasets.registered_model(model)])
         datasets.writes([datasets.prediction_log(model)])
         print(f"{day}: {len(rows):,} rows served by {champion.to_candidate} (version {champion.model_version}).")
         return {"skipped": None, "facts": facts}
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What somebody was asked of a day: the requests, row by row with their features, as ``model`` reads them."""
+
+    model: ModelDeclaration
+    made: Scoring
+    rows: pd.DataFrame
+    features: pd.DataFrame
+    kept_before: bool
+    """Whether the very same features were kept before."""
+
+    def as_read_by(self, model: ModelDeclaration, ledger: Any) -> _Asked:
+        """The same requests with their features as another model reads them, which are kept too.
+
+        Raises:
+            TableMissing: when one of its views was never published. NotAskable: when a request has no row in them.
+        """
+        if learned.same(model, self.model):
+            return self
+        day, interval = self.made.day, Interval.of_day(self.made.day)
+        pinned = provenance.pinned_now(model)
+        given = training_set.features_for(model, interval, interval.end, pinned)
+        there = given.to_pandas()
+        features = learned.aligned(model, there, request_ids(self.model, self.rows))
+        feature_set, changed = provenance.keep_served(model, day, given, request_ids(model, there))
+        sources = provenance.views_read(ledger, model, interval, pinned)
+        made = replace(self.made, feature_set=feature_set, sources=sources)
+        return _Asked(model, made, self.rows, features, not changed)
+
+
 def _shadow(
-    ledger: Any,
-    registry: Registry,
-    model: ModelDeclaration,
-    made: Scoring,
-    rows: pd.DataFrame,
-    features: pd.DataFrame,
-    candidate_id: str,
-    *,
-    same_features: bool,
+    ledger: Any, registry: Registry, model: ModelDeclaration, asked: _Asked, candidate_id: str
 ) -> dict[str, Any]:
-    """Let a challenger answer the same rows. Whatever it does, the champion's answers stand: its failures are
+    """Let a challenger answer the same requests. Whatever it does, the champion's answers stand: its failures are
     counted."""
-    facts, day = ledger.candidates.get(candidate_id).facts, made.day
+    facts, day, rows = ledger.candidates.get(candidate_id).facts, asked.made.day, asked.rows
     try:
-        provenance.require_view_versions(ledger, candidate_id)
         pipeline = models.load(registry, model.name, int(str(facts.model_version)), str(facts.artifact_digest))
-        answers = answers_of(model, pipeline, features.copy())
+        theirs = learned.as_learned(ledger, model, candidate_id, estimators.inputs_of(pipeline))
+        asked = asked.as_read_by(theirs, ledger)
+        answers = answers_of(model, pipeline, asked.features.copy())
     except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it must only cost itself
         traceback.print_exc()
         answers = no_answers(model, rows, error)
-    _write(model, day, rows, answers, candidate_id, str(facts.model_version), SHADOW)
+    _write(asked.model, day, rows, answers, candidate_id, str(facts.model_version), SHADOW)
     version = str(facts.model_version)
-    shadowed = replace(made, candidate_id=candidate_id, model_version=version, role=SHADOW)
-    ledger.lineage.record_scoring(shadowed, same_features=same_features)
+    shadowed = replace(asked.made, candidate_id=candidate_id, model_version=version, role=SHADOW)
+    ledger.lineage.record_scoring(shadowed, same_features=asked.kept_before)
     answered = int(answers["error"].isna().sum())
     window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
@@ -221,11 +250,13 @@ def _table(frame: pd.DataFrame) -> pa.Table:
     return pa.table({str(name): column(str(name)) for name in frame.columns})
 
 
-def _require_published(ledger: Any, model: ModelDeclaration, day: str) -> None:
-    for use in model.views:
+def _require_published(ledger: Any, model: ModelDeclaration, asked: ModelDeclaration, day: str) -> None:
+    declared = {use.view for use in model.views}
+    for use in asked.views:
         view = declarations().view(use.view)
         if ledger.partitions.get(view.name, view.version, day) is None:
-            raise NotPublished(
+            line = (
                 f"{view.ref} has no published {day}, so {model.name} cannot be scored. Run "
                 f"features_{view.slug} for it first."
             )
+            raise NotPublished(line) if use.view in declared else NotYetPublished(line)

@@ -18,7 +18,7 @@ from include.domain.verdicts import CriterionResult, GateResult, Verdict
 from include.domain.wording import count_of
 from include.workflows import common, disagreement, holding, training_set
 from include.workflows.common import Journey
-from include.workflows.requests import request_ids, scores_in
+from include.workflows.requests import by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,8 +144,9 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     rows = log.to_pandas() if log is not None else None
     if rows is None or rows.empty:
         return ShadowEvidence(Task(model.task), 0, 0, np.empty(0), np.empty(0), np.empty(0, dtype=str))
-    served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == "served")].set_index("request_id")
-    shadow = rows[rows["candidate_id"] == journey.candidate_id].set_index("request_id")
+    rows = by_request(model, rows)
+    served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == "served")]
+    shadow = rows[rows["candidate_id"] == journey.candidate_id]
     both = served.index.intersection(shadow[shadow["error"].isna()].index)
     disagreement.keep(journey, served.loc[both], shadow.loc[both])
     labels = training_set.matured_labels(model, interval, interval.end).to_pandas()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,11 +128,12 @@ class OfflineStore:
     def served_path(self, model: str, feature_set: str) -> str:
         return f"{self.root.rstrip('/')}/served/{model}/{feature_set}"
 
-    def write_served(self, model: str, day: str, rows: pa.Table) -> tuple[str, bool]:
+    def write_served(self, model: str, day: str, rows: pa.Table, views: Mapping[str, int]) -> tuple[str, bool]:
         """Make ``rows`` the features that the requests of ``day`` were answered from: request_id, the entity's keys,
-        event_time, prediction_time, and each feature as ``f_<name>``. Returns the feature set's name, which is that of
-        its table (a model that reads other features has another), and whether anything changed."""
-        shape = json.dumps([[f.name, str(plain_type(f.type))] for f in rows.schema])
+        event_time, prediction_time, and each feature as ``f_<name>``. ``views`` are the views they come from, and their
+        versions. Returns the feature set's name, which is that of its table (other features, or other versions of the
+        views, have another), and whether anything changed."""
+        shape = json.dumps([[[f.name, str(plain_type(f.type))] for f in rows.schema], sorted(views.items())])
         feature_set = hashlib.sha256(shape.encode()).hexdigest()[:12]
         rows = rows.append_column(DAY, pa.array([day] * rows.num_rows, pa.string()))
         order = ["event_time", "request_id"]

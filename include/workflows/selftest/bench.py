@@ -260,7 +260,7 @@ class Bench:
         rows, y = self.world.holdout.rows, self.world.holdout.y
         classes = self.model.label.classes or []
         keys = declarations().view(self.model.entity.view).keys
-        return rows[keys].assign(label=[classes[i] for i in y] if self.model.is_classifier else y)
+        return rows[[*keys, "event_time"]].assign(label=[classes[i] for i in y] if self.model.is_classifier else y)
 
 
 def _declared(gate: Any) -> Any:

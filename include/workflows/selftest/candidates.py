@@ -119,8 +119,10 @@ def timed(world: World, scorer: Any, file: Path, folder: Path, clock: Callable[[
         model_files.untrusted_free(world.champion, champion)
     declared = world.model.gates.latency_gate
     found = optional_gates.time_in_turns(
-        {"candidate": scorer, "champion": world.champion},
-        world.holdout.features,
+        {
+            who: optional_gates.Asked(each, world.holdout.features)
+            for who, each in (("candidate", scorer), ("champion", world.champion))
+        },
         declared.repeats if declared else 0,
         classifier=world.model.is_classifier,
         clock=clock,
