@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from include.adapters import model_files
+from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts, Ledger
 from include.adapters.registry import Registry, RegistryUnreachable, SourceRefused, VersionMissing
-from include.config import declarations
+from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
 from include.domain.promotion import rollback_target
-from include.workflows import common, evaluation, holding, models
+from include.workflows import common, evaluation, holding, learned, models
 from include.workflows.aliases import project_aliases, require_whole_ledger
 from include.workflows.common import Journey
 from include.workflows.gating import required_gates
@@ -182,7 +182,7 @@ def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user
         if since is None:
             raise Refusal(f"{model_name} never had a champion, so there is nothing to roll back.")
         _require_whole_ledger_if_reachable(ledger, registry, model_name)
-        unusable = _unusable(ledger, registry, model_name)
+        unusable = _unusable(ledger, registry, model)
         crashpoint("release.chosen")
         done = ledger.deployments.rollback(
             model_name,
@@ -207,27 +207,29 @@ def _require_whole_ledger_if_reachable(ledger: Ledger, registry: Registry, model
         print(f"Whether the ledger is whole could not be asked: {error}")
 
 
-def _unusable(ledger: Ledger, registry: Registry, model_name: str) -> list[str]:
-    """The former champions a rollback has to pass over on its way to one that loads as what its gates judged."""
-    history, found = ledger.deployments.epochs(model_name), list[str]()
+def _unusable(ledger: Ledger, registry: Registry, model: ModelDeclaration) -> list[str]:
+    """The former champions a rollback has to pass over on its way to one that loads as what its gates judged, and that
+    can be asked about what it learned from."""
+    history, found = ledger.deployments.epochs(model.name), list[str]()
     while (target := rollback_target(history, found)) is not None:
         epoch = next(e for e in reversed(history) if e.to_candidate == target)
         try:
-            _usable(registry, model_name, int(str(epoch.model_version)), epoch.digest)
+            pipeline = _loaded(registry, model.name, int(str(epoch.model_version)), epoch.digest)
+            learned.as_learned(ledger, model, target, estimators.inputs_of(pipeline))
             break
-        except (model_files.ModelFileRefused, VersionMissing, SourceRefused) as error:
+        except (model_files.ModelFileRefused, VersionMissing, SourceRefused, learned.NotAskable) as error:
             print(f"{target} cannot be restored: {error}")
             found.append(target)
     return found
 
 
-def _usable(registry: Registry, model_name: str, version: int, digest: str) -> None:
-    """Nothing when the version is registered and loads; where MLflow is down, this machine's copy has to do."""
+def _loaded(registry: Registry, model_name: str, version: int, digest: str) -> Any:
+    """The registered version's pipeline; where MLflow is down, this machine's copy has to do."""
     try:
         registry.source(model_name, version)
     except RegistryUnreachable as error:
         print(f"Version {version} of {model_name} is taken from this machine's copy: {error}")
-    models.load(registry, model_name, version, digest)
+    return models.load(registry, model_name, version, digest)
 
 
 def _rollback_request(conf: Mapping[str, Any], user: str | None) -> tuple[str, str]:

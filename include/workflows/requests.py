@@ -24,7 +24,7 @@ def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
     >>> request_ids(model, rows)  # doctest: +SKIP
     ['north|2024-03-14T05:00:00Z', 'north|2024-03-14T06:00:00Z']
     """
-    keys = [rows[key].astype(str) for key in declarations().view(model.entity.view).keys]
+    keys = [_texts(rows[key]) for key in declarations().view(model.entity.view).keys]
     if len(keys) > 1:
         # So that ("a|b", "c") and ("a", "b|c") stay two.
         keys = [key.str.replace("|", "%7C", regex=False) for key in keys]
@@ -35,6 +35,13 @@ def by_request(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the log, or of what was served, by their request. What was logged under another id is found all the
     same."""
     return rows.set_axis(request_ids(model, rows), axis=0)
+
+
+def _texts(keys: pd.Series[Any]) -> pd.Series[Any]:
+    """As text. A source may say 7 in one table and 7.0 in another, and mean the same."""
+    if keys.dtype.kind == "f" and (keys % 1 == 0).all():
+        keys = keys.astype("int64")
+    return keys.astype(str)
 
 
 def _moments(times: pd.Series[Any]) -> list[str]:

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from include.adapters import estimators
 from include.adapters.ledger import Ledger
+from include.adapters.ledger.errors import NothingToRollBackTo
 from include.adapters.offline_store import OfflineStore
 from include.config import declarations, loader
 from include.config.settings import settings
@@ -178,6 +179,29 @@ def test_a_candidate_of_the_new_version_goes_through_shadow_and_is_promoted_with
     assert consistency.check(own.model, Interval(at(13), at(18))).is_consistent
     own.next_day(18)
     assert scorings(own, 18) == {challenger: {"trip_plan": 1, "station_level": 2}}
+
+
+def test_a_rollback_goes_to_a_champion_that_can_be_asked_or_nowhere(own, capsys):
+    go_over(own)
+    journey = own.open("rolled-back", 14)
+    assert own.to_shadow(journey)
+    for number in (16, 17):
+        next_day(own, number)
+    own.to_the_end(journey)
+    folder = own.root / "declared" / "features" / "station_level"
+    (folder / "v1").rename(own.root / "aside")
+    loader.declarations.cache_clear()
+    with pytest.raises(NothingToRollBackTo):
+        tasks.roll_back(own.model, "rollback-1", {"reason": "a test asks"}, "ada")
+    said = capsys.readouterr().out
+    assert f"{own.first} cannot be restored: " in said
+    assert "station_level version 1, which is not declared any more" in said
+
+    (own.root / "aside").rename(folder / "v1")
+    loader.declarations.cache_clear()
+    assert tasks.roll_back(own.model, "rollback-2", {"reason": "a test asks"}, "ada")["champion"] == own.first
+    next_day(own, 18)
+    assert scorings(own, 18) == {own.first: {"trip_plan": 1, "station_level": 1}}
 
 
 def test_what_was_served_from_each_version_is_kept_apart_and_stays_consistent(own):
