@@ -30,7 +30,7 @@ def fill(url: str, models: int, journeys: int, days: int) -> None:
     from sqlalchemy import insert
 
     from include.adapters.ledger import Ledger, drift_report_id, tables
-    from include.domain.lifecycle import candidate_id
+    from include.domain.journey import candidate_id
     from include.domain.verdicts import Direction, GateResult, Mode, against_bound
 
     criteria = tuple(
@@ -249,10 +249,11 @@ def _client() -> Any:
 
     app = make_app()
     app.dependency_overrides[access.signed_in] = Somebody
-    for module in (html_routes, rest_routes):
-        module.require_read = lambda *_: None
-        module.readable = lambda _, models: set(models)
-    html_routes.may_act = lambda *_: True
+    doors: Any = html_routes
+    doors.may_act = lambda *_: True
+    for doors in (html_routes, rest_routes):
+        doors.require_read = lambda *_: None
+        doors.readable = lambda _, models: set(models)
     root = FastAPI()
     root.mount("/slipway", app)
     return TestClient(root)

@@ -117,6 +117,8 @@ class GateOperator(HITLOperator):
                 f"An approval needs a reason of at least {MIN_REASON} characters; got {reason!r}. The gate "
                 f"stays closed. {again}"
             )
+        if self.approve is None:
+            raise refuse(f"{self.task_id} takes no answer by a form. {again}")
         try:
             outcome = self.approve(self.journey, self.task_id, by["name"], reason, event["responded_at"])
         except Refusal as refusal:

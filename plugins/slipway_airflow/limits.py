@@ -46,7 +46,7 @@ async def _read(scope: Message, receive: Receive) -> bytes | None:
     said = dict(scope["headers"]).get(b"content-length", b"0")
     if not said.isdigit() or int(said) > LIMIT_BYTES:
         return None
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         body += message.get("body", b"")

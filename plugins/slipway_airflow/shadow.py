@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -44,7 +44,7 @@ class ShadowWindowOperator(BaseOperator):
         """Look again: the window is closed now, or starts anew because the champion was replaced."""
         return self.execute(context)
 
-    def _go_on_or_wait(self, state: dict[str, Any]) -> Any:
+    def _go_on_or_wait(self, state: Mapping[str, Any]) -> Any:
         self.log.info(state["sentence"])
         if state["closed"]:
             return state

@@ -4,6 +4,8 @@ The first Dag of a process compiles schemas, expressions and signatures, which t
 forked afterwards finds them done. The Dag is registered nowhere.
 """
 
+from typing import Any
+
 from airflow.sdk import DAG
 
 from slipway_airflow import assets, drift, shadow
@@ -15,7 +17,7 @@ __all__ = ["assets", "drift", "shadow"]
 
 
 @step
-def _nothing(params=None, ti=None): ...
+def _nothing(params: Any = None, ti: Any = None) -> None: ...
 
 
 with DAG("warm", schedule=None, params={**RANGE_FORM, **RETRAIN_FORM}, doc_md=__doc__):

@@ -77,7 +77,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough * 0.8)
     first = math.ceil(low / step - 1e-9)
-    found = []
+    found: list[float] = []
     while (first + len(found)) * step <= high + 1e-9 * step and len(found) < 20:
         found.append(round((first + len(found)) * step, 10))
     return found
