@@ -11,7 +11,7 @@ from include.adapters.ledger import Partition, PartitionStatus
 from include.config import FeatureView, declarations
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval
-from include.workflows import common, features, source_days
+from include.workflows import common, features, provenance, source_days
 from include.workflows.source_days import StaleDay
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class ViewFacts:
     definition_now: str
     """The one that is declared now."""
     used_by: tuple[str, ...]
+    """The models that read it, and those whose champion or challenger learned from it though they read another version
+    by now."""
 
     @property
     def is_changed(self) -> bool:
@@ -78,11 +80,14 @@ def views() -> list[ViewFacts]:
     declared = declarations()
     store, found = common.offline_store(), []
     with common.open_ledger() as ledger:
+        asked = {name: provenance.asked_about(ledger, name) for name in sorted(declared.models)}
         for name in sorted(declared.views):
             view = declared.views[name]
             partitions = ledger.partitions.between(view.name, view.version)
             filled = [p for p in partitions if p.status is PartitionStatus.PUBLISHED]
             known = [p.source_watermark for p in filled if p.source_watermark is not None]
+            readers = [m.name for m in declared.models.values() if any(u.view == name for u in m.views)]
+            learned = [model for model, views in asked.items() if (view.name, view.version) in views]
             found.append(
                 ViewFacts(
                     view=name,
@@ -99,7 +104,7 @@ def views() -> list[ViewFacts]:
                     table_version=store.current_version(view),
                     definition=partitions[-1].code_hash if partitions else None,
                     definition_now=features.definition(view),
-                    used_by=tuple(m.name for m in declared.models.values() if any(u.view == name for u in m.views)),
+                    used_by=(*readers, *(f"{each} (learned from it)" for each in learned if each not in readers)),
                 )
             )
     return found

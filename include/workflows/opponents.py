@@ -68,7 +68,9 @@ def load(
     asked = learned.as_learned(journey.ledger, model, candidate_id, estimators.inputs_of(pipeline))
     if learned.same(asked, model):
         return Opponent(pipeline, model, None)
-    print(f"Champion {candidate_id} is asked about {', '.join(f'{u.name} version {u.version}' for u in asked.views)}.")
+    declared = {use.view for use in model.views}
+    others = [f"{use.name} version {use.version}" for use in asked.views if use.view not in declared]
+    print(f"Champion {candidate_id} learned from {', '.join(others) or 'other features'}, and is asked about that.")
     if tables is None:
         shared = journey.kept(training.SETS)["train"]["table_versions"]
         tables = {view: shared.get(view, newest) for view, newest in provenance.pinned_now(asked).items()}

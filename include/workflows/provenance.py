@@ -61,6 +61,14 @@ def asked_days(model: ModelDeclaration, view_name: str, interval: Interval) -> t
     return days[0], Interval.of_day(days[-1]).end.date().isoformat()
 
 
+def asked_about(ledger: Ledger, model_name: str) -> set[tuple[str, int]]:
+    """The views, and their versions, that the model's champion and its candidate in flight learned from."""
+    head, live = ledger.deployments.champion(model_name), ledger.candidates.live(model_name)
+    who = {*([head.to_candidate] if head else []), *([live.candidate_id] if live else [])}
+    sets = [made for each in sorted(who) for made in ledger.lineage.training_sets(each)]
+    return {(read.view, read.view_version) for made in sets for read in made.sources}
+
+
 def keep_training_sets(ledger: Ledger, model: ModelDeclaration, candidate_id: str, sets: Mapping[str, Any]) -> None:
     """Record both parts of a candidate's training set, as ``TrainingSet.as_reference`` gives them."""
     for part in (TRAIN, HOLDOUT):

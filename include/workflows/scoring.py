@@ -259,4 +259,6 @@ def _require_published(ledger: Any, model: ModelDeclaration, asked: ModelDeclara
                 f"{view.ref} has no published {day}, so {model.name} cannot be scored. Run "
                 f"features_{view.slug} for it first."
             )
-            raise NotPublished(line) if use.view in declared else NotYetPublished(line)
+            if use.view in declared:
+                raise NotPublished(line)
+            raise NotYetPublished(f"{line} The champion learned from it, and its Dag may be paused or still at it.")

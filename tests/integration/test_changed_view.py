@@ -23,6 +23,7 @@ from include.config import declarations, loader
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import (
+    catalogue,
     common,
     consistency,
     drift_watch,
@@ -141,6 +142,9 @@ def test_the_champion_serves_on_as_if_nothing_had_been_declared(world, champion_
     world.score(14)
     assert log(world, 14, champion_id)["score"].equals(before)
     assert scorings(world, 14) == {champion_id: {"trip_plan": 1, "station_level": 1}}
+    used_by = {facts.view: facts.used_by for facts in catalogue.views()}
+    assert used_by["station_level"] == used_by["trip_plan"] == (world.model,)
+    assert used_by["station_level@v1"] == (f"{world.model} (learned from it)",)
 
 
 @pytest.mark.parametrize("renamed", [True, False], ids=["a renamed feature", "the same name"])
