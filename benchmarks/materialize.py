@@ -221,7 +221,7 @@ def fresh(home: Path) -> Declarations:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--days", type=int, default=20, help="days published one by one, of which the median counts")
+    parser.add_argument("--days", type=int, default=40, help="days published one by one, of which the median counts")
     parser.add_argument("--times", type=int, default=5, help="runs in bulk, of which the median counts")
     parser.add_argument("--year", type=int, default=365, help="days of the bulk run")
     parser.add_argument("--commits", type=int, default=COMMITS)
