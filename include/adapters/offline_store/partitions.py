@@ -29,8 +29,9 @@ KEEPS = {
     "delta.enableExpiredLogCleanup": "false",
     # A file is found by its day. Bounds of its columns would be read each time the table is opened, for nothing.
     "delta.dataSkippingNumIndexedCols": "0",
-    # Whoever opens the table reads the last summary of its log and every commit since. By default there are 100.
-    "delta.checkpointInterval": "10",
+    # Whoever opens the table reads the last summary of its log and every commit since. By default there are 100; fewer
+    # than this would save little, and each summary names every file and is kept.
+    "delta.checkpointInterval": "20",
 }
 """What a new table is told about its log."""
 Slot = tuple[str, ...]
