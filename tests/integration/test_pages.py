@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -580,3 +581,27 @@ def test_a_declaration_that_changes_is_read_again(pages, tmp_path, monkeypatch):
     assert "air_time" in pages.page("/").text
     shutil.rmtree(root / "models" / "air_time")
     assert "air_time" not in pages.page("/").text
+
+
+def test_the_rows_that_disagree_most_are_named_by_entity_and_time(pages):
+    """And those that were kept before a request's name said when, as they were."""
+    from include.workflows import common
+
+    champ = champion(pages.ledger, "r1")
+    shadowed = challenger(pages.ledger, "r2")
+    pages.ledger.shadow.open(
+        shadowed.candidate_id, champion_id=champ.candidate_id, opened_from=NOW, min_days=2, min_rows=10, actor="test"
+    )
+    row = {"event_time": NOW.isoformat(), "champion": 0.2, "challenger": 0.9, "features": {"level": 3.5}}
+    kept = {
+        "rows": 2,
+        "mean": 0.4,
+        "quantiles": {"0.5": 0.4},
+        "of_class": None,
+        "points": [[0.2, 0.9]],
+        "most": [{**row, "request_id": "north|2024-03-14T05:00:00Z"}, {**row, "request_id": "14-050"}],
+    }
+    (common.journey_folder(shadowed.candidate_id) / release.DISAGREEMENT).write_text(json.dumps(kept))
+    text = pages.page(f"/candidates/{shadowed.candidate_id}").text
+    assert ">north<br>2024-03-14T05:00:00Z</th>" in text
+    assert ">14-050</th>" in text
