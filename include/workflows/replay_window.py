@@ -33,8 +33,6 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     ``champion`` is None where it could not be loaded. What stands in the way is said in ``missing``, which is None when
     nothing does. None where no window is declared.
     """
-    import numpy as np
-
     declared = journey.model.gates.champion_gate.replay
     if declared is None:
         return None
@@ -53,10 +51,12 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
         return {**facts, "missing": "the champion could not be loaded"}
     made = training_set.build(journey.model, window, journey.as_of, learned["candidate"]["table_versions"])
     features, y, days = training.frames_of(journey, made.as_reference())
+    if len(y) == 0:
+        return {**facts, "missing": NO_ROWS, "rows": 0}
     try:
         scores = {
             "candidate": estimators.predict(candidate, features, classifier=journey.model.is_classifier),
-            "champion": champion.scores(journey, made.as_reference(), features) if len(y) else np.empty(0),
+            "champion": champion.scores(journey, made.as_reference(), features),
         }
     except UNABLE as error:
         return {**facts, "missing": f"its rows could not be scored: {error}", "rows": len(y)}
@@ -74,8 +74,6 @@ def _kept(
 ) -> dict[str, Any]:
     import pandas as pd
 
-    if len(y) == 0:
-        return {"missing": NO_ROWS, "rows": 0}
     kept = {"y": y, "day": days.to_numpy(), **{who: list(values) for who, values in scores.items()}}
     pd.DataFrame(kept).to_parquet(journey.folder / ROWS)
     task = Task(journey.model.task)

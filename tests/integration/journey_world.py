@@ -280,6 +280,16 @@ def journey_world(base: Path, root: Path, mlflow_url: str, model: str | None = N
         yield world
 
 
+def champion_that_served(base: Path, root: Path, mlflow_url: str, *days_served: int) -> tuple[Path, str, str]:
+    """``root`` with a copy of ``base`` whose first champion served these days, to be copied; its model, and the
+    champion's candidate id."""
+    with journey_world(base, root, mlflow_url) as made:
+        champion = made.first_champion()
+        for number in days_served:
+            made.score(number)
+        return root, made.model, champion.candidate_id
+
+
 @contextlib.contextmanager
 def living_in(root: Path, mlflow_url: str) -> Iterator[None]:
     """This process and its children take the world below ``root`` for theirs."""

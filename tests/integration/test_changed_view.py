@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from feature_world import STATION_LEVEL, STATION_LEVEL_SQL, days
-from journey_world import MODEL, JourneyWorld, at, journey_world
+from journey_world import MODEL, JourneyWorld, at, champion_that_served, journey_world
 from sklearn.metrics import roc_auc_score
 
 from include.adapters import estimators
@@ -56,11 +56,7 @@ NEW_VIEW = {
 @pytest.fixture(scope="module")
 def champion_days(published_days, tmp_path_factory, mlflow_server) -> tuple[Path, str, str]:
     """A folder with a champion of version 1 that served the 13th, its model and its candidate id."""
-    root = tmp_path_factory.mktemp("changed")
-    with journey_world(published_days, root, mlflow_server.url) as made:
-        champion = made.first_champion()
-        made.score(13)
-        return root, made.model, champion.candidate_id
+    return champion_that_served(published_days, tmp_path_factory.mktemp("changed"), mlflow_server.url, 13)
 
 
 @pytest.fixture

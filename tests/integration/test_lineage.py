@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from feature_world import READINGS, STATION_LEVEL, STATION_LEVEL_SQL, TRIPS, naive
 from invariants import check_invariants
-from journey_world import JourneyWorld, at, journey_world
+from journey_world import JourneyWorld, at, champion_that_served, journey_world
 
 from include import cli
 from include.adapters.ledger import Ledger
@@ -31,12 +31,7 @@ LEVELS = ["level", "mean_level_3h"]
 @pytest.fixture(scope="module")
 def served_days(published_days, tmp_path_factory, mlflow_server) -> tuple[Path, str, str]:
     """A folder with a champion that served the 13th and the 14th, its model and its candidate id, to be copied."""
-    root = tmp_path_factory.mktemp("served")
-    with journey_world(published_days, root, mlflow_server.url) as made:
-        champion = made.first_champion()
-        for number in (13, 14):
-            made.score(number)
-        return root, made.model, champion.candidate_id
+    return champion_that_served(published_days, tmp_path_factory.mktemp("served"), mlflow_server.url, 13, 14)
 
 
 @pytest.fixture

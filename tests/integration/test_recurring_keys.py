@@ -64,19 +64,23 @@ HIGH = {
 }
 
 
+def swings(number: int) -> Iterator[tuple[str, int, float]]:
+    """Station, hour and level of a day: a high level is followed by a low one nine times in ten."""
+    rng = np.random.default_rng(number)
+    for station in STATIONS:
+        sign = 1.0
+        for hour in range(24):
+            sign = -sign if rng.random() < 0.9 else sign
+            yield station, hour, float(sign * (1 + rng.random()))
+
+
 def fill(world: JourneyWorld, first: int, end: int) -> None:
-    """A level that swings from hour to hour: a high one is followed by a low one nine times in ten."""
     readings = []
     for number in range(first, end):
-        rng = np.random.default_rng(number)
-        for station in STATIONS:
-            sign = 1.0
-            for hour in range(24):
-                sign = -sign if rng.random() < 0.9 else sign
-                made = naive(at(number, hour))
-                level = float(sign * (1 + rng.random()))
-                known = made + timedelta(minutes=30)
-                readings.append({"station": station, "read_at": made, "level": level, "known_at": known})
+        for station, hour, level in swings(number):
+            made = naive(at(number, hour))
+            known = made + timedelta(minutes=30)
+            readings.append({"station": station, "read_at": made, "level": level, "known_at": known})
     world.insert(READINGS, readings)
 
 
@@ -105,17 +109,14 @@ def world(published_days, tmp_path, mlflow_server) -> Iterator[JourneyWorld]:
 
 
 def truth(start: int, end: int) -> pd.Series:
-    """The label of each hour of each station, by station and hour, as ``fill`` makes it."""
-    found = {}
-    for number in range(start, end):
-        rng = np.random.default_rng(number)
-        for station in STATIONS:
-            sign = 1.0
-            for hour in range(24):
-                sign = -sign if rng.random() < 0.9 else sign
-                rng.random()
-                found[station, pd.Timestamp(at(number, hour))] = float(sign > 0)
-    return pd.Series(found)
+    """The label of each hour of each station, by station and hour."""
+    return pd.Series(
+        {
+            (station, pd.Timestamp(at(number, hour))): float(level > 0)
+            for number in range(start, end)
+            for station, hour, level in swings(number)
+        }
+    )
 
 
 def log(world: JourneyWorld, start: int, end: int, candidate_id: str) -> pd.DataFrame:
