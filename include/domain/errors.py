@@ -1,4 +1,4 @@
-"""The one base of everything a person, not a machine, has to mend."""
+"""The bases of what is told in one line: what a person has to mend, and what only takes time."""
 
 
 class Refusal(Exception):
@@ -8,6 +8,10 @@ class Refusal(Exception):
     is,
     without a stack trace.
     """
+
+
+class NotYet(Exception):
+    """Something is missing that somebody else is about to bring. A task is tried again, and tells it in one line."""
 
 
 class BadField(Refusal, ValueError):

@@ -14,7 +14,7 @@ from include.adapters import estimators
 from include.adapters.ledger import Scoring
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
-from include.domain.errors import Refusal
+from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.wording import count_of
@@ -30,7 +30,7 @@ class NotPublished(Refusal):
     """A day of a view that the model reads was never published."""
 
 
-class NotYetPublished(RuntimeError):
+class NotYetPublished(NotYet):
     """A day of an older version of a view, which only the champion reads, is not published. It has a Dag of its own,
     which may still be at it: waiting helps."""
 

@@ -18,7 +18,7 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, task
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from include.domain.errors import Refusal
+from include.domain.errors import NotYet, Refusal
 from slipway_airflow import lineage
 from slipway_airflow.connections import use_source_connection
 
@@ -48,6 +48,10 @@ STEP_DEFAULTS: dict[str, Any] = {
 }
 
 
+class Waiting(SystemExit):
+    """Ends a try with one line. Airflow tries again, as after any error that no rule above names."""
+
+
 def title(task_id: str) -> str:
     """A task's name for people; its id stays what logs, links and REST go by.
 
@@ -73,6 +77,9 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
             return lineage.collected(function)(*args, **kwargs)
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
+        except NotYet as missing:
+            log.warning(str(missing))
+            raise Waiting(str(missing)) from None
         except AirflowTaskTimeout:
             raise refuse(_out_of_time(function.__name__)) from None
 

@@ -64,6 +64,26 @@ def test_a_step_that_was_refused_tells_nothing(plugin, monkeypatch):
     assert not collector.has_collected
 
 
+def test_what_only_takes_time_ends_a_try_with_one_line_and_is_tried_again(plugin):
+    from airflow.sdk import RetryAction
+
+    from include.workflows.scoring import NotYetPublished
+
+    _, steps = plugin
+
+    def too_early():
+        raise NotYetPublished("levels@v1 has no published 2024-03-16.")
+
+    with pytest.raises(steps.Waiting, match="no published 2024-03-16") as ended:
+        steps.shown(too_early)()
+    assert ended.value.__cause__ is None
+    assert ended.value.__suppress_context__
+    policy = steps.STEP_DEFAULTS["retry_policy"]
+    refused = policy.evaluate(steps.Refused("no"), 1, 5)
+    assert refused.action is RetryAction.FAIL
+    assert policy.evaluate(ended.value, 1, 5).action is not RetryAction.FAIL
+
+
 # Airflow 3.3.2 reads .airflowignore by a class that pathspec has deprecated.
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
 def test_without_a_provider_that_reads_lineage_nothing_is_kept(plugin):
