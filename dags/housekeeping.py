@@ -1,4 +1,7 @@
-"""Every night: hold MLflow against the ledger, and say which overrides have lapsed.
+"""Every night: hold every store against the ledger, and say which overrides have lapsed.
+
+Each pair of stores is one task, `compare_<pair>`: red when the store does not hold what the ledger promised, tried
+again when it did not answer. `slipway repair` says what each repair does.
 
 An alias that was moved by hand in MLflow is put back. What no program may settle (the champion's version was deleted,
 its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in its last line.
@@ -11,7 +14,7 @@ from slipway_airflow import docs
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
-from include.workflows import tasks
+from include.workflows import pairs, tasks
 
 
 def housekeeping_dag():
@@ -31,7 +34,17 @@ def housekeeping_dag():
         def report_lapsed_overrides(ti=None):
             return tasks.report_lapsed_overrides(ti.start_date)
 
+        def compare(pair):
+            @step(task_id=f"compare_{pair}")
+            def compared(ti=None):
+                return tasks.compare_pair(pair, ti.start_date)
+
+            compared()
+
         reconcile_aliases()
+        for check in pairs.CHECKS:
+            if check.name != "registry":  # reconcile_aliases holds MLflow against the ledger
+                compare(check.name)
         report_lapsed_overrides()
 
     return housekeeping()

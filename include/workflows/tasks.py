@@ -227,6 +227,13 @@ def reconcile_aliases() -> Reference:
     return reconcile.reconciled()
 
 
+def compare_pair(name: str, now: datetime) -> Reference:
+    """Hold one pair of stores against each other (``include.workflows.pairs.CHECKS``)."""
+    from include.workflows import pairs
+
+    return pairs.compared(name, now)
+
+
 def report_lapsed_overrides(now: datetime) -> Reference:
     from include.workflows import reconcile
 

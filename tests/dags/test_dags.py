@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from include.workflows.pairs import CHECKS
 from tests.dags.parsed import PROJECT, Parsed, parse
 
 PER_VIEW = ("features_",)
@@ -47,7 +48,8 @@ def test_every_view_and_every_model_has_its_dags_and_no_file_fails(parsed):
 def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
     dag = parsed.dags["housekeeping"]
     assert (dag["timetable"], dag["catchup"]) == ("CronTriggerTimetable", False)
-    assert set(dag["tasks"]) == {"reconcile_aliases", "report_lapsed_overrides"}
+    compared = {f"compare_{check.name}" for check in CHECKS if check.name != "registry"}
+    assert set(dag["tasks"]) == {"reconcile_aliases", "report_lapsed_overrides", *compared}
 
 
 def test_parsing_loads_no_heavy_library(parsed):

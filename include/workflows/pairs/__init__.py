@@ -1,0 +1,173 @@
+"""Every pair of stores held against each other: the ledger against each store that keeps what the ledger promised.
+
+``CHECKS`` is the list. A check is a module with ``compare(now)``, and with ``repair(now, only)`` where a program can
+make the two agree again. ``housekeeping`` compares every pair at night, one task each; ``slipway repair`` lists what
+differs, and repairs one pair.
+
+To add a pair: a module with ``compare``, and a line in ``CHECKS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import Enum
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from include.domain.errors import NotYet, Refusal
+
+MOST_TOLD = 20
+"""So many findings are told in one message; the log has all."""
+
+
+class State(Enum):
+    """What holding two stores against each other found."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    """The store does not hold what the ledger promised."""
+    NOT_COMPARED = "not_compared"
+    """One of the two did not answer, so nothing is known. Never taken for agreement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one thing that two stores both speak of."""
+
+    pair: str
+    """The check's name."""
+    about: str
+    """What: ``origin_weather v1 2013-03-04``, or a model, or a candidate."""
+    state: State
+    message: str
+    """One line: what was promised, what was found, and the way out."""
+    mended: bool = False
+    """Whether the two agree only because this comparison, or a repair, made them."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "state": self.state.value}
+
+    @property
+    def line(self) -> str:
+        """For a log or a terminal."""
+        how = f"{self.state.value.replace('_', ' ')}{', mended' if self.mended else ''}"
+        return f"{self.pair}  {self.about}  {how}: {self.message}"
+
+
+class Compared(Protocol):
+    """What the module of a check has."""
+
+    def compare(self, now: datetime) -> list[Finding]:
+        """Everything that differs, everything that could not be compared, and one finding that says what agrees."""
+        ...
+
+
+class Repaired(Protocol):
+    """What the module of a check has besides, where a program can make the two agree."""
+
+    def repair(self, now: datetime, only: str | None) -> list[Finding]:
+        """Make the store hold what the ledger promised. Keyed and repeatable: repairing twice changes nothing.
+
+        Args:
+            only: the one view or model to repair; None for all.
+
+        Returns:
+            What was mended, and what still differs, with the way out.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One pair of stores."""
+
+    name: str
+    """As in ``slipway repair NAME`` and in the task ``compare_NAME``."""
+    title: str
+    """The two, for a sentence."""
+    module: str
+    repairs: str | None
+    """What its repair does, in a few words; None where only a person can."""
+
+    def compare(self, now: datetime) -> list[Finding]:
+        """The module's findings. What stops it is a finding too: one pair never ends the comparison of the others."""
+        try:
+            return cast("Compared", import_module(self.module)).compare(now)
+        except Exception as error:  # noqa: BLE001 - whatever stops a comparison, nothing was compared
+            return [self.not_compared("all of it", error)]
+
+    def repair(self, now: datetime, only: str | None) -> list[Finding]:
+        """Repair the pair; what stops a repair is raised."""
+        return cast("Repaired", import_module(self.module)).repair(now, only)
+
+    def not_compared(self, about: str, error: Exception) -> Finding:
+        """The finding about something that could not be asked."""
+        said = " ".join(str(error).split()) or type(error).__name__
+        expected = isinstance(error, Refusal | NotYet | ConnectionError)
+        return Finding(self.name, about, State.NOT_COMPARED, said if expected else f"{type(error).__name__}: {said}")
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "registry",
+        "ledger and MLflow",
+        "include.workflows.pairs.registry",
+        "writes the aliases again as the ledger has them",
+    ),
+)
+
+
+class StoresDiffer(Refusal):
+    """A store does not hold what the ledger promised."""
+
+
+class NotCompared(NotYet):
+    """A store did not answer, so that nothing is known of it. Trying again may help."""
+
+
+def check_named(name: str) -> Check:
+    """The check of that name.
+
+    Raises:
+        Refusal: when there is none; it names those there are.
+    """
+    for check in CHECKS:
+        if check.name == name:
+            return check
+    raise Refusal(f"There is no pair {name!r}; there are: {', '.join(check.name for check in CHECKS)}.")
+
+
+def compare(now: datetime, names: Iterable[str] | None = None) -> list[Finding]:
+    """Compare the pairs of these names, or all; everything found."""
+    chosen = CHECKS if names is None else [check_named(name) for name in names]
+    return [finding for check in chosen for finding in check.compare(now)]
+
+
+def compared(name: str, now: datetime) -> dict[str, Any]:
+    """Compare one pair, as a task calls it: a line for each finding, red when the two differ.
+
+    Raises:
+        StoresDiffer: naming what, and the repair.
+        NotCompared: when a store did not answer, so that the task is tried again.
+    """
+    check = check_named(name)
+    found = check.compare(now)
+    for finding in found:
+        print(finding.line)
+    differ = [f for f in found if f.state is State.DIFFERS]
+    if differ:
+        way_out = f"Then: slipway repair {name}" if check.repairs else "No program can repair this pair."
+        raise StoresDiffer(f"{_told(differ)} {way_out} (docs/runbook/repair.md).")
+    silent = [f for f in found if f.state is State.NOT_COMPARED]
+    if silent:
+        raise NotCompared(f"{check.title} could not be compared. {_told(silent)}")
+    mended = sum(f.mended for f in found)
+    return {"findings": [f.as_json() for f in found], "facts": {"compared": len(found), "mended": mended}}
+
+
+def _told(findings: list[Finding]) -> str:
+    shown = " ".join(f"{f.about}: {f.message}" for f in findings[:MOST_TOLD])
+    more = f" And {len(findings) - MOST_TOLD} more; the log has all." if len(findings) > MOST_TOLD else ""
+    return f"{shown}{more}"
