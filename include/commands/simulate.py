@@ -218,8 +218,12 @@ def _of_table(args: argparse.Namespace) -> tuple[str, Any, Any, Any]:
 def _params(text: str | None) -> dict[str, Any]:
     import yaml
 
+    from include.config import yaml_text
+
     try:
-        found = yaml.safe_load(text or "{}")
+        found = yaml_text.parsed(text or "{}")
+    except yaml_text.KeyGivenTwice as error:
+        raise Mistake(f"--params: {error}") from None
     except yaml.YAMLError:
         found = None
     if not isinstance(found, dict):

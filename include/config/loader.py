@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from include.config import yaml_text
 from include.config.gates import Gates, JudgedGates
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
 from include.config.tiers import BLOCKS, Tier, Tiers, merged
@@ -25,10 +26,6 @@ ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().p
 
 T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates, Tiers)
 Named = TypeVar("Named", FeatureView, ModelDeclaration)
-
-
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Every task reads the declarations anew: libyaml's loader, where PyYAML was built with it, is ten times as fast."""
 
 
 class BadDeclaration(Refusal, ValueError):
@@ -176,7 +173,9 @@ def read_declaration(file: Path, kind: type[T]) -> T:
 
 def _mapping_in(file: Path) -> dict[str, Any]:
     try:
-        data = _parsed(file.read_text(encoding="utf-8"))
+        data = yaml_text.parsed(file.read_text(encoding="utf-8"))
+    except yaml_text.KeyGivenTwice as error:
+        raise BadDeclaration(file, [f"{_shown(file)}:{line}: {told}" for line, told in error.problems]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{_shown(file)}:{mark.line + 1}" if mark else _shown(file)
@@ -267,13 +266,6 @@ def _wrong_defaults(file: Path, name: str, tier: Tier) -> Iterator[str]:
         except ValidationError as error:
             for each in error.errors(include_url=False):
                 yield _problem(file, kind, each, (name, block))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_YAML)
-    except yaml.YAMLError:
-        return yaml.safe_load(text)  # slower, and its message says more
 
 
 def _against_views(file: Path, model: ModelDeclaration, views: dict[str, FeatureView]) -> Iterator[str]:
@@ -370,7 +362,7 @@ def checked_against_views(model: ModelDeclaration, views: dict[str, FeatureView]
 
 def _line(file: Path, loc: tuple[Any, ...]) -> str:
     """``file:line`` of the deepest part of ``loc`` that the YAML has."""
-    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=_YAML)
+    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml_text.LOADER)
     line = node.start_mark.line if node else 0
     for part in loc:
         found = None

@@ -25,6 +25,9 @@ def what_is_wrong(kind: type[BaseModel], error: Any, under: tuple[str, ...] = ()
         return f"{field} is missing; it has no default."
     message = error["msg"].removeprefix("Value error, ").rstrip(".")
     value = repr(error["input"])
+    if error["type"] == "string_type" and isinstance(error["input"], bool):
+        meant = "yes, on or true" if error["input"] else "no, off or false"
+        return f"{field} is {value}, which is how YAML reads {meant}; put the word in quotes."
     if not inner or len(value) > 80:
         return f"{message}."
     return f"{field} is {value}; {message[0].lower()}{message[1:]}."

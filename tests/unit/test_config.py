@@ -302,6 +302,15 @@ def test_what_is_declared_well_is_read(folder):
             id="a name that is none",
         ),
         pytest.param(
+            "classes: [on_time, late]",
+            "classes: [no, yes]",
+            [
+                f"{M}:11: label.classes.0 is False, which is how YAML reads no, off or false; put the word in quotes.",
+                f"{M}:11: label.classes.1 is True, which is how YAML reads yes, on or true; put the word in quotes.",
+            ],
+            id="classes that YAML takes for booleans",
+        ),
+        pytest.param(
             "task: binary",
             "task: [binary",
             [f"{M}:4: this is not YAML: expected ',' or ']', but got ':'."],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
-from include.config import ModelDeclaration
+from include.config import ModelDeclaration, yaml_text
 from include.config.loader import BadDeclaration, checked_against_views, checked_declaration
 from include.config.types import FeatureView
 from include.domain.errors import Refusal
@@ -111,7 +111,9 @@ def _value(path: str, text: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return yaml_text.parsed(text)
+    except yaml_text.KeyGivenTwice as error:
+        raise BadSetting(f"--set {path}: {error}") from None
     except yaml.YAMLError:
         raise BadSetting(
             f"--set {path}: {text!r} is no YAML value; quote a text that has : or brackets in it."
