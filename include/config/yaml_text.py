@@ -86,7 +86,7 @@ def _comparable(loader: Any, key: Any) -> Hashable:
         value = loader.construct_object(key, deep=True)
         if isinstance(value, Hashable):
             return value
-    return yaml.serialize(key)
+    return str(yaml.serialize(key))
 
 
 def _sentence(name: str, lines: list[int]) -> str:
