@@ -394,7 +394,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table.head(5 * ROWS_A_DAY).to_parquet("short.parquet")
     table.iloc[::60].to_parquet("thin.parquet")
     table.drop(columns=["a", "b"]).to_parquet("bare.parquet")
-    table.assign(y=table["a"].astype(str)).to_parquet("texts.parquet")
+    table.assign(y="no. " + table["a"].astype(str)).to_parquet("texts.parquet")
     (tmp_path / "notes.txt").write_text("t,y", encoding="utf-8")
     return tmp_path
 
