@@ -1,4 +1,4 @@
-"""What must hold at the end of every fault test, whatever crashed: I1 to I12 as one function.
+"""What must hold at the end of every fault test, whatever crashed: I1 to I13 as one function.
 
     check_invariants(world)
 
@@ -48,6 +48,7 @@ NAMES = {
     "I10": "every former champion is loadable",
     "I11": "no planted secret in any output",
     "I12": "no process, lock or lease is left behind",
+    "I13": "one served candidate per model and day, the champion by whom it was claimed",
 }
 HOLDS = "holds"
 
@@ -64,7 +65,7 @@ class Report:
 
 
 def check_invariants(world: Any) -> Report:
-    """Check all twelve and return what became of each.
+    """Check all of them and return what became of each.
 
     Raises:
         InvariantsBroken: with every violation found.
@@ -202,6 +203,12 @@ def _answers(ledger: Ledger) -> Iterator[str]:
             yield f"I5 {model}: {twice} requests were served twice."
         if served["error"].notna().any() or served["score"].isna().any():
             yield f"I8 {model}: {int(served['error'].notna().sum())} served answers are errors."
+        holds = {claim.day: claim.candidate_id for claim in ledger.claims.of(model)}
+        for day, servers in served.groupby("day")["candidate_id"].unique().items():
+            if len(servers) > 1:
+                yield f"I13 {model} {day}: the log has {len(servers)} servers: {', '.join(sorted(servers))}."
+            elif servers[0] != holds.get(str(day)):
+                yield f"I13 {model} {day}: {servers[0]} served it, {holds.get(str(day), 'nobody')} claimed it."
         strays = set(shadow["request_id"]) - set(served["request_id"])
         if strays:
             yield f"I8 {model}: {len(strays)} requests were answered in shadow and not served."

@@ -221,6 +221,25 @@ def epoch_at(history: Iterable[Epoch], moment: datetime) -> Epoch | None:
     return max((e for e in history if e.effective_from <= moment), key=lambda e: e.revision, default=None)
 
 
+def server_at(history: Sequence[Epoch], moment: datetime) -> Epoch | None:
+    """The epoch whose champion scores rows of the data time ``moment`` that nobody has scored yet; None before the
+    first.
+
+    The newest revision that is effective by then. Where its candidate was rolled back since, the epoch of that
+    rollback, whenever it is effective: a candidate that was rolled back answers nothing more.
+    """
+    taken_out = {e.from_candidate: e for e in history if e.kind is EpochKind.ROLLBACK}
+    epoch = epoch_at(history, moment)
+    while epoch is not None and epoch.to_candidate in taken_out:
+        epoch = taken_out[epoch.to_candidate]
+    return epoch
+
+
+def rolled_back(history: Iterable[Epoch]) -> frozenset[str]:
+    """The candidates that were champion and were taken out by a rollback."""
+    return frozenset(e.from_candidate for e in history if e.kind is EpochKind.ROLLBACK and e.from_candidate is not None)
+
+
 def rollback_target(history: Sequence[Epoch], unusable: Collection[str] = ()) -> str | None:
     """The previous good champion, or None when there is none.
 

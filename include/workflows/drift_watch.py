@@ -56,7 +56,7 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
     model = declarations().model(model_name)
     interval = Interval.of_day(day)
     with common.open_ledger() as ledger:
-        epoch = ledger.deployments.champion_at(model_name, interval.start)
+        epoch = ledger.claims.server(model_name, day)
         log = common.offline_store().read_predictions(model_name, interval, epoch.to_candidate) if epoch else None
         served = references.served_rows(log.to_pandas()) if log is not None else None
         if epoch is None or served is None or served.empty:

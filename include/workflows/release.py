@@ -13,7 +13,6 @@ from include.adapters.registry import Registry, RegistryUnreachable, SourceRefus
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
-from include.domain.intervals import Interval
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
 from include.domain.promotion import rollback_target
@@ -133,12 +132,10 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _effective_from(journey: Journey) -> datetime:
-    """The first data time the candidate serves: after its shadow window, and after every day that is scored already, so
-    that scoring a day again never asks another champion than the first time."""
+    """The first data time the candidate may serve: after its shadow window. The ledger puts it after every day that is
+    claimed, so that scoring a day again never asks another champion than the first time."""
     window = journey.ledger.shadow.window(journey.candidate_id)
-    closed = window.closed_at if window is not None and window.closed_at is not None else journey.as_of
-    scored = common.offline_store().last_predicted_day(journey.model.name)
-    return max(closed, Interval.of_day(scored).end) if scored is not None else closed
+    return window.closed_at if window is not None and window.closed_at is not None else journey.as_of
 
 
 def _artifact(registry: Registry, model: str, version: int, judged: str) -> str:
@@ -160,7 +157,7 @@ def _artifact(registry: Registry, model: str, version: int, judged: str) -> str:
 
 
 def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> dict[str, Any]:
-    """Champion back to the previous good champion, from the newest data on.
+    """Champion back to the previous good champion, from the first day that no scoring has claimed.
 
     Takes out whoever is champion when it begins: a promotion that lands in between is not undone by it.
 
@@ -176,10 +173,8 @@ def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user
     with common.open_ledger() as opened:
         ledger = opened.fenced(opened.next_attempt(f"{model_name}/roll_back/{run_id}"))
         crashpoint("step.begun")
-        newest = common.newest_data(ledger, model)
         head = ledger.deployments.champion(model_name)
-        since = newest or (head.effective_from if head else None)
-        if since is None:
+        if head is None:
             raise Refusal(f"{model_name} never had a champion, so there is nothing to roll back.")
         _require_whole_ledger_if_reachable(ledger, registry, model_name)
         unusable = _unusable(ledger, registry, model)
@@ -189,8 +184,7 @@ def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user
             actor=who,
             reason=reason,
             run_id=run_id,
-            effective_from=since,
-            bad_candidate=head.to_candidate if head else None,
+            bad_candidate=head.to_candidate,
             unusable=unusable,
         )
         print(done.message)

@@ -1,22 +1,25 @@
 """Score a day: the champion of that day serves, every challenger whose shadow window covers it answers the same rows.
 
-Which champion and which challengers is a question of data time, answered by the ledger. So a day scored again, at any
-later time, gets the same answers by the same models.
+Which champion and which challengers is a question of data time, answered by the ledger, where each day is claimed
+before it is answered. So a day scored again, at any later time, gets the same answers by the same models; but for the
+days of a candidate that was rolled back: scored again, they are answered by the champion that was restored.
 """
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
-from include.adapters.ledger import Scoring
+from include.adapters.ledger import Fenced, Ledger, Scoring
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
+from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import common, datasets, learned, models, provenance, shadowing, training_set
 from include.workflows.requests import SERVED, SHADOW, request_ids
@@ -35,8 +38,16 @@ class NotYetPublished(NotYet):
     which may still be at it: waiting helps."""
 
 
+class DayTakenOver(Exception):
+    """The day belongs to another candidate by now: the one that was to answer it was rolled back."""
+
+
 def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
     """Score one day and write the prediction log; ``skipped`` says why when there is nothing to do.
+
+    The day is claimed in the ledger before it is answered, so that it has one server: a promotion that commits
+    meanwhile begins after it, and whoever scores it again finds the same claim. Only a rollback of that candidate gives
+    the day to another, at any moment until the day's answers are in the log.
 
     Raises:
         NotPublished: when a view of the model has no such day.
@@ -45,64 +56,109 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
         ModelFileRefused, VersionMissing: when the champion's artifact is not what its gates judged.
     """
     model = declarations().model(model_name)
+    with common.open_ledger() as opened:
+        attempt = opened.next_attempt(f"score/{model_name}/{day}")
+        ledger, registry = opened.fenced(attempt), common.registry()
+        try:
+            while True:
+                epoch = ledger.claims.server(model_name, day)
+                if epoch is None:
+                    return {
+                        "skipped": f"{model_name} has no champion on {day}, so there is nothing to score with.",
+                        "facts": {},
+                    }
+                try:
+                    return _scored_by(ledger, registry, model, epoch, day, run_id)
+                except DayTakenOver as taken:
+                    print(taken)
+        except Fenced:
+            return {"skipped": f"A newer run has taken {day} over and answers it; this one stopped.", "facts": {}}
+
+
+def _scored_by(
+    ledger: Ledger, registry: Registry, model: ModelDeclaration, champion: Epoch, day: str, run_id: str
+) -> dict[str, Any]:
+    """The day, served by this champion.
+
+    Raises:
+        DayTakenOver: when it is not the day's server, or no longer; nothing of it is in the log then.
+        Fenced: when a newer attempt scores the day.
+    """
     interval = Interval.of_day(day)
-    with common.open_ledger() as ledger:
-        champion = ledger.deployments.champion_at(model_name, interval.start)
-        if champion is None:
-            return {
-                "skipped": f"{model_name} has no champion on {day}, so there is nothing to score with.",
-                "facts": {},
-            }
-        registry = common.registry()
-        pipeline = models.load(registry, model_name, int(str(champion.model_version)), champion.digest)
-        asked = learned.as_learned(ledger, model, champion.to_candidate, estimators.inputs_of(pipeline))
-        _require_published(ledger, model, asked, day)
-        pinned = provenance.pinned_now(asked)
-        given = training_set.features_for(asked, interval, interval.end, pinned)
-        rows = given.to_pandas()
-        if rows.empty:
-            return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
-        features = estimators.as_input(rows, models.kinds_of(asked))
-        served = answers_of(model, pipeline, features)
-        if served["error"].notna().any():
-            raise RuntimeError(
-                f"Champion {champion.to_candidate} could not answer {day}: {served['error'].dropna().iloc[0]}"
-            )
-        # The features first: an answer in the log always has what it was computed from.
-        feature_set, changed = provenance.keep_served(asked, day, given, request_ids(asked, rows))
-        made = Scoring(
-            model=model_name,
-            day=day,
-            candidate_id=champion.to_candidate,
-            role=SERVED,
-            model_version=str(champion.model_version),
-            rows=len(rows),
-            first_asked=rows["prediction_time"].min().to_pydatetime(),
-            last_asked=rows["prediction_time"].max().to_pydatetime(),
-            feature_set=feature_set,
-            sources=provenance.views_read(ledger, asked, interval, pinned),
-            run_id=run_id,
+    pipeline = models.load(registry, model.name, int(str(champion.model_version)), champion.digest)
+    asked = learned.as_learned(ledger, model, champion.to_candidate, estimators.inputs_of(pipeline))
+    _require_published(ledger, model, asked, day)
+    pinned = provenance.pinned_now(asked)
+    given = training_set.features_for(asked, interval, interval.end, pinned)
+    rows = given.to_pandas()
+    if rows.empty:
+        return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
+    crashpoint("scoring.prepared")
+    ledger.claims.claim(model.name, day, run_id=run_id)
+    _require_server(ledger, champion, day)
+    crashpoint("scoring.claimed")
+    features = estimators.as_input(rows, models.kinds_of(asked))
+    served = answers_of(model, pipeline, features)
+    if served["error"].notna().any():
+        raise RuntimeError(
+            f"Champion {champion.to_candidate} could not answer {day}: {served['error'].dropna().iloc[0]}"
         )
-        crashpoint("scoring.served.kept")
-        _write(asked, day, rows, served, champion.to_candidate, str(champion.model_version), SERVED)
-        ledger.lineage.record_scoring(made, same_features=not changed)
-        shadows = [
-            _shadow(ledger, registry, model, _Asked(asked, made, rows, features, not changed), w.candidate_id)
-            for w in ledger.shadow.covering(model_name, day)
-        ]
-        facts = {
-            "day": day,
-            "rows": len(rows),
-            "champion": champion.to_candidate,
-            "model_version": str(champion.model_version),
-            "mean_score": float(served["score"].mean()),
-            "shadow": shadows,
-        }
-        datasets.reads(datasets.view_table(declarations().view(use.view)) for use in asked.views)
-        datasets.reads([datasets.registered_model(model)])
-        datasets.writes([datasets.prediction_log(model)])
-        print(f"{day}: {len(rows):,} rows served by {champion.to_candidate} (version {champion.model_version}).")
-        return {"skipped": None, "facts": facts}
+    # The features first: an answer in the log always has what it was computed from.
+    feature_set, changed = provenance.keep_served(asked, day, given, request_ids(asked, rows))
+    made = Scoring(
+        model=model.name,
+        day=day,
+        candidate_id=champion.to_candidate,
+        role=SERVED,
+        model_version=str(champion.model_version),
+        rows=len(rows),
+        first_asked=rows["prediction_time"].min().to_pydatetime(),
+        last_asked=rows["prediction_time"].max().to_pydatetime(),
+        feature_set=feature_set,
+        sources=provenance.views_read(ledger, asked, interval, pinned),
+        run_id=run_id,
+    )
+    crashpoint("scoring.served.kept")
+
+    def still_mine() -> None:
+        ledger.database.require_newest()
+        _require_server(ledger, champion, day)
+
+    _write(asked, made, rows, served, still_mine)
+    crashpoint("scoring.served.written")
+    try:
+        _require_server(ledger, champion, day)
+    except DayTakenOver:
+        # Taken over between the last look and the commit: whoever did it has not seen these answers.
+        common.offline_store().drop_predictions(model.name, day, champion.to_candidate)
+        raise
+    ledger.lineage.record_scoring(made, same_features=not changed)
+    beside = _Asked(asked, made, rows, features, not changed)
+    shadows = [
+        _shadow(ledger, registry, model, beside, window.candidate_id)
+        for window in ledger.shadow.covering(model.name, day)
+        if window.candidate_id != champion.to_candidate
+    ]
+    facts = {
+        "day": day,
+        "rows": len(rows),
+        "champion": champion.to_candidate,
+        "model_version": str(champion.model_version),
+        "mean_score": float(served["score"].mean()),
+        "shadow": shadows,
+    }
+    datasets.reads(datasets.view_table(declarations().view(use.view)) for use in asked.views)
+    datasets.reads([datasets.registered_model(model)])
+    datasets.writes([datasets.prediction_log(model)])
+    print(f"{day}: {len(rows):,} rows served by {champion.to_candidate} (version {champion.model_version}).")
+    return {"skipped": None, "facts": facts}
+
+
+def _require_server(ledger: Ledger, champion: Epoch, day: str) -> None:
+    now = ledger.claims.server(champion.model, day)
+    if now is None or now.to_candidate != champion.to_candidate:
+        who = "nobody" if now is None else now.to_candidate
+        raise DayTakenOver(f"{day} is served by {who}, not by {champion.to_candidate} any more; it is scored anew.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +205,9 @@ def _shadow(
     except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it must only cost itself
         traceback.print_exc()
         answers = no_answers(model, rows, error)
-    _write(asked.model, day, rows, answers, candidate_id, str(facts.model_version), SHADOW)
     version = str(facts.model_version)
     shadowed = replace(asked.made, candidate_id=candidate_id, model_version=version, role=SHADOW)
+    _write(asked.model, shadowed, rows, answers, ledger.database.require_newest)
     ledger.lineage.record_scoring(shadowed, same_features=asked.kept_before)
     answered = int(answers["error"].isna().sum())
     window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
@@ -206,13 +262,7 @@ def no_answers(model: ModelDeclaration, rows: pd.DataFrame, error: Exception) ->
 
 
 def _write(
-    model: ModelDeclaration,
-    day: str,
-    rows: pd.DataFrame,
-    answers: pd.DataFrame,
-    candidate_id: str,
-    version: str,
-    role: str,
+    model: ModelDeclaration, made: Scoring, rows: pd.DataFrame, answers: pd.DataFrame, still_mine: Callable[[], None]
 ) -> None:
     keys = declarations().view(model.entity.view).keys
     requests = request_ids(model, rows)
@@ -220,14 +270,15 @@ def _write(
     table = _table(
         asked.assign(
             request_id=requests,
-            prediction_id=[f"{candidate_id}|{r}" for r in requests],
-            candidate_id=candidate_id,
-            model_version=version,
-            role=role,
+            prediction_id=[f"{made.candidate_id}|{r}" for r in requests],
+            candidate_id=made.candidate_id,
+            model_version=made.model_version,
+            role=made.role,
             **{str(name): answers[name].to_numpy() for name in answers.columns},
         )
     )
-    common.offline_store().write_predictions(model.name, day, candidate_id, table)
+    store = common.offline_store()
+    store.write_predictions(model.name, made.day, made.candidate_id, table, still_mine=still_mine)
 
 
 TEXT = ("request_id", "prediction_id", "candidate_id", "model_version", "role", "predicted", "error")

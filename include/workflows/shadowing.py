@@ -38,8 +38,8 @@ def rules_of(model: ModelDeclaration) -> ShadowRules:
 
 
 def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Open the candidate's window beside the champion, from the first day that is not yet scored; or say where it
-    stands.
+    """Open the candidate's window beside the champion, from the first day that no scoring has claimed; or say
+    where it is.
 
     Against another champion than when it was opened the window starts again: its rows compared another pair.
     """
@@ -51,11 +51,10 @@ def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
                 "closed": True,
                 "sentence": "There is no champion whose traffic the candidate could shadow: a first deployment.",
             }
-        newest = common.newest_data(ledger, model) or journey.as_of
         window = ledger.shadow.open(
             journey.candidate_id,
             champion_id=head.to_candidate,
-            opened_from=midnight(max(newest, journey.as_of)),
+            opened_from=max(midnight(journey.as_of), head.effective_from),
             min_rows=model.shadow.min_rows,
             min_days=model.shadow.min_days,
             actor="shadow_window",

@@ -55,6 +55,7 @@ def everything_once(ledger: Ledger) -> Candidate:
     shadow(ledger, first)
     ledger.shadow.record_day(first.candidate_id, "2013-06-01", rows=900, answered=900)
     promote(ledger, first)
+    ledger.claims.claim(MODEL, "2013-06-01", run_id="score-1")
     return ledger.candidates.get(first.candidate_id)
 
 

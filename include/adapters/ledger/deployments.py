@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from include.adapters.ledger.candidates import apply, candidate_in
+from include.adapters.ledger.claims import after_claims_in
 from include.adapters.ledger.database import Database, clock, utc, words
+from include.adapters.ledger.epochs import epochs_in, head_in
 from include.adapters.ledger.errors import (
     BadValue,
     Conflict,
@@ -24,7 +25,7 @@ from include.adapters.ledger.records import Candidate, Promoted
 from include.adapters.ledger.tables import candidates, deployment_history, deployments
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import BARRED, Event, State, advance
-from include.domain.promotion import Clearance, Epoch, EpochKind, epoch_at, rollback_target
+from include.domain.promotion import Clearance, Epoch, EpochKind, rollback_target, server_at
 
 
 class Deployments:
@@ -39,8 +40,9 @@ class Deployments:
             return head_in(connection, model)
 
     def champion_at(self, model: str, moment: datetime) -> Epoch | None:
-        """The champion that scores rows of the data time ``moment``: the newest revision effective by then."""
-        return epoch_at(self.epochs(model), utc("moment", moment))
+        """The champion that scores rows of the data time ``moment`` that nobody has claimed yet: the newest revision
+        effective by then, or what its rollback restored."""
+        return server_at(self.epochs(model), utc("moment", moment))
 
     def epochs(self, model: str) -> list[Epoch]:
         """The model's deployment history, in order of revision."""
@@ -71,7 +73,8 @@ class Deployments:
             expected_revision: the revision the candidate was compared under; 0 for a model without a champion.
             required_gates: the model's blocking gates.
             digest: of the artifact as the registry holds it now.
-            effective_from: the data time from which it scores.
+            effective_from: the data time from which it scores, at the earliest: a day that was claimed by a scoring
+                keeps its champion, so it begins after the last of them.
             now: the time overrides are measured at.
             max_age: the oldest gate result that counts; None for any age.
 
@@ -111,6 +114,7 @@ class Deployments:
             cleared = clearance_in(connection, candidate, required_gates, now, max_age)
             if not cleared.is_clear:
                 raise NotCleared(candidate_id, cleared)
+            effective_from = after_claims_in(connection, model, effective_from)
             if head is not None and effective_from < head.effective_from:
                 raise EffectiveTooEarly(model, effective_from, head.effective_from)
             epoch = Epoch(
@@ -144,15 +148,18 @@ class Deployments:
         actor: str,
         reason: str,
         run_id: str,
-        effective_from: datetime,
+        effective_from: datetime | None = None,
         bad_candidate: str | None = None,
         unusable: Collection[str] = (),
     ) -> Promoted:
         """Champion ← the previous good champion, without gates. Each further rollback goes one further back.
 
-        It reaches back to the champion's own effective time at most; an earlier ``effective_from`` becomes that.
+        It takes every day that no scoring has claimed: the champion taken out answers none of them, however long they
+        have been published.
 
         Args:
+            effective_from: the data time from which the restored one is champion, at the earliest; None, and anything
+                before the champion's own time, is the first day after the last claimed one.
             bad_candidate: the champion to take out; None takes out whoever is champion. When it is out already,
                 that epoch is returned, so that an automatic and a manual rollback make one.
             unusable: candidates whose artifact does not load; they are passed over.
@@ -162,7 +169,7 @@ class Deployments:
             Conflict: when ``bad_candidate`` is not the champion and was not rolled back.
         """
         actor, reason, run_id = words("actor", actor), words("reason", reason), words("run_id", run_id)
-        effective_from = utc("effective_from", effective_from)
+        earliest = None if effective_from is None else utc("effective_from", effective_from)
         with self._database.writing(f"model:{model}") as connection:
             history = epochs_in(connection, model)
             rollbacks = [e for e in history if e.kind is EpochKind.ROLLBACK]
@@ -190,7 +197,9 @@ class Deployments:
                 to_candidate=target,
                 model_version=to.model_version,
                 digest=to.digest,
-                effective_from=max(effective_from, head.effective_from),
+                effective_from=after_claims_in(
+                    connection, model, max(earliest or head.effective_from, head.effective_from)
+                ),
                 actor=actor,
                 reason=reason,
                 run_id=run_id,
@@ -269,40 +278,3 @@ def _swap(connection: Connection, epoch: Epoch, expected: int, head: Epoch | Non
         if connection.execute(update(deployments).where(*mine).values(**values)).rowcount != 1:
             raise Conflict(epoch.model, expected, head)
     crashpoint(f"ledger.{name}.swapped")
-
-
-def head_in(connection: Connection, model: str) -> Epoch | None:
-    same = (deployments.c.model == deployment_history.c.model) & (
-        deployments.c.revision == deployment_history.c.revision
-    )
-    row = connection.execute(
-        select(deployment_history).join(deployments, same).where(deployments.c.model == model)
-    ).one_or_none()
-    return None if row is None else epoch_of(row)
-
-
-def epochs_in(connection: Connection, model: str, candidate_id: str | None = None) -> list[Epoch]:
-    """The model's epochs, or those of them by which the candidate came or went."""
-    query = select(deployment_history).where(deployment_history.c.model == model)
-    if candidate_id is not None:
-        came, went = deployment_history.c.to_candidate, deployment_history.c.from_candidate
-        query = query.where((came == candidate_id) | (went == candidate_id))
-    return [epoch_of(row) for row in connection.execute(query.order_by(deployment_history.c.revision))]
-
-
-def epoch_of(row: Row[Any]) -> Epoch:
-    return Epoch(
-        model=row.model,
-        revision=row.revision,
-        kind=EpochKind(row.kind),
-        from_candidate=row.from_candidate,
-        to_candidate=row.to_candidate,
-        model_version=row.model_version,
-        digest=row.digest,
-        effective_from=row.effective_from,
-        actor=row.actor,
-        reason=row.reason,
-        run_id=row.run_id,
-        cleared_by=row.cleared_by,
-        recorded_at=row.recorded_at,
-    )

@@ -1,7 +1,8 @@
 """What must be true of the ledger at any moment, whatever crashed. A violation is one line that begins with its number.
 
 I1 one champion per model · I3 epochs without gaps, one row each · I4 every champion was cleared by gates that saw its
-artifact · I7 each request took effect once or was refused.
+artifact · I7 each request took effect once or was refused · I13 one served candidate per model and day, the champion
+that the day had when it was claimed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from sqlalchemy import Connection, func, select
 
 from include.adapters.ledger.candidates import candidates_in, transitions_in
 from include.adapters.ledger.causes import causes_in
-from include.adapters.ledger.deployments import epochs_in
+from include.adapters.ledger.claims import claims_in
+from include.adapters.ledger.epochs import epochs_in
 from include.adapters.ledger.gates import gate_attempt_in
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.records import Candidate, RetrainAction
+from include.adapters.ledger.lineage import SERVED
+from include.adapters.ledger.records import Candidate, Claim, RetrainAction
 from include.adapters.ledger.tables import (
     candidates,
     deployment_history,
@@ -24,9 +27,11 @@ from include.adapters.ledger.tables import (
     partition_history,
     partitions,
     retrain_decisions,
+    scorings,
 )
+from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, IllegalTransition, State, advance
-from include.domain.promotion import Epoch, EpochKind
+from include.domain.promotion import Epoch, EpochKind, rolled_back
 from include.domain.verdicts import Verdict
 
 
@@ -42,6 +47,7 @@ def ledger_invariants(ledger: Ledger) -> list[str]:
             found += _no_gaps(model, epochs)
             found += _cleared(connection, model, epochs, {c.candidate_id: c for c in mine})
             found += _effective_once(connection, model, mine)
+            found += _one_server(connection, model, epochs)
         return [*found, *_decisions(connection), *_partitions(connection)]
 
 
@@ -126,6 +132,36 @@ def _effective_once(connection: Connection, model: str, mine: list[Candidate]) -
             state = step.to_state
         if state is not candidate.state:
             yield f"I7 {candidate.candidate_id}: its state is {candidate.state}, but its steps lead to {state}."
+
+
+def _one_server(connection: Connection, model: str, epochs: list[Epoch]) -> Iterator[str]:
+    """Each claimed day belongs to the champion it had, and whoever served it had claimed it."""
+    claims: dict[str, list[Claim]] = {}
+    for claim in claims_in(connection, model):
+        claims.setdefault(claim.day, []).append(claim)
+    out = rolled_back(epochs)
+    for day, taken in claims.items():
+        for number, claim in enumerate(taken, start=1):
+            if claim.number != number:
+                yield f"I13 {model} {day}: claim {claim.number} stands where {number} belongs."
+            if number > 1 and taken[number - 2].candidate_id not in out:
+                before = taken[number - 2].candidate_id
+                yield f"I13 {model} {day}: {claim.candidate_id} took the day from {before}, which was not rolled back."
+        holds, start = taken[-1], Interval.of_day(day).start
+        if not 1 <= holds.revision <= len(epochs) or epochs[holds.revision - 1].to_candidate != holds.candidate_id:
+            yield f"I13 {model} {day}: {holds.candidate_id}, which claimed the day, is not revision {holds.revision}."
+        for later in epochs[holds.revision :]:
+            if later.effective_from <= start:
+                yield f"I13 {model} {day}: revision {later.revision} takes effect on a day that was claimed before."
+    query = select(scorings.c.day, scorings.c.candidate_id).where(scorings.c.model == model, scorings.c.role == SERVED)
+    served: dict[str, list[str]] = {}
+    for row in connection.execute(query.order_by(scorings.c.day, scorings.c.candidate_id)):
+        served.setdefault(row.day, []).append(row.candidate_id)
+    for day, servers in served.items():
+        if len(servers) > 1:
+            yield f"I13 {model} {day}: served by {len(servers)}: {', '.join(servers)}."
+        elif servers[0] not in {claim.candidate_id for claim in claims.get(day, [])}:
+            yield f"I13 {model} {day}: served by {servers[0]}, which never claimed it."
 
 
 def _decisions(connection: Connection) -> Iterator[str]:

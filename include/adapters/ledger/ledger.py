@@ -9,9 +9,11 @@ from sqlalchemy import select
 from include.adapters.ledger import schema, tables
 from include.adapters.ledger.candidates import Candidates, candidate_in, candidates_in, transitions_in
 from include.adapters.ledger.causes import causes_in
+from include.adapters.ledger.claims import Claims
 from include.adapters.ledger.database import Database, make_engine, upsert, words
-from include.adapters.ledger.deployments import Deployments, epochs_in, head_in
+from include.adapters.ledger.deployments import Deployments
 from include.adapters.ledger.drift import Drift, decision_in, report_in
+from include.adapters.ledger.epochs import epochs_in, head_in
 from include.adapters.ledger.gates import Gates, overrides_in, standings_in
 from include.adapters.ledger.lineage import Lineage
 from include.adapters.ledger.notices import Notices
@@ -32,6 +34,7 @@ class Ledger:
         self.candidates = Candidates(database)
         self.gates = Gates(database)
         self.deployments = Deployments(database)
+        self.claims = Claims(database)
         self.shadow = Shadow(database)
         self.partitions = Partitions(database)
         self.drift = Drift(database)

@@ -7,12 +7,15 @@ from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, delete, select
 
 from include.adapters.ledger.candidates import candidate_of
 from include.adapters.ledger.database import Database, clock, day_key, days_between, upsert, utc, words
 from include.adapters.ledger.records import Candidate, Scoring, TrainingRecord, ViewRead
 from include.adapters.ledger.tables import candidates, scorings, training_sets
+
+SERVED = "served"
+"""The role of the one candidate whose answers of a day were given."""
 
 
 class Lineage:
@@ -31,7 +34,8 @@ class Lineage:
             _keep(connection, training_sets, key, values)
 
     def record_scoring(self, made: Scoring, *, same_features: bool = False) -> None:
-        """Keep what a candidate's answers of a day were computed from; a day scored again replaces it.
+        """Keep what a candidate's answers of a day were computed from; a day scored again replaces it. A day has one
+        server, so what another one served of it before is no longer kept.
 
         ``same_features``: whether the day was answered from the very features it was before. Then what was kept
         stands, though the views' tables have gone on to later versions since.
@@ -41,6 +45,9 @@ class Lineage:
         values |= {name: utc(name, values[name]) for name in ("first_asked", "last_asked")}
         values |= {"sources": _as_json(made.sources)}
         with self._database.writing(f"scorings:{made.model}") as connection:
+            if made.role == SERVED:
+                others = (scorings.c.model == made.model, scorings.c.day == key["day"], scorings.c.role == SERVED)
+                connection.execute(delete(scorings).where(*others, scorings.c.candidate_id != made.candidate_id))
             _keep(connection, scorings, key, values, any_table_version=same_features)
 
     def training_sets(self, candidate_id: str | None = None) -> list[TrainingRecord]:

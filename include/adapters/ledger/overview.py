@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from include.adapters.ledger.candidates import candidate_of
 from include.adapters.ledger.database import Database
-from include.adapters.ledger.deployments import epoch_of
 from include.adapters.ledger.drift import decision_of
+from include.adapters.ledger.epochs import epoch_of
 from include.adapters.ledger.gates import gate_of
 from include.adapters.ledger.records import Candidate, DriftSummary, RetrainDecision
 from include.adapters.ledger.tables import (

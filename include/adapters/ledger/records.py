@@ -186,6 +186,21 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Who serves one day of a model: taken before the day is answered, and never changed by a later promotion."""
+
+    model: str
+    day: str
+    number: int
+    """From 1. A second one is only made when the first one's candidate was rolled back."""
+    candidate_id: str
+    revision: int
+    """The deployment revision that made the candidate champion of the day."""
+    run_id: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowDay:
     """One scored day inside a shadow window."""
 

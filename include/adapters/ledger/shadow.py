@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from include.adapters.ledger.candidates import apply, candidate_in
+from include.adapters.ledger.claims import after_claims_in
 from include.adapters.ledger.database import Database, clock, day_key, next_number, upsert, utc, words
 from include.adapters.ledger.errors import BadValue, NoShadowWindow
 from include.adapters.ledger.records import ShadowDay, ShadowWindow
@@ -39,7 +40,8 @@ class Shadow:
         Against another champion the window restarts: the old one closes at ``opened_from`` and its days do not count.
 
         Args:
-            opened_from: the data time of the first row that counts.
+            opened_from: the data time of the first row that counts, at the earliest: a day that a scoring has claimed
+                is answered by those who were there when it was claimed, and the window begins after the last of them.
 
         Raises:
             IllegalTransition: when the candidate is no challenger.
@@ -55,6 +57,7 @@ class Shadow:
             newest = newest_window_in(connection, candidate_id)
             if newest is not None and newest.champion_id == champion_id:
                 return newest
+            opened_from = after_claims_in(connection, model, opened_from)
             if newest is not None and newest.closed_at is None:
                 _close(connection, newest, max(opened_from, newest.opened_from))
                 crashpoint("ledger.shadow.restarted")

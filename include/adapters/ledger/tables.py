@@ -333,6 +333,19 @@ scorings = Table(
     Index("scorings_by_candidate", "candidate_id"),
 )
 
+scoring_claims = Table(  # append-only
+    "scoring_claims",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("candidate_id", String, ForeignKey("candidates.candidate_id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("run_id", String, nullable=False),
+    _recorded_at(),
+    ForeignKeyConstraint(["model", "revision"], ["deployment_history.model", "deployment_history.revision"]),
+)
+
 notices = Table(
     "notices",
     metadata,
@@ -352,4 +365,5 @@ APPEND_ONLY = (
     "gate_results",
     "deployment_history",
     "retrain_decisions",
+    "scoring_claims",
 )

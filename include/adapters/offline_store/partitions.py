@@ -129,9 +129,19 @@ class Content:
 
 
 def replace(
-    path: str, rows: pa.Table | Content, partition_by: tuple[str, ...], slots: Sequence[Slot], order: Sequence[str]
+    path: str,
+    rows: pa.Table | Content,
+    partition_by: tuple[str, ...],
+    slots: Sequence[Slot],
+    order: Sequence[str],
+    still_mine: Callable[[], None] | None = None,
 ) -> Replaced:
-    """Make ``rows`` all that the slots hold; a slot that has none is cleared."""
+    """Make ``rows`` all that the slots hold; a slot that has none is cleared.
+
+    ``still_mine`` is called between reading the table and committing, each time that is tried. What it raises ends the
+    write with nothing of it visible: so whoever lost the right to these slots to a writer that committed since either
+    meets that commit, or is told here.
+    """
     content = rows if isinstance(rows, Content) else Content.of(rows, partition_by, order)
     outside = sorted(set(content.hashes) - set(slots), key=str)
     if outside:
@@ -142,6 +152,8 @@ def replace(
             return Replaced(None, ())
         stored = {} if table is None else _readable_hashes(path, table, content.schema, partition_by, slots, order)
         changed = [slot for slot in slots if stored.get(slot) != content.hashes.get(slot)]
+        if still_mine is not None:
+            still_mine()
         if table is not None and not changed:
             return Replaced(table.version(), ())
         given = _Stream(content, changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,17 +113,49 @@ class OfflineStore:
 
     # --- the prediction log -------------------------------------------------------------------------------------------
 
-    def write_predictions(self, model: str, day: str, candidate_id: str, rows: pa.Table) -> Replaced:
-        """Make ``rows`` all that ``candidate_id`` answered for ``day``.
+    def write_predictions(
+        self,
+        model: str,
+        day: str,
+        candidate_id: str,
+        rows: pa.Table,
+        *,
+        still_mine: Callable[[], None] | None = None,
+    ) -> Replaced:
+        """Make ``rows`` all that ``candidate_id`` answered for ``day``. Where they were served, what anybody else
+        served of the day goes with the same commit: a day has one server.
+
+        ``still_mine`` raises when the day was given to somebody else; it is asked just before the commit.
 
         Columns: prediction_id, candidate_id, model_version, role (served or shadow), the entity's keys, event_time,
         prediction_time, score (the probability, or the value), predicted, error (None where it answered). The features
         are kept once for all candidates, by ``write_served``.
         """
+        serves = "served" in rows.column("role").unique().to_pylist()
+        before = self._served_by(model, day) if serves else []
         rows = rows.append_column(DAY, pa.array([day] * rows.num_rows, pa.string()))
-        return replace(
-            self.log_path(model), rows, (DAY, "candidate_id"), [(day, candidate_id)], ["event_time", "prediction_id"]
-        )
+        slots = [(day, candidate_id), *((day, other) for other in before if other != candidate_id)]
+        order = ["event_time", "prediction_id"]
+        return replace(self.log_path(model), rows, (DAY, "candidate_id"), slots, order, still_mine)
+
+    def _served_by(self, model: str, day: str) -> list[str]:
+        """Whose answers of the day the log holds as served."""
+        path = self.log_path(model)
+        table = open_table(path)
+        if table is None:
+            return []
+        found = open_dataset(path, table, [day])
+        mine = (pc.field(DAY) == day) & (pc.field("role") == "served")
+        return sorted(set(found.to_table(columns=["candidate_id"], filter=mine).column(0).to_pylist()))
+
+    def drop_predictions(self, model: str, day: str, candidate_id: str) -> Replaced:
+        """Take out what ``candidate_id`` answered for ``day``; nothing where it answered nothing."""
+        path = self.log_path(model)
+        table = open_table(path)
+        if table is None:
+            return Replaced(None, ())
+        nothing = plain(open_dataset(path, table, [day]).schema.empty_table())
+        return replace(path, nothing, (DAY, "candidate_id"), [(day, candidate_id)], ["event_time", "prediction_id"])
 
     def served_path(self, model: str, feature_set: str) -> str:
         return f"{self.root.rstrip('/')}/served/{model}/{feature_set}"
