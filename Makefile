@@ -21,10 +21,16 @@ WORKERS ?= 2
 # Further arguments of the verb: `make run ARGS=--exit`, `make test ARGS="-k gates"`.
 ARGS ?=
 
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+define SAY_WHAT_IS_SKIPPED
+if [[ -z "$${SLIPWAY_TEST_POSTGRES:-}" ]]; then echo "SLIPWAY_TEST_POSTGRES is not set: the tests that need Postgres are skipped."; fi; \
+if [[ -z "$${SLIPWAY_TEST_REDIS:-}" ]]; then echo "SLIPWAY_TEST_REDIS is not set: the tests that need Redis are skipped."; fi
+endef
+
 .PHONY: help
 help: ## list the verbs
 	@printf 'make VERB [ARGS="..."]\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: setup ## start everything and replay the year until a drifted model was retrained and promoted
@@ -35,10 +41,15 @@ up: setup ## start Airflow and MLflow, and keep them running until Ctrl-C
 	@exec $(BIN)/slipway up $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.installed-test ## run the tests
-	@if [[ -z "$${SLIPWAY_TEST_POSTGRES:-}" ]]; then echo "SLIPWAY_TEST_POSTGRES is not set: the tests that need Postgres are skipped."; fi
-	@if [[ -z "$${SLIPWAY_TEST_REDIS:-}" ]]; then echo "SLIPWAY_TEST_REDIS is not set: the tests that need Redis are skipped."; fi
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.installed-test ## run the tests, without those marked slow
+	@echo "Tests marked slow (long simulations, sweeps, chains) are left out; make test-slow runs them, and only them."
+	@$(SAY_WHAT_IS_SKIPPED)
+	@exec $(PYTEST) -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.installed-test ## run the tests marked slow: long simulations, sweeps, chains
+	@$(SAY_WHAT_IS_SKIPPED)
+	@exec $(PYTEST) -m slow $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-test ## check style, types and layers

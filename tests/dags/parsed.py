@@ -55,7 +55,12 @@ def parse(home: Path, declarations: Path | None = None, extra: Mapping[str, str]
         **(extra or {}),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", __file__], env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "ignore", __file__],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     if done.returncode != 0:
         raise AssertionError(done.stderr[-3000:])

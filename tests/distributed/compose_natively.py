@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from include.adapters.processes import Child, Command, Guard, end_sessions, free_ports
 from include.config.settings import PROJECT
+from tests.waiting import PATIENCE_S
 
 DATABASES = ("airflow", "mlflow", "slipway", "source")
 LASTING = ("mlflow", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
@@ -106,7 +107,7 @@ class Composed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=PATIENCE_S,
         )
         if done.returncode:
             raise AssertionError(f"{service} ended with {done.returncode}: {done.stderr[-3000:]}")
@@ -127,7 +128,7 @@ class Composed:
     def _end(self) -> None:
         end_sessions({child.pid for child in self.children.values()}, 15.0)
         for child in self.children.values():
-            child.wait(5.0)
+            child.wait(PATIENCE_S)
         self.guard.close()
 
     def last_words(self) -> str:

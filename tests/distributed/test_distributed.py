@@ -23,12 +23,13 @@ from include.workflows.services import dag_ids
 from tests.distributed.compose_natively import Composed
 from tests.e2e.conftest import HISTORY, Quiet, declared_smaller
 from tests.invariants import check_invariants
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 DAY = HISTORY[1]
 
 
-def until(composed: Composed, what: str, holds: Callable[[], bool], seconds: float = 180) -> None:
+def until(composed: Composed, what: str, holds: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     """Wait for a condition; the services' last words when it does not come."""
     end = time.monotonic() + seconds
     while not holds():
@@ -75,7 +76,7 @@ def test_the_worker_answers_its_health_check(composed: Composed, api: AirflowApi
     def answers() -> bool:
         return subprocess.run(["bash", "-c", said], env=environment, capture_output=True, check=False).returncode == 0
 
-    until(composed, "the worker's ping", answers, 60)
+    until(composed, "the worker's ping", answers)
 
 
 def test_history_champions_and_a_day_go_through_workers(composed: Composed, api: AirflowApi) -> None:

@@ -15,19 +15,22 @@ from include.adapters.airflow_api import AirflowApi
 from include.adapters.ledger import Ledger
 from include.adapters.nycflights import load_flights
 from include.adapters.processes import free_ports
-from include.adapters.registry import Registry
+from include.adapters.registry import CHALLENGER, CHAMPION, Registry
 from include.config import Declarations, loader
 from include.config.settings import PROJECT, settings
 from include.workflows.replay import Plan, Replay
 from include.workflows.service_environment import Place, Ports
 from include.workflows.services import Services, dag_ids, running_services
 from include.workflows.watchdog import Patience
+from tests.waiting import PATIENCE_S, eventually
 
 STAGE = pytest.StashKey[ExitStack]()
-PATIENCE_S = 300.0
-"""How long a test waits for what should come within seconds: the machine may be busy."""
 HISTORY = ("2013-03-01", "2013-04-15")
 """The days loaded in bulk; the first champions are as of the end."""
+DAYS = ("2013-04-15", "2013-04-16")
+"""The days that are replayed one by one, before the second champion's own."""
+JOURNEY = "api__issue-7"
+"""The run that makes the second champion of ``flight_delay``."""
 
 SMALLER = {
     # A journey of a few seconds: five weeks of flights instead of fifteen.
@@ -78,6 +81,8 @@ class Stage:
     registry: Registry
     declared: Declarations
     secrets: tuple[str, ...] = ()
+    scored_in_history: tuple[str, ...] = ()
+    """The runs of ``score_flight_delay`` there were when history was loaded and nothing else had happened."""
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
@@ -126,6 +131,53 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         yield closing.enter_context(running_stage(tmp_path_factory.mktemp("home")))
 
 
+@pytest.fixture(scope="session")
+def replayed(stage: Stage) -> list[str]:
+    """``DAYS`` are published, scored and judged; what the replay said about them."""
+    before = len(stage.told.lines)
+    for day in DAYS:
+        stage.replay.replay_day(day)
+    return stage.told.lines[before:]
+
+
+@dataclass(frozen=True)
+class SecondChampion:
+    """What was seen while ``JOURNEY`` made it."""
+
+    challenger_in_shadow: int | None
+    """The version the challenger alias had while the journey waited for its day."""
+    ended: str
+    revision: int
+    effective_from: str
+    candidate_id: str
+    alias: int | None
+    challenger_afterwards: int | None
+
+
+@pytest.fixture(scope="session")
+def second_champion(stage: Stage, replayed: list[str]) -> SecondChampion:
+    """A retrain by API that went through shadow and was promoted; 17 April is the newest day."""
+    dag_id = "retrain_flight_delay"
+    conf = {"as_of": "2013-04-17", "reason": "Try the way", "requested_by": "ana", "issue": "OPS-7"}
+    stage.api.trigger(dag_id, JOURNEY, conf)
+    eventually(lambda: stage.task_states(dag_id, JOURNEY)["shadow_window"] == "deferred")
+    in_shadow = stage.registry.alias("flight_delay", CHALLENGER)
+    stage.replay.replay_day("2013-04-17")
+    ended = str(stage.api.wait(dag_id, JOURNEY, PATIENCE_S).state)
+    with stage.ledger() as ledger:
+        head = ledger.deployments.champion("flight_delay")
+    assert head is not None
+    return SecondChampion(
+        challenger_in_shadow=in_shadow,
+        ended=ended,
+        revision=head.revision,
+        effective_from=head.effective_from.isoformat(),
+        candidate_id=head.to_candidate,
+        alias=stage.registry.alias("flight_delay", CHAMPION),
+        challenger_afterwards=stage.registry.alias("flight_delay", CHALLENGER),
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     yield
@@ -154,6 +206,7 @@ def running_stage(home: Path) -> Iterator[Stage]:
             for dag_id in api.dags():
                 api.unpause(dag_id)
             replay.load_history()
+            scored = tuple(run.run_id for run in api.dag_runs("score_flight_delay"))
             replay.train_first_champions()
             yield Stage(
                 services=services,
@@ -164,4 +217,5 @@ def running_stage(home: Path) -> Iterator[Stage]:
                 registry=Registry(place.mlflow_url),
                 declared=loader.declarations(),
                 secrets=tuple(services.passwords.values()),
+                scored_in_history=scored,
             )

@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from include.config import loader
-from tests.e2e.conftest import PATIENCE_S
-from tests.e2e.test_loop import wait_for
 from tests.invariants import check_invariants
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 DAG, MODEL, RUN = "retrain_air_time", "air_time", "api__browser"
@@ -62,7 +61,7 @@ class Person:
         self.find("input[name=username]").send_keys(name)
         self.find("input[name=password]").send_keys(stage.services.passwords[name])
         self.find("button[type=submit]").click()
-        wait_for(lambda: "/auth/login" not in self.driver.current_url, 30)
+        eventually(lambda: "/auth/login" not in self.driver.current_url)
         self.driver.get_log("browser")  # what Airflow's own login page says is not ours
 
     def open(self, path: str) -> None:
@@ -78,7 +77,7 @@ class Person:
     def find(self, selector: str):
         found = self.all(selector)
         if not found:
-            wait_for(lambda: self.all(selector), 30)
+            eventually(lambda: self.all(selector))
             found = self.all(selector)
         return found[0]
 
@@ -91,7 +90,7 @@ class Person:
     def do(self, action: str, **fields: str) -> None:
         """Open an action, read what it will do, fill its form, and send it."""
         self.send(action, **fields)
-        wait_for(lambda: f"done={action}" in self.driver.execute_script("return location.href"), PATIENCE_S)
+        eventually(lambda: f"done={action}" in self.driver.execute_script("return location.href"), PATIENCE_S)
         assert self.find(".notice").text
 
     def send(self, action: str, **fields: str) -> None:
@@ -188,7 +187,7 @@ def test_f059_the_person_on_call_overrides_and_clears_and_the_ledger_promotes(so
     operator.picture("stopped")
 
     operator.send("override", reason=REASON, expires="soon")
-    wait_for(lambda: operator.all(".wrong"), 30)
+    eventually(lambda: operator.all(".wrong"))
     assert operator.find(".wrong").text.startswith("expires is 'soon'; give a duration (2d, 12h)")
     assert operator.find("textarea[name=reason]").get_property("value") == REASON
     operator.picture("refused")
@@ -197,7 +196,7 @@ def test_f059_the_person_on_call_overrides_and_clears_and_the_ledger_promotes(so
     operator.do("override", reason=REASON, expires="2d")
     assert operator.heading() == "Overridden, not yet judged again"
     operator.do("clear")
-    wait_for(lambda: stage.task_states(DAG, RUN)["shadow_window"] == "deferred", 600)
+    eventually(lambda: stage.task_states(DAG, RUN)["shadow_window"] == "deferred", 600)
     stage.replay.replay_day(next_day)
     assert stage.api.wait(DAG, RUN, 300).state == "success"
 
@@ -239,13 +238,13 @@ def test_a_model_is_rolled_back_with_the_keyboard_alone(somebody, stage, stopped
     operator.picture("rollback")
     focus(lambda e: e.tag_name == "button")
     operator.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    wait_for(lambda: operator.all(".notice"), 30)
+    eventually(lambda: operator.all(".notice"))
 
     def head():
         with stage.ledger() as ledger:
             return ledger.deployments.champion(MODEL)
 
-    wait_for(lambda: head().revision == before.revision + 1)
+    eventually(lambda: head().revision == before.revision + 1)
     assert (head().kind.value, head().actor, head().reason) == ("rollback", "operator", REASON)
     assert operator.errors() == []
     check_invariants(stage)

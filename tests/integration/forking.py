@@ -68,7 +68,7 @@ class Forking:
     def close(self) -> None:
         if self._helper.stdin is not None:
             self._helper.stdin.close()
-        self._helper.wait(60)
+        self._helper.wait(300)
         if self._helper.stdout is not None:
             self._helper.stdout.close()
 
@@ -79,7 +79,7 @@ class Forking:
         self._helper.stdin.flush()
         answer = self._helper.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the helper died with {self._helper.wait(10)}")
+            raise RuntimeError(f"the helper died with {self._helper.wait(300)}")
         return str(json.loads(answer))
 
 

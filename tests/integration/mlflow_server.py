@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+from waiting import PATIENCE_S
+
 from include.adapters.processes import Child, Command, Guard, end_sessions, free_ports, members
 from include.adapters.servers import answers
-
-STARTS_WITHIN_S = 90.0
 
 
 class MlflowServer:
@@ -46,7 +46,7 @@ class MlflowServer:
         }
         self._child = Child(Command("mlflow", argv, self.home, environment, self.home / "mlflow.log"))
         self._guard.watch(self._child.pid)
-        until = time.monotonic() + STARTS_WITHIN_S
+        until = time.monotonic() + PATIENCE_S
         while not answers(f"{self.url}/health", timeout_s=1.0):
             if self._child.exit_code() is not None or time.monotonic() > until:
                 raise RuntimeError(f"MLflow did not start: {self._child.last_words()}")
@@ -74,6 +74,6 @@ class MlflowServer:
 
     def _ended(self) -> None:
         if self._child is not None:
-            self._child.wait(10.0)
+            self._child.wait(PATIENCE_S)
             self._guard.forget(self._child.pid)
             self._child = None

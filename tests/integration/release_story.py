@@ -39,10 +39,13 @@ class Story:
     kept: Path
     moments: dict[str, Moment] = field(default_factory=dict)
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seen: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    """The drift report and decision of each day of March, where the story has any."""
 
     def keep(self, name: str) -> None:
         moment = Moment(self.kept / name)
         shutil.copytree(settings().home, moment.folder / "home")
+        shutil.copyfile(self.world.root / "source.db", moment.folder / "source.db")
         with closing(self._mlflow()) as live, closing(sqlite3.connect(moment.mlflow)) as copy:
             live.backup(copy)
         self.moments[name] = moment
@@ -51,6 +54,7 @@ class Story:
         moment = self.moments[name]
         shutil.rmtree(settings().home)
         shutil.copytree(moment.folder / "home", settings().home)
+        shutil.copyfile(moment.folder / "source.db", self.world.root / "source.db")
         with closing(self._mlflow()) as live, closing(sqlite3.connect(moment.mlflow)) as copy:
             copy.backup(live)
 

@@ -20,6 +20,8 @@ from invariants import check_invariants
 from journey_world import NOW, at
 from release_story import Story, left
 
+pytestmark = pytest.mark.slow
+
 SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
 IN = (
     "include/workflows/release.py",

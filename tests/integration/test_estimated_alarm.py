@@ -14,6 +14,8 @@ from feature_world import at
 from invariants import check_invariants
 from journey_world import MODEL, NOW, JourneyWorld, key
 from mlflow_server import MlflowServer
+from release_story import Story
+from waiting import PATIENCE_S
 
 from include.adapters.ledger import JourneyUnderWay, Ledger
 from include.adapters.registry import Registry, RegistryUnreachable, runs
@@ -67,12 +69,14 @@ def criterion_at(world: JourneyWorld, reference: dict, day: int, **performance: 
 
 
 @pytest.fixture(scope="module")
-def alarmed(shared_world: JourneyWorld) -> tuple[JourneyWorld, dict[int, tuple[dict, dict]], dict]:
-    """Three ordinary days, two of rows that are harder to answer, and the journey that these start, in its shadow."""
+def way(shared_world: JourneyWorld, mlflow_server: MlflowServer, tmp_path_factory) -> Story:
+    """Three ordinary days, two of rows that are harder to answer, and the journey that these start; kept while it is in
+    its shadow, when it was promoted, and after days whose labels do not come."""
     world = shared_world
+    story = Story(world, mlflow_server, tmp_path_factory.mktemp("moments"))
     world.declare(world.model, **DECLARED)
     world.first_champion()
-    seen = {}
+    seen = story.seen = {}
     for day in range(13, 18):
         if day < 16:
             world.score(day)
@@ -84,7 +88,44 @@ def alarmed(shared_world: JourneyWorld) -> tuple[JourneyWorld, dict[int, tuple[d
         world.model, decision["journey_run_id"], "operator_triggered", decision["conf"], NOW, None
     )
     assert world.to_shadow(reference)
-    return world, seen, dict(reference)
+    story.references["alarmed"] = dict(reference)
+    story.keep("in shadow")
+    for day in range(18, 22):
+        world.next_day(day, orders=HARD)
+        if day == 18:
+            watch(world, day)
+    assert world.judge("shadow_gate", reference)["passed"]
+    tasks.promote(reference, NOW)
+    assert tasks.close_journey(reference)["state"] == "champion"
+    story.keep("promoted")
+    for day in (22, 23, 24):
+        world.next_day(day, labels=day != 22)
+        watch(world, day)
+    world.next_day(25)
+    story.keep("without labels")
+    return story
+
+
+def gone_back(way: Story, moment: str) -> tuple[JourneyWorld, dict[int, tuple[dict, dict]], dict]:
+    way.back_to(moment)
+    return way.world, way.seen, way.references["alarmed"]
+
+
+@pytest.fixture
+def alarmed(way: Story) -> tuple[JourneyWorld, dict[int, tuple[dict, dict]], dict]:
+    """The journey is in its shadow; what the sensor saw each day."""
+    return gone_back(way, "in shadow")
+
+
+@pytest.fixture
+def promoted(way: Story) -> tuple[JourneyWorld, dict[int, tuple[dict, dict]], dict]:
+    return gone_back(way, "promoted")
+
+
+@pytest.fixture
+def without_labels(way: Story) -> tuple[JourneyWorld, dict[int, tuple[dict, dict]], dict]:
+    """Three days were judged since, and the 25th was scored; its labels and those of some days before do not come."""
+    return gone_back(way, "without labels")
 
 
 def test_rows_that_are_harder_to_answer_prepare_a_candidate_before_any_label_of_theirs_is_there(alarmed):
@@ -105,7 +146,8 @@ def test_every_report_is_on_the_champions_mlflow_run_once_with_pictures_where_it
     from mlflow import MlflowClient
 
     client = MlflowClient(settings().mlflow_url)
-    days = sorted(f.path for f in client.list_artifacts(run, "drift"))
+    # MLflow keeps the files of days that this story has not reached again.
+    days = sorted(f.path for f in client.list_artifacts(run, "drift"))[:5]
     assert days == [f"drift/2024-03-{day}" for day in range(13, 18)]
     files = {
         day: sorted(f.path.rpartition("/")[2] for f in client.list_artifacts(run, day)) for day in (days[0], days[-1])
@@ -197,9 +239,9 @@ def test_the_candidate_is_held_until_the_labels_behind_the_alarm_show_it(alarmed
 
 
 def test_f105_drift_that_finds_its_journey_under_way_is_one_of_its_causes_in_the_ledger_and_on_its_mlflow_run(
-    alarmed, capsys
+    promoted, capsys
 ):
-    world, _, reference = alarmed
+    world, _, reference = promoted
     with Ledger.open(settings().ledger_url) as ledger:
         causes = ledger.explain(reference["candidate_id"]).causes
     assert [(c.request.run_id[-10:], c.state.value) for c in causes] == [
@@ -224,8 +266,8 @@ def test_a_held_candidate_needs_its_shadow_gate_even_where_that_is_advisory(alar
     assert "shadow_gate" in gating.required_gates(model, held=True)
 
 
-def test_f104_days_that_were_scored_while_the_sensor_was_busy_are_all_judged_later(alarmed):
-    world, _, _ = alarmed
+def test_f104_days_that_were_scored_while_the_sensor_was_busy_are_all_judged_later(promoted):
+    world, _, _ = promoted
     for day in (22, 23, 24):
         world.next_day(day, labels=day != 22)
     late_first = {day: watch(world, day) for day in (24, 22, 23)}
@@ -233,17 +275,16 @@ def test_f104_days_that_were_scored_while_the_sensor_was_busy_are_all_judged_lat
     assert late_first == {day: watch(world, day) for day in (24, 22, 23)}
 
 
-def test_labels_that_stop_coming_call_a_person_and_retrain_nothing(alarmed):
-    world, _, _ = alarmed
-    world.next_day(25)
+def test_labels_that_stop_coming_call_a_person_and_retrain_nothing(without_labels):
+    world, _, _ = without_labels
     _, decision = watch(world, 25)
     assert (decision["action"], decision["rule"]) == ("escalate", "1 data_broke")
     assert "Labels are overdue: 100.0% of 120 rows have no label though their label window closed" in decision["reason"]
     assert "in training 10.0%" in decision["reason"]
 
 
-def test_f105_drift_schedule_and_api_at_once_train_once_for_all_three_and_the_others_are_told_by_whom(alarmed):
-    world, _, _ = alarmed
+def test_f105_drift_schedule_and_api_at_once_train_once_for_all_three_and_the_others_are_told_by_whom(without_labels):
+    world, _, _ = without_labels
     conf = {"as_of": at(25).isoformat(), "reason": "asked"}
     asked = {
         f"drift__{world.model}__2024-03-25": (
@@ -266,7 +307,7 @@ def test_f105_drift_schedule_and_api_at_once_train_once_for_all_three_and_the_ot
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert len(opened) == 1
     winner = next(iter(opened))
     assert set(refused) == set(asked) - {winner}
@@ -280,8 +321,10 @@ def test_f105_drift_schedule_and_api_at_once_train_once_for_all_three_and_the_ot
     check_invariants(world)
 
 
-def test_f107_a_reference_that_is_gone_is_fetched_again_or_refused_in_one_line(alarmed, mlflow_server: MlflowServer):
-    world, _, reference = alarmed
+def test_f107_a_reference_that_is_gone_is_fetched_again_or_refused_in_one_line(
+    without_labels, mlflow_server: MlflowServer
+):
+    world, _, reference = without_labels
     file = common.journey_folder(reference["candidate_id"]) / evaluation.PROFILE
     kept = file.read_bytes()
     file.unlink()

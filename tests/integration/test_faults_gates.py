@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from invariants import check_invariants
 from journey_world import MODEL, NOW, JourneyWorld
+from waiting import PATIENCE_S
 
 from include.adapters import estimators, model_files
 from include.adapters.estimators import EstimatorSpec, FitDidNotConverge
@@ -101,7 +102,9 @@ def test_f037_another_hash_seed_and_another_order_of_columns_change_nothing(tmp_
     for seed, order in (("0", "a,b,place"), ("4242", "place,b,a")):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)}
         argv = [sys.executable, "-W", "ignore", "-c", FITS, path, order, str(tmp_path / f"{seed}.skops")]
-        done = subprocess.run(argv, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(
+            argv, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        )
         said.append(done.stdout)
     assert said[0] == said[1]
     assert len(said[0].split()[0]) == 64
@@ -193,7 +196,7 @@ def test_f047_a_fit_over_its_time_is_killed_with_what_it_started(world, tmp_path
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins"), str(HERE)]),
     }
     argv = [sys.executable, "-W", "ignore", "-c", TRAINS_FOR_TWO_SECONDS, json.dumps(reference)]
-    done = subprocess.run(argv, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(argv, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode != 0
     assert "train took longer than its limit and was ended, with every process it had started." in done.stderr
     world.children = [int(pid) for pid in pids.read_text().split()]

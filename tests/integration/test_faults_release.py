@@ -44,6 +44,8 @@ from include.workflows.release import CannotRunHere
 
 PROMOTE = "include.workflows.tasks:promote"
 REGISTER = "include.workflows.tasks:register_challenger"
+GIVES_UP_WITHIN_S = 120.0
+"""Far above what an impatient caller needs on a busy machine, far below the twenty minutes of MLflow's own defaults."""
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 WHY = {"reason": "late flights missed"}
 
@@ -216,7 +218,7 @@ def test_f044_a_hung_mlflow_costs_seconds_and_what_it_does_late_is_done_once(sto
     began = time.monotonic()
     try:
         assert forking.resume(caller) == 1
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < GIVES_UP_WITHIN_S
     finally:
         for pid in hung:
             os.kill(pid, signal.SIGCONT)

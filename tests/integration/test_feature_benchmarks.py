@@ -11,6 +11,8 @@ import pytest
 
 from include.config.settings import PROJECT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "arguments", "facts"),

@@ -7,12 +7,12 @@ note, a viewer's click and a run deleted under way are tried where they happen.
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 from invariants import check_invariants
+from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowRefused, AlreadyThere
 from include.adapters.ledger import Ledger
@@ -114,18 +114,10 @@ def asked(api, ledger):
             )
             candidate = ledger.candidates.open(request, supersede=True)
         api.trigger(DAG, run_id)
-        eventually(lambda: api.questions(DAG, run_id), 60)
+        eventually(lambda: api.questions(DAG, run_id))
         return candidate
 
     return ask
-
-
-def eventually(condition, seconds: float):
-    until = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert found, f"not so after {seconds:g} s"
-    return found
 
 
 def told(kind: str) -> list[dict]:
@@ -141,7 +133,7 @@ def note(services, run_id: str) -> str:
 
 def token(services, user: str) -> dict[str, str]:
     body = {"username": user, "password": services.passwords[user]}
-    answer = httpx.post(f"{services.airflow_url}/auth/token", json=body, timeout=60)
+    answer = httpx.post(f"{services.airflow_url}/auth/token", json=body, timeout=PATIENCE_S)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
@@ -149,7 +141,7 @@ def test_a_journey_that_takes_longer_than_promised_is_told_once_and_ends_with_it
     services, api, ledger, asked
 ):
     candidate = asked("late")
-    (line,) = eventually(lambda: told("late"), 90)
+    (line,) = eventually(lambda: told("late"))
     assert line["to"] == loader.declarations().model(MODEL).owners.on_call
     assert line["sentence"].startswith(f"{MODEL}: {candidate.candidate_id} takes longer than the ")
     assert line["link"] == f"/slipway/candidates/{candidate.candidate_id}"
@@ -157,12 +149,12 @@ def test_a_journey_that_takes_longer_than_promised_is_told_once_and_ends_with_it
     ledger.candidates.close(candidate.candidate_id, Event.REJECT, outcome=outcome, actor="close_journey")
     (question,) = api.questions(DAG, "late")
     api.answer(question, "Reject")
-    assert api.wait(DAG, "late", 60).state == "failed"
+    assert api.wait(DAG, "late", PATIENCE_S).state == "failed"
     assert note(services, "late") == outcome
     assert api.clear(DAG, "late", ["approval"], only_failed=False) == ["approval"], (
         "a run with a promise can be cleared"
     )
-    eventually(lambda: api.questions(DAG, "late"), 60)
+    eventually(lambda: api.questions(DAG, "late"))
     assert len(told("late")) == 1
     api.set_run_state(DAG, "late", "failed")
     check_invariants(World(services))
@@ -173,7 +165,7 @@ def test_a_journey_that_ends_in_time_is_nobodys_news(services, api, ledger, aske
     api.set_run_state(DAG, "quick", "failed")
     ledger.candidates.close(candidate.candidate_id, Event.FAIL, outcome="Broken.", actor="close_journey")
     asked("later", opened=False)
-    late = eventually(lambda: [line for line in told("late") if "later" in line["sentence"]], 90)
+    late = eventually(lambda: [line for line in told("late") if "later" in line["sentence"]])
     assert late[0]["sentence"].endswith("and has opened no journey yet.")
     assert not [line for line in told("late") if candidate.candidate_id in line["sentence"]]
     api.set_run_state(DAG, "later", "failed")
@@ -207,32 +199,33 @@ def test_f108_f136_slipways_own_routes_ask_airflows_login_and_rights_too(service
     assert httpx.get(f"{url}/models").status_code == 401
     assert httpx.post(retrain, json=body, headers=key).status_code == 401
     viewer = token(services, "viewer")
-    assert httpx.get(f"{url}/models", headers=viewer, timeout=60).status_code == 200
-    assert httpx.post(retrain, json=body, headers=viewer | key, timeout=60).status_code == 403
+    assert httpx.get(f"{url}/models", headers=viewer, timeout=PATIENCE_S).status_code == 200
+    assert httpx.post(retrain, json=body, headers=viewer | key, timeout=PATIENCE_S).status_code == 403
     assert "api__k" not in {run.run_id for run in api.dag_runs(DAG)}
 
 
-def test_f060_the_second_answer_finds_the_question_answered(api):
-    (question,) = api.questions(DAG, "looked-at")
+def test_f060_the_second_answer_finds_the_question_answered(api, asked):
+    asked("answered-twice", opened=False)
+    (question,) = api.questions(DAG, "answered-twice")
     api.answer(question, "Approve", {"approval_reason": REASON})
     with pytest.raises(AlreadyThere):
         api.answer(question, "Reject")
-    assert api.wait(DAG, "looked-at", 60).state == "success"
+    assert api.wait(DAG, "answered-twice", PATIENCE_S).state == "success"
 
 
 def test_f060_the_pages_approval_answers_the_gate_under_the_persons_name_with_the_reason(services, api, asked):
     candidate = asked("approved", opened=True)
     # Airflow fails a task whose question is answered before its scheduler has heard that the first part ended.
-    since = time.monotonic()
-    eventually(lambda: time.monotonic() > since + 4, 10)
+    beats = set()
+    eventually(lambda: beats.add(api.health().heartbeats["scheduler"]) or len(beats) == 3)
     where = f"{services.airflow_url}/slipway/api/v1/candidates/{candidate.candidate_id}/approve"
     body = {"gate": "approval", "reason": REASON}
-    assert httpx.post(where, json=body, headers=token(services, "viewer"), timeout=60).status_code == 403
-    answer = httpx.post(where, json=body, headers=token(services, "operator"), timeout=60)
+    assert httpx.post(where, json=body, headers=token(services, "viewer"), timeout=PATIENCE_S).status_code == 403
+    answer = httpx.post(where, json=body, headers=token(services, "operator"), timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
-    assert api.wait(DAG, "approved", 60).state == "success"
+    assert api.wait(DAG, "approved", PATIENCE_S).state == "success"
     assert f"approval was approved by operator: {REASON}" in api.log(DAG, "approved", "approval")
-    again = httpx.post(where, json=body, headers=token(services, "operator"), timeout=60)
+    again = httpx.post(where, json=body, headers=token(services, "operator"), timeout=PATIENCE_S)
     assert again.status_code in (404, 409)
 
 
@@ -257,7 +250,9 @@ def test_f125_a_run_under_way_cannot_be_deleted_and_one_that_is_marked_frees_the
 def test_f131_no_planted_secret_stands_in_a_log_a_database_or_a_page(services, api):
     signed_in = token(services, "admin")
     for path in ("/slipway/", f"/slipway/models/{MODEL}", "/slipway/api", "/api/v2/connections", f"/api/v2/dags/{DAG}"):
-        answer = httpx.get(f"{services.airflow_url}{path}", headers=signed_in, timeout=60, follow_redirects=True)
+        answer = httpx.get(
+            f"{services.airflow_url}{path}", headers=signed_in, timeout=PATIENCE_S, follow_redirects=True
+        )
         assert answer.status_code == 200, path
         assert not [s for s in (SECRET, *services.passwords.values()) if s in answer.text], path
     report = check_invariants(World(services))

@@ -6,11 +6,11 @@ import os
 import signal
 import socket
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowApi, AirflowRefused, AlreadyThere, DagRun
 from include.adapters.processes import Lock, PortTaken, free_ports, members
@@ -105,15 +105,6 @@ def api(services):
         yield client
 
 
-def eventually(condition, seconds: float):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    return condition()
-
-
 pytestmark = pytest.mark.e2e
 
 
@@ -142,7 +133,7 @@ def test_nothing_listens_beyond_this_machine(services):
 
 def test_a_task_finds_the_heavy_libraries_loaded(api):
     api.trigger("toy_chain", "warm")
-    assert api.wait("toy_chain", "warm", 60).state == "success"
+    assert api.wait("toy_chain", "warm", PATIENCE_S).state == "success"
     loaded = api.xcom("toy_chain", "warm", "step")
     assert loaded == ["deltalake", "duckdb", "great_expectations", "mlflow", "pandas", "sklearn"]
 
@@ -157,8 +148,8 @@ def test_a_partition_is_run_by_its_key_and_starts_what_waits_for_it(api):
     key = "2013-01-05T00:00:00"
     run, _ = api.trigger("toy_rows", "day-2013-01-05", partition_key=key)
     assert run.partition_key == key
-    assert api.wait("toy_rows", run.run_id, 60).state == "success"
-    scored = eventually(lambda: api.dag_runs("toy_scores", partition_key="2013-01-05", states=["success"]), 30)
+    assert api.wait("toy_rows", run.run_id, PATIENCE_S).state == "success"
+    scored = eventually(lambda: api.dag_runs("toy_scores", partition_key="2013-01-05", states=["success"]))
     assert [run.partition_key for run in scored] == [key]
     assert api.asset_events(source_dag_id="toy_rows")[0]["partition_key"] == key
 
@@ -187,20 +178,20 @@ def test_a_backfill_runs_each_partition_and_one_at_a_time_per_dag(api):
         runs = api.dag_runs("toy_rows", partition_key="2013-02", states=["success"])
         return runs if len(runs) == 2 else None
 
-    done = eventually(both, 60)
+    done = eventually(both)
     assert {run.partition_key for run in done} == {"2013-02-01T00:00:00", "2013-02-02T00:00:00"}
     # Airflow itself looks every 30 s.
-    assert eventually(lambda: api.backfill_complete(backfill), 60)
+    assert eventually(lambda: api.backfill_complete(backfill))
 
 
 def test_a_question_is_answered_once(api):
     api.trigger("toy_question", "ask-me")
-    (question,) = eventually(lambda: api.questions("toy_question", "ask-me"), 30)
+    (question,) = eventually(lambda: api.questions("toy_question", "ask-me"))
     assert question.options == ("Approve", "Reject")
     api.answer(question, "Approve")
     with pytest.raises(AlreadyThere):
         api.answer(question, "Reject")
-    assert api.wait("toy_question", "ask-me", 30).state == "success"
+    assert api.wait("toy_question", "ask-me", PATIENCE_S).state == "success"
 
 
 def test_a_viewer_may_look_and_not_start(services):
@@ -226,19 +217,19 @@ def test_a_second_start_in_the_same_home_is_refused(services):
 def test_f120_a_killed_scheduler_is_back_within_a_minute_and_works(services, api):
     before = services.pid("scheduler")
     os.kill(before, signal.SIGKILL)
-    assert eventually(lambda: services.pid("scheduler") != before if "scheduler" in services.names else False, 10)
+    assert eventually(lambda: services.pid("scheduler") != before if "scheduler" in services.names else False)
     assert members([before]) == set()
     api.trigger("toy_chain", "after-the-kill")
-    assert api.wait("toy_chain", "after-the-kill", 60).state == "success"
+    assert api.wait("toy_chain", "after-the-kill", PATIENCE_S).state == "success"
     assert services.restarts["scheduler"] == 1
 
 
 def test_a_hanging_api_server_is_restarted(services):
     before = services.pid("api-server")
     os.kill(before, signal.SIGSTOP)
-    assert eventually(lambda: "api-server" in services.names and services.pid("api-server") != before, 60)
+    assert eventually(lambda: "api-server" in services.names and services.pid("api-server") != before)
     with services.api() as api:
-        assert eventually(lambda: _healthy(api), 60)
+        assert eventually(lambda: _healthy(api))
 
 
 def _healthy(api: AirflowApi) -> bool:

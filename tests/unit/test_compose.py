@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from waiting import PATIENCE_S
 
 from include.config.settings import PROJECT
 from include.workflows.service_environment import TUNED, USERS
@@ -45,7 +46,11 @@ def environment(name: str) -> dict[str, str]:
 
 def make_env(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(MAKE_ENV), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, str(MAKE_ENV), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
 
 
@@ -268,7 +273,7 @@ def test_compose_accepts_it(tmp_path):
         "--profile",
         "replay",
     ]
-    answer = subprocess.run([*command, "config"], capture_output=True, text=True, check=False, timeout=60)
+    answer = subprocess.run([*command, "config"], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert answer.returncode == 0, answer.stderr
     assert set(yaml.safe_load(answer.stdout)["services"]) == set(SERVICES)
 
@@ -278,6 +283,6 @@ def test_f135_compose_refuses_to_start_without_generated_secrets(tmp_path):
     (tmp_path / ".env").write_text("", encoding="utf-8")
     command = ["docker-compose", "--file", str(COMPOSE), "--env-file", str(tmp_path / ".env"), "config"]
     clean = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=clean)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=clean)
     assert answer.returncode != 0
     assert "run make env-file" in answer.stderr

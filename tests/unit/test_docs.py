@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,20 @@ def test_every_variable_the_readme_names_is_read_somewhere():
     files = [file for folder in code_folders for file in folder.rglob("*.py")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     assert {name for name in named if name not in code} == set()
+
+
+def test_what_make_test_leaves_out_make_test_slow_runs_and_a_commit_must_pass_both():
+    def told(verb: str) -> str:
+        return subprocess.run(
+            ["make", "--dry-run", "--old-file=.venv/.installed-test", verb],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert re.search(r'-m pytest .*-m "not slow"', told("test"))
+    assert "make test-slow runs them" in told("test")
+    assert re.search(r"-m pytest .*-m slow", told("test-slow"))
+    ran = (PROJECT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in ran if line.startswith("make ")] == ["make lint", "make test", "make test-slow"]

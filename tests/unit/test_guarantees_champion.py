@@ -17,6 +17,8 @@ from include.domain.comparison import compare
 from include.domain.gates import ChampionRules, ComparisonRule, Evidence, Mode, Verdict, champion_gate
 from include.domain.metrics import Task, metric_of
 
+pytestmark = pytest.mark.slow
+
 ALPHA = 0.05
 PAIRS = 2000
 MOST = binom.ppf(0.999, PAIRS, ALPHA) / PAIRS

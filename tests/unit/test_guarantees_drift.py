@@ -17,6 +17,8 @@ from include.domain.drift.profile import Kind, count_window
 from include.domain.drift.reference import build_profile
 from include.domain.drift.sequences import bernstein_evidence, t_evidence
 
+pytestmark = pytest.mark.slow
+
 Q = 0.05
 
 

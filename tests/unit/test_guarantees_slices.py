@@ -15,6 +15,8 @@ from include.domain.comparison import compare
 from include.domain.gates import Evidence, FairnessRule, Measure, Mode, SliceRules, Verdict, slice_gate
 from include.domain.metrics import Task
 
+pytestmark = pytest.mark.slow
+
 ALPHA = 0.05
 DISCORDANT = 0.1
 MARGIN = 0.01

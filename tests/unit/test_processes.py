@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S, eventually
 
 from include.adapters.processes import (
     AlreadyHeld,
@@ -36,23 +36,14 @@ if os.fork() == 0:
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("grandchild", os.getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
 def a_command(tmp_path: Path, code: str) -> Command:
     return Command("toy", (sys.executable, "-c", code), tmp_path, dict(os.environ), tmp_path / "logs" / "toy.log")
-
-
-def eventually(condition, seconds: float = 10.0) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def its_grandchild(log: Path) -> int:
@@ -131,7 +122,7 @@ def test_a_lock_is_held_once_and_names_its_holder(tmp_path):
 
 def test_a_child_says_why_it_ended(tmp_path):
     child = Child(a_command(tmp_path, "import sys; print('no such table', file=sys.stderr); sys.exit(3)"))
-    assert child.wait(10) == 3
+    assert child.wait(PATIENCE_S) == 3
     assert child.last_words() == "no such table"
 
 
@@ -139,7 +130,7 @@ def test_ending_a_session_ends_grandchildren_in_groups_of_their_own(tmp_path):
     child, grandchild = a_family(tmp_path)
     assert grandchild in members([child.pid])
     end_sessions([child.pid], grace_s=0.2)
-    assert child.wait(5) == -signal.SIGTERM
+    assert child.wait(PATIENCE_S) == -signal.SIGTERM
     assert not runs(grandchild)
     assert members([child.pid]) == set()
 
@@ -149,7 +140,7 @@ def test_a_stopped_process_is_ended_too(tmp_path):
     os.kill(child.pid, signal.SIGSTOP)
     os.kill(grandchild, signal.SIGSTOP)
     end_sessions([child.pid], grace_s=0.1)
-    assert child.wait(5) is not None
+    assert child.wait(PATIENCE_S) is not None
     assert not runs(grandchild)
 
 
@@ -165,7 +156,7 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
         child = Child(Command("toy", (sys.executable, "-c", {FAMILY!r}), folder, dict(os.environ), folder / "toy.log"))
         guard.watch(child.pid)
         print(child.pid, guard.pid, flush=True)
-        time.sleep(60)
+        time.sleep(3600)
         """
     )
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
@@ -182,13 +173,11 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
 
 
 def test_a_guard_that_has_nothing_left_to_do_ends_at_once(tmp_path):
-    guard = Guard()
+    guard = Guard(grace_s=3600)
     guard.watch(2**22 + 1)
     guard.forget(2**22 + 1)
-    began = time.monotonic()
     guard.close()
     assert not guard.alive()
-    assert time.monotonic() - began < 2
 
 
 def test_the_guard_holds_the_lock_until_everything_has_ended(tmp_path):
