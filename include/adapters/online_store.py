@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import islice, product
 from json.encoder import encode_basestring
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -138,11 +142,11 @@ class OnlineStore:
         wanted = _entities(entities)
         unique = list(dict.fromkeys(wanted))
 
-        def look_up(connection: Connection) -> list[Any]:
+        def look_up(connection: Connection, sought: list[str]) -> list[Any]:
             is_sqlite = connection.dialect.name == "sqlite"
             rows: list[Any] = []
-            for start in range(0, len(unique), KEYS_AT_ONCE):
-                some = unique[start : start + KEYS_AT_ONCE]
+            for start in range(0, len(sought), KEYS_AT_ONCE):
+                some = sought[start : start + KEYS_AT_ONCE]
                 asked = {
                     "view": view.name,
                     "version": view.version,
@@ -151,7 +155,14 @@ class OnlineStore:
                 rows += connection.execute(LOOK_UP_SQLITE if is_sqlite else LOOK_UP, asked).all()
             return rows
 
-        rows = self._done(look_up)
+        rows = self._done(lambda connection: look_up(connection, unique))
+        if len(rows) < len(unique):
+            # A key is the same in every type that can hold it; how the view's are stored is not asked beforehand.
+            had = {row[0] for row in rows}
+            others = {e: _spelled_otherwise(keys) for e, keys in zip(wanted, entities, strict=True) if e not in had}
+            more = {row[0]: row for row in self._done(lambda c: look_up(c, sorted(set().union(*others.values()))))}
+            for entity, spellings in others.items():
+                rows += [(entity, *more[each][1:]) for each in spellings if each in more][:1]
         # One text parsed at once: a parser started for each row costs more than the rows do.
         features = msgspec.json.decode("[" + ",".join([row[1] for row in rows]) + "]")
         events, knowns = _moments([row[2] for row in rows]), _moments([row[3] for row in rows])
@@ -253,6 +264,31 @@ def _make_tables(engine: Engine) -> None:
 def entity_of(keys: Sequence[Any]) -> str:
     """The key values as one text: JSON, so that no two different entities share one."""
     return "[" + ",".join([_quoted(key) if type(key) is str else _encoded(key) for key in keys]) + "]"
+
+
+EXACT = 2**53
+"""A double tells all whole numbers up to here apart."""
+PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+MOST_SPELLINGS = 8
+
+
+def _spelled_otherwise(keys: Sequence[Any]) -> list[str]:
+    """The same entity with its whole numbers as another type says them: 7, 7.0 and the text '7' are one key."""
+    spellings: list[list[Any]] = []
+    for key in keys:
+        plain = _builtin(key)
+        if isinstance(plain, str) and PLAIN_NUMBER.fullmatch(plain):
+            plain = int(plain)
+        if isinstance(plain, Decimal | float) and isfinite(plain) and -EXACT <= plain <= EXACT and plain % 1 == 0:
+            plain = int(plain)
+        is_whole = isinstance(plain, int) and not isinstance(plain, bool)
+        spellings.append([plain, str(plain), float(plain)] if is_whole else [plain])
+    found = [entity_of(each) for each in islice(product(*spellings), MOST_SPELLINGS + 1)]
+    return [each for each in found if each != entity_of(keys)]
+
+
+def _builtin(key: Any) -> Any:
+    return key.item() if isinstance(key, np.generic) else key
 
 
 def _entities(entities: Sequence[Sequence[Any]]) -> list[str]:

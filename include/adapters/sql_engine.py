@@ -1,7 +1,7 @@
-"""DuckDB, in this process: runs the declared SQL over Arrow tables, and joins requests with their labels.
+"""DuckDB, in this process: runs the declared SQL over Arrow tables.
 
 No extension is ever downloaded, no file is read by the declared SQL, and results do not depend on the machine's time
-zone. The queries are the files in ``sql/``; column names reach them through DuckDB's expressions, which quote them.
+zone. Our own queries are the files in ``sql/``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-from duckdb import ColumnExpression, FunctionExpression
 
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
-KEY, ROW = "slipway_key", "slipway_row"
 _SQL = Path(__file__).with_name("sql")
 
 
@@ -36,16 +33,6 @@ class SqlFailed(Refusal, ValueError):
     ) -> None:
         has = "; ".join(f"{name} has: {', '.join(columns)}" for name, columns in (tables or {}).items())
         super().__init__(f"{what}: {file} failed: {reason}." + (f" The source's {has}." if has else ""))
-
-
-class LabelGivenTwice(Refusal, ValueError):
-    """label.sql gives more than one label for the same entity and event time."""
-
-    def __init__(self, requests: int, joined: int) -> None:
-        super().__init__(
-            f"label.sql gives several labels for one row: {requests} requests became {joined} rows. "
-            "Give one label for each entity and event time."
-        )
 
 
 @contextmanager
@@ -108,31 +95,6 @@ def semantic_hash(sql: str, structure: Any, *, what: str, file: Path | str) -> s
     tree = _syntax_tree(sql, what, file)
     canonical = json.dumps([tree, structure], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def with_labels(requests: pa.Table, labels: pa.Table, *, keys: Sequence[str]) -> pa.Table:
-    """Columns ``label`` and ``available_time`` for each request, in the requests' order; missing where none was given.
-
-    Raises:
-        LabelGivenTwice: when an entity and event time has more than one.
-    """
-    with connect() as connection:
-        numbered = requests.select([*keys, "event_time"]).append_column(ROW, pa.array(np.arange(requests.num_rows)))
-        _view(connection, "requests", numbered, keys, {ROW: ROW, "event_time": "event_time"})
-        _view(connection, "labels", labels, keys, {n: n for n in ("label", "event_time", "available_time")})
-        joined = connection.sql(_query("labels")).to_arrow_table()
-    if joined.num_rows != requests.num_rows:
-        raise LabelGivenTwice(requests.num_rows, joined.num_rows)
-    return joined.select(["label", "available_time"])
-
-
-def _view(connection: Any, name: str, rows: Any, keys: Sequence[str], columns: Mapping[str, str]) -> None:
-    """Register ``rows`` with one key column, whatever the keys are called: alone it is itself, several become a
-    struct."""
-    parts = [ColumnExpression(key) for key in keys]
-    key = parts[0] if len(parts) == 1 else FunctionExpression("row", *parts)
-    chosen = [ColumnExpression(old).alias(new) for new, old in columns.items()]
-    connection.from_arrow(rows).select(key.alias(KEY), *chosen).create_view(name)
 
 
 def _query(name: str) -> str:

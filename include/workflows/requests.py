@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+EXACT = 2**53
+"""A double tells all whole numbers up to here apart."""
 SERVED = "served"
 """The role of the champion's answers."""
 SHADOW = "shadow"
@@ -38,9 +40,11 @@ def by_request(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _texts(keys: pd.Series[Any]) -> pd.Series[Any]:
-    """As text. A source may say 7 in one table and 7.0 in another, and mean the same."""
-    if keys.dtype.kind == "f" and (keys % 1 == 0).all():
-        keys = keys.astype("int64")
+    """As text. A source may say 7 in one table and 7.0 in another, and mean the same: each number by itself, whatever
+    the others are."""
+    if keys.dtype.kind == "f":
+        whole = (keys % 1 == 0) & (keys.abs() <= EXACT)
+        return keys.astype(str).where(~whole, keys.where(whole, 0).astype("int64").astype(str))
     return keys.astype(str)
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def judge_training_set(journey: Journey) -> GateResult:
     features, label, _ = frames(journey, "train")
     keys = declarations().view(journey.model.entity.view).keys
     rows, held_out = (training_set.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout))
-    return judges.data_quality(
+    result = judges.data_quality(
         journey.model,
         features,
         label,
@@ -97,6 +98,11 @@ def judge_training_set(journey: Journey) -> GateResult:
         missing_labels=int(rows["label"].isna().sum()),
         duplicate_rows=int(rows.duplicated([*keys, "event_time"]).sum()),
     )
+    remarks = [each for made in (train, holdout) for each in (made.availability or {}).get("key_remarks", [])]
+    if not remarks:
+        return result
+    warnings = [*result.notes.get("warnings", []), *dict.fromkeys(remarks)]
+    return replace(result, notes={**result.notes, "warnings": warnings})
 
 
 def train(reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -24,6 +24,8 @@ from include.workflows import datasets
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold
 
 ARROW_KINDS = {"numeric": "double", "categorical": "string", "boolean": "bool"}
 TICK = timedelta(microseconds=1)
@@ -53,6 +55,17 @@ class TrainingSetDamaged(Refusal, OSError):
         super().__init__(f"The training set {path} cannot be used: {reason}. Build it again from the same request.")
 
 
+class KeysNotComparable(Refusal, TypeError):
+    """A join key has types, in two places, that have no value in common."""
+
+    def __init__(self, model: str, asked_in: str, found_in: str, error: KeysOfTwoKinds) -> None:
+        super().__init__(
+            f"Model {model!r} cannot join {found_in} to {asked_in}: the key {error.key!r} is {error.asked} in "
+            f"{asked_in} and {error.has} in {found_in}, for example {str(error.value)[:40]!r}. Cast one of them in its "
+            "SQL so that both have one type (for a view, with its version raised)."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
     """A reference to a built training set: small JSON for XCom and lineage.
@@ -80,7 +93,7 @@ class TrainingSet:
     availability: dict[str, Any] | None = None
     """How many values of each feature were available only after the row's prediction time (``late``), by how many
     seconds at most (``by_most_s``), of how many joined ``rows``; None in sets that were built before this was
-    measured."""
+    measured. ``key_remarks`` are sentences about join keys whose types differ; left out where there are none."""
 
     def as_reference(self) -> dict[str, Any]:
         return asdict(self)
@@ -108,6 +121,7 @@ def build(
     Raises:
         TableMissing: when a view was never published, or not in the pinned version.
         BadLabels, LabelGivenTwice: when label.sql gives what cannot be used.
+        KeysNotComparable: when a join key is of types that have no value in common.
         SqlFailed, SourceUnreachable, TableVanished, ColumnVanished: when the labels cannot be read.
     """
     import pyarrow.compute as pc
@@ -116,9 +130,13 @@ def build(
 
     known = declared or declarations()
     joined, pinned, availability = _features(model, interval, as_of, versions, known)
-    keys = known.view(model.entity.view).keys
     labels = matured_labels(model, interval, as_of, declared=known)
-    found = sql_engine.with_labels(joined, labels, keys=keys).column("label")
+    labelled_rows, remarks = label_of_each(model, joined, labels, declared=known)
+    found = labelled_rows.column("label")
+    if remarks:
+        availability["key_remarks"] = [*availability.get("key_remarks", []), *remarks]
+    for remark in availability.get("key_remarks", []):
+        print(remark)
     closed = _closed(model, joined.column("event_time"), as_of)
     labelled = pc.is_valid(found)
     rows = joined.append_column("label", found)
@@ -172,7 +190,10 @@ def features_for(
 
     Columns and order are those of ``build``; it is the same join.
     """
-    return _features(model, interval, as_of, versions, declared or declarations())[0]
+    rows, _, availability = _features(model, interval, as_of, versions, declared or declarations())
+    for remark in availability.get("key_remarks", []):
+        print(remark)
+    return rows
 
 
 def joined(
@@ -214,6 +235,45 @@ def matured_labels(
     timely = pc.less_equal(rows.column("available_time"), _scalar(as_of))
     inside = pc.and_(pc.greater_equal(moment, _scalar(interval.start)), pc.less(moment, _scalar(interval.end)))
     return rows.filter(pc.and_(pc.and_(timely, inside), _closed(model, moment, as_of)))
+
+
+def label_of_each(
+    model: ModelDeclaration, requests: pa.Table, labels: pa.Table, *, declared: Declarations | None = None
+) -> tuple[pa.Table, list[str]]:
+    """Columns ``label`` and ``available_time`` for each request, in their order, missing where there is none; and what
+    is to be said about keys whose types differ, in sentences.
+
+    Raises:
+        LabelGivenTwice, KeysNotComparable: when label.sql gives what cannot be joined.
+    """
+    from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold, with_labels
+
+    entity = (declared or declarations()).view(model.entity.view)
+    file, told = f"models/{model.name}/label.sql", list[KeysTold]()
+    try:
+        found = with_labels(requests, labels, keys=entity.keys, told=told)
+    except KeysOfTwoKinds as error:
+        raise KeysNotComparable(model.name, f"view {entity.ref!r}", file, error) from None
+    return found, key_remarks(entity.ref, file, told)
+
+
+def key_remarks(entity: str, answers: str, told: Iterable[KeysTold]) -> list[str]:
+    """What a person has to know about keys that are compared across types: sentences, none where all went well."""
+    found = []
+    for each in told:
+        if each.unlike:
+            found.append(
+                f"{each.unlike:,} of {each.rows:,} rows of {answers} have a {each.key} that view {entity!r}, whose "
+                f"{each.key} is {each.asked}, cannot have, for example {each.example!r}; they match nothing. Cast the "
+                "key to one type in both queries."
+            )
+        if each.asked_unlike:
+            found.append(
+                f"{each.asked_unlike:,} different {each.key} of view {entity!r} cannot be in {answers}, whose "
+                f"{each.key} is {each.has}, for example {each.asked_example!r}; they get nothing. Cast the key to one "
+                "type in both queries."
+            )
+    return found
 
 
 def read(training_set: TrainingSet | Mapping[str, Any]) -> pa.Table:
@@ -276,9 +336,13 @@ def _features(
     late: dict[str, int] = {}
     by_most: dict[str, float] = {}
 
+    told: dict[str, list[KeysTold]] = {use.view: [] for use in model.views}
+
     def asked(use: ViewUse) -> pa.Table:
         view = views[use.view]
-        return spine if view.ref == entity.ref else _asked(model, store, view, use.features, spine, pinned[view.ref])
+        if view.ref == entity.ref:
+            return spine
+        return _asked(model, store, view, use.features, spine, pinned[view.ref], told[use.view])
 
     # One view is read while another is searched.
     with ThreadPoolExecutor(VIEWS_AT_ONCE) as pool:
@@ -298,16 +362,26 @@ def _features(
             late[feature] = count
             if count:
                 by_most[feature] = most.total_seconds()
-    return pa.table(columns), pinned, {"rows": spine.num_rows, "late": late, "by_most_s": by_most}
+    availability: dict[str, Any] = {"rows": spine.num_rows, "late": late, "by_most_s": by_most}
+    remarks = [each for view, seen in told.items() for each in key_remarks(entity.ref, f"view {view!r}", seen)]
+    if remarks:
+        availability["key_remarks"] = remarks
+    return pa.table(columns), pinned, availability
 
 
 def _asked(
-    model: ModelDeclaration, store: Any, view: FeatureView, features: list[str], spine: pa.Table, version: int
+    model: ModelDeclaration,
+    store: Any,
+    view: FeatureView,
+    features: list[str],
+    spine: pa.Table,
+    version: int,
+    told: list[KeysTold],
 ) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from include.adapters.point_in_time import point_in_time
+    from include.adapters.point_in_time import KeysOfTwoKinds, point_in_time
 
     kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
     if spine.num_rows == 0:
@@ -315,7 +389,12 @@ def _asked(
         return pa.table({**empty, KNOWN: pa.array([], pa.timestamp("us", tz="UTC"))})
     asked = pc.min_max(spine.column("prediction_time")).as_py()
     history = store.dataset(view, Interval(asked["min"] - view.ttl, asked["max"] + TICK), version)
-    answer = point_in_time(spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN)
+    try:
+        answer = point_in_time(
+            spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN, told=told
+        )
+    except KeysOfTwoKinds as error:
+        raise KeysNotComparable(model.name, f"view {model.entity.view!r}", f"view {view.ref!r}", error) from None
     if answer.num_rows != spine.num_rows:
         raise RowsLost(model.name, view.name, spine.num_rows, answer.num_rows)
     return answer

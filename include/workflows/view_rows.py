@@ -79,6 +79,8 @@ def settled(view: FeatureView, given: pa.Table) -> ViewRows:
                         column = pc.if_else(pc.fill_null(is_nan, False), pa.scalar(None, pa.float64()), column)
             elif pa.types.is_integer(column.type):
                 column = column.cast(pa.int64())
+            elif pa.types.is_floating(column.type):
+                column = _exact_key(view, name, column, given, nan)
         except pa.ArrowException as error:
             reason = " ".join(str(error).split())
             raise ViewRowsWrong(
@@ -127,6 +129,25 @@ def _require_kind(view: FeatureView, name: str, kind: str, given: pa.Table) -> N
                 f"column {name!r} has {_where(given, past, name)} past 2^53, which no double holds exactly; "
                 "scale it in features.sql, or declare it categorical",
             )
+
+
+def _exact_key(view: FeatureView, name: str, column: Any, given: pa.Table, nan: dict[str, int]) -> Any:
+    """The key with NaN as missing; refused where one double may stand for several whole numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_nan = pc.fill_null(pc.is_nan(column), False)
+    if found := int(pc.sum(is_nan).as_py() or 0):
+        nan[name] = found
+        column = pc.if_else(is_nan, pa.scalar(None, column.type), column)
+    past = pc.fill_null(pc.greater(pc.abs(column), pa.scalar(float(EXACT_INTEGERS), column.type)), False)
+    if name in view.keys and pc.any(past).as_py():
+        raise ViewRowsWrong(
+            view,
+            f"the key {name!r} is {column.type} and has {_where(given, past, name)} past 2^53, where one double is "
+            "many whole numbers; cast it to BIGINT or VARCHAR in features.sql, or in a database view of the source",
+        )
+    return column
 
 
 def _where(given: pa.Table, mask: Any, name: str) -> str:

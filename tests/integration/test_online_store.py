@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from databases import empty_postgres
@@ -138,3 +140,13 @@ def test_an_unreachable_store_says_so_without_its_password():
     assert "secret" not in str(caught.value)
     with pytest.raises(OnlineStoreUnusable, match="mysql is neither"):
         OnlineStore("mysql://u@127.0.0.1/x").read(VIEW, [("a", 7)])
+
+
+def test_f201_an_entity_is_found_by_its_number_in_whichever_type_it_is_asked(store):
+    by_number = rows(("a", 2, 2, 2.0), ("b", 1, 1, 1.0))
+    store.push(VIEW, by_number, "run")
+    key = VIEW.keys[1]
+    for seven in (7, 7.0, "7", np.int64(7), Decimal("7.00")):
+        found = store.read(VIEW, [("a", seven), ("nobody", seven), ("b", seven)])
+        assert [row and row.features["level"] for row in found] == [2.0, None, 1.0], (key, seven)
+    assert store.read(VIEW, [("a", "07"), ("a", " 7"), ("a", 7.5), ("A", 7)]) == [None] * 4

@@ -188,4 +188,4 @@ def test_composite_keys_never_share_an_id_and_times_are_exact(world, monkeypatch
     whole = pd.DataFrame({"a": [7.0, 8.0], "b": [1, 2], "event_time": moments})
     assert requests.request_ids(model, whole)[0] == "7|1|2024-03-14T05:00:00Z"
     halves = whole.assign(a=[7.5, 8.0])
-    assert requests.request_ids(model, halves)[1] == "8.0|2|2024-03-14T05:00:00.000001Z"
+    assert requests.request_ids(model, halves)[1] == "8|2|2024-03-14T05:00:00.000001Z"

@@ -12,6 +12,7 @@ from feature_world import (
     STATION_LEVEL,
     STATION_LEVEL_SQL,
     TRIP_LATE_SQL,
+    TRIP_PLAN,
     TRIPS,
     World,
     a_world,
@@ -22,10 +23,12 @@ from feature_world import (
 )
 
 from include.adapters.offline_store import OfflineStore, TableMissing
-from include.adapters.sql_engine import LabelGivenTwice
+from include.adapters.point_in_time import LabelGivenTwice
 from include.config.settings import settings
 from include.workflows import training_set
+from include.workflows.staged import NotAudited
 from include.workflows.training_set import BadLabels, TrainingSet, TrainingSetDamaged
+from include.workflows.view_rows import ViewRowsWrong
 
 LATER = at(20)
 
@@ -240,3 +243,93 @@ def test_a_reference_survives_json(world):
         OfflineStore(settings().store).current_version(world.declared.view("trip_plan"))
         == made.table_versions["trip_plan"]
     )
+
+
+# --- keys of two types -----------------------------------------------------------------------------------------------
+
+
+TRIPS_BY_NUMBER = """
+SELECT CAST(replace(trip_id, '-', '') AS BIGINT) AS trip_id, station, "order", starts_at AS event_time,
+       known_at AS available_time
+FROM trips, interval_ WHERE starts_at >= start AND starts_at < "end"
+"""
+LEVEL_BY_TRIP = """
+SELECT {key} AS trip_id, "order" AS level, "order" AS mean_level_3h, starts_at AS event_time,
+       known_at AS available_time
+FROM trips, interval_ WHERE starts_at >= start AND starts_at < "end"
+"""
+
+
+def by_trip(world: World, key: str) -> None:
+    """The trips keyed by number, and a second view that keys them as ``key`` says; labels keyed by text."""
+    world.declare_view(TRIP_PLAN, TRIPS_BY_NUMBER, version=2)
+    source = TRIP_PLAN["source"]
+    view = {**STATION_LEVEL, "keys": ["trip_id"], "ttl": "9d", "source": source, "version": 2}
+    expectation = {"expectation": "expect_column_values_to_be_between", "kwargs": {"column": "level", "min_value": 0}}
+    quality = {"expectations": [expectation]}
+    world.declare_view({**view, "quality": quality}, LEVEL_BY_TRIP.format(key=key))
+    uses = [
+        {"view": "trip_plan", "version": 2, "features": ["station", "order"]},
+        {"view": "station_level", "version": 2, "features": ["level", "mean_level_3h"]},
+    ]
+    key_as_text = "SELECT CAST(CAST(replace(trip_id, '-', '') AS INT) AS VARCHAR) trip_id"
+    sql = TRIP_LATE_SQL.replace("SELECT trip_id", key_as_text)
+    world.declare_model(sql, views=uses)
+    for name in ("trip_plan", "station_level"):
+        world.materialize(name, days(1, 6), "keyed")
+
+
+NUMBER = "CAST(replace(trip_id, '-', '') AS INT)"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(f"CAST({NUMBER} AS VARCHAR)", id="text"),
+        pytest.param(f"CAST({NUMBER} AS DOUBLE)", id="double"),
+        pytest.param(f"CAST({NUMBER} AS DECIMAL(9, 2))", id="decimal"),
+        pytest.param(NUMBER, id="integer"),
+    ],
+)
+def test_f201_a_number_is_the_same_key_in_every_type_for_views_and_labels(world, key):
+    by_trip(world, key)
+    made = build(world)
+    rows = frame(made)
+    assert made.rows == 20
+    assert rows["level"].equals(rows["order"].rename("level"))
+    assert "key_remarks" not in made.availability
+
+
+def test_f201_a_key_that_cannot_be_of_the_requests_type_matches_nothing_and_is_told(world, capsys):
+    by_trip(world, f"CASE WHEN trip_id LIKE '%-0' THEN 'GUEST-' || trip_id ELSE CAST({NUMBER} AS VARCHAR) END")
+    made = build(world)
+    assert frame(made)["level"].isna().sum() == 4, "the first trip of each day"
+    (remark,) = made.availability["key_remarks"]
+    assert remark.startswith(
+        "5 of 29 rows of view 'station_level' have a trip_id that view 'trip_plan', whose trip_id is int64, cannot "
+        "have, for example 'GUEST-01-0'; they match nothing."
+    )
+    assert remark in capsys.readouterr().out
+    rows = training_set.features_for(world.declared.model("trip_late"), day(3), LATER, declared=world.declared)
+    assert rows.num_rows == 6
+    assert "GUEST" in capsys.readouterr().out, "whoever scores is told as well"
+
+
+def test_f201_keys_without_a_common_value_are_refused_with_both_views_the_key_and_a_value(world):
+    by_trip(world, "starts_at")
+    with pytest.raises(
+        training_set.KeysNotComparable,
+        match=r"cannot join view 'station_level' to view 'trip_plan': the key 'trip_id' is int64 in view 'trip_plan' "
+        r"and timestamp\[us, tz=UTC\] in view 'station_level', for example '2024-03-",
+    ):
+        build(world)
+
+
+def test_a_key_as_a_double_past_2_to_the_53_is_not_published(world):
+    with pytest.raises(ViewRowsWrong, match=r"the key 'trip_id' is double and has 30 values .* past 2\^53"):
+        by_trip(world, f"CAST({NUMBER} + 9007199254740993 AS DOUBLE)")
+
+
+def test_a_key_that_is_no_number_counts_as_missing_before_the_gate(world):
+    with pytest.raises(NotAudited, match="30 missing key values: trip_id on 2024-03-01"):
+        by_trip(world, "'NaN'::DOUBLE")

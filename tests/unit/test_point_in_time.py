@@ -13,9 +13,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from include.adapters import point_in_time as join
-from include.adapters.point_in_time import point_in_time
-from include.adapters.sql_engine import LabelGivenTwice, with_labels
+from include.adapters.point_in_time import LabelGivenTwice, join, point_in_time, with_labels
 from include.domain.point_in_time import NewestKnown
 
 TIMES = pa.timestamp("us", tz="UTC")

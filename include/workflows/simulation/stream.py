@@ -139,7 +139,6 @@ def stored(
         BadStream: when the store lacks days.
         TableMissing, BadLabels, SqlFailed, SourceUnreachable: as a training set's join.
     """
-    from include.adapters import sql_engine
     from include.workflows import training_set
 
     delay = model.label.delay
@@ -151,8 +150,8 @@ def stored(
     joined, availability = training_set.joined(model, whole, interval.end)
     labels = training_set.matured_labels(model, whole, interval.end + delay)
     keys = declarations().view(model.entity.view).keys
-    found = sql_engine.with_labels(joined, labels, keys=keys).to_pandas()
-    return _stream(model, joined.to_pandas(), found, keys, availability)
+    found, _ = training_set.label_of_each(model, joined, labels)
+    return _stream(model, joined.to_pandas(), found.to_pandas(), keys, availability)
 
 
 def _stream(

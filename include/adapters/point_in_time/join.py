@@ -11,21 +11,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset
 
+from include.adapters.point_in_time.keys import TIMES, Keys, KeysTold
 from include.domain.ordering import Ints
 from include.domain.point_in_time import NEVER, NewestKnown
 
 ROWS_AT_ONCE = 1 << 19
 """Rows of the history that are looked at together: the more, the fewer of them have to be kept; 40 MB for ten columns
 of numbers."""
-LISTED = 8
-"""So many places a list of whole numbers may have for each of them."""
 KEPT_BYTES = 256 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
-TIMES = pa.timestamp("us", tz="UTC")
 
 
 def point_in_time(
@@ -37,6 +34,7 @@ def point_in_time(
     ttl: timedelta,
     asked_at: str = "prediction_time",
     known_as: str | None = None,
+    told: list[KeysTold] | None = None,
 ) -> pa.Table:
     """For each request the features as they were known when it was asked: shape (requests, features), in the requests'
     order.
@@ -45,12 +43,16 @@ def point_in_time(
     ``available_time``. A row answers if ``available_time <= asked_at`` and ``event_time > asked_at - ttl``; of several,
     the latest ``available_time`` wins, then the latest ``event_time``, then the one that stands first in the history.
     No answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of the answer: the
-    ``available_time`` of the row that answered.
+    ``available_time`` of the row that answered. ``told`` is given what was noticed about keys whose types differ
+    (``keys`` says when two are the same).
+
+    Raises:
+        KeysOfTwoKinds: when a key is of types that have no value in common.
 
     Memory: the requests, one row of the history for each, and ``ROWS_AT_ONCE`` rows more.
     """
     _keep_freed_memory()
-    known = _Keys(requests, keys)
+    known = Keys(requests, keys)
     newest = NewestKnown(known.codes, _integers(requests.column(asked_at)), ttl // timedelta(microseconds=1))
     needed = list(dict.fromkeys([*keys, "available_time", "event_time", *features]))
     wanted = list(dict.fromkeys([*features, *(["available_time"] if known_as is not None else [])]))
@@ -67,6 +69,8 @@ def point_in_time(
         if rows > 2 * requests.num_rows + ROWS_AT_ONCE:
             in_use = newest.in_use()
             kept, rows = [_taken(kept, in_use)], len(in_use)
+    if told is not None:
+        told += known.told
     if not kept:
         kept = [history.schema.empty_table().select(wanted)]
     answers = newest.answers()
@@ -91,73 +95,6 @@ def _keep_freed_memory() -> None:
         return
     for setting in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
         adjust(setting, KEPT_BYTES)
-
-
-class _Keys:
-    """The requests' keys as integers from 0, whatever their number and types; -1 where one is missing."""
-
-    def __init__(self, requests: pa.Table, keys: Sequence[str]) -> None:
-        self._parts: list[tuple[str, _Codes, Ints | None]] = []
-        codes = np.zeros(requests.num_rows, np.int64)
-        for name in keys:
-            known = _Codes(requests.column(name))
-            codes = self._combined(codes, requests.column(name), known)
-            pairs = np.unique(codes[codes >= 0]) if self._parts else None
-            self._parts.append((name, known, pairs))
-            codes = _ranks(codes, pairs)
-        self.codes = codes
-
-    def of(self, rows: pa.Table) -> Ints:
-        """The same codes for other rows; -1 for a key that no request has."""
-        codes = np.zeros(rows.num_rows, np.int64)
-        for name, known, pairs in self._parts:
-            codes = _ranks(self._combined(codes, rows.column(name), known), pairs)
-        return codes
-
-    @staticmethod
-    def _combined(codes: Ints, column: pa.ChunkedArray, known: _Codes) -> Ints:
-        own = known.of(column)
-        return np.where((codes < 0) | (own < 0), -1, codes * known.count + own)
-
-
-class _Codes:
-    """The different values of one key column as integers from 0. Whole numbers that lie close together are looked up
-    in a list, all else in a hash table, which takes several times as long."""
-
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        is_whole = pa.types.is_signed_integer(column.type)
-        values = pc.unique(column).drop_null()
-        # In the widest type: the distance of two small whole numbers need not be one.
-        self._values = values.cast(pa.int64()) if is_whole else values
-        self.count = max(len(self._values), 1)
-        self._codes: Ints | None = None
-        if is_whole and len(self._values):
-            values = self._values.to_numpy()
-            self._first, self._last = int(values.min()), int(values.max())
-            if self._last - self._first < LISTED * self.count:
-                self._codes = np.full(self._last - self._first + 1, -1, np.int64)
-                self._codes[values - self._first] = np.arange(len(values))
-
-    def of(self, column: pa.ChunkedArray) -> Ints:
-        """Each value's code; -1 for one that is missing or unknown."""
-        column = column if column.type == self._values.type else column.cast(self._values.type)
-        if self._codes is None or column.null_count:
-            found: Ints = pc.index_in(column, self._values, skip_nulls=True).fill_null(-1).to_numpy().astype(np.int64)
-            return found
-        values = column.to_numpy()
-        codes: Ints = self._codes[np.clip(values, self._first, self._last) - self._first]
-        codes[(values < self._first) | (values > self._last)] = -1
-        return codes
-
-
-def _ranks(codes: Ints, pairs: Ints | None) -> Ints:
-    """Where each code stands in the sorted ``pairs``; -1 for one that does not. None: the codes are their own ranks."""
-    if pairs is None:
-        return codes
-    if not len(pairs):
-        return np.full(len(codes), -1, np.int64)
-    at = np.minimum(np.searchsorted(pairs, codes), len(pairs) - 1)
-    return np.where(pairs[at] == codes, at, -1)
 
 
 def _parts(history: pa.Table | pyarrow.dataset.Dataset, columns: list[str]) -> Iterator[pa.Table]:
