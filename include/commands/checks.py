@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +12,6 @@ from include.commands.services import place_arguments, place_of
 
 if TYPE_CHECKING:
     from include.config import Declarations
-
-_NEEDED_GB = 3.0
-_PACKAGES = ("apache-airflow", "mlflow", "great-expectations", "deltalake", "duckdb", "scikit-learn", "sqlalchemy")
 
 
 def _validate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,65 +58,23 @@ def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:
 
 
 def _doctor(args: argparse.Namespace) -> Answer:
-    from include.adapters.processes import PortTaken, PortUse, check_ports
+    from include.workflows import machine
     from include.workflows.services import read_running
 
     place = place_of(args)
-    found: list[tuple[str, bool, str]] = []
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    found.append(("Python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{python}, needed are 3.11 to 3.13"))
-    for package in _PACKAGES:
-        try:
-            found.append((package, True, version(package)))
-        except PackageNotFoundError:
-            found.append((package, False, "is not installed; run `make setup`"))
-    found += _ways_of_telling()
-    home = place.home
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(there).free / 1e9
-    found.append(("disk", free >= _NEEDED_GB, f"{free:.0f} GB free for {home}, needed are {_NEEDED_GB:g}"))
-    found.append(
-        ("home", os.access(there, os.W_OK), f"{home} can{'' if os.access(there, os.W_OK) else 'not'} be written")
-    )
-    running = read_running(home)
+    found = machine.checks(place)
+    running = read_running(place.home)
     if running:
-        found.append(("services", True, f"run in process {running.pid}: {running.airflow_url}, {running.mlflow_url}"))
+        text = f"run in process {running.pid}: {running.airflow_url}, {running.mlflow_url}"
+        found.append(machine.Check("services", True, text))
     else:
-        uses = [
-            PortUse(place.ports.airflow, "Airflow", "--airflow-port or SLIPWAY_AIRFLOW_PORT"),
-            PortUse(place.ports.mlflow, "MLflow", "--mlflow-port or SLIPWAY_MLFLOW_PORT"),
-        ]
-        try:
-            check_ports(place.host, uses)
-            found.append(("ports", True, f"{place.ports.airflow} and {place.ports.mlflow} are free"))
-        except PortTaken as error:
-            found.append(("ports", False, str(error)))
+        found.append(machine.ports(place))
     for tool, needed, use in (("make", True, "`make run`"), ("git", False, "the revision on each run page")):
         where = shutil.which(tool)
-        found.append((tool, where is not None or not needed, where or f"is missing; it is used for {use}"))
-    lines = [f"{'ok ' if well else 'BAD'} {name:<20} {text}" for name, well, text in found]
-    data = {"checks": [{"name": name, "ok": well, "found": text} for name, well, text in found]}
-    return Answer(tuple(lines), data, 0 if all(well for _, well, _ in found) else EXIT_FAILED)
-
-
-def _ways_of_telling() -> list[tuple[str, bool, str]]:
-    """Whether what the models declare under ``notify.via`` can be sent from here."""
-    from include.config import declarations
-    from include.config.types import PROVIDERS
-
-    asked: dict[str, list[str]] = {}
-    for name, model in sorted(declarations().models.items()):
-        asked.setdefault(model.notify.via, []).append(name)
-    found = []
-    for way, names in asked.items():
-        package = PROVIDERS.get(way)
-        who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        try:
-            found.append((f"notify {way}", True, version(package) if package else f"used by {who}"))
-        except PackageNotFoundError:
-            text = f"{who} declares notify.via {way}; install {package}, or declare smtp or file"
-            found.append((f"notify {way}", False, text))
-    return found
+        found.append(machine.Check(tool, where is not None or not needed, where or f"is missing; it is used for {use}"))
+    lines = [f"{'ok ' if check.ok else 'BAD'} {check.name:<20} {check.found}" for check in found]
+    data = {"checks": [{"name": check.name, "ok": check.ok, "found": check.found} for check in found]}
+    return Answer(tuple(lines), data, 0 if all(check.ok for check in found) else EXIT_FAILED)
 
 
 VERBS = (

@@ -92,6 +92,7 @@ def _up(args: argparse.Namespace) -> Answer:
     from include.workflows.startup import StopRequested
 
     place = place_of(args)
+    _check_machine(place)
     parent = os.getppid()
     signals = Signals()
     try:
@@ -110,6 +111,24 @@ def _up(args: argparse.Namespace) -> Answer:
     except StopRequested:
         pass
     return Answer(("Stopped.",), {"stopped": "by signal"}, 128 + (signals.number or 0))
+
+
+def _check_machine(place: Place) -> None:
+    """Say in one line each what ``slipway doctor`` would call bad. Ports are checked by the start itself, after the
+    question whether services of this home run already.
+
+    Raises:
+        Mistake: when the services cannot be started like this.
+    """
+    from include.workflows import machine
+
+    bad = [check for check in machine.checks(place) if not check.ok]
+    for check in bad:
+        if not check.stops:
+            say(f"Warning: {check.name}: {check.found}.")
+    stops = [f"{check.name}: {check.found}" for check in bad if check.stops]
+    if stops:
+        raise Mistake(f"Nothing was started. {'; '.join(stops)}.")
 
 
 def welcome(services: Services) -> list[str]:

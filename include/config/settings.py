@@ -23,6 +23,14 @@ class Settings:
     mlflow_url: str
     mlflow_pages_url: str
     """MLflow's address for a person's browser, which behind a proxy or in containers is another than the tasks'."""
+    url: str
+    """Slipway's address for a person's browser, without a slash at its end: what every link in a notice begins with."""
+    operator: str
+    """Who is told about Slipway itself: a name or an address."""
+    operator_via: str
+    """How: ``file``, ``smtp`` or ``slack``, as in a model's ``notify``."""
+    operator_conn_id: str | None
+    """The Airflow connection for that; None for the provider's own."""
 
     @property
     def artifacts(self) -> Path:
@@ -42,4 +50,43 @@ def settings() -> Settings:
         store=os.environ.get("SLIPWAY_STORE") or str(home / "store"),
         mlflow_url=mlflow_url,
         mlflow_pages_url=os.environ.get("SLIPWAY_MLFLOW_PAGES_URL") or mlflow_url,
+        url=_own_url().rstrip("/"),
+        operator=os.environ.get("SLIPWAY_OPERATOR") or "operator",
+        operator_via=os.environ.get("SLIPWAY_OPERATOR_VIA") or "file",
+        operator_conn_id=os.environ.get("SLIPWAY_OPERATOR_CONN") or None,
     )
+
+
+def _own_url() -> str:
+    """What is set; else where Airflow says it is; else where ``slipway up`` listens."""
+    given = os.environ.get("SLIPWAY_URL") or os.environ.get("AIRFLOW__API__BASE_URL")
+    if given:
+        return given
+    host = os.environ.get("SLIPWAY_HOST") or "127.0.0.1"
+    # An address that means "every interface" is none that a browser can open.
+    reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{reachable}:{os.environ.get('SLIPWAY_AIRFLOW_PORT') or 8080}"
+
+
+def absolute(path: str) -> str:
+    """A page's path behind Slipway's address, as a browser elsewhere can open it."""
+    return f"{settings().url}{path}"
+
+
+def what_is_wrong_with(url: str) -> str | None:
+    """Why links cannot begin with the address; None when they can.
+
+    >>> what_is_wrong_with("https://slipway.example.org/ml")
+    >>> what_is_wrong_with("slipway.example.org")
+    "SLIPWAY_URL is 'slipway.example.org'; give an absolute address such as https://slipway.example.org"
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if usable and not parts.query and not parts.fragment:
+        return None
+    return f"SLIPWAY_URL is {url!r}; give an absolute address such as https://slipway.example.org"

@@ -14,8 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from include.config.base import Column, Declared, Duration, Name, Share
+from include.config.freshness import ModelFreshness
 from include.config.gates import METRICS as METRICS
 from include.config.gates import Gates, check_measures
+from include.config.notify import PROVIDERS as PROVIDERS
+from include.config.notify import Notify as Notify
+from include.config.notify import Owners as Owners
 from include.config.tiers import Tier
 from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
@@ -23,18 +27,6 @@ from include.config.views import ViewRef
 from include.domain.verdicts import Mode
 
 # --- models ----------------------------------------------------------------------------------------------------------
-
-
-Role = Literal["model", "data", "on_call", "nobody"]
-"""Which of the model's owners; nobody for nothing."""
-
-
-class Owners(Declared):
-    """Who is told what. Values are names or addresses."""
-
-    model: str
-    data: str
-    on_call: str
 
 
 class Entity(Declared):
@@ -247,29 +239,6 @@ class Promotion(Declared):
     """How long ago, by the clock, a gate may have judged what is promoted; default 45d."""
 
 
-PROVIDERS = {"smtp": "apache-airflow-providers-smtp", "slack": "apache-airflow-providers-slack"}
-"""The package each way of telling people needs; ``file`` needs none."""
-
-
-class Notify(Declared):
-    """Who is told when something happens to the model, and how. Each is told once."""
-
-    via: Literal["file", "smtp", "slack"] = "file"
-    """file: a line in ``notices.jsonl`` of Slipway's home and in the task's log. smtp and slack: through Airflow's
-    notifier of that provider, with the owner's address or channel; default file."""
-    conn_id: str | None = None
-    """The Airflow connection of smtp or slack; default the provider's own."""
-    gate_failed: Role = "on_call"
-    waiting: Role = "on_call"
-    """A gate or an approval waits for a person."""
-    escalated: Role = "on_call"
-    """The drift sensor asks for a person."""
-    late: Role = "on_call"
-    """A journey takes longer than the model's ``journey_within``."""
-    rolled_back: Role = "on_call"
-    promoted: Role = "model"
-
-
 class ModelDeclaration(Declared):
     """``include/models/<name>/model.yaml``: one model, from its features to its promotion policy."""
 
@@ -288,6 +257,8 @@ class ModelDeclaration(Declared):
     drift: Drift
     promotion: Promotion = Promotion()
     notify: Notify = Notify()
+    freshness: ModelFreshness = ModelFreshness()
+    """After what time somebody is told that something is missing."""
     journey_within: Duration | None = None
     """The promise: how long a journey may take, by the clock, before whoever ``notify.late`` names is told; default the
     shadow window's max_days, the fit's timeout, and the days a person has."""

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from include.config.base import Column, Declared, Duration, Name, Share
+from include.config.freshness import ViewFreshness
+from include.config.notify import Channel
 
 ViewRef = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}(@v[1-9][0-9]{0,5})?$")]
 """A view by its name, or an older version of it that is kept beside it: ``carrier_record@v1``."""
@@ -108,7 +110,7 @@ class FeatureView(Declared):
     name: Name
     description: str
     owner: str
-    """Who is asked when the view is wrong."""
+    """Who is asked when the view is wrong, and told when it cannot be published: a name or an address."""
     version: Annotated[int, Field(ge=1)] = 1
     """Raised when the definition changes; each version has its own table; default 1."""
     calendar: Calendar
@@ -126,6 +128,10 @@ class FeatureView(Declared):
     recheck: Recheck = Recheck()
     """Which earlier days a run looks at again, and how."""
     quality: Quality
+    notify: Channel = Channel()
+    """How the owner is told when the view is not published."""
+    freshness: ViewFreshness = ViewFreshness()
+    """After what time the owner is told that nothing is published."""
 
     _folder: Path = PrivateAttr(default=Path())
     _is_kept: bool = PrivateAttr(default=False)

@@ -1,41 +1,45 @@
 """What people are told: one sentence and a link, about something that happened in the ledger.
 
 Everything follows from the run and the task, so that a callback that runs twice, or a task that runs again, finds the
-same key and tells nobody a second time.
+same key and tells nobody a second time. A notice is written into the outbox and sent from there (``outbox``); what no
+callback wrote down, because its process was killed, housekeeping finds in the ledger (``missed``).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from include.adapters.ledger import Ledger, Notice
+from include.adapters.ledger import Ledger, Notice, Scope
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
+from include.domain.faults import crashpoint
 from include.domain.intervals import spoken
 from include.domain.promotion import EpochKind
-from include.domain.verdicts import Verdict
+from include.domain.verdicts import Mode, Verdict
+from include.workflows import outbox, recipients
+from include.workflows.outbox import FILE as FILE
+from include.workflows.outbox import Send
+from include.workflows.outbox import to_file as to_file
 from include.workflows.pages import release, sources
 from include.workflows.pages.words import gate_title
 
-FILE = "notices.jsonl"
 GATE_FAILED, WAITING, ESCALATED = "gate_failed", "waiting", "escalated"
 PROMOTED, ROLLED_BACK, LATE = "promoted", "rolled_back", "late"
-
-Send = Callable[[Notice, ModelDeclaration], None]
-"""Hands a notice to the declared channel."""
+LOOKS_BACK = timedelta(days=7)
+"""How far back what was never written down is looked for, by the clock."""
+JOURNEYS = 30
+"""The journeys of each model whose gates are looked at, newest first."""
 
 
 def about(
     ledger: Ledger, kind: str, model: ModelDeclaration, run_id: str, task_id: str, now: datetime
 ) -> Notice | None:
     """What there is to tell; None when it did not happen, or nobody shall be told."""
-    role = getattr(model.notify, kind)
-    if role == "nobody":
+    to = recipients.of(Scope.MODEL, model.name, kind)
+    if to is None:
         return None
-    told = str(getattr(model.owners, role))
     if kind == LATE:
         found = _late(ledger, model, run_id, now)
     else:
@@ -44,24 +48,45 @@ def about(
     if found is None:
         return None
     key, sentence, link = found
-    return Notice(f"{kind}/{key}", model.name, kind, told, sentence, link)
+    return Notice(f"{kind}/{key}", Scope.MODEL, model.name, kind, to.told.role, to.told.name, sentence, link)
 
 
 def tell(model_name: str, kind: str, run_id: str, task_id: str, send: Send, now: datetime) -> str:
-    """Tell it, unless it was told. Returns what became of it, for the log."""
+    """Write it down and send it, unless it was told. Returns what became of it, for the log."""
     model = declarations().model(model_name)
     with Ledger.open(settings().ledger_url) as ledger:
         notice = about(ledger, kind, model, run_id, task_id, now)
         if notice is None:
             return f"Nobody is told: nothing of kind {kind} happened in {run_id}, or the declaration names nobody."
-        if not ledger.notices.claim(notice):
-            return f"{notice.told} was told before: {notice.key}."
-        try:
-            send(notice, model)
-        except BaseException:
-            ledger.notices.take_back(notice)
-            raise
-        return f"{notice.told} is told: {notice.sentence}"
+        ledger.notices.put(notice, now)
+        crashpoint("notices.put")
+        return outbox.deliver(ledger, notice.key, send, now)
+
+
+def missed(ledger: Ledger, now: datetime) -> list[str]:
+    """Write down what happened in the last days and was never written down; the keys of it."""
+    found = [notice for model in declarations().models.values() for notice in _happened(ledger, model, now)]
+    return [notice.key for notice in found if ledger.notices.put(notice, now)]
+
+
+def _happened(ledger: Ledger, model: ModelDeclaration, now: datetime) -> Iterator[Notice]:
+    since = now - LOOKS_BACK
+    asked: list[tuple[str, str, str]] = []
+    for candidate in ledger.overview.candidates(model.name, last=JOURNEYS):
+        for gate, record in ledger.gates.latest(candidate.candidate_id).items():
+            if record.recorded_at >= since and record.result.mode is Mode.BLOCKING:
+                if record.verdict is Verdict.FAIL:
+                    asked.append((GATE_FAILED, candidate.run_id, gate))
+                elif record.verdict is Verdict.INCONCLUSIVE and candidate.is_live:
+                    asked.append((WAITING, candidate.run_id, gate))
+    for epoch in ledger.deployments.epochs(model.name):
+        if epoch.recorded_at >= since:
+            asked.append((ROLLED_BACK if epoch.kind is EpochKind.ROLLBACK else PROMOTED, epoch.run_id, ""))
+    asked += [(ESCALATED, run_id, "") for run_id in ledger.overview.runs_that_escalated(model.name, since)]
+    for kind, run_id, gate in asked:
+        notice = about(ledger, kind, model, run_id, gate, now)
+        if notice is not None:
+            yield notice
 
 
 def outcome(dag_id: str, run_id: str) -> str | None:
@@ -80,15 +105,6 @@ def outcome(dag_id: str, run_id: str) -> str | None:
     if epoch is not None:
         return f"promoted v{epoch.model_version}{_gain(declarations().model(name), epoch.to_candidate)}"
     return candidate.outcome or candidate.state.value.replace("_", " ")
-
-
-def to_file(notice: Notice) -> None:
-    """Append the notice as one line of JSON to the file in Slipway's home."""
-    line = {"kind": notice.kind, "model": notice.model, "to": notice.told, "sentence": notice.sentence}
-    file = settings().home / FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({**line, "link": notice.link, "key": notice.key}) + "\n")
 
 
 Found = tuple[str, str, str] | None

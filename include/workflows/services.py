@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
-from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, PortUse, check_ports, end_sessions
+from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, check_ports, end_sessions
 from include.adapters.servers import answers
 from include.config.settings import settings
+from include.workflows.machine import port_uses
 from include.workflows.service_environment import Place, environment, passwords, prepare_home
 from include.workflows.startup import AIRFLOW, start_all, wait_for_dags, wait_until_healthy
 from include.workflows.watchdog import MLFLOW, Patience, Watchdog
@@ -236,12 +237,7 @@ def running_services(
     began, began_at = time.monotonic(), wall_clock()
     lock = _take_lock(place, say)
     try:
-        ports = place.ports
-        uses = [
-            PortUse(ports.airflow, "Airflow", "--airflow-port or SLIPWAY_AIRFLOW_PORT"),
-            PortUse(ports.mlflow, "MLflow", "--mlflow-port or SLIPWAY_MLFLOW_PORT"),
-        ]
-        check_ports(place.host, uses)
+        check_ports(place.host, port_uses(place))
         prepare_home(place)
     except BaseException:
         lock.release()

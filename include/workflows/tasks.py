@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
+    from include.workflows.outbox import Send
 
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
@@ -238,3 +239,19 @@ def report_lapsed_overrides(now: datetime) -> Reference:
     from include.workflows import reconcile
 
     return reconcile.lapsed_overrides(now)
+
+
+# --- watch -----------------------------------------------------------------------------------------------------------
+
+
+def send_notices(send: Send, now: datetime) -> Reference:
+    """Write down what was never written down, and send everything that is due."""
+    from include.workflows import common, notices, outbox
+
+    with common.open_ledger() as ledger:
+        missed = notices.missed(ledger, now)
+        lines = outbox.sweep(ledger, send, now)
+        unsent = len(ledger.notices.unsent())
+    for line in lines:
+        print(line)
+    return {"tried": len(lines), "facts": {"missed": len(missed), "unsent": unsent}}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
-
-from airflow.sdk.configuration import conf
 
 from include.config import FeatureView, ModelDeclaration
+from include.config.settings import settings, what_is_wrong_with
 from include.domain.intervals import spoken
 
 
@@ -53,8 +51,8 @@ def owner_links(owner: str, page: str) -> dict[str, str]:
         return {owner: f"mailto:{owner}"}
     if owner.startswith(("http://", "https://")):
         return {owner: owner}
-    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    return {owner: f"{base}/slipway/{page}"} if urlsplit(base).netloc else {}
+    base = settings().url
+    return {} if what_is_wrong_with(base) else {owner: f"{base}/slipway/{page}"}
 
 
 def of_model(why: str, model: ModelDeclaration) -> str:

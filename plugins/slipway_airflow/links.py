@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
+from include.config.settings import absolute
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
@@ -20,10 +22,7 @@ RUNBOOK_PAGES = {"shadow_window": "shadow_gate", "decide": "drift_escalated"}
 
 
 def _at(path: str) -> str:
-    from airflow.sdk.configuration import conf
-
-    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    return f"{base}/slipway/{path}"
+    return absolute(f"/slipway/{path}")
 
 
 def _of_run(key: Any) -> str:

@@ -6,20 +6,22 @@ A task is never red because somebody could not be told; its log says so, and a l
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from include.config.types import PROVIDERS
+from include.config.notify import PROVIDERS
 from include.domain.errors import Refusal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.adapters.ledger import Notice
-    from include.config import ModelDeclaration
+    from include.config.notify import Channel
+    from include.workflows.outbox import Send
 
 log = logging.getLogger("slipway")
 
@@ -41,49 +43,61 @@ def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str
     from include.workflows import notices
 
     model = dag_id.partition("_")[2]
+    return said(kind, lambda: notices.tell(model, kind, run_id, task_id, sender(context), datetime.now(UTC)))
+
+
+def said(what: str, telling: Callable[[], str]) -> str:
+    """Do it, and log what became of it."""
     try:
-        done = notices.tell(model, kind, run_id, task_id, lambda n, m: send(n, m, context), datetime.now(UTC))
+        done = telling()
     except Exception as error:  # noqa: BLE001 - whatever a mail server or a database does, the task is not to blame
-        done = f"Somebody could not be told ({kind}): {error}"
+        done = f"Somebody could not be told ({what}): {error}"
         log.warning(done)
     else:
         log.info(done)
     return done
 
 
-def send(notice: Notice, model: ModelDeclaration, context: Any) -> None:
-    """Hand the notice to the declared channel.
+def sender(context: Any) -> Send:
+    """What hands a notice to a channel from this process."""
+    return lambda notice, channel: send(notice, channel, context)
+
+
+def send(notice: Notice, channel: Channel, context: Any) -> None:
+    """Hand the notice to the channel, with its key, so that a reader sees whether a second message is the same one.
 
     The notifier's ``notify`` is called, not the notifier: calling it would render the sentence as a template, and a
     sentence may hold what somebody typed.
     """
-    from include.workflows import notices
+    from include.workflows import outbox
 
-    link = _address() + notice.link
-    named = {"smtp_conn_id" if model.notify.via == "smtp" else "slack_conn_id": model.notify.conn_id}
+    link = outbox.link_of(notice)
+    named = {"smtp_conn_id" if channel.via == "smtp" else "slack_conn_id": channel.conn_id}
     chosen = {name: value for name, value in named.items() if value}
-    if model.notify.via == "smtp":
+    if channel.via == "smtp":
         from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-        body = f'<p>{escape(notice.sentence)}</p><p><a href="{escape(link)}">{escape(link)}</a></p>'
-        subject = f"[Slipway] {notice.model}: {notice.kind.replace('_', ' ')}"
+        body = (
+            f'<p>{escape(notice.sentence)}</p><p><a href="{escape(link)}">{escape(link)}</a></p>'
+            f"<p><small>Notice {escape(notice.key)}</small></p>"
+        )
+        subject = f"[Slipway] {notice.subject}: {notice.kind.replace('_', ' ')}"
         SmtpNotifier(to=notice.told, subject=subject, html_content=body, **chosen).notify(context)
-    elif model.notify.via == "slack":
+    elif channel.via == "slack":
         try:
             from airflow.providers.slack.notifications.slack import SlackNotifier
         except ImportError:
             raise Refusal(
                 f"notify.via is slack, which needs the package {PROVIDERS['slack']}; install it, or declare smtp or "
-                "file."
+                "file"
             ) from None
 
-        plain = notice.sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        SlackNotifier(channel=notice.told, text=f"{plain}\n{link}", **chosen).notify(context)
+        text = f"{_plain(notice.sentence)}\n{link}\nNotice {_plain(notice.key)}"
+        SlackNotifier(channel=notice.told, text=text, **chosen).notify(context)
     else:
-        notices.to_file(notice)
+        outbox.to_file(notice)
 
 
-def _address() -> str:
-    from airflow.sdk.configuration import conf
-
-    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+def _plain(text: str) -> str:
+    """Text for Slack, where nothing in it is markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from forking import KILLED
 from ledger_fixtures import MODEL, NOW, challenger, champion, judged, promote, roll_back, trained
 
-from include.adapters.ledger import Ledger
+from include.adapters.ledger import Ledger, NoticeState, Scope
+from include.adapters.ledger.notices import LEASE
+from include.config.settings import absolute, what_is_wrong_with
 from include.domain.lifecycle import Event
 from include.domain.verdicts import Verdict
-from include.workflows import notices
+from include.workflows import notices, outbox
 
 
 @pytest.fixture
@@ -19,12 +24,13 @@ def told(tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
     monkeypatch.setenv("SLIPWAY_LEDGER_URL", url)
+    monkeypatch.setenv("SLIPWAY_URL", "https://slipway.example.org/")
     with Ledger.open(url) as ledger:
         yield ledger, tmp_path
 
 
 def tell(kind: str, run_id: str, task_id: str = "threshold_gate") -> str:
-    return notices.tell(MODEL, kind, run_id, task_id, lambda notice, _model: notices.to_file(notice), NOW)
+    return notices.tell(MODEL, kind, run_id, task_id, notices.to_file, NOW)
 
 
 def lines(folder) -> list[dict]:
@@ -49,7 +55,8 @@ def test_the_owner_on_call_hears_of_a_gate_once(told, kind, verdict, says):
     (line,) = lines(folder)
     assert line["to"] == "ml-on-call"
     assert line["sentence"].startswith(f"{MODEL}: {says}")
-    assert line["link"] == f"/slipway/candidates/{candidate.candidate_id}"
+    assert line["link"] == f"https://slipway.example.org/slipway/candidates/{candidate.candidate_id}"
+    assert line["key"] == f"{kind}/{candidate.candidate_id}/threshold_gate/1"
 
 
 def test_a_gate_that_passed_or_never_judged_tells_nobody(told):
@@ -122,15 +129,156 @@ def test_how_a_run_ended_is_one_line(told, run_id, dag, outcome):
     assert notices.outcome(f"{dag}_{MODEL}", run_id) == outcome
 
 
-def test_what_could_not_be_told_is_told_by_the_next_try(told):
+def broken(*_):
+    raise ConnectionError("the mail server is away")
+
+
+def test_what_could_not_be_told_waits_and_is_told_by_the_sweep_that_is_due(told):
     ledger, folder = told
     champion(ledger, "one")
-
-    def broken(*_):
-        raise ConnectionError("the mail server is away")
-
-    with pytest.raises(ConnectionError):
-        notices.tell(MODEL, "promoted", "one", "promote", broken, NOW)
-    assert ledger.notices.of(MODEL) == []
-    tell("promoted", "one")
+    said = notices.tell(MODEL, "promoted", "one", "promote", broken, NOW)
+    assert said == (
+        "flight-operations-science could not be told (promoted, try 1): the mail server is away; the next try is due "
+        "at 2026-01-01 12:01 UTC."
+    )
+    (waiting,) = ledger.notices.unsent()
+    assert (waiting.state, waiting.tries, waiting.error) == (NoticeState.PENDING, 1, "the mail server is away")
+    assert outbox.sweep(ledger, notices.to_file, NOW + timedelta(seconds=59)) == []
+    assert lines(folder) == []
+    outbox.sweep(ledger, notices.to_file, NOW + timedelta(seconds=60))
     assert len(lines(folder)) == len(ledger.notices.of(MODEL)) == 1
+    assert ledger.notices.unsent() == []
+
+
+def test_tries_are_bounded_and_what_is_given_up_can_be_tried_again_by_hand(told):
+    ledger, folder = told
+    champion(ledger, "one")
+    notices.tell(MODEL, "promoted", "one", "promote", broken, NOW)
+    now, tries = NOW, 1
+    while (left := ledger.notices.unsent()[0]).state is NoticeState.PENDING:
+        now = left.due_at
+        tries += len(outbox.sweep(ledger, broken, now))
+    assert (left.state, left.tries, tries) == (NoticeState.GIVEN_UP, outbox.MOST_TRIES, outbox.MOST_TRIES)
+    assert timedelta(days=2) < now - NOW < timedelta(days=4)
+    assert outbox.sweep(ledger, notices.to_file, now + timedelta(days=30)) == []
+    key = left.notice.key
+    assert "could not be told after 20 tries" in outbox.deliver(ledger, key, notices.to_file, now)
+    assert ledger.notices.try_again(key, now) is True
+    assert len(outbox.sweep(ledger, notices.to_file, now)) == len(lines(folder)) == 1
+    assert ledger.notices.try_again(key, now) is False
+
+
+def test_one_process_sends_a_notice_at_a_time_and_an_older_try_changes_nothing(told):
+    ledger, _ = told
+    champion(ledger, "one")
+    notices.tell(MODEL, "promoted", "one", "promote", broken, NOW)
+    later = NOW + timedelta(minutes=1)
+    (key,) = ledger.notices.due(later, 9)
+    first = ledger.notices.take(key, later)
+    assert ledger.notices.take(key, later) is None
+    second = ledger.notices.take(key, later + LEASE)
+    assert (first.tries, second.tries) == (2, 3)
+    ledger.notices.not_sent(key, first.tries, "too late", None)
+    assert ledger.notices.get(key).state is NoticeState.SENDING
+    ledger.notices.sent(key, "ada", later + LEASE)
+    ledger.notices.not_sent(key, second.tries, "too late", None)
+    assert ledger.notices.get(key).state is NoticeState.SENT
+
+
+@pytest.mark.parametrize("point", ["notices.put", "notices.taken", "notices.handed"])
+def test_f189_killed_between_claiming_and_sending_somebody_is_told_at_least_once(told, forking, point):
+    ledger, folder = told
+    champion(ledger, "one")
+    arguments = (MODEL, "promoted", "one", "promote")
+    pid = forking.start("test_notices:tell_in_a_child", *arguments, FAULT_CRASH=point)
+    assert forking.wait(pid) == KILLED, forking.said(pid)
+    (left,) = ledger.notices.unsent()
+    assert left.state is (NoticeState.PENDING if point == "notices.put" else NoticeState.SENDING)
+    outbox.sweep(ledger, notices.to_file, NOW + LEASE)
+    outbox.sweep(ledger, notices.to_file, NOW + 2 * LEASE)
+    assert {line["key"] for line in lines(folder)} == {f"promoted/{MODEL}/1"}
+    assert len(lines(folder)) == (2 if point == "notices.handed" else 1)
+    assert ledger.notices.unsent() == []
+
+
+def tell_in_a_child(*what: str) -> None:
+    notices.tell(*what, notices.to_file, NOW)
+
+
+def test_f189_killed_before_anything_was_written_down_the_ledger_still_says_what_to_tell(told):
+    ledger, folder = told
+    champion(ledger, "one")
+    second = challenger(ledger, "two")
+    promote(ledger, second, days=1)
+    roll_back(ledger, "back", days=2)
+    for run_id, verdict in (("red", Verdict.FAIL), ("asks", Verdict.INCONCLUSIVE)):
+        made = trained(ledger, run_id)
+        ledger.gates.record(
+            made.candidate_id, judged(verdict=verdict), digest=made.facts.artifact_digest, run_id=run_id
+        )
+        if run_id == "red":
+            ledger.candidates.close(made.candidate_id, Event.REJECT, outcome="Rejected.", actor="close_journey")
+    now = datetime.now(UTC)
+    assert len(notices.missed(ledger, now)) == 5
+    assert notices.missed(ledger, now) == []
+    outbox.sweep(ledger, notices.to_file, now)
+    outbox.sweep(ledger, notices.to_file, now)
+    assert Counter(line["kind"] for line in lines(folder)) == {
+        "promoted": 2,
+        "rolled_back": 1,
+        "gate_failed": 1,
+        "waiting": 1,
+    }
+    assert notices.missed(ledger, now + notices.LOOKS_BACK + timedelta(minutes=1)) == []
+
+
+def test_what_an_earlier_release_told_is_not_told_again(ledger_url):
+    from sqlalchemy import text
+
+    from include.adapters.ledger import schema
+    from include.adapters.ledger.database import make_engine
+
+    engine = make_engine(ledger_url)
+    with engine.begin() as connection:
+        from alembic import command
+
+        command.upgrade(schema.alembic_config(connection), "0006")
+        values = "'promoted/m/1', 'm', 'promoted', 'ada', 'm: promoted v1.', '/m', '2013-07-01'"
+        connection.execute(text(f"INSERT INTO notices VALUES ({values})"))
+    engine.dispose()
+    with Ledger.open(ledger_url) as ledger:
+        (kept,) = ledger.notices.of("m")
+        assert (kept.key, kept.scope, kept.told, kept.link) == ("promoted/m/1", Scope.MODEL, "ada", "/m")
+        assert ledger.notices.unsent() == []
+        assert ledger.notices.put(kept, NOW) is False
+
+
+@pytest.mark.parametrize(
+    ("set_to", "link"),
+    [
+        pytest.param({}, "http://127.0.0.1:8080/x", id="where slipway up listens"),
+        pytest.param({"SLIPWAY_HOST": "0.0.0.0", "SLIPWAY_AIRFLOW_PORT": "81"}, "http://127.0.0.1:81/x", id="port"),
+        pytest.param({"SLIPWAY_HOST": "::1"}, "http://[::1]:8080/x", id="six"),
+        pytest.param(
+            {"AIRFLOW__API__BASE_URL": "http://air.example:8080"}, "http://air.example:8080/x", id="Airflow's"
+        ),
+        pytest.param(
+            {"AIRFLOW__API__BASE_URL": "http://api-server:8080", "SLIPWAY_URL": "https://ml.example/s/"},
+            "https://ml.example/s/x",
+            id="what is set wins",
+        ),
+    ],
+)
+def test_links_are_absolute(monkeypatch, set_to, link):
+    for name in ("SLIPWAY_URL", "AIRFLOW__API__BASE_URL", "SLIPWAY_HOST", "SLIPWAY_AIRFLOW_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in set_to.items():
+        monkeypatch.setenv(name, value)
+    assert absolute("/x") == link
+
+
+@pytest.mark.parametrize(
+    "url", ["slipway.example.org", "ftp://x", "http://", "/slipway", "http://x:port", "http://x/?a=b"]
+)
+def test_an_address_that_no_link_can_begin_with_is_named(url):
+    assert what_is_wrong_with(url).startswith(f"SLIPWAY_URL is {url!r}; ")

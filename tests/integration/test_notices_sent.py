@@ -13,6 +13,7 @@ from ledger_fixtures import MODEL, NOW, judged, trained
 from include.config import loader
 from include.config.settings import PROJECT
 from include.domain.verdicts import Verdict
+from include.workflows import outbox
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 REASON = "<b>{{ 7*7 }}</b> & $(rm) is outside its bound"
@@ -81,6 +82,7 @@ def test_a_red_gate_is_one_mail_to_the_owner_on_call_with_the_sentence_and_the_l
     assert f"<p>{MODEL}: threshold gate failed. &lt;b&gt;{{{{ 7*7 }}}}&lt;/b&gt; &amp; $(rm) is outside" in text
     link = f"http://airflow.example.org:8080/slipway/candidates/{red.candidate_id}"
     assert f'<a href="{link}">{link}</a>' in text
+    assert f"Notice gate_failed/{red.candidate_id}/threshold_gate/1" in text
 
 
 def test_a_mail_server_that_is_away_makes_nothing_red_and_the_next_try_tells(pages, declared, red, monkeypatch):
@@ -88,11 +90,15 @@ def test_a_mail_server_that_is_away_makes_nothing_red_and_the_next_try_tells(pag
     with listening.smtp() as server:
         port = server.port
     mail_server(monkeypatch, port)
-    assert tell().startswith("Somebody could not be told (gate_failed): ")
+    assert tell().startswith("on-call@example.org could not be told (gate_failed, try 1): ")
     assert pages.ledger.notices.of(MODEL) == []
+    from slipway_airflow import notify
+
+    (waiting,) = pages.ledger.notices.unsent()
     with listening.smtp() as server:
         mail_server(monkeypatch, server.port)
-        assert tell().startswith("on-call@example.org is told: ")
+        (said,) = outbox.sweep(pages.ledger, notify.sender({}), waiting.due_at)
+    assert said.startswith("on-call@example.org is told: ")
     assert len(server.mails) == len(pages.ledger.notices.of(MODEL)) == 1
 
 
@@ -115,7 +121,8 @@ def test_a_red_gate_is_one_message_in_the_owners_channel(pages, declared, red, m
             tell()
     ((path, token, body),) = messages
     assert (path, token, body["channel"]) == ("/api/chat.postMessage", "Bearer a-token", "#ml-on-call")
-    said, link = body["text"].split("\n")
+    said, link, key = body["text"].split("\n")
+    assert key == f"Notice gate_failed/{red.candidate_id}/threshold_gate/1"
     assert said == f"{MODEL}: threshold gate failed. &lt;b&gt;{{{{ 7*7 }}}}&lt;/b&gt; &amp; $(rm) is outside its bound"
     assert link.endswith(f"/slipway/candidates/{red.candidate_id}")
 
@@ -123,9 +130,9 @@ def test_a_red_gate_is_one_message_in_the_owners_channel(pages, declared, red, m
 def test_without_the_slack_provider_the_log_says_what_to_install(pages, declared, red, monkeypatch):
     declared("{via: slack}", "#ml-on-call")
     monkeypatch.setitem(__import__("sys").modules, "airflow.providers.slack.notifications.slack", None)
-    assert tell() == (
-        "Somebody could not be told (gate_failed): notify.via is slack, which needs the package "
-        "apache-airflow-providers-slack; install it, or declare smtp or file."
+    assert tell().startswith(
+        "#ml-on-call could not be told (gate_failed, try 1): notify.via is slack, which needs the package "
+        "apache-airflow-providers-slack; install it, or declare smtp or file; the next try is due at "
     )
     assert pages.ledger.notices.of(MODEL) == []
 

@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from include import cli
-from include.commands import Mistake, checks
+from include.commands import Mistake
 from include.commands.airflow import use_running_services
 from include.config import loader
 from include.config.settings import PROJECT, settings
+from include.workflows import machine
 
 
 @pytest.fixture(autouse=True)
@@ -75,14 +76,14 @@ def told_by(tmp_path, monkeypatch):
 
 def test_doctor_says_which_package_a_declared_way_of_telling_lacks(told_by, monkeypatch, capsys):
     told_by("{via: slack}")
-    found = checks.version
+    found = machine.version
 
     def version(package: str) -> str:
         if package == "apache-airflow-providers-slack":
             raise PackageNotFoundError(package)
         return found(package)
 
-    monkeypatch.setattr(checks, "version", version)
+    monkeypatch.setattr(machine, "version", version)
     cli.main(["doctor", "--json"])
     by_name = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     assert by_name["notify slack"] == {
@@ -91,6 +92,43 @@ def test_doctor_says_which_package_a_declared_way_of_telling_lacks(told_by, monk
         "found": "air_time declares notify.via slack; install apache-airflow-providers-slack, or declare smtp or file",
     }
     assert by_name["notify file"]["ok"]
+
+
+def free_gb(monkeypatch, gigabytes: float) -> None:
+    usage = shutil.disk_usage("/")._replace(free=int(gigabytes * 1e9))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage)
+
+
+def test_up_says_in_one_line_each_what_doctor_calls_bad_and_starts_nothing(home, monkeypatch, capsys):
+    monkeypatch.setenv("SLIPWAY_URL", "slipway.example.org")
+    free_gb(monkeypatch, 0.1)
+    assert cli.main(["up"]) == 64
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == (
+        "Warning: links: SLIPWAY_URL is 'slipway.example.org'; give an absolute address such as "
+        "https://slipway.example.org."
+    )
+    assert said[1].endswith(f"Nothing was started. disk: 0.1 GB free for {home}, needed are 3.")
+    assert len(said) == 2
+    assert list(home.iterdir()) == []
+
+
+def test_up_starts_on_a_disk_that_is_nearly_full_and_says_so(home, monkeypatch, capsys):
+    from include.commands import services
+    from include.workflows.service_environment import Place
+
+    free_gb(monkeypatch, 1.0)
+    services._check_machine(Place(home))
+    assert capsys.readouterr().err == f"Warning: disk: 1 GB free for {home}, needed are 3.\n"
+
+
+def test_up_names_a_home_that_cannot_be_written(home, monkeypatch):
+    from include.commands import services
+    from include.workflows.service_environment import Place
+
+    (home / "file").write_text("")
+    with pytest.raises(Mistake, match=r"home: .*/file/inside cannot be written"):
+        services._check_machine(Place(home / "file" / "inside"))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from include.adapters.ledger.errors import (
 )
 from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.notices import Notice
+from include.adapters.ledger.notices import Notice, NoticeState, Posted, Scope
+from include.adapters.ledger.outages import Failing, Outage, Told
 from include.adapters.ledger.overview import ModelStanding
 from include.adapters.ledger.records import (
     Attempt,
@@ -66,6 +67,7 @@ __all__ = [
     "EffectiveTooEarly",
     "Explanation",
     "Facts",
+    "Failing",
     "Fenced",
     "GateStanding",
     "JourneyUnderWay",
@@ -79,17 +81,22 @@ __all__ = [
     "NotCleared",
     "NothingToRollBackTo",
     "Notice",
+    "NoticeState",
+    "Outage",
     "OverrideStands",
     "Partition",
     "PartitionStatus",
+    "Posted",
     "Promoted",
     "RequestChanged",
     "RequesterMayNotDecide",
     "RetrainAction",
     "RetrainDecision",
+    "Scope",
     "Scoring",
     "ShadowDay",
     "ShadowWindow",
+    "Told",
     "TrainingRecord",
     "Transition",
     "UnknownCandidate",

@@ -17,6 +17,7 @@ from include.adapters.ledger.epochs import epochs_in, head_in
 from include.adapters.ledger.gates import Gates, overrides_in, standings_in
 from include.adapters.ledger.lineage import Lineage
 from include.adapters.ledger.notices import Notices
+from include.adapters.ledger.outages import Outages
 from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
@@ -41,6 +42,7 @@ class Ledger:
         self.lineage = Lineage(database)
         self.overview = Overview(database)
         self.notices = Notices(database)
+        self.outages = Outages(database)
 
     @classmethod
     def open(cls, url: str) -> Ledger:

@@ -16,7 +16,7 @@ from include.adapters.ledger.database import Database
 from include.adapters.ledger.drift import decision_of
 from include.adapters.ledger.epochs import epoch_of
 from include.adapters.ledger.gates import gate_of
-from include.adapters.ledger.records import Candidate, DriftSummary, RetrainDecision
+from include.adapters.ledger.records import Candidate, DriftSummary, RetrainAction, RetrainDecision
 from include.adapters.ledger.tables import (
     candidates,
     deployment_history,
@@ -163,6 +163,20 @@ class Overview:
         )
         with self._database.reading() as connection:
             return connection.execute(query.limit(1)).scalar()
+
+    def runs_that_escalated(self, model: str, since: datetime) -> list[str]:
+        """The drift runs whose decision asked for a person, recorded from ``since`` on."""
+        query = (
+            select(drift_reports.c.run_id)
+            .join(retrain_decisions, retrain_decisions.c.report_id == drift_reports.c.report_id)
+            .where(
+                retrain_decisions.c.model == model,
+                retrain_decisions.c.action == RetrainAction.ESCALATE.value,
+                retrain_decisions.c.recorded_at >= since,
+            )
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query.order_by(retrain_decisions.c.recorded_at)).scalars())
 
 
 def _heads(connection: Connection, only: str | None) -> list[Epoch]:

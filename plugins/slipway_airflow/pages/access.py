@@ -21,6 +21,8 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from airflow.configuration import conf
 from fastapi import Depends, HTTPException, Request
 
+from include.config.settings import settings
+
 OPERATOR_KEY = "slipway_operator"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-slipway-csrf"
 SAFE = ("GET", "HEAD")
@@ -132,5 +134,5 @@ def require_own_form(request: Request, user: Any, given: str | None) -> None:
 
 
 def _own_hosts(request: Request) -> set[str]:
-    base = conf.get("api", "base_url", fallback="") or ""
-    return {host for host in (request.headers.get("host"), urlsplit(base).netloc) if host}
+    bases = (conf.get("api", "base_url", fallback="") or "", settings().url)
+    return {host for host in (request.headers.get("host"), *(urlsplit(base).netloc for base in bases)) if host}

@@ -1,0 +1,51 @@
+"""Who is told what, and how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from include.config.base import Declared
+
+Role = Literal["model", "data", "on_call", "nobody"]
+"""Which of the model's owners; nobody for nothing."""
+Way = Literal["file", "smtp", "slack"]
+WAYS: tuple[Way, ...] = ("file", "smtp", "slack")
+
+PROVIDERS = {"smtp": "apache-airflow-providers-smtp", "slack": "apache-airflow-providers-slack"}
+"""The package each way of telling people needs; ``file`` needs none."""
+
+
+class Channel(Declared):
+    """How people are told."""
+
+    via: Way = "file"
+    """file: a line in ``notices.jsonl`` of Slipway's home and in the task's log. smtp and slack: through Airflow's
+    notifier of that provider, with the owner's address or channel; default file."""
+    conn_id: str | None = None
+    """The Airflow connection of smtp or slack; default the provider's own."""
+
+
+class Owners(Declared):
+    """Who is told what. Values are names or addresses."""
+
+    model: str
+    data: str
+    on_call: str
+
+
+class Notify(Channel):
+    """Who is told when something happens to the model, and how. Each is told once."""
+
+    gate_failed: Role = "on_call"
+    waiting: Role = "on_call"
+    """A gate or an approval waits for a person."""
+    escalated: Role = "on_call"
+    """The drift sensor asks for a person."""
+    late: Role = "on_call"
+    """A journey takes longer than the model's ``journey_within``."""
+    rolled_back: Role = "on_call"
+    promoted: Role = "model"
+    failed: Role = "on_call"
+    """A step of one of the model's Dags failed for good, other than by a gate's verdict; and that it works again."""
+    stale: Role = "on_call"
+    """Something is missing for longer than ``freshness`` allows; and that it has come."""

@@ -1,0 +1,58 @@
+"""Who hears of something, and by which way: the owner that a declaration names, or the operator of Slipway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from include.adapters.ledger import Notice, Scope, Told
+from include.config import declarations
+from include.config.notify import WAYS, Channel, Way
+from include.config.settings import settings
+
+PROJECT = "slipway"
+"""The subject of what is about no model and no view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody, and the way to them."""
+
+    told: Told
+    channel: Channel
+
+
+def of(scope: Scope, subject: str, kind: str) -> Recipient | None:
+    """Who hears of this kind of event; None where the declaration names nobody.
+
+    A subject that is not declared any more, or whose declaration is broken, is the operator's.
+    """
+    declared = declarations()
+    if scope is Scope.MODEL and subject in declared.models:
+        model = declared.models[subject]
+        role = getattr(model.notify, kind)
+        return None if role == "nobody" else Recipient(Told(getattr(model.owners, role), role), model.notify)
+    if scope is Scope.VIEW and subject in declared.views:
+        view = declared.views[subject]
+        return Recipient(Told(view.owner, None), view.notify)
+    return Recipient(Told(settings().operator, None), operators_channel())
+
+
+def now_of(notice: Notice) -> Recipient:
+    """Where to send a notice that was written down before: a declaration that was mended meanwhile counts."""
+    declared = declarations()
+    if notice.scope is Scope.MODEL and notice.subject in declared.models:
+        model = declared.models[notice.subject]
+        name = getattr(model.owners, notice.role) if notice.role else notice.told
+        return Recipient(Told(name, notice.role), model.notify)
+    if notice.scope is Scope.VIEW and notice.subject in declared.views:
+        view = declared.views[notice.subject]
+        return Recipient(Told(view.owner, None), view.notify)
+    return Recipient(Told(settings().operator, None), operators_channel())
+
+
+def operators_channel() -> Channel:
+    """The operator's way; the file where the setting names none that exists, which ``slipway doctor`` says."""
+    chosen = settings()
+    known = chosen.operator_via in WAYS
+    return Channel(via=cast(Way, chosen.operator_via) if known else "file", conn_id=chosen.operator_conn_id)
