@@ -5,12 +5,14 @@ again when it did not answer. `slipway repair` says what each repair does.
 
 An alias that was moved by hand in MLflow is put back. What no program may settle (the champion's version was deleted,
 its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in its last line.
+
+Notices that no task could send, or that a killed one had begun to send, are sent.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
-from slipway_airflow import docs
+from slipway_airflow import docs, notify
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -41,11 +43,16 @@ def housekeeping_dag():
 
             compared()
 
+        @step
+        def send_notices(ti=None):
+            return tasks.send_notices(notify.sender({}), ti.start_date)
+
         reconcile_aliases()
         for check in pairs.CHECKS:
             if check.name != "registry":  # reconcile_aliases holds MLflow against the ledger
                 compare(check.name)
         report_lapsed_overrides()
+        send_notices()
 
     return housekeeping()
 

@@ -12,10 +12,12 @@ from ledger_fixtures import MODEL, NOW, challenger, champion, judged, promote, r
 
 from include.adapters.ledger import Ledger, NoticeState, Scope
 from include.adapters.ledger.notices import LEASE
+from include.config import declarations
 from include.config.settings import absolute, what_is_wrong_with
 from include.domain.lifecycle import Event
 from include.domain.verdicts import Verdict
-from include.workflows import notices, outbox
+from include.workflows import notices, outbox, pairs
+from include.workflows.pairs import StoresDiffer
 
 
 @pytest.fixture
@@ -230,6 +232,25 @@ def test_f189_killed_before_anything_was_written_down_the_ledger_still_says_what
         "waiting": 1,
     }
     assert notices.missed(ledger, now + notices.LOOKS_BACK + timedelta(minutes=1)) == []
+
+
+def test_what_was_given_up_differs_until_it_is_repaired_and_sent_to_the_owner_declared_now(told, monkeypatch):
+    ledger, folder = told
+    champion(ledger, "one")
+    notices.tell(MODEL, "promoted", "one", "promote", broken, NOW)
+    ledger.notices.take(f"promoted/{MODEL}/1", NOW + timedelta(days=1))
+    ledger.notices.not_sent(f"promoted/{MODEL}/1", 2, "no such mailbox", None)
+    with pytest.raises(StoresDiffer, match=r"tries failed, the last with: no such mailbox\. .* slipway repair notices"):
+        pairs.compared("notices", NOW)
+    assert pairs.check_named("notices").repair(NOW, "another") == []
+    (mended,) = pairs.check_named("notices").repair(NOW, MODEL)
+    assert mended.mended
+    model = declarations().model(MODEL)
+    owners = model.owners.model_copy(update={"model": "grace@example.org"})
+    monkeypatch.setitem(declarations().models, MODEL, model.model_copy(update={"owners": owners}))
+    outbox.sweep(ledger, notices.to_file, NOW)
+    assert [line["to"] for line in lines(folder)] == ["grace@example.org"]
+    assert pairs.compared("notices", NOW)["facts"]["mended"] == 0
 
 
 def test_what_an_earlier_release_told_is_not_told_again(ledger_url):

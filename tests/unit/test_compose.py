@@ -26,7 +26,15 @@ MAKE_ENV = PROJECT / "deploy" / "make_env.py"
 TEXT = COMPOSE.read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ONE_SHOT = {"init", "demo-source", "replay"}
-NO_SECRET = {"SLIPWAY_IMAGE_TAG", "SLIPWAY_GIT_REVISION", "SLIPWAY_WORKER_CONCURRENCY"} | {
+NO_SECRET = {
+    "SLIPWAY_URL",
+    "SLIPWAY_OPERATOR",
+    "SLIPWAY_OPERATOR_VIA",
+    "SLIPWAY_OPERATOR_CONN",
+    "SLIPWAY_IMAGE_TAG",
+    "SLIPWAY_GIT_REVISION",
+    "SLIPWAY_WORKER_CONCURRENCY",
+} | {
     "SLIPWAY_AIRFLOW_PORT",
     "SLIPWAY_MLFLOW_PORT",
 }

@@ -116,6 +116,12 @@ CHECKS: tuple[Check, ...] = (
         "include.workflows.pairs.registry",
         "writes the aliases again as the ledger has them",
     ),
+    Check(
+        "notices",
+        "ledger and notices",
+        "include.workflows.pairs.notices",
+        "lets what was given up be tried again",
+    ),
 )
 
 

@@ -1,0 +1,58 @@
+"""Ledger and notices: what happened and was never written down as a notice, and what was and reached nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from include.adapters.ledger import NoticeState, Posted
+from include.workflows import common, notices
+from include.workflows.pairs import Finding, State
+
+PAIR = "notices"
+WAITS_AT_MOST = timedelta(days=1)
+"""How long a notice may wait, with tries that failed, before that is told here too."""
+
+
+def compare(now: datetime) -> list[Finding]:
+    """What no callback wrote down is written down at once; what could not be sent differs."""
+    with common.open_ledger() as ledger:
+        missed = notices.missed(ledger, now)
+        unsent = ledger.notices.unsent()
+    found = [
+        Finding(PAIR, key, State.AGREES, "It was never written down; it is now, and is sent.", mended=True)
+        for key in missed
+    ]
+    found += [_unsent(posted) for posted in unsent if _too_long(posted, now)]
+    if not any(finding.state is State.DIFFERS for finding in found):
+        found.append(Finding(PAIR, "notices", State.AGREES, "Everything that happened was told, or is about to be."))
+    return found
+
+
+def repair(now: datetime, only: str | None) -> list[Finding]:
+    """Let everything that was given up be tried again, to the owner and by the way that are declared now.
+
+    Args:
+        only: the one model or view, or ``slipway``; None for all.
+    """
+    with common.open_ledger() as ledger:
+        again = [
+            posted.notice
+            for posted in ledger.notices.unsent()
+            if only in (None, posted.notice.subject) and ledger.notices.try_again(posted.notice.key, now)
+        ]
+    line = "It is tried again by the next sweep"
+    return [Finding(PAIR, n.key, State.AGREES, f"{line}: {n.sentence}", mended=True) for n in again]
+
+
+def _too_long(posted: Posted, now: datetime) -> bool:
+    return posted.state is NoticeState.GIVEN_UP or now - posted.recorded_at > WAITS_AT_MOST
+
+
+def _unsent(posted: Posted) -> Finding:
+    notice = posted.notice
+    what = (
+        "is not tried any more" if posted.state is NoticeState.GIVEN_UP else f"waits since {posted.recorded_at:%F %R}"
+    )
+    why = f"{posted.tries} tries failed, the last with: {posted.error}" if posted.error else "no try has ended"
+    message = f"{notice.told} was not told {notice.sentence!r}; {why}. It {what}. Mend owners or notify first."
+    return Finding(PAIR, f"{notice.subject} {notice.key}", State.DIFFERS, message)
