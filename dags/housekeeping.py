@@ -1,7 +1,11 @@
-"""Every night: hold every store against the ledger, and say which overrides have lapsed.
+"""Every night: hold every store against the ledger, end journeys whose run is gone, say which overrides have lapsed.
 
 Each pair of stores is one task, `compare_<pair>`: red when the store does not hold what the ledger promised, tried
 again when it did not answer. `slipway repair` says what each repair does.
+
+`end_stranded_journeys` asks Airflow about the run of each candidate in flight. Where the run was deleted, or ended
+without closing its journey, the candidate is closed with the reason, its owner is told, and the model may be retrained
+again. Where Airflow does not answer nothing is closed, and the task is tried again.
 
 An alias that was moved by hand in MLflow is put back. What no program may settle (the champion's version was deleted,
 its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in its last line.
@@ -11,8 +15,8 @@ Notices that no task could send, or that a killed one had begun to send, are sen
 
 from datetime import timedelta
 
-from airflow.sdk import CronTriggerTimetable, dag
-from slipway_airflow import docs, notify
+from airflow.sdk import CronTriggerTimetable, dag, get_current_context
+from slipway_airflow import docs, notify, runs
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -36,6 +40,15 @@ def housekeeping_dag():
         def report_lapsed_overrides(ti=None):
             return tasks.report_lapsed_overrides(ti.start_date)
 
+        @step
+        def end_stranded_journeys(ti=None):
+            found = tasks.end_stranded_journeys(lambda dag_id, run_id: runs.state_of(ti, dag_id, run_id))
+            for closed in found["tell"]:
+                run = (f"retrain_{closed['model']}", closed["run_id"])
+                notify.tell("stranded", *run, ti.task_id, get_current_context())
+            tasks.require_every_run_asked(found)
+            return found
+
         def compare(pair):
             @step(task_id=f"compare_{pair}")
             def compared(ti=None):
@@ -48,6 +61,7 @@ def housekeeping_dag():
             return tasks.send_notices(notify.sender({}), ti.start_date)
 
         reconcile_aliases()
+        end_stranded_journeys()
         for check in pairs.CHECKS:
             if check.name != "registry":  # reconcile_aliases holds MLflow against the ledger
                 compare(check.name)

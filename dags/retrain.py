@@ -13,7 +13,7 @@ from slipway_airflow.gates import GateOperator
 from slipway_airflow.notify import Tell
 from slipway_airflow.parsing import needed
 from slipway_airflow.shadow import ShadowWindowOperator
-from slipway_airflow.steps import step
+from slipway_airflow.steps import OUTLASTING, step
 
 from include.config import ModelDeclaration, declared_models
 from include.workflows import tasks
@@ -66,10 +66,10 @@ def retrain_dag(model: ModelDeclaration):
             gates_after("evaluate"),
             register_challenger(journey),
             *gates_after("register_challenger"),
-            ShadowWindowOperator(task_id="shadow_window", journey=journey),
+            ShadowWindowOperator(task_id="shadow_window", journey=journey, **OUTLASTING),
             *[gate("shadow_gate"), *approval],
             promote(journey),
-            step(tasks.close_journey)(journey).as_teardown(setups=journey),
+            step(tasks.close_journey, **OUTLASTING)(journey).as_teardown(setups=journey),
         )
 
     return retrain()

@@ -43,6 +43,8 @@ class Notify(Channel):
     """The drift sensor asks for a person."""
     late: Role = "on_call"
     """A journey takes longer than the model's ``journey_within``."""
+    stranded: Role = "model"
+    """Housekeeping closed a journey whose run was deleted, or ended without closing it."""
     rolled_back: Role = "on_call"
     promoted: Role = "model"
     failed: Role = "on_call"

@@ -88,6 +88,15 @@ class Clearance:
         return not self.obstacles
 
     @property
+    def was_judged(self) -> bool:
+        """Whether a gate has judged what would be promoted and did not let it pass; a gate that is only missing, or saw
+        something else, has not."""
+        return any(
+            o.kind in (ObstacleKind.FAIL, ObstacleKind.INCONCLUSIVE, ObstacleKind.OVERRIDE_EXPIRED)
+            for o in self.obstacles
+        )
+
+    @property
     def why(self) -> str:
         """Every obstacle in one line."""
         return " ".join(o.message for o in self.obstacles) or "Nothing stands in the way."

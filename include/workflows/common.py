@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from include.adapters.ledger import Candidate, Ledger
+from include.adapters.ledger import Candidate, Ledger, NotCleared, StopKind
 from include.adapters.offline_store import OfflineStore
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
-from include.domain.errors import Refusal
+from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import instant
 from include.domain.verdicts import GateResult
@@ -96,11 +96,13 @@ def journey_folder(candidate_id: str) -> Path:
 
 
 @contextmanager
-def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True) -> Iterator[Journey]:
-    """Open one step of a journey, fencing out every older copy of the same step.
+def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True, judges: bool = False) -> Iterator[Journey]:
+    """Open one step of a journey, fencing out every older copy of the same step. What ends it by an exception is kept
+    in the ledger as a stop of this lap, and taken back when the step goes through later.
 
     Args:
         live: whether the candidate must still be in flight.
+        judges: whether the step is a gate, which keeps its own verdict as a stop.
 
     Raises:
         JourneyIsOver: when it must be and is not.
@@ -112,7 +114,28 @@ def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True) -> It
             raise JourneyIsOver(candidate)
         attempt = ledger.next_attempt(f"{candidate.candidate_id}/{step}")
         crashpoint("step.begun")
-        yield Journey(model, candidate, ledger.fenced(attempt))
+        fenced = ledger.fenced(attempt)
+        try:
+            yield Journey(model, candidate, fenced)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            _stopped(fenced, candidate.candidate_id, step, error)
+            raise
+        fenced.stops.take_back(candidate.candidate_id, step, [StopKind.ERROR] if judges else list(StopKind))
+
+
+def _stopped(ledger: Ledger, candidate_id: str, step: str, error: BaseException) -> None:
+    """Keep why the step did not go through, for the end of the journey. What it raised is what the caller sees, also
+    where this cannot be kept: then the end says less."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    gates = isinstance(error, NotCleared) and error.clearance.was_judged
+    if not isinstance(error, Refusal | NotYet):
+        said = f"{type(error).__name__}: {said}"
+    try:
+        ledger.stops.record(candidate_id, step, StopKind.GATE if gates else StopKind.ERROR, said)
+    except Exception as unkept:  # noqa: BLE001 - a newer copy took over, or the ledger itself is what failed
+        print(f"Why {step} stopped could not be kept in the ledger: {unkept}")
 
 
 def verdict_tag(result: GateResult) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from include.adapters.ledger import Candidate, Ledger
+from include.adapters.ledger import Candidate, Ledger, StopKind
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
 from include.domain.promotion import Override
@@ -39,16 +39,21 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
 
     ``now`` is the time an override is measured at.
     """
-    with common.step_of(reference, gate) as journey:
+    with common.step_of(reference, gate, judges=True) as journey:
         result, digest = _JUDGES[gate](journey)
         record = journey.ledger.gates.record(
             journey.candidate_id, result, digest=digest, run_id=journey.candidate.run_id
         )
         live = journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
+        outcome = outcome_of(record.result, reference, live)
+        if outcome["passed"]:
+            journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
+        else:
+            journey.ledger.stops.record(journey.candidate_id, gate, StopKind.GATE, f"{gate}: {result.reason}")
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
             common.registry().tag(run, common.verdict_tag(result) | _override_tag(live))
-        return outcome_of(record.result, reference, live)
+        return outcome
 
 
 def _override_tag(live: Override | None) -> dict[str, str]:
@@ -98,6 +103,7 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
             now=now,
             requester_may=journey.model.requester_may_override,
         )
+        journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
             common.registry().tag(run, _override_tag(override))
@@ -105,11 +111,15 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
 
 
 def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> list[str]:
-    """What the gates that did judge the candidate hold against it, a sentence each; those not run are left out."""
+    """What the gates that did judge the candidate hold against it, a sentence each; those not run, and those that a
+    person overrode, are left out."""
+    overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}
     latest = ledger.gates.latest(candidate.candidate_id)
     required = required_gates(model, held=holding.alarm_day(ledger, candidate) is not None)
     return [
-        f"{gate}: {r.result.reason}" for gate, r in latest.items() if gate in required and r.verdict is not Verdict.PASS
+        f"{gate}: {r.result.reason}"
+        for gate, r in latest.items()
+        if gate in required and r.verdict is not Verdict.PASS and gate not in overridden
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from include.adapters.ledger import Candidate, Ledger
+from include.adapters.ledger import Candidate, Ledger, StopKind, in_force
 from include.config import ModelDeclaration, declarations
 from include.config.views import slug
 from include.domain.errors import Refusal
@@ -17,9 +17,11 @@ from include.domain.lifecycle import Event, JourneyRequest, State
 from include.domain.lifecycle import Trigger as StartedBy
 from include.workflows import causes, common
 from include.workflows.aliases import project_aliases
-from include.workflows.gating import standing_in_the_way
+from include.workflows.gating import required_gates, standing_in_the_way
 
 SCHEDULED = "scheduled"
+MAX_OUTCOME = 2000
+"""The longest outcome that is kept, in characters: a page shows it whole."""
 
 
 class NoData(Refusal):
@@ -93,39 +95,89 @@ def close_journey(reference: Mapping[str, Any]) -> dict[str, Any]:
     with common.step_of(reference, "close_journey", live=False) as journey:
         candidate = journey.candidate
         if candidate.is_live:
-            candidate = _end(journey.ledger, journey.model, candidate)
+            candidate = end(journey.ledger, candidate, actor="close_journey")
         elif candidate.state is State.CHAMPION and candidate.outcome is None:
             outcome = f"Promoted as version {candidate.facts.model_version}."
             candidate = journey.ledger.candidates.close(
                 candidate.candidate_id, None, outcome=outcome, actor="close_journey"
             )
         crashpoint("journey.closed")
-        facts = candidate.facts
-        registry = common.registry()
-        if facts.mlflow_run_id:
-            registry.tag(
-                facts.mlflow_run_id,
-                {
-                    "slipway.outcome": candidate.outcome or candidate.state.value,
-                    "slipway.state": candidate.state.value,
-                    **causes.tag(journey.ledger, candidate.candidate_id),
-                },
-            )
-            crashpoint("journey.tagged")
-            registry.finish_run(facts.mlflow_run_id, succeeded=candidate.state in (State.CHAMPION, State.UNCHANGED))
-            crashpoint("journey.finished")
-        project_aliases(journey.ledger, registry, candidate.model)
+        tell_registry(journey.ledger, candidate)
         print(f"{candidate.candidate_id} is {candidate.state.value}: {candidate.outcome}")
         return {"candidate_id": candidate.candidate_id, "state": candidate.state.value, "outcome": candidate.outcome}
 
 
-def _end(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> Candidate:
-    """A candidate still in flight at the end of its run did not win: rejected by a gate, or stopped by broken
-    machinery."""
-    rejected = standing_in_the_way(ledger, model, candidate)
-    if rejected:
-        return ledger.candidates.close(
-            candidate.candidate_id, Event.REJECT, outcome=f"Rejected: {rejected[0]}", actor="close_journey"
+def tell_registry(ledger: Ledger, candidate: Candidate) -> None:
+    """Let MLflow follow: the outcome on the candidate's run, and the aliases."""
+    facts, registry = candidate.facts, common.registry()
+    if facts.mlflow_run_id:
+        registry.tag(
+            facts.mlflow_run_id,
+            {
+                "slipway.outcome": candidate.outcome or candidate.state.value,
+                "slipway.state": candidate.state.value,
+                **causes.tag(ledger, candidate.candidate_id),
+            },
         )
-    outcome = "Failed before every gate had judged it; the red task of its run says why."
-    return ledger.candidates.close(candidate.candidate_id, Event.FAIL, outcome=outcome, actor="close_journey")
+        crashpoint("journey.tagged")
+        registry.finish_run(facts.mlflow_run_id, succeeded=candidate.state in (State.CHAMPION, State.UNCHANGED))
+        crashpoint("journey.finished")
+    project_aliases(ledger, registry, candidate.model)
+
+
+def end(ledger: Ledger, candidate: Candidate, *, actor: str, because: str | None = None) -> Candidate:
+    """End a candidate that is still in flight when its run is over: it did not win.
+
+    Rejected where a gate of this lap stands in its way, failed where the machinery stopped it. What stopped an earlier
+    lap of the journey is not why this one ended.
+
+    Args:
+        because: what ended the run, where that is not its own last step; it is part of the outcome.
+    """
+    event, cause = _cause(ledger, candidate)
+    also = f" {because}" if because else ""
+    if event is None:
+        event, cause = Event.FAIL, "" if because else f"Failed {_how_far(ledger, candidate)}"
+    return ledger.candidates.close(
+        candidate.candidate_id, event, outcome=f"{cause}{also}".strip()[:MAX_OUTCOME], actor=actor
+    )
+
+
+def _cause(ledger: Ledger, candidate: Candidate) -> tuple[Event | None, str]:
+    """What this lap says about its end; None where it says nothing: a process that was killed leaves no word."""
+    lap, recorded = ledger.stops.lap(candidate.candidate_id), ledger.stops.of_lap(candidate.candidate_id)
+    stops = in_force(recorded)
+    overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}
+    gates = [stop for stop in stops if stop.kind is StopKind.GATE and stop.step not in overridden]
+    stops = [stop for stop in stops if stop.kind is StopKind.ERROR]
+    if gates:
+        return Event.REJECT, f"Rejected: {gates[0].said}"
+    if stops:
+        return Event.FAIL, f"Failed at {stops[-1].step}: {stops[-1].said}"
+    if lap == 1 and not recorded:
+        # Judged by a release that kept no stops, or killed between the verdict and its stop.
+        held = _held_against(ledger, candidate)
+        if held:
+            return Event.REJECT, f"Rejected: {held[0]}"
+    return None, ""
+
+
+def _held_against(ledger: Ledger, candidate: Candidate) -> list[str]:
+    try:
+        model = declarations().model(candidate.model)
+    except Refusal as undeclared:
+        print(f"Which gates {candidate.model} requires is not known: {undeclared}")
+        return []
+    return standing_in_the_way(ledger, model, candidate)
+
+
+def _how_far(ledger: Ledger, candidate: Candidate) -> str:
+    try:
+        required = required_gates(declarations().model(candidate.model))
+    except Refusal:
+        required = []
+    judged = ledger.gates.latest(candidate.candidate_id)
+    missing = [gate for gate in required if gate not in judged]
+    if missing or not required:
+        return "before every gate had judged it; the red task of its run says why."
+    return "after every gate had judged it and before it was promoted; the red task of its run says why."

@@ -26,7 +26,7 @@ from include.workflows.pages import release, sources
 from include.workflows.pages.words import gate_title
 
 GATE_FAILED, WAITING, ESCALATED = "gate_failed", "waiting", "escalated"
-PROMOTED, ROLLED_BACK, LATE = "promoted", "rolled_back", "late"
+PROMOTED, ROLLED_BACK, LATE, STRANDED = "promoted", "rolled_back", "late", "stranded"
 LOOKS_BACK = timedelta(days=7)
 """How far back what was never written down is looked for, by the clock."""
 JOURNEYS = 30
@@ -43,7 +43,7 @@ def about(
     if kind == LATE:
         found = _late(ledger, model, run_id, now)
     else:
-        finders = {GATE_FAILED: _gate, WAITING: _gate, ESCALATED: _escalated, PROMOTED: _promoted}
+        finders = {GATE_FAILED: _gate, WAITING: _gate, ESCALATED: _escalated, PROMOTED: _promoted, STRANDED: _stranded}
         found = finders.get(kind, _rolled_back)(ledger, kind, model, run_id, task_id)
     if found is None:
         return None
@@ -146,6 +146,16 @@ def _rolled_back(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: st
         return None
     sentence = f"{model.name}: rolled back to v{epoch.model_version} by {epoch.actor}: {epoch.reason}"
     return f"{model.name}/{epoch.revision}", sentence, f"/slipway/models/{quote(model.name)}"
+
+
+def _stranded(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: str, _task_id: str) -> Found:
+    """A journey that housekeeping closed, in the lap it closed."""
+    candidate = ledger.candidates.of_run(model.name, run_id)
+    if candidate is None or candidate.is_live or candidate.outcome is None:
+        return None
+    lap = ledger.stops.lap(candidate.candidate_id)
+    sentence = f"{model.name}: {candidate.candidate_id} was closed. {candidate.outcome}"
+    return f"{candidate.candidate_id}/{lap}", sentence, _page(candidate.candidate_id)
 
 
 def _late(ledger: Ledger, model: ModelDeclaration, run_id: str, now: datetime) -> Found:

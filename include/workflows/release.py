@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from include.adapters import estimators, model_files
-from include.adapters.ledger import Facts, Ledger
+from include.adapters.ledger import Facts, Ledger, NotCleared
 from include.adapters.registry import Registry, RegistryUnreachable, SourceRefused, VersionMissing
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
-from include.domain.promotion import rollback_target
+from include.domain.promotion import Clearance, rollback_target
 from include.workflows import common, evaluation, holding, learned, models
 from include.workflows.aliases import project_aliases, require_whole_ledger
 from include.workflows.common import Journey
@@ -36,6 +36,14 @@ class CannotRunHere(Refusal):
         )
 
 
+class NotRegistered(NotCleared):
+    """A gate before registering stands in the way, whatever the colour of its task."""
+
+    def __init__(self, candidate_id: str, cleared: Clearance, standing: list[str]) -> None:
+        super().__init__(candidate_id, cleared)
+        self.args = (f"{candidate_id} is not registered: {' '.join(standing)}",)
+
+
 def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Register the candidate's model as a version, check that it is what the gates judged, and call it challenger.
 
@@ -47,7 +55,7 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
         cleared = journey.ledger.gates.clearance(journey.candidate_id, offline, now=now)
         standing = [o for o in cleared.obstacles if o.gate not in AFTER_REGISTERING]
         if standing and journey.candidate.is_live:
-            raise Refusal(f"{journey.candidate_id} is not registered: {' '.join(o.message for o in standing)}")
+            raise NotRegistered(journey.candidate_id, cleared, [o.message for o in standing])
         facts, registry, model = journey.candidate.facts, common.registry(), journey.model
         require_whole_ledger(journey.ledger, registry, model.name)
         run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
@@ -174,8 +182,6 @@ def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user
         ledger = opened.fenced(opened.next_attempt(f"{model_name}/roll_back/{run_id}"))
         crashpoint("step.begun")
         head = ledger.deployments.champion(model_name)
-        if head is None:
-            raise Refusal(f"{model_name} never had a champion, so there is nothing to roll back.")
         _require_whole_ledger_if_reachable(ledger, registry, model_name)
         unusable = _unusable(ledger, registry, model)
         crashpoint("release.chosen")
@@ -184,7 +190,7 @@ def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user
             actor=who,
             reason=reason,
             run_id=run_id,
-            bad_candidate=head.to_candidate,
+            bad_candidate=head.to_candidate if head else None,
             unusable=unusable,
         )
         print(done.message)

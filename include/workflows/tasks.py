@@ -235,6 +235,19 @@ def compare_pair(name: str, now: datetime) -> Reference:
     return pairs.compared(name, now)
 
 
+def end_stranded_journeys(ask: Callable[[str, str], str]) -> Reference:
+    """Close the candidates whose run is over or gone; ``ask`` says ``under way``, ``over`` or ``gone`` of a run."""
+    from include.workflows import stranded
+
+    return stranded.end_stranded(lambda dag_id, run_id: stranded.RunIs(ask(dag_id, run_id)))
+
+
+def require_every_run_asked(found: Reference) -> None:
+    from include.workflows import stranded
+
+    stranded.require_asked(dict(found))
+
+
 def report_lapsed_overrides(now: datetime) -> Reference:
     from include.workflows import reconcile
 

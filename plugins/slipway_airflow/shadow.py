@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LOOK_EVERY_S = 2.0
+AWAY_S = 15.0
+"""How much longer it waits after the ledger did not answer, so that the log says it a few times a minute."""
 
 
 class ShadowWindowOperator(BaseOperator):
@@ -69,6 +71,15 @@ class ShadowWindowTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from include.workflows import tasks
 
-        while not await asyncio.to_thread(tasks.shadow_wait_is_over, self.candidate_id):
+        while not await self._is_over(tasks.shadow_wait_is_over):
             await asyncio.sleep(self.look_every_s)
         yield TriggerEvent({"candidate_id": self.candidate_id})
+
+    async def _is_over(self, look: Callable[[str], bool]) -> bool:
+        """A wait of days outlasts a ledger that is away for minutes: while it does not answer, the wait goes on."""
+        try:
+            return await asyncio.to_thread(look, self.candidate_id)
+        except ConnectionError as error:
+            self.log.warning("Whether the wait of %s is over is not known yet: %s", self.candidate_id, error)
+            await asyncio.sleep(AWAY_S)
+            return False

@@ -48,6 +48,11 @@ STEP_DEFAULTS: dict[str, Any] = {
 }
 
 
+OUTLASTING: dict[str, Any] = {"retries": 20, "max_retry_delay": timedelta(minutes=5)}
+"""For a step that nothing else does for a journey: it goes on trying for more than an hour, which is longer than a
+database or a disk is usually away for maintenance."""
+
+
 class Waiting(SystemExit):
     """Ends a try with one line. Airflow tries again, as after any error that no rule above names."""
 

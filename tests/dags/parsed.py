@@ -106,6 +106,9 @@ def _main() -> None:
                     "setup": t.is_setup,
                     "outlets": [getattr(o, "name", str(o)) for o in t.outlets],
                     "retries": t.retries,
+                    "delay_s": t.retry_delay.total_seconds(),
+                    "max_delay_s": t.max_retry_delay.total_seconds() if t.max_retry_delay else None,
+                    "backoff": float(t.retry_exponential_backoff),
                     "asks": sorted(t.params) if hasattr(t, "chosen_options") or hasattr(t, "response_timeout") else [],
                     "limit_s": t.execution_timeout.total_seconds() if t.execution_timeout else None,
                 }

@@ -90,6 +90,15 @@ def test_the_journey_is_the_chain_of_the_design(parsed):
             assert set(before if isinstance(before, tuple) else (before,)) <= set(tasks[task]["after"])
 
 
+def test_f188_the_closing_step_goes_on_trying_for_more_than_an_hour(parsed):
+    for dag_id in parsed.ids("retrain_"):
+        for name in ("close_journey", "shadow_window"):
+            task = parsed.dags[dag_id]["tasks"][name]
+            # Airflow waits at least this long before each further try; chance only makes it longer.
+            waits = [min(task["max_delay_s"], task["delay_s"] * task["backoff"] ** n) for n in range(task["retries"])]
+            assert sum(waits) > 3600, (dag_id, name, sum(waits))
+
+
 def test_close_journey_is_a_teardown_so_that_a_rejected_journeys_run_is_red(parsed):
     tasks = parsed.dags["retrain_flight_delay"]["tasks"]
     assert tasks["close_journey"]["teardown"]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import runpy
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 from ledger_fixtures import AS_OF, MODEL, challenger, champion, promote, roll_back
 from sqlalchemy import insert, text
 
-from include.adapters.ledger import Candidate, Claim, Conflict, Fenced, Ledger, Scoring, ledger_invariants, tables
-from include.adapters.ledger.schema import alembic_config
+from include.adapters.ledger import (
+    Candidate,
+    Claim,
+    Conflict,
+    Fenced,
+    Ledger,
+    Scoring,
+    ledger_invariants,
+    schema,
+    tables,
+)
 
 SERVED = "served"
 
@@ -172,8 +183,7 @@ def test_the_days_scored_before_there_were_claims_are_claimed_as_they_were_answe
             values = {**row_of(scoring(who.candidate_id, after)), "recorded_at": AS_OF + timedelta(days=after)}
             with ledger.database.writing() as connection:
                 connection.execute(insert(tables.scorings).values(**values))
-        downgraded(ledger)
-    with Ledger.open(ledger_url) as ledger:
+        migrated(ledger)
         found = [(c.day, c.candidate_id, c.revision) for c in ledger.claims.of(MODEL)]
         assert found == [
             (day(1), first.candidate_id, 1),
@@ -185,13 +195,17 @@ def test_the_days_scored_before_there_were_claims_are_claimed_as_they_were_answe
         assert promote(ledger, ledger.candidates.of(MODEL)[-1]).epoch.effective_from == AS_OF + timedelta(days=4)
 
 
-def downgraded(ledger: Ledger) -> None:
-    """The ledger as it was before claims: what the migration meets in a home of an earlier release."""
-    from alembic import command
+def migrated(ledger: Ledger) -> None:
+    """Run the migration on the ledger as it was before claims: what it meets in a home of an earlier release."""
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
 
+    versions = Path(schema.__file__).with_name("migrations") / "versions"
+    migration = runpy.run_path(str(versions / "0007_scoring_claims.py"))
     with ledger.database.writing() as connection:
         connection.execute(text("DROP TABLE scoring_claims"))
-        command.stamp(alembic_config(connection), "0006")
+        with Operations.context(MigrationContext.configure(connection)):
+            migration["upgrade"]()
 
 
 def scoring(candidate_id: str, after: int) -> Scoring:

@@ -18,6 +18,7 @@ from include.adapters.ledger import (
     RetrainAction,
     ShadowDay,
     ShadowWindow,
+    StopKind,
     drift_report_id,
 )
 from include.domain.lifecycle import Event, IllegalTransition, State
@@ -56,6 +57,7 @@ def everything_once(ledger: Ledger) -> Candidate:
     ledger.shadow.record_day(first.candidate_id, "2013-06-01", rows=900, answered=900)
     promote(ledger, first)
     ledger.claims.claim(MODEL, "2013-06-01", run_id="score-1")
+    ledger.stops.record(first.candidate_id, "promote", StopKind.ERROR, "the registry was away")
     return ledger.candidates.get(first.candidate_id)
 
 

@@ -7,6 +7,7 @@ note, a viewer's click and a run deleted under way are tried where they happen.
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 
 import httpx
@@ -18,7 +19,7 @@ from include.adapters.airflow_api import AirflowRefused, AlreadyThere
 from include.adapters.ledger import Ledger
 from include.adapters.processes import free_ports
 from include.config import loader
-from include.config.settings import settings
+from include.config.settings import PROJECT, settings
 from include.domain.lifecycle import Event, JourneyRequest, State, Trigger
 from include.workflows import notices
 from include.workflows.service_environment import Place, Ports
@@ -71,6 +72,7 @@ def services(tmp_path_factory):
     folder = tmp_path_factory.mktemp("people")
     (folder / "dags").mkdir()
     (folder / "dags" / "journey.py").write_text(JOURNEY_DAG, encoding="utf-8")
+    shutil.copy(PROJECT / "dags" / "housekeeping.py", folder / "dags")
     place = Place(folder / "home", ports=Ports(*free_ports(2)), dags=folder / "dags")
     mail = {"conn_type": "smtp", "host": "127.0.0.1", "port": 1, "login": "slipway", "password": SECRET}
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +82,10 @@ def services(tmp_path_factory):
         patch.setenv("AIRFLOW_CONN_MAIL", json.dumps(mail))
         # A busy machine is no dead one, and the watchdog is not what is tried here.
         patience = Patience(silent_for_s=180.0, young_for_s=180.0)
-        with running_services(place, expected_dags=[DAG], patience=patience) as running, running.api() as api:
+        with (
+            running_services(place, expected_dags=[DAG, "housekeeping"], patience=patience) as running,
+            running.api() as api,
+        ):
             api.unpause(DAG)
             yield running
 
@@ -244,6 +249,30 @@ def test_f125_a_run_under_way_cannot_be_deleted_and_one_that_is_marked_frees_the
     successor = asked("successor")
     assert ledger.candidates.get(candidate.candidate_id).state is State.SUPERSEDED
     assert ledger.candidates.live(MODEL).candidate_id == successor.candidate_id
+    check_invariants(World(services))
+
+
+def test_f188_a_candidate_whose_run_was_deleted_is_closed_by_housekeeping_and_its_owner_is_told(
+    services, api, ledger, asked
+):
+    candidate = asked("orphan")
+    api.unpause("housekeeping")
+    api.trigger("housekeeping", "while-it-runs")
+    assert api.wait("housekeeping", "while-it-runs", 120).state == "success"
+    assert ledger.candidates.get(candidate.candidate_id).state is State.OPENED, "its run is under way"
+    api.set_run_state(DAG, "orphan", "failed")
+    where = f"{services.airflow_url}/api/v2/dags/{DAG}/dagRuns/orphan"
+    assert httpx.delete(where, headers=token(services, "admin")).status_code == 204
+    api.trigger("housekeeping", "at-night")
+    assert api.wait("housekeeping", "at-night", 120).state == "success"
+    closed = ledger.candidates.get(candidate.candidate_id)
+    assert closed.state is State.FAILED
+    assert closed.outcome == (
+        f"Its run {DAG} orphan is gone from Airflow, so nothing else would have ended it. Housekeeping closed it."
+    )
+    (line,) = eventually(lambda: told("stranded"), 30)
+    assert line["sentence"] == f"{MODEL}: {candidate.candidate_id} was closed. {closed.outcome}"
+    assert ledger.candidates.live(MODEL) is None
     check_invariants(World(services))
 
 

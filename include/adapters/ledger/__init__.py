@@ -46,10 +46,13 @@ from include.adapters.ledger.records import (
     Scoring,
     ShadowDay,
     ShadowWindow,
+    Stop,
+    StopKind,
     TrainingRecord,
     Transition,
     ViewRead,
 )
+from include.adapters.ledger.stops import in_force
 
 __all__ = [
     "Attempt",
@@ -96,11 +99,14 @@ __all__ = [
     "Scoring",
     "ShadowDay",
     "ShadowWindow",
+    "Stop",
+    "StopKind",
     "Told",
     "TrainingRecord",
     "Transition",
     "UnknownCandidate",
     "ViewRead",
     "drift_report_id",
+    "in_force",
     "ledger_invariants",
 ]

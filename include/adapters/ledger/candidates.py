@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, select, update
 
 from include.adapters.ledger import causes
 from include.adapters.ledger.database import Database, clock, next_number, utc, words
@@ -24,6 +24,7 @@ from include.domain.faults import crashpoint
 from include.domain.lifecycle import LIVE, Event, JourneyRequest, State, Trigger, advance
 
 _STEPS = frozenset({Event.TRAIN, Event.REGISTER, Event.SHADOW})
+_ENDS = (State.REJECTED.value, State.FAILED.value)
 _FACTS = tuple(f.name for f in fields(Facts))
 
 
@@ -160,6 +161,15 @@ class Candidates:
         """The model's candidates, in the order they were opened."""
         with self._database.reading() as connection:
             return candidates_in(connection, model)
+
+    def closed_by(self, model: str, actor: str) -> list[Candidate]:
+        """The model's candidates whose newest end ``actor`` wrote, in the order they were opened."""
+        ends = and_(candidate_transitions.c.actor == actor, candidate_transitions.c.to_state.in_(_ENDS))
+        query = select(candidate_transitions.c.candidate_id).where(ends).distinct()
+        with self._database.reading() as connection:
+            theirs = set(connection.execute(query).scalars())
+            mine = [c for c in candidates_in(connection, model) if c.candidate_id in theirs and not c.is_live]
+            return [c for c in mine if transitions_in(connection, c.candidate_id)[-1].actor == actor]
 
     def live(self, model: str) -> Candidate | None:
         """The model's candidate in flight; None when no journey is under way."""

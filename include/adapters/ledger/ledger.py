@@ -22,6 +22,7 @@ from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.shadow import Shadow, windows_in
+from include.adapters.ledger.stops import Stops
 
 
 class Ledger:
@@ -37,6 +38,7 @@ class Ledger:
         self.deployments = Deployments(database)
         self.claims = Claims(database)
         self.shadow = Shadow(database)
+        self.stops = Stops(database)
         self.partitions = Partitions(database)
         self.drift = Drift(database)
         self.lineage = Lineage(database)

@@ -185,6 +185,31 @@ class Scoring:
     recorded_at: datetime | None = None
 
 
+class StopKind(Enum):
+    """What can stop a journey."""
+
+    GATE = "gate"
+    """A blocking gate that did not pass, or what such a gate kept from happening."""
+    ERROR = "error"
+    """A step that was refused or broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One step that did not go through, in one lap of a journey."""
+
+    candidate_id: str
+    number: int
+    lap: int
+    """From 1; one more each time the run was cleared and the journey opened again."""
+    step: str
+    """The task, such as ``promote`` or ``champion_gate``."""
+    kind: StopKind
+    said: str | None
+    """Why, in a line; None when the step went through since."""
+    recorded_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Who serves one day of a model: taken before the day is answered, and never changed by a later promotion."""

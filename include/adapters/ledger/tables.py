@@ -175,6 +175,18 @@ journey_causes = Table(  # append-only
     UniqueConstraint("candidate_id", "run_id"),
 )
 
+journey_stops = Table(  # append-only
+    "journey_stops",
+    metadata,
+    _candidate(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("lap", Integer, nullable=False),
+    Column("step", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("said", Text),
+    _recorded_at(),
+)
+
 gate_results = Table(  # append-only
     "gate_results",
     metadata,
@@ -405,6 +417,7 @@ APPEND_ONLY = (
     "partition_history",
     "candidate_transitions",
     "journey_causes",
+    "journey_stops",
     "gate_results",
     "deployment_history",
     "retrain_decisions",

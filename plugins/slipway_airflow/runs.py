@@ -1,0 +1,18 @@
+"""What Airflow says of a run, asked by a task with the right every task has: no login is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+UNFINISHED = ["queued", "running"]
+
+
+def state_of(ti: Any, dag_id: str, run_id: str) -> str:
+    """``under way``, ``over`` or ``gone``. Raises what Airflow raises where it does not answer.
+
+    Counts are asked for, because asking for the state of a run that is not there is an error like any other. What is
+    under way is asked first: a run that ends in between is over, and not gone.
+    """
+    if ti.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=UNFINISHED):
+        return "under way"
+    return "over" if ti.get_dr_count(dag_id=dag_id, run_ids=[run_id]) else "gone"

@@ -1,0 +1,167 @@
+"""Journeys whose run is over or deleted are ended by housekeeping, with the reason, and their owner is told."""
+
+from __future__ import annotations
+
+import pytest
+from invariants import check_invariants
+from journey_world import NOW, JourneyWorld, at
+
+from include.adapters.ledger import Ledger, LedgerUnavailable
+from include.config import loader
+from include.config.settings import settings
+from include.domain.lifecycle import Event, State
+from include.workflows import common, drift_watch, notices, stranded, tasks
+
+IMPOSSIBLE = {
+    "threshold_gate": {"min_rows": 100, "criteria": [{"metric": "roc_auc", "at_least": 0.999}]},
+    "champion_gate": {
+        "min_rows": 100,
+        "comparisons": [{"metric": "brier", "margin": 0.05}],
+        "beat_baseline_on": "brier",
+    },
+}
+
+
+def says(what: str):
+    """An Airflow that says so of every run."""
+    return lambda dag_id, run_id: what
+
+
+def told_by_file(world: JourneyWorld, found) -> list[str]:
+    """Tells as the Dag does; the sentences that were sent."""
+    sent: list[str] = []
+    for each in found["tell"]:
+        notices.tell(
+            each["model"],
+            notices.STRANDED,
+            each["run_id"],
+            "end_stranded_journeys",
+            lambda notice, model: sent.append(f"{notice.told}: {notice.sentence}"),
+            NOW,
+        )
+    return sent
+
+
+@pytest.fixture
+def shadowing(world: JourneyWorld) -> dict:
+    world.first_champion()
+    world.next_day(16)
+    reference = world.open("second", 17)
+    assert world.to_shadow(reference)
+    return reference
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ("gone", "is gone from Airflow, so nothing else would have ended it. Housekeeping closed it."),
+        ("over", "is over and did not close it; the run's close_journey says why. Housekeeping closed it."),
+    ],
+)
+def test_f188_a_candidate_whose_run_is_gone_is_closed_with_the_reason_and_drift_is_free_again(
+    world, shadowing, found, why
+):
+    done = tasks.end_stranded_journeys(says(found))
+    candidate = world.candidate(shadowing)
+    assert (candidate.state, candidate.outcome) == (State.FAILED, f"Its run retrain_{world.model} second {why}")
+    owner = loader.declarations().model(world.model).owners.model
+    assert told_by_file(world, done) == [
+        f"{owner}: {world.model}: {candidate.candidate_id} was closed. {candidate.outcome}"
+    ]
+    assert told_by_file(world, tasks.end_stranded_journeys(says("gone"))) == [], "once"
+    check_invariants(world)  # the challenger alias is dropped too
+    with Ledger.open(settings().ledger_url) as ledger:
+        history = drift_watch._history(ledger, loader.declarations().model(world.model), "2024-03-17")
+    assert history.in_flight is None
+    assert world.open("third", 17)["run_id"] == "third"
+    assert world.next_day(17)["facts"]["shadow"] == []
+
+
+def test_f188_a_run_under_way_keeps_its_candidate(world, shadowing):
+    done = tasks.end_stranded_journeys(says("under way"))
+    assert (done["tell"], done["not_asked"]) == ([], [])
+    assert world.candidate(shadowing).state is State.SHADOWING
+
+
+def test_f188_where_airflow_cannot_be_asked_nothing_is_closed_and_that_is_said(world, shadowing):
+    def silent(dag_id, run_id):
+        raise ConnectionError("nothing listens there")
+
+    done = tasks.end_stranded_journeys(silent)
+    assert world.candidate(shadowing).state is State.SHADOWING
+    with pytest.raises(stranded.NotAsked) as said:
+        tasks.require_every_run_asked(done)
+    assert str(said.value) == (
+        f"Airflow did not say what became of retrain_{world.model} second, so {shadowing['candidate_id']} was not "
+        "closed: nothing listens there."
+    )
+
+
+def test_f188_a_gate_that_was_red_is_why_and_the_run_is_named_beside_it(world):
+    world.declare(world.model, gates=IMPOSSIBLE)
+    reference = world.open("r", 13)
+    assert not world.to_shadow(reference)
+    tasks.end_stranded_journeys(says("gone"))
+    candidate = world.candidate(reference)
+    assert candidate.state is State.REJECTED
+    assert candidate.outcome.startswith("Rejected: threshold_gate: ")
+    assert candidate.outcome.endswith(
+        f"Its run retrain_{world.model} r is gone from Airflow, so nothing else would have ended it. "
+        "Housekeeping closed it."
+    )
+
+
+def test_f188_mlflow_being_down_keeps_no_candidate_open(world, shadowing, monkeypatch):
+    def down(*_):
+        raise ConnectionError("MLflow is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(common, "registry", down)
+        tasks.end_stranded_journeys(says("gone"))
+    assert world.candidate(shadowing).state is State.FAILED
+    tasks.reconcile_aliases()
+    check_invariants(world)
+
+
+def test_f188_the_first_outcome_stands_when_the_run_closes_its_journey_at_the_same_time(world, shadowing):
+    def closing(dag_id, run_id):
+        with Ledger.open(settings().ledger_url) as ledger:
+            ledger.candidates.close(
+                shadowing["candidate_id"], Event.REJECT, outcome="Rejected by eve: enough", actor="eve"
+            )
+        return "over"
+
+    done = tasks.end_stranded_journeys(closing)
+    assert world.candidate(shadowing).outcome == "Rejected by eve: enough"
+    assert done["tell"] == []
+
+
+def test_f188_an_outage_that_ended_the_closing_step_is_made_up_for_at_night(world, shadowing, monkeypatch):
+    def away(*_):
+        raise LedgerUnavailable("the ledger is away for 8 minutes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(common.Ledger, "open", away)
+        with pytest.raises(LedgerUnavailable):
+            tasks.close_journey(shadowing)
+    assert world.candidate(shadowing).is_live
+    tasks.end_stranded_journeys(says("over"))
+    assert not world.candidate(shadowing).is_live
+    check_invariants(world)
+
+
+def test_a_closed_journey_that_is_cleared_goes_on_where_it_was(world, shadowing):
+    tasks.end_stranded_journeys(says("over"))
+    again = world.open("second", 17)
+    assert (again["candidate_id"], world.candidate(again).state) == (shadowing["candidate_id"], State.SHADOWING)
+    for day in (17, 18):
+        world.next_day(day)
+    assert world.to_the_end(again)["state"] == "champion"
+    assert tasks.end_stranded_journeys(says("gone"))["tell"] == []
+    assert at(19).isoformat() == promoted_from(world)
+    check_invariants(world)
+
+
+def promoted_from(world: JourneyWorld) -> str:
+    with Ledger.open(settings().ledger_url) as ledger:
+        return ledger.deployments.champion(world.model).effective_from.isoformat()
