@@ -258,19 +258,19 @@ def test_f188_a_candidate_whose_run_was_deleted_is_closed_by_housekeeping_and_it
     candidate = asked("orphan")
     api.unpause("housekeeping")
     api.trigger("housekeeping", "while-it-runs")
-    assert api.wait("housekeeping", "while-it-runs", 120).state == "success"
+    assert api.wait("housekeeping", "while-it-runs", PATIENCE_S).state == "success"
     assert ledger.candidates.get(candidate.candidate_id).state is State.OPENED, "its run is under way"
     api.set_run_state(DAG, "orphan", "failed")
     where = f"{services.airflow_url}/api/v2/dags/{DAG}/dagRuns/orphan"
     assert httpx.delete(where, headers=token(services, "admin")).status_code == 204
     api.trigger("housekeeping", "at-night")
-    assert api.wait("housekeeping", "at-night", 120).state == "success"
+    assert api.wait("housekeeping", "at-night", PATIENCE_S).state == "success"
     closed = ledger.candidates.get(candidate.candidate_id)
     assert closed.state is State.FAILED
     assert closed.outcome == (
         f"Its run {DAG} orphan is gone from Airflow, so nothing else would have ended it. Housekeeping closed it."
     )
-    (line,) = eventually(lambda: told("stranded"), 30)
+    (line,) = eventually(lambda: told("stranded"))
     assert line["sentence"] == f"{MODEL}: {candidate.candidate_id} was closed. {closed.outcome}"
     assert ledger.candidates.live(MODEL) is None
     check_invariants(World(services))
