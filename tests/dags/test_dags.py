@@ -49,7 +49,13 @@ def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
     dag = parsed.dags["housekeeping"]
     assert (dag["timetable"], dag["catchup"]) == ("CronTriggerTimetable", False)
     compared = {f"compare_{check.name}" for check in CHECKS if check.name != "registry"}
-    assert set(dag["tasks"]) == {"reconcile_aliases", "report_lapsed_overrides", "send_notices", *compared}
+    assert set(dag["tasks"]) == {
+        "end_stranded_journeys",
+        "reconcile_aliases",
+        "report_lapsed_overrides",
+        "send_notices",
+        *compared,
+    }
 
 
 def test_parsing_loads_no_heavy_library(parsed):
