@@ -51,7 +51,8 @@ from include.domain.gates import (
 )
 from include.domain.metrics import Task
 from include.domain.verdicts import Direction, GateResult, Mode
-from include.workflows import optional_gates, smoke
+from include.workflows import smoke
+from include.workflows.evidence.timings import Asked, time_in_turns
 
 ROWS, FEATURES, DAYS, SLICES, RESAMPLES = 100_000, 15, 14, 40, 2000
 CATEGORIES = 2
@@ -152,8 +153,8 @@ def main() -> None:
     signature = Signature(tuple(InputColumn(n, "double") for n in NAMES), "double", ("no", "yes"))
     gate("signature_gate", lambda: signature_gate(SignatureRules(), signature, signature, mode=Mode.BLOCKING))
     cpu_before = time.process_time()
-    asked = {who: optional_gates.Asked(pipeline, features) for who, pipeline in pipelines.items()}
-    timings, timing_s = timed(lambda: optional_gates.time_in_turns(asked, 200, classifier=True))
+    asked = {who: Asked(pipeline, features) for who, pipeline in pipelines.items()}
+    timings, timing_s = timed(lambda: time_in_turns(asked, 200, classifier=True))
     cpu += time.process_time() - cpu_before
     gate(
         "latency_gate",

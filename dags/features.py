@@ -39,7 +39,7 @@ def features_dag(view: FeatureView):
             return published
 
         staged = materialize()
-        audited = gates.GateOperator(task_id="data_quality_gate", judge=tasks.audit, journey=staged)
+        audited = gates.GateOperator(task_id=tasks.AUDIT_GATE, judge=tasks.audit, journey=staged)
         audited >> publish(staged)
 
     return features()

@@ -52,11 +52,9 @@ def retrain_dag(model: ModelDeclaration):
         def gate(name, **more):
             return GateOperator(task_id=name, judge=tasks.judge(name), approve=tasks.approve, journey=journey, **more)
 
-        def gates_after(name):
-            return [gate(each) for each in tasks.gates_after(model, name)]
+        def gates_after(name, **more):
+            return [gate(each, **more) for each in tasks.gates_after(model, name)]
 
-        wait = model.promotion.approval_timeout
-        approval = [gate("approval", answer_within=wait)] if model.promotion.approval == "always" else []
         chain(
             journey,
             step(tasks.build_training_set)(journey),
@@ -67,7 +65,8 @@ def retrain_dag(model: ModelDeclaration):
             register_challenger(journey),
             *gates_after("register_challenger"),
             ShadowWindowOperator(task_id="shadow_window", journey=journey, **OUTLASTING),
-            *[gate("shadow_gate"), *approval],
+            *gates_after("shadow_window"),
+            *gates_after("approval", answer_within=model.promotion.approval_timeout),
             promote(journey),
             step(tasks.close_journey, **OUTLASTING)(journey).as_teardown(setups=journey),
         )

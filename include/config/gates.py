@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from include.config.base import Column, Declared, Name, Share
 from include.domain.verdicts import Direction, Mode
+
+if TYPE_CHECKING:
+    from include.domain.gates import (
+        Bound,
+        ChampionRules,
+        FairnessRule,
+        LatencyRules,
+        LeakageRules,
+        SignatureRules,
+        SliceRules,
+        SmokeRules,
+    )
 
 METRICS = {
     "binary": ("roc_auc", "log_loss", "brier", "accuracy", "average_precision", "ece"),
@@ -52,12 +64,30 @@ class Criterion(Declared):
         return next(bound for bound in (self.at_least, self.at_most) if bound is not None)
 
 
-class ThresholdGate(Declared):
-    """The candidate's own numbers against absolute bounds; calibration (``ece``, ``brier``) among them."""
+class _Gate(Declared):
+    """What every declared gate has."""
 
     mode: Mode = Mode.BLOCKING
+
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The columns that must be features of the model, each with where in the gate it is named; default none."""
+        return iter(())
+
+
+class ThresholdGate(_Gate):
+    """The candidate's own numbers against absolute bounds; calibration (``ece``, ``brier``) among them."""
+
     min_rows: Rows = 500
     criteria: Annotated[list[Criterion], Field(min_length=1)]
+
+    LEAST: ClassVar[dict[str, Any]] = {"criteria": [{"metric": "accuracy", "at_least": 0.0}]}
+    """What it needs beside a tier's defaults in order to be checked; so of each gate."""
+
+    def rules(self) -> list[Bound]:
+        """As the domain takes it; so of each gate."""
+        from include.domain.gates import Bound
+
+        return [Bound(c.metric, c.direction, c.bound) for c in self.criteria]
 
 
 class Comparison(Declared):
@@ -77,10 +107,9 @@ class Replay(Declared):
     """So many days right before the earlier of both training windows: neither model has learned from them."""
 
 
-class ChampionGate(Declared):
+class ChampionGate(_Gate):
     """Paired non-inferiority against the champion, and better than a naive baseline."""
 
-    mode: Mode = Mode.BLOCKING
     min_rows: Rows = 500
     alpha: Alpha = 0.05
     """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
@@ -94,6 +123,26 @@ class ChampionGate(Declared):
     """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
     replay: Replay | None = None
     """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
+
+    LEAST: ClassVar[dict[str, Any]] = {
+        "comparisons": [{"metric": "accuracy", "margin": 0.0}],
+        "beat_baseline_on": "accuracy",
+    }
+
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        return ((("baseline_by", i), column) for i, column in enumerate(self.baseline_by))
+
+    def rules(self) -> ChampionRules:
+        from include.domain.gates import ChampionRules, ComparisonRule, FirstDeployment
+
+        return ChampionRules(
+            comparisons=tuple(ComparisonRule(c.metric, c.margin, c.superiority) for c in self.comparisons),
+            beat_baseline_on=self.beat_baseline_on,
+            alpha=self.alpha,
+            min_rows=self.min_rows,
+            resamples=self.resamples,
+            first_deployment=FirstDeployment(self.first_deployment),
+        )
 
 
 class StrictTier(Declared):
@@ -136,11 +185,25 @@ class Fairness(Declared):
     min_group_rows: Rows = 100
     """Fewest rows a group's rate may rest on; default 100."""
 
+    def rule(self, *, ask: bool) -> FairnessRule:
+        """``ask``: whether groups under the support are INCONCLUSIVE."""
+        from include.domain.gates import FairnessRule, Measure
 
-class SliceGate(Declared):
+        return FairnessRule(
+            groups=self.groups,
+            measure=Measure(self.measure),
+            margin=self.margin,
+            gap_at_most=self.gap_at_most,
+            ratio_at_least=self.ratio_at_least,
+            threshold=self.threshold,
+            min_rows=self.min_group_rows,
+            ask_under_support=ask,
+        )
+
+
+class SliceGate(_Gate):
     """No slice of the rows pays for the average, and no group is treated worse than it was."""
 
-    mode: Mode = Mode.BLOCKING
     by: list[Column] = Field(default_factory=list)
     """Columns whose every value is a slice; numbers of more than twelve values are cut at their quartiles."""
     protected: list[Column] = Field(default_factory=list)
@@ -151,11 +214,46 @@ class SliceGate(Declared):
     small: SmallTier
     fairness: list[Fairness] = Field(default_factory=list)
 
+    LEAST: ClassVar[dict[str, Any]] = {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}}
 
-class LatencyGate(Declared):
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it reads, each once: to slice by, then to group by."""
+        return self.columns_with()
+
+    def columns_with(self, also_by: Iterable[str] = ()) -> tuple[str, ...]:
+        """``columns``, with further ones to slice by."""
+        return tuple(dict.fromkeys((*self.by, *also_by, *self.protected, *(rule.groups for rule in self.fairness))))
+
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        yield from ((("by", i), column) for i, column in enumerate(self.by))
+        yield from ((("protected", i), column) for i, column in enumerate(self.protected))
+        yield from ((("fairness", i, "groups"), rule.groups) for i, rule in enumerate(self.fairness))
+
+    def rules(self, champion_gate: ChampionGate | None, *, also_by: Iterable[str] = ()) -> SliceRules:
+        """Its policy for a first deployment is the champion gate's, or the default of that."""
+        from include.domain.gates import FirstDeployment, SliceRules
+
+        first = champion_gate.first_deployment if champion_gate else "baseline_only"
+        ask = self.small.under_support == "ask"
+        return SliceRules(
+            metric=self.metric,
+            margin=self.strict.margin,
+            floor=self.small.floor,
+            by=tuple(dict.fromkeys((*self.by, *also_by))),
+            protected=tuple(self.protected),
+            alpha=self.alpha,
+            large_rows=self.strict.large_rows,
+            min_rows=self.small.min_rows,
+            ask_under_support=ask,
+            fairness=tuple(rule.rule(ask=ask) for rule in self.fairness),
+            first_deployment=FirstDeployment(first),
+        )
+
+
+class LatencyGate(_Gate):
     """Time and size, against a budget and against the champion measured on the same machine. At least one bound."""
 
-    mode: Mode = Mode.BLOCKING
     p50_ms_at_most: Positive | None = None
     """Median time of a single row, in milliseconds."""
     p99_ms_at_most: Positive | None = None
@@ -173,6 +271,14 @@ class LatencyGate(Declared):
     repeats: Annotated[int, Field(ge=20)] = 200
     """Single rows timed; default 200."""
 
+    LEAST: ClassVar[dict[str, Any]] = {"p50_ms_at_most": 1.0}
+
+    def rules(self) -> LatencyRules:
+        from include.domain.gates import LatencyRules
+
+        bounds = {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_at_most")}
+        return LatencyRules(**bounds, repeats=self.repeats)
+
     @model_validator(mode="after")
     def _some_bound(self) -> LatencyGate:
         bounds = [name for name in type(self).model_fields if name.endswith("_at_most")]
@@ -181,18 +287,21 @@ class LatencyGate(Declared):
         return self
 
 
-class SignatureGate(Declared):
+class SignatureGate(_Gate):
     """What the champion's callers send and read must go on working."""
 
-    mode: Mode = Mode.BLOCKING
     may_drop: list[Column] = Field(default_factory=list)
     """Input columns the candidate may do without, each named knowingly; default none."""
 
+    def rules(self) -> SignatureRules:
+        from include.domain.gates import SignatureRules
 
-class SmokeGate(Declared):
+        return SignatureRules(may_drop=tuple(self.may_drop))
+
+
+class SmokeGate(_Gate):
     """The registered artifact in a fresh process: it loads, answers, and answers the same."""
 
-    mode: Mode = Mode.BLOCKING
     rows: Annotated[int, Field(ge=10)] = 200
     """Held-out rows that are asked again, and again with values missing or unseen; default 200."""
     max_difference: Margin = 1e-6
@@ -200,11 +309,15 @@ class SmokeGate(Declared):
     timeout_s: Positive = 120.0
     """After so many seconds the process is ended, which is a failure; default 120."""
 
+    def rules(self) -> SmokeRules:
+        from include.domain.gates import SmokeRules
 
-class Leakage(Declared):
+        return SmokeRules(max_difference=self.max_difference)
+
+
+class Leakage(_Gate):
     """Signs that the features know what they cannot know."""
 
-    mode: Mode = Mode.BLOCKING
     auc_at_most: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Classifiers: the area under the curve that one feature alone may reach; default 0.99."""
     r2_at_most: Annotated[float, Field(gt=0, lt=1)] = 0.99
@@ -213,6 +326,19 @@ class Leakage(Declared):
     """Features somebody looked at and found honest in spite of their strength; default none."""
     entities_may_repeat: bool = True
     """Whether an entity may be in the training window and in the holdout; default yes, at different times."""
+
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        return ((("known_strong", i), column) for i, column in enumerate(self.known_strong))
+
+    def rules(self) -> LeakageRules:
+        from include.domain.gates import LeakageRules
+
+        return LeakageRules(
+            auc_at_most=self.auc_at_most,
+            r2_at_most=self.r2_at_most,
+            known_strong=tuple(self.known_strong),
+            entities_may_repeat=self.entities_may_repeat,
+        )
 
 
 class Gates(Declared):
@@ -226,26 +352,24 @@ class Gates(Declared):
     signature_gate: SignatureGate | None = None
     smoke_gate: SmokeGate | None = None
 
-    def after(self, step: str) -> dict[str, Mode]:
-        """The declared gates that judge what the step made, by the name of their task: the training set is judged
-        before anything is fitted, the artifact once it is registered, all else between."""
-        return {
-            name: gate.mode
-            for name in _AFTER[step]
-            if (gate := getattr(self, "leakage" if name == "leakage_gate" else name)) is not None
-        }
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The columns that must be features of the model, each with where in ``gates`` it is named."""
+        for field in type(self).model_fields:
+            gate = getattr(self, field)
+            if gate is not None:
+                yield from (((field, *where), column) for where, column in gate.columns_named())
 
-    @property
-    def modes(self) -> dict[str, Mode]:
-        """Every declared gate, in the order of the journey."""
-        return {name: mode for step in _AFTER for name, mode in self.after(step).items()}
+    @classmethod
+    def least(cls) -> dict[str, dict[str, Any]]:
+        """What each gate needs beside a tier's defaults in order to be checked, by its key; those that need nothing
+        are left out."""
+        kinds = {name: _kind(field.annotation) for name, field in cls.model_fields.items()}
+        return {name: dict(kind.LEAST) for name, kind in kinds.items() if hasattr(kind, "LEAST")}
 
 
-_AFTER = {
-    "build_training_set": ("leakage_gate",),
-    "evaluate": ("threshold_gate", "champion_gate", "slice_gate", "latency_gate", "signature_gate"),
-    "register_challenger": ("smoke_gate",),
-}
+def _kind(annotation: Any) -> Any:
+    """The type of a field that may be left out."""
+    return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
 
 
 class JudgedGates(Declared):

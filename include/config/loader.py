@@ -245,21 +245,13 @@ class _Tiers:
         return problem
 
 
-_COMPLETE: dict[str, dict[str, Any]] = {
-    "threshold_gate": {"criteria": [{"metric": "accuracy", "at_least": 0.0}]},
-    "champion_gate": {"comparisons": [{"metric": "accuracy", "margin": 0.0}], "beat_baseline_on": "accuracy"},
-    "slice_gate": {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}},
-    "latency_gate": {"p50_ms_at_most": 1.0},
-}
-"""What a gate needs beside a tier's defaults in order to be checked."""
 _SHADOW = {"min_rows": 1, "min_days": 1, "max_days": 10**6, "disagreement": [0.0, 1.0], "p99_delta_at_most": 1.0}
 
 
 def _wrong_defaults(file: Path, name: str, tier: Tier) -> Iterator[str]:
     """What is wrong with a tier's blocks, checked as the types that a model's are, with the rest filled in."""
-    needed = {gate: block for gate, block in _COMPLETE.items() if gate in Gates.model_fields}
-    always = ("threshold_gate", "champion_gate")
-    gates = {gate: block for gate, block in needed.items() if gate in always or tier.gates.get(gate) is not None}
+    always = [name for name, field in Gates.model_fields.items() if field.is_required()]
+    gates = {gate: block for gate, block in Gates.least().items() if gate in always or tier.gates.get(gate) is not None}
     for block, kind, rest in (("gates", Gates, gates), ("shadow", Shadow, _SHADOW), ("promotion", Promotion, {})):
         try:
             kind.model_validate(merged(rest, getattr(tier, block)))
@@ -303,16 +295,7 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
 
 def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str]:
     """The columns that gates name: a journey has the features of its rows, and nothing else to judge by."""
-    gates, named = model.gates, list[tuple[tuple[str | int, ...], str]]()
-    named += ((("champion_gate", "baseline_by", i), c) for i, c in enumerate(gates.champion_gate.baseline_by))
-    if gates.leakage is not None:
-        named += ((("leakage", "known_strong", i), c) for i, c in enumerate(gates.leakage.known_strong))
-    if gates.slice_gate is not None:
-        for field in ("by", "protected"):
-            named += ((("slice_gate", field, i), c) for i, c in enumerate(getattr(gates.slice_gate, field)))
-        rules = enumerate(gates.slice_gate.fairness)
-        named += ((("slice_gate", "fairness", i, "groups"), rule.groups) for i, rule in rules)
-    for where, column in named:
+    for where, column in model.gates.columns_named():
         if column not in model.features:
             yield (
                 f"{_line(file, ('gates', *where))}: gates.{'.'.join(map(str, where))} is {column!r}, "

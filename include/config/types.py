@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
@@ -25,6 +25,9 @@ from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
 from include.config.views import ViewRef
 from include.domain.verdicts import Mode
+
+if TYPE_CHECKING:
+    from include.domain.shadow import ShadowRules
 
 # --- models ----------------------------------------------------------------------------------------------------------
 
@@ -132,6 +135,20 @@ class Shadow(Declared):
         if self.max_days < self.min_days:
             raise ValueError("max_days must be at least min_days")
         return self
+
+    def rules(self) -> ShadowRules:
+        """As the domain takes it."""
+        from include.domain.shadow import ShadowRules
+
+        return ShadowRules(
+            min_rows=self.min_rows,
+            min_days=self.min_days,
+            max_days=self.max_days,
+            mean_delta=self.disagreement,
+            p99_delta_at_most=self.p99_delta_at_most,
+            coverage_at_least=self.coverage_at_least,
+            errors_at_most=self.errors_at_most,
+        )
 
 
 class InputDrift(Declared):
@@ -265,11 +282,6 @@ class ModelDeclaration(Declared):
 
     _folder: Path = PrivateAttr(default=Path())
     _tier: Tier = PrivateAttr(default=Tier())
-
-    @property
-    def gate_modes(self) -> dict[str, Mode]:
-        """Every gate that measures a candidate of the model, in the order of its journey."""
-        return {"data_quality_gate": Mode.BLOCKING, **self.gates.modes, "shadow_gate": self.shadow.mode}
 
     @property
     def promise(self) -> timedelta:

@@ -21,7 +21,7 @@ from include.domain.errors import Refusal
 from include.domain.gates import Evidence
 from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import Task, measure_all
-from include.workflows import common, figures, gate_rules, models, opponents, replay_window, training
+from include.workflows import common, figures, models, opponents, replay_window, training
 from include.workflows.common import Journey
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
         if champion is not None:
             scores["champion"] = list(champion)
         if model.gates.slice_gate is not None:
-            columns = gate_rules.columns_of(gate_rules.slices(model.gates.slice_gate, None))
+            columns = model.gates.slice_gate.columns
             scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
         pd.DataFrame(scores).to_parquet(journey.folder / ROWS)
         replayed = replay_window.score(journey, pipeline, head.to_candidate, opponent) if head else None
@@ -142,15 +142,15 @@ def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series
     return {name: rows[f"{SLICE}{name}"] for name in names if f"{SLICE}{name}" in rows}
 
 
-def attempts_on_holdout(journey: Journey) -> int:
-    """How many candidates of the model were compared on this very holdout, this one included (STATISTICS 4)."""
+def attempts_on_holdout(journey: Journey, gate: str) -> int:
+    """How many candidates of the model ``gate`` compared on this very holdout, this one included (STATISTICS 4)."""
     mine = journey.kept(FACTS)["holdout"]
     count = 1
     for other in journey.ledger.candidates.of(journey.model.name):
         if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
             continue
         sets = common.journey_folder(other.candidate_id) / FACTS
-        if "champion_gate" in journey.ledger.gates.latest(other.candidate_id) and sets.is_file():
+        if gate in journey.ledger.gates.latest(other.candidate_id) and sets.is_file():
             same = common.Journey(journey.model, other, journey.ledger).kept(FACTS)["holdout"] == mine
             count += same
     return count

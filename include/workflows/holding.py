@@ -7,14 +7,13 @@ Then the shadow gate, which for such a candidate is blocking whatever was declar
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from include.adapters.ledger import Candidate, Ledger
 from include.config import ModelDeclaration
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss
-from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
+from include.domain.verdicts import CriterionResult, Verdict
 from include.workflows import reference as references
 from include.workflows.common import Journey
 from include.workflows.drift_watch import HOLD
@@ -69,11 +68,6 @@ def shown_by(
     if found.out_of_band is False and recent is not None and usual is not None and recent <= usual + found.tolerance:
         return _result(Verdict.FAIL, found.risk, found.rows, f"{prepared}, and labels contradict it. {found.reason}")
     return _result(Verdict.INCONCLUSIVE, found.risk, found.rows, f"{prepared}; labels cannot tell yet. {found.reason}")
-
-
-def with_labels(shadow: GateResult, shown: CriterionResult) -> GateResult:
-    """The shadow gate's result of a held candidate: with what labels show, and blocking whatever was declared."""
-    return replace(shadow, mode=Mode.BLOCKING, criteria=(*shadow.criteria, shown))
 
 
 def _result(verdict: Verdict, risk: float | None, rows: int, reason: str) -> CriterionResult:

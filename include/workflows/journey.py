@@ -17,7 +17,8 @@ from include.domain.lifecycle import Event, JourneyRequest, State
 from include.domain.lifecycle import Trigger as StartedBy
 from include.workflows import causes, common
 from include.workflows.aliases import project_aliases
-from include.workflows.gating import required_gates, standing_in_the_way
+from include.workflows.gates import required as required_gates
+from include.workflows.gates.run import standing_in_the_way
 
 SCHEDULED = "scheduled"
 MAX_OUTCOME = 2000

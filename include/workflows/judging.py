@@ -13,7 +13,7 @@ from include.domain.gates import Evidence, champion_gate, slice_gate, threshold_
 from include.domain.metrics import Task
 from include.domain.tables import as_table
 from include.domain.verdicts import GateResult, Mode, Verdict, worst
-from include.workflows import gate_rules, given_tables
+from include.workflows import given_tables
 from include.workflows.given_tables import PARQUET, check_present, check_size, finite, some
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ def _judged(
 ) -> Iterable[GateResult]:
     has_champion = bool(roles.champion)
     if (threshold := declared.threshold_gate) is not None:
-        bounds = gate_rules.bounds(threshold)
+        bounds = threshold.rules()
         yield threshold_gate(bounds, evidence, mode=threshold.mode, min_rows=threshold.min_rows)
     if (champion := declared.champion_gate) is not None:
-        rules = gate_rules.champion(champion)
+        rules = champion.rules()
         yield champion_gate(rules, evidence, mode=champion.mode, has_champion=has_champion, attempts=attempts)
     if (slices := declared.slice_gate) is not None:
-        sliced = gate_rules.slices(slices, champion, also_by=roles.slices)
-        columns = {name: frame[name] for name in gate_rules.columns_of(sliced)}
+        sliced = slices.rules(champion, also_by=roles.slices)
+        columns = {name: frame[name] for name in slices.columns_with(roles.slices)}
         yield slice_gate(sliced, evidence, columns, mode=slices.mode, has_champion=has_champion, attempts=attempts)
 
 
@@ -138,9 +138,8 @@ def _needed(declared: JudgedGates, roles: Roles) -> list[str]:
     """The columns that are read, each once."""
     if roles.slices and declared.slice_gate is None:
         raise BadPredictions("--slice is given, but the gates have no slice_gate; declare one with metric and margins.")
-    slices = gate_rules.slices(declared.slice_gate, None, also_by=roles.slices) if declared.slice_gate else None
     time = () if roles.time is None else (roles.time,)
-    further = gate_rules.columns_of(slices) if slices else ()
+    further = declared.slice_gate.columns_with(roles.slices) if declared.slice_gate else ()
     return list(dict.fromkeys((roles.label, *roles.candidate, *roles.champion, *roles.baseline, *time, *further)))
 
 

@@ -19,11 +19,11 @@ from include.domain.intervals import spoken
 from include.domain.promotion import EpochKind
 from include.domain.verdicts import Mode, Verdict
 from include.workflows import outbox, recipients
+from include.workflows.gates.gate import title as gate_title
 from include.workflows.outbox import FILE as FILE
 from include.workflows.outbox import Send
 from include.workflows.outbox import to_file as to_file
 from include.workflows.pages import release, sources
-from include.workflows.pages.words import gate_title
 
 GATE_FAILED, WAITING, ESCALATED = "gate_failed", "waiting", "escalated"
 PROMOTED, ROLLED_BACK, LATE, STRANDED = "promoted", "rolled_back", "late", "stranded"

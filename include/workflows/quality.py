@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
+from include.workflows import gates
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from include.adapters.expectations import ExpectationResult
 
-GATE = "data_quality_gate"
+GATE = gates.AUDIT
 MANY_CATEGORIES = 1000
 """More different values of a category than this are no category any more."""
 ENOUGH_TO_VARY = 100

@@ -7,50 +7,21 @@ leaving it as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from include.config import ModelDeclaration
-from include.config.gates import ChampionGate
 from include.config.settings import PROJECT
 from include.domain.verdicts import Mode
-from include.workflows.pages.words import RUNBOOK
+from include.workflows import gates
+from include.workflows.gates.gate import RUNBOOK, Lack, Lacking, Severity
 from include.workflows.selftest import seeds
 
 MIN_DAYS = 3
 """Held-out days below which no paired comparison is made (``include/domain/comparison.py``, ``MIN_BLOCKS``)."""
 PLACEHOLDERS = {"", "-", "?", "todo", "tbd", "none", "nobody", "n/a", "owner", "someone"}
-
-
-class Severity(Enum):
-    """How much a lack matters."""
-
-    HIGH = "high"
-    """A known way to be bad reaches production unseen, or nobody is told."""
-    MEDIUM = "medium"
-    """A gate sees less than it could."""
-    LOW = "low"
-    """Worth a thought."""
-
-    @property
-    def rank(self) -> int:
-        return list(Severity).index(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Lack:
-    """One thing the declaration does without. ``field`` is where it would stand."""
-
-    severity: Severity
-    field: str
-    what: str
-    way_out: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "severity": self.severity.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,119 +73,34 @@ class Report:
 
 def report_on(model: ModelDeclaration, project: Path = PROJECT) -> Report:
     """Everything there is to say of the model's declaration; ``project`` is where the runbook is looked for."""
-    gates, covered, not_covered = model.gate_modes, dict[str, tuple[str, ...]](), dict[str, str]()
+    modes, covered, not_covered = gates.modes(model), dict[str, tuple[str, ...]](), dict[str, str]()
     for seed in seeds.SEEDS:
         meant = seed.meant(model)
-        if isinstance(meant, seeds.Lacking):
+        if isinstance(meant, Lacking):
             not_covered[seed.name] = meant.why
         else:
             covered[seed.name] = meant
-    lacks = [*_gates(model, gates), *_policy(model), *_rows(model), *_people(model, gates, project)]
+    lacks = [*_gates(model), *_policy(model), *_rows(model), *_people(model, modes, project)]
     lacks.sort(key=lambda lack: lack.severity.rank)
-    return Report(model.name, model.tier, gates, covered, not_covered, tuple(lacks))
+    return Report(model.name, model.tier, modes, covered, not_covered, tuple(lacks))
 
 
 # --- what may be lacking ---------------------------------------------------------------------------------------------
 
 
-def _gates(model: ModelDeclaration, modes: Mapping[str, Mode]) -> Iterator[Lack]:
-    gates, high = model.gates, _more_where_critical(model, Severity.MEDIUM)
-    optional = {
-        "leakage_gate": ("leakage", Severity.HIGH, "A feature that holds the label makes every other gate pass."),
-        "slice_gate": ("slice_gate", high, "A candidate may ruin one slice and pay for it with the average."),
-        "signature_gate": ("signature_gate", high, "A dropped or renamed input column is found by the callers."),
-        "smoke_gate": ("smoke_gate", high, "Whether the registered file loads and answers is found in shadow."),
-        "latency_gate": ("latency_gate", Severity.MEDIUM, "A candidate may be ten times as slow or as large."),
-    }
-    for gate, (field, severity, why) in optional.items():
-        if gate not in modes:
-            yield Lack(severity, f"gates.{field}", f"There is no {gate}. {why}", f"Declare gates.{field}.")
-    for gate, mode in modes.items():
+def _gates(model: ModelDeclaration) -> Iterator[Lack]:
+    for gate in gates.GATES:
+        mode = gate.mode(model)
+        if mode is None and gate.absence is not None:
+            severity, why = gate.absence(model)
+            yield Lack(severity, gate.field, f"There is no {gate.name}. {why}", f"Declare {gate.field}.")
         if mode is Mode.ADVISORY:
-            field = "shadow.mode" if gate == "shadow_gate" else f"gates.{gate.replace('leakage_gate', 'leakage')}.mode"
-            severity = Severity.LOW if gate == "latency_gate" else high
-            yield Lack(severity, field, f"{gate} only advises: what it sees goes on.", "Set it to blocking.")
-    if gates.slice_gate is not None:
-        yield from _slices(model)
-    if gates.latency_gate is not None:
-        for seed, what in (("10 times slower", "time"), ("50 times larger", "size")):
-            meant = next(s for s in seeds.SEEDS if s.name == seed).meant(model)
-            if isinstance(meant, seeds.Lacking) and meant.declare:
-                way_out = f"Declare {meant.declare}."
-                yield Lack(Severity.MEDIUM, meant.declare, f"latency_gate bounds no {what}.", way_out)
-        if gates.latency_gate.times_champion_at_most is None:
-            field = "gates.latency_gate.times_champion_at_most"
-            yield Lack(Severity.LOW, field, "A candidate may use up the whole budget at once.", f"Declare {field}.")
-    if model.is_classifier and not seeds.calibration_gates(model):
-        names = ", ".join(seeds.CALIBRATED)
-        yield Lack(
-            Severity.HIGH,
-            "gates.champion_gate.comparisons",
-            "No criterion sees probabilities that are off.",
-            f"Compare or bound one of {names}.",
-        )
-    if gates.signature_gate is not None and gates.signature_gate.may_drop:
-        named = ", ".join(gates.signature_gate.may_drop)
-        yield Lack(
-            Severity.LOW, "gates.signature_gate.may_drop", f"{named} may be dropped.", "Take out what need not be."
-        )
-    if model.shadow.errors_at_most > 0:
-        yield Lack(
-            Severity.MEDIUM,
-            "shadow.errors_at_most",
-            f"{model.shadow.errors_at_most:g} of the answers in shadow may be errors.",
-            "Set it to 0.",
-        )
-
-
-def _slices(model: ModelDeclaration) -> Iterator[Lack]:
-    gate = model.gates.slice_gate
-    if gate is None:
-        return
-    if not (gate.by or gate.protected):
-        yield Lack(Severity.HIGH, "gates.slice_gate.by", "slice_gate slices by no column.", "Name at least one.")
-    if not gate.protected:
-        severity = _more_where_critical(model, Severity.LOW)
-        yield Lack(severity, "gates.slice_gate.protected", "No slice is strict whatever its size.", "Name its column.")
-    if not gate.fairness and model.task != "multiclass":
-        yield Lack(
-            _more_where_critical(model, Severity.LOW),
-            "gates.slice_gate.fairness",
-            "Nothing compares how groups are treated.",
-            "Declare a measure on their column, if the model decides about people.",
-        )
+            what = f"{gate.name} only advises: what it sees goes on."
+            yield Lack(gate.advisory(model), f"{gate.field}.mode", what, "Set it to blocking.")
+        yield from gate.lacks(model)
 
 
 def _policy(model: ModelDeclaration) -> Iterator[Lack]:
-    champion, tier = model.gates.champion_gate, model.tier
-    if not any(getattr(champion, name) for name in ChampionGate.model_fields if name.startswith("replay")):
-        yield Lack(
-            _more_where_critical(model, Severity.LOW),
-            "gates.champion_gate.replay",
-            "There is no replay window: a candidate fitted to a passing event is judged on that event only.",
-            "Declare one, where this version has it.",
-        )
-    if model.promotion.approval == "never" and tier == "critical":
-        yield Lack(
-            Severity.HIGH,
-            "promotion.approval",
-            "The tier is critical, and nobody approves a promotion.",
-            "Set it to always.",
-        )
-    if champion.first_deployment == "baseline_only" and tier == "critical":
-        yield Lack(
-            Severity.MEDIUM,
-            "gates.champion_gate.first_deployment",
-            "The tier is critical, and its first deployment asks nobody.",
-            "Set it to ask.",
-        )
-    if model.shadow.min_days < 2:
-        yield Lack(
-            Severity.MEDIUM,
-            "shadow.min_days",
-            "A shadow window of one day sees one kind of day.",
-            "Set it to 7 or more.",
-        )
     if model.training.schedule is None:
         yield Lack(
             Severity.LOW,
@@ -257,12 +143,6 @@ def _people(model: ModelDeclaration, modes: Mapping[str, Mode], project: Path) -
         page = RUNBOOK.format(gate=gate)
         if not (project / page).is_file():
             yield Lack(Severity.MEDIUM, page, f"A red {gate} links to a page that is not there.", "Write it.")
-
-
-def _more_where_critical(model: ModelDeclaration, otherwise: Severity) -> Severity:
-    if model.tier == "critical":
-        return Severity.HIGH
-    return Severity.LOW if model.tier == "experimental" else otherwise
 
 
 # --- text ------------------------------------------------------------------------------------------------------------

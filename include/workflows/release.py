@@ -16,14 +16,11 @@ from include.domain.faults import crashpoint
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
 from include.domain.promotion import Clearance, rollback_target
-from include.workflows import common, evaluation, holding, learned, models
+from include.workflows import common, evaluation, gates, holding, learned, models
 from include.workflows.aliases import project_aliases, require_whole_ledger
 from include.workflows.common import Journey
-from include.workflows.gating import required_gates
 
 MIN_REASON, MAX_REASON = 3, 500
-AFTER_REGISTERING = ("smoke_gate", "shadow_gate", "approval")
-"""The gates that judge a registered challenger; the others have judged before it is registered."""
 
 
 class CannotRunHere(Refusal):
@@ -51,9 +48,10 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
     is the time overrides are measured at.
     """
     with common.step_of(reference, "register_challenger") as journey:
-        offline = [gate for gate in required_gates(journey.model) if gate not in AFTER_REGISTERING]
+        later = gates.later_than_registering()
+        offline = [gate for gate in gates.required(journey.model) if gate not in later]
         cleared = journey.ledger.gates.clearance(journey.candidate_id, offline, now=now)
-        standing = [o for o in cleared.obstacles if o.gate not in AFTER_REGISTERING]
+        standing = [o for o in cleared.obstacles if o.gate not in later]
         if standing and journey.candidate.is_live:
             raise NotRegistered(journey.candidate_id, cleared, [o.message for o in standing])
         facts, registry, model = journey.candidate.facts, common.registry(), journey.model
@@ -116,7 +114,7 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
             model.name,
             journey.candidate_id,
             expected_revision=int(journey.kept(evaluation.FACTS)["champion_revision"]),
-            required_gates=required_gates(model, held=holding.alarm_day(journey.ledger, candidate) is not None),
+            required_gates=gates.required(model, held=holding.alarm_day(journey.ledger, candidate) is not None),
             digest=digest,
             effective_from=_effective_from(journey),
             now=now,

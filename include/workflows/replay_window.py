@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters import estimators
 from include.domain.errors import Refusal
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 
 ROWS = "replay_window.parquet"
 NO_ROWS = "there is no labelled row that old"
+
+
+class EarlierWindow(NamedTuple):
+    """The days before both training windows, scored by candidate and champion."""
+
+    evidence: Evidence | None
+    missing: str | None
+    """Why there is no evidence although a window is declared; None where there is, or where none is declared."""
+    attempts: int
+    """Candidates judged on this very window, this one included."""
+    window: Mapping[str, Any] | None = None
+    """Where it lies, for the report."""
 
 
 def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent | None) -> dict[str, Any] | None:
@@ -106,17 +118,17 @@ def evidence_of(journey: Journey, facts: dict[str, Any] | None) -> tuple[Evidenc
     return Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy()), None
 
 
-def attempts(journey: Journey, facts: dict[str, Any], of_others: str) -> int:
+def attempts(journey: Journey, facts: dict[str, Any], of_others: str, gate: str) -> int:
     """How many candidates were compared with this champion on this very window, this one included: each spends alpha.
 
-    ``of_others`` is the file that holds the facts of ``evaluate``.
+    ``of_others`` is the file that holds the facts of ``evaluate``, ``gate`` the one that compares.
     """
     count = 1
     for other in journey.ledger.candidates.of(journey.model.name):
         if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
             continue
         file = common.journey_folder(other.candidate_id) / of_others
-        if file.is_file() and "champion_gate" in journey.ledger.gates.latest(other.candidate_id):
+        if file.is_file() and gate in journey.ledger.gates.latest(other.candidate_id):
             theirs = Journey(journey.model, other, journey.ledger).kept(of_others).get("replay") or {}
             count += all(theirs.get(name) == facts[name] for name in ("champion_id", "start", "end"))
     return count

@@ -7,14 +7,14 @@ stopped scheduler neither lengthens nor shortens what the gate judges.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters.ledger import Ledger, ShadowWindow
 from include.config import ModelDeclaration
 from include.domain.intervals import Interval, midnight
 from include.domain.metrics import Task
-from include.domain.shadow import ShadowEvidence, ShadowRules, Window, shadow_gate, window_state
-from include.domain.verdicts import CriterionResult, GateResult, Verdict
+from include.domain.shadow import ShadowEvidence, Window, window_state
+from include.domain.verdicts import CriterionResult, Verdict
 from include.domain.wording import count_of
 from include.workflows import common, disagreement, holding, training_set
 from include.workflows.common import Journey
@@ -24,17 +24,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def rules_of(model: ModelDeclaration) -> ShadowRules:
-    declared = model.shadow
-    return ShadowRules(
-        min_rows=declared.min_rows,
-        min_days=declared.min_days,
-        max_days=declared.max_days,
-        mean_delta=declared.disagreement,
-        p99_delta_at_most=declared.p99_delta_at_most,
-        coverage_at_least=declared.coverage_at_least,
-        errors_at_most=declared.errors_at_most,
-    )
+class Shadowed(NamedTuple):
+    """What a shadow window saw."""
+
+    evidence: ShadowEvidence | None
+    instead: CriterionResult | None
+    """What is to be said where there is no closed window to judge; None where there is one."""
+    labels: CriterionResult | None
+    """Whether matured labels show the alarm of an estimate; None for a candidate that no estimate asked for."""
 
 
 def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +85,7 @@ def count_day(
     """Count a scored day, and close the window at the end of the day that filled it or was its last; not before labels
     could show what an estimate said, where one asked for the candidate."""
     window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
-    state = window_state(rules_of(model), rows=window.answered, days=window.days)
+    state = window_state(model.shadow.rules(), rows=window.answered, days=window.days)
     if window.closed_at is None and state is not Window.OPEN:
         end = Interval.of_day(max(d.day for d in window.scored)).end
         held = holding.open_until(ledger, model, ledger.candidates.get(candidate_id))
@@ -97,23 +94,20 @@ def count_day(
     return window
 
 
-def judge_window(journey: Journey) -> GateResult:
-    """``shadow_gate``: what the prediction log holds of the window, challenger against the champion's own answers."""
+def window_seen(journey: Journey) -> Shadowed:
+    """What the prediction log holds of the window, challenger against the champion's own answers."""
     window = journey.ledger.shadow.window(journey.candidate_id)
-    mode = journey.model.shadow.mode
     if window is None:
-        return GateResult("shadow_gate", mode, (_first_deployment(journey),))
+        return Shadowed(None, _first_deployment(journey), None)
     if window.closed_at is None:
         reason = f"The shadow window is still open. {_sentence(window, journey.model)}"
-        return GateResult(
-            "shadow_gate", mode, (CriterionResult("window", Verdict.INCONCLUSIVE, None, "closed", window.rows, reason),)
-        )
-    result = shadow_gate(rules_of(journey.model), _evidence(journey, window), mode=mode)
+        still = CriterionResult("window", Verdict.INCONCLUSIVE, None, "closed", window.rows, reason)
+        return Shadowed(None, still, None)
     alarm = holding.alarm_day(journey.ledger, journey.candidate)
+    evidence = _evidence(journey, window)
     if alarm is None:
-        return result
-    shown = holding.labels_show_it(journey, window.champion_id, alarm, window.closed_at)
-    return holding.with_labels(result, shown)
+        return Shadowed(evidence, None, None)
+    return Shadowed(evidence, None, holding.labels_show_it(journey, window.champion_id, alarm, window.closed_at))
 
 
 def _first_deployment(journey: Journey) -> CriterionResult:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from include.workflows import gates
+
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
     from include.workflows.outbox import Send
 
+AUDIT_GATE = gates.AUDIT
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
 
@@ -51,9 +54,10 @@ def _as_of(text: str | None, end: datetime, now: datetime) -> datetime | None:
 
 def audit(staged: Reference, now: datetime) -> Reference:
     """Judge what was staged, before anybody can read it."""
-    from include.workflows import features, gating
+    from include.workflows import features
+    from include.workflows.gates import run
 
-    return gating.outcome_of(features.audit(staged), staged)
+    return run.outcome_of(features.audit(staged), staged)
 
 
 def publish(staged: Reference, params: Reference) -> Reference:
@@ -147,25 +151,24 @@ def evaluate(reference: Reference) -> Reference:
 
 def gates_after(model: ModelDeclaration, step: str) -> list[str]:
     """The declared gates that judge what the step made, as names of tasks. Light: it is called at parse."""
-    always = ["data_quality_gate"] if step == "build_training_set" else []
-    return [*always, *model.gates.after(step)]
+    return [gate.name for gate in gates.after(model, step)]
 
 
 def judge(gate: str) -> Callable[[Reference, datetime], Reference]:
     """The workflow of the gate of that name."""
 
     def judged(reference: Reference, now: datetime) -> Reference:
-        from include.workflows import gating
+        from include.workflows.gates import run
 
-        return gating.judge(gate, reference, now)
+        return run.judge(gate, reference, now)
 
     return judged
 
 
 def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) -> Reference:
-    from include.workflows import gating
+    from include.workflows.gates import run
 
-    return gating.approve(reference, gate, who, why, now)
+    return run.approve(reference, gate, who, why, now)
 
 
 def register_challenger(reference: Reference, now: datetime) -> Reference:

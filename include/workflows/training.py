@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,10 @@ from include.adapters.ledger import Facts
 from include.config import declarations
 from include.config.settings import PROJECT
 from include.domain.faults import crashpoint
-from include.domain.gates import split_of
+from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import training_windows
 from include.domain.lifecycle import Event
-from include.domain.verdicts import GateResult
-from include.workflows import causes, common, datasets, judges, models, provenance, training_set
+from include.workflows import causes, common, datasets, models, provenance, training_set
 from include.workflows.common import Journey
 from include.workflows.training_set import TrainingSet
 
@@ -81,15 +79,14 @@ def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, 
     )
 
 
-def judge_training_set(journey: Journey) -> GateResult:
-    """``data_quality_gate`` of the journey: may these rows be learned from?"""
+def summary_of(journey: Journey) -> TrainingDataSummary:
+    """What was counted in the journey's training set."""
     sets = journey.kept(SETS)
     train, holdout = TrainingSet.from_reference(sets["train"]), TrainingSet.from_reference(sets["holdout"])
     features, label, _ = frames(journey, "train")
     keys = declarations().view(journey.model.entity.view).keys
     rows, held_out = (training_set.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout))
-    result = judges.data_quality(
-        journey.model,
+    return counted(
         features,
         label,
         holdout_rows=holdout.rows,
@@ -97,12 +94,43 @@ def judge_training_set(journey: Journey) -> GateResult:
         split=split_of(rows, held_out, keys),
         missing_labels=int(rows["label"].isna().sum()),
         duplicate_rows=int(rows.duplicated([*keys, "event_time"]).sum()),
+        remarks=[each for made in (train, holdout) for each in (made.availability or {}).get("key_remarks", [])],
     )
-    remarks = [each for made in (train, holdout) for each in (made.availability or {}).get("key_remarks", [])]
-    if not remarks:
-        return result
-    warnings = [*result.notes.get("warnings", []), *dict.fromkeys(remarks)]
-    return replace(result, notes={**result.notes, "warnings": warnings})
+
+
+def counted(
+    features: pd.DataFrame,
+    label: np.ndarray[Any, Any],
+    *,
+    holdout_rows: int,
+    classes: Mapping[str, int],
+    split: Split | None = None,
+    missing_labels: int = 0,
+    duplicate_rows: int = 0,
+    remarks: Iterable[str] = (),
+) -> TrainingDataSummary:
+    """Any training set as its gate reads it. ``classes`` counts the training rows of each class; empty for regression.
+
+    ``split`` says how the training rows lie beside the held-out ones; None where there are none to compare with.
+    ``remarks`` are what a reader must know about how the rows were joined.
+    """
+    import numpy as np
+
+    numbers = features.select_dtypes("number")
+    return TrainingDataSummary(
+        rows=len(features),
+        holdout_rows=holdout_rows,
+        distinct_labels=len(np.unique(label)),
+        classes=classes,
+        null_shares={str(name): float(share) for name, share in features.isna().mean().items()},
+        infinite={str(name): int(count) for name, count in np.isinf(numbers).sum().items() if count},
+        constant=tuple(str(c) for c in features.columns if features[c].nunique() == 1),
+        missing_labels=missing_labels,
+        duplicate_rows=duplicate_rows,
+        judged_on_too=split.shared_rows if split else 0,
+        ends_before_holdout=split is None or split.train_ends < split.holdout_starts,
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
 
 
 def train(reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from include.config import FeatureView, ModelDeclaration
 from include.config.settings import settings, what_is_wrong_with
 from include.domain.intervals import spoken
+from include.workflows import gates
 
 
 def about(why: str, model: ModelDeclaration, kind: str) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def _view_facts(view: FeatureView) -> Iterator[tuple[str, str]]:
     yield "features", ", ".join(view.features)
     yield "reads", ", ".join(source.table for source in view.source)
     yield "made at", f"{view.calendar.cron} (UTC), from {view.calendar.starts} to {view.calendar.ends or 'open'}"
-    yield "data_quality_gate", f"at least {quality.min_rows:,} rows a day, {len(quality.expectations)} expectations"
+    yield gates.AUDIT, f"at least {quality.min_rows:,} rows a day, {len(quality.expectations)} expectations"
 
 
 def _facts(model: ModelDeclaration) -> Iterator[tuple[str, str]]:
@@ -106,7 +107,7 @@ def _facts(model: ModelDeclaration) -> Iterator[tuple[str, str]]:
     yield "owners", f"model: {model.owners.model}; data: {model.owners.data}; on call: {model.owners.on_call}"
     yield "reads", "; ".join(f"{use.view} ({len(use.features)} features)" for use in model.views)
     yield "learns from", f"{training.window_days} days, judged on the {training.holdout_days} days after them"
-    yield "gates", ", ".join(f"{name} ({mode.value})" for name, mode in model.gate_modes.items())
+    yield "gates", ", ".join(f"{name} ({mode.value})" for name, mode in gates.modes(model).items())
     yield "shadow", f"{model.shadow.min_rows:,} rows and {model.shadow.min_days} days, at most {model.shadow.max_days}"
     yield (
         "retrains",

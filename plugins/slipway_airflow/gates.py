@@ -14,7 +14,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
 from include.domain.errors import Refusal
-from include.workflows.pages.words import ASKS
+from include.workflows import gates as registered
 from slipway_airflow.connections import use_source_connection
 from slipway_airflow.links import GATE_LINKS, push_links
 from slipway_airflow.notify import Tell
@@ -33,7 +33,7 @@ with, and an approval would carry the reason of the request it judges.
 
 Judge = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
 """Takes the journey's reference and the task's start, at which overrides are measured; gives verdict, passed, table,
-markdown, reason (``include.workflows.gating``)."""
+markdown, reason (``include.workflows.gates.run``)."""
 
 
 class GateOperator(HITLOperator):
@@ -74,7 +74,7 @@ class GateOperator(HITLOperator):
             notifiers=[Tell("waiting")],
             on_failure_callback=[Tell("gate_failed"), show_table_last],
             task_display_name=title(kwargs["task_id"]),
-            doc_md=ASKS.get(kwargs["task_id"]),
+            doc_md=registered.asks(kwargs["task_id"]) or None,
             **{**STEP_DEFAULTS, **kwargs},
         )
         self.judge = judge

@@ -12,12 +12,14 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 
 from include.config.settings import absolute
+from include.workflows.gates import shadow
+from include.workflows.gates.gate import SHADOW
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-RUNBOOK_PAGES = {"shadow_window": "shadow_gate", "decide": "drift_escalated"}
+RUNBOOK_PAGES = {SHADOW: shadow.NAME, "decide": "drift_escalated"}
 """The tasks whose runbook page has another name."""
 
 

@@ -11,6 +11,7 @@ from include.adapters.offline_store import OfflineStore
 from include.adapters.registry import CHAMPION
 from include.config.settings import settings
 from include.domain.intervals import Interval
+from include.workflows import gates as registered
 from tests.e2e.conftest import DAYS, JOURNEY
 from tests.invariants import check_invariants
 from tests.waiting import PATIENCE_S, eventually
@@ -78,7 +79,7 @@ def test_mlflow_tells_the_whole_story_from_the_run_page(stage, second_champion):
     client = MlflowClient(stage.registry.url)
     run = client.get_run(candidate.facts.mlflow_run_id)
     gates = {name.removeprefix("slipway.gate.") for name in run.data.tags if name.startswith("slipway.gate.")}
-    assert gates == set(stage.declared.models["flight_delay"].gate_modes)
+    assert gates == set(registered.modes(stage.declared.models["flight_delay"]))
     tags = run.data.tags
     assert (tags["slipway.run_id"], tags["slipway.issue"], tags["slipway.requested_by"]) == (JOURNEY, "OPS-7", "ana")
     assert {"candidate_brier", "champion_brier", "baseline_brier", "candidate_roc_auc"} <= set(run.data.metrics)

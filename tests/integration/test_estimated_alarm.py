@@ -24,7 +24,7 @@ from include.config import loader
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.verdicts import Verdict
-from include.workflows import common, drift_watch, evaluation, gating, holding, tasks
+from include.workflows import common, drift_watch, evaluation, gates, holding, tasks
 
 HARD = (0.5, 0.2)
 """Orders near which a trip is as likely late as not: rows of the kind the model knows, and harder to answer."""
@@ -262,8 +262,8 @@ def test_f105_drift_that_finds_its_journey_under_way_is_one_of_its_causes_in_the
 
 def test_a_held_candidate_needs_its_shadow_gate_even_where_that_is_advisory(alarmed):
     model = loader.declarations().model(alarmed[0].model)
-    assert "shadow_gate" not in gating.required_gates(model)
-    assert "shadow_gate" in gating.required_gates(model, held=True)
+    assert "shadow_gate" not in gates.required(model)
+    assert "shadow_gate" in gates.required(model, held=True)
 
 
 def test_f104_days_that_were_scored_while_the_sensor_was_busy_are_all_judged_later(promoted):

@@ -20,8 +20,8 @@ from include.config import declared_models, read_declarations
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.gates import GateResult
-from include.workflows import optional_gates, smoke, tasks, training_set
-from include.workflows.gating import required_gates
+from include.workflows import smoke, tasks, training, training_set
+from include.workflows.gates import required as required_gates
 
 SLICES = {"by": ["station"], "metric": "brier", "strict": {"margin": 0.2}, "small": {"floor": 0.2, "min_rows": 50}}
 OPTIONAL: dict[str, Any] = {
@@ -135,13 +135,13 @@ def test_a_leaked_label_is_stopped_before_anything_is_fitted(world, monkeypatch)
     world.declare(world.model, gates=gates(leakage={}))
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
-    honest = optional_gates.training.frames
+    honest = training.frames
 
     def leaked(journey: Any, which: str) -> Any:
         features, label, days = honest(journey, which)
         return features.assign(order=label.astype(float)), label, days
 
-    monkeypatch.setattr(optional_gates.training, "frames", leaked)
+    monkeypatch.setattr(training, "frames", leaked)
     judged = world.judge("leakage_gate", reference)
     assert (judged["verdict"], judged["passed"]) == ("FAIL", False)
     assert "Alone, order (1.0000) tells the classes apart" in judged["reason"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from include.cli import main
 from include.config.settings import settings
 from include.domain.selftest import Matrix, Outcome
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
-from include.workflows import judges, scoring, tasks
+from include.workflows import gates, scoring, tasks
 from include.workflows.selftest import bench, seeds
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
@@ -107,20 +108,22 @@ def test_a_floor_that_lets_a_slice_be_ruined_is_found_out(tmp_path):
     assert uncovered in found.problems
 
 
-@pytest.mark.parametrize("gate", ["data_quality", "threshold", "champion", "slices", "signature", "leakage"])
-def test_a_gate_that_always_passes_is_found_out_and_is_uncovered(gate, tmp_path, monkeypatch):
-    def passes(*args: Any, **kwargs: Any) -> GateResult:
-        name = {"slices": "slice_gate"}.get(gate, f"{gate}_gate")
-        good = CriterionResult("anything", Verdict.PASS, 1.0, "anything", 1, "It is always good.")
-        result: GateResult = honest(*args, **kwargs)
-        return GateResult(name, result.mode, (good,))
+@pytest.mark.parametrize(
+    "name", ["data_quality_gate", "threshold_gate", "champion_gate", "slice_gate", "signature_gate", "leakage_gate"]
+)
+def test_a_gate_that_always_passes_is_found_out_and_is_uncovered(name, tmp_path, monkeypatch):
+    honest = gates.named(name)
+    assert honest is not None
 
-    honest = getattr(judges, gate)
-    monkeypatch.setattr(judges, gate, passes)
-    declared_gate = {"slices": "slice_gate", "signature": "signature_gate", "leakage": "leakage"}.get(gate)
-    extra = {declared_gate: BINARY["gates"][declared_gate]} if declared_gate else {}
+    def passes(model: Any, subject: Any) -> GateResult:
+        good = CriterionResult("anything", Verdict.PASS, 1.0, "anything", 1, "It is always good.")
+        return GateResult(name, honest.judge(model, subject).mode, (good,))
+
+    blind = tuple(replace(gate, judge=passes) if gate.name == name else gate for gate in gates.GATES)
+    monkeypatch.setattr(gates, "GATES", blind)
+    key = honest.field.removeprefix("gates.")
+    extra = {key: BINARY["gates"][key]} if honest.absence is not None else {}
     found = selftest_of(tmp_path, with_gates(BARE, **extra))
-    name = {"slices": "slice_gate"}.get(gate, f"{gate}_gate")
     assert any(problem.startswith(f"{name} let ") for problem in found.problems)
     assert any(problem.startswith(f"{name} is blocking, and stops no seeded") for problem in found.problems)
 

@@ -19,17 +19,16 @@ from include.domain.gates import (
 )
 from include.domain.gates.grouping import MAX_NUMBERS
 from include.domain.metrics import METRICS, Task
-from include.workflows import gate_rules
 
 SLICES = {"metric": "brier", "by": ["carrier"], "strict": {"margin": 0.01}, "small": {"floor": 0.05}}
 
 
 def test_what_is_left_out_means_the_same_in_the_declaration_and_in_the_rule():
-    assert gate_rules.slices(declared.SliceGate(**SLICES), None) == SliceRules("brier", 0.01, 0.05, by=("carrier",))
-    assert gate_rules.latency(declared.LatencyGate(p50_ms_at_most=1)) == LatencyRules(p50_ms_at_most=1)
-    assert gate_rules.signature(declared.SignatureGate()) == SignatureRules()
-    assert gate_rules.smoke(declared.SmokeGate()) == SmokeRules()
-    assert gate_rules.leakage(declared.Leakage()) == LeakageRules()
+    assert declared.SliceGate(**SLICES).rules(None) == SliceRules("brier", 0.01, 0.05, by=("carrier",))
+    assert declared.LatencyGate(p50_ms_at_most=1).rules() == LatencyRules(p50_ms_at_most=1)
+    assert declared.SignatureGate().rules() == SignatureRules()
+    assert declared.SmokeGate().rules() == SmokeRules()
+    assert declared.Leakage().rules() == LeakageRules()
 
 
 def test_every_declared_value_reaches_the_rule():
@@ -55,7 +54,7 @@ def test_every_declared_value_reaches_the_rule():
     champion = declared.ChampionGate(
         comparisons=[{"metric": "brier", "margin": 0}], beat_baseline_on="brier", first_deployment="ask"
     )
-    rules = gate_rules.slices(gate, champion, also_by=("race", "carrier"))
+    rules = gate.rules(champion, also_by=("race", "carrier"))
     assert rules == SliceRules(
         "brier",
         margin=0.02,
@@ -69,14 +68,14 @@ def test_every_declared_value_reaches_the_rule():
         fairness=(FairnessRule("sex", Measure.EQUALIZED_ODDS, 0.02, 0.1, 0.8, 0.3, 50, False),),
         first_deployment=FirstDeployment.ASK,
     )
-    assert gate_rules.columns_of(rules) == ("carrier", "race", "sex")
+    assert gate.columns_with(("race", "carrier")) == ("carrier", "race", "sex")
     leakage = declared.Leakage(auc_at_most=0.9, r2_at_most=0.8, known_strong=["x"], entities_may_repeat=False)
-    assert gate_rules.leakage(leakage) == LeakageRules(0.9, 0.8, ("x",), False)
-    assert gate_rules.signature(declared.SignatureGate(may_drop=["x"])) == SignatureRules(("x",))
-    assert gate_rules.smoke(declared.SmokeGate(max_difference=0.1)).max_difference == 0.1
+    assert leakage.rules() == LeakageRules(0.9, 0.8, ("x",), False)
+    assert declared.SignatureGate(may_drop=["x"]).rules() == SignatureRules(("x",))
+    assert declared.SmokeGate(max_difference=0.1).rules().max_difference == 0.1
     latency = {f"{name}_at_most": i + 1.0 for i, name in enumerate(("p50_ms", "p99_ms", "batch_ms_per_1k", "model_mb"))}
     latency |= {"times_champion_at_most": 5.0, "size_times_champion_at_most": 6.0}
-    assert gate_rules.latency(declared.LatencyGate(**latency, repeats=30)) == LatencyRules(**latency, repeats=30)
+    assert declared.LatencyGate(**latency, repeats=30).rules() == LatencyRules(**latency, repeats=30)
 
 
 def test_a_latency_gate_without_any_bound_is_refused():

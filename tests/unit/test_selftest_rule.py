@@ -145,12 +145,12 @@ def test_machines_get_the_same():
 def test_a_defect_may_have_to_show_in_each_line_of_its_kind(in_each, expected):
     lines = [("brier", Verdict.FAIL), ("log_loss", Verdict.PASS), ("baseline brier", Verdict.FAIL)]
     criteria = tuple(CriterionResult(name, verdict, 0.1, "<= 0.2", 10, "because") for name, verdict in lines)
-    seed = Seed("worse", "it is worse", lambda model: (), {"champion_gate": "^(?!baseline )"}, in_each)
+    seed = Seed("worse than champion", "it is worse", in_each)
     assert seed.on_defect(GateResult("champion_gate", Mode.BLOCKING, criteria)) is expected
 
 
 def test_a_gate_without_the_lines_that_a_defect_must_show_in_has_not_seen_it():
-    seed = Seed("one slice ruined", "it is worse in one slice", lambda model: (), {"slice_gate": "="})
+    seed = Seed("one slice ruined", "it is worse in one slice")
     other = CriterionResult("demographic_parity sex", Verdict.FAIL, 0.1, "<= 0", 10, "because")
     assert seed.on_defect(GateResult("slice_gate", Mode.BLOCKING, (other,))) is Verdict.PASS
     assert seed.on_defect(GateResult("smoke_gate", Mode.BLOCKING, (other,))) is None

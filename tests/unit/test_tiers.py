@@ -10,6 +10,7 @@ from test_config import MODEL, Folder, changed, problems
 from include.cli import main
 from include.config import loader
 from include.domain.verdicts import Mode
+from include.workflows import gates
 
 CRITICAL = changed(MODEL, "task: binary", "task: binary\ntier: critical")
 
@@ -61,15 +62,15 @@ def test_the_models_own_field_wins_and_a_list_is_taken_whole(folder):
 
 def test_a_gate_that_only_the_tier_names_is_run_for_every_model_of_the_tier(folder):
     tiers(folder, "critical: {gates: {smoke_gate: {}, signature_gate: {mode: advisory}}}")
-    assert model(folder).gates.modes["smoke_gate"] is Mode.BLOCKING
-    assert model(folder).gates.modes["signature_gate"] is Mode.ADVISORY
-    assert "smoke_gate" not in model(folder, "other").gates.modes
+    assert gates.modes(model(folder))["smoke_gate"] is Mode.BLOCKING
+    assert gates.modes(model(folder))["signature_gate"] is Mode.ADVISORY
+    assert "smoke_gate" not in gates.modes(model(folder, "other"))
 
 
 def test_null_takes_a_gate_of_the_tier_away(folder):
     tiers(folder, "critical: {gates: {smoke_gate: {}}}")
     folder.model("trip_late", changed(CRITICAL, "gates:", "gates:\n  smoke_gate: null"))
-    assert "smoke_gate" not in model(folder).gates.modes
+    assert "smoke_gate" not in gates.modes(model(folder))
 
 
 def test_shadow_and_promotion_have_defaults_by_tier_too(folder):

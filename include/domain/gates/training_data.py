@@ -27,6 +27,7 @@ class TrainingDataSummary:
         duplicate_rows: rows whose keys an earlier row has already.
         judged_on_too: held-out rows (same keys, same event time) that are training rows as well.
         ends_before_holdout: whether every training row is older than every held-out one.
+        remarks: what a reader must know about how the rows were joined.
     """
 
     rows: int
@@ -40,6 +41,7 @@ class TrainingDataSummary:
     duplicate_rows: int = 0
     judged_on_too: int = 0
     ends_before_holdout: bool = True
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def training_data_gate(
             against_bound(f"missing share of {feature}", share, Direction.AT_MOST, bound, rows=rows, min_rows=0)
         )
     warnings = [f"{feature} has one value in all {rows:,} rows: it teaches nothing." for feature in summary.constant]
+    warnings += summary.remarks
     notes = {"warnings": warnings, "classes": dict(summary.classes), "features": features}
     return GateResult("data_quality_gate", mode, tuple(criteria), notes)
 

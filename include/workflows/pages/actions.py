@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from include.adapters.ledger import Candidate
 from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, rollback_target
-from include.workflows.pages.words import gate_title
+from include.workflows.gates.gate import title as gate_title
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from include.config import Declarations, ModelDeclaration
 from include.config.loader import UnknownName
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
+from include.workflows import gates
+from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
-from include.workflows.pages.words import gate_title
 from include.workflows.readiness import Report, report_on
 
 SHOWN_JOURNEYS = 30
@@ -212,7 +213,7 @@ def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:
 
 
 def _gates(own: ModelDeclaration | None, verdicts: Iterable[Mapping[str, str]]) -> list[str]:
-    declared = list(own.gate_modes) if own else []
+    declared = list(gates.modes(own)) if own else []
     seen = [gate for found in verdicts for gate in found]
     return list(dict.fromkeys([*declared, *seen]))
 

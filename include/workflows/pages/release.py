@@ -13,11 +13,14 @@ from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, GateRecord, Override, rollback_target
 from include.domain.verdicts import Mode, Verdict
 from include.domain.wording import count_of
-from include.workflows import tasks
+from include.workflows import gates as registered
 from include.workflows.causes import in_words
+from include.workflows.gates import slices as slice_gate
+from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
+from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
-from include.workflows.pages.words import ASKS, PHASES, TRIGGERS, gate_title
+from include.workflows.pages.words import TRIGGERS
 
 CURVES, FACTS, SETS, DISAGREEMENT = "curves.json", "evaluation.json", "training_set.json", "disagreement.json"
 """What tasks keep in the journey's folder (``evaluation``, ``training``, ``disagreement``)."""
@@ -148,7 +151,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate)))),
         curves=sources.kept(candidate.candidate_id, CURVES),
         measured=_by_metric((facts or {}).get("metrics") or {}),
-        slices=gates.get("slice_gate"),
+        slices=gates.get(slice_gate.NAME),
         shadow=_shadow(candidate, found.windows[-1]) if found.windows else None,
         lineage=_lineage(candidate, sets, facts),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
@@ -170,7 +173,7 @@ def _gate(record: GateRecord, attempts: int, override: Override | None) -> GateV
     return GateView(
         gate=record.gate,
         title=gate_title(record.gate),
-        asks=ASKS.get(record.gate, ""),
+        asks=registered.asks(record.gate),
         verdict=record.verdict.value,
         mode=record.mode.value,
         reason=record.result.reason,
@@ -184,12 +187,12 @@ def _gate(record: GateRecord, attempts: int, override: Override | None) -> GateV
 
 def _place(gate: str) -> int:
     """Where on the way the gate stands; one of an older declaration comes last."""
-    order = [g for _, _, of_phase in PHASES for g in of_phase]
+    order = [gate.name for gate in registered.GATES]
     return order.index(gate) if gate in order else len(order)
 
 
 def _unjudged(gate: str) -> GateView:
-    return GateView(gate, gate_title(gate), ASKS.get(gate, ""), "", "", "", 0, None, (), None, False)
+    return GateView(gate, gate_title(gate), registered.asks(gate), "", "", "", 0, None, (), None, False)
 
 
 # --- where it stands -------------------------------------------------------------------------------------------------
@@ -287,11 +290,12 @@ def _phases(
     candidate: Candidate, declared: ModelDeclaration | None, gates: Mapping[str, GateView], found: Explanation
 ) -> tuple[Phase, ...]:
     expected = _expected_gates(declared, gates)
-    behind = _PAST.get(candidate.state, len(PHASES) if found.epochs else 0)
+    behind = _PAST.get(candidate.state, len(STATIONS) if found.epochs else 0)
     phases: list[Phase] = []
     stopped = False
-    for number, (name, task, of_phase) in enumerate(PHASES):
-        if name == "Approve" and not any(g in expected for g in of_phase):
+    for number, (name, step) in enumerate(STATIONS):
+        of_phase = registered.of_station(step)
+        if step == APPROVE and not any(g in expected for g in of_phase):
             continue
         mine = tuple(gates.get(g) or _unjudged(g) for g in of_phase if g in expected)
         status = "ahead"
@@ -299,7 +303,7 @@ def _phases(
             status = _status(candidate, number, behind, mine, bool(found.epochs))
             stopped = status in ("now", "waits", "stopped")
         note = ""
-        if task == "shadow_window" and found.windows:
+        if step == SHADOW and found.windows:
             window = found.windows[-1]
             note = f"{count_of(window.answered, 'row')}, {count_of(window.days, 'day')}"
         phases.append(Phase(name, status, mine, note))
@@ -310,11 +314,7 @@ def _expected_gates(declared: ModelDeclaration | None, gates: Mapping[str, GateV
     """The gates the declaration has now, and those that judged when it had others."""
     found = set(gates)
     if declared is not None:
-        for step in ("build_training_set", "evaluate", "register_challenger"):
-            found.update(tasks.gates_after(declared, step))
-        found.add("shadow_gate")
-        if declared.promotion.approval == "always":
-            found.add("approval")
+        found.update(gate.name for gate in registered.declared(declared))
     return found
 
 

@@ -1,6 +1,6 @@
 """The selftest: every gate of a model judges candidates that were made to fail it, and an honest one.
 
-What judges is what judges in a journey (``judges``, ``gate_rules``, the domain's gates, ``scoring`` and ``smoke``).
+What judges is what judges in a journey: the registered gates (``gates``), ``scoring`` and ``smoke``.
 What is written is written to a folder that is gone afterwards: no ledger, no registry and no prediction log is touched.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ import pandas as pd
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
-from include.domain.gates import Evidence, Signature, Timing
+from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
 from include.domain.metrics import Task
 from include.domain.selftest import Cell, Matrix, Seeded
-from include.domain.shadow import shadow_gate
+from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
-from include.workflows import judges, models, optional_gates, scoring, shadowing, smoke
+from include.workflows import gates, models, scoring, shadowing, smoke, training
+from include.workflows.evidence import probes
+from include.workflows.gates.gate import Gate
+from include.workflows.replay_window import EarlierWindow
 from include.workflows.requests import request_ids
 from include.workflows.selftest import candidates, defects, seeds
 from include.workflows.selftest import world as worlds
@@ -31,20 +34,6 @@ from include.workflows.selftest.candidates import Candidate
 from include.workflows.selftest.world import Source, World
 
 Tell = Callable[[str], None]
-LOOKED_AT: Mapping[str, tuple[str, ...]] = {
-    "data_quality_gate": ("features", "label"),
-    "leakage_gate": ("features", "label", "availability", "split"),
-    "threshold_gate": ("scorer", "held_out"),
-    "champion_gate": ("scorer", "held_out"),
-    "slice_gate": ("scorer", "held_out"),
-    "latency_gate": ("timing",),
-    "signature_gate": ("signature",),
-    "smoke_gate": ("artifact", "scorer", "held_out"),
-    "shadow_gate": ("scorer", "held_out"),
-}
-"""Which parts of a candidate each gate looks at. One that finds all of them the honest twin's says nothing new."""
-AFTER_EVALUATE = ("threshold_gate", "champion_gate", "slice_gate")
-"""The gates that are not reached when ``evaluate`` raises."""
 
 
 def run(model_name: str, *, stored: bool = True, tell: Tell = lambda line: None) -> Matrix:
@@ -66,7 +55,7 @@ def run(model_name: str, *, stored: bool = True, tell: Tell = lambda line: None)
         source = worlds.rows_for(model, stored=stored)
         bench = _bench_of(model, source, Path(made), tell)
         honest = bench.cells(bench.twin)
-        return Matrix(model.name, source.sentence, model.gate_modes, honest, tuple(_tried(bench, tell)))
+        return Matrix(model.name, source.sentence, gates.modes(model), honest, tuple(_tried(bench, tell)))
 
 
 def _tried(bench: Bench, tell: Tell) -> Iterator[Seeded]:
@@ -94,13 +83,17 @@ def _bench_of(model: ModelDeclaration, source: Source, folder: Path, tell: Tell)
     return bench
 
 
+class NotReached(Exception):
+    """A gate asks for answers that ``evaluate`` could not take: a journey ends there, before the gate."""
+
+
 class Bench:
     """Judges candidates of one world by every gate of its model. What the gates measured of the twin is kept."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder, self.model = world, folder, world.model
         self.twin = candidates.honest(world, folder)
-        self._champion_timing: Timing | None = None
+        self.champion_timing: Timing | None = None
         self._champion_scores = self._answers(world.champion, world.holdout.features)
         self._served = self._log(scoring.answers_of(self.model, world.champion, world.holdout.features))
         self._of_twin: dict[str, GateResult] = {}
@@ -110,27 +103,33 @@ class Bench:
         """Take the times of the twin and the champion, where a gate asks for them."""
         if self.model.gates.latency_gate is not None and self.twin.artifact is not None:
             tell(f"{self.model.name}: times of champion and honest twin")
-            timing, self._champion_timing = candidates.timed(
+            timing, self.champion_timing = candidates.timed(
                 self.world, self.twin.scorer, self.twin.artifact[0], self.folder, time.perf_counter
             )
             self.twin = replace(self.twin, timing=timing)
 
     def twin_can_pass(self) -> bool:
         """Whether the gates that look at answers pass the twin."""
-        gates = [g for g in self.model.gate_modes if g in (*AFTER_EVALUATE, "shadow_gate", "leakage_gate")]
-        return all(self._judge(gate, self.twin).verdict is Verdict.PASS for gate in gates)
+        telling = [gate for gate in gates.declared(self.model) if gate.signal]
+        return all(self._judge(gate, self.twin).verdict is Verdict.PASS for gate in telling)
 
     def cells(self, candidate: Candidate, seed: seeds.Seed | None = None) -> dict[str, Cell]:
         """What each gate says of it; a gate that a journey would not reach is left out. ``seed`` is its defect."""
         found = {}
-        for gate in self.model.gate_modes:
+        for gate in gates.declared(self.model):
+            if not gate.looks_at:
+                continue
             own = candidate is not self.twin
-            if own and all(getattr(candidate, part) is getattr(self.twin, part) for part in LOOKED_AT[gate]):
+            if own and all(getattr(candidate, part) is getattr(self.twin, part) for part in gate.looks_at):
                 result = self._judged_twin(gate)
-                found[gate] = Cell(result.verdict, result.reason, same=True)
-            elif gate not in AFTER_EVALUATE or self.evaluated(candidate)[1] is None:
+                found[gate.name] = Cell(result.verdict, result.reason, same=True)
+                continue
+            try:
                 result = self._judge(gate, candidate) if own else self._judged_twin(gate)
-                found[gate] = Cell(result.verdict, result.reason, on_defect=seed.on_defect(result) if seed else None)
+            except NotReached:
+                continue
+            on_defect = seed.on_defect(result) if seed else None
+            found[gate.name] = Cell(result.verdict, result.reason, on_defect=on_defect)
         return found
 
     def evaluated(self, candidate: Candidate) -> tuple[np.ndarray[Any, Any] | None, str | None]:
@@ -143,77 +142,30 @@ class Bench:
             self._evaluated[id(candidate)] = (candidate, scores, broke)
         return self._evaluated[id(candidate)][1:]
 
-    def _judged_twin(self, gate: str) -> GateResult:
-        if gate not in self._of_twin:
-            self._of_twin[gate] = self._judge(gate, self.twin)
-        return self._of_twin[gate]
+    def _judged_twin(self, gate: Gate) -> GateResult:
+        if gate.name not in self._of_twin:
+            self._of_twin[gate.name] = self._judge(gate, self.twin)
+        return self._of_twin[gate.name]
 
-    def _judge(self, gate: str, candidate: Candidate) -> GateResult:
-        judge: Callable[[Candidate], GateResult] = getattr(self, f"_{gate}")
-        return judge(candidate)
+    def _judge(self, gate: Gate, candidate: Candidate) -> GateResult:
+        return gate.judge(self.model, SeededSubject(self, candidate))
 
-    # --- the gates, each as its journey runs it ----------------------------------------------------------------------
+    # --- what the gates are given ------------------------------------------------------------------------------------
 
-    def _data_quality_gate(self, candidate: Candidate) -> GateResult:
-        classes = {}
-        if self.model.is_classifier:
-            counts = np.bincount(candidate.label, minlength=len(self.model.label.classes or []))
-            classes = {name: int(n) for name, n in zip(self.model.label.classes or [], counts, strict=True)}
-        held_out = len(self.world.holdout.y)
-        return judges.data_quality(
-            self.model, candidate.features, candidate.label, holdout_rows=held_out, classes=classes
-        )
-
-    def _leakage_gate(self, candidate: Candidate) -> GateResult:
-        return judges.leakage(
-            _declared(self.model.gates.leakage),
-            Task(self.model.task),
-            candidate.features,
-            candidate.label,
-            candidate.availability,
-            candidate.split,
-        )
-
-    def _threshold_gate(self, candidate: Candidate) -> GateResult:
-        return judges.threshold(self.model.gates.threshold_gate, self._evidence(candidate))
-
-    def _champion_gate(self, candidate: Candidate) -> GateResult:
-        return judges.champion(self.model.gates.champion_gate, self._evidence(candidate), has_champion=True)
-
-    def _slice_gate(self, candidate: Candidate) -> GateResult:
-        columns = {str(name): candidate.held_out[name] for name in candidate.held_out.columns}
-        gates = self.model.gates
-        return judges.slices(
-            _declared(gates.slice_gate), gates.champion_gate, self._evidence(candidate), columns, has_champion=True
-        )
-
-    def _latency_gate(self, candidate: Candidate) -> GateResult:
-        declared = _declared(self.model.gates.latency_gate)
-        return judges.latency(declared, candidate.timing, self._champion_timing, has_champion=True)
-
-    def _signature_gate(self, candidate: Candidate) -> GateResult:
-        return judges.signature(_declared(self.model.gates.signature_gate), self._callers(), candidate.signature)
-
-    def _smoke_gate(self, candidate: Candidate) -> GateResult:
+    def asked(self, candidate: Candidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke.Answered:
         """The twin and what has a file of its own are asked in a fresh process; what only answers otherwise, here."""
-        declared, kinds = _declared(self.model.gates.smoke_gate), models.kinds_of(self.model)
-        scores = self.evaluated(candidate)[0]
-        chosen = optional_gates.rows_to_ask(len(candidate.held_out), declared.rows)
-        probes = optional_gates.probes_of(candidate.held_out.iloc[chosen].reset_index(drop=True), kinds)
+        declared, kinds = self.model.gates.smoke_gate, models.kinds_of(self.model)
+        classifier = self.model.is_classifier
         own_file = candidate.scorer is self.world.twin
-        if own_file and candidate.artifact is not None:
+        if own_file and candidate.artifact is not None and declared is not None:
             file, digest = candidate.artifact
-            classifier, timeout_s = self.model.is_classifier, declared.timeout_s
-            said = smoke.ask(file, digest, probes, kinds=kinds, classifier=classifier, timeout_s=timeout_s)
-        else:
-            classifier = self.model.is_classifier
-            asked = {name: estimators.as_input(rows, kinds) for name, rows in probes.items()}
-            answers = {n: smoke.answers_of(candidate.scorer, r, classifier=classifier) for n, r in asked.items()}
-            said = smoke.Answered(None, {n: smoke.probe_of(n, probes[n], a) for n, a in answers.items()})
-        evidence = optional_gates.smoke_evidence(self.model, said, None if scores is None else scores[chosen])
-        return judges.smoke(declared, evidence, has_categories=judges.UNSEEN_PROBE in probes)
+            timeout_s = declared.timeout_s
+            return smoke.ask(file, digest, probes_asked, kinds=kinds, classifier=classifier, timeout_s=timeout_s)
+        rows_asked = {name: estimators.as_input(rows, kinds) for name, rows in probes_asked.items()}
+        answers = {n: smoke.answers_of(candidate.scorer, r, classifier=classifier) for n, r in rows_asked.items()}
+        return smoke.Answered(None, {n: smoke.probe_of(n, probes_asked[n], a) for n, a in answers.items()})
 
-    def _shadow_gate(self, candidate: Candidate) -> GateResult:
+    def shadowed(self, candidate: Candidate) -> ShadowEvidence:
         """The holdout's days beside the champion, as ``score_<model>`` scores them: one that raises loses its day."""
         rows, days = candidate.held_out, self.world.holdout.days
         try:
@@ -222,8 +174,7 @@ class Bench:
             order = np.argsort(days, kind="stable")
             each = [self._scored(candidate, rows[days == day]) for day in np.unique(days)]
             shadow = self._log(pd.concat(each, ignore_index=True), order)
-        evidence = shadowing.evidence_of(self.model, self._served, shadow, self._labels())
-        return shadow_gate(shadowing.rules_of(self.model), evidence, mode=self.model.shadow.mode)
+        return shadowing.evidence_of(self.model, self._served, shadow, self._labels())
 
     def _scored(self, candidate: Candidate, rows: pd.DataFrame) -> pd.DataFrame:
         try:
@@ -231,12 +182,10 @@ class Bench:
         except Exception as error:  # noqa: BLE001 - as in scoring: whatever it raises is an error of each of its rows
             return scoring.no_answers(self.model, rows, error)
 
-    # --- what they are given -----------------------------------------------------------------------------------------
-
-    def _evidence(self, candidate: Candidate) -> Evidence:
+    def evidence(self, candidate: Candidate) -> Evidence:
         scores, broke = self.evaluated(candidate)
         if scores is None:
-            raise ValueError(f"evaluate raised, so no gate after it is reached: {broke}")
+            raise NotReached(broke)
         world = self.world
         holdout = world.holdout
         return Evidence(Task(self.model.task), holdout.y, scores, self._champion_scores, world.baseline, holdout.days)
@@ -244,7 +193,7 @@ class Bench:
     def _answers(self, scorer: Any, features: pd.DataFrame) -> np.ndarray[Any, Any]:
         return estimators.predict(scorer, features, classifier=self.model.is_classifier)
 
-    def _callers(self) -> Signature | None:
+    def callers(self) -> Signature | None:
         world = self.world
         return candidates.signature_of(self.model, world.champion, world.train.features, self.model.label.classes)
 
@@ -263,7 +212,63 @@ class Bench:
         return rows[[*keys, "event_time"]].assign(label=[classes[i] for i in y] if self.model.is_classifier else y)
 
 
-def _declared(gate: Any) -> Any:
-    if gate is None:
-        raise ValueError("the gate is not declared")
-    return gate
+class SeededSubject:
+    """A seeded candidate as the gates ask about it."""
+
+    has_champion = True
+
+    def __init__(self, bench: Bench, candidate: Candidate) -> None:
+        self.bench, self.candidate, self.model = bench, candidate, bench.model
+
+    def training_data(self) -> TrainingDataSummary:
+        candidate, classes = self.candidate, dict[str, int]()
+        if self.model.is_classifier:
+            names = self.model.label.classes or []
+            counts = np.bincount(candidate.label, minlength=len(names))
+            classes = {name: int(n) for name, n in zip(names, counts, strict=True)}
+        held_out = len(self.bench.world.holdout.y)
+        return training.counted(candidate.features, candidate.label, holdout_rows=held_out, classes=classes)
+
+    def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        return self.candidate.features, self.candidate.label
+
+    def availability(self) -> Availability | None:
+        return self.candidate.availability
+
+    def split(self) -> Split | None:
+        return self.candidate.split
+
+    def scored(self) -> Evidence:
+        return self.bench.evidence(self.candidate)
+
+    def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
+        held_out = self.candidate.held_out
+        return {name: held_out[name] for name in names if name in held_out}
+
+    def attempts(self) -> int:
+        return 1
+
+    def earlier_window(self) -> EarlierWindow:
+        return EarlierWindow(None, None, 1)
+
+    def timings(self) -> tuple[Timing | None, Timing | None]:
+        return self.candidate.timing, self.bench.champion_timing
+
+    def signatures(self) -> tuple[Signature | None, Signature | None]:
+        return self.bench.callers(), self.candidate.signature
+
+    def smoked(self) -> probes.Smoked:
+        declared, candidate = self.model.gates.smoke_gate, self.candidate
+        scores = self.bench.evaluated(candidate)[0]
+        chosen = probes.rows_to_ask(len(candidate.held_out), declared.rows if declared else 0)
+        rows = candidate.held_out.iloc[chosen].reset_index(drop=True)
+        asked = probes.probes_of(rows, models.kinds_of(self.model))
+        said = self.bench.asked(candidate, asked)
+        evidence = probes.smoke_evidence(self.model, said, None if scores is None else scores[chosen])
+        return probes.Smoked(evidence, probes.UNSEEN_PROBE in asked)
+
+    def shadowed(self) -> shadowing.Shadowed:
+        return shadowing.Shadowed(self.bench.shadowed(self.candidate), None, None)
+
+    def said(self) -> Mapping[str, str]:
+        return {}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from include.adapters import estimators, model_files, registry
 from include.config import ModelDeclaration
 from include.domain.gates import Availability, Signature, Split, Timing
-from include.workflows import optional_gates
+from include.workflows.evidence.timings import Asked, time_in_turns
 from include.workflows.selftest.world import World
 
 Scores = NDArray[np.float64]
@@ -118,9 +118,9 @@ def timed(world: World, scorer: Any, file: Path, folder: Path, clock: Callable[[
     if not champion.is_file():
         model_files.untrusted_free(world.champion, champion)
     declared = world.model.gates.latency_gate
-    found = optional_gates.time_in_turns(
+    found = time_in_turns(
         {
-            who: optional_gates.Asked(each, world.holdout.features)
+            who: Asked(each, world.holdout.features)
             for who, each in (("candidate", scorer), ("champion", world.champion))
         },
         declared.repeats if declared else 0,

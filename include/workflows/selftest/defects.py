@@ -19,7 +19,7 @@ from include.domain.gates import Availability
 from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB
 from include.domain.metrics import Task, measure, metric_of
-from include.workflows import gate_rules, models
+from include.workflows import models
 from include.workflows.selftest.candidates import Altered, Candidate, Change, Scores, Slow, signature_of, timed
 from include.workflows.selftest.seeds import ERROR_SHARE, LARGER, NAN_SHARE, SLOWER
 from include.workflows.selftest.world import World
@@ -114,7 +114,7 @@ def _slice(world: World, twin: Candidate, folder: Path) -> Candidate:
     gates = world.model.gates
     if gates.slice_gate is None:
         raise ValueError("slice_gate is not declared")  # its seed does not apply then
-    rules = gate_rules.slices(gates.slice_gate, gates.champion_gate)
+    rules = gates.slice_gate.rules(gates.champion_gate)
     column, values = rules.columns[0], twin.held_out[rules.columns[0]]
     groups = group(column, values)
     supported = [i for i, size in enumerate(groups.sizes) if size >= rules.min_rows] or [0]

@@ -21,7 +21,8 @@ from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.gates import Availability, Split, split_of
 from include.domain.intervals import DAY, Interval
-from include.workflows import common, evaluation, gate_rules, models, optional_gates, training_set
+from include.workflows import common, evaluation, models, training_set
+from include.workflows.evidence.availability import availability_of
 
 STRENGTHS = (2.0, 4.0, 8.0)
 """How much of the label the features tell, weakest first: the weakest in which an honest model can pass is taken."""
@@ -150,7 +151,7 @@ def _needed(model: ModelDeclaration) -> tuple[int, int, int]:
     train = max(model.training.min_rows, FEWEST, 20 * len(model.features))
     held_out = max(gates.threshold_gate.min_rows, gates.champion_gate.min_rows, model.shadow.min_rows, FEWEST)
     if gates.slice_gate is not None:
-        rules = gate_rules.slices(gates.slice_gate, gates.champion_gate)
+        rules = gates.slice_gate.rules(gates.champion_gate)
         fewest = max(rules.min_rows, *(10 * rule.min_rows for rule in rules.fairness), 0)
         held_out = max(held_out, 5 * fewest)
     days = max(model.training.holdout_days, model.shadow.min_days, 5)
@@ -185,7 +186,7 @@ def _stored(model: ModelDeclaration) -> Source | str:
 
 def _joined(model: ModelDeclaration, interval: Interval, as_of: datetime) -> tuple[pd.DataFrame, Availability]:
     rows, measured = training_set.joined(model, interval, as_of)
-    availability = optional_gates.availability_of(measured)
+    availability = availability_of(measured)
     return rows.to_pandas(), availability or Availability(0, {})
 
 
@@ -214,7 +215,7 @@ def _frame(
     keys = declarations().view(model.entity.view).keys
     sliced: set[str] = set()
     if model.gates.slice_gate is not None:
-        sliced = set(gate_rules.columns_of(gate_rules.slices(model.gates.slice_gate, model.gates.champion_gate)))
+        sliced = set(model.gates.slice_gate.columns)
     step = days * timedelta(days=1) / count
     columns: dict[str, Any] = {key: [f"{key}-{first + i}" for i in range(count)] for key in keys}
     columns["event_time"] = pd.to_datetime([start + i * step for i in range(count)], utc=True)

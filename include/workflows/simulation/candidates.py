@@ -15,11 +15,12 @@ from include.adapters import estimators
 from include.config import ModelDeclaration
 from include.domain.drift.calibration import BadEstimate
 from include.domain.errors import Refusal
-from include.domain.gates import Split, split_of
+from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
-from include.domain.verdicts import GateResult, Verdict
-from include.workflows import evaluation, judges
+from include.domain.verdicts import Verdict
+from include.workflows import evaluation, training
+from include.workflows.gates.data_quality import on as training_data_gate
 from include.workflows.reference import Reference
 from include.workflows.simulation.stream import Stream, day_name
 
@@ -52,7 +53,8 @@ class Candidate:
     train: np.ndarray[Any, Any]
     holdout: np.ndarray[Any, Any]
     """Rows of the stream."""
-    data_quality: GateResult
+    counted: TrainingDataSummary
+    """What was counted in its training set."""
     pipeline: Any
     """None when the training set's gate did not pass: nothing is fitted then."""
     _answers: np.ndarray[Any, Any] | None = None
@@ -196,8 +198,7 @@ class Candidates:
         classes = stream.classes or []
         counts = np.bincount(label, minlength=len(classes)).tolist() if model.is_classifier else []
         keyed = stream.keyed(train)
-        judged = judges.data_quality(
-            model,
+        counted = training.counted(
             features,
             label,
             holdout_rows=len(holdout),
@@ -206,7 +207,7 @@ class Candidates:
             duplicate_rows=int(keyed.duplicated().sum()) if keyed is not None else 0,
         )
         pipeline = None
-        if judged.verdict is Verdict.PASS:
+        if training_data_gate(model, counted).verdict is Verdict.PASS:
             self._progress(f"fitting as of {as_of:%Y-%m-%d} on {len(train):,} rows")
             unfitted = estimators.build(spec_of(model, stream))
             try:
@@ -215,7 +216,7 @@ class Candidates:
                 raise
             except ValueError as error:  # what scikit-learn raises for rows that an estimator does not take
                 raise CannotFit(model.estimator.path, as_of, error) from None
-        return Candidate(model, stream, as_of, windows, train, holdout, judged, pipeline)
+        return Candidate(model, stream, as_of, windows, train, holdout, counted, pipeline)
 
 
 def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[Any, Any]) -> Split | None:

@@ -9,7 +9,7 @@ A gate that is INCONCLUSIVE waits for a person in the Dags; here nobody answers,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,23 +19,30 @@ from include.domain.decision import Action, Decision, decide
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import count_window
 from include.domain.drift.report import DriftReport
-from include.domain.gates import Evidence
+from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.lifecycle import Trigger
 from include.domain.metrics import Task
-from include.domain.shadow import ShadowEvidence, Window, shadow_gate, window_state
+from include.domain.shadow import ShadowEvidence, Window, window_state
 from include.domain.simulation.outcome import DayCost, Kind, PolicyOutcome, SimulatedDecision, SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows import drift_watch, evaluation, holding, judges, optional_gates, replay_window, shadowing
+from include.workflows import drift_watch, evaluation, gates, holding, replay_window
+from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.probes import Smoked
+from include.workflows.gates import champion as champion_gate
+from include.workflows.gates.gate import BUILD, EVALUATE, SHADOW
 from include.workflows.reference import Reference
+from include.workflows.replay_window import EarlierWindow
+from include.workflows.shadowing import Shadowed
 from include.workflows.simulation.candidates import Candidate, Candidates, days_of
 from include.workflows.simulation.maturing import Epoch, Maturing, by_day, realised
 from include.workflows.simulation.schedule import fires_within
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    import pandas as pd
 
 
 @dataclass(slots=True, eq=False)
@@ -186,53 +193,32 @@ class DeclaredPolicy:
     def gates_before_shadow(
         self, candidate: Candidate, champion: Candidate | None, journey: _Journey | None = None
     ) -> Iterator[GateResult]:
-        """The journey's gates up to the registration, each only while those before it let the candidate through."""
-        yield candidate.data_quality
-        if candidate.pipeline is None:
-            return
-        gates = self.model.gates
-        if gates.leakage is not None:
-            judged = judges.leakage(
-                gates.leakage,
-                Task(self.model.task),
-                candidate.features(candidate.train),
-                self.stream.y[candidate.train],
-                optional_gates.availability_of(self.stream.availability),
-                candidate.split(),
-            )
-            yield judged
-            if _stops(judged):
+        """The journey's gates up to the registration, each only while those of the steps before it let the candidate
+        through."""
+        subject = ReplayedSubject(self, candidate, champion, journey)
+        for step in (BUILD, EVALUATE):
+            stopped = False
+            for gate in gates.after(self.model, step):
+                if gate.replayable:
+                    judged = gate.judge(self.model, subject)
+                    stopped = stopped or _stops(judged)
+                    yield judged
+                    if step == BUILD and stopped:
+                        return
+            if candidate.pipeline is None:
                 return
-        evidence = self._evidence(candidate, champion)
-        yield judges.threshold(gates.threshold_gate, evidence)
-        attempts = self._attempts(candidate)
-        yield judges.champion(
-            gates.champion_gate,
-            evidence,
-            has_champion=champion is not None,
-            attempts=attempts,
-            **(self._replayed(candidate, champion, journey) if champion is not None else {}),
-        )
-        if gates.slice_gate is not None:
-            held_out = candidate.features(candidate.holdout)
-            yield judges.slices(
-                gates.slice_gate,
-                gates.champion_gate,
-                evidence,
-                {str(name): held_out[name] for name in held_out.columns},
-                has_champion=champion is not None,
-                attempts=attempts,
-            )
 
-    def _replayed(self, candidate: Candidate, champion: Candidate, journey: _Journey | None) -> dict[str, Any]:
-        """What the champion gate takes of the replay window: the days before both training windows."""
+    def earlier_window(
+        self, candidate: Candidate, champion: Candidate | None, journey: _Journey | None
+    ) -> EarlierWindow:
+        """The days before both training windows."""
         declared = self.model.gates.champion_gate.replay
-        if declared is None:
-            return {}
+        if declared is None or champion is None:
+            return EarlierWindow(None, None, 1)
         window = replay_window.before((c.windows.train.start for c in (candidate, champion)), declared.days)
         rows = self.stream.matured(window, candidate.as_of, self.model.label.delay)
         if not len(rows):
-            return {"replay_missing": replay_window.NO_ROWS}
+            return EarlierWindow(None, replay_window.NO_ROWS, 1)
         same = (champion.name, window)
         attempts = 1 + sum(j.replayed == same for j in self._journeys if j is not journey)
         if journey is not None:
@@ -245,9 +231,10 @@ class DeclaredPolicy:
             champion.answers(features),
             days=self.stream.day[rows],
         )
-        return {"replay": evidence, "replay_attempts": attempts}
+        return EarlierWindow(evidence, None, attempts)
 
-    def _evidence(self, candidate: Candidate, champion: Candidate | None) -> Evidence:
+    def evidence(self, candidate: Candidate, champion: Candidate | None) -> Evidence:
+        """Candidate, champion and baseline on the held-out rows."""
         import numpy as np
 
         rows, learned = candidate.holdout, candidate.train
@@ -268,14 +255,14 @@ class DeclaredPolicy:
             self.stream.day[rows],
         )
 
-    def _attempts(self, candidate: Candidate) -> int:
-        """Candidates that ``champion_gate`` judged on this very holdout, this one included."""
+    def attempts(self, candidate: Candidate) -> int:
+        """Candidates that were compared with the champion on this very holdout, this one included."""
         same = [
             j
             for j in self._journeys
             if j.candidate is not candidate
             and j.candidate.windows.holdout == candidate.windows.holdout
-            and any(g.gate == "champion_gate" for g in j.gates)
+            and any(g.gate == champion_gate.NAME for g in j.gates)
         ]
         return len(same) + 1
 
@@ -288,13 +275,25 @@ class DeclaredPolicy:
             return None
         journey.rows += rows.stop - rows.start
         journey.days += 1
-        state = window_state(shadowing.rules_of(self.model), rows=journey.rows, days=journey.days)
+        state = window_state(self.model.shadow.rules(), rows=journey.rows, days=journey.days)
         if state is Window.OPEN or (journey.alarm and end < holding.labels_tell_at(self.model, journey.alarm)):
             return None
         return journey
 
     def _after_shadow(self, journey: _Journey, closed: datetime) -> None:
         """``shadow_gate``, and the promotion from the end of the window on."""
+        subject = ReplayedSubject(self, journey.candidate, self.champion.candidate, journey, closed)
+        for gate in gates.after(self.model, SHADOW):
+            if gate.replayable:
+                journey.gates.append(gate.judge(self.model, subject))
+        if not journey.passes:
+            journey.ending = Ending.FUTILE
+            return
+        journey.ending, journey.serves_from = Ending.PROMOTED, closed
+        self._epochs.append(Epoch(journey.candidate, closed))
+
+    def shadowed(self, journey: _Journey, closed: datetime) -> Shadowed:
+        """What its shadow window saw, which ended at ``closed``."""
         rows = self.stream.rows(Interval(journey.opened_from or closed - DAY, closed))
         evidence = ShadowEvidence(
             task=Task(self.model.task),
@@ -304,17 +303,11 @@ class DeclaredPolicy:
             challenger=journey.candidate.scores(rows),
             days=self.stream.day[rows],
         )
-        judged = shadow_gate(shadowing.rules_of(self.model), evidence, mode=self.model.shadow.mode)
-        if journey.alarm is not None:
-            epoch = self.champion
-            shown = holding.shown_by(self.model, self._reference(epoch), epoch.matured, journey.alarm)
-            judged = holding.with_labels(judged, shown)
-        journey.gates.append(judged)
-        if not journey.passes:
-            journey.ending = Ending.FUTILE
-            return
-        journey.ending, journey.serves_from = Ending.PROMOTED, closed
-        self._epochs.append(Epoch(journey.candidate, closed))
+        if journey.alarm is None:
+            return Shadowed(evidence, None, None)
+        epoch = self.champion
+        shown = holding.shown_by(self.model, self._reference(epoch), epoch.matured, journey.alarm)
+        return Shadowed(evidence, None, shown)
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 
@@ -345,6 +338,78 @@ class DeclaredPolicy:
         if not self._reports or any(d.numbers["flags"][-1]["realised"] is not None for _, d in self._decisions):
             return ()
         return (f"realised performance could not be judged on any day: {self._reports[-1].realised.reason}",)
+
+
+class ReplayedSubject:
+    """A simulated candidate as the gates ask about it. A machine, an artifact or a person is never asked about."""
+
+    def __init__(
+        self,
+        policy: DeclaredPolicy,
+        candidate: Candidate,
+        champion: Candidate | None,
+        journey: _Journey | None,
+        closed: datetime | None = None,
+    ) -> None:
+        self.policy, self.candidate, self.champion, self.journey = policy, candidate, champion, journey
+        self.model = policy.model
+        self._closed = closed
+        self._scored: Evidence | None = None
+
+    @property
+    def has_champion(self) -> bool:
+        return self.champion is not None
+
+    def training_data(self) -> TrainingDataSummary:
+        return self.candidate.counted
+
+    def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        return self.candidate.features(self.candidate.train), self.policy.stream.y[self.candidate.train]
+
+    def availability(self) -> Availability | None:
+        return availability_of(self.policy.stream.availability)
+
+    def split(self) -> Split | None:
+        return self.candidate.split()
+
+    def scored(self) -> Evidence:
+        if self._scored is None:
+            self._scored = self.policy.evidence(self.candidate, self.champion)
+        return self._scored
+
+    def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
+        held_out = self.candidate.features(self.candidate.holdout)
+        return {name: held_out[name] for name in names if name in held_out}
+
+    def attempts(self) -> int:
+        return self.policy.attempts(self.candidate)
+
+    def earlier_window(self) -> EarlierWindow:
+        return self.policy.earlier_window(self.candidate, self.champion, self.journey)
+
+    def timings(self) -> tuple[Timing | None, Timing | None]:
+        raise NotReplayed("times")
+
+    def signatures(self) -> tuple[Signature | None, Signature | None]:
+        raise NotReplayed("a signature")
+
+    def smoked(self) -> Smoked:
+        raise NotReplayed("an artifact")
+
+    def shadowed(self) -> Shadowed:
+        if self.journey is None or self._closed is None:
+            raise NotReplayed("a shadow window that is not closed")
+        return self.policy.shadowed(self.journey, self._closed)
+
+    def said(self) -> Mapping[str, str]:
+        return {result.gate: result.verdict.value for result in (self.journey.gates if self.journey else ())}
+
+
+class NotReplayed(LookupError):
+    """A gate asked a simulation for what it does not have: the gate says it can be replayed, and cannot."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"A simulation has no {what}; a gate that needs it is not replayable.")
 
 
 def _days(interval: Interval) -> Iterator[datetime]:

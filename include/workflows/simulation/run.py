@@ -14,6 +14,8 @@ from include.domain.journey import training_windows
 from include.domain.simulation.hindsight import best_in_hindsight
 from include.domain.simulation.outcome import DayCost, Kind, PolicyOutcome
 from include.domain.verdicts import GateResult, Verdict
+from include.workflows import gates
+from include.workflows.gates.data_quality import on as training_data_gate
 from include.workflows.simulation.candidates import Candidate, Candidates
 from include.workflows.simulation.policy import DeclaredPolicy
 from include.workflows.simulation.settings import Variant
@@ -139,7 +141,7 @@ def simulate(
         outcomes.append(compared.schedule(name, Kind.ALWAYS, _every(interval, step)))
     if asked.hindsight:
         outcomes.append(compared.hindsight(price))
-    remarks += _not_replayed(model)
+    remarks += not_replayed(model)
     priced = tuple(replace(o, price=price) for o in outcomes)
     if not any(o.rows for o in priced):
         raise CannotSimulate(f"No row of {interval} ever got a label, so no loss can be realised. Give another range.")
@@ -186,7 +188,9 @@ def _first_champion(candidates: Candidates, model: ModelDeclaration, stream: Str
         windows = training_windows(
             interval.start, model.training.window_days, model.training.holdout_days, model.label.delay
         )
-        why = next(c.reason for c in first.data_quality.criteria if c.verdict is not Verdict.PASS)
+        why = next(
+            c.reason for c in training_data_gate(first.model, first.counted).criteria if c.verdict is not Verdict.PASS
+        )
         raise CannotSimulate(
             f"No first champion can be trained as of {interval.start:%Y-%m-%d}: {why.rstrip('.')} (training window "
             f"{windows.train.start:%Y-%m-%d} to {windows.train.end:%Y-%m-%d}, holdout to "
@@ -301,14 +305,12 @@ class _Compared:
         )
 
 
-def _not_replayed(model: ModelDeclaration) -> list[str]:
+def not_replayed(model: ModelDeclaration) -> list[str]:
     """What of the declaration has no meaning without the machine or the person."""
-    gates = [
-        name for name in ("latency_gate", "signature_gate", "smoke_gate") if getattr(model.gates, name) is not None
-    ]
+    not_asked = [gate.name for gate in gates.declared(model) if gate.looks_at and not gate.replayable]
     remarks = []
-    if gates:
-        remarks.append(f"Not replayed, because they judge a machine and an artifact: {', '.join(gates)}.")
+    if not_asked:
+        remarks.append(f"Not replayed, because they judge a machine and an artifact: {', '.join(not_asked)}.")
     if model.promotion.approval == "always":
         remarks.append("A person approves each promotion; here each is taken as approved.")
     return remarks

@@ -1,0 +1,27 @@
+"""The models a journey compares: the candidate as it was logged, and the champion it was compared with."""
+
+from __future__ import annotations
+
+from include.adapters.ledger import Candidate
+from include.adapters.registry import VersionMissing
+from include.workflows import common, evaluation
+from include.workflows.common import Journey
+
+
+def champion_of(journey: Journey) -> Candidate | None:
+    """The champion the candidate is compared with, as ``evaluate`` found it; None for a first deployment."""
+    champion_id = journey.kept(evaluation.FACTS)["champion_id"]
+    return journey.ledger.candidates.get(champion_id) if champion_id else None
+
+
+def logged_of(journey: Journey) -> str:
+    """The address of the candidate's logged model.
+
+    Raises:
+        VersionMissing: when its MLflow run has none.
+    """
+    run = str(journey.candidate.facts.mlflow_run_id)
+    logged = common.registry().logged_model(run)
+    if logged is None:
+        raise VersionMissing(f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on.")
+    return logged

@@ -1,0 +1,114 @@
+"""Times of candidate and champion, asked in turns on one machine."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from include.adapters import estimators
+from include.domain.gates import Timing
+from include.workflows import common, evaluation, models, opponents, training
+from include.workflows.common import Journey
+from include.workflows.evidence.logged import champion_of, logged_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIMINGS = "timings.json"
+BATCH_ROWS, BATCHES, WARM_UP = 1000, 20, 5
+
+
+def timings_of(journey: Journey, repeats: int) -> tuple[Timing | None, Timing | None]:
+    """Candidate and champion timed by this process. A journey that is over is judged by the times it was judged by.
+
+    ``repeats`` is how many single rows are timed.
+    """
+    file = journey.folder / TIMINGS
+    if journey.candidate.is_live or not file.is_file():
+        journey.keep(TIMINGS, _timings(journey, repeats))
+    kept = journey.kept(TIMINGS)
+    candidate, champion = (Timing(**kept[who]) if kept[who] else None for who in ("candidate", "champion"))
+    return candidate, champion
+
+
+def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
+    features, _, _ = training.frames(journey, "holdout")
+    registry, digest = common.registry(), str(journey.candidate.facts.artifact_digest)
+    timed = {"candidate": Asked(models.load_logged(registry, logged_of(journey), digest), features)}
+    digests = {"candidate": digest}
+    champion = champion_of(journey)
+    if champion is not None:
+        digests["champion"] = str(champion.facts.artifact_digest)
+        try:
+            tables = journey.kept(evaluation.FACTS).get("champion_tables")
+            version = int(str(champion.facts.model_version))
+            opponent = opponents.load(journey, champion.candidate_id, version, digests["champion"], tables)
+            asked = opponent.features(journey, journey.kept(training.SETS)["holdout"], features)
+            timed["champion"] = Asked(opponent.pipeline, asked)
+        except opponents.UNABLE as error:
+            print(f"The champion {champion.candidate_id} was not timed: {error}")
+    took = time_in_turns(timed, repeats, classifier=journey.model.is_classifier)
+    sized = {who: replace(each, model_bytes=float(models.size_of(digests[who]))) for who, each in took.items()}
+    return {who: asdict(sized[who]) if who in sized else None for who in ("candidate", "champion")}
+
+
+class Asked(NamedTuple):
+    """A pipeline, and the rows it is asked; several have the same ones, each as it reads them."""
+
+    pipeline: Any
+    features: pd.DataFrame
+
+
+def time_in_turns(
+    timed: Mapping[str, Asked],
+    repeats: int,
+    *,
+    classifier: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Timing]:
+    """Each model's times for single rows and for batches, asked in turns so that both meet the same machine. ``clock``
+    gives seconds."""
+    import numpy as np
+
+    singles: dict[str, list[float]] = {who: [] for who in timed}
+    batches: dict[str, list[float]] = {who: [] for who in timed}
+    rows = {who: each.features for who, each in timed.items()}
+    thousand = {who: f.iloc[np.arange(BATCH_ROWS) % len(f)] for who, f in rows.items()}
+    for i in range(WARM_UP + repeats):
+        # A stride that spreads the rows over all days.
+        row = {who: f.iloc[[(i * 7919) % len(f)]] for who, f in rows.items()}
+        for who in _in_turns(timed, i):
+            took = _ms(timed[who].pipeline, row[who], classifier, clock)
+            if i >= WARM_UP:
+                singles[who].append(took)
+    for i in range(1 + BATCHES):
+        for who in _in_turns(timed, i):
+            took = _ms(timed[who].pipeline, thousand[who], classifier, clock)
+            if i:
+                batches[who].append(took)
+    machine = f"{platform.node()} {platform.machine()}"
+    return {
+        who: Timing(
+            machine=machine,
+            repeats=repeats,
+            p50_ms=float(np.quantile(singles[who], 0.5)),
+            p99_ms=float(np.quantile(singles[who], 0.99)),
+            batch_ms_per_1k=float(np.median(batches[who])),
+            batch_p90_ms_per_1k=float(np.quantile(batches[who], 0.9)),
+        )
+        for who in timed
+    }
+
+
+def _in_turns(timed: Mapping[str, Any], i: int) -> list[str]:
+    """Each is asked first every other time, so that neither always finds the caches warm."""
+    return list(timed) if i % 2 else list(timed)[::-1]
+
+
+def _ms(pipeline: Any, rows: pd.DataFrame, classifier: bool, clock: Callable[[], float]) -> float:
+    started = clock()
+    estimators.predict(pipeline, rows, classifier=classifier)
+    return 1000 * (clock() - started)

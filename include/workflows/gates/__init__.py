@@ -1,0 +1,87 @@
+"""The gates: a candidate with all that is measured of it comes in, verdicts in the ledger go out.
+
+``GATES`` is the one list of them, in the order of a journey. The Dag, what must have passed before registering and
+promoting, the release page, the selftest, the simulation and ``readiness`` follow from it.
+"""
+
+from __future__ import annotations
+
+from include.config import ModelDeclaration
+from include.domain.verdicts import Mode
+from include.workflows.gates import (
+    approval,
+    champion,
+    data_quality,
+    latency,
+    leakage,
+    shadow,
+    signature,
+    slices,
+    smoke,
+    threshold,
+)
+from include.workflows.gates.gate import REGISTER, STATIONS, Gate
+
+GATES: tuple[Gate, ...] = (
+    data_quality.GATE,
+    leakage.GATE,
+    threshold.GATE,
+    champion.GATE,
+    slices.GATE,
+    latency.GATE,
+    signature.GATE,
+    smoke.GATE,
+    shadow.GATE,
+    approval.GATE,
+)
+
+AUDIT = data_quality.NAME
+"""The gate of a view's staged rows. It belongs to no journey and has the name of the one that judges a training set."""
+
+
+def declared(model: ModelDeclaration) -> tuple[Gate, ...]:
+    """The gates of the model's journey, in its order."""
+    return tuple(gate for gate in GATES if gate.mode(model) is not None)
+
+
+def named(name: str) -> Gate | None:
+    """The gate of that name; None where there is none, for example one that an older version had."""
+    return next((gate for gate in GATES if gate.name == name), None)
+
+
+def after(model: ModelDeclaration, step: str) -> tuple[Gate, ...]:
+    """The declared gates that judge what the step made."""
+    return tuple(gate for gate in declared(model) if gate.after == step)
+
+
+def modes(model: ModelDeclaration) -> dict[str, Mode]:
+    """Every declared gate that measures a candidate; a person's approval measures nothing and is not among them."""
+    return {gate.name: mode for gate in GATES if gate.looks_at and (mode := gate.mode(model)) is not None}
+
+
+def required(model: ModelDeclaration, *, held: bool = False) -> list[str]:
+    """The gates that must have passed, or carry a live override, before the candidate is promoted.
+
+    ``held``: whether it waits for labels to show what an estimate said; its shadow gate asks them, so that is required.
+    """
+    return [
+        gate.name for gate in declared(model) if gate.mode(model) is Mode.BLOCKING or (held and gate is shadow.GATE)
+    ]
+
+
+def later_than_registering() -> frozenset[str]:
+    """The gates that judge a registered challenger; all others have judged before it is registered."""
+    steps = [station.step for station in STATIONS]
+    late = steps[steps.index(REGISTER) :]
+    return frozenset(gate.name for gate in GATES if gate.after in late)
+
+
+def asks(name: str) -> str:
+    """A gate's question; empty for one that is not known."""
+    gate = named(name)
+    return gate.asks if gate is not None else ""
+
+
+def of_station(step: str) -> tuple[str, ...]:
+    """The names of all gates that judge what a step made, declared or not."""
+    return tuple(gate.name for gate in GATES if gate.after == step)

@@ -1,0 +1,92 @@
+"""``champion_gate``: is the candidate no worse than the champion on the same rows, and better than a naive baseline?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from include.config import ModelDeclaration
+from include.config.gates import ChampionGate
+from include.domain.verdicts import GateResult
+from include.workflows.gates.gate import EVALUATE, Gate, Lack, Lacking, SeedFor, Severity, Subject, more_where_critical
+from include.workflows.gates.threshold import (
+    CALIBRATED,
+    OFF,
+    bounds_calibration,
+    compares_calibration,
+    uncalibrated,
+)
+
+NAME = "champion_gate"
+COMPARED = r"^(?!baseline )"
+"""The criteria that compare with the champion."""
+
+
+def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
+    from include.domain.gates import champion_gate
+
+    declared = model.gates.champion_gate
+    earlier = subject.earlier_window()
+    result = champion_gate(
+        declared.rules(),
+        subject.scored(),
+        mode=declared.mode,
+        has_champion=subject.has_champion,
+        attempts=subject.attempts(),
+        replay=earlier.evidence,
+        replay_missing=earlier.missing,
+        replay_attempts=earlier.attempts,
+    )
+    if earlier.window is None or "replay" not in result.notes:
+        return result
+    return replace(result, notes={**result.notes, "replay": {**result.notes["replay"], **earlier.window}})
+
+
+def _miscalibrated(model: ModelDeclaration) -> Lacking | None:
+    return None if compares_calibration(model) else uncalibrated(model)
+
+
+def _lacks(model: ModelDeclaration) -> Iterator[Lack]:
+    declared = model.gates.champion_gate
+    if model.is_classifier and not (compares_calibration(model) or bounds_calibration(model)):
+        yield Lack(
+            Severity.HIGH,
+            "gates.champion_gate.comparisons",
+            "No criterion sees probabilities that are off.",
+            f"Compare or bound one of {', '.join(CALIBRATED)}.",
+        )
+    if not any(getattr(declared, name) for name in ChampionGate.model_fields if name.startswith("replay")):
+        yield Lack(
+            more_where_critical(model, Severity.LOW),
+            "gates.champion_gate.replay",
+            "There is no replay window: a candidate fitted to a passing event is judged on that event only.",
+            "Declare one, where this version has it.",
+        )
+    if declared.first_deployment == "baseline_only" and model.tier == "critical":
+        yield Lack(
+            Severity.MEDIUM,
+            "gates.champion_gate.first_deployment",
+            "The tier is critical, and its first deployment asks no one.",
+            "Set it to ask.",
+        )
+
+
+GATE = Gate(
+    name=NAME,
+    after=EVALUATE,
+    asks="Is it no worse than the champion on the same rows, and better than looking at nothing?",
+    field="gates.champion_gate",
+    mode=lambda model: model.gates.champion_gate.mode,
+    judge=judge,
+    looks_at=("scorer", "held_out"),
+    seeds=(
+        SeedFor("labels shuffled"),
+        SeedFor("constant", "^baseline "),
+        SeedFor("worse than champion", COMPARED),
+        SeedFor("champion wired twice", COMPARED),
+        SeedFor("NaN on 1 % of rows"),
+        SeedFor("miscalibrated", OFF, _miscalibrated),
+    ),
+    signal=True,
+    lacks=_lacks,
+)

@@ -1,0 +1,197 @@
+"""What a gate is: one file that says all there is to say about it. Light, because Dag files read it at parse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from include.config import ModelDeclaration
+from include.domain.verdicts import GateResult, Mode
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
+    from include.workflows.evidence.probes import Smoked
+    from include.workflows.replay_window import EarlierWindow
+    from include.workflows.shadowing import Shadowed
+
+RUNBOOK = "docs/runbook/{gate}.md"
+"""A gate's page in the runbook."""
+
+
+class Station(NamedTuple):
+    """One station of a candidate's way. ``step`` is the task that does the work."""
+
+    phase: str
+    step: str
+
+
+BUILD, TRAIN, EVALUATE = "build_training_set", "train", "evaluate"
+REGISTER, SHADOW, APPROVE, PROMOTE = "register_challenger", "shadow_window", "approval", "promote"
+STATIONS = (
+    Station("Data", BUILD),
+    Station("Train", TRAIN),
+    Station("Judge", EVALUATE),
+    Station("Register", REGISTER),
+    Station("Shadow", SHADOW),
+    Station("Approve", APPROVE),
+    Station("Promote", PROMOTE),
+)
+"""In the order of the journey. The station of a person's approval has no step before it: its gate is all there is."""
+
+
+class Severity(Enum):
+    """How much a lack matters."""
+
+    HIGH = "high"
+    """A known way to be bad reaches production unseen, or no one is told."""
+    MEDIUM = "medium"
+    """A gate sees less than it could."""
+    LOW = "low"
+    """Worth a thought."""
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One thing a declaration does without. ``field`` is where it would be declared."""
+
+    severity: Severity
+    field: str
+    what: str
+    way_out: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "severity": self.severity.value,
+            "field": self.field,
+            "what": self.what,
+            "way_out": self.way_out,
+        }
+
+
+def more_where_critical(model: ModelDeclaration, otherwise: Severity) -> Severity:
+    """HIGH in the tier ``critical``, LOW in ``experimental``, ``otherwise`` in between."""
+    if model.tier == "critical":
+        return Severity.HIGH
+    return Severity.LOW if model.tier == "experimental" else otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Why a seeded bad candidate does not apply to a model. ``declare`` is what would be meant for it; None where
+    nothing could be."""
+
+    why: str
+    declare: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeedFor:
+    """A seeded bad candidate that a gate is meant to stop.
+
+    Attributes:
+        seed: its name, as in ``selftest/seeds.py``.
+        shows_in: a pattern of the criteria it must show in; None where any criterion of the gate may stop it.
+        applies: None when the gate of this model is meant for it, else why it is not.
+    """
+
+    seed: str
+    shows_in: str | None = None
+    applies: Callable[[ModelDeclaration], Lacking | None] = lambda model: None
+
+
+class Subject(Protocol):
+    """The candidate a gate is asked about, and all that can be measured of it.
+
+    A journey, a selftest and a simulation each have their own: what judges is the same. Everything is measured when a
+    gate asks for it.
+    """
+
+    @property
+    def model(self) -> ModelDeclaration: ...
+    @property
+    def has_champion(self) -> bool:
+        """Whether there is a champion to compare with; without one it is a first deployment."""
+
+    def training_data(self) -> TrainingDataSummary: ...
+    def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        """Features and labels of the training rows; a class as its position."""
+
+    def availability(self) -> Availability | None: ...
+    def split(self) -> Split | None: ...
+    def scored(self) -> Evidence:
+        """Candidate, champion and baseline on the held-out rows."""
+
+    def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
+        """Columns of the held-out rows, by name; one that is not there is left out."""
+
+    def attempts(self) -> int:
+        """Candidates compared with the champion on these very held-out rows, this one included."""
+
+    def earlier_window(self) -> EarlierWindow: ...
+    def timings(self) -> tuple[Timing | None, Timing | None]:
+        """Candidate and champion on one machine."""
+
+    def signatures(self) -> tuple[Signature | None, Signature | None]:
+        """What callers send and read, and what the candidate takes and gives."""
+
+    def smoked(self) -> Smoked: ...
+    def shadowed(self) -> Shadowed: ...
+    def said(self) -> Mapping[str, str]:
+        """The verdicts of the gates that have judged it, by gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate of a journey.
+
+    Attributes:
+        name: its task's id.
+        after: the step whose outcome it judges, of ``STATIONS``.
+        asks: its question, for people.
+        field: where its declaration is, such as ``gates.latency_gate``.
+        mode: how the model declares it; None where it is not declared, and then it is not run.
+        judge: the verdict on a candidate. It reads what it needs of the subject and nothing else.
+        looks_at: the parts of a seeded candidate it reads (``selftest/candidates.py``); where all of them are the
+            honest candidate's, it can say nothing new. Empty for a gate that no seeded candidate can meet.
+        seeds: the bad candidates it is meant to stop.
+        replayable: whether a simulation of the past can ask it; a machine, an artifact or a person cannot be replayed.
+        signal: whether its verdict depends on how much the features tell of the label.
+        absence: what its absence means, and how much that matters; None for a gate that is always there.
+        lacks: what else its declaration does without.
+        advisory: how much it matters that it only advises.
+    """
+
+    name: str
+    after: str
+    asks: str
+    field: str
+    mode: Callable[[ModelDeclaration], Mode | None]
+    judge: Callable[[ModelDeclaration, Subject], GateResult]
+    looks_at: tuple[str, ...] = ()
+    seeds: tuple[SeedFor, ...] = ()
+    replayable: bool = True
+    signal: bool = False
+    absence: Callable[[ModelDeclaration], tuple[Severity, str]] | None = None
+    lacks: Callable[[ModelDeclaration], Iterable[Lack]] = lambda model: ()
+    advisory: Callable[[ModelDeclaration], Severity] = lambda model: more_where_critical(model, Severity.MEDIUM)
+
+    @property
+    def runbook(self) -> str:
+        return RUNBOOK.format(gate=self.name)
+
+
+def title(gate: str) -> str:
+    """
+    >>> title("champion_gate"), title("approval")
+    ('Champion gate', 'Approval')
+    """
+    return gate.replace("_", " ").capitalize()

@@ -1,0 +1,124 @@
+"""A journey's candidate as the gates ask about it.
+
+What is measured here is measured on this journey's own sets, model file and machine; nothing is taken on trust from
+the step that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from include.config import ModelDeclaration, declarations
+from include.domain.errors import Refusal
+from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary, split_of
+from include.workflows import common, evaluation, models, replay_window, shadowing, smoke, training, training_set
+from include.workflows.common import Journey
+from include.workflows.evidence import probes, timings
+from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.logged import champion_of, logged_of
+from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
+from include.workflows.evidence.promised_signature import promised_signature
+from include.workflows.gates import champion as champion_gate
+from include.workflows.replay_window import EarlierWindow
+from include.workflows.shadowing import Shadowed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_WINDOW = ("start", "end", "learned")
+
+
+class JourneySubject:
+    """All that can be measured of one journey's candidate."""
+
+    def __init__(self, journey: Journey) -> None:
+        self.journey = journey
+
+    @property
+    def model(self) -> ModelDeclaration:
+        return self.journey.model
+
+    @property
+    def has_champion(self) -> bool:
+        return bool(self.journey.kept(evaluation.FACTS)["champion_revision"] > 0)
+
+    def training_data(self) -> TrainingDataSummary:
+        return training.summary_of(self.journey)
+
+    def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        features, label, _ = training.frames(self.journey, "train")
+        return features, label
+
+    def availability(self) -> Availability | None:
+        return availability_of(self.journey.kept(training.SETS)["train"].get("availability"))
+
+    def split(self) -> Split | None:
+        sets = self.journey.kept(training.SETS)
+        keys = declarations().view(self.model.entity.view).keys
+        rows = {which: training_set.read(sets[which]).select([*keys, "event_time"]).to_pandas() for which in sets}
+        return split_of(rows["train"], rows["holdout"], keys)
+
+    def scored(self) -> Evidence:
+        return evaluation.evidence_of(self.journey)
+
+    def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
+        return evaluation.slice_columns(self.journey, names)
+
+    def attempts(self) -> int:
+        return evaluation.attempts_on_holdout(self.journey, champion_gate.NAME)
+
+    def earlier_window(self) -> EarlierWindow:
+        journey = self.journey
+        replayed = journey.kept(evaluation.FACTS).get("replay")
+        evidence, missing = replay_window.evidence_of(journey, replayed)
+        if evidence is None or replayed is None:
+            return EarlierWindow(evidence, missing, 1)
+        attempts = replay_window.attempts(journey, replayed, evaluation.FACTS, champion_gate.NAME)
+        return EarlierWindow(evidence, missing, attempts, {name: replayed[name] for name in _WINDOW})
+
+    def timings(self) -> tuple[Timing | None, Timing | None]:
+        declared = self.model.gates.latency_gate
+        return timings.timings_of(self.journey, declared.repeats if declared else 0)
+
+    def signatures(self) -> tuple[Signature | None, Signature | None]:
+        """The candidate's logged signature beside the champion's; for a first deployment, beside the declaration."""
+        registry, champion = common.registry(), champion_of(self.journey)
+        candidate = registry.signature(logged_of(self.journey))
+        if champion is None:
+            return promised_signature(self.model, candidate), candidate
+        source = registry.source(champion.model, int(str(champion.facts.model_version)))
+        return registry.signature(source), candidate
+
+    def smoked(self) -> Smoked:
+        """The registered version's file, fetched and asked in a fresh process, beside what ``evaluate`` saw."""
+        journey, model = self.journey, self.model
+        facts, declared = journey.candidate.facts, model.gates.smoke_gate
+        if facts.model_version is None or declared is None:
+            raise Refusal(
+                f"{journey.candidate_id} is not registered, so there is no artifact to try. "
+                "Clear the run from register_challenger on."
+            )
+        kinds = models.kinds_of(model)
+        features, _, _ = training.frames(journey, "holdout")
+        chosen = probes.rows_to_ask(len(features), declared.rows)
+        asked = probes.probes_of(features.iloc[chosen].reset_index(drop=True), kinds)
+        with common.registry().fetched(model.name, int(facts.model_version)) as file:
+            said = smoke.ask(
+                file,
+                str(facts.artifact_digest),
+                asked,
+                kinds=kinds,
+                classifier=model.is_classifier,
+                timeout_s=declared.timeout_s,
+            )
+        evidence = probes.smoke_evidence(model, said, self.scored().candidate[chosen])
+        return Smoked(evidence, UNSEEN_PROBE in asked)
+
+    def shadowed(self) -> Shadowed:
+        return shadowing.window_seen(self.journey)
+
+    def said(self) -> Mapping[str, str]:
+        latest = self.journey.ledger.gates.latest(self.journey.candidate_id)
+        return {gate: record.verdict.value for gate, record in latest.items()}

@@ -1,0 +1,123 @@
+"""Runs a gate: evidence in, verdict into the ledger, a table for the person. The colour of a task follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from include.adapters.ledger import Candidate, Ledger, StopKind
+from include.config import ModelDeclaration
+from include.domain.errors import Refusal
+from include.domain.promotion import Override
+from include.domain.tables import as_markdown, as_table
+from include.domain.verdicts import GateResult, Mode, Verdict
+from include.workflows import common, gates, holding, training
+from include.workflows.common import Journey
+from include.workflows.gates.gate import BUILD, RUNBOOK
+from include.workflows.gates.journey_subject import JourneySubject
+
+APPROVAL_HOLDS = timedelta(days=7)
+
+
+def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Judge one gate of a journey, append the result to the ledger, and say what the task should look like.
+
+    ``now`` is the time an override is measured at.
+    """
+    with common.step_of(reference, gate, judges=True) as journey:
+        result, digest = _judged(gate, journey)
+        record = journey.ledger.gates.record(
+            journey.candidate_id, result, digest=digest, run_id=journey.candidate.run_id
+        )
+        live = journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
+        outcome = outcome_of(record.result, reference, live)
+        if outcome["passed"]:
+            journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
+        else:
+            journey.ledger.stops.record(journey.candidate_id, gate, StopKind.GATE, f"{gate}: {result.reason}")
+        run = journey.candidate.facts.mlflow_run_id
+        if run is not None:
+            common.registry().tag(run, common.verdict_tag(result) | _override_tag(live))
+        return outcome
+
+
+def _judged(name: str, journey: Journey) -> tuple[GateResult, str | None]:
+    """The gate's result, and the digest of what it judged."""
+    gate = gates.named(name)
+    if gate is None or gate.mode(journey.model) is None:
+        raise Refusal(
+            f"{name} is no longer declared for {journey.model.name}, so it has nothing to judge by. "
+            "Clear the run from open_journey on, once Airflow has read the declaration again."
+        )
+    result = gate.judge(journey.model, JourneySubject(journey))
+    if gate.after == BUILD:
+        return result, journey.kept(training.SETS)["train"]["content_hash"]
+    return result, journey.candidate.facts.artifact_digest
+
+
+def _override_tag(live: Override | None) -> dict[str, str]:
+    """What a candidate's MLflow run says about the override that let it pass a gate."""
+    if live is None:
+        return {}
+    return {f"slipway.override.{live.gate}": f"by {live.who} until {live.expires_at.isoformat()}: {live.why}"}
+
+
+def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
+    """What the gate operator needs: whether to go on, and what to show.
+
+    A live override makes the task green; whether it still holds is asked again when the candidate is promoted.
+    """
+    passed = result.verdict is Verdict.PASS or result.mode is Mode.ADVISORY or override is not None
+    table = as_table(result)
+    if override is not None and result.verdict is not Verdict.PASS:
+        table += f"\noverridden by {override.who} until {override.expires_at.isoformat()}: {override.why}"
+    elif result.verdict is not Verdict.PASS:
+        table += f"\nwhat this means and what you may do: {RUNBOOK.format(gate=result.gate)}"
+    return {
+        "verdict": result.verdict.value,
+        "passed": passed,
+        "reason": result.reason,
+        "table": table,
+        "markdown": as_markdown(result),
+        "reference": dict(reference),
+    }
+
+
+def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: datetime) -> dict[str, Any]:
+    """Record that a person let this candidate past an INCONCLUSIVE gate. A FAIL cannot be approved here."""
+    with common.step_of(reference, f"{gate}/approve") as journey:
+        record = journey.ledger.gates.latest(journey.candidate_id).get(gate)
+        if record is None or record.verdict is not Verdict.INCONCLUSIVE:
+            found = record.verdict.value if record else "not judged"
+            raise Refusal(
+                f"{gate} of {journey.candidate_id} is {found}; only an INCONCLUSIVE gate can be approved. Clear "
+                "the task."
+            )
+        override = journey.ledger.gates.override(
+            journey.candidate_id,
+            gate,
+            who=who,
+            why=why,
+            expires_at=now + APPROVAL_HOLDS,
+            now=now,
+            requester_may=journey.model.requester_may_override,
+        )
+        journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
+        run = journey.candidate.facts.mlflow_run_id
+        if run is not None:
+            common.registry().tag(run, _override_tag(override))
+        return outcome_of(record.result, reference, override)
+
+
+def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> list[str]:
+    """What the gates that did judge the candidate hold against it, a sentence each; those not run, and those that a
+    person overrode, are left out."""
+    overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}
+    latest = ledger.gates.latest(candidate.candidate_id)
+    required = gates.required(model, held=holding.alarm_day(ledger, candidate) is not None)
+    return [
+        f"{gate}: {r.result.reason}"
+        for gate, r in latest.items()
+        if gate in required and r.verdict is not Verdict.PASS and gate not in overridden
+    ]

@@ -1,0 +1,81 @@
+"""``shadow_gate``: did the candidate answer real traffic, and differently enough from the champion but not too much?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from include.config import ModelDeclaration
+from include.domain.verdicts import GateResult, Mode
+from include.workflows.gates.gate import SHADOW, Gate, Lack, Lacking, SeedFor, Severity, Subject
+
+NAME = "shadow_gate"
+NAN_SHARE, ERROR_SHARE = 0.01, 0.005
+"""The shares of rows on which two of the seeded candidates answer NaN, or raise."""
+ERRORS = "^errors and NaN"
+
+
+def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
+    """What the prediction log holds of the window, challenger against the champion's own answers.
+
+    A candidate that an estimate asked for is held until labels show the alarm: for it the gate is blocking whatever was
+    declared.
+    """
+    from include.domain.shadow import shadow_gate
+
+    mode, shadowed = model.shadow.mode, subject.shadowed()
+    if shadowed.instead is not None or shadowed.evidence is None:
+        return GateResult(NAME, mode, () if shadowed.instead is None else (shadowed.instead,))
+    result = shadow_gate(model.shadow.rules(), shadowed.evidence, mode=mode)
+    if shadowed.labels is None:
+        return result
+    return replace(result, mode=Mode.BLOCKING, criteria=(*result.criteria, shadowed.labels))
+
+
+def _nan(model: ModelDeclaration) -> Lacking | None:
+    return None if model.shadow.errors_at_most < NAN_SHARE else _tolerated(model)
+
+
+def _error(model: ModelDeclaration) -> Lacking | None:
+    return None if model.shadow.errors_at_most < ERROR_SHARE else _tolerated(model)
+
+
+def _tolerated(model: ModelDeclaration) -> Lacking:
+    return Lacking(
+        f"shadow.errors_at_most is {model.shadow.errors_at_most:g}, which tolerates it", "shadow.errors_at_most"
+    )
+
+
+def _lacks(model: ModelDeclaration) -> Iterator[Lack]:
+    if model.shadow.errors_at_most > 0:
+        yield Lack(
+            Severity.MEDIUM,
+            "shadow.errors_at_most",
+            f"{model.shadow.errors_at_most:g} of the answers in shadow may be errors.",
+            "Set it to 0.",
+        )
+    if model.shadow.min_days < 2:
+        yield Lack(
+            Severity.MEDIUM,
+            "shadow.min_days",
+            "A shadow window of one day sees one kind of day.",
+            "Set it to 7 or more.",
+        )
+
+
+GATE = Gate(
+    name=NAME,
+    after=SHADOW,
+    asks="Did it answer real traffic, and differently enough from the champion but not too much?",
+    field="shadow",
+    mode=lambda model: model.shadow.mode,
+    judge=judge,
+    looks_at=("scorer", "held_out"),
+    seeds=(
+        SeedFor("champion wired twice", "lowest$"),
+        SeedFor("NaN on 1 % of rows", ERRORS, _nan),
+        SeedFor("error on 0.5 % of rows", ERRORS, _error),
+    ),
+    signal=True,
+    lacks=_lacks,
+)
