@@ -80,7 +80,11 @@ def _model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, help="why; it is recorded")
     parser.add_argument("--requested-by", default=None, metavar="WHO", help="who asks; default the user of this shell")
     parser.add_argument("--key", default=None, help="asking twice with the same key starts one run")
-    parser.add_argument("--wait", action="store_true", help="wait for the end; exit code 1 when it did not succeed")
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait for the end; exit code 1 unless the ledger says that it did what it was for",
+    )
 
 
 def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,13 +126,22 @@ def _start(dag_id: str, run_id: str, conf: dict[str, Any], wait: bool) -> Answer
             raise Mistake(f"{dag_id} is paused, so nothing would start. Unpause it in Airflow first.")
         run, started = api.trigger(dag_id, run_id, conf)
         address = f"{api.url}/dags/{dag_id}/runs/{run.run_id}"
-        if wait:
-            run = api.wait(dag_id, run.run_id, timeout_s=7 * 86400, every_s=2.0)
-    did = "started" if started else f"was there already ({run.state})"
-    lines = [f"{dag_id} {run.run_id} {did}: {address}"]
-    if wait:
-        lines.append(f"It ended: {run.state}.")
-    return Answer(tuple(lines), _data(run, started, address), EXIT_FAILED if wait and run.state != "success" else 0)
+        did = "started" if started else f"was there already ({run.state})"
+        lines = [f"{dag_id} {run.run_id} {did}: {address}"]
+        if not wait:
+            return Answer(tuple(lines), _data(run, started, address), 0)
+        run = api.wait(dag_id, run.run_id, timeout_s=7 * 86400, every_s=2.0)
+        ending = api.ending(dag_id, run.run_id)
+    # The colour of a run is what its tasks were marked as; what it did stands in the ledger.
+    well = ending is not None and bool(ending["well"])
+    lines.append(f"It ended: {ending['sentence'] if ending is not None else _left_nothing(dag_id, run)}")
+    data = {**_data(run, started, address), "ending": ending}
+    return Answer(tuple(lines), data, 0 if well else EXIT_FAILED)
+
+
+def _left_nothing(dag_id: str, run: DagRun) -> str:
+    did = "rolled nothing back" if dag_id.startswith("rollback_") else "opened no journey"
+    return f"the run is {run.state}, and by the ledger it {did}; the log of its first task says why."
 
 
 def _data(run: DagRun, started: bool, address: str) -> dict[str, Any]:

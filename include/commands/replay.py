@@ -181,7 +181,7 @@ def _closing(outcome: Outcome, found: Any) -> Answer:
             "The whole loop happened: a model drifted, was retrained, passed its gates, ran in shadow and was promoted."
         )
     elif outcome.drifted:
-        end = "Drift started a journey, and its gates did not let the candidate through."
+        end = f"Drift started a journey that promoted nothing. {outcome.drifted[-1].outcome}"
     else:
         end = "No drift started a journey in these days."
     lines = (*console.export_text().splitlines(), f"{len(outcome.days)} days, {median:.1f} s each (median). {end}")
@@ -189,7 +189,10 @@ def _closing(outcome: Outcome, found: Any) -> Answer:
         **found.as_json(),
         "days": outcome.days,
         "seconds_per_day": outcome.seconds_per_day,
-        "drift_journeys": [{"dag_id": j.dag_id, "run_id": j.run_id, "state": j.state} for j in outcome.drifted],
+        "drift_journeys": [
+            {"dag_id": j.dag_id, "run_id": j.run_id, "promoted": j.promoted, "outcome": j.outcome}
+            for j in outcome.drifted
+        ],
         "loop_closed": outcome.loop_closed,
     }
     return Answer(lines, data, 0 if outcome.loop_closed else EXIT_FAILED)

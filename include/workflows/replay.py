@@ -57,7 +57,9 @@ class Journey:
 
     dag_id: str
     run_id: str
-    state: str
+    promoted: bool
+    """By the ledger; the run's colour is not asked."""
+    outcome: str
 
 
 @dataclass(slots=True)
@@ -72,8 +74,8 @@ class Outcome:
 
     @property
     def loop_closed(self) -> bool:
-        """Whether drift started a journey that ended in a promotion, which is the only way its run is green."""
-        return any(j.state == "success" for j in self.drifted)
+        """Whether drift started a journey that ended in a promotion, as the ledger has it."""
+        return any(j.promoted for j in self.drifted)
 
 
 @dataclass(slots=True)
@@ -136,6 +138,11 @@ class Replay:
         for model in self.models:
             self.api.trigger(f"retrain_{model.name}", run_id, conf)
         self._wait({f"retrain_{model.name}": run_id for model in self.models}, "first champions")
+        for model in self.models:
+            ending = self.api.ending(f"retrain_{model.name}", run_id)
+            if ending is None or not ending["well"]:
+                said = ending["sentence"] if ending is not None else "it opened no journey"
+                raise ReplayFailed(f"retrain_{model.name} {run_id} made no champion: {said}")
         self.tell.line(
             f"First champions as of {self.plan.start}: {', '.join(m.name for m in self.models)}, in "
             f"{self.clock() - began:.0f} s."
@@ -278,10 +285,12 @@ class Replay:
         for model in self.models:
             for run in self.api.dag_runs(f"retrain_{model.name}", states=("success", "failed")):
                 if run.run_id.startswith("drift__") and run.run_id not in known:
-                    outcome.drifted.append(Journey(run.dag_id, run.run_id, run.state))
-                    self.tell.line(
-                        f"{day}  journey {run.run_id} ended: {'promoted' if run.state == 'success' else 'not promoted'}"
-                    )
+                    ending = self.api.ending(run.dag_id, run.run_id)
+                    said = ending["sentence"] if ending is not None else "it opened no candidate"
+                    promoted = ending is not None and ending["revision"] is not None
+                    outcome.drifted.append(Journey(run.dag_id, run.run_id, promoted, said))
+                    how = "promoted" if promoted else "not promoted"
+                    self.tell.line(f"{day}  journey {run.run_id} ended: {how}. {said}")
         return bool(outcome.drifted)
 
     # --- small things ------------------------------------------------------------------------------------------------

@@ -129,6 +129,11 @@ def test_everybody_with_a_role_reads(pages, user):
         assert pages.page(path, user).status_code == 200, path
     for path in ("/models", f"/models/{MODEL}", f"/models/{MODEL}/candidates", f"/models/{MODEL}/decisions"):
         assert pages.get(f"/api/v1{path}", user).status_code == 200, path
+    run_id = candidate.run_id
+    assert pages.get(f"/api/v1/runs/retrain_{MODEL}/{run_id}", user).json()["candidate_id"] == candidate.candidate_id
+    missing = pages.get(f"/api/v1/runs/retrain_{MODEL}/nowhere", user)
+    assert missing.status_code == 404
+    assert "knows no journey and no rollback of the run nowhere" in missing.text
 
 
 def test_a_viewer_sees_no_buttons_and_an_operator_does(pages):

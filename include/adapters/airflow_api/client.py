@@ -157,6 +157,17 @@ class AirflowApi(Transport):
             time.sleep(every_s)
         return run
 
+    def ending(self, dag_id: str, run_id: str) -> Json | None:
+        """How the run of a journey or a rollback ended, as Slipway's ledger has it (``endings.Ending``); None where the
+        ledger knows nothing of it. The colour of the run is not asked: a person may have set it."""
+        path = f"/slipway/api/v1/runs/{quote(dag_id)}/{quote(run_id, safe='')}"
+        try:
+            return self._get(path, f"say how {run_id} of {dag_id} ended")
+        except AirflowRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
     def set_run_state(self, dag_id: str, run_id: str, state: str) -> DagRun:
         """Mark a run ``success`` or ``failed``; running tasks are stopped."""
         what = f"mark the run {run_id} of {dag_id} {state}"

@@ -104,7 +104,8 @@ class Transport:
 
     def _send(self, method: str, path: str, body: Json | None, query: Json | None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"}
-        return self._http.request(method, f"/api/v2/{path}", json=body, params=query, headers=headers)
+        where = path if path.startswith("/") else f"/api/v2/{path}"
+        return self._http.request(method, where, json=body, params=query, headers=headers)
 
     def _authorised(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Send with a token, and once more with a new one where the old has expired or the server has new keys."""

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from include.workflows.endings import ending_of
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
@@ -133,6 +134,16 @@ def evidence(request: Request, user: User, candidate_id: str) -> JSONResponse:
     view = release_views.release(candidate_id, datetime.now(UTC))
     require_read(request, user, view.model)
     return _json({"candidate_id": candidate_id, "gates": [asdict(g) for g in view.gates], "measured": view.measured})
+
+
+@router.get("/runs/{dag_id}/{run_id}", summary="How a run of a journey or a rollback ended, by the ledger")
+def run(request: Request, user: User, dag_id: str, run_id: str) -> JSONResponse:
+    require_read(request, user, dag_id.partition("_")[2])
+    with sources.open_ledger() as ledger:
+        found = ending_of(ledger, dag_id, run_id)
+    if found is None:
+        raise HTTPException(404, f"The ledger knows no journey and no rollback of the run {run_id} of {dag_id}.")
+    return _json(found.as_json())
 
 
 @router.post("/candidates/{candidate_id}/overrides", status_code=201, summary="Let one candidate past one gate")
