@@ -6,12 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.commands import Answer, Mistake, Verb
 
 if TYPE_CHECKING:
-    from include.workflows.drift_tables import TablesDrift
+    from include.workflows.drift_found import TablesDrift
 
-EXIT_INCONCLUSIVE = 2
 METRICS = ("brier", "log_loss", "error", "mae", "rmse")
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -19,9 +18,17 @@ PICTURES = (".png", ".svg", ".pdf")
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", required=True, metavar="FILE", help="what is usual: a .parquet or .csv file")
     parser.add_argument("--current", required=True, metavar="FILE", help="what is judged, with the same columns")
-    parser.add_argument("--label", metavar="COLUMN", help="what became true; may be missing in the current table")
+    parser.add_argument("--label", metavar="COLUMN", help="what became true; without --score its own drift is judged")
     parser.add_argument("--score", metavar="COLUMN", help="the model's answers; a multiclass model's: A,B,C")
+    parser.add_argument(
+        "--classes", metavar="A,B,C", help="the labels in the scores' order; of one score the negative, the positive"
+    )
     parser.add_argument("--time", metavar="COLUMN", help="when each row happened; it is not compared")
+    parser.add_argument(
+        "--features", metavar="A,B,C", help="compare these columns only, also one that looks like an id"
+    )
+    parser.add_argument("--ignore", metavar="A,B,C", help="leave these columns out")
+    parser.add_argument("--sep", metavar="C", help="separator of CSV files, or `tab`; default it is found out")
     parser.add_argument("--chunk", metavar="SIZE", help="judge in pieces: rows (5000) or a duration (12h, 1d, 1w)")
     parser.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument(
@@ -75,12 +82,21 @@ def _count(text: str) -> int:
 
 def _drift(args: argparse.Namespace) -> Answer:
     from include.domain.errors import Refusal
-    from include.workflows.drift_tables import Outcome, compare_files
+    from include.workflows.drift_tables import compare_files
     from include.workflows.table_performance import Limits, Roles
 
     if args.plot and Path(args.plot).suffix.lower() not in PICTURES:
         raise Mistake(f"plot is {args.plot!r}; a picture's name ends in {', '.join(PICTURES)}.")
-    roles = Roles(args.label, tuple(args.score.split(",")) if args.score else (), args.time)
+    if args.classes and not (args.label and args.score):
+        raise Mistake("--classes names the labels in the order of the scores; it takes --label and --score.")
+    roles = Roles(
+        args.label,
+        _names("--score", args.score),
+        args.time,
+        features=_names("--features", args.features),
+        ignore=_names("--ignore", args.ignore),
+        classes=_names("--classes", args.classes),
+    )
     limits = Limits(
         q=args.q,
         effect_at_least=args.effect,
@@ -91,29 +107,42 @@ def _drift(args: argparse.Namespace) -> Answer:
         tolerance=args.tolerance,
     )
     try:
-        found = compare_files(Path(args.reference), Path(args.current), roles, limits, chunk=args.chunk)
+        found = compare_files(
+            Path(args.reference), Path(args.current), roles, limits, chunk=args.chunk, separator=args.sep
+        )
     except Refusal as refusal:
         raise Mistake(str(refusal)) from None
     lines = found.as_lines()
     if args.plot:
         _draw(found, args.plot)
         lines.append(f"drawn: {args.plot}")
-    codes = {Outcome.QUIET: 0, Outcome.DRIFT: EXIT_FAILED, Outcome.INCONCLUSIVE: EXIT_INCONCLUSIVE}
-    return Answer(tuple(lines), found.as_json(), codes[found.outcome])
+    return Answer(tuple(lines), found.as_json(), found.code)
+
+
+def _names(option: str, text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    found = tuple(name.strip() for name in text.split(","))
+    if "" in found or len(set(found)) < len(found):
+        raise Mistake(f"{option} is {text!r}; give names separated by commas, each once.")
+    return found
 
 
 def _draw(found: TablesDrift, path: str) -> None:
     from include.workflows.drift_figures import Line, both_windows, over_time
 
     title = f"{Path(found.current).name} against {Path(found.reference).name}: {found.outcome.value}"
+    if found.not_judged:
+        title += f"\nnot judged: {', '.join(list(found.not_judged)[:4])}{' and others' * (len(found.not_judged) > 4)}"
     pieces = found.pieces
     figure: Any
     if len(pieces) == 1:
-        features = [*pieces[0].inputs.features, *(pieces[0].predictions.features if pieces[0].predictions else ())]
+        drifts = (pieces[0].inputs, pieces[0].predictions)
+        features = [feature for drift in drifts if drift is not None for feature in drift.features]
         figure = both_windows(found.histograms, features, title)
     else:
-        largest = tuple(max((f.effect for f in p.inputs.features), default=None) for p in pieces)
-        shares = tuple(p.inputs.share if p.inputs.drifted is not None else None for p in pieces)
+        largest = tuple(max((f.effect for f in p.inputs.features), default=None) if p.inputs else None for p in pieces)
+        shares = tuple(p.inputs.share if p.inputs and p.inputs.drifted is not None else None for p in pieces)
         panels = [[Line("largest effect", largest)], [Line("share of columns that drifted", shares)]]
         risks = []
         for lane in ("estimated", "realised"):
@@ -132,7 +161,8 @@ def _draw(found: TablesDrift, path: str) -> None:
 VERBS = (
     Verb(
         "drift",
-        "say what changed between two tables; exit code 0 no drift, 1 drift, 2 inconclusive, 64 bad input",
+        "say what changed between two tables, and what it harms; exit code 0 nothing found and all that was asked for "
+        "judged, else the sum of 1 change, 2 something asked for was not judged, 4 harm; 64 bad input",
         "slipway drift --reference last_month.parquet --current today.parquet --label y --score p --plot drift.png",
         _drift,
         _arguments,

@@ -38,7 +38,7 @@ def both_windows(histograms: Mapping[str, Any], features: Sequence[FeatureDrift]
         axes.set_visible(False)
     for feature, axes in zip(shown, grid.flat, strict=False):
         _bars(axes, histograms[feature.name])
-        drifted = {True: "drifted", False: "quiet", None: "too few rows"}[feature.drifted]
+        drifted = {True: "drifted", False: "quiet", None: "not judged"}[feature.drifted]
         axes.set_title(f"{_plain(feature.name)}: {drifted}, effect {feature.effect:.3f}", fontsize=9)
     if shown:
         grid.flat[0].legend(fontsize=8)

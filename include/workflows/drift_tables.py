@@ -8,21 +8,22 @@ chance that anything of a table without drift is called out stays what was asked
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.domain.drift.estimated import EstimatedPerformance
-from include.domain.drift.input_drift import LEAST_WINDOWS, Drift, input_drift
-from include.domain.drift.once import RiskRise
+from include.domain.drift.input_drift import LEAST_WINDOWS, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
-from include.domain.drift.profile import SCORE, FeatureProfile, Kind, Profile, counted, merged_feature, score_frame
+from include.domain.drift.profile import SCORE, FeatureProfile, Profile, counted, merged_feature, score_frame
 from include.domain.drift.reference import OTHERS, build_profile, profile_scores
 from include.domain.drift.report import histograms
-from include.workflows.drift_text import features_table, pieces_table
-from include.workflows.given_tables import BadTable, Table, check_present, count_table, finite, times_of
+from include.workflows.alike_values import aligned
+from include.workflows.drift_blind import without_blind_spots
+from include.workflows.drift_columns import compared
+from include.workflows.drift_found import Piece, TablesDrift
+from include.workflows.given_tables import BadTable, Table, check_present, count_table, times_of
+from include.workflows.table_labels import LabelLane
 from include.workflows.table_performance import Lane, Limits, Roles, score_values, scores_of
 
 if TYPE_CHECKING:
@@ -35,101 +36,14 @@ MOST_ESTIMATED = 200_000
 _DURATIONS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Outcome(Enum):
-    """What the comparison says."""
-
-    QUIET = "no drift"
-    DRIFT = "drift"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The current table, or one piece of it."""
-
-    name: str
-    rows: int
-    inputs: Drift
-    predictions: Drift | None
-    estimated: EstimatedPerformance | None
-    realised: RiskRise | None
-
-    @property
-    def outcome(self) -> Outcome:
-        said = [
-            *([self.inputs.drifted] if self.inputs.features else []),
-            *([self.predictions.drifted] if self.predictions else []),
-            *([self.estimated.out_of_band] if self.estimated else []),
-            *([self.realised.out_of_band] if self.realised else []),
-        ]
-        if any(s is True for s in said):
-            return Outcome.DRIFT
-        return Outcome.INCONCLUSIVE if said[0] is None else Outcome.QUIET
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        parts = (self.realised, self.estimated, self.predictions, self.inputs)
-        return tuple(part.reason for part in parts if part is not None)
-
-    def as_json(self) -> dict[str, Any]:
-        parts = {name: getattr(self, name) for name in ("inputs", "predictions", "estimated", "realised")}
-        return {"name": self.name, "rows": self.rows, "outcome": self.outcome.value} | {
-            name: None if part is None else part.as_json() for name, part in parts.items()
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class TablesDrift:
-    """What was found. ``histograms`` are of the whole of both tables, as in a drift report."""
-
-    reference: str
-    current: str
-    reference_rows: int
-    rows: int
-    pieces: tuple[Piece, ...]
-    remarks: tuple[str, ...]
-    histograms: dict[str, Any]
-    chunk: str | None
-
-    @property
-    def outcome(self) -> Outcome:
-        found = [piece.outcome for piece in self.pieces]
-        if Outcome.DRIFT in found:
-            return Outcome.DRIFT
-        return Outcome.INCONCLUSIVE if all(o is Outcome.INCONCLUSIVE for o in found) else Outcome.QUIET
-
-    def as_json(self) -> dict[str, Any]:
-        return dict(
-            finite(
-                {
-                    "outcome": self.outcome.value,
-                    "reference": self.reference,
-                    "current": self.current,
-                    "reference_rows": self.reference_rows,
-                    "rows": self.rows,
-                    "chunk": self.chunk,
-                    "pieces": [piece.as_json() for piece in self.pieces],
-                    "remarks": list(self.remarks),
-                    "histograms": self.histograms,
-                }
-            )
-        )
-
-    def as_lines(self) -> list[str]:
-        lines = pieces_table(self.pieces) if len(self.pieces) > 1 else features_table(self.pieces[0])
-        lines += [sentence for piece in self.pieces for sentence in piece.sentences] if len(self.pieces) == 1 else []
-        return [*lines, *self.remarks, f"verdict: {self.outcome.value} ({self._counted()})"]
-
-    def _counted(self) -> str:
-        rows = f"{self.rows:,} rows against {self.reference_rows:,}"
-        if len(self.pieces) == 1:
-            return rows
-        drifted = sum(piece.outcome is Outcome.DRIFT for piece in self.pieces)
-        return f"{drifted} of {len(self.pieces)} pieces; {rows}"
-
-
 def compare_files(
-    reference: Path, current: Path, roles: Roles, limits: Limits | None = None, *, chunk: str | None = None
+    reference: Path,
+    current: Path,
+    roles: Roles,
+    limits: Limits | None = None,
+    *,
+    chunk: str | None = None,
+    separator: str | None = None,
 ) -> TablesDrift:
     """Judge the current table against the reference.
 
@@ -139,13 +53,14 @@ def compare_files(
         roles: Which column is what.
         limits: What counts as drift.
         chunk: ``5000`` (rows) or a duration such as ``1d``, ``12h``: judge the current table in such pieces.
+        separator: of CSV files, one character; None finds it out for each.
 
     Raises:
         BadTable: the one line says what is wrong.
     """
-    past = Table(reference, option="--reference")
+    past = Table(reference, option="--reference", separator=separator)
     # A window without rows is no mistake of the caller: nothing can be said of it.
-    now = Table(current, option="--current", may_be_empty=chunk is None)
+    now = Table(current, option="--current", may_be_empty=chunk is None, separator=separator)
     return _Comparison(past, now, roles, limits or Limits(), _chunk(chunk, roles)).made(chunk)
 
 
@@ -168,6 +83,7 @@ class _Comparison:
     def __init__(self, past: Table, now: Table, roles: Roles, limits: Limits, chunk: int | timedelta | None) -> None:
         self.past, self.now, self.roles, self.limits, self.chunk = past, now, roles, limits, chunk
         self.remarks: list[str] = []
+        self.blind: dict[str, str] = {}
         needed = [*roles.score, *([roles.time] if roles.time else [])]
         check_present([*needed, *([roles.label] if roles.label else [])], past.names, f" in {past.path}")
         check_present(needed, now.names, f" in {now.path}")
@@ -177,41 +93,21 @@ class _Comparison:
             for table in (past, now):
                 if table.rows:
                     times_of(table.column(roles.time))
-        self.kinds = self._features()
-        if not self.kinds and not roles.score:
-            raise BadTable(f"{past.path} has no column to compare besides the label and the time.")
-
-    def _features(self) -> dict[str, Kind]:
-        """The columns that are compared, by the reference's kind; where that has no value at all, the current's."""
-        taken = {*self.roles.score, self.roles.label, self.roles.time}
-        kinds: dict[str, Kind] = {}
-        for name in self.past.names:
-            if name in taken:
-                continue
-            kind = self.past.kinds[name]
-            if kind == "empty":
-                kind = self.now.kinds.get(name, "numeric")
-            if kind not in {k.value for k in Kind} | {"empty"}:
-                self.remarks.append(f"Column {name} holds {kind}, which is not compared.")
-                continue
-            kinds[name] = Kind.NUMERIC if kind == "empty" else Kind(kind)
-            if name not in self.now.kinds:
-                self.remarks.append(f"Column {name} is not in {self.now.path.name}: missing in every row.")
-            elif self.now.kinds[name] not in (self.past.kinds[name], "empty"):
-                self.remarks.append(
-                    f"Column {name} is {self.past.kinds[name]} in the reference and {self.now.kinds[name]} now."
-                )
-        new = [name for name in self.now.names if name not in self.past.names and name not in taken]
-        if new:
-            self.remarks.append(f"Not in the reference, so not compared: {', '.join(new[:10])}.")
-        return kinds
+        taken = [*needed, *([roles.label] if roles.label else [])]
+        self.columns = compared(past, now, taken, features=roles.features, ignore=roles.ignore)
+        self.kinds = self.columns.kinds
+        if not self.kinds and not roles.score and not self.columns.unjudged and roles.label is None:
+            out = f" Left out: {', '.join(list(self.columns.left_out)[:10])}." if self.columns.left_out else ""
+            raise BadTable(f"{past.path} has no column to compare besides the label and the time.{out}")
 
     def made(self, chunk: str | None) -> TablesDrift:
         # Of the reference only what is usual from piece to piece needs pieces; a whole has no like.
         if self.chunk is not None:
             self._check_pieces()
         windows = self._windows(self.past) if self.chunk is not None else None
-        profile = self._profile(None if windows is None else self._alike(windows))
+        names = None if windows is None else self._alike(windows)
+        profile = self._profile(names)
+        self.labels = LabelLane.of(self.past, self.now, self.roles, self.limits, names)
         lane = Lane.of(
             self.past, self.now, self.roles, self.limits, {n: k.value for n, k in self.kinds.items()}, windows
         )
@@ -229,10 +125,27 @@ class _Comparison:
             reference_rows=self.past.rows,
             rows=self.now.rows,
             pieces=tuple(pieces),
-            remarks=(*self.remarks, *lane.remarks),
+            remarks=(*self.columns.remarks, *self.remarks, *lane.remarks, *self._too_few(pieces)),
             histograms=histograms(profile, whole),
             chunk=chunk,
+            left_out=self.columns.left_out,
+            unjudged=self.columns.unjudged | self.blind,
         )
+
+    def _too_few(self, pieces: list[Piece]) -> list[str]:
+        """Why pieces were not judged, where it is that they are small; the way out with it."""
+        least = self.limits.min_rows
+        few = [piece for piece in pieces if piece.rows < least]
+        if not few or self.chunk is None:
+            return []
+        sizes = sorted({piece.rows for piece in few})
+        rows = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        ends = sum(piece.cut for piece in few)
+        at_end = f" ({ends} of them cut short by an end of the table, and not asked for)" if ends else ""
+        return [
+            f"{len(few)} of {len(pieces)} pieces have {rows} rows{at_end}; at least {least} are judged: "
+            "a larger --chunk, or --min-rows."
+        ]
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
@@ -241,8 +154,9 @@ class _Comparison:
         import pandas as pd
 
         features: list[FeatureProfile] = []
-        for name, kind in self.kinds.items():
-            frame = pd.DataFrame({name: self.past.column(name)})
+        for name, column in self.past.columns(list(self.kinds)):
+            kind = self.kinds[name]
+            frame = pd.DataFrame({name: aligned(column, kind)})
             features += build_profile(frame, {name: kind}, days=windows, bins=self.limits.bins).features
         scores: tuple[FeatureProfile, ...] = ()
         if self.roles.score:
@@ -306,8 +220,10 @@ class _Comparison:
         numbers = np.unique(windows)
         order = np.argsort(windows, kind="stable")
         ends = np.cumsum(np.bincount(np.searchsorted(numbers, windows)))
-        frame = self.now.frame([name for name in self.now.names if name in {*self.kinds, *lane.columns}])
-        pieces, whole = [], None
+        needed = {*self.kinds, *lane.columns, *self.labels.columns}
+        frame = self._aligned(self.now.frame([name for name in self.now.names if name in needed]))
+        pieces: list[Piece] = []
+        whole = None
         for number, start, end in zip(numbers, (0, *ends[:-1]), ends, strict=True):
             rows = frame.iloc[order[start:end]]
             scores = None
@@ -318,7 +234,15 @@ class _Comparison:
             whole = piece if whole is None else _added(whole, piece)
         if whole is None:
             raise BadTable(f"{self.now.path} has no rows.")
-        return pieces, whole
+        return self._cut(pieces), whole
+
+    def _cut(self, pieces: list[Piece]) -> list[Piece]:
+        """The pieces; one that is too short, where they usually are not, because the table begins or ends in it."""
+        least = self.limits.min_rows
+        if sorted(piece.rows for piece in pieces)[len(pieces) // 2] < least:
+            return pieces
+        ends = {len(pieces) - 1, *(() if isinstance(self.chunk, int) else (0,))}
+        return [replace(piece, cut=at in ends and piece.rows < least) for at, piece in enumerate(pieces)]
 
     def _name(self, number: int, rows: int) -> str:
         import numpy as np
@@ -333,29 +257,45 @@ class _Comparison:
 
     def _now_for(self, lane: Lane) -> pd.DataFrame | None:
         """The columns of the whole current table that performance is judged on; of a long one every k-th row."""
-        if not lane.columns:
+        needed = {*lane.columns, *self.labels.columns}
+        if not needed:
             return None
         step = max(1, -(-self.now.rows // MOST_ESTIMATED)) if lane.needs_features else 1
         if step > 1:
             lane.remarks.append(f"Performance was judged on every {step}th row.")
-        return self.now.every(step, [name for name in self.now.names if name in lane.columns])
+        return self._aligned(self.now.every(step, [name for name in self.now.names if name in needed]))
+
+    def _aligned(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The features in the form the reference's kinds compare."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {n: aligned(c, self.kinds[n]) if n in self.kinds else c for n, c in frame.items() if isinstance(n, str)},
+            index=frame.index,
+        )
 
     def _piece(
         self, name: str, current: Profile, profile: Profile, lane: Lane, rows: pd.DataFrame | None, pieces: int
     ) -> Piece:
         limits = self.limits
         # What is looked at shares the error rate, so that the whole comparison keeps to it.
-        parts = pieces * (1 + bool(self.roles.score) + 2 * (lane.metric is not None))
-        inputs = input_drift(
-            profile,
-            current,
-            q=limits.q / parts,
-            effect_at_least=limits.effect_at_least,
-            share_at_least=limits.share_at_least,
-            min_rows=limits.min_rows,
-            calibrate=self.chunk is not None,
-        )
-        predictions = None
+        parts = pieces * (1 + bool(self.roles.score) + self.labels.asked + 2 * (lane.metric is not None))
+        calibrate = self.chunk is not None
+        inputs, predictions = None, None
+        if self.kinds:
+            inputs = input_drift(
+                profile,
+                current,
+                q=limits.q / parts,
+                effect_at_least=limits.effect_at_least,
+                share_at_least=limits.share_at_least,
+                min_rows=limits.min_rows,
+                calibrate=calibrate,
+            )
+            inputs, blind = without_blind_spots(
+                inputs, profile, current, self.columns, share_at_least=limits.share_at_least
+            )
+            self.blind |= blind
         if self.roles.score:
             predictions = prediction_drift(
                 profile,
@@ -363,10 +303,24 @@ class _Comparison:
                 q=limits.q / parts,
                 effect_at_least=limits.effect_at_least,
                 min_rows=limits.min_rows,
-                calibrate=self.chunk is not None,
+                calibrate=calibrate,
             )
         estimated, realised = lane.judged(rows, inputs, predictions, limits.q / parts)
-        return Piece(name, current.rows, inputs, predictions, estimated, realised)
+        labels = self.labels.judged(rows, limits.q / parts, calibrate=calibrate)
+        asked = [*(["inputs"] if self.kinds else []), *(["predictions"] if self.roles.score else [])]
+        asked += ["labels"] if self.labels.asked else []
+        asked += lane.asked
+        return Piece(
+            name,
+            current.rows,
+            inputs,
+            predictions,
+            estimated,
+            realised,
+            labels,
+            asked=tuple(asked),
+            lacking=lane.lacking,
+        )
 
 
 def _without_rows(like: Profile) -> Profile:

@@ -154,6 +154,11 @@ class Table:
         return said
 
     @property
+    def is_text_file(self) -> bool:
+        """Whether the file is text, so that its numbers can be read again in another style."""
+        return self._layout is not None
+
+    @property
     def long_numbers(self) -> frozenset[str]:
         """Columns of a CSV file whose whole numbers have more digits than a float keeps apart."""
         return self._layout.long_numbers if self._layout else frozenset()
@@ -324,11 +329,12 @@ def count_table(table: Table, reference: Profile) -> Profile:
     import pandas as pd
 
     from include.domain.drift.profile import FeatureProfile, Profile, counted, merged_feature
+    from include.workflows.alike_values import aligned
 
     of = {f.name: f for f in reference.features}
 
     def count(name: str, column: pd.Series[Any]) -> FeatureProfile:
-        return counted((of[name],), column.to_frame(name))[0]
+        return counted((of[name],), aligned(column, of[name].kind).to_frame(name))[0]
 
     found = table.folded([name for name in of if name in table.kinds], count, merged_feature)
     absent = pd.DataFrame(index=range(table.rows))

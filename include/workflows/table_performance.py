@@ -19,9 +19,12 @@ from include.domain.drift.estimated import (
 )
 from include.domain.drift.input_drift import Drift
 from include.domain.drift.once import RiskRise, risk_rise
-from include.domain.drift.profile import SCORE
+from include.domain.drift.profile import Kind, as_numbers, column_of
 from include.domain.losses import BadLoss, row_losses
+from include.workflows.alike_values import aligned
+from include.workflows.drift_columns import agree_on_numbers
 from include.workflows.given_tables import BadTable, Table, some
+from include.workflows.table_labels import label_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,18 +32,30 @@ if TYPE_CHECKING:
 
 TOLERATED = 0.05
 """The rise of the risk, as a share of the reference's, that is in band where nothing else is said."""
+_NO_INPUTS = Drift(None, "No column was compared.", 0, 0.0, ())
 BLOCKS = 10
 """Blocks of rows a reference without windows is cut into, to check estimates of losses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Which column is what. ``score`` holds several for a multiclass model, one a class in order; features are all
-    others that are named in neither place."""
+    """Which column is what.
+
+    Attributes:
+        label: what became true.
+        score: the model's answers; several for a multiclass model, one a class in order.
+        time: when each row happened.
+        features: the only columns that are compared; empty takes all that have no other role.
+        ignore: columns that are left out.
+        classes: the labels in the order of the scores; of one score the negative and the positive one.
+    """
 
     label: str | None = None
     score: tuple[str, ...] = ()
     time: str | None = None
+    features: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,9 @@ class Lane:
         self.columns: set[str] = set()
         self.remarks: list[str] = []
         self.chunked = False
+        self.asked: tuple[str, ...] = ()
+        """The parts that must be judged: by labels where there are some, and by an estimate where there are none."""
+        self.lacking: dict[str, str] = {}
 
     @property
     def needs_features(self) -> bool:
@@ -99,7 +117,10 @@ class Lane:
         lane.chunked = windows is not None
         if not roles.score or roles.label is None:
             return lane
-        y, scores = _labels(past.column(roles.label), roles.score), scores_of(past, roles.score)
+        lane.asked = ("realised",) if roles.label in now.names else ("estimated",)
+        agree_on_numbers(past, now, [name for name in (*roles.score, roles.label) if name in now.kinds])
+        y = label_values(past.column(roles.label), roles.score, roles.classes)
+        scores = scores_of(past, roles.score)
         usable = np.isfinite(y) & np.isfinite(scores).reshape(len(y), -1).all(axis=1)
         if not usable.any():
             raise BadTable(f"{past.path} has no row with both a label and a score.")
@@ -114,14 +135,25 @@ class Lane:
         names = [f"{w:012d}" for w in lane.windows.tolist()]
         try:
             if lane.metric in ("mae", "rmse"):
-                features = estimators.as_input(past.frame(list(lane.kinds)).loc[usable], lane.kinds)
+                features = lane._inputs(past.frame(list(lane.kinds)).loc[usable])
                 lane.estimate = lane._regression(names, features, scores[usable], lane.losses)
                 lane.columns |= set(lane.kinds)
             else:
                 lane.estimate = classifier_reference(lane.metric, names, y[usable], scores[usable])
         except BadEstimate as error:
             lane.remarks.append(f"Performance without labels was not estimated: {error}")
+            lane.lacking["estimated"] = str(error)
         return lane
+
+    def _inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The features as the loss is estimated from them; what is no number of a number is missing."""
+        import pandas as pd
+
+        columns = {}
+        for name, kind in self.kinds.items():
+            column = aligned(column_of(frame, name), Kind(kind))
+            columns[name] = column if kind == "categorical" else pd.Series(as_numbers(column), index=frame.index)
+        return estimators.as_input(pd.DataFrame(columns, index=frame.index), self.kinds)
 
     def _losses(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         try:
@@ -139,7 +171,7 @@ class Lane:
         return estimate_reference(str(self.metric), names, losses, found, trees=fitted(slice(None)))
 
     def judged(
-        self, rows: pd.DataFrame | None, inputs: Drift, predictions: Drift | None, alpha: float
+        self, rows: pd.DataFrame | None, inputs: Drift | None, predictions: Drift | None, alpha: float
     ) -> tuple[EstimatedPerformance | None, RiskRise | None]:
         import numpy as np
 
@@ -154,8 +186,7 @@ class Lane:
                 losses = expected_losses(self.metric, scores[answered], probabilities)
                 auc = expected_roc_auc(scores[answered], probabilities) if scores.ndim == 1 else None
             elif self.estimate.trees is not None:
-                whole = rows.reindex(columns=list(self.kinds)).loc[answered]
-                losses = self.estimate.trees.estimated(estimators.as_input(whole, self.kinds), scores[answered])
+                losses = self.estimate.trees.estimated(self._inputs(rows.loc[answered]), scores[answered])
             estimated = estimated_performance(
                 self.estimate,
                 losses,
@@ -163,13 +194,13 @@ class Lane:
                 tolerance=self.tolerance,
                 alpha=alpha,
                 min_rows=limits.min_rows,
-                outside_share=outside_support(inputs, predictions),
+                outside_share=outside_support(inputs or _NO_INPUTS, predictions),
                 outside_at_most=limits.outside_at_most,
                 roc_auc=auc,
             )
         if self.roles.label not in rows:
             return estimated, None
-        y = _labels(rows[self.roles.label], self.roles.score)
+        y = label_values(rows[self.roles.label], self.roles.score, self.roles.classes)
         known = answered & np.isfinite(y)
         realised = risk_rise(
             self.losses,
@@ -202,28 +233,6 @@ def score_values(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray[Any, A
             raise BadTable(f"Score {name!r} holds {some(column.dropna())}; scores are numbers.")
     values = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
     return values if len(names) > 1 else values[:, 0]
-
-
-def _labels(column: pd.Series[Any], scores: Sequence[str]) -> np.ndarray[Any, Any]:
-    """The labels as floats, NaN where there is none; of several classes the position of the score's column."""
-    import numpy as np
-    import pandas as pd
-
-    if pd.api.types.is_bool_dtype(column.dropna().infer_objects().dtype):
-        column = column.map({True: 1.0, False: 0.0})
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        classes = {name: float(i) for i, name in enumerate(scores)} if len(scores) > 1 else {}
-        classes |= {name.removeprefix(f"{SCORE}_"): code for name, code in classes.items()}
-        texts = column.astype(object).where(column.notna(), None)
-        known = texts.map(classes, na_action="ignore")
-        strange = column.notna() & known.isna()
-        if strange.any():
-            allowed = (
-                f"the scores' names, {', '.join(scores)}" if len(scores) > 1 else "numbers, or 0 and 1 for classes"
-            )
-            raise BadTable(f"Label {column.name!r} holds {some(column[strange])}; allowed are {allowed}.")
-        column = known
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _metric(y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> str:

@@ -39,6 +39,8 @@ class Typed:
         text: whether it is kept as text.
         style: how its numbers are written, of text; None where any reading gives the same.
         unsure: whether its texts can be read in the other style as well.
+        whole: whether it is kept as whole numbers or decimals, which can have more digits than a float.
+        mixed: whether it is a category of which some values, and not nearly all, are numbers.
         remarks: how the values were taken, where a reader must know; each follows the column's name.
     """
 
@@ -46,6 +48,8 @@ class Typed:
     text: bool = False
     style: Style | None = None
     unsure: bool = False
+    whole: bool = False
+    mixed: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -96,7 +100,7 @@ def of_arrow(kind: Any) -> Typed | None:
     if pa.types.is_boolean(kind):
         return Typed("boolean")
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return Typed("numeric")
+        return Typed("numeric", whole=not pa.types.is_floating(kind))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
         return Typed("time")
     return Typed("empty" if pa.types.is_null(kind) else str(kind)[:60])
@@ -163,13 +167,14 @@ def _of_text(column: Any, style: Style | None, likely: Style) -> Typed:
             read = "separates thousands" if chosen is Style.POINT else "is the decimal mark"
             remarks.append(f"has numbers such as {shown}; the comma was taken as if it {read}")
         both = shares[Style.POINT] == shares[Style.COMMA] and not unsure
-        return Typed("numeric", True, None if both and style is None else chosen, unsure, tuple(remarks))
+        whole = bool(pc.any(pc.match_substring_regex(numbers, _SIGN + r"\d{16,}$")).as_py())
+        return Typed("numeric", True, None if both and style is None else chosen, unsure, whole, remarks=tuple(remarks))
     if share(pc.is_in(pc.utf8_lower(cleaned), pa.array(["true", "false"]))) == 1.0:
         return Typed("boolean", True, remarks=tuple(remarks))
     moments = pc.match_substring_regex(cleaned, _TIME)
     if share(moments) >= NEARLY_ALL:
         return Typed("time", True, remarks=tuple(remarks))
-    return Typed("categorical", True, remarks=tuple(remarks))
+    return Typed("categorical", True, mixed=shares[chosen] > 1 - NEARLY_ALL, remarks=tuple(remarks))
 
 
 def _style(numbers: Any, shares: dict[Style, float], likely: Style) -> tuple[Style, bool]:
