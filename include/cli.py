@@ -8,17 +8,27 @@ import importlib
 import json
 import os
 import pkgutil
+import platform
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from include import commands
-from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, EXIT_NOT_ALLOWED, EXIT_UNAVAILABLE, Answer, Mistake, Verb
+from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, Answer, Mistake, Verb
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise Mistake(f"{message[0].lower()}{message[1:]}. See `{self.prog} --help`.")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from include.config.revision import git_revision, released
+
+        revision = (git_revision() or "unknown")[:12]
+        print(f"slipway {released()} (revision {revision}, Python {platform.python_version()})")
+        parser.exit()
 
 
 def verbs() -> list[Verb]:
@@ -32,6 +42,7 @@ def verbs() -> list[Verb]:
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     whole = _Parser(prog="slipway", description="From drift to a safely promoted model on Apache Airflow.")
+    whole.add_argument("--version", action=_Version, nargs=0, help="print the version, the commit and the Python")
     chosen = whole.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
     for verb in verbs():
         one = chosen.add_parser(
@@ -66,16 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explained(error: Exception) -> tuple[int, str]:
-    """Exit code and the one line for what went wrong. Told by name: their modules may not even be loaded."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
+    """Exit code and the one line for what went wrong; an exception without a code of its own is broken machinery."""
     text = str(error).strip() or type(error).__name__
-    if isinstance(error, Mistake) or kinds & {"Refusal", "BadRunId"}:
+    if isinstance(error, Mistake):
         return EXIT_BAD_INPUT, text
-    if "AirflowRefused" in kinds:
-        return (EXIT_NOT_ALLOWED if getattr(error, "status", 0) in (401, 403) else EXIT_BAD_INPUT), text
-    if kinds & {"AirflowUnreachable", "PortTaken", "AlreadyRunning"}:
-        return EXIT_UNAVAILABLE, text
-    if kinds & {"StartFailed", "TimeoutError", "ReplayFailed"}:
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        return code, text
+    if isinstance(error, TimeoutError):
         return EXIT_BROKEN, text
     return EXIT_BROKEN, f"{type(error).__name__}: {text.splitlines()[0]} (SLIPWAY_DEBUG=1 shows where)"
 

@@ -33,6 +33,9 @@ _LARGEST_LOG_BYTES = 20_000_000
 class PortTaken(RuntimeError):
     """One or more ports that are needed are in use, not allowed, or asked for twice."""
 
+    exit_code = 69
+    """As of ``Unavailable``; this file also runs by itself, with nothing but the standard library."""
+
 
 @dataclass(frozen=True, slots=True)
 class PortUse:

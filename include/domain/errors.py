@@ -1,4 +1,15 @@
-"""The bases of what is told in one line: what a person has to mend, and what only takes time."""
+"""The bases of what is told in one line: what a person has to mend, and what only takes time.
+
+Each class knows the exit code the command line ends with (``exit_code``); one that has none is broken machinery.
+
+    Refusal            64   asked for wrongly, or must not be done; trying again changes nothing
+      BadField         64   one field of a request
+    NotYet             70   somebody else is about to bring it; a task is tried again
+    Unavailable        69   a service does not answer, or cannot be started here now
+    NotDone            70   the machinery did not do what it was asked, and says so in one sentence
+"""
+
+from typing import ClassVar
 
 
 class Refusal(Exception):
@@ -8,6 +19,8 @@ class Refusal(Exception):
     is,
     without a stack trace.
     """
+
+    exit_code: ClassVar[int] = 64
 
 
 class NotYet(Exception):
@@ -21,3 +34,15 @@ class BadField(Refusal, ValueError):
         self.what, self.value, self.allowed = what, value, allowed
         shown = "missing" if value is None else repr(value if not isinstance(value, str) else value[:80])
         super().__init__(f"{what} is {shown}; {allowed.rstrip('.')}.")
+
+
+class Unavailable(RuntimeError):
+    """A service does not answer, or something else has what it needs. The message is one line with the way out."""
+
+    exit_code: ClassVar[int] = 69
+
+
+class NotDone(RuntimeError):
+    """The machinery did not do what it was asked, and can say why in one line."""
+
+    exit_code: ClassVar[int] = 70

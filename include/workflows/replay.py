@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from include.adapters.airflow_api import AirflowApi, DagRun
 from include.config import FeatureView, ModelDeclaration, declared_models, declared_views
+from include.domain.errors import NotDone
 from include.domain.intervals import Interval
 
 LOOK_EVERY_S = 0.25
@@ -23,7 +24,7 @@ LOST_EVENT_S = 45.0
 """How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
 
 
-class ReplayFailed(RuntimeError):
+class ReplayFailed(NotDone):
     """A run that the replay depends on failed; the message names it and where to look."""
 
 

@@ -23,13 +23,14 @@ from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
 from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, check_ports, end_sessions
 from include.adapters.servers import answers
 from include.config.settings import settings
+from include.domain.errors import Unavailable
 from include.workflows.machine import port_uses
 from include.workflows.service_environment import Place, environment, passwords, prepare_home
 from include.workflows.startup import AIRFLOW, start_all, wait_for_dags, wait_until_healthy
 from include.workflows.watchdog import MLFLOW, Patience, Watchdog
 
 
-class AlreadyRunning(RuntimeError):
+class AlreadyRunning(Unavailable):
     """Services of this home are running."""
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable
+from include.domain.errors import NotDone
 from include.workflows.watchdog import API_SERVER, MLFLOW
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ STARTING_S = 180.0
 DAGS_S = 60.0
 
 
-class StartFailed(RuntimeError):
+class StartFailed(NotDone):
     """A service ended, or was not ready in time, while starting."""
 
 

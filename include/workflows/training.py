@@ -3,8 +3,6 @@ each."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
 from include.config import declarations
-from include.config.settings import PROJECT
+from include.config.revision import git_revision
 from include.domain.faults import crashpoint
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import training_windows
@@ -234,18 +232,3 @@ def _tags(journey: Journey) -> dict[str, str]:
         "mlflow.source.git.commit": git_revision(),
     }
     return tags | {name: value for name, value in optional.items() if value}
-
-
-def git_revision() -> str | None:
-    """The commit the code runs from: ``SLIPWAY_GIT_REVISION`` where an image carries it, else what git says; None
-    without."""
-    carried = os.environ.get("SLIPWAY_GIT_REVISION")
-    if carried:
-        return carried
-    try:
-        said = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return said.stdout.strip() or None

@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 
 from include.adapters.ledger import JourneyUnderWay, Ledger, RequestChanged
 from include.adapters.registry import CHALLENGER, CHAMPION
+from include.config.revision import git_revision
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.lifecycle import State
 from include.workflows import tasks
 from include.workflows.common import JourneyIsOver
-from include.workflows.training import git_revision
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,14 @@ def test_each_verb_explains_itself_with_an_example_and_can_answer_in_json(verb, 
     assert ended.value.code == 0
     assert "example:\n" in said
     assert "--json" in said
+
+
+def test_the_version_names_the_commit_it_runs_from(capsys, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_GIT_REVISION", "abc123")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"slipway \d+\.\d+\.\d+ \(revision abc123, Python \d+\.\d+\.\d+\)\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

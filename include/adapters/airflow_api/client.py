@@ -23,6 +23,7 @@ from include.adapters.airflow_api.transport import (
     Transport,
     said,
 )
+from include.domain.errors import Refusal
 
 _RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]{1,250}$")
 # Airflow 3.3.2 fails a task whose question is answered before the scheduler has heard that its first part ended
@@ -30,7 +31,7 @@ _RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]{1,250}$")
 _ANSWER_AFTER_S = 3.0
 
 
-class BadRunId(ValueError):
+class BadRunId(Refusal, ValueError):
     """A run id Airflow would not accept."""
 
     def __init__(self, run_id: str) -> None:

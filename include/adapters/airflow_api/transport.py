@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from include.domain.errors import Unavailable
+
 PAGE = 100
 _RETRIED = frozenset({500, 502, 503, 504})
 _PAUSES_S = (0.3, 1.0, 2.0, 4.0)
@@ -25,7 +27,7 @@ class AirflowError(RuntimeError):
     """Airflow did not do what it was asked; the message is one sentence with the server's reason."""
 
 
-class AirflowUnreachable(AirflowError):
+class AirflowUnreachable(AirflowError, Unavailable):
     """No answer, or no usable one, from the server."""
 
 
@@ -34,6 +36,7 @@ class AirflowRefused(AirflowError):
 
     def __init__(self, status: int, doing: str, reason: str) -> None:
         self.status = status
+        self.exit_code = 77 if status in (401, 403) else 64
         self.reason = reason
         super().__init__(f"Airflow refused to {doing} ({status}): {reason}")
 
