@@ -18,6 +18,7 @@ from include.config.settings import settings
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import instant
+from include.domain.lifecycle import Event, allowed_events
 from include.domain.verdicts import GateResult
 
 
@@ -25,11 +26,13 @@ class JourneyIsOver(Refusal):
     """A step of a journey whose candidate is no longer in flight."""
 
     def __init__(self, candidate: Candidate) -> None:
-        ended = candidate.outcome or f"it is {candidate.state.value}"
-        super().__init__(
-            f"The journey of {candidate.candidate_id} is over: {ended.rstrip('.')}. Clear the run from "
-            "open_journey on to go on with it."
-        )
+        ended = candidate.outcome or f"it is {candidate.state.value.replace('_', ' ')}"
+        if Event.REOPEN in allowed_events(candidate.state):
+            way_out = "Clear the run from open_journey on to go on with it."
+        else:
+            stays = candidate.state.value.replace("_", " ")
+            way_out = f"It is {stays} for good, so clearing changes nothing. Start a new retrain."
+        super().__init__(f"The journey of {candidate.candidate_id} is over: {ended.rstrip('.')}. {way_out}")
 
 
 @dataclass(frozen=True, slots=True)

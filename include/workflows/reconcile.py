@@ -156,19 +156,33 @@ def _lost(history: list[Epoch], registry: Registry, model: str) -> list[Finding]
         return []
     found = []
     wrong = _wrong_with(registry, model, history[-1])
+    lost, target = _fallbacks(history, registry, model)
     if wrong is not None:
-        message = (
-            f"{wrong} Scoring goes on from the copies that machines have. Restore the previous champion: "
-            f'slipway rollback {model} --reason "..."'
-        )
+        if target is not None:
+            way_out = f'Restore the previous good champion {target}: slipway rollback {model} --reason "..."'
+        else:
+            way_out = (
+                "No earlier champion is left to roll back to. Restore the version's file in MLflow from a backup, or "
+                f'train a new champion: slipway retrain {model} --as-of DAY --reason "..."'
+            )
+        message = f"{wrong} Scoring goes on from the copies that machines have. {way_out}"
         found.append(Finding(model, Kind.CHAMPION_LOST, Action.NEEDS_A_PERSON, message))
-    target = rollback_target(history)
-    if target is not None:
-        wrong = _wrong_with(registry, model, next(e for e in reversed(history) if e.to_candidate == target))
-        if wrong is not None:
-            message = f"{wrong} A rollback would pass over it."
-            found.append(Finding(model, Kind.FALLBACK_LOST, Action.NOTED, message))
+    for each in lost:
+        then = f"pass over it, to {target}" if target is not None else "be refused: no other is left"
+        found.append(Finding(model, Kind.FALLBACK_LOST, Action.NOTED, f"{each} A rollback would {then}."))
     return found
+
+
+def _fallbacks(history: list[Epoch], registry: Registry, model: str) -> tuple[list[str], str | None]:
+    """What is wrong with each former champion that a rollback would pass over, and the one it would restore; None when
+    none is left."""
+    wrong: dict[str, str] = {}
+    while (target := rollback_target(history, wrong)) is not None:
+        found = _wrong_with(registry, model, next(e for e in reversed(history) if e.to_candidate == target))
+        if found is None:
+            break
+        wrong[target] = found
+    return list(wrong.values()), target
 
 
 def _wrong_with(registry: Registry, model: str, epoch: Epoch) -> str | None:

@@ -388,11 +388,13 @@ def _asked(
         empty = {f: pa.array([], pa.type_for_alias(kinds[f])) for f in features}
         return pa.table({**empty, KNOWN: pa.array([], pa.timestamp("us", tz="UTC"))})
     asked = pc.min_max(spine.column("prediction_time")).as_py()
-    history = store.dataset(view, Interval(asked["min"] - view.ttl, asked["max"] + TICK), version)
+    needed = Interval(asked["min"] - view.ttl, asked["max"] + TICK)
+    history = store.dataset(view, needed, version)
     try:
-        answer = point_in_time(
-            spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN, told=told
-        )
+        with store.readable(view, needed, version):
+            answer = point_in_time(
+                spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN, told=told
+            )
     except KeysOfTwoKinds as error:
         raise KeysNotComparable(model.name, f"view {model.entity.view!r}", f"view {view.ref!r}", error) from None
     if answer.num_rows != spine.num_rows:

@@ -184,7 +184,7 @@ class Deployments:
                 raise NothingToRollBackTo(model, None)
             head = history[-1]
             if bad_candidate is not None and head.to_candidate != bad_candidate:
-                raise Conflict(model, _revision_of(history, bad_candidate), head)
+                raise Conflict(model, _revision_of(history, bad_candidate), head, rollback=True)
             target = rollback_target(history, unusable)
             if target is None:
                 raise NothingToRollBackTo(model, head.to_candidate)

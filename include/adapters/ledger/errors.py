@@ -89,17 +89,19 @@ class Fenced(LedgerError):
 class Conflict(LedgerError):
     """Somebody else changed the champion first."""
 
-    def __init__(self, model: str, expected: int, winner: Epoch | None) -> None:
+    def __init__(self, model: str, expected: int, winner: Epoch | None, *, rollback: bool = False) -> None:
         self.winner = winner
+        way_out = (
+            "Look at the new champion, and roll back again if it must go too."
+            if rollback
+            else "Look at the new champion, then start a new retrain, which is compared with that one."
+        )
         who = (
             f"it is {winner.revision}, made by run {winner.run_id} with champion {winner.to_candidate}"
             if winner
             else "it has no champion yet"
         )
-        super().__init__(
-            f"{model} was expected at revision {expected} but {who}. "
-            "Look at the new champion, then start a new comparison."
-        )
+        super().__init__(f"{model} was expected at revision {expected} but {who}. {way_out}")
 
 
 class NotCleared(LedgerError):

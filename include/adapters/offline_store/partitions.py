@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -34,6 +36,15 @@ KEEPS = {
     "delta.checkpointInterval": "20",
 }
 """What a new table is told about its log."""
+MATERIALIZE = "Materialize those days again; that replaces the damaged files."
+"""What mends a table of features."""
+SCORE = "Score those days again (run score_{model} for them); that replaces the damaged files."
+"""What mends what was answered, and the features it was answered from."""
+RESTORE = (
+    "Its list of files cannot be read either. Restore the table's folder from a backup, or move it away and make its "
+    "days again."
+)
+_DAY_OF_FILE = re.compile(rf"{DAY}=(\d{{4}}-\d\d-\d\d)")
 Slot = tuple[str, ...]
 """A partition: its values, in the order of the table's partition columns."""
 KEEPING = PostCommitHookProperties(cleanup_expired_logs=False)
@@ -61,11 +72,9 @@ class TableMissing(Refusal, LookupError):
 class PartitionDamaged(Refusal, OSError):
     """Stored rows that cannot be read: a file of the table is cut off or gone."""
 
-    def __init__(self, path: str, slots: str, reason: str) -> None:
-        super().__init__(
-            f"{path} cannot be read for {slots}: {reason}. "
-            "Materialize those days again; that replaces the damaged files."
-        )
+    def __init__(self, path: str, slots: str, reason: str, version: int | None = None, way_out: str = "") -> None:
+        at = "" if version is None else f" in version {version}"
+        super().__init__(f"{path}{at} cannot be read for {slots}: {reason}. {way_out or MATERIALIZE}")
 
 
 class RowsOutsidePartitions(Refusal, ValueError):
@@ -286,15 +295,41 @@ def _create(path: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> Delt
 
 def open_table(path: str, version: int | None = None) -> DeltaTable | None:
     """The table, at ``version`` or at its newest; None when there is no such table or version."""
-    try:
-        table = DeltaTable(path)
-    except TableNotFoundError:
-        return None
-    if version is not None and version != table.version():
-        if version > table.version():
+    with readable(path, "any day", version, RESTORE):
+        try:
+            table = DeltaTable(path)
+        except TableNotFoundError:
             return None
-        table.load_as_version(version)
+        if version is not None and version != table.version():
+            if version > table.version():
+                return None
+            table.load_as_version(version)
     return table
+
+
+@contextmanager
+def readable(path: str, days: str, version: int | None = None, way_out: str = MATERIALIZE) -> Iterator[None]:
+    """What is read in the block is read whole, or it is said what cannot be read, wherever the reading happens.
+
+    An object store that does not answer is not damaged: what it raises is left as it is, to be tried again.
+
+    Args:
+        days: which days, for the message; the day of the file is named where the error tells it.
+        version: the table's; None for the newest.
+
+    Raises:
+        PartitionDamaged: when a file is cut off or gone.
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except (OSError, DeltaError, pa.ArrowException) as error:
+        if "://" in path and not isinstance(error, FileNotFoundError | pa.ArrowInvalid):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        named = _DAY_OF_FILE.search(reason)
+        raise PartitionDamaged(path, named.group(1) if named else days, reason, version, way_out) from error
 
 
 def open_dataset(path: str, table: DeltaTable, days: Sequence[str]) -> pyarrow.dataset.Dataset:

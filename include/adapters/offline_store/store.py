@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,13 @@ import pyarrow.dataset
 
 from include.adapters.offline_store.canonical import DAY, content_hash, ordered, plain, plain_type, with_day
 from include.adapters.offline_store.partitions import (
+    SCORE,
     Content,
-    PartitionDamaged,
     Replaced,
     TableMissing,
     open_dataset,
     open_table,
+    readable,
     replace,
     within,
 )
@@ -94,13 +96,16 @@ class OfflineStore:
             PartitionDamaged: when a file of it is cut off or gone.
         """
         found = self.dataset(view, interval, version)
-        try:
+        with self.readable(view, interval, version):
             rows = plain(found.to_table().drop_columns([DAY]))
-        except (OSError, pa.ArrowException) as error:
-            raise PartitionDamaged(
-                self.view_path(view), str(interval), " ".join(str(error).split()).rstrip(".")
-            ) from error
         return ordered(rows, ["event_time", *view.keys])
+
+    def readable(
+        self, view: FeatureView, interval: Interval, version: int | None = None
+    ) -> AbstractContextManager[None]:
+        """For a block that streams what ``dataset`` gave: a file that is cut off or gone is ``PartitionDamaged``
+        there, as it is in ``read``."""
+        return readable(self.view_path(view), str(interval), version)
 
     def stored_hash(self, view: FeatureView, day: str) -> str:
         """The content hash of what is stored for the day, as its publish recorded it.
@@ -144,9 +149,15 @@ class OfflineStore:
         table = open_table(path)
         if table is None:
             return []
-        found = open_dataset(path, table, [day])
-        mine = (pc.field(DAY) == day) & (pc.field("role") == "served")
-        return sorted(set(found.to_table(columns=["candidate_id"], filter=mine).column(0).to_pylist()))
+        dataset, found = open_dataset(path, table, [day]), list[str]()
+        for who in sorted({p["candidate_id"] for p in table.partitions() if p[DAY] == day}):
+            mine = (pc.field(DAY) == day) & (pc.field("candidate_id") == who)
+            try:
+                if "served" in dataset.to_table(columns=["role"], filter=mine).column(0).unique().to_pylist():
+                    found.append(who)
+            except (OSError, pa.ArrowException):
+                found.append(who)  # answers that cannot be read are nobody's; the day is being written anew
+        return found
 
     def drop_predictions(self, model: str, day: str, candidate_id: str) -> Replaced:
         """Take out what ``candidate_id`` answered for ``day``; nothing where it answered nothing."""
@@ -177,7 +188,8 @@ class OfflineStore:
         table = open_table(self.served_path(model, feature_set))
         if table is None:
             return None
-        rows = plain(table.to_pyarrow_dataset().to_table(filter=pc.field(DAY) == day).drop_columns([DAY]))
+        with readable(self.served_path(model, feature_set), day, way_out=SCORE.format(model=model)):
+            rows = plain(table.to_pyarrow_dataset().to_table(filter=pc.field(DAY) == day).drop_columns([DAY]))
         return ordered(rows, ["event_time", "request_id"]) if rows.num_rows else None
 
     def find_prediction(self, model: str, prediction_id: str, candidate_id: str) -> dict[str, Any] | None:
@@ -186,7 +198,8 @@ class OfflineStore:
         if table is None:
             return None
         mine = (pc.field("candidate_id") == candidate_id) & (pc.field("prediction_id") == prediction_id)
-        rows = plain(table.to_pyarrow_dataset().to_table(filter=mine)).to_pylist()
+        with readable(self.log_path(model), f"prediction {prediction_id}", way_out=SCORE.format(model=model)):
+            rows = plain(table.to_pyarrow_dataset().to_table(filter=mine)).to_pylist()
         return dict(rows[0]) if rows else None
 
     def last_predicted_day(self, model: str) -> str | None:
@@ -204,5 +217,6 @@ class OfflineStore:
         wanted = within(interval)
         if candidate_id is not None:
             wanted &= pc.field("candidate_id") == candidate_id
-        rows = plain(open_dataset(path, table, interval.days).to_table(filter=wanted).drop_columns([DAY]))
+        with readable(path, str(interval), way_out=SCORE.format(model=model)):
+            rows = plain(open_dataset(path, table, interval.days).to_table(filter=wanted).drop_columns([DAY]))
         return ordered(rows, ["event_time", "prediction_id", "candidate_id"])
