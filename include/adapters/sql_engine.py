@@ -63,11 +63,21 @@ def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnecti
         connection.close()
 
 
-def run_sql(sql: str, tables: Mapping[str, pa.Table], interval: Interval, *, what: str, file: Path | str) -> pa.Table:
-    """The result of a declared query over ``tables`` and the one-row table ``interval_``.
+def run_sql(
+    sql: str,
+    tables: Mapping[str, pa.Table],
+    interval: Interval,
+    *,
+    what: str,
+    file: Path | str,
+    left_out: Mapping[str, Mapping[str, str]] | None = None,
+) -> pa.Table:
+    """The result of a declared query over ``tables`` and the one-row table ``interval_``. ``left_out`` are the columns
+    that the tables have in the source and not here, by table, with the reason.
 
     Raises:
-        SqlFailed: naming ``what``, ``file`` and DuckDB's message; for an unknown column also what the tables have.
+        SqlFailed: naming ``what``, ``file`` and DuckDB's message; for an unknown column also what the tables have, and
+        why it was left out.
     """
     with connect() as connection:
         bounds = connection.sql(
@@ -80,9 +90,38 @@ def run_sql(sql: str, tables: Mapping[str, pa.Table], interval: Interval, *, wha
             return connection.sql(sql).to_arrow_table()
         except duckdb.BinderException as error:
             columns = {name: table.column_names for name, table in tables.items()}
-            raise SqlFailed(what, file, _one_line(error), columns) from error
+            used = named_in(sql, what=what, file=file)
+            missing = [
+                f"{table}.{column} was not read, since {reason}"
+                for table, without in (left_out or {}).items()
+                for column, reason in without.items()
+                if column.lower() in used
+            ]
+            way = "; make a database view that casts it to text, a number or a timestamp, and read that"
+            reason = "; ".join([_one_line(error), *missing]) + (way if missing else "")
+            raise SqlFailed(what, file, reason, columns) from error
         except duckdb.Error as error:
             raise SqlFailed(what, file, _one_line(error)) from error
+
+
+def named_in(sql: str, *, what: str, file: Path | str) -> frozenset[str]:
+    """Every word, in lower case, that the query may use as a column's name.
+
+    Raises:
+        SqlFailed: when the query cannot be parsed.
+    """
+    return frozenset(word.lower() for word in _column_words(_syntax_tree(sql, what, file)))
+
+
+def _column_words(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for field, inner in node.items():
+            if field in ("column_names", "using_columns"):
+                yield from (word for word in inner if isinstance(word, str))
+            yield from _column_words(inner)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _column_words(each)
 
 
 def semantic_hash(sql: str, structure: Any, *, what: str, file: Path | str) -> str:

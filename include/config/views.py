@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from include.config.base import Column, Declared, Duration, Name, Share
 from include.config.freshness import ViewFreshness
@@ -17,6 +17,10 @@ from include.config.notify import Channel
 
 ViewRef = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}(@v[1-9][0-9]{0,5})?$")]
 """A view by its name, or an older version of it that is kept beside it: ``carrier_record@v1``."""
+
+
+TableName = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+"""A table by its name, with or without its schema."""
 
 
 def slug(ref: str) -> str:
@@ -31,8 +35,9 @@ def slug(ref: str) -> str:
 class SourceTable(Declared):
     """One table of the source system that a view or a label reads."""
 
-    table: Column
-    """The table's name in the source system; its rows are registered for the SQL under the same name."""
+    table: TableName
+    """The table's name in the source system, with its schema where it needs one; its rows are registered for the SQL
+    under the same name (``FROM "sales.orders"``)."""
     time: Column | None = None
     """The column that says which interval a row belongs to; without it the whole table is read (a reference table)."""
     known: Column | None = None
@@ -42,6 +47,14 @@ class SourceTable(Declared):
     lookahead: Duration = timedelta(0)
     """How far after the interval rows are read too (a schedule published ahead); ``known`` still bounds them; default
     none."""
+    columns: Annotated[list[Column], Field(min_length=1)] | None = None
+    """The columns that are read, beside ``time`` and ``known``; default all whose type can be read."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without ``columns`` where none are declared: a definition that never named them keeps its hash."""
+        given: dict[str, Any] = dumped(self)
+        return given if self.columns is not None else {k: v for k, v in given.items() if k != "columns"}
 
 
 class FeatureColumn(Declared):

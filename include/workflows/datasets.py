@@ -67,7 +67,8 @@ def _source_table(table: str) -> str:
     if url.get_backend_name() == "sqlite":
         return _file(Path(url.database or ":memory:") / table)
     scheme = {"postgresql": "postgres"}.get(url.get_backend_name(), url.get_backend_name())
-    path = f"{quote(url.database or '')}/public/{quote(table)}"
+    schema, _, name = table.rpartition(".")
+    path = f"{quote(url.database or '')}/{quote(schema or 'public')}/{quote(name)}"
     port = url.port or (5432 if scheme == "postgres" else None)
     return f"{scheme}://{url.host or 'localhost'}{f':{port}' if port else ''}/{path}"
 

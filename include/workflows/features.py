@@ -130,9 +130,11 @@ def definition(view: FeatureView) -> str:
 
 def computed(view: FeatureView, interval: Interval, read: source_days.SourceRead) -> view_rows.ViewRows:
     """What features.sql gives for the interval, in the declared columns and types, with its day, in a fixed order."""
-    from include.adapters import sql_engine
+    from include.adapters import source, sql_engine
 
-    given = sql_engine.run_sql(view.sql, read.tables, interval, what=_what(view), file=_sql_file(view))
+    left_out = {table: source.left_out(rows) for table, rows in read.tables.items()}
+    file = _sql_file(view)
+    given = sql_engine.run_sql(view.sql, read.tables, interval, what=_what(view), file=file, left_out=left_out)
     return view_rows.settled(view, given)
 
 

@@ -71,14 +71,16 @@ class KnownPartitions(Protocol):
 def read(view: FeatureView, interval: Interval, as_of: datetime) -> SourceRead:
     """Extract every source table of the view: the interval and its look-back, as known at ``as_of``.
 
-    A row that is equal to another of its table in every column was delivered twice, and is read once.
+    A row that is equal to another of its table in every column was delivered twice, and is read once. Where a column of
+    the table was left out, nobody can say so, and every row is kept.
     """
     from include.adapters import source
 
-    url, tables, repeated = settings().source_url, {}, {}
+    url, tables, repeated, named = settings().source_url, {}, {}, _named(view)
     days = _Days(interval.days)
     for each in view.source:
-        rows = source.extract(url, each, interval, as_of, what=f"Feature view {view.name!r} {interval}")
+        what = f"Feature view {view.name!r} {interval}"
+        rows = source.extract(url, each, interval, as_of, what=what, named=named)
         if each.time is not None:
             before = rows.num_rows
             rows = days.add(each, rows)
@@ -178,11 +180,13 @@ class _Days:
 
     def add(self, each: SourceTable, rows: pa.Table) -> pa.Table:
         """Take the rows of one table; the rows back, in a fixed order and each once."""
-        from include.adapters import offline_store
+        from include.adapters import offline_store, source
 
         order = [str(each.time), *([each.known] if each.known else [])]
         order += [name for name in rows.column_names if name not in order]
-        distinct = offline_store.each_once(offline_store.ordered(rows, order))
+        distinct = offline_store.ordered(rows, order)
+        if not source.left_out(rows):
+            distinct = offline_store.each_once(distinct)
         self._tables.append((each, distinct))
         return distinct
 
@@ -215,6 +219,13 @@ class _Days:
         }
 
 
+def _named(view: FeatureView) -> frozenset[str]:
+    """The words that features.sql may use for columns."""
+    from include.adapters import sql_engine
+
+    return sql_engine.named_in(view.sql, what=f"Feature view {view.name!r}", file=f"features/{view.name}/features.sql")
+
+
 def _days_now(
     view: FeatureView, checked: Interval, as_of: datetime, tables: Mapping[str, pa.Table]
 ) -> dict[str, SourceDay]:
@@ -229,7 +240,7 @@ def _days_now(
         if rows is None or each.lookback < view.recheck.days * DAY:
             alone = each.model_copy(update={"lookback": timedelta(0), "lookahead": timedelta(0)})
             what = f"Feature view {view.name!r} {checked}"
-            rows = source.extract(settings().source_url, alone, checked, as_of, what=what)
+            rows = source.extract(settings().source_url, alone, checked, as_of, what=what, named=_named(view))
         days.add(each, rows)
     return days.result()
 

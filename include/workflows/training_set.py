@@ -219,9 +219,13 @@ def matured_labels(
 
     keys = (declared or declarations()).view(model.entity.view).keys
     url = settings().source_url
-    tables = {each.table: source.extract(url, each, interval, as_of) for each in model.label.source}
-    file = f"models/{model.name}/label.sql"
-    rows = sql_engine.run_sql(model.label_sql, tables, interval, what=f"The label of {model.name!r}", file=file)
+    what, file = f"The label of {model.name!r}", f"models/{model.name}/label.sql"
+    named = sql_engine.named_in(model.label_sql, what=what, file=file)
+    tables = {
+        each.table: source.extract(url, each, interval, as_of, what=what, named=named) for each in model.label.source
+    }
+    left_out = {table: source.left_out(rows) for table, rows in tables.items()}
+    rows = sql_engine.run_sql(model.label_sql, tables, interval, what=what, file=file, left_out=left_out)
     wanted = [*keys, "label", "event_time", "available_time"]
     missing = [name for name in wanted if name not in rows.column_names]
     if missing:

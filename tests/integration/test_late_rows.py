@@ -184,8 +184,8 @@ def test_looking_again_reads_the_earlier_days_and_nothing_before_them(world):
     asked = []
 
     def noted(connection, cursor, statement, parameters, context, many):
-        if "FROM trips" in statement:
-            asked.append(parameters)
+        if statement.startswith("SELECT trip_id"):
+            asked.append([str(p) for p in parameters])
 
     event.listen(Engine, "before_cursor_execute", noted)
     try:
@@ -193,7 +193,10 @@ def test_looking_again_reads_the_earlier_days_and_nothing_before_them(world):
     finally:
         event.remove(Engine, "before_cursor_execute", noted)
     assert len(asked) == 2
-    assert min(str(p[0]) for p in asked) == "2024-03-05 00:00:00.000000"
+    dates = [each for parameters in asked for each in parameters if each.startswith("2024")]
+    assert "2024-03-05" in dates
+    # A time at an offset may be written with the date before or after, by 16 hours at most.
+    assert min(dates) == "2024-03-04 08:00"
 
 
 @pytest.mark.parametrize("backend", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -14,8 +14,7 @@ from sqlalchemy import Column, DateTime, Float, LargeBinary, MetaData, String, T
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
-from include.adapters import source
-from include.adapters.source import ColumnUnreadable, ColumnVanished, SourceUnreachable, TableVanished, extract
+from include.adapters.source import ColumnUnreadable, ColumnVanished, SourceUnreachable, TableVanished, extract, reading
 from include.config.types import SourceTable
 from include.domain.intervals import Interval
 
@@ -130,7 +129,7 @@ def test_a_type_without_a_place_in_arrow_is_refused(tmp_path):
     engine = create_engine(address)
     Table("blobs", MetaData(), Column("image", LargeBinary)).create(engine)
     engine.dispose()
-    with pytest.raises(ColumnUnreadable, match=r"blobs.image cannot be read: its type BLOB"):
+    with pytest.raises(ColumnUnreadable, match=r"blobs.image cannot be read: its type BLOB.*database view"):
         extract(address, SourceTable(table="blobs"), DAY, hour(0))
 
 
@@ -153,7 +152,7 @@ class BadPages:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, attempts: set[int]) -> None:
         self.attempt, self.pages = 0, 0
-        real = source._batches
+        real = reading._batches
 
         def broken(*arguments):
             self.attempt += 1
@@ -163,7 +162,7 @@ class BadPages:
                     raise OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly"))
                 yield page
 
-        monkeypatch.setattr(source, "_batches", broken)
+        monkeypatch.setattr(reading, "_batches", broken)
 
 
 def test_f030_a_bad_page_starts_the_interval_again_and_no_row_is_lost_or_doubled(sqlite_url, monkeypatch):

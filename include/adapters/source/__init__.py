@@ -1,0 +1,25 @@
+"""The source system: a SQL database somebody else owns. Read only, an interval at a time, in Arrow batches.
+
+Nothing here knows the demonstration's tables. Names are quoted by SQLAlchemy, so a column may be called ``order``.
+"""
+
+from include.adapters.source.errors import (
+    ColumnUnreadable,
+    ColumnVanished,
+    SourceRefused,
+    SourceUnreachable,
+    TableVanished,
+)
+from include.adapters.source.reading import columns_of, daily_counts, extract, left_out
+
+__all__ = [
+    "ColumnUnreadable",
+    "ColumnVanished",
+    "SourceRefused",
+    "SourceUnreachable",
+    "TableVanished",
+    "columns_of",
+    "daily_counts",
+    "extract",
+    "left_out",
+]

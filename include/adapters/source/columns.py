@@ -1,0 +1,215 @@
+"""Which of a table's columns are read, how each is asked for, and what it becomes in Arrow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import (
+    CHAR,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    Numeric,
+    String,
+    Text,
+    Uuid,
+    cast,
+    column,
+    func,
+    inspect,
+    select,
+    table,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.types import NullType, TypeEngine
+
+from include.adapters.source.errors import ColumnUnreadable, ColumnVanished, TableVanished
+from include.config.types import SourceTable
+
+AS_TEXT = (Uuid, postgresql.INET, postgresql.CIDR, postgresql.MACADDR, postgresql.MACADDR8, CHAR)
+"""Types whose values are told as text by the database; a CHAR(3) loses its padding so, which is no part of it."""
+OF_STORAGE: dict[frozenset[str], tuple[TypeEngine[Any], pa.DataType]] = {
+    frozenset({"integer"}): (Integer(), pa.int64()),
+    frozenset({"real"}): (Float(), pa.float64()),
+    frozenset({"integer", "real"}): (Float(), pa.float64()),
+    frozenset({"text"}): (String(), pa.string()),
+}
+"""What a SQLite column without a declared type is, by how its values are stored."""
+
+
+class Form(Enum):
+    """How a column's values come from the driver."""
+
+    PLAIN = "as its type says"
+    MOMENT = "a time in any form"
+    DAY = "a date in any form"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One column that is read."""
+
+    name: str
+    kind: TypeEngine[Any]
+    """Its type in the source."""
+    arrow: pa.DataType
+    form: Form = Form.PLAIN
+    as_text: bool = False
+
+    @property
+    def raw(self) -> ColumnClause[Any]:
+        """The column in the source, to be compared."""
+        return column(self.name) if self.form is not Form.PLAIN else column(self.name, self.kind)
+
+    @property
+    def asked(self) -> ColumnElement[Any]:
+        """What is selected."""
+        return cast(column(self.name), Text).label(self.name) if self.as_text else self.raw
+
+    @property
+    def is_native_time(self) -> bool:
+        """Whether the database itself knows it for a time."""
+        return self.form is Form.PLAIN and isinstance(self.kind, DateTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is read of a table, in its order, and what is left out, with the reason."""
+
+    source: SourceTable
+    reads: tuple[Read, ...]
+    left_out: dict[str, str]
+
+    @property
+    def table(self) -> Any:
+        schema, name = split_name(self.source.table)
+        return table(name, *(column(each.name) for each in self.reads), schema=schema)
+
+    @property
+    def arrow(self) -> pa.Schema:
+        return pa.schema([(each.name, each.arrow) for each in self.reads])
+
+    def read(self, name: str) -> Read:
+        return next(each for each in self.reads if each.name == name)
+
+
+def split_name(name: str) -> tuple[str | None, str]:
+    """``sales.orders`` as schema and table."""
+    schema, _, bare = name.rpartition(".")
+    return schema or None, bare
+
+
+def layout(connection: Connection, source: SourceTable, named: Collection[str] | None) -> Layout:
+    """The columns that can be read, or those that are declared. ``named`` are the words, in lower case, that the SQL
+    uses for columns: a column of SQLite without a type is read only if it is one of them, since its values have to be
+    looked through for what they are.
+
+    Raises:
+        TableVanished, ColumnVanished: naming what is missing and what is there.
+        ColumnUnreadable: for a column that is declared, or holds the time, and has no place in Arrow.
+    """
+    inspector = inspect(connection)
+    schema, name = split_name(source.table)
+    if not (inspector.has_table(name, schema=schema) or name in inspector.get_view_names(schema=schema)):
+        there = {*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)}
+        raise TableVanished(
+            connection.engine.url, source.table, sorted(f"{schema}.{t}" if schema else t for t in there)
+        )
+    with warnings.catch_warnings():
+        # Of a type that SQLAlchemy does not know; it is left out, and said so where it is needed.
+        warnings.simplefilter("ignore", SAWarning)
+        found = {c["name"]: c["type"] for c in inspector.get_columns(name, schema=schema)}
+    for needed in (source.time, source.known, *(source.columns or ())):
+        if needed is not None and needed not in found:
+            raise ColumnVanished(source.table, needed, list(found))
+    times = {name for name in (source.time, source.known) if name is not None}
+    reads, left_out = [], {}
+    for which, kind in found.items():
+        is_declared = source.columns is not None and which in source.columns
+        if source.columns is not None and not is_declared and which not in times:
+            left_out[which] = "it is not among its columns in the declaration"
+            continue
+        read = _read(connection, source, which, _of_domain(kind), which in times, is_declared, named)
+        if isinstance(read, Read):
+            reads.append(read)
+        elif is_declared or which in times:
+            raise ColumnUnreadable(source.table, which, f"{read}. {WAY_OUT}")
+        else:
+            left_out[which] = read
+    if not reads:
+        first = next(iter(left_out), "*")
+        raise ColumnUnreadable(source.table, first, f"{left_out.get(first, 'there is no column')}. {WAY_OUT}")
+    return Layout(source, tuple(reads), left_out)
+
+
+WAY_OUT = "Make a database view that casts it to text, a number or a timestamp, and read that"
+
+
+def _read(
+    connection: Connection,
+    source: SourceTable,
+    which: str,
+    kind: TypeEngine[Any],
+    is_time: bool,
+    is_declared: bool,
+    named: Collection[str] | None,
+) -> Read | str:
+    """How the column is read; or why it is not."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_time:
+        if isinstance(kind, DateTime) and not is_sqlite:
+            return Read(which, kind, pa.timestamp("us", tz="UTC"))
+        if is_sqlite or isinstance(kind, Date | Integer | Float | Numeric | String):
+            return Read(which, kind, pa.timestamp("us", tz="UTC"), Form.MOMENT)
+        return f"it is compared with a time and must be a timestamp, not {kind!r}"
+    match kind:
+        case DateTime():
+            return Read(which, kind, pa.timestamp("us", tz="UTC"), Form.MOMENT if is_sqlite else Form.PLAIN)
+        case Date():
+            return Read(which, kind, pa.date32(), Form.DAY if is_sqlite else Form.PLAIN)
+        case Boolean():
+            return Read(which, kind, pa.bool_())
+        case Integer():
+            return Read(which, kind, pa.int64())
+        case Float():
+            return Read(which, kind, pa.float64())
+        case Numeric():
+            return Read(which, Numeric(asdecimal=False), pa.float64())
+        case _ if isinstance(kind, AS_TEXT) and not is_sqlite:
+            return Read(which, kind, pa.string(), as_text=True)
+        case String():
+            return Read(which, kind, pa.string())
+        case NullType() if is_sqlite:
+            return _by_storage(connection, source, which, is_declared or which.lower() in (named or ()))
+        case _:
+            return f"its type {kind!r} is none of text, integer, number, boolean, date and timestamp"
+
+
+def _by_storage(connection: Connection, source: SourceTable, which: str, is_needed: bool) -> Read | str:
+    if not is_needed:
+        return "it has no type"
+    schema, name = split_name(source.table)
+    stored = select(func.typeof(column(which))).select_from(table(name, column(which), schema=schema)).distinct()
+    kinds = frozenset(connection.execute(stored).scalars()) - {"null"}
+    if kinds not in OF_STORAGE and kinds:
+        return f"it has no type, and its values are {' and '.join(sorted(kinds))}"
+    kind, arrow = OF_STORAGE.get(kinds, (String(), pa.string()))
+    return Read(which, kind, arrow)
+
+
+def _of_domain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """What a domain is made of."""
+    while isinstance(kind, postgresql.DOMAIN):
+        kind = kind.data_type
+    return kind

@@ -1,0 +1,405 @@
+"""Reads an interval of one table: all of it or nothing, tried again where the trouble may pass."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import (
+    URL,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Select,
+    Text,
+    cast,
+    column,
+    create_engine,
+    func,
+    inspect,
+    literal,
+    make_url,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SAWarning,
+    SQLAlchemyError,
+)
+
+from include.adapters.source import times
+from include.adapters.source.columns import Form, Layout, Read, layout, split_name
+from include.adapters.source.errors import ColumnUnreadable, SourceRefused, SourceUnreachable
+from include.config.types import SourceTable
+from include.domain.intervals import Interval
+
+T = TypeVar("T")
+CONNECT_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_S = 300
+
+
+NO_TEXT = re.compile(r"Could not decode to UTF-8 column '(?P<column>.*?)' with text '(?P<text>.*)'", re.DOTALL)
+"""How SQLite's driver says that a text column holds bytes that are no text."""
+
+
+def extract(
+    url: str,
+    source: SourceTable,
+    interval: Interval,
+    as_of: datetime,
+    *,
+    attempts: int = 4,
+    pause_s: float = 0.5,
+    batch_rows: int = 50_000,
+    what: str | None = None,
+    named: Collection[str] | None = None,
+) -> pa.Table:
+    """The table's rows with ``start - lookback <= time < end + lookahead`` that were known at ``as_of``.
+
+    ``what`` begins a message about a value that cannot be read: who asked, and for which interval. ``named`` are the
+    words, in lower case, that the SQL over the rows uses for columns.
+
+    A table declared without ``time`` is read whole. Timestamps come as ``timestamp[us, tz=UTC]``, and so do ``time``
+    and ``known`` in whatever form the source keeps them (see ``times``); one without an offset is taken as UTC. Columns
+    of types that have no place in Arrow are left out, and ``left_out`` says which. Errors that may pass (a lost
+    connection, a bad page) are tried again from the first row, at most ``attempts`` times with a pause that doubles
+    from ``pause_s``: either all the rows come back or none do.
+
+    Raises:
+        SourceUnreachable: when no attempt came through.
+        TableVanished, ColumnVanished: naming what is missing and what is there.
+        SourceRefused: when the source denies the query.
+        ColumnUnreadable: when a needed column's type, or a value, has no exact place in Arrow.
+    """
+
+    def rows(connection: Connection) -> pa.Table:
+        found = layout(connection, source, named)
+        statement = _statement(connection, found, interval, as_of)
+        batches = _batches(connection, statement, _Reading(found, what), batch_rows)
+        try:
+            read = pa.Table.from_batches(batches, found.arrow)
+        except DataError as error:
+            raise _unreadable(connection, found, statement, error, what) from error
+        return _exactly(read, found, interval, as_of).replace_schema_metadata(_noted(found))
+
+    return _tried(url, source.table, rows, attempts, pause_s)
+
+
+def left_out(rows: pa.Table) -> dict[str, str]:
+    """The columns of an extracted table that were not read, and why."""
+    found: dict[str, str] = json.loads((rows.schema.metadata or {}).get(LEFT_OUT, b"{}"))
+    return found
+
+
+def daily_counts(
+    url: str, source: SourceTable, interval: Interval, as_of: datetime, *, attempts: int = 4, pause_s: float = 0.5
+) -> dict[str, tuple[int, datetime | None]]:
+    """How many rows known at ``as_of`` each UTC day of the interval has, and when the newest of them was known. A day
+    without rows is not in the answer. ``source`` has a ``time``. One grouped query, where the database has a type for
+    times; else the two columns are read.
+
+    Raises:
+        SourceUnreachable, SourceRefused, TableVanished, ColumnVanished, ColumnUnreadable: as ``extract``.
+    """
+    both = [name for name in dict.fromkeys((source.time, source.known)) if name is not None]
+    alone = source.model_copy(update={"lookback": timedelta(0), "lookahead": timedelta(0), "columns": both})
+
+    def grouped(connection: Connection) -> dict[str, tuple[int, datetime | None]] | None:
+        found = layout(connection, alone, None)
+        if not all(found.read(name).is_native_time for name in both):
+            return None
+        rows = _statement(connection, found, interval, as_of).order_by(None).subquery()
+        moment, known = rows.c[both[0]], rows.c[both[-1]]
+        zoned = getattr(moment.type, "timezone", False)
+        day = func.date(func.timezone("UTC", moment) if zoned else moment)
+        answer = select(day, func.count(), func.max(known)).group_by(day)
+        try:
+            counted = connection.execute(answer).all()
+        except DataError as error:
+            raise _unreadable(connection, found, _statement(connection, found, interval, as_of), error, None) from error
+        return {str(each): (int(count), latest and _in_utc(latest)) for each, count, latest in counted}
+
+    counted = _tried(url, source.table, grouped, attempts, pause_s)
+    if counted is not None:
+        return counted
+    rows = extract(url, alone, interval, as_of, attempts=attempts, pause_s=pause_s)
+    days = rows.append_column(_DAY, rows.column(both[0]).cast(pa.timestamp("us")).cast(pa.date32()))
+    each = days.group_by(_DAY).aggregate([([], "count_all"), (both[-1], "max")]).to_pylist()
+    return {str(day[_DAY]): (day["count_all"], day[f"{both[-1]}_max"]) for day in each}
+
+
+def _tried(url: str, name: str, action: Callable[[Connection], T], attempts: int, pause_s: float) -> T:
+    """The action's answer, tried again as a whole where the trouble may pass."""
+    engine = _engine(url)
+    try:
+        for attempt in range(1, attempts + 1):
+            try:
+                with engine.connect() as connection:
+                    return action(connection)
+            except ProgrammingError as error:
+                raise SourceRefused(engine.url, name, _one_line(error)) from error
+            except (DBAPIError, OSError) as error:
+                if attempt == attempts:
+                    raise SourceUnreachable(engine.url, attempts, _one_line(error)) from error
+                time.sleep(pause_s * 2 ** (attempt - 1))
+        raise SourceUnreachable(engine.url, attempts, "no attempt was allowed")
+    finally:
+        engine.dispose()
+
+
+def columns_of(url: str, name: str) -> list[str]:
+    """The table's column names, for a message that says what is there; empty when it cannot be asked."""
+    try:
+        engine = _engine(url)
+        try:
+            schema, bare = split_name(name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SAWarning)
+                return [c["name"] for c in inspect(engine).get_columns(bare, schema=schema)]
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, SourceUnreachable):
+        return []
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if (
+            backend == "sqlite"
+            and parsed.database
+            and parsed.database != ":memory:"
+            and not Path(parsed.database).is_file()
+        ):
+            # SQLite would make an empty database of a mistyped path, and the first error would be about a missing
+            # table.
+            raise SourceUnreachable(parsed, 1, f"there is no file {parsed.database}")
+        options: dict[str, Any] = {}
+        if backend == "postgresql":
+            # In another zone the last day of the year 9999, which people write for "never", has no place in Python.
+            limit = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
+            # After those of the address, which name a schema or a role.
+            own = parsed.query.get("options", "")
+            options = {"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{own} {limit}".strip()}
+        return create_engine(parsed, connect_args=options)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
+
+
+def _statement(connection: Connection, found: Layout, interval: Interval, as_of: datetime) -> Select[Any]:
+    """The query. Where the database has no type for times it gives a few rows more than were asked for."""
+    source, is_sqlite = found.source, connection.dialect.name == "sqlite"
+    statement = select(*(each.asked for each in found.reads)).select_from(found.table)
+    if source.time is not None:
+        start, end = interval.start - source.lookback, interval.end + source.lookahead
+        when = found.read(source.time)
+        if when.is_native_time:
+            statement = statement.where(when.raw >= _bound(when, start), when.raw < _bound(when, end))
+            statement = statement.order_by(when.raw)
+        else:
+            window, strange = times.may_be_within(connection.dialect.name, when, start, end)
+            if is_sqlite and _is_indexed(connection, found, when):
+                _refuse_strange(connection, found, when)
+            else:
+                window = or_(window, strange)
+            statement = statement.where(window)
+    if source.known is not None and found.read(source.known).is_native_time:
+        known = found.read(source.known)
+        statement = statement.where(known.raw <= _bound(known, as_of))
+    elif source.known is not None and isinstance(found.read(source.known).kind, Date) and not is_sqlite:
+        statement = statement.where(found.read(source.known).raw <= as_of.astimezone(UTC).date())
+    return statement
+
+
+def _bound(when: Read, moment: datetime) -> datetime:
+    utc = moment.astimezone(UTC)
+    return utc if getattr(when.kind, "timezone", False) else utc.replace(tzinfo=None)
+
+
+def _is_indexed(connection: Connection, found: Layout, when: Read) -> bool:
+    """Whether SQLite looks a range of the column up instead of reading the whole table."""
+    between = select(when.raw).select_from(found.table).where(when.raw >= "a", when.raw < "b")
+    query = between.compile(connection, compile_kwargs={"literal_binds": True})
+    plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + str(query)).all()
+    return all(str(row[-1]).startswith("SEARCH") for row in plan)
+
+
+def _refuse_strange(connection: Connection, found: Layout, when: Read) -> None:
+    strange = times.strange_in_index(connection, when.raw, found.table, not times.is_text_only(when))
+    if strange:
+        shown = repr(strange[0])[:40]
+        reason = f"it must be a timestamp, and {shown} is none. {times.WHAT_WOULD_DO}"
+        raise ColumnUnreadable(found.source.table, when.name, reason)
+
+
+def _exactly(rows: pa.Table, found: Layout, interval: Interval, as_of: datetime) -> pa.Table:
+    """The rows that were asked for, in the order of their time, where the query could not say it exactly."""
+    source, keep = found.source, None
+    if source.time is not None and not found.read(source.time).is_native_time:
+        moment = rows.column(source.time)
+        start, end = (
+            pa.scalar(m, times.TIMES) for m in (interval.start - source.lookback, interval.end + source.lookahead)
+        )
+        keep = pc.and_(pc.greater_equal(moment, start), pc.less(moment, end))
+    if source.known is not None and not found.read(source.known).is_native_time:
+        was_known = pc.less_equal(rows.column(source.known), pa.scalar(as_of, times.TIMES))
+        keep = was_known if keep is None else pc.and_(keep, was_known)
+    if keep is None:
+        return rows
+    if not pc.all(pc.fill_null(keep, False)).as_py():
+        rows = rows.filter(keep)
+    if source.time is None or found.read(source.time).is_native_time:
+        return rows
+    moments = rows.column(source.time).cast(pa.int64()).to_numpy()
+    return rows if (moments[1:] >= moments[:-1]).all() else rows.take(np.argsort(moments, kind="stable"))
+
+
+LEFT_OUT = b"slipway_left_out"
+_DAY = "slipway_day"
+
+
+def _noted(found: Layout) -> dict[bytes, bytes] | None:
+    return {LEFT_OUT: json.dumps(found.left_out).encode()} if found.left_out else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is being read, for messages about its values."""
+
+    layout: Layout
+    what: str | None
+
+    def array(self, read: Read, values: Sequence[Any], page: Sequence[Any]) -> pa.Array:
+        if read.form is not Form.PLAIN:
+            found, bad = times.moments(values)
+            if bad:
+                raise self.unreadable(read, bad, values, page, f"no time. {times.WHAT_WOULD_DO}")
+            if read.form is Form.MOMENT:
+                return found
+            days = found.cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
+            with_a_time = pc.not_equal(days.cast(times.TIMES), found)
+            bad = [i for i, is_time in enumerate(with_a_time.to_pylist()) if is_time]
+            if bad:
+                raise self.unreadable(read, bad, values, page, "no date but a time")
+            return days
+        try:
+            return pa.array(values, type=read.arrow)
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            bad = [i for i, value in enumerate(values) if not _fits(value, read.arrow)]
+            raise self.unreadable(read, bad, values, page, f"no {read.arrow} ({_one_line(error)})") from error
+
+    def unreadable(
+        self, read: Read, rows: Sequence[int], values: Sequence[Any], page: Sequence[Any], problem: str
+    ) -> ColumnUnreadable:
+        source, first = self.layout.source, rows[0] if rows else 0
+        when = ""
+        if source.time is not None and source.time != read.name:
+            place = [each.name for each in self.layout.reads].index(source.time)
+            when = f" in the row of {page[first][place]}"
+        shown = repr(values[first])[:40]
+        is_time = read.name in (source.time, source.known)
+        must = "it must be a timestamp, and " if is_time else ""
+        reason = f"{must}{len(rows) or 'some'} of {len(values)} values read at once are {problem}"
+        # The example stands before the way out.
+        said, stop, way = reason.partition(". ")
+        reason = f"{said}, the first {shown}{when}{stop}{way}"
+        return ColumnUnreadable(source.table, read.name, reason, self.what)
+
+
+def _unreadable(
+    connection: Connection, found: Layout, statement: Select[Any], error: DataError, what: str | None
+) -> ColumnUnreadable:
+    """Which value the driver could not take: a time without end, or before the year 1 or after 9999."""
+    source = found.source
+    connection.rollback()
+    for each in found.reads:
+        if connection.dialect.name != "postgresql" or not isinstance(each.kind, DateTime | Date):
+            continue
+        value = column(each.name, each.kind)
+        beyond = or_(
+            not_(func.isfinite(value)),
+            value > cast(literal("9999-12-31 23:59:59.999999"), each.kind),
+            value < cast(literal("0001-01-01"), each.kind),
+        )
+        moment = cast(column(source.time), Text) if source.time is not None else cast(value, Text)
+        rows = statement.with_only_columns(cast(value, Text), moment).where(beyond).order_by(None).limit(1)
+        first = connection.execute(rows).first()
+        if first is not None:
+            where = f" in the row of {first[1]}" if source.time not in (None, each.name) else ""
+            reason = (
+                f"a value is {first[0]!r}{where}, and a time lies in the years 1 to 9999. Make a database view that "
+                "gives NULL, or 9999-12-31, for a time without end, and read that"
+            )
+            return ColumnUnreadable(source.table, each.name, reason, what)
+    return ColumnUnreadable(source.table, source.time or "*", _one_line(error), what)
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        pa.array([value], type=kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _batches(
+    connection: Connection, statement: Select[Any], reading: _Reading, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    source, what = reading.layout.source, reading.what
+    pages: Iterator[Sequence[Any]] | None = None
+    while True:
+        try:
+            if pages is None:
+                options = connection.execution_options(stream_results=True, yield_per=batch_rows)
+                pages = options.execute(statement).partitions()
+            page = next(pages, None)
+        except OperationalError as error:
+            # SQLite hands out any bytes as text; half of a surrogate pair is none in any encoding.
+            broken = NO_TEXT.search(_one_line(error))
+            if broken is None:
+                raise
+            shown = broken["text"].encode("unicode_escape").decode()[:40]
+            raise ColumnUnreadable(
+                source.table, broken["column"], f"a value is no UTF-8 text: {shown}", what
+            ) from error
+        except (ValueError, TypeError) as error:  # the driver's own reading of a date or a number
+            raise ColumnUnreadable(source.table, source.time or "*", _one_line(error), what) from error
+        if page is None:
+            return
+        columns = zip(*page, strict=True)
+        reads, schema = reading.layout.reads, reading.layout.arrow
+        arrays = [reading.array(read, values, page) for read, values in zip(reads, columns, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _in_utc(moment: Any) -> datetime:
+    value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
