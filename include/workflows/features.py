@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
@@ -25,11 +25,14 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
 from include.domain.wording import count_of
-from include.workflows import datasets, files, source_days, staged_file, view_rows
+from include.workflows import datasets, files, range_check, source_days, staged_file, view_rows
 from include.workflows.publishing import Published as Published
 from include.workflows.publishing import publish as publish
 from include.workflows.staged import Staged, declared_view, file_of, new_source_columns, write_receipt
 from include.workflows.view_rows import ViewRowsWrong as ViewRowsWrong
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class DefinitionChanged(Refusal, ValueError):
@@ -72,6 +75,7 @@ def stage(
 
     Raises:
         DefinitionChanged: when published days of this version were made by another definition.
+        RangeDiffers: when features.sql gives a day other rows within a range than alone.
         As ``materialize``.
     """
     view = (declared or declarations()).view(view_name)
@@ -83,7 +87,7 @@ def stage(
     moment = as_of or source_days.as_of_for(view, interval, known)
     read = source_days.read(view, interval, moment)
     datasets.reads(datasets.source_tables(view.source))
-    own = _staged(view, interval, moment, run_id, code_hash, read)
+    own = _staged(view, interval, moment, run_id, code_hash, read, compare=True)
     if not look_again:
         return own
     stale = source_days.stale_before(view, interval, moment, known, read.tables)
@@ -145,11 +149,19 @@ def _staged(
     run_id: str,
     code_hash: str,
     read: source_days.SourceRead,
+    *,
+    compare: bool = False,
 ) -> Staged:
     from include.adapters import offline_store
 
     made = computed(view, interval, read)
     rows = made.rows
+    if compare:
+
+        def alone(tables: Mapping[str, pa.Table], day: Interval) -> pa.Table:
+            return computed(view, day, replace(read, tables=dict(tables))).rows
+
+        range_check.require_alike(view, interval, read.tables, rows, alone)
     parts = offline_store.split_by_day(rows)
     # A row dated outside the interval has a day of its own: it is staged too, so that the audit can say so.
     days = sorted({*interval.days, *(day for day in parts if day is not None)})
@@ -234,6 +246,7 @@ def _audited(staged: Staged, declared: Declarations | None) -> GateResult:
         result = quality.nothing_to_judge(staged.interval)
     else:
         own = quality.own_checks(view, rows, staged.interval, instant(staged.as_of))
+        own += quality.days_without_rows(view, staged.rows, {day: each.rows for day, each in staged.source.items()})
         found = expectations.validate(
             rows.drop_columns(["day"]).to_pandas(),
             view.quality.expectations,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GATE = gates.AUDIT
 MANY_CATEGORIES = 1000
 """More different values of a category than this are no category any more."""
+MANY_DAYS = 7
+"""From so many days with source rows on, one single day with rows is a question."""
 ENOUGH_TO_VARY = 100
 """Fewer rows than this may well share one value."""
 
@@ -127,6 +129,24 @@ def own_checks(
         what = f"of the rows on {day} have {column} {value!r}"
         results.append(_bounded(f"value_share.{column}", share, Direction.AT_MOST, allowed, n, what))
     return [replace(r, reason=f"{view.name}: {r.reason}") if r.verdict is not Verdict.PASS else r for r in results]
+
+
+def days_without_rows(
+    view: FeatureView, rows: Mapping[str, int], source_rows: Mapping[str, int]
+) -> list[CriterionResult]:
+    """A question where all rows of a long range are on one day, though the source has rows on many: INCONCLUSIVE, for a
+    person to accept. Nothing where that is not so."""
+    has = [day for day, count in rows.items() if count]
+    could = sum(count > 0 for count in source_rows.values())
+    if len(has) != 1 or could < MANY_DAYS:
+        return []
+    reason = (
+        f"{view.name}: 1 of {len(rows):,} days has rows, {has[0]}, and the source has rows on {could:,}. Does "
+        "features.sql take each row's time from the row, and not from interval_? Accept it if the other days "
+        "are empty in truth."
+    )
+    allowed = f">= 2 of {could:,}"
+    return [CriterionResult("days_with_rows", Verdict.INCONCLUSIVE, 1.0, allowed, sum(rows.values()), reason)]
 
 
 def settled_warnings(view: FeatureView, notes: Mapping[str, Any]) -> list[str]:
