@@ -135,13 +135,22 @@ def test_f012_each_utc_hour_of_a_day_the_clocks_change_is_there_once(tmp_path, m
         time.tzset()
 
 
-def test_f013_a_time_with_a_zone_among_times_without_is_refused_with_column_and_row(world):
+def test_f013_a_time_with_a_zone_among_times_without_is_the_moment_it_says(world):
     world.run("UPDATE trips SET known_at = '2024-03-01 05:00:00+02:00' WHERE trip_id = '02-3'")
+    world.materialize("trip_plan", day(2))
+    rows = {row["trip_id"]: row["available_time"] for row in rows_of(world, "trip_plan", 2).to_pylist()}
+    assert rows["02-3"] == at(1, 3)
+
+
+def test_f013_a_time_that_is_none_is_refused_with_column_row_and_the_way_out(world):
+    world.run("UPDATE trips SET known_at = 'soon' WHERE trip_id = '02-3'")
     with pytest.raises(ColumnUnreadable) as refused:
         world.stage("trip_plan", day(2))
     line = str(refused.value)
     assert "Feature view 'trip_plan' [2024-03-02" in line
-    assert "trips.known_at" in line
+    assert "trips.known_at cannot be read: it must be a timestamp" in line
+    assert "the first 'soon' in the row of 2024-03-02 11:30:00" in line
+    assert "Make a database view" in line
     assert "\n" not in line
 
 
