@@ -32,6 +32,10 @@ def slug(ref: str) -> str:
     return ref.replace("@", "_")
 
 
+AUDIT_GATE = "data_quality_gate"
+"""The task that audits a view's staged rows before anyone can read them."""
+
+
 class SourceTable(Declared):
     """One table of the source system that a view or a label reads."""
 

@@ -30,6 +30,7 @@ from include.domain.lifecycle import JourneyRequest, State, Trigger
 from include.domain.losses import DayLoss
 from include.workflows import causes, common, drift_pages, learned, models, training_set
 from include.workflows import reference as references
+from include.workflows.hold import HOLD
 from include.workflows.requests import by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_REASON = 500
-HOLD = "hold_promotion"
-"""In a decision's numbers: whether its candidate may not be promoted before matured labels show the alarm."""
 
 
 class NothingScored(Refusal):

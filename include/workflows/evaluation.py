@@ -23,6 +23,7 @@ from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import Task, measure_all
 from include.workflows import common, figures, models, opponents, replay_window, training
 from include.workflows.common import Journey
+from include.workflows.reference import PROFILE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 FACTS = "evaluation.json"
 ROWS = "evaluation.parquet"
-PROFILE = "reference_profile.json"
 CURVES = "curves.json"
 """Candidate and champion overlaid, small enough for a page: by kind of curve, then by whose it is."""
 SLICE = "slice."

@@ -9,34 +9,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from include.adapters.ledger import Candidate, Ledger
 from include.config import ModelDeclaration
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss
 from include.domain.verdicts import CriterionResult, Verdict
 from include.workflows import reference as references
 from include.workflows.common import Journey
-from include.workflows.drift_watch import HOLD
 
 CRITERION = "labels behind the alarm"
-
-
-def alarm_day(ledger: Ledger, candidate: Candidate) -> str | None:
-    """The day whose estimate asked for this candidate; None when it may be promoted without labels showing more."""
-    report_id = candidate.request.report_id
-    decision = ledger.drift.decision(report_id) if report_id else None
-    return decision.day if decision is not None and decision.numbers.get(HOLD) else None
-
-
-def open_until(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> datetime | None:
-    """The data time until which the candidate's shadow window stays open at least; None when nothing holds it."""
-    day = alarm_day(ledger, candidate)
-    return None if day is None else labels_tell_at(model, day)
-
-
-def labels_tell_at(model: ModelDeclaration, alarm: str) -> datetime:
-    """When the labels of the alarm's day, and of a window of days from it on, have matured."""
-    return Interval.of_day(alarm).end + timedelta(days=model.drift.performance.window_days - 1) + model.label.delay
 
 
 def labels_show_it(journey: Journey, champion_id: str | None, alarm: str, as_of: datetime) -> CriterionResult:

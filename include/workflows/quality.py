@@ -11,16 +11,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.config.types import FeatureView
+from include.config.views import AUDIT_GATE
 from include.domain.intervals import Interval
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
-from include.workflows import gates
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from include.adapters.expectations import ExpectationResult
 
-GATE = gates.AUDIT
+GATE = AUDIT_GATE
 MANY_CATEGORIES = 1000
 """More different values of a category than this are no category any more."""
 MANY_DAYS = 7

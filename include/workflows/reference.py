@@ -16,12 +16,15 @@ from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day, row_losses
 from include.domain.performance import RealisedPerformance, Unit, realised_performance
 from include.domain.promotion import Epoch
-from include.workflows import common, evaluation, training_set
+from include.workflows import common, training_set
 from include.workflows.requests import SERVED, by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+PROFILE = "reference_profile.json"
+"""What ``evaluate`` keeps of a champion's reference rows, in its journey's folder and on its MLflow run."""
 
 
 class NoReference(Refusal):
@@ -45,11 +48,11 @@ def reference_of(epoch: Epoch) -> Reference:
     Raises:
         NoReference: when neither has it.
     """
-    file = common.journey_folder(epoch.to_candidate) / evaluation.PROFILE
+    file = common.journey_folder(epoch.to_candidate) / PROFILE
     if not file.is_file():
         with common.open_ledger() as ledger:
             run = ledger.candidates.get(epoch.to_candidate).facts.mlflow_run_id
-        if run is None or not common.registry().download(run, evaluation.PROFILE, file.parent):
+        if run is None or not common.registry().download(run, PROFILE, file.parent):
             raise NoReference(
                 f"The reference profile of champion {epoch.to_candidate} is gone, from this machine and from MLflow, "
                 "so nothing can be held against it. Clear its journey's run from evaluate on, or promote a successor."

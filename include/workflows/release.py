@@ -16,7 +16,7 @@ from include.domain.faults import crashpoint
 from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
 from include.domain.promotion import Clearance, rollback_target
-from include.workflows import common, evaluation, gates, holding, learned, models
+from include.workflows import common, evaluation, gates, hold, learned, models
 from include.workflows.aliases import project_aliases, require_whole_ledger
 from include.workflows.common import Journey
 
@@ -114,7 +114,7 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
             model.name,
             journey.candidate_id,
             expected_revision=int(journey.kept(evaluation.FACTS)["champion_revision"]),
-            required_gates=gates.required(model, held=holding.alarm_day(journey.ledger, candidate) is not None),
+            required_gates=gates.required(model, held=hold.alarm_day(journey.ledger, candidate) is not None),
             digest=digest,
             effective_from=_effective_from(journey),
             now=now,

@@ -21,7 +21,7 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
-from include.workflows import common, datasets, learned, models, provenance, shadowing, training_set
+from include.workflows import common, datasets, learned, models, provenance, shadow_days, training_set
 from include.workflows.requests import SERVED, SHADOW, request_ids
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _shadow(
     _write(asked.model, shadowed, rows, answers, ledger.database.require_newest)
     ledger.lineage.record_scoring(shadowed, same_features=asked.kept_before)
     answered = int(answers["error"].isna().sum())
-    window = shadowing.count_day(ledger, model, candidate_id, day, len(rows), answered)
+    window = shadow_days.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
         f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of "
         f"{count_of(window.min_days, 'day')}."

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from include.adapters.ledger import Ledger, ShadowWindow
+from include.adapters.ledger import ShadowWindow
 from include.config import ModelDeclaration
 from include.domain.intervals import Interval, midnight
 from include.domain.metrics import Task
-from include.domain.shadow import ShadowEvidence, Window, window_state
+from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import CriterionResult, Verdict
 from include.domain.wording import count_of
-from include.workflows import common, disagreement, holding, training_set
+from include.workflows import common, disagreement, hold, holding, training_set
 from include.workflows.common import Journey
 from include.workflows.requests import by_request, request_ids, scores_in
 
@@ -79,21 +79,6 @@ def wait_is_over(candidate_id: str) -> bool:
         return not candidate.is_live or window is None or window.closed_at is not None or replaced
 
 
-def count_day(
-    ledger: Ledger, model: ModelDeclaration, candidate_id: str, day: str, rows: int, answered: int
-) -> ShadowWindow:
-    """Count a scored day, and close the window at the end of the day that filled it or was its last; not before labels
-    could show what an estimate said, where one asked for the candidate."""
-    window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
-    state = window_state(model.shadow.rules(), rows=window.answered, days=window.days)
-    if window.closed_at is None and state is not Window.OPEN:
-        end = Interval.of_day(max(d.day for d in window.scored)).end
-        held = holding.open_until(ledger, model, ledger.candidates.get(candidate_id))
-        if held is None or end >= held:
-            window = ledger.shadow.close(candidate_id, closed_at=end)
-    return window
-
-
 def window_seen(journey: Journey) -> Shadowed:
     """What the prediction log holds of the window, challenger against the champion's own answers."""
     window = journey.ledger.shadow.window(journey.candidate_id)
@@ -103,7 +88,7 @@ def window_seen(journey: Journey) -> Shadowed:
         reason = f"The shadow window is still open. {_sentence(window, journey.model)}"
         still = CriterionResult("window", Verdict.INCONCLUSIVE, None, "closed", window.rows, reason)
         return Shadowed(None, still, None)
-    alarm = holding.alarm_day(journey.ledger, journey.candidate)
+    alarm = hold.alarm_day(journey.ledger, journey.candidate)
     evidence = _evidence(journey, window)
     if alarm is None:
         return Shadowed(evidence, None, None)

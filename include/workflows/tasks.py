@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from include.config.views import AUDIT_GATE as AUDIT_GATE
 from include.workflows import gates
 
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
     from include.workflows.outbox import Send
 
-AUDIT_GATE = gates.AUDIT
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
 

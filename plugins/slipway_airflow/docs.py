@@ -7,6 +7,7 @@ from typing import Any
 
 from include.config import FeatureView, ModelDeclaration
 from include.config.settings import settings, what_is_wrong_with
+from include.config.views import AUDIT_GATE
 from include.domain.intervals import spoken
 from include.workflows import gates
 
@@ -98,7 +99,7 @@ def _view_facts(view: FeatureView) -> Iterator[tuple[str, str]]:
     yield "features", ", ".join(view.features)
     yield "reads", ", ".join(source.table for source in view.source)
     yield "made at", f"{view.calendar.cron} (UTC), from {view.calendar.starts} to {view.calendar.ends or 'open'}"
-    yield gates.AUDIT, f"at least {quality.min_rows:,} rows a day, {len(quality.expectations)} expectations"
+    yield AUDIT_GATE, f"at least {quality.min_rows:,} rows a day, {len(quality.expectations)} expectations"
 
 
 def _facts(model: ModelDeclaration) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,8 @@ from include.config import loader
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.verdicts import Verdict
-from include.workflows import common, drift_watch, evaluation, gates, holding, tasks
+from include.workflows import common, drift_watch, gates, hold, holding, tasks
+from include.workflows.reference import PROFILE
 
 HARD = (0.5, 0.2)
 """Orders near which a trip is as likely late as not: rows of the kind the model knows, and harder to answer."""
@@ -62,7 +63,7 @@ def criterion_at(world: JourneyWorld, reference: dict, day: int, **performance: 
     try:
         with common.step_of(reference, "a look", live=False) as journey:
             window = journey.ledger.shadow.window(journey.candidate_id)
-            alarm = holding.alarm_day(journey.ledger, journey.candidate)
+            alarm = hold.alarm_day(journey.ledger, journey.candidate)
             return holding.labels_show_it(journey, window.champion_id, alarm, at(day))
     finally:
         world.declare(world.model, **DECLARED)
@@ -325,14 +326,14 @@ def test_f107_a_reference_that_is_gone_is_fetched_again_or_refused_in_one_line(
     without_labels, mlflow_server: MlflowServer
 ):
     world, _, reference = without_labels
-    file = common.journey_folder(reference["candidate_id"]) / evaluation.PROFILE
+    file = common.journey_folder(reference["candidate_id"]) / PROFILE
     kept = file.read_bytes()
     file.unlink()
     assert tasks.measure_drift(world.model, key(25), "again")["day"] == "2024-03-25"
     assert file.is_file()
     file.unlink()
     run = world.candidate(reference).facts.mlflow_run_id
-    logged = [f for f in (mlflow_server.home / "artifacts").rglob(evaluation.PROFILE) if run in f.parts]
+    logged = [f for f in (mlflow_server.home / "artifacts").rglob(PROFILE) if run in f.parts]
     assert logged
     for copy in logged:
         copy.unlink()

@@ -134,6 +134,7 @@ def test_every_gate_that_measures_is_proved_by_a_seed_that_exists():
 
 OWN_FILES = {
     "include/domain/shadow.py": "its own rule",
+    "include/config/views.py": "the audit of a view, which has the name of a journey's gate",
     "include/workflows/simulation/settings.py": "writes a declaration",
 }
 """Product files beside ``gates/`` and ``domain/gates/`` that may hold a gate's name as a whole string."""

@@ -35,9 +35,6 @@ GATES: tuple[Gate, ...] = (
     approval.GATE,
 )
 
-AUDIT = data_quality.NAME
-"""The gate of a view's staged rows. It belongs to no journey and has the name of the one that judges a training set."""
-
 
 def declared(model: ModelDeclaration) -> tuple[Gate, ...]:
     """The gates of the model's journey, in its order."""

@@ -12,7 +12,7 @@ from include.domain.errors import Refusal
 from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows import common, gates, holding, training
+from include.workflows import common, gates, hold, training
 from include.workflows.common import Journey
 from include.workflows.gates.gate import BUILD, RUNBOOK
 from include.workflows.gates.journey_subject import JourneySubject
@@ -115,7 +115,7 @@ def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Cand
     person overrode, are left out."""
     overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}
     latest = ledger.gates.latest(candidate.candidate_id)
-    required = gates.required(model, held=holding.alarm_day(ledger, candidate) is not None)
+    required = gates.required(model, held=hold.alarm_day(ledger, candidate) is not None)
     return [
         f"{gate}: {r.result.reason}"
         for gate, r in latest.items()

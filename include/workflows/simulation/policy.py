@@ -27,7 +27,7 @@ from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, Window, window_state
 from include.domain.simulation.outcome import DayCost, Kind, PolicyOutcome, SimulatedDecision, SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows import drift_watch, evaluation, gates, holding, replay_window
+from include.workflows import drift_watch, evaluation, gates, hold, holding, replay_window
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.probes import Smoked
 from include.workflows.gates import champion as champion_gate
@@ -276,7 +276,7 @@ class DeclaredPolicy:
         journey.rows += rows.stop - rows.start
         journey.days += 1
         state = window_state(self.model.shadow.rules(), rows=journey.rows, days=journey.days)
-        if state is Window.OPEN or (journey.alarm and end < holding.labels_tell_at(self.model, journey.alarm)):
+        if state is Window.OPEN or (journey.alarm and end < hold.labels_tell_at(self.model, journey.alarm)):
             return None
         return journey
 
