@@ -101,9 +101,9 @@ def agree_on_numbers(past: Table, now: Table, names: Iterable[str]) -> None:
         for sure, other in ((past, now), (now, past)):
             style = sure.typed(name).style
             if style is Style.COMMA and not sure.typed(name).unsure and _open(other, name):
-                other.take_style(name, Style.COMMA)
+                other.take_style([name], Style.COMMA)
             elif style is Style.POINT and not sure.typed(name).unsure and other.typed(name).unsure:
-                other.take_style(name, Style.POINT)
+                other.take_style([name], Style.POINT)
 
 
 def _open(table: Table, name: str) -> bool:

@@ -108,6 +108,25 @@ class Table:
         self.rows = len(self._csv)
         check_size(self.path, self.rows, 0)
         self._schema = self._csv.schema
+        self._read_in_one_style()
+
+    def _read_in_one_style(self) -> None:
+        """Where some column of a CSV file shows how numbers are written in it, read the undecided ones so too."""
+        import pyarrow as pa
+
+        texts = [field.name for field in self._schema if of_arrow(field.type) is None]
+        if not texts or len(set(self._schema.names)) < len(self._schema.names):
+            return
+        self.prepare(texts)
+        sure = {self._typed[name].style for name in texts if not self._typed[name].unsure} - {None}
+        if len(sure) != 1:
+            return
+        style = sure.pop() or Style.POINT
+        undecided = [name for name in texts if self._typed[name].unsure]
+        if style is Style.COMMA:
+            # A number such as 1.234 was read as a fraction; beside decimal commas the point separates thousands.
+            undecided += [field.name for field in self._schema if pa.types.is_floating(field.type)]
+        self.take_style(undecided, style)
 
     # --- what the columns are ----------------------------------------------------------------------------------------
 
@@ -130,19 +149,21 @@ class Table:
         for name, column in self._columns(unread):
             self._typed[name] = typed(column, likely=self._likely)
 
-    def take_style(self, name: str, style: Style) -> None:
-        """Read the column's numbers as written in this style, where they can be."""
-        column = next(self._columns([name]))[1]
-        if self._csv is not None and self._layout is not None and of_arrow(column.type) is not None:
+    def take_style(self, names: Sequence[str], style: Style) -> None:
+        """Read these columns' numbers as written in this style, where they can be."""
+        again = [name for name in names if self._layout is not None and of_arrow(self._schema.field(name).type)]
+        if again and self._layout is not None:
             with readable(self.path, "CSV"):
-                column = read_csv(self.path, self._layout, as_text=[name])[name]
-        found = typed(column, style=style)
-        if found.kind != "numeric" or not found.text:
-            return
-        self._typed[name] = found
+                texts = read_csv(self.path, self._layout, as_text=again)
+        for name, kept in self._columns(names):
+            column = texts[name] if name in again else kept
+            found = typed(column, style=style)
+            if found.kind != "numeric" or not found.text:
+                continue
+            self._typed[name] = found
+            if name in again:
+                self._csv = self._csv.set_column(self._schema.get_field_index(name), name, column)
         if self._csv is not None:
-            at = self._csv.schema.get_field_index(name)
-            self._csv = self._csv.set_column(at, name, column)
             self._schema = self._csv.schema
 
     def remarks(self, names: Iterable[str] | None = None) -> list[str]:
