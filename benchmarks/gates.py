@@ -113,7 +113,7 @@ def main() -> None:
     before = estimators.as_input(earlier[0], KINDS)
 
     def predict(frame: pd.DataFrame) -> list[np.ndarray[Any, Any]]:
-        return [estimators.predict(p, frame, classifier=True) for p in pipelines.values()]
+        return [estimators.predict(p, frame, classes=2) for p in pipelines.values()]
 
     ours, predicting_s = timed(lambda: [*predict(features), np.full(ROWS, train[1].mean())])
     on_replay, replay_s = timed(lambda: predict(before))
@@ -154,7 +154,7 @@ def main() -> None:
     gate("signature_gate", lambda: signature_gate(SignatureRules(), signature, signature, mode=Mode.BLOCKING))
     cpu_before = time.process_time()
     asked = {who: Asked(pipeline, features) for who, pipeline in pipelines.items()}
-    timings, timing_s = timed(lambda: time_in_turns(asked, 200, classifier=True))
+    timings, timing_s = timed(lambda: time_in_turns(asked, 200, classes=2))
     cpu += time.process_time() - cpu_before
     gate(
         "latency_gate",
@@ -207,7 +207,7 @@ def _smoke(pipeline: Any, features: pd.DataFrame, expected: np.ndarray[Any, Any]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.skops"
         model_files.untrusted_free(pipeline, file)
-        said = smoke.ask(file, model_files.digest(file), probes, kinds=KINDS, classifier=True, timeout_s=120)
+        said = smoke.ask(file, model_files.digest(file), probes, kinds=KINDS, classes=2, timeout_s=120)
     others = tuple(probe for name, probe in said.probes.items() if name != "real rows")
     seen = SmokeEvidence(Task.BINARY, said.load_error, said.probes.get("real rows"), expected[:200], others)
     return smoke_gate(SmokeRules(), seen, mode=Mode.BLOCKING)

@@ -57,10 +57,10 @@ class Recorder:
         self.again.append((estimators.SMALL, lambda: unfitted.fit(features, label)))
         return self._fit(pipeline, features, label)
 
-    def predict(self, pipeline: Any, features: pd.DataFrame, *, classifier: bool) -> Any:
+    def predict(self, pipeline: Any, features: pd.DataFrame, *, classes: int | None) -> Any:
         self.predicts += 1
         self.again.append((len(features), lambda: pipeline.predict_proba(features)))
-        return self._predict(pipeline, features, classifier=classifier)
+        return self._predict(pipeline, features, classes=classes)
 
     def alone(self) -> tuple[float, float]:
         """Seconds by the clock and of CPU of every recorded call; threads as Slipway has them, set once for all."""

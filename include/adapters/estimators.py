@@ -15,6 +15,7 @@ import pandas as pd
 
 from include.domain.drift.loss_trees import LEAF, PREDICTION, LossTrees, Tree, tree_inputs
 from include.domain.errors import Refusal
+from include.domain.losses import row_losses
 
 MAX_CATEGORIES = 1000
 """The most frequent categories of a feature that get a code of their own; the rest share one, so that a column of a
@@ -27,6 +28,13 @@ class EstimatorUnusable(Refusal, ValueError):
 
 class FitDidNotConverge(Refusal, ValueError):
     """The estimator stopped before it had found what it looked for: what it would answer is an accident."""
+
+
+class OutputsUnknown(Refusal, ValueError):
+    """A model whose columns of probabilities nobody can say the classes of."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The model's answers cannot be read: {why}. Train it on the declared classes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,26 @@ def _estimator(spec: EstimatorSpec) -> Any:
         raise EstimatorUnusable(
             f"estimator.params has {unknown[0]!r}, which {class_name} does not take; it takes: {', '.join(accepted)}."
         )
-    return found(**params)
+    any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    lacking = [
+        name
+        for name, given in inspect.signature(found.__init__).parameters.items()
+        if name != "self" and given.default is given.empty and given.kind not in any_number and name not in params
+    ]
+    if lacking:
+        raise EstimatorUnusable(
+            f"estimator.path {spec.path!r} needs {', '.join(lacking)}, which estimator.params does not give. Name an "
+            "estimator that stands on its own, or a class of yours that puts this one together."
+        )
+    try:
+        return found(**params)
+    except Exception as error:  # noqa: BLE001 - anybody's class, which may raise anything
+        raise EstimatorUnusable(f"estimator.path {spec.path!r} cannot be made: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    said = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return said if isinstance(error, ValueError) else f"{type(error).__name__}: {said}"
 
 
 def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> Any:
@@ -128,9 +155,18 @@ def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> A
         ) from None
     except InvalidParameterError as error:
         raise EstimatorUnusable(f"estimator.params: {str(error).splitlines()[0]}") from None
-    except (ValueError, FloatingPointError) as error:
-        said = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise EstimatorUnusable(f"{name} cannot be fitted on these {len(features):,} rows: {said}") from None
+    except (ValueError, ArithmeticError, TypeError, AttributeError, LookupError) as error:
+        raise EstimatorUnusable(
+            f"{name} cannot be fitted on these {len(features):,} rows: {_first_line(error)}{_missing_in(features)}"
+        ) from None
+
+
+def _missing_in(features: pd.DataFrame) -> str:
+    """What to do about missing numbers, where there are any."""
+    numbers = features.select_dtypes("number")
+    missing = {str(name): int(n) for name, n in numbers.isna().sum().items() if n}
+    shown = ", ".join(f"{name} ({n:,} rows)" for name, n in list(missing.items())[:5])
+    return f" Numbers are missing in {shown}; set estimator.impute to true, or give --impute." if missing else ""
 
 
 def as_input(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -148,15 +184,59 @@ def inputs_of(pipeline: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def predict(pipeline: Any, features: pd.DataFrame, *, classifier: bool) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Scores: the probability of the last class, shape (n,), for a binary classifier; (n, k) for k > 2; values else."""
+def predict(pipeline: Any, features: pd.DataFrame, *, classes: int | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Scores: the probability of the last class, shape (n,), for two classes; (n, classes) for more; values for
+    regression. The one place where an estimator's columns become classes.
+
+    Args:
+        pipeline: fitted on class positions, or something with the methods of one.
+        features: the rows.
+        classes: how many are declared; None for regression. One that the estimator never saw has the probability 0.
+
+    Raises:
+        OutputsUnknown: when its columns are not those of the declared classes.
+    """
     if len(features) == 0:
-        return np.empty(0)
+        return np.empty((0, classes) if classes is not None and classes > 2 else 0)
     with _threads_for(len(features)):
-        if not classifier:
+        if classes is None:
             return np.asarray(pipeline.predict(features), dtype=float)
-        probabilities = np.asarray(pipeline.predict_proba(features), dtype=float)
-    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+        answered = np.asarray(pipeline.predict_proba(features), dtype=float)
+    found = _by_class(answered, learned_classes(pipeline, classes), classes)
+    return found[:, 1] if classes == 2 else found
+
+
+def learned_classes(pipeline: Any, classes: int) -> list[int]:
+    """The declared positions that its columns of probabilities are of, in order.
+
+    Raises:
+        OutputsUnknown: when it was fitted on something else than declared positions.
+    """
+    named = getattr(pipeline, "classes_", None)
+    if named is None:  # no estimator, but something in front of one, which answers for every class
+        return list(range(classes))
+    found = np.asarray(named)
+    positions = [int(c) for c in found] if found.ndim == 1 and found.dtype.kind in "iufb" else []
+    if (
+        len(positions) != len(found)
+        or not all(c in range(classes) for c in positions)
+        or not np.all(found == positions)
+    ):
+        raise OutputsUnknown(f"its outputs are {found.tolist()!r}, and the declared classes are 0 to {classes - 1}")
+    return positions
+
+
+def _by_class(
+    answered: np.ndarray[Any, Any], learned: list[int], classes: int
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """``(n, classes)``: each column where its class belongs, and 0 for a class that was not learned."""
+    if answered.ndim != 2 or answered.shape[1] != len(learned):
+        raise OutputsUnknown(f"it answers in the shape {answered.shape}; {len(learned)} probabilities a row are due")
+    if learned == list(range(classes)):
+        return answered
+    whole = np.zeros((len(answered), classes))
+    whole[:, learned] = answered
+    return whole
 
 
 SMALL = 50_000
@@ -181,24 +261,69 @@ def _threads_for(rows: int) -> AbstractContextManager[Any]:
 
 
 def importances(
-    pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any], *, task: str, seed: int, rows: int = 3000
+    pipeline: Any,
+    features: pd.DataFrame,
+    label: np.ndarray[Any, Any],
+    *,
+    task: str,
+    seed: int,
+    classes: int | None = None,
+    rows: int = 3000,
 ) -> dict[str, float]:
-    """Permutation importance per feature on at most ``rows`` rows, clipped at zero and summing to one.
+    """Permutation importance per feature on about ``rows`` rows, clipped at zero and summing to one.
+
+    The loss is the mean absolute error or the log loss. Rows of a rare class are all taken, and weigh what they weigh
+    among all rows; a class that is not among the rows, or was not learned, changes nothing about that.
+
+    Args:
+        pipeline: fitted.
+        features: held-out rows.
+        label: ``(n,)``: class positions, or numbers.
+        task: ``binary``, ``multiclass`` or ``regression``.
+        seed: fixes the rows and the permutations.
+        classes: how many are declared; None takes 2 for binary, else as many as the estimator and the labels know.
+        rows: about how many are looked at.
 
     Source: Breiman (2001), Random Forests; ``sklearn.inspection.permutation_importance``.
     """
     from sklearn.inspection import permutation_importance
 
+    rng = np.random.default_rng(seed)
+    weights = np.ones(len(features))
     if len(features) > rows:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(features), rows, replace=False))
+        chosen, weights = _sampled(label, rows, rng, by_class=task != "regression")
         features, label = features.iloc[chosen], label[chosen]
-    scoring = "neg_mean_absolute_error" if task == "regression" else "neg_log_loss"
+    if task == "regression":
+        metric, count = "mae", None
+    else:
+        known = [int(c) for c in getattr(pipeline, "classes_", ())]
+        metric, count = "log_loss", classes or (2 if task == "binary" else 1 + max([1, *known, *label.astype(int)]))
+
+    def score(model: Any, asked: pd.DataFrame, truth: np.ndarray[Any, Any]) -> float:
+        return -float(np.average(row_losses(metric, truth, predict(model, asked, classes=count)), weights=weights))
+
     with _threads_for(len(features)):
-        result = permutation_importance(pipeline, features, label, scoring=scoring, n_repeats=2, random_state=seed)
+        result = permutation_importance(pipeline, features, label, scoring=score, n_repeats=2, random_state=seed)
     means = np.clip(result.importances_mean, 0, None)
     total = float(means.sum())
-    weights = means / total if total > 0 else np.full(len(means), 1 / len(means))
-    return {name: float(w) for name, w in zip(features.columns, weights, strict=True)}
+    shares = means / total if total > 0 else np.full(len(means), 1 / len(means))
+    return {name: float(w) for name, w in zip(features.columns, shares, strict=True)}
+
+
+def _sampled(
+    label: np.ndarray[Any, Any], rows: int, rng: np.random.Generator, *, by_class: bool
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Positions of about so many rows, and how many each stands for."""
+    strata = [np.flatnonzero(label == c) for c in np.unique(label)] if by_class else [np.arange(len(label))]
+    chosen, weights = [], []
+    for stratum in strata:
+        least = rows // (2 * len(strata))
+        taken = min(len(stratum), max(least, round(rows * len(stratum) / len(label))))
+        chosen.append(rng.choice(stratum, taken, replace=False))
+        weights.append(np.full(taken, len(stratum) / max(taken, 1)))
+    at, weight = np.concatenate(chosen), np.concatenate(weights)
+    order = np.argsort(at)
+    return at[order], weight[order]
 
 
 LOSS_TREES = 20

@@ -53,11 +53,11 @@ def validate(
     frame: pd.DataFrame,
     expectations: Sequence[Expectation],
     suite: str,
-    document: Callable[[str | None], None] | None = None,
+    document: Callable[[Callable[[], str] | None], None] | None = None,
 ) -> list[ExpectationResult]:
     """Each expectation's result, in the order they are declared. ``suite`` names them in messages.
 
-    ``document`` is given the result as Great Expectations renders it, or None when every expectation is met.
+    ``document`` is given what renders the result as Great Expectations does, or None when every expectation is met.
 
     Raises:
         ExpectationUnusable: when one does not exist or its arguments are wrong; nothing was judged then.
@@ -76,7 +76,7 @@ def validate(
     placed = {result.expectation_config.meta["position"]: result for result in outcome.results}
     results = [_result(declared, placed.get(i)) for i, declared in enumerate(expectations)]
     if document is not None:
-        document(None if all(r.outcome is Outcome.MET for r in results) else _rendered(outcome))
+        document(None if all(r.outcome is Outcome.MET for r in results) else lambda: _rendered(outcome))
     return results
 
 

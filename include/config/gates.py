@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from include.config.base import Column, Declared, Name, Share
+from include.config.base import ClassNames, Column, Declared, Name, Share
 from include.domain.verdicts import Direction, Mode
 
 if TYPE_CHECKING:
@@ -377,8 +377,8 @@ class JudgedGates(Declared):
 
     task: Task = "binary"
     """What the label is; default binary."""
-    classes: list[str] | None = None
-    """The labels' texts in the order of the outputs, for labels that are not 0, 1, ... already; default none."""
+    classes: ClassNames | None = None
+    """The labels in the order of the outputs, for labels that are not 0, 1, ... already; default none."""
     threshold_gate: ThresholdGate | None = None
     champion_gate: ChampionGate | None = None
     slice_gate: SliceGate | None = None
@@ -396,8 +396,6 @@ class JudgedGates(Declared):
             )
         if self.classes is not None and self.task == "regression":
             raise ValueError("classes are given for a regression; only a classifier has them")
-        if self.classes is not None and (len(set(self.classes)) != len(self.classes) or len(self.classes) < 2):
-            raise ValueError(f"classes are {self.classes}; give two or more, each once, in the order of the outputs")
         if self.task == "binary" and self.classes is not None and len(self.classes) != 2:
             raise ValueError(f"classes are {self.classes}; a binary model has two, the positive one last")
         check_measures(self.task, self, "")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from include.config.base import Column, Declared, Duration, Name, Share
+from include.config.base import ClassNames, Column, Declared, Duration, Name, Share
 from include.config.freshness import ModelFreshness
 from include.config.gates import METRICS as METRICS
 from include.config.gates import Gates, check_measures
@@ -50,8 +50,9 @@ class Label(Declared):
     """The source tables that label.sql reads."""
     delay: Duration
     """How long after the event time a label's window closes; only then a cohort counts as matured."""
-    classes: list[str] | None = None
-    """The class labels of a classifier in the order of its outputs; left out for regression."""
+    classes: ClassNames | None = None
+    """The class labels of a classifier in the order of its outputs, a binary one's positive class last; left out for
+    regression. 1, 1.0 and "1" are one label, and so are the words for yes and for no (include/domain/classes.py)."""
 
 
 class ViewUse(Declared):
@@ -308,6 +309,11 @@ class ModelDeclaration(Declared):
     def is_classifier(self) -> bool:
         return self.task != "regression"
 
+    @property
+    def class_count(self) -> int | None:
+        """How many classes its answers are about; None for regression."""
+        return len(self.label.classes or []) if self.is_classifier else None
+
     @field_validator("views")
     @classmethod
     def _no_feature_twice(cls, views: list[ViewUse]) -> list[ViewUse]:
@@ -335,6 +341,8 @@ class ModelDeclaration(Declared):
             )
         if self.is_classifier and not self.label.classes:
             raise ValueError("label.classes is missing; a classifier names its classes in the order of its outputs")
+        if self.task == "binary" and len(self.label.classes or []) != 2:
+            raise ValueError(f"label.classes are {self.label.classes}; a binary model has two, the positive one last")
         if not any(use.view == self.entity.view for use in self.views):
             raise ValueError(f"entity.view {self.entity.view!r} is not among the views the model reads")
         names = [use.name for use in self.views]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from include.adapters.ledger import Ledger, RetrainAction, RetrainDecision
-from include.adapters.registry import RegistryUnreachable
 from include.config import ModelDeclaration
 from include.domain.drift.report import DriftReport
 from include.workflows import common
+from include.workflows.by_products import ByProducts
 
 DRAWN = (RetrainAction.RETRAIN, RetrainAction.ESCALATE)
 """Decisions whose report is drawn: importing the client and drawing take seconds, which an ordinary day shall not
@@ -21,24 +21,35 @@ SHOWN_REPORTS = 90
 """Reports before the one shown whose performance is drawn."""
 
 
-def show_on_run_page(ledger: Ledger, model: ModelDeclaration, report: DriftReport, decision: RetrainDecision) -> None:
+def show_on_run_page(
+    ledger: Ledger, model: ModelDeclaration, report: DriftReport, decision: RetrainDecision
+) -> tuple[str, ...]:
     """Log the report of a decision to the run of the version it is about.
 
-    The decision stands in the ledger already, so a registry that is away costs the page and nothing else.
+    The decision stands in the ledger already, so what fails here costs the page and nothing else; a remark says what.
     """
     run = ledger.candidates.get(report.version).facts.mlflow_run_id
     if run is None:
-        return
+        return ()
     registry, folder = common.registry(), f"drift/{report.day}"
     said = {"action": decision.action.value, "rule": decision.rule, "reason": decision.reason}
-    try:
-        registry.put_json(run, {"decision": said, "report": report.as_json()}, f"{folder}/report.json")
-        if decision.action in DRAWN:
-            title = f"{model.name}, {report.day}: {decision.action.value} by rule {decision.rule}"
-            registry.log_figure(run, _windows(report, title), f"{folder}/windows.png")
-            registry.log_figure(run, _performance(ledger, model, report, title), f"{folder}/performance.png")
-    except RegistryUnreachable as error:
-        print(f"The report of {report.day} is in the ledger, and not on its MLflow run: {error}")
+    page = {"decision": said, "report": report.as_json()}
+    made = ByProducts()
+    made.attempt(
+        f"The report of {report.day}, which is in the ledger, on its MLflow run",
+        lambda: registry.put_json(run, page, f"{folder}/report.json"),
+    )
+    if decision.action in DRAWN and not made.remarks:
+        title = f"{model.name}, {report.day}: {decision.action.value} by rule {decision.rule}"
+        made.attempt(
+            "The picture of both windows",
+            lambda: registry.log_figure(run, _windows(report, title), f"{folder}/windows.png"),
+        )
+        made.attempt(
+            "The picture of the performance",
+            lambda: registry.log_figure(run, _performance(ledger, model, report, title), f"{folder}/performance.png"),
+        )
+    return tuple(made.remarks)
 
 
 def _windows(report: DriftReport, title: str) -> Any:

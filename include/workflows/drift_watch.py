@@ -110,7 +110,7 @@ def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
         under_way = stands.numbers.get("in_flight")
         if stands.action is RetrainAction.SUPPRESS and under_way:
             causes.join(ledger, str(under_way), asks)
-        drift_pages.show_on_run_page(ledger, model, report, stands)
+        remarks = drift_pages.show_on_run_page(ledger, model, report, stands)
         conf = {
             "as_of": asks.as_of.isoformat(),
             "reason": asks.reason,
@@ -125,6 +125,7 @@ def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
             "reason": stands.reason,
             "journey_run_id": stands.journey_run_id or "",
             "conf": conf if retrains else {},
+            "remarks": list(remarks),
         }
 
 

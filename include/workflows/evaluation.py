@@ -6,14 +6,14 @@ its scores are missing and the champion gate is INCONCLUSIVE, never a first depl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
-from include.domain.drift.calibration import BadEstimate
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.profile import Kind, Profile
 from include.domain.drift.reference import reference_profile
@@ -22,6 +22,7 @@ from include.domain.gates import Evidence
 from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import Task, measure_all
 from include.workflows import common, figures, models, opponents, replay_window, training
+from include.workflows.by_products import ByProducts
 from include.workflows.common import Journey
 from include.workflows.reference import PROFILE
 
@@ -52,7 +53,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
                 f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on."
             )
         pipeline = models.load_logged(registry, logged, digest)
-        candidate = estimators.predict(pipeline, features, classifier=model.is_classifier)
+        candidate = estimators.predict(pipeline, features, classes=model.class_count)
 
         head = journey.ledger.deployments.champion(model.name)
         if head is not None and head.to_candidate == journey.candidate_id:
@@ -98,13 +99,18 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
                 "replay": replayed,
             },
         )
-        _keep_reference_profile(journey, pipeline, features, y, candidate, days)
+        made = ByProducts()
+        _keep_reference_profile(journey, pipeline, features, y, candidate, days, made)
+        shown = dict(measured)
         if replayed is not None and "metrics" in replayed:
-            on_replay = {f"replay_{who}": values for who, values in replayed["metrics"].items()}
-            registry.log_metrics(run, {f"{who}_{name}": v for who, vs in on_replay.items() for name, v in vs.items()})
+            shown |= {f"replay_{who}": values for who, values in replayed["metrics"].items()}
             measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed["metrics"].items())
             print(f"Replay rows: {replayed['rows']:,}. {measured_there}")
-        _show_on_run_page(journey, run, measured, y, candidate, champion)
+        # Not a by-product: a machine without a copy reads the profile from there.
+        registry.log_json(run, journey.kept(PROFILE), PROFILE)
+        _show_on_run_page(journey, run, shown, made)
+        _draw(journey, run, y, {"candidate": candidate, "champion": champion}, made)
+        made.keep(journey, "evaluate")
         print(
             f"Held-out rows: {len(y):,}. "
             + "; ".join(f"{who}: {_line(values)}" for who, values in measured.items() if values)
@@ -196,7 +202,7 @@ def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[st
 
 
 def _keep_reference_profile(
-    journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any
+    journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any, made: ByProducts
 ) -> None:
     model, kinds = journey.model, models.kinds_of(journey.model)
     usable = answered(scores)
@@ -208,22 +214,26 @@ def _keep_reference_profile(
     features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
     learned, _, learned_days = training.frames(journey, "train")
     profile = profile_of(model, kinds, learned, learned_days.tolist(), y=y, scores=scores, score_days=held_out)
-    importances = estimators.importances(pipeline, features, y, task=model.task, seed=model.training.seed)
-    try:
-        estimate = estimate_of(model, kinds, features, y=y, scores=scores, days=held_out)
-    except BadEstimate as error:
-        print(f"Losses of this version cannot be estimated without labels: {error}")
-        estimate = None
+    importances = made.attempt(
+        "The importances, without which every feature weighs the same,",
+        lambda: estimators.importances(
+            pipeline, features, y, task=model.task, seed=model.training.seed, classes=model.class_count
+        ),
+    )
+    estimate = made.attempt(
+        "The estimate of losses without labels",
+        lambda: estimate_of(model, kinds, features, y=y, scores=scores, days=held_out),
+    )
     sets = journey.kept(training.SETS)
-    never = sum(made["never_labelled"] for made in sets.values())
+    never = sum(built["never_labelled"] for built in sets.values())
     journey.keep(
         PROFILE,
         {
             "profile": profile.as_json(),
-            "importances": importances,
+            "importances": importances or {},
             "estimate": estimate.as_json() if estimate else None,
             "loss_correlation_within_days": correlation_within_days(profile.losses),
-            "labels": {"rows": never + sum(made["rows"] for made in sets.values()), "never_labelled": never},
+            "labels": {"rows": never + sum(built["rows"] for built in sets.values()), "never_labelled": never},
         },
     )
 
@@ -286,36 +296,48 @@ def estimate_of(
 
 
 def _show_on_run_page(
-    journey: Journey, run: str, measured: Mapping[str, Mapping[str, float]], y: Any, candidate: Any, champion: Any
+    journey: Journey, run: str, measured: Mapping[str, Mapping[str, float]], made: ByProducts
 ) -> None:
     registry = common.registry()
-    registry.log_metrics(
-        run, {f"{who}_{name}": value for who, values in measured.items() for name, value in values.items()}
-    )
-    registry.log_json(run, journey.kept(PROFILE), PROFILE)
-    registry.log_json(run, journey.kept(FACTS), FACTS)
-    overlaid: dict[str, Any] = {"candidate": candidate, "champion": champion}
+    metrics = {f"{who}_{name}": value for who, values in measured.items() for name, value in values.items()}
+    made.attempt("The metrics on the MLflow run", lambda: registry.log_metrics(run, metrics))
+    made.attempt("The facts on the MLflow run", lambda: registry.log_json(run, journey.kept(FACTS), FACTS))
+
+
+def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: ByProducts) -> None:
+    """The curves of candidate and champion overlaid: kept for the page of the journey, drawn for the MLflow run."""
+    registry, truth = common.registry(), y.astype(float)
+    answered = {who: s for who, s in scores.items() if s is not None}
+    pictures: dict[str, Callable[[], Any]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
+
+    def curves_of(name: str, curve: Callable[[Any], Any], picture: Callable[[Any], Any] | None = None) -> None:
+        curves = made.attempt(f"The curve {name}", lambda: {who: curve(s) for who, s in answered.items()})
+        if curves is not None:
+            found[name] = curves
+            if picture is not None and any(c is not None for c in curves.values()):
+                pictures[name] = lambda: picture(curves)
+
     if journey.model.task == "regression":
-        shown = {who: residuals(y.astype(float), s) for who, s in overlaid.items() if s is not None}
-        registry.log_figure(run, figures.residual_histogram(shown, journey.model.label.name), "curves/residuals.png")
-        drawn = {"residuals": {who: _as_json(r) for who, r in shown.items()}}
-        registry.log_json(run, drawn["residuals"], "curves/residuals.json")
-        journey.keep(CURVES, drawn)
+        unit = journey.model.label.name
+        curves_of("residuals", lambda s: residuals(truth, s), lambda c: figures.residual_histogram(c, unit))
     elif journey.model.task == "binary":
-        truth = y.astype(float)
-        curves = {
-            "roc": {who: roc_curve(truth, s) for who, s in overlaid.items() if s is not None},
-            "precision_recall": {who: precision_recall_curve(truth, s) for who, s in overlaid.items() if s is not None},
-        }
-        for name, shown_curves in curves.items():
-            registry.log_figure(run, figures.overlaid(shown_curves), f"curves/{name}.png")
-        calibration = {who: reliability(truth, s) for who, s in overlaid.items() if s is not None}
-        registry.log_figure(run, figures.calibration(calibration), "curves/calibration.png")
-        histograms = {who: score_histogram(s) for who, s in overlaid.items() if s is not None}
-        everything: dict[str, dict[str, Any]] = {**curves, "calibration": calibration, "scores": histograms}
-        drawn = {name: {who: _as_json(c) for who, c in found.items()} for name, found in everything.items()}
-        registry.log_json(run, drawn, "curves/curves.json")
-        journey.keep(CURVES, drawn)
+        curves_of("roc", lambda s: roc_curve(truth, s), figures.overlaid)
+        curves_of("precision_recall", lambda s: precision_recall_curve(truth, s), figures.overlaid)
+        curves_of("calibration", lambda s: reliability(truth, s), figures.calibration)
+        curves_of("scores", score_histogram)
+    if not found:
+        return
+    drawn = {name: {who: _as_json(c) for who, c in curves.items()} for name, curves in found.items()}
+    made.attempt("The curves of the page", lambda: journey.keep(CURVES, drawn))
+    file = "residuals" if journey.model.task == "regression" else "curves"
+    made.attempt("The curves on the MLflow run", lambda: registry.log_json(run, drawn, f"curves/{file}.json"))
+    for name, picture in pictures.items():
+        made.attempt(f"The picture {name}", partial(_drawn, run, f"curves/{name}.png", picture))
+
+
+def _drawn(run: str, path: str, picture: Callable[[], Any]) -> None:
+    common.registry().log_figure(run, picture(), path)
 
 
 def _as_json(value: Any) -> Any:

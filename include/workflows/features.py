@@ -11,7 +11,7 @@ published. Those corrections are audited and published beside the interval, each
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +26,7 @@ from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
 from include.domain.wording import count_of
 from include.workflows import datasets, files, range_check, source_days, staged_file, view_rows
+from include.workflows.by_products import ByProducts
 from include.workflows.publishing import Published as Published
 from include.workflows.publishing import publish as publish
 from include.workflows.staged import Staged, declared_view, file_of, new_source_columns, write_receipt
@@ -245,13 +246,21 @@ def _audited(staged: Staged, declared: Declarations | None) -> GateResult:
     if staged.is_empty:
         result = quality.nothing_to_judge(staged.interval)
     else:
+        made = ByProducts()
+
+        def document(rendered: Callable[[], str] | None) -> None:
+            made.attempt(
+                "The page of Great Expectations",
+                lambda: data_docs.keep(view.name, staged.interval, staged.run_id, rendered() if rendered else None),
+            )
+
         own = quality.own_checks(view, rows, staged.interval, instant(staged.as_of))
         own += quality.days_without_rows(view, staged.rows, {day: each.rows for day, each in staged.source.items()})
         found = expectations.validate(
             rows.drop_columns(["day"]).to_pandas(),
             view.quality.expectations,
             f"features/{view.name}/view.yaml",
-            document=lambda page: data_docs.keep(view.name, staged.interval, staged.run_id, page),
+            document=document,
         )
         result = quality.judge(
             view,
@@ -259,7 +268,7 @@ def _audited(staged: Staged, declared: Declarations | None) -> GateResult:
             found,
             rows.num_rows,
             empty_days=[d for d, n in staged.rows.items() if n == 0],
-            warnings=quality.settled_warnings(view, staged.notes) + quality.column_warnings(view, rows),
+            warnings=quality.settled_warnings(view, staged.notes) + quality.column_warnings(view, rows) + made.remarks,
         )
     write_receipt(staged, result)
     return result

@@ -18,8 +18,7 @@ def overlaid(curves: Mapping[str, Curve | None]) -> Any:
             axes.plot(curve.x, curve.y, label=who, color=COLOURS.get(who))
             axes.set_xlabel(curve.x_label)
             axes.set_ylabel(curve.y_label)
-    axes.legend()
-    return figure
+    return _with_legend(figure, axes)
 
 
 def calibration(found: Mapping[str, Reliability | None]) -> Any:
@@ -31,8 +30,7 @@ def calibration(found: Mapping[str, Reliability | None]) -> Any:
             axes.plot(curve.mean_score, curve.share_positive, marker="o", label=who, color=COLOURS.get(who))
     axes.set_xlabel("mean score")
     axes.set_ylabel("observed share")
-    axes.legend()
-    return figure
+    return _with_legend(figure, axes)
 
 
 def residual_histogram(found: Mapping[str, Residuals | None], unit: str) -> Any:
@@ -43,7 +41,13 @@ def residual_histogram(found: Mapping[str, Residuals | None], unit: str) -> Any:
             axes.stairs(shown.histogram.rows, shown.histogram.edges, label=who, color=COLOURS.get(who))
     axes.set_xlabel(f"{unit}: actual - predicted")
     axes.set_ylabel("rows")
-    axes.legend()
+    return _with_legend(figure, axes)
+
+
+def _with_legend(figure: Any, axes: Any) -> Any:
+    """A legend, where there is anything to name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
     return figure
 
 

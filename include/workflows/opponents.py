@@ -50,7 +50,7 @@ class Opponent:
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Its answers to the rows, as ``estimators.predict`` gives them. Raises what ``features`` and the model do."""
         asked = self.features(journey, made, features)
-        return estimators.predict(self.pipeline, asked, classifier=self.model.is_classifier)
+        return estimators.predict(self.pipeline, asked, classes=self.model.class_count)
 
 
 def load(

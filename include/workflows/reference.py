@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
+from include.domain import classes
 from include.domain.drift.estimated import EstimateReference
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import Profile
@@ -85,6 +86,8 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
 def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:
     """Of each day the champion served, and whose last row's label window had closed by the end of ``day``: its losses,
     and how many rows have a label at all."""
+    import pandas as pd
+
     since = epoch.effective_from
     until = day.end - model.label.delay
     if until <= since:
@@ -98,7 +101,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     labels = training_set.matured_labels(model, served, day.end).to_pandas()
     truth = labels["label"]
     if model.is_classifier:
-        truth = truth.map({c: float(i) for i, c in enumerate(model.label.classes or [])})
+        truth = pd.Series(classes.positions(model.label.classes or [], truth)[0])
     # A label that is missing in a row that is there is no label.
     named = _named(model, labels, truth).dropna()
     joined = rows.join(named, how="inner")

@@ -67,7 +67,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
         return {**facts, "missing": NO_ROWS, "rows": 0}
     try:
         scores = {
-            "candidate": estimators.predict(candidate, features, classifier=journey.model.is_classifier),
+            "candidate": estimators.predict(candidate, features, classes=journey.model.class_count),
             "champion": champion.scores(journey, made.as_reference(), features),
         }
     except UNABLE as error:

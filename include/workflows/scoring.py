@@ -228,7 +228,7 @@ def answers_of(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -
     import numpy as np
     import pandas as pd
 
-    scores = estimators.predict(pipeline, features, classifier=model.is_classifier)
+    scores = estimators.predict(pipeline, features, classes=model.class_count)
     if len(scores) != len(features):
         raise ValueError(f"{len(scores)} answers to {len(features)} rows")
     classes = model.label.classes or []

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters.ledger import ShadowWindow
 from include.config import ModelDeclaration
+from include.domain import classes
 from include.domain.intervals import Interval, midnight
 from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import CriterionResult, Verdict
 from include.domain.wording import count_of
 from include.workflows import common, disagreement, hold, holding, training_set
+from include.workflows.by_products import ByProducts
 from include.workflows.common import Journey
 from include.workflows.requests import by_request, request_ids, scores_in
 
@@ -126,7 +128,12 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == "served")]
     shadow = rows[rows["candidate_id"] == journey.candidate_id]
     both = served.index.intersection(shadow[shadow["error"].isna()].index)
-    disagreement.keep(journey, served.loc[both], shadow.loc[both])
+    made = ByProducts()
+    made.attempt(
+        "The rows on which both disagree most",
+        lambda: disagreement.keep(journey, served.loc[both], shadow.loc[both]),
+    )
+    made.keep(journey, "shadow_window")
     labels = training_set.matured_labels(model, interval, interval.end).to_pandas()
     return evidence_of(model, served, shadow, labels)
 
@@ -151,8 +158,7 @@ def _labels(model: ModelDeclaration, requests: pd.Index[Any], labels: pd.DataFra
     """The matured label of each row, NaN where there is none yet; None where there is none at all."""
     if labels.empty:
         return None
-    values = labels["label"]
-    if model.is_classifier:
-        values = values.map({c: float(i) for i, c in enumerate(model.label.classes or [])})
-    known = dict(zip(request_ids(model, labels), values.astype(float), strict=True))
+    written = labels["label"]
+    values = classes.positions(model.label.classes or [], written)[0] if model.is_classifier else written.astype(float)
+    known = dict(zip(request_ids(model, labels), values, strict=True))
     return requests.map(known).to_numpy(dtype=float)

@@ -40,7 +40,7 @@ def ask(
     probes: Mapping[str, pd.DataFrame],
     *,
     kinds: Mapping[str, str],
-    classifier: bool,
+    classes: int | None,
     timeout_s: float,
 ) -> Answered:
     """Load the file in a fresh process and ask it every probe's rows. Whatever goes wrong there is an answer too."""
@@ -53,7 +53,7 @@ def ask(
             "model_file": str(model_file),
             "digest": digest,
             "kinds": dict(kinds),
-            "classifier": classifier,
+            "classes": classes,
             "probes": files,
         }
         (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
@@ -96,23 +96,23 @@ def main(folder: Path) -> None:
     else:
         for name, file in request["probes"].items():
             rows = estimators.as_input(pd.read_parquet(folder / file), request["kinds"])
-            said["probes"][name] = answers_of(pipeline, rows, classifier=bool(request["classifier"]))
+            said["probes"][name] = answers_of(pipeline, rows, classes=request["classes"])
     (folder / ANSWERS).write_text(json.dumps(said), encoding="utf-8")
 
 
-def answers_of(pipeline: Any, rows: pd.DataFrame, *, classifier: bool) -> dict[str, Any]:
+def answers_of(pipeline: Any, rows: pd.DataFrame, *, classes: int | None) -> dict[str, Any]:
     """All rows at once, as scoring asks them; one by one only to tell which of them fail."""
     from include.adapters import estimators
 
     try:
-        answers = estimators.predict(pipeline, rows, classifier=classifier)
+        answers = estimators.predict(pipeline, rows, classes=classes)
         return {"answers": answers.tolist(), "errors": {}}
     except Exception:  # noqa: BLE001 - an estimator may raise anything; the rows are asked one by one to count it
         found: list[Any] = []
         errors: Counter[str] = Counter()
         for i in range(len(rows)):
             try:
-                found += estimators.predict(pipeline, rows.iloc[[i]], classifier=classifier).tolist()
+                found += estimators.predict(pipeline, rows.iloc[[i]], classes=classes).tolist()
             except Exception as error:  # noqa: BLE001 - as above
                 errors[_message(error)] += 1
         return {"answers": found, "errors": dict(errors)}

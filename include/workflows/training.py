@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
-from include.config import declarations
+from include.adapters.registry import Registry
+from include.config import ModelDeclaration, declarations
 from include.config.revision import git_revision
+from include.domain import classes
 from include.domain.faults import crashpoint
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import training_windows
 from include.domain.lifecycle import Event
 from include.workflows import causes, common, datasets, models, provenance, training_set
+from include.workflows.by_products import ByProducts
 from include.workflows.common import Journey
-from include.workflows.training_set import TrainingSet
+from include.workflows.training_set import BadLabels, TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +61,9 @@ def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, 
     """One of the journey's sets as (features, label, day of each row); ``which`` is ``train`` or ``holdout``.
 
     The label of a classifier is the index of its class.
+
+    Raises:
+        BadLabels: when the classes were declared anew after the set was built.
     """
     return frames_of(journey, journey.kept(SETS)[which])
 
@@ -68,13 +74,18 @@ def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, 
 
     rows = training_set.read(made).to_pandas()
     features = estimators.as_input(rows, models.kinds_of(journey.model))
-    classes = journey.model.label.classes or []
-    label = rows["label"].map({c: i for i, c in enumerate(classes)}) if journey.model.is_classifier else rows["label"]
-    return (
-        features,
-        label.to_numpy(dtype=np.int64 if journey.model.is_classifier else float),
-        rows["event_time"].dt.strftime("%Y-%m-%d"),
-    )
+    days = rows["event_time"].dt.strftime("%Y-%m-%d")
+    if not journey.model.is_classifier:
+        return features, rows["label"].to_numpy(dtype=float), days
+    declared = journey.model.label.classes or []
+    label, strange = classes.positions(declared, rows["label"])
+    if strange:
+        raise BadLabels(
+            journey.model.name,
+            f"{classes.refused('label', strange, declared).rstrip('.')}. The training set was built with other "
+            "classes; clear the run from open_journey on",
+        )
+    return features, label.astype(np.int64), days
 
 
 def summary_of(journey: Journey) -> TrainingDataSummary:
@@ -139,23 +150,12 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
         pipeline = estimators.build(models.spec_of(model))
         registry = common.registry()
         run = registry.candidate_run(model.name, journey.candidate_id, _tags(journey))
-        registry.log_params(run, _params(journey, sets["train"]))
-        registry.log_dataset(
-            run,
-            f"{model.name} training set",
-            sets["train"]["content_hash"],
-            {
-                "delta_table_versions": sets["train"]["table_versions"],
-                "as_of": sets["train"]["as_of"],
-                "content_hash": sets["train"]["content_hash"],
-            },
-            {
-                "rows": sets["train"]["rows"],
-                "labels": sets["train"]["label_counts"],
-                "start": sets["train"]["start"],
-                "end": sets["train"]["end"],
-            },
+        made = ByProducts()
+        made.attempt(
+            "The parameters on the MLflow run", lambda: registry.log_params(run, _params(journey, sets["train"]))
         )
+        made.attempt("The training set on the MLflow run", lambda: _show_set(registry, run, model.name, sets["train"]))
+        made.keep(journey, "train")
         logged = registry.logged_model(run)
         if logged is None:
             features, label, _ = frames(journey, "train")
@@ -169,7 +169,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
                 pipeline,
                 example=example,
                 output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
-                classes=model.label.classes if model.is_classifier else None,
+                classes=_learned_names(model, pipeline),
                 trusted=trusted,
                 requirements=model_files.library_versions(),
                 tags={"slipway.candidate": journey.candidate_id},
@@ -197,6 +197,29 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=sets["train"]["content_hash"]),
         )
         return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
+
+
+def _show_set(registry: Registry, run: str, model: str, made: Mapping[str, Any]) -> None:
+    registry.log_dataset(
+        run,
+        f"{model} training set",
+        made["content_hash"],
+        {
+            "delta_table_versions": made["table_versions"],
+            "as_of": made["as_of"],
+            "content_hash": made["content_hash"],
+        },
+        {"rows": made["rows"], "labels": made["label_counts"], "start": made["start"], "end": made["end"]},
+    )
+
+
+def _learned_names(model: ModelDeclaration, pipeline: Any) -> list[str] | None:
+    """The classes that its columns of probabilities are of: what MLflow's readers of the file get, without Slipway's
+    column of zeros for a class that had no rows. None for regression."""
+    names = model.label.classes
+    if model.class_count is None or names is None:
+        return None
+    return [names[i] for i in estimators.learned_classes(pipeline, model.class_count)]
 
 
 def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:

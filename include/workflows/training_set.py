@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
 from include.config.types import FeatureView, ModelDeclaration, ViewUse
+from include.domain import classes
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.workflows import datasets
@@ -417,27 +418,43 @@ def _pinned(store: Any, view: FeatureView, versions: Mapping[str, int] | None) -
 
 
 def _label(model: ModelDeclaration, column: Any) -> Any:
-    """The label as text among the declared classes, or as a finite number."""
+    """The label as the name of its declared class however it was written, or as a finite number."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = pa.string() if model.is_classifier else pa.float64()
+    if model.is_classifier:
+        return _class_names(model, column)
     try:
-        column = column.cast(kind)
+        column = column.cast(pa.float64())
     except pa.ArrowException as error:
         raise BadLabels(
-            model.name, f"label is {column.type} and cannot be {kind}: {' '.join(str(error).split())}"
+            model.name, f"label is {column.type} and cannot be double: {' '.join(str(error).split())}"
         ) from error
-    if model.is_classifier:
-        classes = model.label.classes or []
-        strange = sorted(set(pc.unique(pc.drop_null(column)).to_pylist()) - set(classes))
-        if strange:
-            raise BadLabels(model.name, f"label {strange[0]!r} is none of the declared classes {', '.join(classes)}")
-    elif _true(pc.invert(pc.is_finite(pc.drop_null(column)))):
-        raise BadLabels(
-            model.name, f"{_true(pc.invert(pc.is_finite(pc.drop_null(column))))} labels are NaN or infinite"
-        )
+    infinite = _true(pc.invert(pc.is_finite(pc.drop_null(column))))
+    if infinite:
+        raise BadLabels(model.name, f"{infinite} labels are NaN or infinite")
     return column
+
+
+def _class_names(model: ModelDeclaration, column: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = model.label.classes or []
+    encoded = pc.dictionary_encode(column).combine_chunks()
+    written = encoded.dictionary.to_pylist()
+    meant = classes.meaning(names, written)
+    codes = pa.array([None if at is None else names[at] for at in meant], pa.string())
+    counted = {c["values"]: c["counts"] for c in pc.value_counts(encoded.indices).to_pylist()}
+    # A text without anything in it and NaN are strange too: a source that has no label says so with NULL.
+    strange = [
+        classes.Strange(value, counted.get(i, 0))
+        for i, (value, at) in enumerate(zip(written, meant, strict=True))
+        if at is None and value is not None
+    ]
+    if strange:
+        raise BadLabels(model.name, classes.refused("label", strange, names).rstrip("."))
+    return pa.chunked_array([codes.take(encoded.indices)])
 
 
 def _closed(model: ModelDeclaration, moment: Any, as_of: datetime) -> Any:

@@ -128,7 +128,7 @@ def expected_of_champion(world: JourneyWorld, champion_id: str, made: dict) -> t
         facts = ledger.candidates.get(champion_id).facts
     pipeline = models.load(common.registry(), world.model, int(facts.model_version), facts.artifact_digest)
     features = estimators.as_input(rows, models.kinds_of(reading_v1))
-    return rows, list(estimators.predict(pipeline, features, classifier=True))
+    return rows, list(estimators.predict(pipeline, features, classes=2))
 
 
 def test_the_champion_serves_on_as_if_nothing_had_been_declared(world, champion_id):

@@ -190,8 +190,10 @@ def test_a_registry_that_is_away_costs_the_page_and_not_the_decision(alarmed, mo
 
     world, seen, _ = alarmed
     monkeypatch.setattr(common, "registry", Away)
-    assert watch(world, 17)[1] == seen[17][1]
-    assert "The report of 2024-03-17 is in the ledger, and not on its MLflow run" in capsys.readouterr().out
+    decided = watch(world, 17)[1]
+    assert {**decided, "remarks": []} == {**seen[17][1], "remarks": []}
+    assert decided["remarks"][0].startswith("The report of 2024-03-17, which is in the ledger, on its MLflow run could")
+    assert "Remark: The report of 2024-03-17" in capsys.readouterr().out
 
 
 def test_an_estimate_that_shall_only_be_reported_starts_nothing(alarmed):

@@ -384,7 +384,7 @@ def test_f023_a_category_never_seen_before_gets_an_answer(encode):
     spec = estimators.EstimatorSpec("sklearn.linear_model.LogisticRegression", {}, encode, False, kinds, 0)
     fitted = estimators.fit(estimators.build(spec), estimators.as_input(frame, kinds), np.arange(40) % 2)
     strange = pd.DataFrame({"station": ["atlantis", None], "order": [3.0, 4.0]})
-    answers = estimators.predict(fitted, estimators.as_input(strange, kinds), classifier=True)
+    answers = estimators.predict(fitted, estimators.as_input(strange, kinds), classes=2)
     assert np.isfinite(answers).all()
 
 

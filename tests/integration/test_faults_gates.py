@@ -91,7 +91,7 @@ spec = estimators.EstimatorSpec(sys.argv[1], {}, "ordinal", False, kinds, 3)
 made = estimators.fit(estimators.build(spec), estimators.as_input(frame, kinds), label)
 file = Path(sys.argv[3])
 model_files.untrusted_free(made, file)
-scores = estimators.predict(made, estimators.as_input(frame, kinds), classifier=True)
+scores = estimators.predict(made, estimators.as_input(frame, kinds), classes=2)
 print(model_files.canonical_digest(file), scores.tobytes().hex()[:400])
 """
 
@@ -155,9 +155,9 @@ def test_f042_f051_a_metric_that_is_nan_is_never_not_worse(world, monkeypatch):
     real = estimators.predict
     asked = []
 
-    def runs_away(pipeline: Any, features: Any, *, classifier: bool) -> Any:
+    def runs_away(pipeline: Any, features: Any, *, classes: int | None) -> Any:
         asked.append(len(features))
-        scores = real(pipeline, features, classifier=classifier)
+        scores = real(pipeline, features, classes=classes)
         if len(asked) == 1:  # the candidate is asked first
             scores[0] = np.nan
         return scores

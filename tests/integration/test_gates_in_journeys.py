@@ -241,9 +241,7 @@ def test_a_fresh_process_counts_the_rows_a_model_fails_on(tmp_path):
     file = tmp_path / "model.skops"
     model_files.untrusted_free(pipeline, file)
     holed = rows.where(rows["x"] != 3)
-    said = smoke.ask(
-        file, model_files.digest(file), {"holed": holed}, kinds={"x": "numeric"}, classifier=True, timeout_s=60
-    )
+    said = smoke.ask(file, model_files.digest(file), {"holed": holed}, kinds={"x": "numeric"}, classes=2, timeout_s=60)
     assert said.load_error is None
     assert len(said.probes["holed"].answers) == 19
     assert [count for message, count in said.probes["holed"].errors.items() if "NaN" in message] == [1]

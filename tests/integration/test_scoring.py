@@ -80,10 +80,10 @@ def test_f073_a_challenger_that_raises_or_was_replaced_costs_only_itself(world, 
     challenger = world.candidate(reference)
     healthy = estimators.predict
 
-    def sick(pipeline, features, *, classifier):
+    def sick(pipeline, features, *, classes):
         if pipeline is spoiled.get("pipeline"):
             raise ZeroDivisionError("one row in a hundred")
-        return healthy(pipeline, features, classifier=classifier)
+        return healthy(pipeline, features, classes=classes)
 
     spoiled: dict[str, object] = {}
     load = models.load

@@ -195,7 +195,7 @@ def test_a_view_that_was_never_published_is_missing(world):
         pytest.param(
             TRIP_LATE_SQL.replace("outcome AS", "'lost' AS"),
             BadLabels,
-            "'lost' is none of .* on_time, late",
+            "Label 'label' has 'lost' .* the classes are: on_time, late",
             id="class",
         ),
         pytest.param(TRIP_LATE_SQL.replace("AS label", "AS lable"), BadLabels, "does not give label", id="column"),

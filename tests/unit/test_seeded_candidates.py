@@ -32,7 +32,7 @@ class Made:
         return MAKERS[name](self.world, self.twin, self.folder)
 
     def scores(self, of: Candidate) -> np.ndarray:
-        return estimators.predict(of.scorer, of.held_out, classifier=self.world.model.is_classifier)
+        return estimators.predict(of.scorer, of.held_out, classes=self.world.model.class_count)
 
     def measured(self, of: Candidate, metric: str, rows: np.ndarray | None = None) -> float:
         y, scores = self.world.holdout.y.astype(float), self.scores(of)
@@ -151,7 +151,7 @@ def test_nan_stands_in_one_row_of_a_hundred_and_in_the_same_ones_for_whoever_ask
     hit = np.isnan(fraud.scores(bad))
     assert hit.mean() == pytest.approx(0.01, abs=0.0005)
     every_third = bad.held_out.iloc[::3]
-    assert np.array_equal(np.isnan(estimators.predict(bad.scorer, every_third, classifier=True)), hit[::3])
+    assert np.array_equal(np.isnan(estimators.predict(bad.scorer, every_third, classes=2)), hit[::3])
 
 
 def test_an_error_is_raised_on_one_row_in_two_hundred(fraud):
@@ -159,7 +159,7 @@ def test_an_error_is_raised_on_one_row_in_two_hundred(fraud):
     failed, few = 0, 25
     for start in range(0, len(bad.held_out), few):
         try:
-            estimators.predict(bad.scorer, bad.held_out.iloc[start : start + few], classifier=True)
+            estimators.predict(bad.scorer, bad.held_out.iloc[start : start + few], classes=2)
         except ValueError:
             failed += 1
     rows = round(0.005 * len(bad.held_out))

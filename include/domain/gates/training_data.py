@@ -81,6 +81,7 @@ def training_data_gate(
         )
     warnings = [f"{feature} has one value in all {rows:,} rows: it teaches nothing." for feature in summary.constant]
     warnings += summary.remarks
+    warnings += [f"No training row is of class {name}: its probability is always 0." for name in _absent(summary)]
     notes = {"warnings": warnings, "classes": dict(summary.classes), "features": features}
     return GateResult("data_quality_gate", mode, tuple(criteria), notes)
 
@@ -89,6 +90,8 @@ def _classes(summary: TrainingDataSummary) -> CriterionResult:
     found, rows = summary.distinct_labels, summary.rows
     if found >= 2:
         reason = f"The {rows:,} training rows have {found:,} different labels."
+        if absent := _absent(summary):
+            reason += f" None is of class {', '.join(absent)}, which gets the probability 0."
     elif found == 1:
         reason = f"Single class: all {rows:,} training rows have the same label, so there is nothing to tell apart."
     else:
@@ -103,6 +106,11 @@ def _classes(summary: TrainingDataSummary) -> CriterionResult:
         direction=Direction.AT_LEAST,
         bound=2.0,
     )
+
+
+def _absent(summary: TrainingDataSummary) -> list[str]:
+    """The declared classes without a training row."""
+    return [name for name, count in summary.classes.items() if not count]
 
 
 def _apart(summary: TrainingDataSummary) -> CriterionResult:

@@ -50,7 +50,7 @@ def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
             timed["champion"] = Asked(opponent.pipeline, asked)
         except opponents.UNABLE as error:
             print(f"The champion {champion.candidate_id} was not timed: {error}")
-    took = time_in_turns(timed, repeats, classifier=journey.model.is_classifier)
+    took = time_in_turns(timed, repeats, classes=journey.model.class_count)
     sized = {who: replace(each, model_bytes=float(models.size_of(digests[who]))) for who, each in took.items()}
     return {who: asdict(sized[who]) if who in sized else None for who in ("candidate", "champion")}
 
@@ -66,7 +66,7 @@ def time_in_turns(
     timed: Mapping[str, Asked],
     repeats: int,
     *,
-    classifier: bool,
+    classes: int | None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
     """Each model's times for single rows and for batches, asked in turns so that both meet the same machine. ``clock``
@@ -81,12 +81,12 @@ def time_in_turns(
         # A stride that spreads the rows over all days.
         row = {who: f.iloc[[(i * 7919) % len(f)]] for who, f in rows.items()}
         for who in _in_turns(timed, i):
-            took = _ms(timed[who].pipeline, row[who], classifier, clock)
+            took = _ms(timed[who].pipeline, row[who], classes, clock)
             if i >= WARM_UP:
                 singles[who].append(took)
     for i in range(1 + BATCHES):
         for who in _in_turns(timed, i):
-            took = _ms(timed[who].pipeline, thousand[who], classifier, clock)
+            took = _ms(timed[who].pipeline, thousand[who], classes, clock)
             if i:
                 batches[who].append(took)
     machine = f"{platform.node()} {platform.machine()}"
@@ -108,7 +108,7 @@ def _in_turns(timed: Mapping[str, Any], i: int) -> list[str]:
     return list(timed) if i % 2 else list(timed)[::-1]
 
 
-def _ms(pipeline: Any, rows: pd.DataFrame, classifier: bool, clock: Callable[[], float]) -> float:
+def _ms(pipeline: Any, rows: pd.DataFrame, classes: int | None, clock: Callable[[], float]) -> float:
     started = clock()
-    estimators.predict(pipeline, rows, classifier=classifier)
+    estimators.predict(pipeline, rows, classes=classes)
     return 1000 * (clock() - started)

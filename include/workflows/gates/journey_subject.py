@@ -110,7 +110,7 @@ class JourneySubject:
                 str(facts.artifact_digest),
                 asked,
                 kinds=kinds,
-                classifier=model.is_classifier,
+                classes=model.class_count,
                 timeout_s=declared.timeout_s,
             )
         evidence = probes.smoke_evidence(model, said, self.scored().candidate[chosen])

@@ -13,6 +13,7 @@ from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import common, gates, hold, training
+from include.workflows.by_products import ByProducts
 from include.workflows.common import Journey
 from include.workflows.gates.gate import BUILD, RUNBOOK
 from include.workflows.gates.journey_subject import JourneySubject
@@ -38,8 +39,15 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
             journey.ledger.stops.record(journey.candidate_id, gate, StopKind.GATE, f"{gate}: {result.reason}")
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
-            common.registry().tag(run, common.verdict_tag(result) | _override_tag(live))
+            _tagged(journey, run, gate, common.verdict_tag(result) | _override_tag(live))
         return outcome
+
+
+def _tagged(journey: Journey, run: str, gate: str, tags: Mapping[str, str]) -> None:
+    """Say it on the candidate's MLflow run. The ledger has it by then, and is what counts."""
+    made = ByProducts()
+    made.attempt(f"The mark of {gate} on the MLflow run", lambda: common.registry().tag(run, tags))
+    made.keep(journey, gate)
 
 
 def _judged(name: str, journey: Journey) -> tuple[GateResult, str | None]:
@@ -106,7 +114,7 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
         journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
-            common.registry().tag(run, _override_tag(override))
+            _tagged(journey, run, gate, _override_tag(override))
         return outcome_of(record.result, reference, override)
 
 

@@ -22,6 +22,8 @@ from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
 from include.workflows.pages.words import TRIGGERS
 
+REMARKS = "remarks.json"
+"""As ``by_products`` keeps them."""
 CURVES, FACTS, SETS, DISAGREEMENT = "curves.json", "evaluation.json", "training_set.json", "disagreement.json"
 """What tasks keep in the journey's folder (``evaluation``, ``training``, ``disagreement``)."""
 _PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
@@ -89,6 +91,8 @@ class ReleaseView:
     gates: tuple[GateView, ...]
     """Those in the way first."""
     curves: Mapping[str, Any] | None
+    remarks: tuple[str, ...]
+    """What could not be shown, and why."""
     measured: Mapping[str, Mapping[str, float]]
     """Each metric of candidate, champion and baseline on the held-out rows."""
     slices: GateView | None
@@ -150,6 +154,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         phases=_phases(candidate, declared, gates, found),
         gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate)))),
         curves=sources.kept(candidate.candidate_id, CURVES),
+        remarks=tuple(r for said in (sources.kept(candidate.candidate_id, REMARKS) or {}).values() for r in said),
         measured=_by_metric((facts or {}).get("metrics") or {}),
         slices=gates.get(slice_gate.NAME),
         shadow=_shadow(candidate, found.windows[-1]) if found.windows else None,

@@ -155,14 +155,14 @@ class Bench:
     def asked(self, candidate: Candidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke.Answered:
         """The twin and what has a file of its own are asked in a fresh process; what only answers otherwise, here."""
         declared, kinds = self.model.gates.smoke_gate, models.kinds_of(self.model)
-        classifier = self.model.is_classifier
+        classes = self.model.class_count
         own_file = candidate.scorer is self.world.twin
         if own_file and candidate.artifact is not None and declared is not None:
             file, digest = candidate.artifact
             timeout_s = declared.timeout_s
-            return smoke.ask(file, digest, probes_asked, kinds=kinds, classifier=classifier, timeout_s=timeout_s)
+            return smoke.ask(file, digest, probes_asked, kinds=kinds, classes=classes, timeout_s=timeout_s)
         rows_asked = {name: estimators.as_input(rows, kinds) for name, rows in probes_asked.items()}
-        answers = {n: smoke.answers_of(candidate.scorer, r, classifier=classifier) for n, r in rows_asked.items()}
+        answers = {n: smoke.answers_of(candidate.scorer, r, classes=classes) for n, r in rows_asked.items()}
         return smoke.Answered(None, {n: smoke.probe_of(n, probes_asked[n], a) for n, a in answers.items()})
 
     def shadowed(self, candidate: Candidate) -> ShadowEvidence:
@@ -191,7 +191,7 @@ class Bench:
         return Evidence(Task(self.model.task), holdout.y, scores, self._champion_scores, world.baseline, holdout.days)
 
     def _answers(self, scorer: Any, features: pd.DataFrame) -> np.ndarray[Any, Any]:
-        return estimators.predict(scorer, features, classifier=self.model.is_classifier)
+        return estimators.predict(scorer, features, classes=self.model.class_count)
 
     def callers(self) -> Signature | None:
         world = self.world

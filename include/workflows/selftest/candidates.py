@@ -56,10 +56,10 @@ class Altered:
     gives them."""
 
     def __init__(self, pipeline: Any, model: ModelDeclaration, change: Change) -> None:
-        self._pipeline, self._classifier, self._change = pipeline, model.is_classifier, change
+        self._pipeline, self._classes, self._change = pipeline, model.class_count, change
 
     def _scores(self, rows: pd.DataFrame) -> Scores:
-        found = estimators.predict(self._pipeline, rows, classifier=self._classifier)
+        found = estimators.predict(self._pipeline, rows, classes=self._classes)
         return self._change(found.copy(), rows)
 
     def predict(self, rows: pd.DataFrame) -> Scores:
@@ -76,6 +76,7 @@ class Slow:
 
     def __init__(self, pipeline: Any, further_s: Callable[[int], float]) -> None:
         self._pipeline, self._further_s, self._owes = pipeline, further_s, 0.0
+        self.classes_ = getattr(pipeline, "classes_", None)
 
     def clock(self) -> float:
         return time.perf_counter() + self._owes
@@ -124,7 +125,7 @@ def timed(world: World, scorer: Any, file: Path, folder: Path, clock: Callable[[
             for who, each in (("candidate", scorer), ("champion", world.champion))
         },
         declared.repeats if declared else 0,
-        classifier=world.model.is_classifier,
+        classes=world.model.class_count,
         clock=clock,
     )
     sizes = {"candidate": file.stat().st_size, "champion": champion.stat().st_size}

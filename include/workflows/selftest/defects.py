@@ -137,7 +137,7 @@ def _group(world: World, twin: Candidate, folder: Path) -> Candidate:
         raise ValueError("no fairness rule is declared")  # its seed does not apply then
     values = twin.held_out[rule.groups]
     groups = group(rule.groups, values)
-    scores = estimators.predict(world.champion, twin.held_out, classifier=world.model.is_classifier)
+    scores = estimators.predict(world.champion, twin.held_out, classes=world.model.class_count)
     decided = scores > rule.threshold if world.model.is_classifier else scores
     supported = [i for i, size in enumerate(groups.sizes) if size >= rule.min_group_rows] or [0]
     lowest = min(supported, key=lambda i: float(decided[groups.rows_of(i)].mean()))
@@ -322,7 +322,7 @@ def _weight_for(world: World, metric: str, target: float, rows: NDArray[np.bool_
     these rows of the holdout. Without a margin a twentieth of the champion's own value is the target."""
     task, features, y = Task(world.model.task), world.holdout.features, world.holdout.y[rows].astype(float)
     ours, theirs = (
-        estimators.predict(pipeline, features, classifier=world.model.is_classifier)[rows]
+        estimators.predict(pipeline, features, classes=world.model.class_count)[rows]
         for pipeline in (world.twin, world.champion)
     )
     sign, other = metric_of(task, metric).worse_sign, measure(task, metric, y, theirs).value

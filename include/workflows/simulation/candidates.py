@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration
-from include.domain.drift.calibration import BadEstimate
 from include.domain.errors import Refusal
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
 from include.workflows import evaluation, training
+from include.workflows.by_products import ByProducts
 from include.workflows.gates.data_quality import on as training_data_gate
 from include.workflows.reference import Reference
 from include.workflows.simulation.stream import Stream, day_name
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+SINGLE = 3.4e38
+"""The largest number in single precision, which many estimators compute in."""
 BLOCK = 4096
 """Rows predicted ahead of the day that asks: a pipeline costs milliseconds a call and microseconds a row."""
 
@@ -36,10 +38,30 @@ class CannotFit(Refusal, ValueError):
     """An estimator that does not take the rows."""
 
     def __init__(self, path: str, as_of: datetime, error: Exception) -> None:
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         super().__init__(
-            f"{path} cannot be fitted as of {as_of:%Y-%m-%d}: {str(error).splitlines()[0].rstrip('.')}. Missing "
+            f"{path} cannot be fitted as of {as_of:%Y-%m-%d}: {said}. Missing "
             "numbers are replaced with --impute, of a declared model with --set estimator.impute=true."
         )
+
+
+class CannotAnswer(Refusal, ValueError):
+    """An estimator that was fitted, and does not take the rows it is asked, or answers them with no number."""
+
+    def __init__(self, path: str, as_of: datetime, features: pd.DataFrame, said: str) -> None:
+        missing = {str(name): int(n) for name, n in features.isna().sum().items() if n}
+        shown = ", ".join(f"{name} ({n:,})" for name, n in list(missing.items())[:5])
+        why = f" Missing among {len(features):,} rows: {shown}." if missing else ""
+        numbers = features.select_dtypes("number")
+        large = {str(name): int(n) for name, n in (numbers.abs() > SINGLE).sum().items() if n}
+        if large:
+            why += f" Beyond single precision: {', '.join(f'{name} ({n:,})' for name, n in list(large.items())[:5])}."
+        way_out = (
+            "Missing numbers are replaced with --impute, of a declared model with --set estimator.impute=true."
+            if missing
+            else "Look at these rows, or name another estimator."
+        )
+        super().__init__(f"{path} as of {as_of:%Y-%m-%d} cannot answer: {said.rstrip('.')}.{why} {way_out}")
 
 
 @dataclass(slots=True, eq=False)
@@ -74,16 +96,18 @@ class Candidate:
         """Scores of any rows. A class that the training rows lacked has the probability 0."""
         import numpy as np
 
-        found = estimators.predict(self.pipeline, features, classifier=self.model.is_classifier)
-        classes = len(self.stream.classes or [])
-        if classes <= 2 or not len(features):
-            return found
-        learned = np.asarray(self.pipeline.classes_, dtype=np.intp)
-        if len(learned) == classes:
-            return found
-        whole = np.zeros((len(features), classes))
-        whole[:, learned] = found if found.ndim == 2 else np.column_stack([1 - found, found])
-        return whole
+        path, classes = self.model.estimator.path, len(self.stream.classes or []) if self.model.is_classifier else None
+        try:
+            found = estimators.predict(self.pipeline, features, classes=classes)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise CannotAnswer(path, self.as_of, features, said) from None
+        odd = len(found) - int(np.isfinite(found).reshape(len(found), -1).all(axis=1).sum())
+        if odd:
+            raise CannotAnswer(path, self.as_of, features, f"{odd:,} of {len(found):,} answers are no finite number")
+        return found
 
     def holdout_scores(self) -> np.ndarray[Any, Any]:
         if self._holdout is None:
@@ -145,17 +169,23 @@ class Candidate:
         profile = evaluation.profile_of(
             model, kinds, self.features(self.train), names(self.train), y=y, scores=scores, score_days=days
         )
-        importances = estimators.importances(self.pipeline, features, y, task=model.task, seed=model.training.seed)
-        try:
-            estimate = evaluation.estimate_of(model, kinds, features, y=y, scores=scores, days=days)
-        except BadEstimate:
-            estimate = None
+        made = ByProducts()
+        importances = made.attempt(
+            "The importances, without which every feature weighs the same,",
+            lambda: estimators.importances(
+                self.pipeline, features, y, task=model.task, seed=model.training.seed, classes=model.class_count
+            ),
+        )
+        estimate = made.attempt(
+            "The estimate of losses without labels",
+            lambda: evaluation.estimate_of(model, kinds, features, y=y, scores=scores, days=days),
+        )
         labelled = len(self.train) + len(self.holdout)
         never = sum(
             self.stream.never_labelled(window, self.as_of, model.label.delay)
             for window in (self.windows.train, self.windows.holdout)
         )
-        return Reference(profile, importances, estimate, never / (never + labelled) if labelled else None)
+        return Reference(profile, importances or {}, estimate, never / (never + labelled) if labelled else None)
 
     def _predicted(self, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any]:
         return self.answers(self.features(rows))
@@ -214,7 +244,7 @@ class Candidates:
                 pipeline = estimators.fit(unfitted, features, label)
             except Refusal:
                 raise
-            except ValueError as error:  # what scikit-learn raises for rows that an estimator does not take
+            except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
                 raise CannotFit(model.estimator.path, as_of, error) from None
         return Candidate(model, stream, as_of, windows, train, holdout, counted, pipeline)
 
