@@ -94,7 +94,7 @@ def _estimator(spec: EstimatorSpec) -> Any:
     module_name, _, class_name = spec.path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - anybody's module, which may raise anything while it is imported
         raise EstimatorUnusable(
             f"estimator.path {spec.path!r} cannot be imported ({error}). "
             "Give the full import path of a class, for example sklearn.ensemble.HistGradientBoostingClassifier."

@@ -12,7 +12,11 @@ EXIT_INCONCLUSIVE = 2
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="FILE", help="a .parquet or .csv file, one row a prediction")
-    parser.add_argument("--gates", required=True, metavar="FILE", help="a YAML file with the gates")
+    parser.add_argument(
+        "--gates",
+        metavar="FILE",
+        help="a YAML file with the gates (docs/judge.md); default: bounds that ask for little",
+    )
     parser.add_argument("--label", required=True, metavar="COLUMN", help="what became true")
     parser.add_argument(
         "--candidate", required=True, metavar="COLUMN", help="the candidate's scores; a multiclass model's: A,B,C"
@@ -20,6 +24,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     against = parser.add_mutually_exclusive_group(required=True)
     against.add_argument("--champion", metavar="COLUMN", help="the champion's scores of the same rows")
     against.add_argument("--first-deployment", action="store_true", help="there is no champion yet")
+    parser.add_argument(
+        "--classes",
+        metavar="A,B",
+        help="the labels in the order of the outputs, the positive one last; default 0,1, no,yes or false,true",
+    )
     parser.add_argument("--baseline", metavar="COLUMN", help="a naive baseline's scores; default the mean label")
     parser.add_argument("--time", metavar="COLUMN", help="when each row happened; rows of a UTC day belong together")
     parser.add_argument(
@@ -43,7 +52,13 @@ def _judge(args: argparse.Namespace) -> Answer:
         slices=tuple(args.slice),
     )
     try:
-        judgement = judge_file(Path(args.data), Path(args.gates), roles, attempts=args.attempts)
+        judgement = judge_file(
+            Path(args.data),
+            Path(args.gates) if args.gates else None,
+            roles,
+            attempts=args.attempts,
+            named=_columns(args.classes),
+        )
     except Refusal as refusal:
         raise Mistake(str(refusal)) from None
     code = {"PASS": 0, "FAIL": EXIT_FAILED, "INCONCLUSIVE": EXIT_INCONCLUSIVE}[judgement.verdict.value]
@@ -51,7 +66,7 @@ def _judge(args: argparse.Namespace) -> Answer:
 
 
 def _columns(text: str | None) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 VERBS = (

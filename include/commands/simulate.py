@@ -119,8 +119,10 @@ def _simulate(args: argparse.Namespace) -> Answer:
         check_plot(Path(args.plot))
     yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), args.fits_at_most)
     with _Bar() as bar:
-        what, found, stream_of, interval = _of_table(args) if args.data else _of_declared(args, bar)
-        simulation = simulate(what, found, stream_of, interval, price=args.price, yardsticks=yardsticks, screen=bar)
+        what, found, stream_of, interval, taken = _of_table(args) if args.data else _of_declared(args, bar)
+        simulation = simulate(
+            what, found, stream_of, interval, price=args.price, yardsticks=yardsticks, screen=bar, taken=taken
+        )
     lines = as_lines(simulation)
     if args.plot:
         plot(simulation, Path(args.plot))
@@ -153,7 +155,7 @@ def _check(args: argparse.Namespace) -> None:
         raise Mistake(f"--fits-at-most is {args.fits_at_most}; it is 0 or more.")
 
 
-def _of_declared(args: argparse.Namespace, bar: _Bar) -> tuple[str, Any, Any, Any]:
+def _of_declared(args: argparse.Namespace, bar: _Bar) -> tuple[str, Any, Any, Any, tuple[str, ...]]:
     from include.config import declarations
     from include.domain.intervals import Interval
     from include.workflows.simulation.settings import variants
@@ -174,10 +176,10 @@ def _of_declared(args: argparse.Namespace, bar: _Bar) -> tuple[str, Any, Any, An
             bar.step()
         return read[key]
 
-    return args.model, found, stream_of, interval
+    return args.model, found, stream_of, interval, ()
 
 
-def _of_table(args: argparse.Namespace) -> tuple[str, Any, Any, Any]:
+def _of_table(args: argparse.Namespace) -> tuple[str, Any, Any, Any, tuple[str, ...]]:
     from include.workflows.simulation.run import CannotSimulate, range_of
     from include.workflows.simulation.settings import TableModel, declared_for, is_classifier, variants
     from include.workflows.simulation.stream import Columns, given
@@ -212,7 +214,7 @@ def _of_table(args: argparse.Namespace) -> tuple[str, Any, Any, Any]:
         (v.model for v in found), key=lambda m: (m.training.window_days + m.training.holdout_days, m.label.delay)
     )
     interval = range_of(past.stream, longest, _day("--from", args.start), _day("--to", args.end))
-    return path.name, found, stream_of, interval
+    return path.name, found, stream_of, interval, past.remarks
 
 
 def _params(text: str | None) -> dict[str, Any]:

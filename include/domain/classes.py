@@ -131,6 +131,23 @@ def meaning(classes: Sequence[str], values: Iterable[Any]) -> list[int | None]:
     return found
 
 
+def named_by(scores: Sequence[str], values: pd.Series[Any]) -> tuple[str, ...] | None:
+    """The classes that several columns of scores are of, in their order: the columns' names, whole or behind what all
+    begin with, or else their positions. The first of these that every label is one of; None where there is none.
+
+    >>> import pandas as pd
+    >>> named_by(["p_1", "p_2", "p_3"], pd.Series([1.0, 3.0])), named_by(["a", "b"], pd.Series([0, 1, 1]))
+    (('1', '2', '3'), ('0', '1'))
+    """
+    shared = scores[0]
+    while shared and not (shared[-1] in "_-. " and all(s.startswith(shared) and s != shared for s in scores)):
+        shared = shared[:-1]
+    for names in (tuple(scores), tuple(s.removeprefix(shared) for s in scores), tuple(map(str, range(len(scores))))):
+        if conflict(names) is None and not positions(names, values)[1]:
+            return names
+    return None
+
+
 def refused(name: str, strange: Sequence[Strange], classes: Sequence[str]) -> str:
     """One line about labels that are no class: which, in how many rows, what is allowed, and what may have been meant.
 

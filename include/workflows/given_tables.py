@@ -214,6 +214,14 @@ class Table:
         """The whole column: floats or whole numbers, booleans, texts as a category, moments."""
         return next(self.columns([name]))[1]
 
+    def as_written(self, name: str) -> pd.Series[Any]:
+        """The column as labels are taken: a text that is no number is not left out of numbers kept as text."""
+        self.prepare([name])
+        what = self._typed[name]
+        column = next(self._columns([name]))[1]
+        taken = Typed("categorical", True) if what.text else what
+        return series(column, taken).rename(name)
+
     def columns(self, names: Sequence[str]) -> Iterator[tuple[str, pd.Series[Any]]]:
         """Each of these columns whole, with its name; a few are in memory at a time."""
         self.prepare(names)

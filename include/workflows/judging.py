@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from include.config.gates import JudgedGates
 from include.config.loader import read_declaration
+from include.config.problems import what_is_wrong
+from include.domain import classes
 from include.domain.gates import Evidence, champion_gate, slice_gate, threshold_gate
 from include.domain.metrics import Task
 from include.domain.tables import as_table
 from include.domain.verdicts import GateResult, Mode, Verdict, worst
-from include.workflows import given_tables
-from include.workflows.given_tables import PARQUET, check_present, check_size, finite, some
+from include.domain.wording import count_of
+from include.workflows import default_gates, given_tables
+from include.workflows.given_tables import check_present, finite, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,29 +68,85 @@ class Judgement:
             lines += [as_table(gate), ""]
         lines += self.remarks
         blocking = sum(g.mode is Mode.BLOCKING for g in self.gates)
-        return [*lines, f"verdict: {self.verdict.value} ({blocking} blocking gates, {self.rows:,} rows)"]
+        return [*lines, f"verdict: {self.verdict.value} ({count_of(blocking, 'blocking gate')}, {self.rows:,} rows)"]
 
     def as_json(self) -> dict[str, Any]:
         gates = [finite(g.as_json()) for g in self.gates]
         return {"verdict": self.verdict.value, "rows": self.rows, "gates": gates, "remarks": list(self.remarks)}
 
 
-def judge_file(data: Path, gates: Path, roles: Roles, *, attempts: int = 1) -> Judgement:
+def judge_file(
+    data: Path, gates: Path | None, roles: Roles, *, attempts: int = 1, named: tuple[str, ...] = ()
+) -> Judgement:
     """Judge the predictions in a parquet or CSV file.
 
     Args:
         data: the file; only the columns that are needed are read.
-        gates: a YAML file as ``JudgedGates``.
+        gates: a YAML file as ``JudgedGates``; None takes defaults, which the judgement states.
         roles: which column is what.
         attempts: how many candidates were judged on these rows, this one included.
+        named: the classes in the order of the outputs, where the gates do not name them.
 
     Raises:
         BadPredictions, BadDeclaration: the one line says what is wrong.
     """
-    if not gates.is_file():
+    if gates is not None and not gates.is_file():
         raise BadPredictions(f"There is no file {gates}; --gates names the YAML file with the gates.")
-    declared = read_declaration(gates, JudgedGates)
-    return judge_frame(_read(data, _needed(declared, roles)), declared, roles, attempts=attempts)
+    written = None if gates is None else _with_classes(read_declaration(gates, JudgedGates), gates, named)
+    table = given_tables.Table(data, option="--data", may_be_empty=True)
+    needed = _needed(written, roles)
+    check_present(needed, table.names, f" in {data}")
+    _check_label(table, roles)
+    others = [name for name in needed if name != roles.label]
+    frame = table.frame(others)
+    frame[roles.label] = table.as_written(roles.label)
+    remarks = table.remarks(others)
+    if written is not None:
+        declared = written
+    else:
+        task = _task(frame[roles.label], roles, named)
+        if task == "multiclass" and not named:
+            _check_names(roles.candidate, Task(task), None)
+            named = tuple(class_names(task, frame[roles.label], roles.candidate))
+        declared = default_gates.judged(task, frame[roles.label], named)
+        remarks += default_gates.stated(declared)
+    if declared.task == "regression":
+        frame[roles.label] = table.column(roles.label)
+        remarks += table.remarks([roles.label])
+    found = judge_frame(frame, declared, roles, attempts=attempts)
+    return replace(found, remarks=(*remarks, *found.remarks))
+
+
+def _with_classes(declared: JudgedGates, gates: Path, named: tuple[str, ...]) -> JudgedGates:
+    if not named:
+        return declared
+    if declared.classes is not None and list(named) != declared.classes:
+        raise BadPredictions(
+            f"--classes is {', '.join(named)}, and {gates} says classes: {', '.join(declared.classes)}. Name them once."
+        )
+    try:
+        return JudgedGates(**{**declared.model_dump(exclude_unset=True), "classes": list(named)})
+    except ValidationError as error:
+        raise BadPredictions(f"--classes: {what_is_wrong(JudgedGates, error.errors()[0])}") from None
+
+
+def _check_label(table: given_tables.Table, roles: Roles) -> None:
+    for name in (roles.label, *roles.candidate, *roles.champion, *roles.baseline):
+        kind = table.kinds[name]
+        if kind not in ("numeric", "categorical", "boolean", "empty"):
+            what = "labels" if name == roles.label else "scores"
+            raise BadPredictions(f"Column {name!r} holds {kind} values, which are no {what}.")
+
+
+def _task(label: pd.Series[Any], roles: Roles, named: tuple[str, ...]) -> str:
+    """What the columns say the label is, where no gates do."""
+    import pandas as pd
+
+    if len(roles.candidate) > 1 or len(named) > 2:
+        return "multiclass"
+    if named or not classes.positions(classes.BINARY, label)[1]:
+        return "binary"
+    return "regression" if pd.api.types.is_numeric_dtype(label.dtype) else "binary"
 
 
 def judge_frame(frame: pd.DataFrame, declared: JudgedGates, roles: Roles, *, attempts: int = 1) -> Judgement:
@@ -97,7 +158,7 @@ def judge_frame(frame: pd.DataFrame, declared: JudgedGates, roles: Roles, *, att
         raise BadPredictions(f"Column {roles.label!r} is the label and scores too; name the column of the scores.")
     task = Task(declared.task)
     remarks = []
-    y = _labels(frame[roles.label], task, declared.classes)
+    y = _labels(frame[roles.label], declared, roles.candidate)
     baseline = _scores(frame, roles.baseline, task, declared) if roles.baseline else None
     if baseline is None and declared.champion_gate is not None:
         baseline = _mean_label(y, task, len(roles.candidate))
@@ -134,109 +195,83 @@ def _judged(
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _needed(declared: JudgedGates, roles: Roles) -> list[str]:
+def _needed(declared: JudgedGates | None, roles: Roles) -> list[str]:
     """The columns that are read, each once."""
-    if roles.slices and declared.slice_gate is None:
+    gate = declared.slice_gate if declared is not None else None
+    if roles.slices and gate is None:
         raise BadPredictions("--slice is given, but the gates have no slice_gate; declare one with metric and margins.")
     time = () if roles.time is None else (roles.time,)
-    further = declared.slice_gate.columns_with(roles.slices) if declared.slice_gate else ()
+    further = gate.columns_with(roles.slices) if gate is not None else ()
     return list(dict.fromkeys((roles.label, *roles.candidate, *roles.champion, *roles.baseline, *time, *further)))
-
-
-def _read(data: Path, needed: list[str]) -> pd.DataFrame:
-    if not data.is_file():
-        raise BadPredictions(f"There is no file {data}; --data names a parquet or CSV file with the predictions.")
-    suffix = data.suffix.lower()
-    if suffix not in (*PARQUET, ".csv"):
-        raise BadPredictions(f"{data} ends in {suffix or 'nothing'}; predictions are read from .parquet, .pq or .csv.")
-    try:
-        return _read_parquet(data, needed) if suffix in PARQUET else _read_csv(data, needed)
-    except BadPredictions:
-        raise
-    except (OSError, ValueError) as error:  # what pyarrow and pandas raise for a file that is not what its name says
-        kind = "parquet" if suffix in PARQUET else "CSV"
-        raise BadPredictions(f"{data} cannot be read as {kind}: {str(error).splitlines()[0]}") from None
-
-
-def _read_parquet(data: Path, needed: list[str]) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(data) as file:
-        names = file.schema_arrow.names
-        check_present(needed, names)
-        twice = sorted(name for name in needed if names.count(name) > 1)
-        if twice:
-            raise BadPredictions(f"{data} has the column {twice[0]!r} {names.count(twice[0])} times; names are unique.")
-        found = file.metadata
-        size = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
-        check_size(data, found.num_rows, size)
-        frame: pd.DataFrame = file.read(columns=needed).to_pandas()
-    return frame
-
-
-def _read_csv(data: Path, needed: list[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    check_size(data, 0, data.stat().st_size)
-    names = [str(name) for name in pd.read_csv(data, nrows=0).columns]
-    check_present(needed, names)
-    frame = pd.read_csv(data, usecols=needed, low_memory=False)
-    check_size(data, len(frame), 0)
-    return frame
 
 
 # --- from columns to evidence ----------------------------------------------------------------------------------------
 
 
-def _labels(column: pd.Series[Any], task: Task, classes: list[str] | None) -> np.ndarray[Any, Any]:
+def _labels(column: pd.Series[Any], declared: JudgedGates, outputs: Sequence[str]) -> np.ndarray[Any, Any]:
     """The labels as floats, a class as its position; missing ones stay missing, which no gate passes."""
     import numpy as np
     import pandas as pd
 
-    numeric = pd.api.types.is_numeric_dtype(column.dtype)
-    if classes is not None:
-        position = {name: i for i, name in enumerate(classes)}
-        texts = column.astype(object).where(column.notna(), None)
-        known = texts.map(lambda value: position.get(str(value)), na_action="ignore")
-        strange = column.notna() & known.isna()
-        if not strange.any():
-            return known.to_numpy(dtype=np.float64, na_value=np.nan)
-        if not numeric:
+    if declared.task == "regression":
+        if not pd.api.types.is_numeric_dtype(column.dtype):
             raise BadPredictions(
-                f"Label {column.name!r} has {some(column[strange])}; classes in the gates are: {', '.join(classes)}."
+                f"Label {column.name!r} holds {some(column.dropna())}, which are no numbers; a regression's label is "
+                "one. For classes set the task in the gates, or give --classes FIRST,SECOND."
             )
-    if not numeric:
-        raise BadPredictions(
-            f"Label {column.name!r} holds {some(column.dropna())}, which are no numbers; "
-            "name them in the gates as classes: [first, second], in the order of the outputs."
-        )
-    y = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if task is not Task.REGRESSION:
-        count = 2 if task is Task.BINARY else len(classes) if classes else np.inf
-        strange = column.notna() & ~((y >= 0) & (y < count) & (y == np.floor(y)))
-        if strange.any():
-            allowed = "0 and 1" if task is Task.BINARY else "the classes' positions 0, 1, 2, ..."
-            raise BadPredictions(f"Label {column.name!r} has {some(column[strange])}; allowed are {allowed}.")
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    names = declared.classes or class_names(declared.task, column, outputs)
+    y, strange = classes.positions(names, column)
+    if strange:
+        way_out = "" if declared.classes else f" Name yours, in the order of the outputs: {_NAME_THEM['binary']}."
+        raise BadPredictions(classes.refused(str(column.name), strange, names) + way_out)
     return y
+
+
+_NAME_THEM = {
+    "binary": "--classes NEGATIVE,POSITIVE, or classes: [negative, positive] in the gates",
+    "multiclass": "--classes A,B,C, or classes: [a, b, c] in the gates",
+}
+
+
+def class_names(task: str, column: pd.Series[Any], outputs: Sequence[str]) -> list[str]:
+    """Where none are declared: 0 and 1, or what the names or positions of a multiclass model's outputs say.
+
+    Raises:
+        BadPredictions: when the labels are none of these.
+    """
+    if task == "binary":
+        return list(classes.BINARY)
+    found = classes.named_by(outputs, column)
+    if found is None:
+        strange = classes.positions(outputs, column)[1]
+        raise BadPredictions(
+            f"{classes.refused(str(column.name), strange, outputs)} Name yours, in the order of the outputs: "
+            f"{_NAME_THEM['multiclass']}."
+        )
+    return list(found)
 
 
 def _scores(frame: pd.DataFrame, names: tuple[str, ...], task: Task, declared: JudgedGates) -> np.ndarray[Any, Any]:
     import numpy as np
     import pandas as pd
 
-    wanted = len(declared.classes) if declared.classes else None
-    if task is not Task.MULTICLASS and len(names) != 1:
-        raise BadPredictions(f"{len(names)} columns of scores are named; a {task.value} model has one.")
-    if task is Task.MULTICLASS and (len(names) < 2 or (wanted and len(names) != wanted)):
-        raise BadPredictions(
-            f"{len(names)} columns of scores are named; a multiclass model has one for each class, "
-            f"{wanted or 'two or more'}, separated by commas."
-        )
+    _check_names(names, task, len(declared.classes) if declared.classes else None)
     for name in names:
         if not pd.api.types.is_numeric_dtype(frame[name].dtype):
             raise BadPredictions(f"Column {name!r} holds {some(frame[name].dropna())}; scores are numbers.")
     scores = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
     return scores if task is Task.MULTICLASS else scores[:, 0]
+
+
+def _check_names(names: tuple[str, ...], task: Task, classes: int | None) -> None:
+    given = f"The columns of scores are {', '.join(names)}" if len(names) > 1 else f"The column of scores is {names[0]}"
+    if task is not Task.MULTICLASS and len(names) != 1:
+        raise BadPredictions(f"{given}; a {task.value} model has one.")
+    if task is Task.MULTICLASS and (len(names) < 2 or (classes and len(names) != classes)):
+        raise BadPredictions(
+            f"{given}; a multiclass model has one for each class, {classes or 'two or more'}, separated by commas."
+        )
 
 
 def _mean_label(y: np.ndarray[Any, Any], task: Task, classes: int) -> np.ndarray[Any, Any]:

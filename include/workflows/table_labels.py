@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from include.domain import classes as labels
 from include.domain.drift.input_drift import Drift, judged_features
 from include.domain.drift.profile import FeatureProfile, Kind, counted
-from include.workflows.alike_values import flags_of, texts_of
+from include.workflows.alike_values import flags_of
 from include.workflows.drift_columns import agree_on_numbers
 from include.workflows.given_tables import BadTable, Table, some
 
@@ -36,59 +37,35 @@ def label_values(column: pd.Series[Any], scores: Sequence[str], classes: Sequenc
     several = len(scores) > 1
     if classes:
         wanted = len(scores) if several else 2
-        if len(classes) != wanted or len(set(classes)) != wanted:
+        if len(classes) != wanted or labels.conflict(classes) is not None:
             raise BadTable(f"--classes is {', '.join(classes)}; it takes {wanted} names, each once.")
-        named = {name: float(i) for i, name in enumerate(classes)}
-        given = _positions(column, [named])
-        if given is None:
-            raise BadTable(_strange(column, classes, f"{', '.join(classes)} (--classes)"))
-        return given
+        found, strange = labels.positions(classes, column)
+        if strange:
+            allowed = f"{', '.join(classes)} (--classes)"
+            raise BadTable(f"Label {column.name!r} holds {_shown(strange)}; allowed are {allowed}.")
+        return found
     if not several:
         flags = flags_of(column)
         if flags is not None:
             return flags.to_numpy(dtype=np.float64, na_value=np.nan)
     elif column.notna().any():
-        found = _positions(column, _named(scores))
-        if found is not None:
-            return found
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        allowed = (
-            f"the scores' names, {', '.join(scores)}; or name the classes in the scores' order with --classes"
-            if several
-            else "numbers, or yes and no, true and false, 0 and 1; or name two with --classes NO,YES"
+        names = labels.named_by(scores, column)
+        if names is not None:
+            return labels.positions(names, column)[0]
+        strange = labels.positions(scores, column)[1]
+        raise BadTable(
+            f"Label {column.name!r} holds {_shown(strange)}; allowed are the scores' names, {', '.join(scores)}; or "
+            "name the classes in the scores' order with --classes."
         )
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        allowed = "numbers, or yes and no, true and false, 0 and 1; or name two with --classes NO,YES"
         raise BadTable(f"Label {column.name!r} holds {some(column.dropna())}; allowed are {allowed}.")
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _named(scores: Sequence[str]) -> Sequence[dict[str, float]]:
-    """How labels can name a score: as the whole name, or as what is left without the beginning all names share."""
-    whole = {name: float(i) for i, name in enumerate(scores)}
-    found = [whole]
-    for end in range(len(scores[0]), 0, -1):
-        start = scores[0][:end]
-        if start[-1] in "_-. " and all(name.startswith(start) and len(name) > end for name in scores):
-            found.append(whole | {name.removeprefix(start): code for name, code in whole.items()})
-            break
-    return found
-
-
-def _positions(column: pd.Series[Any], named: Sequence[dict[str, float]]) -> np.ndarray[Any, Any] | None:
-    """The positions of the labels by the first names that hold them all; None where none do."""
-    import numpy as np
-
-    texts = texts_of(column)
-    for classes in named:
-        known = texts.map(classes, na_action="ignore")
-        if not (texts.notna() & known.isna()).any():
-            return np.asarray(known.to_numpy(dtype=np.float64, na_value=np.nan))
-    return None
-
-
-def _strange(column: pd.Series[Any], classes: Sequence[str], allowed: str) -> str:
-    texts = texts_of(column)
-    strange = column[texts.notna() & ~texts.isin(list(classes))]
-    return f"Label {column.name!r} holds {some(strange)}; allowed are {allowed}."
+def _shown(strange: Sequence[labels.Strange]) -> str:
+    """A few of the values, for a message."""
+    return ", ".join(repr(s.value)[:40] for s in strange[:5]) + (" and others" if len(strange) > 5 else "")
 
 
 class LabelLane:

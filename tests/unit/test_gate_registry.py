@@ -136,6 +136,7 @@ OWN_FILES = {
     "include/domain/shadow.py": "its own rule",
     "include/config/views.py": "the audit of a view, which has the name of a journey's gate",
     "include/workflows/simulation/settings.py": "writes a declaration",
+    "include/workflows/default_gates.py": "writes the gates of a file of predictions",
 }
 """Product files beside ``gates/`` and ``domain/gates/`` that may hold a gate's name as a whole string."""
 

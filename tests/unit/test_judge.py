@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from decimal import Decimal
 from math import nan
 
 import numpy as np
@@ -283,18 +284,20 @@ def refused(asked, *words):
         (lambda f: f.rename(columns={"race": "races"}), ["no column 'race'", "Did you mean 'races'?"]),
         (lambda f: f.drop(columns="sex"), ["no column 'sex'"]),
         (
-            lambda f: f.assign(y=f["y"].map({0: "no", 1: "yes"})),
-            ["Label 'y' holds 'no', 'yes'", "classes: [first, second]"],
+            lambda f: f.assign(y=f["y"].map({0: "good", 1: "bad"})),
+            ["Label 'y' has 'good' (4,", "the classes are: 0, 1.", "--classes NEGATIVE,POSITIVE"],
         ),
-        (lambda f: f.assign(y=f["y"].astype(str)), ["Label 'y' holds '0', '1'"]),
-        (lambda f: f.assign(y=f["y"] + 1), ["Label 'y' has 2", "allowed are 0 and 1"]),
-        (lambda f: f.assign(p_new=f["p_new"].astype(str)), ["Column 'p_new' holds", "scores are numbers"]),
+        (lambda f: f.assign(y=f["y"] + 1), ["Label 'y' has 2 (1,", "the classes are: 0, 1."]),
+        (lambda f: f.assign(y=f["y"].where(f.index > 0, 0.5)), ["Label 'y' has 0.5 (1 row); the classes are: 0, 1."]),
+        (lambda f: f.assign(y=[[1]] * len(f)), ["Column 'y' holds list<", "which are no labels"]),
+        (lambda f: f.assign(p_new="high"), ["Column 'p_new' holds 'high'", "scores are numbers"]),
+        (lambda f: f.assign(p_new=f["t"]), ["Column 'p_new' holds time values, which are no scores"]),
         (lambda f: f.assign(t=np.arange(len(f))), ["Time 't' holds 0, 1, 2, 3, 4 and others", "ISO texts"]),
         (lambda f: f.assign(t="yesterday"), ["6,000 values that are no time, the first in row 0: 'yesterday'"]),
         (lambda f: f.assign(t=f["t"].where(f.index != 7)), ["1 values that are no time, the first in row 7"]),
     ],
-    ids=["no scores", "slice misspelt", "no group", "label in words", "label as text", "label 2", "scores as text",
-         "time as numbers", "time in words", "one time missing"],
+    ids=["no scores", "slice misspelt", "no group", "label in words", "label 2", "label between", "label of lists",
+         "scores in words", "scores of times", "time as numbers", "time in words", "one time missing"],
 )  # fmt: skip
 def test_a_column_that_cannot_be_used_is_named(ask, change, words):
     refused(ask(change(predictions()), gates()), *words)
@@ -310,7 +313,9 @@ def test_f013_texts_with_and_without_a_time_zone_are_refused(ask):
 
 def test_labels_that_no_class_names_are_refused():
     frame = predictions().assign(y=lambda f: f["y"].map({0: "on_time", 1: "cancelled"}))
-    with pytest.raises(BadPredictions, match="Label 'y' has 'cancelled'; classes in the gates are: on_time, late"):
+    with pytest.raises(
+        BadPredictions, match=r"Label 'y' has 'cancelled' \(1,\d+ rows\); the classes are: on_time, late"
+    ):
         judged(frame, classes=["on_time", "late"])
 
 
@@ -397,3 +402,143 @@ def test_a_measure_of_another_task_is_refused_by_the_declaration():
 def test_a_date_is_a_day():
     frame = predictions().assign(t=date(2013, 6, 1))
     assert judged(frame).verdict is Verdict.INCONCLUSIVE
+
+
+# --- labels, scores and gates as people have them ---------------------------------------------------------------------
+
+SPELLED = {
+    "int8": lambda y: y.astype("int8"),
+    "float32": lambda y: y.astype("float32"),
+    "float64": lambda y: y.astype(float),
+    "nullable": lambda y: y.astype("Int64"),
+    "bool": lambda y: y.astype(bool),
+    "text": lambda y: y.astype(str),
+    "float text": lambda y: y.astype(float).astype(str),
+    "category": lambda y: y.astype(str).astype("category"),
+    "decimal": lambda y: y.map(lambda v: Decimal(f"{v}.00")),
+    "yes and no": lambda y: y.map({0: "no", 1: "yes"}),
+    "TRUE and FALSE": lambda y: y.map({0: "FALSE", 1: "TRUE"}),
+}
+
+
+@pytest.mark.parametrize("classes", [None, ["0", "1"], ["no", "yes"], ["1", "0"], [0, 1]])
+@pytest.mark.parametrize("data", ["predictions.parquet", "predictions.csv"])
+def test_f200_one_label_in_any_spelling_is_one_verdict(ask, classes, data):
+    frame, told = predictions(1500), {}
+    declared = gates(classes=classes, slice_gate=None, threshold_gate=GATES["threshold_gate"])
+    call = CALL[:-2]
+    for how, spelled in SPELLED.items():
+        code, out, err = ask(frame.assign(y=spelled(frame["y"])), declared, call=call, data=data)
+        assert err == "", how
+        told[how] = (code, out)
+    assert all(one == told["int8"] for one in told.values())
+    auc = float(told["int8"][1].split("roc_auc")[1].split()[0])
+    assert (auc < 0.5) == (classes == ["1", "0"]), "the positive class is the last"
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [1.0, 2.0, 3.0], ["1", "2", "3"], ["1.0", "2.0", "3.0"]])
+def test_f200_three_classes_are_the_same_as_whole_numbers_floats_and_texts(ask, labels):
+    rng = np.random.default_rng(1)
+    z, k = rng.normal(size=(2000, 3)), rng.choice(3, 2000)
+    z[np.arange(2000), k] += 1.5
+    frame = pd.DataFrame(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), columns=["a", "b", "c"])
+    frame["y"] = [labels[i] for i in k]
+    declared = {"task": "multiclass", "classes": ["1", "2", "3"]}
+    declared["threshold_gate"] = {"criteria": [{"metric": "accuracy", "at_least": 0.5}]}
+    call = ["judge", "--label", "y", "--candidate", "a,b,c", "--first-deployment"]
+    code, out, _ = ask(frame, declared, call=call)
+    assert code == 0
+    accuracy = (frame[["a", "b", "c"]].to_numpy().argmax(axis=1) == k).mean()
+    assert f"accuracy {accuracy:.4f} >= 0.5" in " ".join(out.split())
+    del declared["classes"]
+    refused(ask(frame, declared, call=call), "Label 'y' has ", "the classes are: a, b, c.", "--classes A,B,C")
+    assert ask(frame, declared, call=call, more=["--classes", "1,2,3"])[1] == out
+
+
+def test_columns_named_by_class_need_no_classes(ask_without_gates):
+    rng = np.random.default_rng(1)
+    p = rng.dirichlet([1, 1, 1], 2000)
+    frame = pd.DataFrame(p, columns=["p_late", "p_lost", "p_on_time"])
+    frame["y"] = [["late", "lost", "on_time"][rng.choice(3, p=row)] for row in p]
+    call = ["judge", "--label", "y", "--candidate", "p_late,p_lost,p_on_time", "--first-deployment"]
+    code, out, _ = ask_without_gates(frame, call)
+    assert code == 0
+    assert "classes: [late, lost, on_time]" in out
+    positions = frame.assign(y=frame["y"].map({"late": 0, "lost": 1, "on_time": 2}))
+    assert ask_without_gates(positions, call)[0] == 0
+
+
+@pytest.fixture
+def ask_without_gates(tmp_path, capsys):
+    """As ``ask``, without a file of gates."""
+
+    def run(frame, call):
+        frame.to_parquet(tmp_path / "given.parquet")
+        code = main([*call, "--data", str(tmp_path / "given.parquet")])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("label", "bound"),
+    [
+        (lambda f: f["y"], "{metric: roc_auc, at_least: 0.5}"),
+        (lambda f: f["y"].map({0: "no", 1: "yes"}), "{metric: roc_auc, at_least: 0.5}"),
+        (lambda f: f["p_new"] * 100, "{metric: r2, at_least: 0.0}"),
+    ],
+    ids=["binary", "words", "regression"],
+)
+def test_without_gates_the_bounds_are_stated(ask, ask_without_gates, label, bound):
+    frame = predictions(1500).assign(y=label)
+    call = ["judge", "--label", "y", "--candidate", "p_new", "--champion", "p_old"]
+    code, out, err = ask_without_gates(frame, call)
+    assert (code in (0, 1, 2), err) == (True, "")
+    assert "No --gates: these defaults were taken." in out
+    assert bound in out
+    stated = yaml.safe_load("\n".join(line[2:] for line in out.splitlines() if line.startswith("  ") and ":" in line))
+    again = ask(frame, stated, call=call)
+    assert again[0] == code, "what is stated is a file that says the same"
+    assert bound in ask_without_gates(frame, [*call, "--json"])[1], "machines are told too"
+
+
+@pytest.mark.parametrize("kind", ["decimal", "float32", "text"])
+def test_scores_of_any_type_of_number_are_numbers(ask, kind):
+    frame = predictions(1500)
+    frame[["p_new", "p_old"]] = frame[["p_new", "p_old"]].round(6)
+    as_kind = {
+        "decimal": lambda c: c.map(lambda v: Decimal(f"{v:.6f}")),
+        "float32": lambda c: c.astype("float32"),
+        "text": lambda c: c.map("{:.6f}".format),
+    }[kind]
+    other = frame.assign(p_new=as_kind(frame["p_new"]), p_old=as_kind(frame["p_old"]))
+    declared = gates(slice_gate=None)
+    assert ask(other, declared, call=CALL[:-2])[:2] == ask(frame, declared, call=CALL[:-2])[:2]
+
+
+@pytest.mark.parametrize("positives", [0, 1, 2, 1499, 1500])
+def test_f205_rows_of_one_class_or_nearly_are_judged_and_never_raise(ask, positives):
+    frame = predictions(1500)
+    frame["y"] = (np.arange(1500) < positives).astype(int)
+    every = ("roc_auc", "log_loss", "brier", "average_precision", "ece", "accuracy")
+    declared = gates(
+        threshold_gate={"criteria": [{"metric": "roc_auc", "at_least": 0.5}]},
+        champion_gate={
+            **GATES["champion_gate"],
+            "comparisons": [{"metric": m, "margin": 0.5} for m in every],
+            "beat_baseline_on": "roc_auc",
+        },
+    )
+    code, out, err = ask(frame, declared)
+    assert err == ""
+    assert code in (1, 2)
+    if positives in (0, 1500):
+        assert "all 1,500 labels are of one class" in out
+
+
+def test_classes_that_are_named_twice_over_are_refused(ask):
+    declared = gates(classes=["no", "yes"], slice_gate=None)
+    more = ["--classes", "yes,no"]
+    refused(ask(predictions(), declared, call=CALL[:-2], more=more), "--classes is yes, no", "Name them once")
+    assert ask(predictions(), declared, call=CALL[:-2], more=["--classes", "no, yes"])[0] == 0

@@ -17,6 +17,7 @@ from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
 from include.workflows.gates.data_quality import on as training_data_gate
 from include.workflows.simulation.candidates import Candidate, Candidates
+from include.workflows.simulation.leaks import leaks
 from include.workflows.simulation.policy import DeclaredPolicy
 from include.workflows.simulation.settings import Variant
 from include.workflows.simulation.stream import DAY_US, EPOCH, Stream, day_name, microseconds
@@ -92,6 +93,7 @@ def simulate(
     price: float = 0.0,
     yardsticks: Yardsticks | None = None,
     screen: Screen | None = None,
+    taken: Sequence[str] = (),
 ) -> Simulation:
     """Replay each variant over the interval, and the yardsticks beside the first of them.
 
@@ -107,6 +109,7 @@ def simulate(
         price: of one retrain, in units of the summed loss.
         yardsticks: what to compare with; None takes all.
         screen: where progress is shown.
+        taken: remarks on how the rows were read.
 
     Raises:
         CannotSimulate: when there is nothing to simulate.
@@ -116,7 +119,7 @@ def simulate(
         raise CannotSimulate(f"{interval} has {len(interval.days):,} days; at most {MAX_DAYS:,} are simulated.")
     candidates = Candidates(screen.note)
     outcomes: list[PolicyOutcome] = []
-    remarks: list[str] = []
+    remarks: list[str] = list(taken)
     firsts: list[tuple[Candidate, tuple[GateResult, ...]]] = []
     for variant in variants:
         stream = stream_of(variant.model)
@@ -142,6 +145,8 @@ def simulate(
     if asked.hindsight:
         outcomes.append(compared.hindsight(price))
     remarks += not_replayed(model)
+    screen.note("looking for leaks")
+    remarks += leaks(model, first)
     priced = tuple(replace(o, price=price) for o in outcomes)
     if not any(o.rows for o in priced):
         raise CannotSimulate(f"No row of {interval} ever got a label, so no loss can be realised. Give another range.")

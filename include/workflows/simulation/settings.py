@@ -13,10 +13,11 @@ from include.config import ModelDeclaration, yaml_text
 from include.config.loader import BadDeclaration, checked_against_views, checked_declaration
 from include.config.types import FeatureView
 from include.domain.errors import Refusal
+from include.workflows import default_gates
 from include.workflows.simulation.stream import Stream
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 DECLARED = "declared"
 """The name of the declaration as it is."""
@@ -225,13 +226,12 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
     task = "regression" if classes is None else "binary" if len(classes) == 2 else "multiclass"
     metric = given.metric or {"binary": "brier", "multiclass": "log_loss", "regression": "mae"}[task]
     known = stream.y[np.isfinite(stream.y)]
-    spread = float(np.abs(known - np.median(known)).mean()) if task == "regression" and len(known) else 1.0
+    unit = default_gates.spread(known) if task == "regression" else 1.0
     counts = np.unique(stream.day, return_counts=True)[1]
     usual = int(np.median(counts)) if len(counts) else 1
-    compared = metric if metric in _COMPARED[task] else _COMPARED[task][0]
-    unit = spread or 1.0
+    compared = metric if metric in default_gates.COMPARED[task] else default_gates.COMPARED[task][0]
     tolerance = {"brier": 0.01, "log_loss": 0.02, "error": 0.02, "mae": 0.05 * unit, "rmse": 0.05 * unit}
-    margin = {"brier": 0.005, "log_loss": 0.02, "accuracy": 0.01, "mae": 0.02 * unit, "rmse": 0.02 * unit}
+    margin = default_gates.margins(known if task == "regression" else None)
     few = _between(30, usual // 2, 300)
     # A week, and never more than the holdout has: the sensor is blind without that many rows to hold a week against.
     week = min(7, max(given.holdout_days - 1, 1)) * usual
@@ -256,7 +256,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
         },
         "training": {"window_days": given.train_days, "holdout_days": given.holdout_days, "min_rows": 200},
         "gates": {
-            "threshold_gate": {"min_rows": 100, "criteria": [_floor(task, classes, known)]},
+            "threshold_gate": {"min_rows": 100, "criteria": [default_gates.floor(task, len(classes or []), known)]},
             "champion_gate": {
                 "min_rows": 100,
                 "comparisons": [{"metric": compared, "margin": margin[compared]}],
@@ -286,22 +286,6 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
         return checked_declaration(data, Path())
     except BadDeclaration as error:
         raise BadSetting(error.problems[0]) from None
-
-
-_COMPARED = {"binary": ("brier", "log_loss"), "multiclass": ("log_loss",), "regression": ("mae", "rmse")}
-"""The losses that gates measure too; the first stands in for the others."""
-
-
-def _floor(task: str, classes: list[str] | None, known: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """The bound that a model which looks at nothing just reaches, or fails."""
-    import numpy as np
-
-    if task == "binary":
-        return {"metric": "roc_auc", "at_least": 0.5}
-    if task == "regression":
-        return {"metric": "r2", "at_least": 0.0}
-    shares = np.bincount(known.astype(int), minlength=len(classes or [])) / max(len(known), 1)
-    return {"metric": "accuracy", "at_least": round(float(shares.max()), 4)}
 
 
 def _between(low: int, value: int, high: int) -> int:

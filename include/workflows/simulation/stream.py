@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
-from include.domain.errors import Refusal
+from include.domain import classes
 from include.domain.intervals import DAY, Interval
 from include.domain.journey import training_windows
 from include.workflows import common, given_tables, models
+from include.workflows.simulation import table_checks
+from include.workflows.simulation.table_checks import BadStream as BadStream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +30,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
 NEVER_US = 2**62
 """When a label is known that never is."""
-
-
-class BadStream(Refusal, ValueError):
-    """A past that cannot be simulated the way it was asked for; the message says what is wrong and what would do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,8 +161,9 @@ def _stream(
     rows, labels = rows.iloc[order].reset_index(drop=True), labels.iloc[order].reset_index(drop=True)
     label = labels["label"]
     if model.is_classifier:
-        label = label.map({c: float(i) for i, c in enumerate(model.label.classes or [])})
-    y = label.astype(float).to_numpy()
+        y = classes.positions(model.label.classes or [], label)[0]
+    else:
+        y = label.to_numpy(dtype=np.float64)
     known = _as_us(labels["available_time"])
     kinds = models.kinds_of(model)
     return Stream(
@@ -226,10 +225,11 @@ class Columns:
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenStream:
     """A table's stream, before the delay of its labels is known. ``renamed`` are features whose names were no
-    identifiers."""
+    identifiers, ``remarks`` how the table was taken."""
 
     stream: Stream
     renamed: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
 
     def delayed(self, delay: timedelta) -> Stream:
         """The stream of which each label is known ``delay`` after its row."""
@@ -243,6 +243,9 @@ class GivenStream:
 def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
     """Read a parquet or CSV file.
 
+    Columns that are no feature by what they hold (times, lists) or by what they are (an index, an identifier of every
+    row) are left out with a remark where no features are named.
+
     Raises:
         BadTable, BadStream: the one line says what is wrong.
     """
@@ -255,69 +258,53 @@ def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
         raise BadStream(f"Column {twice[0]!r} is named as a feature too; a label that is a feature predicts itself.")
     names = columns.features or tuple(n for n in table.names if n not in (columns.time, columns.label))
     kinds = {name: table.kinds[name] for name in names}
-    strange = [name for name, kind in kinds.items() if kind not in ("numeric", "categorical", "boolean", "empty")]
-    if strange:
-        raise BadStream(
-            f"Column {strange[0]!r} holds {kinds[strange[0]]} values, which are no feature; name those that are, "
-            "with --features A,B,C."
-        )
-    kinds = {name: kind for name, kind in kinds.items() if kind != "empty"}
+    left_out = {
+        name: f"holds {kind} values"
+        for name, kind in kinds.items()
+        if kind not in (*table_checks.FEATURE_KINDS, "empty")
+    }
+    if columns.features and left_out:
+        name = next(iter(left_out))
+        raise BadStream(f"Column {name!r} {left_out[name]}, which are no feature; name those that are.")
+    left_out |= {name: "holds no value at all" for name, kind in kinds.items() if kind == "empty"}
+    if not columns.features:
+        left_out |= {name: "is the index that pandas kept" for name in table.index if name in kinds}
+    kinds = {name: kind for name, kind in kinds.items() if name not in left_out}
+    label = table.as_written(columns.label) if classifier else table.column(columns.label)
+    frame = table.frame([columns.time, *kinds])
+    if not columns.features:
+        named = {name: why for name in kinds if (why := table_checks.names_rows(frame[name], kinds[name])) is not None}
+        left_out |= named
+        kinds = {name: kind for name, kind in kinds.items() if name not in named}
     if not kinds:
-        raise BadStream(f"{path} has no features beside {columns.time!r} and {columns.label!r}.")
-    frame = table.frame([columns.time, columns.label, *kinds])
-    return from_frame(frame, columns, kinds, classifier=classifier)
+        why = "".join(f"; {name!r} {reason}" for name, reason in list(left_out.items())[:3])
+        raise BadStream(f"{path} has no features beside {columns.time!r} and {columns.label!r}{why}.")
+    remarks = [*table.remarks([columns.time, *kinds]), *(f"Left out: {n}, which {why}." for n, why in left_out.items())]
+    if not classifier:
+        remarks += table.remarks([columns.label])
+    frame[columns.label] = label
+    found = from_frame(frame, columns, kinds, classifier=classifier)
+    return replace(found, remarks=(*remarks, *found.remarks))
 
 
 def from_frame(frame: pd.DataFrame, columns: Columns, kinds: Mapping[str, str], *, classifier: bool) -> GivenStream:
     """A table in memory; ``kinds`` are its features'."""
     import numpy as np
 
-    times = given_tables.times_of(frame[columns.time]).astype("datetime64[us]").astype(np.int64)
+    moments = given_tables.times_of(frame[columns.time])
+    table_checks.check_times(columns.time, moments)
+    times = moments.astype("datetime64[us]").astype(np.int64)
     order = np.argsort(times, kind="stable")
-    y, classes = _labels(frame[columns.label], classifier)
+    y, names, remarks = table_checks.labels_of(frame[columns.label], classifier)
     renamed = _identifiers(kinds)
     features = frame[list(kinds)].rename(columns=renamed).iloc[order].reset_index(drop=True)
     named = {renamed.get(name, name): kind for name, kind in kinds.items()}
     y, times = y[order], times[order]
     known = np.where(np.isfinite(y), times, NEVER_US)
-    stream = Stream(estimators.as_input(features, named), named, y, times, known, classes)
-    return GivenStream(stream, renamed)
-
-
-def _labels(column: pd.Series[Any], classifier: bool) -> tuple[np.ndarray[Any, Any], list[str] | None]:
-    """Labels as floats, a class as its position among all there are in order; and the classes."""
-    import numpy as np
-    import pandas as pd
-
-    numeric = pd.api.types.is_numeric_dtype(column.dtype)
-    if not classifier:
-        if not numeric:
-            raise BadStream(
-                f"Label {column.name!r} holds {given_tables.some(column.dropna())}, which are no numbers; "
-                "--estimator names a regressor, and texts need a classifier."
-            )
-        y = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        if np.isinf(y).any():
-            raise BadStream(f"Label {column.name!r} has {int(np.isinf(y).sum())} infinite values; leave such rows out.")
-        return y, None
-    found = sorted(column.dropna().unique().tolist())
-    if len(found) < 2:
-        held = f"has one class only, {found[0]!r}" if found else "holds no value at all"
-        raise BadStream(f"Label {column.name!r} {held}; a classifier needs two or more to tell apart.")
-    if len(found) > MAX_CLASSES:
-        raise BadStream(
-            f"Label {column.name!r} has {len(found):,} different values; at most {MAX_CLASSES} are taken as classes. "
-            "For a number name a regressor with --estimator."
-        )
-    position = {value: float(i) for i, value in enumerate(found)}
-    return column.map(position).to_numpy(dtype=np.float64), [_class_name(value) for value in found]
-
-
-MAX_CLASSES = 100
-
-
-def _class_name(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    read = estimators.as_input(features, named)
+    table_checks.check_numbers(read, {new: old for old, new in renamed.items()})
+    stream = Stream(read, named, y, times, known, names)
+    return GivenStream(stream, renamed, tuple(remarks))
 
 
 def _identifiers(names: Iterable[str]) -> dict[str, str]:

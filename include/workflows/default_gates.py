@@ -1,0 +1,102 @@
+"""Bounds for predictions nobody declared gates for: what a model that looks at nothing just fails.
+
+They say whether a candidate is worth a second look. They are nobody's standard: a team writes its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from include.config.gates import JudgedGates
+from include.config.problems import what_is_wrong
+from include.domain import classes
+from include.domain.errors import Refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+COMPARED = {"binary": ("brier", "log_loss"), "multiclass": ("log_loss",), "regression": ("mae", "rmse")}
+"""The losses that gates measure; the first stands in for the others."""
+
+
+class BadDefault(Refusal, ValueError):
+    """What was given makes no gates."""
+
+
+def floor(task: str, count: int, known: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The bound that a model which looks at nothing just reaches, or fails.
+
+    Args:
+        task: of the model.
+        count: how many classes there are.
+        known: ``(n,)`` labels, a class as its position.
+    """
+    import numpy as np
+
+    if task == "binary":
+        return {"metric": "roc_auc", "at_least": 0.5}
+    if task == "regression":
+        return {"metric": "r2", "at_least": 0.0}
+    shares = np.bincount(known.astype(int), minlength=max(count, 1)) / max(len(known), 1)
+    return {"metric": "accuracy", "at_least": round(float(shares.max()), 4)}
+
+
+def margins(known: np.ndarray[Any, Any] | None) -> dict[str, float]:
+    """The tolerated loss against a champion, by metric; a regression's in units of its labels' spread."""
+    unit = 1.0 if known is None else spread(known)
+    return {"brier": 0.005, "log_loss": 0.02, "accuracy": 0.01, "mae": 0.02 * unit, "rmse": 0.02 * unit}
+
+
+def spread(known: np.ndarray[Any, Any]) -> float:
+    """The mean distance of labels from their median; 1 where there is none."""
+    import numpy as np
+
+    return float(np.abs(known - np.median(known)).mean()) or 1.0 if len(known) else 1.0
+
+
+def judged(task: str, label: pd.Series[Any], named: tuple[str, ...]) -> JudgedGates:
+    """The gates that ``slipway judge`` takes where none are given. ``named`` are the classes; multiclass labels have
+    some.
+
+    Raises:
+        BadDefault: when the named classes are none.
+    """
+    import numpy as np
+    import pandas as pd
+
+    names = list(named) or (list(classes.BINARY) if task == "binary" else [])
+    if task == "regression":
+        known = pd.to_numeric(label, errors="coerce").to_numpy(dtype=np.float64)
+        known = known[np.isfinite(known)]
+    else:
+        known = classes.positions(names, label)[0]
+        known = known[np.isfinite(known)]
+    compared = COMPARED[task][0]
+    unit = known if task == "regression" else None
+    data: dict[str, Any] = {
+        "task": task,
+        **({"classes": names} if named else {}),
+        "threshold_gate": {"criteria": [floor(task, len(names), known)]},
+        "champion_gate": {
+            "comparisons": [{"metric": compared, "margin": float(f"{margins(unit)[compared]:.4g}")}],
+            "beat_baseline_on": compared,
+        },
+    }
+    try:
+        return JudgedGates(**data)
+    except ValidationError as error:
+        raise BadDefault(f"--classes: {what_is_wrong(JudgedGates, error.errors()[0])}") from None
+
+
+def stated(declared: JudgedGates) -> list[str]:
+    """What was taken, as the file that would say the same."""
+    data = declared.model_dump(mode="json", exclude_unset=True)
+    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
+    return [
+        "No --gates: these defaults were taken. They ask for little; write your own in a file (docs/judge.md).",
+        *(f"  {line}" for line in text.splitlines()),
+    ]
