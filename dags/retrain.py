@@ -7,7 +7,8 @@ nothing.
 
 from airflow.sdk import chain, dag
 from airflow.sdk.api.datamodels._generated import DagRunType
-from slipway_airflow import assets, deadline, docs
+from airflow.sdk.exceptions import AirflowSkipException
+from slipway_airflow import approvers, assets, deadline, docs
 from slipway_airflow.forms import RETRAIN_FORM
 from slipway_airflow.gates import GateOperator
 from slipway_airflow.notify import Tell
@@ -37,7 +38,10 @@ def retrain_dag(model: ModelDeclaration):
         @step
         def open_journey(dag_run=None):
             run, user = dag_run, dag_run.triggering_user_name
-            return tasks.open_journey(model.name, run.run_id, run.run_type, run.conf, run.run_after, user)
+            begun = tasks.begin_journey(model.name, run.run_id, run.run_type, run.conf, run.run_after, user)
+            if begun["refused"]:
+                raise AirflowSkipException(begun["refused"])
+            return begun["reference"]
 
         @step
         def register_challenger(journey, ti=None):
@@ -50,7 +54,8 @@ def retrain_dag(model: ModelDeclaration):
         journey = open_journey()
 
         def gate(name, **more):
-            return GateOperator(task_id=name, judge=tasks.judge(name), approve=tasks.approve, journey=journey, **more)
+            judged = {"judge": tasks.judge(name), "approve": tasks.approve, "journey": journey}
+            return GateOperator(task_id=name, assigned_users=approvers.assigned(model), **judged, **more)
 
         def gates_after(name, **more):
             return [gate(each, **more) for each in tasks.gates_after(model, name)]

@@ -24,7 +24,8 @@ def rollback_dag(model: ModelDeclaration):
     def rollback():
         @step(on_success_callback=Tell("rolled_back"))
         def roll_back(dag_run=None):
-            return tasks.roll_back(model.name, dag_run.run_id, dag_run.conf, dag_run.triggering_user_name)
+            run, user = dag_run, dag_run.triggering_user_name
+            return tasks.roll_back(model.name, run.run_id, run.conf, user, run.run_after)
 
         roll_back()
 

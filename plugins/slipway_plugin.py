@@ -5,7 +5,7 @@ from typing import ClassVar
 from airflow.plugins_manager import AirflowPlugin
 from slipway_airflow import outcome
 from slipway_airflow.limits import BodyLimit
-from slipway_airflow.pages.mount import PREFIX, KeepRoot, late_app
+from slipway_airflow.pages.mount import PREFIX, KeepRoot, LateGuard, late_app
 from slipway_airflow.promise import AskedFor
 
 
@@ -16,6 +16,7 @@ class SlipwayPlugin(AirflowPlugin):
     fastapi_apps: ClassVar = [{"app": late_app, "url_prefix": PREFIX, "name": "Slipway's pages and REST"}]
     fastapi_root_middlewares: ClassVar = [
         {"middleware": KeepRoot, "args": [], "kwargs": {}, "name": "Slipway's way to Airflow's own REST"},
+        {"middleware": LateGuard, "args": [], "kwargs": {}, "name": "Slipway's door before Airflow's own REST"},
         {"middleware": BodyLimit, "args": [], "kwargs": {}, "name": "Slipway's limit on request bodies"},
     ]
     listeners: ClassVar = [outcome]

@@ -6,7 +6,7 @@ import argparse
 import getpass
 import hashlib
 import os
-import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_FAILED, Answer, Mistake, Verb
@@ -78,8 +78,12 @@ def use_running_services() -> None:
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a declared model")
     parser.add_argument("--reason", required=True, help="why; it is recorded")
-    parser.add_argument("--requested-by", default=None, metavar="WHO", help="who asks; default the user of this shell")
-    parser.add_argument("--key", default=None, help="asking twice with the same key starts one run")
+    parser.add_argument(
+        "--requested-by",
+        default=None,
+        metavar="WHO",
+        help="on whose behalf, kept beside the user who is signed in; default the user of this shell",
+    )
     parser.add_argument(
         "--wait",
         action="store_true",
@@ -90,6 +94,7 @@ def _model_arguments(parser: argparse.ArgumentParser) -> None:
 def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
     _model_arguments(parser)
     parser.add_argument("--as-of", required=True, metavar="TIME", help="what may be known, such as 2013-06-01 (UTC)")
+    parser.add_argument("--key", default=None, help="asking twice with the same key starts one run")
     parser.add_argument("--issue", default=None, help="the number or address of an issue")
     parser.add_argument("--supersede", action="store_true", help="replace a journey that is under way")
 
@@ -100,35 +105,53 @@ def _retrain(args: argparse.Namespace) -> Answer:
 
     declarations().model(args.model)
     as_of = instant(args.as_of).strftime("%Y-%m-%dT%H:%M:%SZ")
-    conf: dict[str, Any] = {"as_of": as_of, "reason": args.reason, "requested_by": args.requested_by or _me()}
+    conf: dict[str, Any] = {"as_of": as_of, "reason": args.reason, "requested_by": args.requested_by or me()}
     if args.issue is not None:
         conf["issue"] = args.issue
     if args.supersede:
         conf["supersede"] = True
     # The same question is the same run.
     key = args.key or hashlib.sha256("\n".join(f"{k}={v}" for k, v in sorted(conf.items())).encode()).hexdigest()[:12]
-    return _start(f"retrain_{args.model}", f"cli__{as_of[:10]}__{key}", conf, args.wait)
+    own = args.key or f"cli__{as_of[:10]}__{key}"
+    return _start(
+        f"retrain_{args.model}",
+        lambda api: api.slipway(f"models/{args.model}/retrain", f"retrain {args.model}", conf, key=own),
+        args,
+    )
 
 
 def _rollback(args: argparse.Namespace) -> Answer:
     from include.config import declarations
 
     declarations().model(args.model)
-    conf = {"reason": args.reason, "requested_by": args.requested_by or _me()}
-    return _start(f"rollback_{args.model}", f"cli__{args.key or secrets.token_hex(6)}", conf, args.wait)
+
+    def ask(api: AirflowApi) -> dict[str, Any]:
+        champions = api.slipway(f"models/{args.model}", f"show {args.model}")["champions"]
+        if not champions:
+            raise Mistake(f"{args.model} never had a champion, so there is nothing to roll back.")
+        conf = {
+            "reason": args.reason,
+            "revision": max(int(each["revision"]) for each in champions),
+            "requested_by": args.requested_by or me(),
+        }
+        return api.slipway(f"models/{args.model}/rollback", f"roll back {args.model}", conf)
+
+    return _start(f"rollback_{args.model}", ask, args)
 
 
-def _start(dag_id: str, run_id: str, conf: dict[str, Any], wait: bool) -> Answer:
-    if not conf["reason"].strip():
+def _start(dag_id: str, ask: Callable[[AirflowApi], dict[str, Any]], args: argparse.Namespace) -> Answer:
+    """Let Slipway's REST start the run, as the user who is signed in there."""
+    if not args.reason.strip():
         raise Mistake("--reason is empty; say in a few words why.")
     with airflow_api() as api:
         if api.dags().get(dag_id, False):
             raise Mistake(f"{dag_id} is paused, so nothing would start. Unpause it in Airflow first.")
-        run, started = api.trigger(dag_id, run_id, conf)
+        answer = ask(api)
+        run, started = api.dag_run(dag_id, answer["run_id"]), bool(answer.get("started", True))
         address = f"{api.url}/dags/{dag_id}/runs/{run.run_id}"
         did = "started" if started else f"was there already ({run.state})"
         lines = [f"{dag_id} {run.run_id} {did}: {address}"]
-        if not wait:
+        if not args.wait:
             return Answer(tuple(lines), _data(run, started, address), 0)
         run = api.wait(dag_id, run.run_id, timeout_s=7 * 86400, every_s=2.0)
         ending = api.ending(dag_id, run.run_id)
@@ -155,7 +178,8 @@ def _data(run: DagRun, started: bool, address: str) -> dict[str, Any]:
     }
 
 
-def _me() -> str:
+def me() -> str:
+    """The user of this shell: a claim, since nobody signed in with it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

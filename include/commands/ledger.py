@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from include.commands import Answer, Verb
 
@@ -46,7 +46,7 @@ def _history_lines(found: ModelHistory) -> list[str]:
         over = f" over {epoch.from_candidate}" if epoch.from_candidate else ""
         when = f"{epoch.effective_from:%Y-%m-%d}  {epoch.kind.value:<9}"
         lines.append(
-            f"  revision {epoch.revision}  {when}  {epoch.to_candidate}{over}  by {epoch.actor}: {epoch.reason}"
+            f"  revision {epoch.revision}  {when}  {epoch.to_candidate}{over}  by {epoch.decider}: {epoch.reason}"
         )
     lines.append("journeys")
     for c in found.candidates:
@@ -81,21 +81,21 @@ def _explain_lines(found: Explanation) -> list[str]:
     c, request, facts = found.candidate, found.candidate.request, found.candidate.facts
     lines = [
         f"{c.candidate_id} is {c.state.value}. {c.outcome or ''}".rstrip(),
-        f"  asked by {request.requested_by} ({request.trigger.value}) as of {request.as_of:%Y-%m-%d}: {request.reason}",
+        f"  asked by {request.asked_by} ({request.trigger.value}) as of {request.as_of:%Y-%m-%d}: {request.reason}",
         f"  run {request.run_id}; MLflow run {facts.mlflow_run_id or '-'}, version {facts.model_version or '-'}",
         f"  artifact {facts.artifact_digest or '-'}, training set {facts.training_set_hash or '-'}",
     ]
     for cause in found.causes[1:]:
         asked = cause.request
         lines.append(
-            f"  also asked by {asked.requested_by} ({asked.trigger.value}) while it was {cause.state.value}, as of "
+            f"  also asked by {asked.asked_by} ({asked.trigger.value}) while it was {cause.state.value}, as of "
             f"{asked.as_of:%Y-%m-%d}, run {asked.run_id}: {asked.reason}"
         )
     for standing in found.gates:
         lines += ["", f"{standing.newest.gate}, attempt {standing.newest.attempt}", as_table(standing.newest.result)]
     for o in found.overrides:
         ended = f", ended {o.ended_at:%Y-%m-%d %H:%M}" if o.ended_at else ""
-        lines += ["", f"override of {o.gate} by {o.who} until {o.expires_at:%Y-%m-%d %H:%M}{ended}: {o.why}"]
+        lines += ["", f"override of {o.gate} by {o.decider} until {o.expires_at:%Y-%m-%d %H:%M}{ended}: {o.why}"]
     for w in found.windows:
         days = f"{w.opened_from:%Y-%m-%d} to {f'{w.closed_at:%Y-%m-%d}' if w.closed_at else 'now'}"
         lines += ["", f"shadow beside {w.champion_id}, {days}: {w.answered:,} rows on {w.days} days"]
@@ -117,22 +117,37 @@ def _override_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expires", required=True, metavar="WHEN", help="until when it holds: 2d, 12h, or a time in ISO 8601"
     )
-    parser.add_argument("--by", default=None, metavar="NAME", help="who decides; default: the user of this shell")
+    parser.add_argument(
+        "--by",
+        default=None,
+        metavar="NAME",
+        help="on whose behalf, kept beside the user who is signed in; default: the user of this shell",
+    )
 
 
 def _override(args: argparse.Namespace) -> Answer:
-    from include.commands.airflow import use_running_services
+    """An override is a decision, so it needs somebody who is signed in: it goes through Airflow, which knows who."""
+    from include.commands.airflow import airflow_api, me
+    from include.domain.authority import said
     from include.workflows import people
 
-    use_running_services()
     now = datetime.now(UTC)
-    reason, expires = people.reason(args.reason, "--reason"), people.expiry(args.expires, now, "--expires")
-    made = people.override(args.candidate, args.gate, args.by or getpass.getuser(), reason, expires, now)
+    people.reason(args.reason, "--reason")
+    expires = people.expiry(args.expires, now, "--expires")
+    body = {
+        "gate": args.gate,
+        "reason": args.reason.strip(),
+        "expires": expires.isoformat(),
+        "requested_by": args.by or me(),
+    }
+    with airflow_api() as api:
+        made = api.slipway(f"candidates/{quote(args.candidate, safe='')}/overrides", f"override {args.gate}", body)
+    by, until = said(made["who"], made["claimed"]), datetime.fromisoformat(made["expires_at"])
     lines = (
-        f"{made.gate} of {made.candidate_id} is overridden by {made.who} until {made.expires_at:%Y-%m-%d %H:%M} UTC.",
-        f"Now clear {made.gate} and what follows it in Airflow; promotion checks the override again.",
+        f"{made['gate']} of {made['candidate_id']} is overridden by {by} until {until:%Y-%m-%d %H:%M} UTC.",
+        f"Now clear {made['gate']} and what follows it in Airflow; promotion checks the override again.",
     )
-    return Answer(lines, _plain(made))
+    return Answer(lines, made)
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from include.config import yaml_text
 from include.config.gates import Gates, JudgedGates
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
-from include.config.tiers import BLOCKS, Tier, Tiers, merged
+from include.config.tiers import BLOCKS, Approvers, Tier, Tiers, merged
 from include.config.types import FeatureView, ModelDeclaration, Promotion, Shadow
 from include.domain.errors import Refusal
 
@@ -252,7 +252,8 @@ def _wrong_defaults(file: Path, name: str, tier: Tier) -> Iterator[str]:
     """What is wrong with a tier's blocks, checked as the types that a model's are, with the rest filled in."""
     always = [name for name, field in Gates.model_fields.items() if field.is_required()]
     gates = {gate: block for gate, block in Gates.least().items() if gate in always or tier.gates.get(gate) is not None}
-    for block, kind, rest in (("gates", Gates, gates), ("shadow", Shadow, _SHADOW), ("promotion", Promotion, {})):
+    blocks: Any = (("gates", Gates, gates), ("shadow", Shadow, _SHADOW), ("promotion", Promotion, {}))
+    for block, kind, rest in (("approvers", Approvers, {}), *blocks):
         try:
             kind.model_validate(merged(rest, getattr(tier, block)))
         except ValidationError as error:

@@ -12,9 +12,24 @@ from typing import Any
 from pydantic import Field
 
 from include.config.base import Declared
+from include.domain.authority import Approvers as Who
 
-BLOCKS = ("gates", "shadow", "promotion")
+BLOCKS = ("approvers", "gates", "shadow", "promotion")
 """The blocks of a model's declaration that a tier may give defaults for."""
+
+
+class Approvers(Declared):
+    """Who may decide about a model: approve, override, reject, roll back, and replace a journey under way."""
+
+    users: list[str] = Field(default_factory=list)
+    """Names of users, as Airflow signs them in; default nobody by name."""
+    roles: list[str] = Field(default_factory=list)
+    """Roles of Airflow's auth manager, in any case; default none. Users and roles both left out: the operators, that is
+    whoever may change the model's runs and the Airflow variable ``slipway_operator``."""
+
+    @property
+    def who(self) -> Who:
+        return Who.of(self.users, self.roles)
 
 
 class Tier(Declared):
@@ -23,6 +38,8 @@ class Tier(Declared):
     requester_may_override: bool = False
     """Whether the person who asked for a retrain may override or approve its gates; left out of a tier that the file
     has, no: another person must."""
+    approvers: dict[str, Any] = Field(default_factory=dict)
+    """Who may decide about a model of the tier that does not say so itself; default its operators."""
     gates: dict[str, Any] = Field(default_factory=dict)
     shadow: dict[str, Any] = Field(default_factory=dict)
     promotion: dict[str, Any] = Field(default_factory=dict)

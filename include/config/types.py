@@ -20,7 +20,7 @@ from include.config.gates import Gates, check_measures
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
 from include.config.notify import Owners as Owners
-from include.config.tiers import Tier
+from include.config.tiers import Approvers, Tier
 from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
 from include.config.views import ViewRef
@@ -265,6 +265,8 @@ class ModelDeclaration(Declared):
     task: Literal["binary", "multiclass", "regression"]
     tier: Literal["critical", "standard", "experimental"] = "standard"
     owners: Owners
+    approvers: Approvers = Approvers()
+    """Who may decide about its candidates and its champion; default what the tier says, else its operators."""
     entity: Entity
     label: Label
     views: Annotated[list[ViewUse], Field(min_length=1)]

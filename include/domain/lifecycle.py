@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from include.domain.authority import said
 from include.domain.errors import Refusal
 from include.domain.journey import candidate_id
 
@@ -166,6 +167,19 @@ class JourneyRequest:
     """A ticket the request refers to; None when there is none."""
     report_id: str | None = None
     """The drift report that asked for it; None unless the trigger is DRIFT."""
+    user: str | None = None
+    """Who started the run, as the platform signed them in; None where no user did. ``requested_by`` is what the request
+    says of itself."""
+
+    @property
+    def asked_by(self) -> str:
+        """For a sentence: who asked, with the name the request gives where that is another."""
+        return self.requested_by if self.user is None else said(self.user, self.requested_by)
+
+    @property
+    def actor(self) -> str:
+        """The name that is recorded for what the request does."""
+        return self.user or self.requested_by
 
     @property
     def candidate_id(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from include.domain.authority import said
 from include.domain.verdicts import GateResult, Mode, Verdict
 
 
@@ -46,6 +47,13 @@ class Override:
     recorded_at: datetime
     ended_at: datetime | None = None
     """When it was withdrawn or replaced; None while it stands."""
+    claimed: str | None = None
+    """The name that ``who`` gave, where it is another than they were signed in with."""
+
+    @property
+    def decider(self) -> str:
+        """For a sentence: who decided."""
+        return said(self.who, self.claimed)
 
     def is_live(self, now: datetime) -> bool:
         return self.ended_at is None and now < self.expires_at
@@ -223,6 +231,13 @@ class Epoch:
     cleared_by: Mapping[str, object]
     """The attempts of the gates, and the overrides, the promotion rested on; empty for a rollback."""
     recorded_at: datetime
+    claimed: str | None = None
+    """The name that ``actor`` gave, where it is another than they were signed in with."""
+
+    @property
+    def decider(self) -> str:
+        """For a sentence: who changed the champion."""
+        return said(self.actor, self.claimed)
 
 
 def epoch_at(history: Iterable[Epoch], moment: datetime) -> Epoch | None:

@@ -15,7 +15,7 @@ NAMED = 10
 
 def in_words(causes: Sequence[Cause]) -> str:
     """``drift by drift_m (3 requests), api by ada``: who asked, in the order of their first request."""
-    asked = Counter((cause.request.trigger.value, cause.request.requested_by) for cause in causes)
+    asked = Counter((cause.request.trigger.value, cause.request.asked_by) for cause in causes)
     named = [f"{t} by {who}" + (f" ({n} requests)" if n > 1 else "") for (t, who), n in asked.items()]
     more = [f"{len(named) - NAMED} more"] if len(named) > NAMED else []
     return ", ".join([*named[:NAMED], *more])

@@ -20,6 +20,7 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import instant
 from include.domain.lifecycle import Event, allowed_events
 from include.domain.verdicts import GateResult
+from include.workflows.requested import newest_data as newest_data
 
 
 class JourneyIsOver(Refusal):
@@ -154,15 +155,6 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
         "run_id": candidate.run_id,
         "as_of": candidate.request.as_of.isoformat(),
     }
-
-
-def newest_data(ledger: Ledger, model: ModelDeclaration) -> datetime | None:
-    """The end of the newest published day of the model's entity view; None before the first publish."""
-    from include.domain.intervals import Interval
-
-    view = declarations().view(model.entity.view)
-    found = ledger.partitions.between(view.name, view.version, None, None)
-    return max((Interval.of_day(p.day).end for p in found), default=None)
 
 
 def moment(reference: Mapping[str, Any], name: str) -> datetime:

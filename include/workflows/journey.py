@@ -6,27 +6,26 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from include.adapters.ledger import Candidate, Ledger, StopKind, in_force
+from include.adapters.ledger import Candidate, Ledger, RetrainAction, RetrainDecision, StopKind, in_force
 from include.config import ModelDeclaration, declarations
-from include.config.views import slug
+from include.domain.authority import Person
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import midnight
-from include.domain.journey import RetrainRequest, Trigger, retrain_request
+from include.domain.journey import RetrainRequest, Trigger, drift_run_id, retrain_request
 from include.domain.lifecycle import Event, JourneyRequest, State
 from include.domain.lifecycle import Trigger as StartedBy
 from include.workflows import causes, common
 from include.workflows.aliases import project_aliases
 from include.workflows.gates import required as required_gates
 from include.workflows.gates.run import standing_in_the_way
+from include.workflows.requested import NoData as NoData
+from include.workflows.requested import latest_allowed
 
-SCHEDULED = "scheduled"
+SCHEDULED, BY_A_DAG = "scheduled", "operator_triggered"
+"""The types of a run that no person started: Airflow gives them, and a caller cannot."""
 MAX_OUTCOME = 2000
 """The longest outcome that is kept, in characters: a page shows it whole."""
-
-
-class NoData(Refusal):
-    """A journey of a model whose feature views were never published."""
 
 
 def open_journey(
@@ -35,44 +34,77 @@ def open_journey(
     """Check the request, freeze its as-of time, and take the model's one place in flight.
 
     Args:
-        run_type: the Dag run's type; a scheduled run is asked for by the declaration, as of its own time.
-        conf: what the caller sent, untrusted.
+        run_type: the Dag run's type; a scheduled run is asked for by the declaration, as of its own time, and only a
+            run that a Dag started can be the drift sensor's.
+        conf: what the caller sent, untrusted: what it says of who asks is kept beside what Airflow knows.
         run_after: the run's own time.
         user: who triggered the run, where Airflow knows.
 
     Raises:
         BadRequest: naming field, value and what is allowed.
         JourneyUnderWay: naming the journey that is in flight.
+        AnsweredMeanwhile: naming the journey that was opened since the drift decision this comes from.
+        MayNotDecide: when the user may not replace the journey that is in flight.
         NoData: when nothing was published yet.
     """
     model = declarations().model(model_name)
     with common.open_ledger() as ledger:
-        latest = common.newest_data(ledger, model)
-        if latest is None:
-            raise NoData(
-                f"{model.entity.view} has no published day, so {model.name} has nothing to learn from. "
-                f"Run features_{slug(model.entity.view)} for a range first."
-            )
+        latest = latest_allowed(ledger, model)
         request = _request(model, run_type, conf, run_after, user, latest)
+        decision = _decision_of(ledger, model, run_id, run_type, request)
         candidate = ledger.candidates.open(
             JourneyRequest(
                 model=model.name,
                 run_id=run_id,
                 as_of=request.as_of,
-                trigger=StartedBy(request.trigger.value),
+                trigger=_started_by(run_type, decision),
                 reason=request.reason,
                 requested_by=request.requested_by,
                 issue=request.issue,
                 report_id=request.report_id,
+                user=user,
             ),
             supersede=request.supersede,
-            opened_by=user,
+            by=asker(ledger, model.name, user, request.requested_by),
+            approvers=model.approvers.who,
+            decided_at=decision.recorded_at if decision is not None else None,
         )
         print(
-            f"{candidate.candidate_id}: as of {request.as_of.isoformat()}, asked by {request.requested_by}: "
+            f"{candidate.candidate_id}: as of {request.as_of.isoformat()}, asked by {candidate.request.asked_by}: "
             f"{request.reason}"
         )
+        if request.trigger is Trigger.DRIFT and decision is None:
+            print("It says that drift asked for it. No decision of the drift sensor did, so it counts as a request.")
         return common.reference_of(candidate)
+
+
+def asker(ledger: Ledger, model_name: str, user: str | None, claimed: str | None) -> Person | None:
+    """Who started a run, with the rights the platform said they have and the name the run gives; None where no user
+    did."""
+    return None if user is None else ledger.rights.person(model_name, user).claiming(claimed)
+
+
+def _decision_of(
+    ledger: Ledger, model: ModelDeclaration, run_id: str, run_type: str, request: RetrainRequest
+) -> RetrainDecision | None:
+    """The drift sensor's decision that this run carries out; None for every other run, whatever its conf says.
+
+    The sensor proves itself by two things that no caller has: its run was started by a Dag, and the ledger holds the
+    decision to retrain under this report and this run id.
+    """
+    if run_type != BY_A_DAG or request.trigger is not Trigger.DRIFT or request.report_id is None:
+        return None
+    decision = ledger.drift.decision(request.report_id)
+    if decision is None or decision.model != model.name or decision.action is not RetrainAction.RETRAIN:
+        return None
+    own = drift_run_id(model.name, decision.day)
+    return decision if run_id == own or run_id.startswith(f"{own}__") else None
+
+
+def _started_by(run_type: str, decision: RetrainDecision | None) -> StartedBy:
+    if run_type == SCHEDULED:
+        return StartedBy.SCHEDULE
+    return StartedBy.API if decision is None else StartedBy.DRIFT
 
 
 def _request(

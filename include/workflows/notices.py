@@ -98,8 +98,11 @@ def outcome(dag_id: str, run_id: str) -> str | None:
     with Ledger.open(settings().ledger_url) as ledger:
         epoch = next((e for e in ledger.deployments.epochs(name) if e.run_id == run_id), None)
         if kind == "rollback":
-            return f"rolled back to v{epoch.model_version} by {epoch.actor}: {epoch.reason}" if epoch else None
+            return f"rolled back to v{epoch.model_version} by {epoch.decider}: {epoch.reason}" if epoch else None
         candidate = ledger.candidates.of_run(name, run_id)
+        joined = None if candidate is not None else ledger.candidates.joined_by(name, run_id)
+    if joined is not None:
+        return f"not started: {joined.candidate_id} (run {joined.run_id}) is the answer, and has this among its causes"
     if candidate is None or candidate.is_live:
         return None
     if epoch is not None:
@@ -144,7 +147,7 @@ def _rolled_back(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: st
     epoch = next((e for e in epochs if e.run_id == run_id and e.kind is EpochKind.ROLLBACK), None)
     if epoch is None:
         return None
-    sentence = f"{model.name}: rolled back to v{epoch.model_version} by {epoch.actor}: {epoch.reason}"
+    sentence = f"{model.name}: rolled back to v{epoch.model_version} by {epoch.decider}: {epoch.reason}"
     return f"{model.name}/{epoch.revision}", sentence, f"/slipway/models/{quote(model.name)}"
 
 

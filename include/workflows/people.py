@@ -12,9 +12,9 @@ from typing import Any
 from include.adapters.ledger import Candidate, Ledger
 from include.config import declarations
 from include.config.settings import settings
+from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require
 from include.domain.errors import BadField, Refusal
 from include.domain.intervals import BadInstant, duration, instant
-from include.domain.lifecycle import Event
 from include.domain.promotion import Override
 from include.domain.verdicts import Verdict
 
@@ -24,16 +24,16 @@ LONGEST = timedelta(days=90)
 WHEN = "give a duration (2d, 12h) or a time in ISO 8601"
 
 
-def override(candidate_id: str, gate: str, who: str, why: str, expires_at: datetime, now: datetime) -> Override:
+def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: datetime, now: datetime) -> Override:
     """Let one candidate past one gate that judged it and did not pass. It clears nothing but that gate.
 
     Raises:
         Refusal: when the gate has not judged the candidate, or passed.
-        RequesterMayNotDecide, OverrideStands, BadValue, UnknownCandidate: as the ledger says.
+        MayNotDecide, RequesterMayNotDecide, OverrideStands, BadValue, UnknownCandidate: as the ledger says.
     """
     with Ledger.open(settings().ledger_url) as ledger:
         latest = ledger.gates.latest(candidate_id)
-        candidate = ledger.candidates.get(candidate_id)
+        model = declarations().model(ledger.candidates.get(candidate_id).model)
         if gate not in latest:
             judged = ", ".join(latest) or "none"
             raise Refusal(f"{gate} has not judged {candidate_id}; gates that have: {judged}.")
@@ -42,11 +42,12 @@ def override(candidate_id: str, gate: str, who: str, why: str, expires_at: datet
         return ledger.gates.override(
             candidate_id,
             gate,
-            who=who,
+            by=by,
+            approvers=model.approvers.who,
             why=why,
             expires_at=expires_at,
             now=now,
-            requester_may=declarations().model(candidate.model).requester_may_override,
+            requester_may=model.requester_may_override,
         )
 
 
@@ -57,10 +58,11 @@ def withdraw(candidate_id: str, gate: str, now: datetime) -> Override | None:
         return ledger.gates.withdraw(candidate_id, gate, now=now)
 
 
-def reject(candidate_id: str, who: str, why: str) -> Candidate:
+def reject(candidate_id: str, by: Person, why: str) -> Candidate:
     """End a journey that is under way: the candidate is out, the champion stays. Its tasks see it and stop.
 
     Raises:
+        MayNotDecide: when the person is no approver of the model.
         Refusal: when the journey is over already.
         UnknownCandidate: when there is none.
     """
@@ -71,7 +73,29 @@ def reject(candidate_id: str, who: str, why: str) -> Candidate:
                 f"{candidate_id} is {candidate.state.value} already, so there is nothing to reject. "
                 "A champion is taken out by a rollback."
             )
-        return ledger.candidates.close(candidate_id, Event.REJECT, outcome=f"Rejected by {who}: {why}", actor=who)
+        return ledger.candidates.reject(candidate_id, by=by, approvers=approvers_of(candidate.model), why=why)
+
+
+def approvers_of(model: str) -> Approvers:
+    """Who may decide about the model; its operators where nobody declares it any more.
+
+    Raises:
+        Refusal: when its declaration is broken, so that nobody knows.
+    """
+    found = declarations()
+    if model in found.models or any(file.parent.name == model for file in found.broken):
+        return found.model(model).approvers.who
+    return OPERATORS
+
+
+def refusal_to_answer(model: str, gate: str, name: str) -> str | None:
+    """Why the user of this name may not answer a gate's question, in a line; None when they may."""
+    with Ledger.open(settings().ledger_url) as ledger:
+        try:
+            require(model, f"answer {gate}", ledger.rights.person(model, name), approvers_of(model))
+        except MayNotDecide as refusal:
+            return str(refusal)
+    return None
 
 
 def reason(text: Any, what: str = "reason") -> str:

@@ -235,7 +235,7 @@ def lapsed_overrides(now: datetime) -> dict[str, Any]:
             for override in ledger.gates.overrides(live.candidate_id) if live is not None else []:
                 if override.ended_at is None and not override.is_live(now):
                     print(
-                        f"{override.gate} of {override.candidate_id} was overridden by {override.who} until "
+                        f"{override.gate} of {override.candidate_id} was overridden by {override.decider} until "
                         f"{override.expires_at.isoformat()}; it is not any more, so its promotion will be refused."
                     )
                     lapsed.append(

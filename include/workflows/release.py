@@ -11,16 +11,16 @@ from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts, Ledger, NotCleared
 from include.adapters.registry import Registry, RegistryUnreachable, SourceRefused, VersionMissing
 from include.config import ModelDeclaration, declarations
+from include.domain.authority import MayNotDecide, Person, require
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
-from include.domain.journey import BadRequest
 from include.domain.lifecycle import Event
-from include.domain.promotion import Clearance, rollback_target
+from include.domain.promotion import Clearance, Epoch, EpochKind, rollback_target
 from include.workflows import common, evaluation, gates, hold, learned, models
 from include.workflows.aliases import project_aliases, require_whole_ledger
 from include.workflows.common import Journey
-
-MIN_REASON, MAX_REASON = 3, 500
+from include.workflows.journey import asker
+from include.workflows.requested import rollback_request
 
 
 class CannotRunHere(Refusal):
@@ -39,6 +39,17 @@ class NotRegistered(NotCleared):
     def __init__(self, candidate_id: str, cleared: Clearance, standing: list[str]) -> None:
         super().__init__(candidate_id, cleared)
         self.args = (f"{candidate_id} is not registered: {' '.join(standing)}",)
+
+
+class OtherChampion(Refusal):
+    """A rollback that means another champion than the one that serves."""
+
+    def __init__(self, model: str, asked: str, head: Epoch) -> None:
+        super().__init__(
+            f"This rollback of {model} {asked}, and since {head.recorded_at:%Y-%m-%d %H:%M} UTC the champion is "
+            f"{head.to_candidate}, revision {head.revision}. Nothing was changed; start a new rollback if that one "
+            "must go."
+        )
 
 
 def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -162,33 +173,52 @@ def _artifact(registry: Registry, model: str, version: int, judged: str) -> str:
     return found
 
 
-def roll_back(model_name: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> dict[str, Any]:
+def roll_back(
+    model_name: str,
+    run_id: str,
+    conf: Mapping[str, Any] | None,
+    user: str | None,
+    asked_at: datetime | None = None,
+) -> dict[str, Any]:
     """Champion back to the previous good champion, from the first day that no scoring has claimed.
 
     Takes out whoever is champion when it begins: a promotion that lands in between is not undone by it.
 
+    Args:
+        user: who started the run, as the platform knows; a name in ``conf`` is kept beside it.
+        asked_at: when the run was asked for. A champion that came later is not what was meant, as when a run that
+            failed long ago is cleared. None does not ask.
+
     Raises:
         BadRequest: without a reason, or with a field that does not exist.
+        MayNotDecide: when the user is none of the model's approvers, or no user started the run.
+        OtherChampion: when the champion is not the one that was meant.
         NothingToRollBackTo: when there is no earlier good champion.
         Conflict: when another champion was promoted in between.
         LedgerBehind: when the ledger lacks epochs that the registry has seen.
     """
     model = declarations().model(model_name)
-    reason, who = _rollback_request(conf or {}, user)
+    reason, claimed, revision = rollback_request(conf or {})
     registry = common.registry()
     with common.open_ledger() as opened:
         ledger = opened.fenced(opened.next_attempt(f"{model_name}/roll_back/{run_id}"))
         crashpoint("step.begun")
+        by = asker(ledger, model_name, user, claimed)
+        if by is None:
+            raise MayNotDecide(model_name, "roll it back", Person("A run that no user started"), model.approvers.who)
+        require(model_name, "roll it back", by, model.approvers.who)
         head = ledger.deployments.champion(model_name)
         _require_whole_ledger_if_reachable(ledger, registry, model_name)
         unusable = _unusable(ledger, registry, model)
         crashpoint("release.chosen")
+        meant = _meant(ledger, model_name, run_id, head, revision, asked_at)
         done = ledger.deployments.rollback(
             model_name,
-            actor=who,
+            by=by,
+            approvers=model.approvers.who,
             reason=reason,
             run_id=run_id,
-            bad_candidate=head.to_candidate if head else None,
+            bad_candidate=meant,
             unusable=unusable,
         )
         print(done.message)
@@ -230,14 +260,23 @@ def _loaded(registry: Registry, model_name: str, version: int, digest: str) -> A
     return models.load(registry, model_name, version, digest)
 
 
-def _rollback_request(conf: Mapping[str, Any], user: str | None) -> tuple[str, str]:
-    for name in conf:
-        if name not in ("reason", "requested_by"):
-            raise BadRequest(str(name)[:60], conf[name], "there is no such field; allowed are: reason, requested_by")
-    reason = conf.get("reason")
-    if not isinstance(reason, str) or not MIN_REASON <= len(reason.strip()) <= MAX_REASON:
-        raise BadRequest("reason", reason, f"say why the champion must go, in {MIN_REASON} to {MAX_REASON} characters")
-    who = conf.get("requested_by") or user
-    if not isinstance(who, str) or not who.strip():
-        raise BadRequest("requested_by", who, "say who asks")
-    return reason.strip(), who.strip()
+def _meant(
+    ledger: Ledger, model_name: str, run_id: str, head: Epoch | None, revision: int | None, asked_at: datetime | None
+) -> str | None:
+    """The candidate to take out. A run that has rolled back already means what it took out then.
+
+    Raises:
+        OtherChampion: when the champion is another one than the run was asked to take out.
+    """
+    history = ledger.deployments.epochs(model_name)
+    own = next((e for e in history if e.run_id == run_id and e.kind is EpochKind.ROLLBACK), None)
+    if own is not None or head is None:
+        return own.from_candidate if own else None
+    if revision is not None and revision != head.revision:
+        named = next((e.to_candidate for e in history if e.revision == revision), None)
+        if any(e.kind is EpochKind.ROLLBACK and e.from_candidate == named for e in history):
+            return named
+        raise OtherChampion(model_name, f"was asked to take out revision {revision}", head)
+    if asked_at is not None and revision is None and head.recorded_at > asked_at:
+        raise OtherChampion(model_name, f"was asked for at {asked_at:%Y-%m-%d %H:%M} UTC", head)
+    return head.to_candidate

@@ -131,6 +131,22 @@ def open_journey(
     return journey.open_journey(model, run_id, run_type, conf, run_after, user)
 
 
+def begin_journey(
+    model: str, run_id: str, run_type: str, conf: Mapping[str, Any] | None, run_after: datetime, user: str | None
+) -> Reference:
+    """Open the run's journey: its ``reference``, or why it was ``refused``, which began nothing and left nothing to
+    mend: a mistake in the request, a journey that is under way already, a user who may not replace it."""
+    from include.adapters.ledger import AnsweredMeanwhile, JourneyUnderWay
+    from include.domain.authority import MayNotDecide
+    from include.domain.journey import BadRequest
+
+    try:
+        opened = open_journey(model, run_id, run_type, conf, run_after, user)
+    except (BadRequest, JourneyUnderWay, AnsweredMeanwhile, MayNotDecide) as refusal:
+        return {"reference": None, "refused": str(refusal)}
+    return {"reference": opened, "refused": None}
+
+
 def build_training_set(reference: Reference) -> Reference:
     from include.workflows import training
 
@@ -163,6 +179,13 @@ def judge(gate: str) -> Callable[[Reference, datetime], Reference]:
         return run.judge(gate, reference, now)
 
     return judged
+
+
+def refusal_to_answer(reference: Reference, gate: str, who: str) -> str | None:
+    """Why the user may not answer the gate's question; None when they may."""
+    from include.workflows import people
+
+    return people.refusal_to_answer(str(reference["model"]), gate, who)
 
 
 def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) -> Reference:
@@ -204,10 +227,12 @@ def close_journey(reference: Reference) -> Reference:
 # --- rollback_<model> ------------------------------------------------------------------------------------------------
 
 
-def roll_back(model: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None) -> Reference:
+def roll_back(
+    model: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None, asked_at: datetime | None = None
+) -> Reference:
     from include.workflows import release
 
-    return release.roll_back(model, run_id, conf, user)
+    return release.roll_back(model, run_id, conf, user, asked_at)
 
 
 # --- gate_selftest ---------------------------------------------------------------------------------------------------

@@ -245,9 +245,9 @@ def _tags(journey: Journey) -> dict[str, str]:
         "slipway.as_of": request.as_of.isoformat(),
         "slipway.trigger": request.trigger.value,
         "slipway.reason": request.reason,
-        "slipway.requested_by": request.requested_by,
+        "slipway.requested_by": request.asked_by,
         **causes.tag(journey.ledger, journey.candidate_id),
-        "mlflow.user": request.requested_by,
+        "mlflow.user": request.actor,
     }
     optional = {
         "slipway.issue": request.issue,

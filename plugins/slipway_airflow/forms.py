@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
+CLAIM = "On whose behalf; kept beside the name you are signed in with, and never instead of it."
+
 
 def _text(title: str, description: str, **schema: Any) -> Param:
     return Param(None, type=["null", "string"], title=title, description=description, **schema)
@@ -46,13 +48,13 @@ RETRAIN_FORM = {
         "Required.",
     ),
     "reason": _text("Reason", "Why, in 1 to 500 characters. It is kept with the candidate. Required.", maxLength=500),
-    "requested_by": _text("Requested by", "Who asks; left out, it is the user who triggers.", maxLength=100),
+    "requested_by": _text("Requested by", CLAIM, maxLength=100),
     "trigger": Param(
         "api",
         type=["null", "string"],
         enum=["api", "drift", "schedule", None],
         title="Trigger",
-        description="What kind of request this is.",
+        description="What kind of request this is. Only the drift sensor's own runs count as drift.",
     ),
     "issue": _text("Issue", "A ticket this belongs to.", maxLength=200),
     "report_id": _text("Drift report", "The drift report this answers.", maxLength=200),
@@ -66,5 +68,12 @@ RETRAIN_FORM = {
 
 ROLLBACK_FORM = {
     "reason": _text("Reason", "Why the champion must go, in 3 to 500 characters. Required.", maxLength=500),
-    "requested_by": _text("Requested by", "Who asks; left out, it is the user who triggers.", maxLength=100),
+    "requested_by": _text("Requested by", CLAIM, maxLength=100),
+    "revision": Param(
+        None,
+        type=["null", "integer"],
+        title="Revision",
+        description="The champion's revision that must go; another champion is left alone. Left out: whoever is "
+        "champion now.",
+    ),
 }

@@ -15,6 +15,7 @@ from airflow.sdk import Param
 
 from include.domain.errors import Refusal
 from include.workflows import gates as registered
+from include.workflows import tasks
 from slipway_airflow.connections import use_source_connection
 from slipway_airflow.links import GATE_LINKS, push_links
 from slipway_airflow.notify import Tell
@@ -43,6 +44,8 @@ class GateOperator(HITLOperator):
     :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where nobody may
     approve.
     :param journey: the reference the first task returned.
+    :param may_answer: says why a user may not answer, or None; an answer of such a user does not count.
+    :param assigned_users: whom Airflow itself lets answer; None leaves it to ``may_answer``.
     """
 
     template_fields = (*HITLOperator.template_fields, "journey")
@@ -55,6 +58,7 @@ class GateOperator(HITLOperator):
         journey: Any,
         approve: Callable[..., Mapping[str, Any]] | None = None,
         answer_within: timedelta = timedelta(days=3),
+        may_answer: Callable[[Mapping[str, Any], str, str], str | None] = tasks.refusal_to_answer,
         **kwargs: Any,
     ) -> None:
         kwargs.pop("params", None)  # Airflow hands the Dag's own params down; the form has its own.
@@ -80,6 +84,7 @@ class GateOperator(HITLOperator):
         self.judge = judge
         self.approve = approve
         self.journey = journey
+        self.may_answer = may_answer
         self.table = ""
 
     def execute(self, context: Context) -> Any:
@@ -108,6 +113,10 @@ class GateOperator(HITLOperator):
         except (ValueError, HITLTriggerEventError) as error:
             raise refuse(f"The answer could not be used: {error}. The gate stays closed. {again}") from None
         by = answer["responded_by_user"]
+        refusal = self.may_answer(self.journey, self.task_id, by["name"]) if by else None
+        if refusal is not None:
+            self.log.warning("%s The answer does not count; the question is asked again.", refusal)
+            return super().execute(context)
         if APPROVE not in answer["chosen_options"]:
             who = f"{by['name']} rejected this candidate" if by else "Nobody answered in time, which is a rejection"
             raise refuse(f"{who} at {self.task_id}. {again}")

@@ -32,16 +32,16 @@ class BodyLimit:
         ):
             await self.app(scope, receive, send)
             return
-        body = await _read(scope, receive)
+        body = await read_body(scope, receive)
         if body is None:
             await _refuse(send, 413, f"The request body is larger than {LIMIT_BYTES} bytes. Send references, not data.")
         elif (problem := _problem(body)) is not None:
             await _refuse(send, 400, problem)
         else:
-            await self.app(scope, _again(body, receive), send)
+            await self.app(scope, replayed(body, receive), send)
 
 
-async def _read(scope: Message, receive: Receive) -> bytes | None:
+async def read_body(scope: Message, receive: Receive) -> bytes | None:
     """The whole body; None when it is larger than the limit, whether its length was said or not."""
     said = dict(scope["headers"]).get(b"content-length", b"0")
     if not said.isdigit() or int(said) > LIMIT_BYTES:
@@ -78,7 +78,7 @@ def _problem(body: bytes) -> str | None:
     )
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
     """The body that was read, once more, then whatever the connection says next."""
     given = False
 

@@ -56,21 +56,82 @@ def test_only_what_follows_from_the_decision_runs(drift, followers, monkeypatch,
     assert operator.downstream_task_ids == {"trigger_retrain", "escalate"}
 
 
-def test_f103_a_trigger_whose_reply_was_lost_asks_for_the_same_run_again_and_is_not_red(followers):
-    from airflow.sdk.exceptions import DagRunTriggerException
+RUN = "drift__m__2013-06-16"
+CONF = {"report_id": REPORT["report_id"], "trigger": "drift"}
 
-    operator = followers["trigger_retrain"]
+
+class FakeAirflow:
+    """What a task's supervisor answers: it starts each run id once, and tells of the runs there are."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Any] = {}
+
+    def send(self, message: Any) -> Any:
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetDagRun
+
+        if isinstance(message, GetDagRun):
+            return self.runs[message.run_id]
+        assert message.dag_id == "retrain_m"
+        if message.run_id in self.runs:
+            return ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
+        self.there_is(message.run_id, "operator_triggered", message.conf)
+        return None
+
+    def there_is(self, run_id: str, run_type: str, conf: Any, user: str | None = None) -> None:
+        self.runs[run_id] = SimpleNamespace(run_type=run_type, conf=conf, triggering_user_name=user)
+
+
+@pytest.fixture
+def trigger(followers, monkeypatch):
+    """The task that starts the journey, in front of an Airflow; calling it gives the run it started."""
+    from airflow.sdk.execution_time import task_runner
+
+    airflow, operator, pushed = FakeAirflow(), followers["trigger_retrain"], {}
     assert operator.trigger_run_id.key == "journey_run_id"  # of the decision, which stands
-    operator.trigger_run_id, operator.conf = "drift__m__2013-06-16", {"report_id": REPORT["report_id"]}
-    asked = []
-    for _ in range(2):
-        with pytest.raises(DagRunTriggerException) as triggered:
-            operator.execute({})
-        asked.append((triggered.value.trigger_dag_id, triggered.value.dag_run_id, triggered.value.conf))
-        assert triggered.value.skip_when_already_exists
-        assert not triggered.value.reset_dag_run
-    assert asked == [("retrain_m", "drift__m__2013-06-16", {"report_id": REPORT["report_id"]})] * 2
-    assert operator.retries > 0
+    operator.trigger_run_id, operator.conf = RUN, CONF
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
+
+    def start() -> str:
+        pushed.clear()
+        operator.execute({"ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))})
+        return str(pushed["trigger_run_id"])
+
+    return SimpleNamespace(start=start, airflow=airflow, operator=operator)
+
+
+def test_f103_a_trigger_whose_reply_was_lost_asks_for_the_same_run_again_and_is_not_red(trigger):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    assert trigger.start() == RUN
+    with pytest.raises(AirflowSkipException, match="was started by an earlier try"):
+        trigger.start()
+    assert list(trigger.airflow.runs) == [RUN]
+    assert trigger.operator.retries > 0
+
+
+@pytest.mark.parametrize(
+    ("run_type", "conf"),
+    [
+        pytest.param("manual", {"as_of": "2013-06-01"}, id="another request"),
+        pytest.param("manual", CONF, id="the sensor's own words, sent by a person"),
+        pytest.param("operator_triggered", {**CONF, "report_id": "another"}, id="another Dag's"),
+        pytest.param("operator_triggered", {}, id="with nothing said"),
+    ],
+)
+def test_f181_a_run_id_that_somebody_took_beforehand_is_noticed_and_another_is_used(trigger, capsys, run_type, conf):
+    trigger.airflow.there_is(RUN, run_type, conf, "uma")
+    assert trigger.start() == f"{RUN}__2"
+    assert trigger.airflow.runs[f"{RUN}__2"].conf == CONF
+    said = capsys.readouterr()
+    assert f"{RUN} of retrain_m is not the drift sensor's run: uma started it" in said.out + said.err
+
+
+def test_f181_when_every_id_is_taken_a_person_is_told(trigger):
+    for run_id in (RUN, *(f"{RUN}__{n}" for n in range(2, 6))):
+        trigger.airflow.there_is(run_id, "manual", CONF, "uma")
+    with pytest.raises(SystemExit, match="Somebody has taken 5 run ids of this decision"):
+        trigger.start()
 
 
 def test_an_escalation_is_a_red_task_that_says_what_to_look_at_and_somebody_is_told(drift, followers):

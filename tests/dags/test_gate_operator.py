@@ -49,7 +49,11 @@ class Gate:
             "reference": REFERENCE,
         }
         self.operator = gates.GateOperator(
-            task_id="champion_gate", judge=self._judge, approve=self._approve, journey=REFERENCE
+            task_id="champion_gate",
+            judge=self._judge,
+            approve=self._approve,
+            may_answer=self._may_answer,
+            journey=REFERENCE,
         )
 
         def parked(operator: Any, context: Any) -> None:
@@ -61,6 +65,10 @@ class Gate:
         self.judged += 1
         assert (reference, now) == (REFERENCE, STARTED)
         return self.outcome
+
+    def _may_answer(self, reference: Any, gate: str, who: str) -> str | None:
+        assert (reference, gate) == (REFERENCE, "champion_gate")
+        return f"{who} may not answer" if who == "uma" else None
 
     def _approve(self, *decision: Any) -> Any:
         if self.refuses:
@@ -155,6 +163,15 @@ def test_f060_an_answer_the_ledger_refuses_is_one_red_line(gate):
     asked = gate("INCONCLUSIVE", refuses="ada asked for m-20260101-aaaaaa and may not let it past champion_gate")
     with pytest.raises(SystemExit, match="ada asked for"):
         asked.answered("Approve", WHY, by="ada")
+
+
+@pytest.mark.parametrize("option", ["Approve", "Reject"])
+def test_f178_an_answer_of_somebody_who_may_not_decide_does_not_count_and_the_question_is_asked_again(gate, option):
+    asked = gate("INCONCLUSIVE")
+    with pytest.raises(Asked):
+        asked.answered(option, WHY, by="uma")
+    assert asked.approved == []
+    assert asked.answered("Approve", WHY, by="eve") == REFERENCE, "the right to answer is as it was"
 
 
 def test_no_answer_in_time_is_the_default_and_it_is_a_rejection(gate):

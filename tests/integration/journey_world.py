@@ -38,6 +38,7 @@ from include.adapters.ledger import Candidate, Ledger
 from include.adapters.registry import Registry
 from include.config import loader
 from include.config.settings import settings
+from include.domain.authority import Person
 from include.workflows import tasks
 
 FIRST_DAY, END_DAY = 1, 16
@@ -84,6 +85,10 @@ VIEWS = ("trip_plan", "station_level")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
+OPERATING = ("ada", "bob", "eve", "judge")
+"""The users who operate every model of the world; others may only look."""
+
+
 @dataclass
 class JourneyWorld(World):
     """The world of one test, its models and what is needed to drive a journey through them."""
@@ -101,6 +106,13 @@ class JourneyWorld(World):
         (folder / "model.yaml").write_text(yaml.safe_dump({**MODEL, "name": name, **changes}), encoding="utf-8")
         (folder / "label.sql").write_text(label_sql, encoding="utf-8")
         loader.declarations.cache_clear()
+        self.let_operate(name, *OPERATING)
+
+    def let_operate(self, model: str, *names: str) -> None:
+        """As if each had just acted through Airflow, which lets them operate the model."""
+        with Ledger.open(settings().ledger_url) as ledger:
+            for name in names:
+                ledger.rights.saw(model, Person(name, frozenset({"op"}), operator=True))
 
     def fill_days(
         self,

@@ -11,6 +11,7 @@ import pytest
 from databases import empty_postgres
 
 from include.adapters.ledger import Candidate, Facts, Ledger, Promoted, ledger_invariants
+from include.domain.authority import OPERATORS, Person
 from include.domain.lifecycle import Event, JourneyRequest, Trigger
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
@@ -108,9 +109,15 @@ def champion(ledger: Ledger, run_id: str, *, days: int = 0) -> Candidate:
     return ledger.candidates.get(candidate.candidate_id)
 
 
+def an_operator(name: str) -> Person:
+    """Somebody whom the platform lets operate every model."""
+    return Person(name, frozenset({"op"}), operator=True)
+
+
 def roll_back(ledger: Ledger, run_id: str, *, days: int = 0, **change: object) -> Promoted:
     values: dict[str, object] = {
-        "actor": "on-call",
+        "by": an_operator("on-call"),
+        "approvers": OPERATORS,
         "reason": "late flights missed",
         "run_id": run_id,
         "effective_from": AS_OF + timedelta(days=days),

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from airflow_process import ROLES, AirflowProcess, living_with
 
-from include.adapters.ledger import Ledger
+from include.adapters.airflow_api import AirflowApi
+from include.adapters.ledger import Ledger, Partition, PartitionStatus
 from include.config import Declarations
 
 
@@ -41,6 +42,23 @@ class FakeAirflow:
         return [(a.method, a.path, a.who) for a in self.asked if a.method != "GET"]
 
 
+def published(day: str) -> Partition:
+    """A day of flight_delay's spine, as the ledger keeps it."""
+    return Partition(
+        view="flight_schedule",
+        view_version=1,
+        day=day,
+        status=PartitionStatus.PUBLISHED,
+        rows=950,
+        content_hash="sha256:rows",
+        code_hash="sha256:code",
+        table_version=4,
+        source_rows=960,
+        source_watermark=None,
+        run_id="features-1",
+    )
+
+
 @dataclass
 class PagesWorld:
     client: Any
@@ -59,6 +77,21 @@ class PagesWorld:
 
         return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=ROLES[user]), **how))
 
+    def publish(self, *days: str) -> None:
+        """As if these days of the spine of flight_delay had been published."""
+        for day in days:
+            self.ledger.partitions.record([published(day)])
+
+    def airflow_api(self, user: str) -> AirflowApi:
+        """Slipway's own client, signed in as the user."""
+        api = AirflowApi("http://testserver", user, "not asked for here")
+        api._http, api._token = self.client, self.token(user)
+        return api
+
+    def rest(self, method: str, path: str, body: Any, user: str) -> Any:
+        """A call of Airflow's own REST."""
+        return self.client.request(method, f"/api/v2/{path}", json=body, headers=self.headers(user))
+
     def get(self, path: str, user: str | None = "vera", **more: str) -> Any:
         return self.client.get(f"/slipway{path}", headers=self.headers(user, **more))
 
@@ -75,6 +108,7 @@ def _root(airflow: FakeAirflow) -> Any:
     from airflow.api_fastapi.core_api.security import GetUserDep
     from fastapi import FastAPI, HTTPException, Request
     from slipway_airflow.limits import BodyLimit
+    from slipway_airflow.pages.guard import Guard
     from slipway_airflow.pages.mount import PREFIX, KeepRoot, late_app
 
     root = FastAPI()
@@ -92,7 +126,13 @@ def _root(airflow: FakeAirflow) -> Any:
             run_id = body["dag_run_id"]
             if run_id in airflow.runs:
                 raise HTTPException(409, "DagRun already exists")
-            airflow.runs[run_id] = {"dag_run_id": run_id, "conf": body["conf"]}
+            airflow.runs[run_id] = {
+                "dag_run_id": run_id,
+                "conf": body["conf"],
+                "state": "queued",
+                "run_type": "manual",
+                "triggering_user_name": user.get_name(),
+            }
             return airflow.runs[run_id]
         if path.endswith("/hitlDetails"):
             task = path.split("/")[5]
@@ -109,11 +149,12 @@ def _root(airflow: FakeAirflow) -> Any:
         return {"task_instances": []}
 
     rest.__annotations__ |= {"path": str, "request": Request, "user": GetUserDep}
-    root.api_route("/api/v2/{path:path}", methods=["GET", "POST", "PATCH"])(rest)
+    root.api_route("/api/v2/{path:path}", methods=["GET", "POST", "PATCH", "DELETE"])(rest)
     root.mount(PREFIX, late_app)
     root.add_middleware(JWTRefreshMiddleware)
-    root.add_middleware(BodyLimit)
     root.add_middleware(KeepRoot)
+    root.add_middleware(Guard)
+    root.add_middleware(BodyLimit)
     return root
 
 

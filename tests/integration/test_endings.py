@@ -90,8 +90,10 @@ class GreenAirflow:
     def _run(self, dag_id, run_id):
         return DagRun(dag_id, run_id, self.state, "manual", None, {}, None, None, None)
 
-    def trigger(self, dag_id, run_id, conf, **_):
-        return self._run(dag_id, run_id), True
+    def slipway(self, path, doing, body=None, key=None):
+        if body is None:
+            return {"champions": [{"revision": 1}]}
+        return {"run_id": f"api__{key}" if path.endswith("/retrain") else "rollback_of_revision_1"}
 
     def wait(self, dag_id, run_id, **_):
         return self._run(dag_id, run_id)
@@ -119,7 +121,7 @@ ASK = ["retrain", MODEL, "--as-of", "2013-06-01", "--reason", "a test", "--wait"
 
 
 def test_f059_a_green_run_with_a_rejected_candidate_is_no_success_of_retrain_wait(green, capsys):
-    candidate = trained(green, "cli__2013-06-01__k")
+    candidate = trained(green, "api__k")
     green.candidates.close(
         candidate.candidate_id, Event.REJECT, outcome="Rejected: threshold_gate: too low.", actor="close_journey"
     )
@@ -128,7 +130,7 @@ def test_f059_a_green_run_with_a_rejected_candidate_is_no_success_of_retrain_wai
 
 
 def test_retrain_wait_says_what_was_promoted(green, capsys):
-    champion(green, "cli__2013-06-01__k")
+    champion(green, "api__k")
     assert main(ASK) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "It ended: Promoted as version 1, revision 1."
 
@@ -136,7 +138,7 @@ def test_retrain_wait_says_what_was_promoted(green, capsys):
 def test_a_green_run_that_opened_no_journey_or_rolled_nothing_back_is_no_success(green, capsys):
     assert main(ASK) == 1
     assert "by the ledger it opened no journey" in capsys.readouterr().out
-    assert main(["rollback", MODEL, "--reason", "a test", "--wait", "--key", "k"]) == 1
+    assert main(["rollback", MODEL, "--reason", "a test", "--wait"]) == 1
     assert "by the ledger it rolled nothing back" in capsys.readouterr().out
 
 

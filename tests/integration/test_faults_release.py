@@ -21,7 +21,7 @@ import skops.io
 from forking import KILLED, STOPPED, Forking
 from invariants import check_invariants
 from journey_world import NOW
-from ledger_fixtures import challenger, promote
+from ledger_fixtures import an_operator, challenger, promote
 from losing_proxy import LosingProxy
 from mlflow import MlflowClient
 from release_story import Story, left
@@ -35,6 +35,7 @@ from include.adapters.ledger.tables import candidates
 from include.adapters.registry import CHALLENGER, CHAMPION, RegistryUnreachable, VersionMissing
 from include.cli import main
 from include.config.settings import settings
+from include.domain.authority import OPERATORS
 from include.domain.errors import Refusal
 from include.workflows import reconcile, tasks
 from include.workflows.aliases import LedgerBehind
@@ -528,7 +529,13 @@ def test_an_override_that_lapsed_under_a_journey_is_reported(story):
     story.back_to("promotion")
     with Ledger.open(settings().ledger_url) as ledger:
         ledger.gates.override(
-            second(story)["candidate_id"], "slice_gate", who="eve", why="small", expires_at=NOW + timedelta(1), now=NOW
+            second(story)["candidate_id"],
+            "slice_gate",
+            by=an_operator("eve"),
+            approvers=OPERATORS,
+            why="small",
+            expires_at=NOW + timedelta(1),
+            now=NOW,
         )
     assert tasks.report_lapsed_overrides(NOW)["lapsed"] == []
     (lapsed,) = tasks.report_lapsed_overrides(NOW + timedelta(days=2))["lapsed"]

@@ -10,7 +10,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_fixtures import AS_OF, MODEL, challenger, champion, digest_of, judged, promote, request, trained
+from ledger_fixtures import (
+    AS_OF,
+    MODEL,
+    an_operator,
+    challenger,
+    champion,
+    digest_of,
+    judged,
+    promote,
+    request,
+    trained,
+)
 from sqlalchemy import delete, insert, inspect, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -182,7 +193,7 @@ def test_f105_nothing_is_added_to_a_journey_that_is_over_or_was_never_meant(ledg
     ledger.candidates.close(first.candidate_id, Event.FAIL, outcome="broke", actor="test")
     assert ledger.candidates.also_asked(request("other"), beside="run-1") is None
     second = ledger.candidates.open(request("run-2"))
-    third = ledger.candidates.open(request("run-3"), supersede=True)
+    third = ledger.candidates.open(request("run-3"), supersede=True, by=an_operator("otto"))
     assert [asked(ledger, c) for c in (first, second, third)] == [
         [(1, run, "api", "opened")] for run in ("run-1", "run-2", "run-3")
     ]
@@ -211,7 +222,7 @@ def test_a_journey_of_another_model_may_have_the_same_run_id(ledger: Ledger) -> 
 
 def test_a_newer_journey_may_supersede_the_one_under_way(ledger: Ledger) -> None:
     first = trained(ledger, "run-1")
-    second = ledger.candidates.open(request("run-2"), supersede=True)
+    second = ledger.candidates.open(request("run-2"), supersede=True, by=an_operator("otto"))
     assert ledger.candidates.live(MODEL) == second
     replaced = ledger.candidates.get(first.candidate_id)
     assert replaced.state is State.SUPERSEDED
@@ -308,7 +319,7 @@ def test_a_journey_under_way_is_not_closed_without_saying_how(ledger: Ledger) ->
 
 def test_the_database_itself_refuses_a_second_live_candidate(ledger: Ledger) -> None:
     first = trained(ledger, "run-1")
-    ledger.candidates.open(request("run-2"), supersede=True)
+    ledger.candidates.open(request("run-2"), supersede=True, by=an_operator("otto"))
     table = metadata.tables["candidates"]
     with pytest.raises(IntegrityError), ledger.database.writing() as connection:
         connection.execute(update(table).where(table.c.candidate_id == first.candidate_id).values(live=True))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from include.adapters.ledger import Ledger
 from include.cli import main
 from include.config.settings import settings
+from include.domain.authority import Person
+from include.domain.intervals import instant
 from include.domain.verdicts import Verdict
+from include.workflows import people
 
 REASON = "The outage of 12 March explains it"
 
@@ -55,14 +61,52 @@ def test_explain_shows_every_gates_table_and_the_way(world, capsys):
     assert json.loads(capsys.readouterr().out)["candidate"]["state"] == "champion"
 
 
+class SignedIn:
+    """Airflow with Slipway's pages, of which one route is asked, by the user admin."""
+
+    def __enter__(self) -> SignedIn:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def slipway(self, path: str, doing: str, body: dict[str, Any]) -> dict[str, Any]:
+        kind, candidate, what = path.split("/")
+        assert (kind, what, doing) == ("candidates", "overrides", f"override {body['gate']}")
+        by = Person("admin", operator=True).claiming(body["requested_by"])
+        now = datetime.now(UTC)
+        made = people.override(candidate, body["gate"], by, body["reason"], instant(body["expires"]), now)
+        return {name: str(value) if isinstance(value, datetime) else value for name, value in asdict(made).items()}
+
+
+@pytest.fixture
+def signed_in(monkeypatch):
+    from include.commands import airflow
+
+    monkeypatch.setattr(airflow, "airflow_api", SignedIn)
+
+
+def test_f179_an_override_without_anybody_signed_in_is_refused_and_says_the_way_out(rejected, capsys):
+    capsys.readouterr()
+    argv = ["override", rejected["candidate_id"], "threshold_gate", "--reason", REASON, "--expires", "2d"]
+    assert main(argv) == 64
+    assert "Run `slipway up`, or name another Airflow" in capsys.readouterr().err
+    with Ledger.open(settings().ledger_url) as ledger:
+        assert ledger.gates.overrides(rejected["candidate_id"]) == []
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_a_failed_gate_can_be_overridden_and_its_task_is_green_when_cleared(rejected, world, capsys):
     candidate = rejected["candidate_id"]
-    assert main(["override", candidate, "threshold_gate", "--reason", REASON, "--expires", "3650d", "--by", "ada"]) == 0
-    assert "is overridden by ada until" in capsys.readouterr().out
+    assert main(["override", candidate, "threshold_gate", "--reason", REASON, "--expires", "30d", "--by", "ada"]) == 0
+    assert "is overridden by admin (who says: ada) until" in capsys.readouterr().out
     again = world.open("hopeless", 13)
     outcome = world.judge("threshold_gate", again)
     assert (outcome["verdict"], outcome["passed"]) == (Verdict.FAIL.value, True)
-    assert f"overridden by ada until {outcome['table'].split('until ')[1].split(':')[0]}" in outcome["table"]
+    assert (
+        f"overridden by admin (who says: ada) until {outcome['table'].split('until ')[1].split(':')[0]}"
+        in outcome["table"]
+    )
     run = world.registry
     with Ledger.open(settings().ledger_url) as ledger:
         facts = ledger.candidates.get(candidate).facts
@@ -83,6 +127,7 @@ def test_a_failed_gate_can_be_overridden_and_its_task_is_green_when_cleared(reje
         pytest.param("data_quality_gate", ["--reason", REASON, "--expires", "2d"], "is PASS", id="nothing to override"),
     ],
 )
+@pytest.mark.usefixtures("signed_in")
 def test_an_override_that_makes_no_sense_is_refused_with_one_line(rejected, capsys, gate, extra, line):
     capsys.readouterr()
     assert main(["override", rejected["candidate_id"], gate, *extra]) == 64

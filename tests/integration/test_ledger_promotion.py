@@ -10,6 +10,7 @@ from ledger_fixtures import (
     GATES,
     MODEL,
     NOW,
+    an_operator,
     challenger,
     champion,
     digest_of,
@@ -31,6 +32,7 @@ from include.adapters.ledger import (
     NothingToRollBackTo,
     OverrideStands,
 )
+from include.domain.authority import OPERATORS
 from include.domain.lifecycle import Event, IllegalTransition, State
 from include.domain.promotion import EpochKind, ObstacleKind
 from include.domain.verdicts import Verdict
@@ -148,7 +150,13 @@ def test_a_live_override_lets_a_failed_gate_pass_and_is_recorded_with_the_epoch(
         first.candidate_id, judged(verdict=Verdict.FAIL), digest=first.facts.artifact_digest, run_id="run-1"
     )
     ledger.gates.override(
-        first.candidate_id, "threshold_gate", who="ann", why="known outlier", expires_at=NOW + DAY, now=NOW
+        first.candidate_id,
+        "threshold_gate",
+        by=an_operator("ann"),
+        approvers=OPERATORS,
+        why="known outlier",
+        expires_at=NOW + DAY,
+        now=NOW,
     )
     done = promote(ledger, first)
     assert done.epoch.cleared_by["overridden"] == {
@@ -162,7 +170,13 @@ def test_an_expired_override_no_longer_lets_the_gate_pass(ledger: Ledger) -> Non
         first.candidate_id, judged(verdict=Verdict.FAIL), digest=first.facts.artifact_digest, run_id="run-1"
     )
     ledger.gates.override(
-        first.candidate_id, "threshold_gate", who="ann", why="known outlier", expires_at=NOW + DAY, now=NOW
+        first.candidate_id,
+        "threshold_gate",
+        by=an_operator("ann"),
+        approvers=OPERATORS,
+        why="known outlier",
+        expires_at=NOW + DAY,
+        now=NOW,
     )
     with pytest.raises(NotCleared, match="the override by ann expired at 2026-01-02T12:00:00"):
         promote(ledger, first, now=NOW + DAY)
@@ -175,7 +189,8 @@ def test_there_is_one_live_override_per_candidate_and_gate(ledger: Ledger) -> No
         return ledger.gates.override(
             first.candidate_id,
             "slice_gate",
-            who=who,
+            by=an_operator(who),
+            approvers=OPERATORS,
             why="small slice",
             expires_at=NOW + (at + 1) * DAY,
             now=NOW + at * DAY,
@@ -190,7 +205,15 @@ def test_there_is_one_live_override_per_candidate_and_gate(ledger: Ledger) -> No
     assert ledger.gates.live_override(first.candidate_id, "slice_gate", now=NOW + 2 * DAY) is None
     assert [o.who for o in ledger.gates.overrides(first.candidate_id)] == ["ann", "bob"]
     with pytest.raises(BadValue, match="which is past"):
-        ledger.gates.override(first.candidate_id, "slice_gate", who="ann", why="late", expires_at=NOW, now=NOW)
+        ledger.gates.override(
+            first.candidate_id,
+            "slice_gate",
+            by=an_operator("ann"),
+            approvers=OPERATORS,
+            why="late",
+            expires_at=NOW,
+            now=NOW,
+        )
 
 
 @pytest.mark.parametrize("event", [Event.REJECT, Event.FAIL, Event.SUPERSEDE])

@@ -6,22 +6,30 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from ledger_fixtures import NOW, request
+from ledger_fixtures import NOW, an_operator, request
 
 from include.adapters.ledger import Ledger, RequesterMayNotDecide
+from include.domain.authority import OPERATORS
 from include.domain.lifecycle import Trigger
 
 
 def override(ledger: Ledger, candidate_id: str, who: str, **may: bool) -> str:
     made = ledger.gates.override(
-        candidate_id, "slice_gate", who=who, why="small slice", expires_at=NOW + timedelta(days=1), now=NOW, **may
+        candidate_id,
+        "slice_gate",
+        by=an_operator(who),
+        approvers=OPERATORS,
+        why="small slice",
+        expires_at=NOW + timedelta(days=1),
+        now=NOW,
+        **may,
     )
     return made.who
 
 
 def test_the_person_named_and_the_user_who_started_the_run_may_not_decide(ledger: Ledger) -> None:
-    asked = replace(request("run-1"), requested_by="bob", trigger=Trigger.API)
-    opened = ledger.candidates.open(asked, opened_by="ada")
+    asked = replace(request("run-1"), requested_by="bob", trigger=Trigger.API, user="ada")
+    opened = ledger.candidates.open(asked)
     assert ledger.explain(opened.candidate_id).transitions[0].actor == "ada"
     for who in ("ada", "bob", " Bob "):
         with pytest.raises(RequesterMayNotDecide, match="needs a second person"):
@@ -36,13 +44,13 @@ def test_where_the_tier_allows_it_the_requester_decides(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("trigger", [Trigger.DRIFT, Trigger.SCHEDULE])
-def test_nobody_asked_for_a_journey_that_started_by_itself(ledger: Ledger, trigger: Trigger) -> None:
-    opened = ledger.candidates.open(replace(request("run-1"), requested_by="bob", trigger=trigger))
+def test_no_person_asked_for_a_journey_that_started_by_itself(ledger: Ledger, trigger: Trigger) -> None:
+    opened = ledger.candidates.open(replace(request("run-1"), requested_by="drift_m", trigger=trigger))
     assert override(ledger, opened.candidate_id, "bob") == "bob"
 
 
 def test_a_user_who_calls_it_a_drift_asked_for_it_all_the_same(ledger: Ledger) -> None:
-    asked = replace(request("run-1"), requested_by="drift sensor", trigger=Trigger.DRIFT)
-    opened = ledger.candidates.open(asked, opened_by="ada")
+    asked = replace(request("run-1"), requested_by="drift sensor", trigger=Trigger.DRIFT, user="ada")
+    opened = ledger.candidates.open(asked)
     with pytest.raises(RequesterMayNotDecide):
         override(ledger, opened.candidate_id, "ada")

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 import pytest
 from invariants import check_invariants
-from ledger_fixtures import MODEL, NOW, challenger, champion, judged, promote, request, trained
+from ledger_fixtures import MODEL, NOW, an_operator, challenger, champion, judged, promote, request, trained
 from markupsafe import escape
 
 from include.adapters.ledger import Facts, RetrainAction
+from include.domain.authority import OPERATORS
 from include.domain.lifecycle import Event, State
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
 from include.workflows.pages import release
@@ -244,12 +245,13 @@ def test_a_rollback_is_one_run_however_often_the_button_is_pressed(pages):
     old = pages.post(path, {"reason": REASON, "revision": 1})
     assert (old.status_code, old.json()["error"]) == (409, "ChampionChanged")
     started = [a for a in pages.airflow.asked if a.path.endswith("dagRuns") and a.who == "otto"]
-    assert [a.body["conf"] for a in started] == [{"reason": REASON}] * 2
+    assert [a.body["conf"] for a in started] == [{"reason": REASON, "revision": 2}] * 2
     assert len(pages.airflow.runs) == 1
     check_invariants(pages)
 
 
 def test_f113_a_key_starts_one_journey_and_another_body_under_it_is_refused(pages):
+    pages.publish("2013-06-30")
     path, key = f"/api/v1/models/{MODEL}/retrain", {"idempotency-key": "deploy-7"}
     body = {"as_of": "2013-06-01", "reason": REASON}
     first, second = pages.post(path, body, **key), pages.post(path, body, **key)
@@ -260,6 +262,7 @@ def test_f113_a_key_starts_one_journey_and_another_body_under_it_is_refused(page
 
 
 def test_f120_without_a_scheduler_a_retrain_is_refused_and_not_swallowed(pages):
+    pages.publish("2013-06-30")
     pages.airflow.scheduler = "unhealthy"
     path = f"/api/v1/models/{MODEL}/retrain"
     answer = pages.post(path, {"as_of": "2013-06-01", "reason": REASON}, **{"idempotency-key": "k"})
@@ -441,7 +444,14 @@ def test_f111_f132_what_looks_like_markup_or_code_is_shown_as_it_is(pages):
         pages.ledger.gates.record(opened.candidate_id, result, digest="d", run_id="r")
     ends = NOW + timedelta(days=4000)
     pages.ledger.gates.override(
-        opened.candidate_id, "slice_gate", who=EVIL, why=EVIL, expires_at=ends, now=NOW, requester_may=True
+        opened.candidate_id,
+        "slice_gate",
+        by=an_operator(EVIL),
+        approvers=OPERATORS,
+        why=EVIL,
+        expires_at=ends,
+        now=NOW,
+        requester_may=True,
     )
     for model in ("<script>x</script>", MODEL):
         for day in ("2013-06-01", "2013-06-02"):
@@ -539,7 +549,9 @@ def test_a_champion_that_was_let_past_a_gate_stays_explained_after_the_override_
     candidate = stopped(pages, live=True)
     key, now = candidate.candidate_id, datetime.now(UTC)
     ends = now + timedelta(hours=1)
-    pages.ledger.gates.override(key, "threshold_gate", who="ann", why=REASON, expires_at=ends, now=now)
+    pages.ledger.gates.override(
+        key, "threshold_gate", by=an_operator("ann"), approvers=OPERATORS, why=REASON, expires_at=ends, now=now
+    )
     registered = pages.ledger.candidates.advance(
         key, Event.REGISTER, actor="t", reason="registered", facts=Facts(model_version="1")
     )

@@ -20,6 +20,7 @@ from include.adapters.ledger import Ledger
 from include.adapters.processes import free_ports
 from include.config import loader
 from include.config.settings import PROJECT, settings
+from include.domain.authority import Person
 from include.domain.lifecycle import Event, JourneyRequest, State, Trigger
 from include.workflows import notices
 from include.workflows.service_environment import Place, Ports
@@ -117,7 +118,7 @@ def asked(api, ledger):
                 reason="a test",
                 requested_by="ada",
             )
-            candidate = ledger.candidates.open(request, supersede=True)
+            candidate = ledger.candidates.open(request, supersede=True, by=Person("otto", operator=True))
         api.trigger(DAG, run_id)
         eventually(lambda: api.questions(DAG, run_id))
         return candidate

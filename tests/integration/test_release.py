@@ -10,11 +10,13 @@ import mlflow
 import pytest
 from invariants import check_invariants
 from journey_world import NOW, JourneyWorld, at, key
+from ledger_fixtures import an_operator
 
 from include.adapters import model_files
 from include.adapters.ledger import Conflict, Ledger, NotCleared, NothingToRollBackTo
 from include.adapters.registry import CHAMPION
 from include.config.settings import settings
+from include.domain.authority import OPERATORS
 from include.domain.errors import Refusal
 from include.domain.lifecycle import State
 from include.workflows import tasks
@@ -105,7 +107,8 @@ def test_a_live_override_lets_the_candidate_pass_and_stays_on_the_record(world):
         ledger.gates.override(
             reference["candidate_id"],
             "threshold_gate",
-            who="eve",
+            by=an_operator("eve"),
+            approvers=OPERATORS,
             why="the bound is a typo",
             expires_at=NOW + timedelta(days=7),
             now=NOW,
@@ -211,7 +214,7 @@ SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.
         ),
         pytest.param(
             {"reason": "bad", "as_of": "2024-03-01"},
-            "as_of is '2024-03-01'; there is no such field; allowed are: reason, requested_by.",
+            "as_of is '2024-03-01'; there is no such field; allowed are: reason, requested_by, revision.",
             id="unknown key",
         ),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +11,8 @@ from journey_world import MODEL, NOW, JourneyWorld, at
 from mlflow import MlflowClient
 
 from include.adapters.ledger import Ledger, NotCleared, OverrideStands, RequesterMayNotDecide
-from include.cli import main
 from include.config.settings import settings
+from include.domain.authority import Person
 from include.domain.errors import Refusal
 from include.workflows import people, tasks
 
@@ -45,9 +45,15 @@ def judged(
     return reference
 
 
-def override(reference: dict[str, Any], who: str, **until: Any) -> None:
-    end = NOW + timedelta(**(until or {"days": 2}))
-    people.override(reference["candidate_id"], "threshold_gate", who, REASON, end, NOW)
+def person(name: str) -> Person:
+    """An operator; the name after a slash is what they say they are."""
+    signed_in, _, claimed = name.partition("/")
+    return Person(signed_in, operator=True).claiming(claimed)
+
+
+def override(reference: dict[str, Any], who: str, at: datetime = NOW, **until: Any) -> None:
+    end = at + timedelta(**(until or {"days": 2}))
+    people.override(reference["candidate_id"], "threshold_gate", person(who), REASON, end, at)
 
 
 def approve(reference: dict[str, Any], who: str) -> dict[str, Any]:
@@ -86,13 +92,12 @@ def test_f060_who_asked_may_not_approve_an_inconclusive_gate_either(world):
     check_invariants(world)
 
 
-def test_the_command_line_refuses_with_one_line(world, capsys):
+def test_who_says_they_are_the_requester_is_held_to_it(world):
     reference = judged(world, HOPELESS)
-    capsys.readouterr()
-    argv = ["override", reference["candidate_id"], "threshold_gate", "--reason", REASON, "--expires", "2d"]
-    assert main([*argv, "--by", "Ada "]) == 64
-    assert capsys.readouterr().err.startswith("slipway: Ada asked for ")
-    assert main([*argv, "--by", "eve"]) == 0
+    with pytest.raises(RequesterMayNotDecide, match=r"eve \(who says: Ada\) asked for"):
+        override(reference, "eve/Ada ")
+    override(reference, "eve/bob")
+    assert decisions(reference) == ["eve"]
 
 
 def test_naming_somebody_else_as_the_requester_does_not_free_who_started_the_run(world):
@@ -110,10 +115,11 @@ def test_calling_it_a_drift_does_not_free_who_started_the_run(world):
     override(reference, "eve")
 
 
-def test_a_journey_that_drift_started_was_asked_for_by_no_person(world):
+def test_a_name_in_a_request_counts_though_no_user_sent_it(world):
     reference = judged(world, HOPELESS, user=None, trigger="drift", requested_by="ada")
-    override(reference, "ada")
-    assert decisions(reference) == ["ada"]
+    with pytest.raises(RequesterMayNotDecide):
+        override(reference, "ada")
+    override(reference, "eve")
 
 
 @pytest.mark.parametrize("tier", ["standard", "experimental"])
@@ -172,7 +178,7 @@ def test_an_override_that_expired_before_the_promotion_is_refused_there(world):
         tasks.promote(reference, later)
     with Ledger.open(settings().ledger_url) as ledger:
         assert ledger.deployments.champion(world.model) is None
-    people.override(reference["candidate_id"], "threshold_gate", "eve", REASON, later + timedelta(hours=1), later)
+    override(reference, "eve", at=later, hours=1)
     assert tasks.promote(reference, later)["revision"] == 1
     tasks.close_journey(reference)
     check_invariants(world)

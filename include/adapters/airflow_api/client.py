@@ -248,6 +248,24 @@ class AirflowApi(Transport):
         time.sleep(_ANSWER_AFTER_S)
         self._call("PATCH", path, f"answer {question.task_id}", body=body, named=False)
 
+    # --- Slipway's own REST in the same server ----------------------------------------------------------------------
+
+    def slipway(self, path: str, doing: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Json:
+        """Ask Slipway's own REST for something, or with a body let it do something, as the user of this client.
+
+        Args:
+            path: below ``/slipway/api/v1/``.
+            doing: completes "Airflow refused to ...".
+            key: makes asking twice the same as asking once, so that it may be tried again.
+
+        Raises:
+            AirflowRefused: with the reason in one line.
+        """
+        method, headers = ("GET" if body is None else "POST"), ({} if key is None else {"Idempotency-Key": key})
+        whole = f"/slipway/api/v1/{path}"
+        sent = None if body is None else dict(body)
+        return self._call(method, whole, doing, body=sent, named=key is not None or body is None, headers=headers)
+
     # --- backfills ---------------------------------------------------------------------------------------------------
 
     def create_backfill(

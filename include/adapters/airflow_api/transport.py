@@ -81,13 +81,22 @@ class Transport:
                 return
 
     def _call(
-        self, method: str, path: str, doing: str, *, body: Json | None = None, query: Json | None = None, named: bool
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        body: Json | None = None,
+        query: Json | None = None,
+        named: bool,
+        headers: dict[str, str] | None = None,
     ) -> Json:
-        """One request. ``named`` says that making it twice is the same as once, so that it may be tried again."""
+        """One request, below ``/api/v2`` unless its path begins with a slash. ``named`` says that making it twice is
+        the same as once, so that it may be tried again."""
         pauses = iter(_PAUSES_S if named else ())
         while True:
             try:
-                answer = self._authorised(lambda: self._send(method, path, body, query))
+                answer = self._authorised(lambda: self._send(method, path, body, query, headers))
             except httpx.HTTPError as error:
                 problem: AirflowError = AirflowUnreachable(f"Airflow at {self.url} did not {doing}: {said(error)}.")
                 # A connection that was never made did nothing.
@@ -105,10 +114,12 @@ class Transport:
                 raise problem from None
             time.sleep(pause)
 
-    def _send(self, method: str, path: str, body: Json | None, query: Json | None) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        where = path if path.startswith("/") else f"/api/v2/{path}"
-        return self._http.request(method, where, json=body, params=query, headers=headers)
+    def _send(
+        self, method: str, path: str, body: Json | None, query: Json | None, more: dict[str, str] | None
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._token}", **(more or {})}
+        whole = path if path.startswith("/") else f"/api/v2/{path}"
+        return self._http.request(method, whole, json=body, params=query, headers=headers)
 
     def _authorised(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Send with a token, and once more with a new one where the old has expired or the server has new keys."""
@@ -132,7 +143,8 @@ class Transport:
 def _reason(answer: httpx.Response) -> str:
     """The server's reason in one sentence, whatever shape it has."""
     try:
-        detail = answer.json().get("detail", answer.text)
+        said_no = answer.json()
+        detail = said_no.get("detail") or said_no.get("message") or answer.text
     except (ValueError, AttributeError):
         detail = answer.text
     if isinstance(detail, list):

@@ -2,6 +2,7 @@
 
 from include.adapters.ledger.drift import drift_report_id
 from include.adapters.ledger.errors import (
+    AnsweredMeanwhile,
     BadLedgerUrl,
     BadValue,
     CandidateChanged,
@@ -55,6 +56,7 @@ from include.adapters.ledger.records import (
 from include.adapters.ledger.stops import in_force
 
 __all__ = [
+    "AnsweredMeanwhile",
     "Attempt",
     "BadLedgerUrl",
     "BadValue",

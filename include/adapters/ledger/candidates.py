@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, select, update
@@ -12,16 +13,19 @@ from sqlalchemy import Connection, Row, and_, insert, select, update
 from include.adapters.ledger import causes
 from include.adapters.ledger.database import Database, clock, next_number, utc, words
 from include.adapters.ledger.errors import (
+    AnsweredMeanwhile,
     BadValue,
     CandidateChanged,
     JourneyUnderWay,
+    LedgerError,
     RequestChanged,
     UnknownCandidate,
 )
 from include.adapters.ledger.records import Candidate, Facts, Transition
-from include.adapters.ledger.tables import candidate_transitions, candidates
+from include.adapters.ledger.tables import candidate_transitions, candidates, journey_causes
+from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require, same
 from include.domain.faults import crashpoint
-from include.domain.lifecycle import LIVE, Event, JourneyRequest, State, Trigger, advance
+from include.domain.lifecycle import LIVE, Event, JourneyRequest, State, advance
 
 _STEPS = frozenset({Event.TRAIN, Event.REGISTER, Event.SHADOW})
 _ENDS = (State.REJECTED.value, State.FAILED.value)
@@ -34,19 +38,32 @@ class Candidates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self, request: JourneyRequest, *, supersede: bool = False, opened_by: str | None = None) -> Candidate:
+    def open(
+        self,
+        request: JourneyRequest,
+        *,
+        supersede: bool = False,
+        by: Person | None = None,
+        approvers: Approvers = OPERATORS,
+        decided_at: datetime | None = None,
+    ) -> Candidate:
         """Open the journey's candidate; opening the same request again returns it.
 
         A journey that was rejected or failed and is run again goes on where it was closed. A request that comes while
         another's journey is under way opens none, and is kept as one of that journey's causes.
 
         Args:
-            supersede: replace the model's live candidate instead of refusing.
-            opened_by: the user who started the run, as the platform knows it, whatever the request says; None where no
-                user did.
+            supersede: replace the model's live candidate instead of refusing. An approver may, and whoever was the only
+                one to ask for what is replaced.
+            by: who started the run, with their rights; None where no user did.
+            approvers: who may decide about the model.
+            decided_at: when the drift decision that the request comes from was recorded; a journey that was opened
+                since then is its answer. None for any other request.
 
         Raises:
             JourneyUnderWay: naming the model's live candidate and its run.
+            AnsweredMeanwhile: naming the journey that was opened since the drift decision.
+            MayNotDecide: when ``by`` may not replace the live candidate.
             RequestChanged: when the run id was opened with another request.
         """
         request = _checked(request)
@@ -60,17 +77,36 @@ class Candidates:
                 if mine.state not in (State.REJECTED, State.FAILED):
                     return mine
             other = live_in(connection, request.model)
-            if other is None or supersede:
+            answer = None
+            if found is None and other is None and decided_at is not None:
+                answer = _opened_since(connection, request.model, utc("decided_at", decided_at))
+            refused: LedgerError
+            if other is not None and not supersede:
+                causes.record_in(connection, other, request)
+                refused = JourneyUnderWay(request.model, other.candidate_id, other.run_id, recorded=True)
+            elif answer is not None:
+                causes.record_in(connection, answer, request)
+                refused = AnsweredMeanwhile(request.model, answer.candidate_id, answer.run_id)
+            else:
                 if other is not None:
+                    _require_replacing(connection, other, by, approvers)
                     _give_way(connection, other, request)
                 if found is not None:
-                    why = "The journey was run again."
-                    apply(connection, mine.candidate_id, Event.REOPEN, request.requested_by, why)
+                    apply(connection, mine.candidate_id, Event.REOPEN, request.actor, "The journey was run again.")
                 else:
-                    _insert(connection, request, opened_by)
+                    _insert(connection, request)
                 return candidate_in(connection, request.candidate_id)
-            causes.record_in(connection, other, request)
-        raise JourneyUnderWay(request.model, other.candidate_id, other.run_id, recorded=True)
+        raise refused
+
+    def require_may_replace(self, model: str, *, by: Person, approvers: Approvers) -> None:
+        """
+        Raises:
+            MayNotDecide: when the model has a live candidate that ``by`` may not replace.
+        """
+        with self._database.reading() as connection:
+            live = live_in(connection, model)
+            if live is not None:
+                _require_replacing(connection, live, by, approvers)
 
     def also_asked(self, request: JourneyRequest, *, beside: str) -> Candidate | None:
         """Keep a request that shall start nothing, since the run ``beside`` is under way, as a cause of its journey.
@@ -119,6 +155,22 @@ class Candidates:
                 raise JourneyUnderWay(mine.model, other.candidate_id, other.run_id)
             return apply(connection, candidate_id, Event.REOPEN, words("actor", actor), words("reason", reason))
 
+    def reject(self, candidate_id: str, *, by: Person, approvers: Approvers, why: str) -> Candidate:
+        """End a journey that is under way, as a person's decision.
+
+        Raises:
+            MayNotDecide: when ``by`` is no approver.
+            BadValue: when the journey is over.
+        """
+        why = words("why", why)
+        with self._on(candidate_id) as connection:
+            mine = candidate_in(connection, candidate_id)
+            require(mine.model, f"reject {candidate_id}", by, approvers)
+            if not mine.is_live:
+                raise BadValue(f"{candidate_id} is {mine.state.value} already, so there is nothing to reject.")
+            outcome = f"Rejected by {by}: {why}"
+            return apply(connection, candidate_id, Event.REJECT, words("by", by.name), outcome, outcome=outcome)
+
     def close(self, candidate_id: str, event: Event | None, *, outcome: str, actor: str) -> Candidate:
         """End the journey and record how. The first outcome stands, so closing again changes nothing.
 
@@ -155,6 +207,15 @@ class Candidates:
         query = select(candidates).where(candidates.c.model == model, candidates.c.run_id == run_id)
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
+        return None if row is None else candidate_of(row)
+
+    def joined_by(self, model: str, run_id: str) -> Candidate | None:
+        """The candidate that a run which opened none is one of the causes of; None when there is none."""
+        mine = journey_causes.join(candidates, journey_causes.c.candidate_id == candidates.c.candidate_id)
+        query = select(candidates).select_from(mine).where(candidates.c.model == model)
+        joined = query.where(journey_causes.c.run_id == run_id, candidates.c.run_id != run_id)
+        with self._database.reading() as connection:
+            row = connection.execute(joined.order_by(journey_causes.c.recorded_at.desc()).limit(1)).one_or_none()
         return None if row is None else candidate_of(row)
 
     def of(self, model: str) -> list[Candidate]:
@@ -199,17 +260,20 @@ def _checked(request: JourneyRequest) -> JourneyRequest:
         requested_by=words("requested_by", request.requested_by),
         issue=None if request.issue is None else words("issue", request.issue),
         report_id=None if request.report_id is None else words("report_id", request.report_id),
+        user=None if request.user is None else words("user", request.user),
     )
 
 
 def _same_request(first: JourneyRequest, now: JourneyRequest) -> None:
     for field in fields(JourneyRequest):
         was, asked = getattr(first, field.name), getattr(now, field.name)
+        if field.name == "user" and was is None:
+            continue  # recorded by a release that did not keep it
         if was != asked:
             raise RequestChanged(first.run_id, field.name, was, asked)
 
 
-def _insert(connection: Connection, request: JourneyRequest, opened_by: str | None) -> None:
+def _insert(connection: Connection, request: JourneyRequest) -> None:
     taken = connection.execute(select(candidates.c.run_id).where(candidates.c.candidate_id == request.candidate_id))
     other = taken.scalar()
     if other is not None:
@@ -229,18 +293,34 @@ def _insert(connection: Connection, request: JourneyRequest, opened_by: str | No
             state=State.OPENED.value,
             live=True,
             opened_at=now,
+            user_name=request.user,
         )
     )
     crashpoint("ledger.open.inserted")
-    actor = words("opened_by", opened_by) if opened_by else request.requested_by
-    _append(connection, request.candidate_id, None, None, State.OPENED, actor, request.reason)
+    _append(connection, request.candidate_id, None, None, State.OPENED, request.actor, request.reason)
     crashpoint("ledger.open.appended")
     causes.record_in(connection, candidate_in(connection, request.candidate_id), request)
 
 
+def _opened_since(connection: Connection, model: str, moment: datetime) -> Candidate | None:
+    """The model's first journey that was opened after the moment."""
+    later = select(candidates).where(candidates.c.model == model, candidates.c.opened_at > moment)
+    row = connection.execute(later.order_by(candidates.c.opened_at).limit(1)).one_or_none()
+    return None if row is None else candidate_of(row)
+
+
+def _require_replacing(connection: Connection, other: Candidate, by: Person | None, approvers: Approvers) -> None:
+    if by is None:
+        raise MayNotDecide(
+            other.model, f"replace {other.candidate_id}", Person("A run that no user started"), approvers
+        )
+    if asked_by_in(connection, other) != {same(by.name)}:
+        require(other.model, f"replace {other.candidate_id}, which others asked for", by, approvers)
+
+
 def _give_way(connection: Connection, other: Candidate, to: JourneyRequest) -> None:
     outcome = f"Superseded by {to.candidate_id}: {to.reason}"
-    apply(connection, other.candidate_id, Event.SUPERSEDE, to.requested_by, outcome, outcome=outcome)
+    apply(connection, other.candidate_id, Event.SUPERSEDE, to.actor, outcome, outcome=outcome)
     crashpoint("ledger.open.superseded")
 
 
@@ -355,13 +435,11 @@ def transitions_in(connection: Connection, candidate_id: str) -> Sequence[Transi
 
 
 def asked_by_in(connection: Connection, candidate: Candidate) -> frozenset[str]:
-    """The people who asked for the journey: whom the request names, and who started its run. Nobody where a drift
-    decision or the schedule did; what a request claims about that does not hide the user who sent it."""
-    request = candidate.request
-    by_itself = request.trigger in (Trigger.DRIFT, Trigger.SCHEDULE)
+    """Whoever counts as having asked for the journey, as names are compared: who started its run, as the platform
+    knows, and whom the request names. What a request says may add a name here, and takes none away."""
     opened = next(t.actor for t in transitions_in(connection, candidate.candidate_id) if t.event is None)
-    named = {request.requested_by, opened}
-    return frozenset(named - {request.requested_by} if by_itself else named)
+    named = (candidate.request.requested_by, candidate.request.user, opened)
+    return frozenset(same(name) for name in named if name)
 
 
 def candidate_of(row: Row[Any]) -> Candidate:

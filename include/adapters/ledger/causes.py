@@ -32,6 +32,7 @@ def record_in(connection: Connection, candidate: Candidate, request: JourneyRequ
             report_id=request.report_id,
             state=candidate.state.value,
             recorded_at=clock(),
+            user_name=request.user,
         )
     )
 
@@ -57,6 +58,7 @@ def request_of(model: str, row: Row[Any]) -> JourneyRequest:
         requested_by=row.requested_by,
         issue=row.issue,
         report_id=row.report_id,
+        user=row.user_name,
     )
 
 

@@ -23,6 +23,7 @@ from include.adapters.ledger.errors import (
 from include.adapters.ledger.gates import clearance_in
 from include.adapters.ledger.records import Candidate, Promoted
 from include.adapters.ledger.tables import candidates, deployment_history, deployments
+from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import BARRED, Event, State, advance
 from include.domain.promotion import Clearance, Epoch, EpochKind, rollback_target, server_at
@@ -145,7 +146,8 @@ class Deployments:
         self,
         model: str,
         *,
-        actor: str,
+        by: Person,
+        approvers: Approvers,
         reason: str,
         run_id: str,
         effective_from: datetime | None = None,
@@ -165,11 +167,13 @@ class Deployments:
             unusable: candidates whose artifact does not load; they are passed over.
 
         Raises:
+            MayNotDecide: when ``by`` is none of the model's approvers.
             NothingToRollBackTo: when no earlier good champion is left.
             Conflict: when ``bad_candidate`` is not the champion and was not rolled back.
         """
-        actor, reason, run_id = words("actor", actor), words("reason", reason), words("run_id", run_id)
+        actor, reason, run_id = words("actor", by.name), words("reason", reason), words("run_id", run_id)
         earliest = None if effective_from is None else utc("effective_from", effective_from)
+        require(model, "roll it back", by, approvers)
         with self._database.writing(f"model:{model}") as connection:
             history = epochs_in(connection, model)
             rollbacks = [e for e in history if e.kind is EpochKind.ROLLBACK]
@@ -205,6 +209,7 @@ class Deployments:
                 run_id=run_id,
                 cleared_by={},
                 recorded_at=clock(),
+                claimed=None if by.claims is None else words("requested_by", by.claims),
             )
             _swap(connection, epoch, head.revision, head, "rollback")
             apply(connection, head.to_candidate, Event.ROLL_BACK, actor, reason, outcome=f"Rolled back: {reason}")
@@ -239,7 +244,7 @@ def _not_barred(connection: Connection, candidate: Candidate, digest: str) -> No
 
 def _rests_on(cleared: Clearance) -> Mapping[str, object]:
     by = {
-        gate: {"who": o.who, "why": o.why, "expires_at": o.expires_at.isoformat()}
+        gate: {"who": o.decider, "why": o.why, "expires_at": o.expires_at.isoformat()}
         for gate, o in cleared.overridden.items()
     }
     return {"attempts": dict(cleared.attempts), "overridden": by}
@@ -267,6 +272,7 @@ def _swap(connection: Connection, epoch: Epoch, expected: int, head: Epoch | Non
             run_id=epoch.run_id,
             cleared_by=dict(epoch.cleared_by),
             recorded_at=epoch.recorded_at,
+            claimed=epoch.claimed,
         )
     )
     crashpoint(f"ledger.{name}.history")

@@ -44,4 +44,5 @@ def epoch_of(row: Row[Any]) -> Epoch:
         run_id=row.run_id,
         cleared_by=row.cleared_by,
         recorded_at=row.recorded_at,
+        claimed=row.claimed,
     )

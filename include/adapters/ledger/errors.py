@@ -56,6 +56,17 @@ class JourneyUnderWay(LedgerError):
         )
 
 
+class AnsweredMeanwhile(LedgerError):
+    """A journey was opened since the drift decision that asks for one."""
+
+    def __init__(self, model: str, candidate_id: str, run_id: str) -> None:
+        self.model, self.candidate_id, self.run_id = model, candidate_id, run_id
+        super().__init__(
+            f"{model} had a journey since this was decided: run {run_id}, candidate {candidate_id}. This request is "
+            "recorded as one of its causes."
+        )
+
+
 class RequestChanged(LedgerError):
     """The same run id came with another request."""
 

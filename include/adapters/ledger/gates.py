@@ -13,6 +13,7 @@ from include.adapters.ledger.database import Database, clock, next_number, plain
 from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
 from include.adapters.ledger.records import Candidate, GateStanding
 from include.adapters.ledger.tables import gate_results, overrides
+from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
 from include.domain.promotion import Clearance, GateRecord, Override, clearance
 from include.domain.verdicts import GateResult
@@ -78,7 +79,8 @@ class Gates:
         candidate_id: str,
         gate: str,
         *,
-        who: str,
+        by: Person,
+        approvers: Approvers,
         why: str,
         expires_at: datetime,
         now: datetime,
@@ -89,11 +91,13 @@ class Gates:
         ``requester_may`` is whether the model's tier lets the person who asked for the journey decide.
 
         Raises:
-            RequesterMayNotDecide: when ``who`` asked for the journey and may not.
+            MayNotDecide: when ``by`` is none of the model's approvers.
+            RequesterMayNotDecide: when ``by``, or whom they say they are, asked for the journey and may not.
             OverrideStands: when another one is live.
             BadValue: when it would be expired already.
         """
-        gate, who, why = words("gate", gate), words("who", who), words("why", why)
+        gate, who, why = words("gate", gate), words("who", by.name), words("why", why)
+        claimed = None if by.claims is None else words("by", by.claims)
         now, expires_at = utc("now", now), utc("expires_at", expires_at)
         if expires_at <= now:
             raise BadValue(
@@ -101,9 +105,9 @@ class Gates:
             )
         with self._database.writing(f"gates:{candidate_id}") as connection:
             candidate = candidate_in(connection, candidate_id)
-            asked = {name.strip().casefold() for name in asked_by_in(connection, candidate)}
-            if not requester_may and who.strip().casefold() in asked:
-                raise RequesterMayNotDecide(candidate_id, gate, who)
+            require(candidate.model, f"let {candidate_id} past {gate}", by, approvers)
+            if not requester_may and by.names & asked_by_in(connection, candidate):
+                raise RequesterMayNotDecide(candidate_id, gate, str(by))
             standing = next((o for o in overrides_in(connection, candidate_id, gate) if o.ended_at is None), None)
             if standing is not None and standing.is_live(now):
                 if (standing.who, standing.why, standing.expires_at) == (who, why, expires_at):
@@ -113,7 +117,7 @@ class Gates:
                 _end(connection, standing, now)
                 crashpoint("ledger.override.ended")
             key = {"candidate_id": candidate_id, "gate": gate}
-            made = Override(candidate_id, gate, who, why, expires_at, recorded_at=clock())
+            made = Override(candidate_id, gate, who, why, expires_at, recorded_at=clock(), claimed=claimed)
             connection.execute(
                 insert(overrides).values(
                     **key,
@@ -122,6 +126,7 @@ class Gates:
                     why=why,
                     expires_at=expires_at,
                     recorded_at=made.recorded_at,
+                    claimed=claimed,
                 )
             )
             return made
@@ -201,7 +206,9 @@ def overrides_in(connection: Connection, candidate_id: str, gate: str | None = N
         query = query.where(overrides.c.gate == gate)
     rows = connection.execute(query.order_by(overrides.c.recorded_at, overrides.c.gate, overrides.c.number))
     return [
-        Override(row.candidate_id, row.gate, row.who, row.why, row.expires_at, row.recorded_at, row.ended_at)
+        Override(
+            row.candidate_id, row.gate, row.who, row.why, row.expires_at, row.recorded_at, row.ended_at, row.claimed
+        )
         for row in rows
     ]
 

@@ -21,6 +21,7 @@ from include.adapters.ledger.outages import Outages
 from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
+from include.adapters.ledger.rights import Rights
 from include.adapters.ledger.shadow import Shadow, windows_in
 from include.adapters.ledger.stops import Stops
 
@@ -45,6 +46,7 @@ class Ledger:
         self.overview = Overview(database)
         self.notices = Notices(database)
         self.outages = Outages(database)
+        self.rights = Rights(database)
 
     @classmethod
     def open(cls, url: str) -> Ledger:

@@ -138,6 +138,7 @@ candidates = Table(
     Column("model_version", String),
     Column("outcome", Text),
     Column("opened_at", UtcTime, nullable=False),
+    Column("user_name", String),
     UniqueConstraint("model", "run_id"),
     Index(
         "one_live_candidate_per_model", "model", unique=True, sqlite_where=text("live"), postgresql_where=text("live")
@@ -172,6 +173,7 @@ journey_causes = Table(  # append-only
     Column("report_id", String),
     Column("state", String, nullable=False),
     _recorded_at(),
+    Column("user_name", String),
     UniqueConstraint("candidate_id", "run_id"),
 )
 
@@ -212,6 +214,7 @@ overrides = Table(
     Column("expires_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     _recorded_at(),
+    Column("claimed", String),
     Index(
         "one_standing_override_per_gate",
         "candidate_id",
@@ -238,7 +241,18 @@ deployment_history = Table(  # append-only
     Column("run_id", String, nullable=False),
     _evidence("cleared_by"),
     _recorded_at(),
+    Column("claimed", String),
     UniqueConstraint("model", "run_id", "kind", "to_candidate"),
+)
+
+known_rights = Table(  # what the platform said of each user when they acted last
+    "known_rights",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("roles", JSON, nullable=False),
+    Column("operator", Boolean, nullable=False),
+    _recorded_at(),
 )
 
 deployments = Table(

@@ -68,7 +68,7 @@ def _override_tag(live: Override | None) -> dict[str, str]:
     """What a candidate's MLflow run says about the override that let it pass a gate."""
     if live is None:
         return {}
-    return {f"slipway.override.{live.gate}": f"by {live.who} until {live.expires_at.isoformat()}: {live.why}"}
+    return {f"slipway.override.{live.gate}": f"by {live.decider} until {live.expires_at.isoformat()}: {live.why}"}
 
 
 def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Overr
     passed = result.verdict is Verdict.PASS or result.mode is Mode.ADVISORY or override is not None
     table = as_table(result)
     if override is not None and result.verdict is not Verdict.PASS:
-        table += f"\noverridden by {override.who} until {override.expires_at.isoformat()}: {override.why}"
+        table += f"\noverridden by {override.decider} until {override.expires_at.isoformat()}: {override.why}"
     elif result.verdict is not Verdict.PASS:
         table += f"\nwhat this means and what you may do: {RUNBOOK.format(gate=result.gate)}"
     return {
@@ -93,7 +93,10 @@ def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Overr
 
 
 def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: datetime) -> dict[str, Any]:
-    """Record that a person let this candidate past an INCONCLUSIVE gate. A FAIL cannot be approved here."""
+    """Record that a person let this candidate past an INCONCLUSIVE gate. A FAIL cannot be approved here.
+
+    ``who`` is the user's name as the platform signed them in; what they may do is what it said when they answered.
+    """
     with common.step_of(reference, f"{gate}/approve") as journey:
         record = journey.ledger.gates.latest(journey.candidate_id).get(gate)
         if record is None or record.verdict is not Verdict.INCONCLUSIVE:
@@ -105,7 +108,8 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
         override = journey.ledger.gates.override(
             journey.candidate_id,
             gate,
-            who=who,
+            by=journey.ledger.rights.person(journey.model.name, who),
+            approvers=journey.model.approvers.who,
             why=why,
             expires_at=now + APPROVAL_HOLDS,
             now=now,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from include.adapters.ledger import Candidate, DriftSummary, ModelStanding
@@ -55,12 +56,21 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """One thing that is wrong with a declaration."""
+
+    dag_id: str | None
+    """The Dag that it takes away; None where the file is that of many models."""
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelsView:
     """The models page."""
 
     rows: tuple[ModelRow, ...]
     waiting: int
-    broken: tuple[str, ...]
+    broken: tuple[Broken, ...]
     """What is wrong with declarations that cannot be used, a line each."""
     sorted_by: str
 
@@ -101,9 +111,15 @@ def models(sorted_by: str = "waits") -> ModelsView:
     return ModelsView(
         rows=tuple(_sorted(rows, column)),
         waiting=sum(bool(r.waits) for r in rows),
-        broken=tuple(problem for error in declared.broken.values() for problem in error.problems),
+        broken=tuple(Broken(_dag_of(file), p) for file, error in declared.broken.items() for p in error.problems),
         sorted_by=column,
     )
+
+
+def _dag_of(file: Path) -> str | None:
+    """The Dag of the model or view that a declaration's file belongs to."""
+    kinds = {"models": "retrain_", "features": "features_"}
+    return next((kinds[up.parent.name] + up.name for up in file.parents[:2] if up.parent.name in kinds), None)
 
 
 def only(view: ModelsView, allowed: Collection[str]) -> ModelsView:

@@ -162,7 +162,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
         actions=actions.allowed(candidate, standing_gates(gates), champion, epochs),
-        asked_by=f"{candidate.request.requested_by} ({TRIGGERS[candidate.request.trigger.value]})",
+        asked_by=f"{candidate.request.asked_by} ({TRIGGERS[candidate.request.trigger.value]})",
         also_asked=in_words(found.causes[1:]),
     )
 
@@ -228,7 +228,7 @@ def _headline(
         return (
             "Overridden, not yet judged again",
             "waits",
-            f"{override.who} overrode {override.gate} until {until}: {override.why}",
+            f"{override.decider} overrode {override.gate} until {until}: {override.why}",
         )
     if state in _ENDED and (worst is None or state is not State.REJECTED):
         return _ENDED[state], "bad" if state in _BAD else "quiet", outcome
@@ -369,7 +369,7 @@ def _lineage(
 ) -> tuple[tuple[str, str], ...]:
     request = candidate.request
     lines = [
-        ("Asked by", f"{request.requested_by}: {request.reason}"),
+        ("Asked by", f"{request.asked_by}: {request.reason}"),
         ("Data as of", f"{request.as_of:%Y-%m-%d %H:%M} UTC"),
         ("Run", request.run_id),
     ]

@@ -2,14 +2,15 @@
 
 A model's pages are read by whoever may read the runs of its ``retrain_`` Dag. To override, clear, approve, reject or
 roll back one must be allowed to change runs of that Dag *and* to change the Airflow variable ``slipway_operator``: the
-right that separates an operator from a user who may only trigger, in every auth manager there is (ADR 0017).
+right that separates an operator from a user who may only trigger, in every auth manager there is (ADR 0017). Where a
+declaration names ``approvers``, they decide, and nobody else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,10 @@ from airflow.configuration import conf
 from fastapi import Depends, HTTPException, Request
 
 from include.config.settings import settings
+from include.domain.authority import Approvers, Person
+from include.domain.errors import Refusal
+from include.workflows import people
+from include.workflows.pages import sources
 
 OPERATOR_KEY = "slipway_operator"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-slipway-csrf"
@@ -72,29 +77,87 @@ def readable(user: Any, models: Iterable[str]) -> set[str]:
     return {model for dag_id, model in dags.items() if dag_id in allowed}
 
 
+def readable_declarations(user: Any, broken: Iterable[Any]) -> list[str]:
+    """What is wrong with those broken declarations whose Dag the user may see; a file that is no one model's or view's
+    is everybody's."""
+    found = [(each.dag_id, each.problem) for each in broken]
+    dags = {dag_id for dag_id, _ in found if dag_id}
+    allowed = get_auth_manager().filter_authorized_dag_ids(dag_ids=dags, user=user, method="GET") if dags else set()
+    return [problem for dag_id, problem in found if dag_id is None or dag_id in allowed]
+
+
 def may_act(request: Request, user: Any, model: str) -> bool:
-    """Whether the user is an operator of the model."""
+    """Whether the user may decide about the model."""
     try:
-        require_operator(request, user, model)
-    except HTTPException:
+        return _approvers(model).allow(person(request, user, model))
+    except Refusal:
         return False
-    return True
 
 
 def require_operator(request: Request, user: Any, model: str) -> None:
     """
     Raises:
-        HTTPException: 403 for everybody but operators of the model.
+        HTTPException: 403 for everybody but operators and approvers of the model.
     """
+    someone = person(request, user, model)
+    if not someone.operator and not _approvers(model).allow(someone):
+        raise HTTPException(403, f"{user.get_name()} may read {model} but not act on it: only an operator may.")
+
+
+def require_approver(request: Request, user: Any, model: str, claimed: str | None = None) -> Person:
+    """The user as the ledger records them, who may decide about the model. What the auth manager says of them is kept
+    for the task that writes the decision, which knows their name alone.
+
+    Raises:
+        HTTPException: 403 for everybody else, with who may.
+    """
+    someone = person(request, user, model)
+    remember(model, someone)
+    approvers = _approvers(model)
+    if not approvers.allow(someone):
+        who = f"only {approvers} may"
+        only = "only an operator may" if approvers.are_the_operators else who
+        raise HTTPException(403, f"{someone.name} may read {model} but not act on it: {only}.")
+    return someone.claiming(claimed)
+
+
+def _approvers(model: str) -> Approvers:
+    """As declared now: the API server runs for weeks."""
+    sources.declared_now()
+    return people.approvers_of(model)
+
+
+def remember(model: str, someone: Person) -> None:
+    """Write down what the auth manager says of the person now.
+
+    Raises:
+        LedgerUnavailable: when that cannot be kept.
+    """
+    with sources.open_ledger() as ledger:
+        ledger.rights.saw(model, someone)
+
+
+def person(request: Request, user: Any, model: str) -> Person:
+    """The user with what the auth manager says of them."""
+    return Person(user.get_name(), frozenset(_roles(user)), _is_operator(request, user, model))
+
+
+def _is_operator(request: Request, user: Any, model: str) -> bool:
     manager = get_auth_manager()
     try:
         requires_access_dag("PUT", DagAccessEntity.RUN, f"retrain_{model}")(request, user)
         requires_access_dag("POST", DagAccessEntity.RUN, f"rollback_{model}")(request, user)
-        operator = manager.is_authorized_variable(method="PUT", details=VariableDetails(key=OPERATOR_KEY), user=user)
+        return bool(manager.is_authorized_variable(method="PUT", details=VariableDetails(key=OPERATOR_KEY), user=user))
     except HTTPException:
-        operator = False
-    if not operator:
-        raise HTTPException(403, f"{user.get_name()} may read {model} but not act on it: only an operator may.")
+        return False
+
+
+def _roles(user: Any) -> Iterator[str]:
+    """The names of the user's roles, in lower case: the simple auth manager gives one, others a list of names or of
+    values that have one."""
+    role = getattr(user, "role", None)
+    for each in (*([role] if role else []), *(getattr(user, "roles", None) or [])):
+        yield str(getattr(each, "name", each)).lower()
 
 
 # --- requests from other sites ---------------------------------------------------------------------------------------

@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from include.adapters.ledger import Conflict, JourneyUnderWay, LedgerUnavailable, OverrideStands, UnknownCandidate
 from include.config.loader import UnknownName
+from include.domain.authority import MayNotDecide
 from include.domain.errors import BadField, Refusal
 from include.workflows.pages.drift import UnknownReport
+from include.workflows.requested import NoData
 from slipway_airflow.pages.airflow_calls import AirflowSaidNo
-from slipway_airflow.pages.doing import AlreadyUnderWay, ChampionChanged, KeyReused, NothingStarts
+from slipway_airflow.pages.doing import AlreadyUnderWay, ChampionChanged, IdsTaken, KeyReused, NothingStarts
 
 log = logging.getLogger("slipway.pages")
 
@@ -24,6 +26,9 @@ _STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (UnknownCandidate, 404),
     (UnknownName, 404),
     (UnknownReport, 404),
+    (MayNotDecide, 403),
+    (NoData, 409),
+    (IdsTaken, 409),
     (JourneyUnderWay, 409),
     (OverrideStands, 409),
     (Conflict, 409),

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from include.adapters.ledger import LedgerUnavailable
 from include.config.loader import UnknownName
+from include.domain.authority import Person
 from include.domain.errors import BadField, Refusal
 from include.workflows import data_docs
 from include.workflows.pages import drift as drift_views
@@ -27,8 +28,9 @@ from slipway_airflow.pages.access import (
     csrf_token,
     may_act,
     readable,
+    readable_declarations,
     readable_views,
-    require_operator,
+    require_approver,
     require_own_form,
     require_read,
     require_view,
@@ -77,7 +79,8 @@ def static(name: str, user: User) -> Response:
 def models(request: Request, user: User, sort: str = "waits") -> Response:
     view = model_views.models(sort)
     allowed = readable(user, [r.model for r in view.rows])
-    return page(request, "models.html", view=model_views.only(view, allowed))
+    broken = readable_declarations(user, view.broken)
+    return page(request, "models.html", view=model_views.only(view, allowed), broken=broken)
 
 
 @router.get("/models/{name}")
@@ -258,9 +261,9 @@ def api(request: Request, user: User) -> Response:
 async def act(request: Request, user: User, candidate_id: str, action: str) -> Response:
     form = await _form(request, user)
     view = await run_in_threadpool(release_views.release, candidate_id, datetime.now(UTC))
-    await run_in_threadpool(require_operator, request, user, view.model)
+    by = await run_in_threadpool(require_approver, request, user, view.model)
     try:
-        await _done(request, user, view, action, form)
+        await _done(request, by, view, action, form)
     except (Refusal, LedgerUnavailable) as error:
         if not wants_page(request):
             raise
@@ -270,17 +273,17 @@ async def act(request: Request, user: User, candidate_id: str, action: str) -> R
 
 
 async def _done(
-    request: Request, user: Any, view: release_views.ReleaseView, action: str, form: Mapping[str, str]
+    request: Request, by: Person, view: release_views.ReleaseView, action: str, form: Mapping[str, str]
 ) -> None:
-    who, candidate_id = user.get_name(), view.candidate.candidate_id
+    candidate_id = view.candidate.candidate_id
     if action == "override":
-        await doing.override(candidate_id, form.get("gate"), who, form.get("reason"), form.get("expires"))
+        await doing.override(candidate_id, form.get("gate"), by, form.get("reason"), form.get("expires"))
     elif action == "clear":
-        await doing.clear(request, candidate_id, form.get("gate"), who)
+        await doing.clear(request, candidate_id, form.get("gate"), by.name)
     elif action == "approve":
         await doing.approve(request, candidate_id, form.get("gate"), form.get("reason"))
     elif action == "reject":
-        await doing.reject(request, candidate_id, who, form.get("reason"))
+        await doing.reject(request, candidate_id, by, form.get("reason"))
     elif action == "rollback":
         await doing.roll_back(request, view.model, form.get("reason"), form.get("revision"))
     else:
@@ -292,7 +295,7 @@ async def _done(
 @router.post("/models/{name}/rollback")
 async def roll_back(request: Request, user: User, name: str) -> Response:
     form = await _form(request, user)
-    await run_in_threadpool(require_operator, request, user, name)
+    await run_in_threadpool(require_approver, request, user, name)
     try:
         await doing.roll_back(request, name, form.get("reason"), form.get("revision"))
     except (Refusal, LedgerUnavailable) as error:
@@ -341,9 +344,9 @@ def _recorded(view: release_views.ReleaseView) -> list[Recorded]:
     """Transitions, overrides and promotions as one list, oldest first."""
     found = view.explanation
     lines = [Recorded(t.recorded_at, t.to_state.value.replace("_", " "), t.actor, t.reason) for t in found.transitions]
-    lines += [Recorded(o.recorded_at, f"override of {o.gate}", o.who, o.why) for o in found.overrides]
+    lines += [Recorded(o.recorded_at, f"override of {o.gate}", o.decider, o.why) for o in found.overrides]
     lines += [
-        Recorded(e.recorded_at, f"{e.kind.value}, revision {e.revision}", e.actor, e.reason) for e in found.epochs
+        Recorded(e.recorded_at, f"{e.kind.value}, revision {e.revision}", e.decider, e.reason) for e in found.epochs
     ]
     return sorted(lines, key=lambda line: line.when)
 

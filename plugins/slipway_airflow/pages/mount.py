@@ -39,6 +39,18 @@ class LateApp:
 late_app = LateApp()
 
 
+class LateGuard:
+    """The root middleware of ``guard``, imported while the server starts."""
+
+    def __init__(self, app: App) -> None:
+        from slipway_airflow.pages.guard import Guard
+
+        self._guard = Guard(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
+
+
 class KeepRoot:
     """A root middleware: remembers Airflow's application in the scope, and loads ours while the server starts."""
 

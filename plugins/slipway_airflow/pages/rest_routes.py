@@ -12,17 +12,34 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from include.domain.authority import Person
 from include.workflows.endings import ending_of
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
 from slipway_airflow.pages import doing
-from slipway_airflow.pages.access import CSRF_HEADER, User, readable, require_operator, require_own_form, require_read
+from slipway_airflow.pages.access import (
+    CSRF_HEADER,
+    User,
+    person,
+    readable,
+    readable_declarations,
+    remember,
+    require_approver,
+    require_operator,
+    require_own_form,
+    require_read,
+)
 
 router = APIRouter(prefix="/api/v1")
 
 Reason = Annotated[str, Field(description="Why, in 10 to 500 characters; kept with your name.")]
+
+Claim = Annotated[
+    str | None,
+    Field(description="On whose behalf; kept beside the name you are signed in with, never instead.", max_length=100),
+]
 
 
 class Body(BaseModel):
@@ -35,6 +52,7 @@ class OverrideBody(Body):
     gate: Annotated[str, Field(description="The gate that did not pass, for example champion_gate.", max_length=100)]
     reason: Reason
     expires: Annotated[str, Field(description="2d, 12h, or a time in ISO 8601; at most 90 days away.", max_length=60)]
+    requested_by: Claim = None
 
 
 class GateBody(Body):
@@ -53,6 +71,7 @@ class ReasonBody(Body):
 class RollbackBody(Body):
     reason: Reason
     revision: Annotated[int, Field(description="The champion's revision that shall go; another one is refused.")]
+    requested_by: Claim = None
 
 
 class RetrainBody(Body):
@@ -60,13 +79,19 @@ class RetrainBody(Body):
     reason: Annotated[str, Field(description="Why, in 1 to 500 characters.", max_length=500)]
     supersede: Annotated[bool, Field(description="Replace a journey under way.")] = False
     issue: Annotated[str | None, Field(description="A ticket this belongs to.", max_length=200)] = None
+    requested_by: Claim = None
 
 
 @router.get("/models", summary="Every model: champion, features, drift, newest journey, what waits")
 def models(request: Request, user: User, sort: str = "waits") -> JSONResponse:
     view = model_views.models(sort)
     allowed = readable(user, [r.model for r in view.rows])
-    return _json({"models": [asdict(r) for r in view.rows if r.model in allowed], "broken": view.broken})
+    return _json(
+        {
+            "models": [asdict(r) for r in view.rows if r.model in allowed],
+            "broken": readable_declarations(user, view.broken),
+        }
+    )
 
 
 @router.get("/models/{model}", summary="One model: champions, readiness, newest journeys")
@@ -148,37 +173,37 @@ def run(request: Request, user: User, dag_id: str, run_id: str) -> JSONResponse:
 
 @router.post("/candidates/{candidate_id}/overrides", status_code=201, summary="Let one candidate past one gate")
 async def override(request: Request, user: User, candidate_id: str, body: OverrideBody) -> JSONResponse:
-    await _operator_of(request, user, candidate_id)
-    made = await doing.override(candidate_id, body.gate, user.get_name(), body.reason, body.expires)
+    by = await _approver_of(request, user, candidate_id, body.requested_by)
+    made = await doing.override(candidate_id, body.gate, by, body.reason, body.expires)
     return _json(asdict(made), 201)
 
 
 @router.post("/candidates/{candidate_id}/clear", summary="Judge again from a gate on")
 async def clear(request: Request, user: User, candidate_id: str, body: GateBody) -> JSONResponse:
-    await _operator_of(request, user, candidate_id)
+    await _approver_of(request, user, candidate_id)
     run_id = await doing.clear(request, candidate_id, body.gate, user.get_name())
     return _json({"candidate_id": candidate_id, "run_id": run_id})
 
 
 @router.post("/candidates/{candidate_id}/approve", summary="Answer the gate that waits: the candidate may go on")
 async def approve(request: Request, user: User, candidate_id: str, body: ApproveBody) -> JSONResponse:
-    await _operator_of(request, user, candidate_id)
+    await _approver_of(request, user, candidate_id)
     await doing.approve(request, candidate_id, body.gate, body.reason)
     return _json({"candidate_id": candidate_id, "approved": body.gate})
 
 
 @router.post("/candidates/{candidate_id}/reject", summary="End a journey under way")
 async def reject(request: Request, user: User, candidate_id: str, body: ReasonBody) -> JSONResponse:
-    await _operator_of(request, user, candidate_id)
-    await doing.reject(request, candidate_id, user.get_name(), body.reason)
+    by = await _approver_of(request, user, candidate_id)
+    await doing.reject(request, candidate_id, by, body.reason)
     return _json({"candidate_id": candidate_id, "state": "rejected"})
 
 
 @router.post("/models/{model}/rollback", status_code=202, summary="Champion back to the previous good champion")
 async def roll_back(request: Request, user: User, model: str, body: RollbackBody) -> JSONResponse:
     _own(request, user)
-    await run_in_threadpool(require_operator, request, user, model)
-    run_id = await doing.roll_back(request, model, body.reason, body.revision)
+    await run_in_threadpool(require_approver, request, user, model)
+    run_id = await doing.roll_back(request, model, body.reason, body.revision, body.requested_by)
     return _json({"model": model, "dag_id": f"rollback_{model}", "run_id": run_id}, 202)
 
 
@@ -193,14 +218,15 @@ async def retrain(
     _own(request, user)
     await run_in_threadpool(require_operator, request, user, model)
     conf = body.model_dump(exclude_none=True)
-    run_id, started = await doing.retrain(request, model, conf, idempotency_key)
+    await run_in_threadpool(lambda: remember(model, person(request, user, model)))
+    run_id, started = await doing.retrain(request, model, conf, idempotency_key, user.get_name())
     return _json({"model": model, "dag_id": f"retrain_{model}", "run_id": run_id, "started": started}, 202)
 
 
-async def _operator_of(request: Request, user: Any, candidate_id: str) -> None:
+async def _approver_of(request: Request, user: Any, candidate_id: str, claimed: str | None = None) -> Person:
     _own(request, user)
     view = await run_in_threadpool(release_views.release, candidate_id, datetime.now(UTC))
-    await run_in_threadpool(require_operator, request, user, view.model)
+    return await run_in_threadpool(require_approver, request, user, view.model, claimed)
 
 
 def _own(request: Request, user: Any) -> None:
