@@ -62,6 +62,19 @@ def test_f005_a_row_changed_in_place_is_found_by_its_days_hash(world):
     assert partition("trip_plan", 2).source_rows == 6
 
 
+def test_f201_a_row_delivered_twice_makes_no_day_stale_by_its_count(world, capsys):
+    world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL, recheck={"days": 2, "by": "watermark"})
+    twice = {"station": "north", "read_at": naive(at(4, 5)), "level": 45.0, "known_at": naive(at(4, 5.5))}
+    world.insert(READINGS, [twice])
+    for number in (4, 5, 6):
+        world.run_day("station_level", number)
+    assert "staged again" not in capsys.readouterr().out
+    assert len(history("station_level", 4)) == 1
+    world.change(READINGS, READINGS.c.read_at == naive(at(5, 7)), level=1.0, known_at=naive(at(6, 23)))
+    world.run_day("station_level", 7)
+    assert "2024-03-05 is staged again" in capsys.readouterr().out
+
+
 def test_counts_and_watermarks_find_a_late_row_and_miss_one_changed_in_place(world):
     world.declare_view(TRIP_PLAN, TRIP_PLAN_SQL, recheck={"by": "watermark"})
     world.run_day("trip_plan", 2)
