@@ -10,12 +10,11 @@ python - <<'PYTHON'
 import json, os
 from pathlib import Path
 
+from include.adapters import files
+
 file = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
 users = {"admin": "SLIPWAY_AIRFLOW_PASSWORD", "operator": "SLIPWAY_OPERATOR_PASSWORD", "viewer": "SLIPWAY_VIEWER_PASSWORD"}
-new = file.with_suffix(".new")
-with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-    stream.write(json.dumps({user: os.environ[name] for user, name in users.items()}) + "\n")
-new.replace(file)
+files.write_text(file, json.dumps({user: os.environ[name] for user, name in users.items()}) + "\n", 0o600)
 PYTHON
 
 echo "The ledger's tables"

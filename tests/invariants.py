@@ -29,11 +29,14 @@ from sqlalchemy import make_url
 from include.adapters import model_files
 from include.adapters.ledger import Ledger, PartitionStatus, ledger_invariants
 from include.adapters.offline_store import DAY, OfflineStore, content_hash, ordered, plain, split_by_day
+from include.adapters.online_store import OnlineStore, compared
 from include.adapters.registry import CHALLENGER, CHAMPION, Registry, VersionMissing
 from include.config import Declarations
 from include.config.settings import settings
+from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, State
 from include.domain.verdicts import Verdict
+from include.workflows import promised
 
 NAMES = {
     "I1": "exactly one champion per model",
@@ -49,6 +52,7 @@ NAMES = {
     "I11": "no planted secret in any output",
     "I12": "no process, lock or lease is left behind",
     "I13": "one served candidate per model and day, the champion by whom it was claimed",
+    "I14": "each store holds what the ledger promised: files, predictions, features, the newest rows online",
 }
 HOLDS = "holds"
 
@@ -97,6 +101,7 @@ def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
         found += _aliases(ledger, registry)
         found += _artifacts(ledger, registry, getattr(world, "lost", ()))
     found += _rows(world.declared, ledger)
+    found += _promised(world.declared, ledger)
     found += _unfinished()
     found += _answers(ledger)
     report.verdicts["I8"] = "holds in the prediction log; there is no service"
@@ -147,6 +152,9 @@ def _rows(declared: Declarations, ledger: Ledger) -> Iterator[str]:
     store = OfflineStore(settings().store)
     for view in declared.views.values():
         if store.current_version(view) is None:
+            for lost in ledger.partitions.between(view.name, view.version):
+                if lost.rows:
+                    yield f"I5 {view.name} {lost.day}: {lost.rows} rows were published, and there is no table."
             continue
         rows = DeltaTable(store.view_path(view)).to_pyarrow_dataset().to_table()
         twice = _repeated(rows, [*view.keys, "event_time"])
@@ -166,6 +174,29 @@ def _rows(declared: Declarations, ledger: Ledger) -> Iterator[str]:
                     yield f"I5 {view.name} {day}: the table does not hold what the ledger recorded."
         for day in sorted(set(parts) - set(recorded)):
             yield f"I6 {view.name} {day}: readers see a partition that the ledger does not know."
+
+
+def _promised(declared: Declarations, ledger: Ledger) -> Iterator[str]:
+    store, online = OfflineStore(settings().store), OnlineStore(settings().online_url)
+    for model in ledger.candidates.models():
+        for what, broken in promised.predictions_compared(ledger, store, model):
+            yield f"I14 {model}: {what} {broken.sentence}."
+        for what, broken in promised.served_compared(ledger, store, model):
+            yield f"I14 {model}: {what} {broken.sentence}."
+    for view in declared.views.values():
+        days = ledger.partitions.between(view.name, view.version)
+        if not days:
+            continue
+        held = store.held(view)
+        for p in days:
+            if p.files is not None and p.rows and (p.day not in held or held[p.day].files != p.files):
+                yield f"I14 {view.name} {p.day}: it lies in other files than were published."
+        end = Interval.of_day(days[-1].day).end
+        kept = online.kept(view, end - view.ttl)
+        rows = store.read_after(view, Interval(end - view.ttl, end)) if held else None
+        differences = compared(view, kept, rows) if rows is not None else None
+        if differences:
+            yield f"I14 {view.name}: online, {differences.sentence}."
 
 
 def _plain(rows: Any) -> Any:

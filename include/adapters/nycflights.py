@@ -44,6 +44,7 @@ from sqlalchemy import (
     select,
 )
 
+from include.config import bounds
 from include.domain.errors import Refusal
 
 PUBLISHED_AHEAD = pd.Timedelta(days=7)
@@ -295,7 +296,9 @@ def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
+    on_postgres = parsed.get_backend_name() == "postgresql"
+    # A bulk load takes as long as it takes; only a server that is gone is not waited for.
+    engine = create_engine(parsed, connect_args=bounds.of_postgres(parsed.query, None) if on_postgres else {})
     if engine.dialect.name == "sqlite":
         # The driver would begin its transaction only at the first insert, after the tables were dropped. Taking the
         # write lock at the start makes the load one transaction, and lets a second loader wait for the first.

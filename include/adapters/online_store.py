@@ -48,9 +48,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
+from include.config import bounds
 from include.config.types import FeatureView
 
 T = TypeVar("T")
+Kept = dict[str, tuple[datetime, datetime, str]]
+"""By entity: event time and available time, in UTC without saying so, and the features as JSON."""
 
 ROWS_AT_ONCE = 5_000
 KEYS_AT_ONCE = 1_000
@@ -94,6 +97,35 @@ class OnlineRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Differences:
+    """How what is kept differs from what was published, by entity."""
+
+    entities: int
+    """How many were published."""
+    missing: tuple[str, ...]
+    older: tuple[str, ...]
+    other: tuple[str, ...]
+    """Of the same times, with other values."""
+    ahead: Mapping[str, tuple[datetime, datetime]]
+    """Newer than anything that is published: event time and available time, in UTC without saying so."""
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.older or self.other or self.ahead)
+
+    @property
+    def sentence(self) -> str:
+        """How many of each kind, with an example."""
+        kinds = (
+            ("missing", self.missing),
+            ("older than what was published", self.older),
+            ("of other values", self.other),
+            ("newer than anything published", tuple(self.ahead)),
+        )
+        told = [f"{len(which):,} {kind} (for example {which[0]})" for kind, which in kinds if which]
+        return f"of {self.entities:,} entities, {', '.join(told)}"
+
+
+@dataclass(frozen=True, slots=True)
 class OnlineStore:
     """The store at ``url`` (SQLite or Postgres). Tables are made on first use."""
 
@@ -107,21 +139,7 @@ class OnlineStore:
         Raises:
             OnlineStoreUnusable: when the database does not answer.
         """
-        offers: dict[str, dict[str, Any]] = {}
-        newest = _finite(_newest(rows, view.keys))
-        same = {"view": view.name, "view_version": view.version, "run_id": run_id}
-        for batch in newest.to_batches(max_chunksize=ROWS_AT_ONCE):
-            entities = _entities(list(zip(*(batch.column(key).to_pylist() for key in view.keys), strict=True)))
-            features = [_json(row).decode() for row in batch.select([*view.features, *view.carries]).to_pylist()]
-            times = batch.column("event_time").to_pylist(), batch.column("available_time").to_pylist()
-            for entity, known, event_time, available in zip(entities, features, *times, strict=True):
-                offers[entity] = {
-                    **same,
-                    "entity": entity,
-                    "event_time": event_time,
-                    "available_time": available,
-                    "features": known,
-                }
+        offers = _offers(view, rows, run_id)
         # One order for all writers, so that two never wait for each other.
         ordered = [offer for _, offer in sorted(offers.items())]
 
@@ -171,6 +189,31 @@ class OnlineStore:
             for row, values, event_time, available_time in zip(rows, features, events, knowns, strict=True)
         }
         return [found.get(entity) for entity in wanted]
+
+    def kept(self, view: FeatureView, since: datetime) -> Kept:
+        """What is kept with an event time after ``since``, by entity: event time, available time, features.
+
+        Raises:
+            OnlineStoreUnusable: when the database does not answer.
+        """
+        columns = ONLINE.c.entity, ONLINE.c.event_time, ONLINE.c.available_time, ONLINE.c.features
+        mine = ONLINE.c.view == view.name, ONLINE.c.view_version == view.version
+        query = select(*columns).where(*mine, ONLINE.c.event_time > since.astimezone(UTC).replace(tzinfo=None))
+        found = self._done(lambda connection: connection.execute(query).all())
+        return {entity: (event_time, available, features) for entity, event_time, available, features in found}
+
+    def forget(self, view: FeatureView, rows: Mapping[str, tuple[datetime, datetime]]) -> int:
+        """Remove the rows of these entities that still have exactly these two times, as ``Differences.ahead`` has
+        them; how many were. One that was replaced meanwhile stays."""
+        doomed = ONLINE.delete().where(
+            ONLINE.c.view == view.name,
+            ONLINE.c.view_version == view.version,
+            ONLINE.c.entity == bindparam("doomed"),
+            ONLINE.c.event_time == bindparam("at"),
+            ONLINE.c.available_time == bindparam("known"),
+        )
+        asked = [{"doomed": entity, "at": at, "known": known} for entity, (at, known) in sorted(rows.items())]
+        return sum(self._done(lambda connection: [connection.execute(doomed, one).rowcount for one in asked]))
 
     def _done(self, work: Callable[[Connection], T]) -> T:
         """``work`` in one transaction; where the tables are missing, they are made and it is done again."""
@@ -231,7 +274,8 @@ def _new_engine(url: str) -> Engine:
         shown = parsed.render_as_string(hide_password=True)
         raise OnlineStoreUnusable(shown, f"{backend} is neither sqlite nor postgresql")
     if backend == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True)
+        limits = bounds.of_postgres(parsed.query, bounds.database_s())
+        return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed)
@@ -303,6 +347,47 @@ _quoted = encode_basestring
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
+def _offers(view: FeatureView, rows: pa.Table, run_id: str) -> dict[str, dict[str, Any]]:
+    """The newest row of each entity as it is kept, by entity."""
+    offers: dict[str, dict[str, Any]] = {}
+    same = {"view": view.name, "view_version": view.version, "run_id": run_id}
+    for batch in _finite(_newest(rows, view.keys)).to_batches(max_chunksize=ROWS_AT_ONCE):
+        entities = _entities(list(zip(*(batch.column(key).to_pylist() for key in view.keys), strict=True)))
+        features = [_json(row).decode() for row in batch.select([*view.features, *view.carries]).to_pylist()]
+        times = batch.column("event_time").to_pylist(), batch.column("available_time").to_pylist()
+        for entity, known, event_time, available in zip(entities, features, *times, strict=True):
+            offers[entity] = {
+                **same,
+                "entity": entity,
+                "event_time": event_time,
+                "available_time": available,
+                "features": known,
+            }
+    return offers
+
+
+def compared(view: FeatureView, kept: Kept, rows: pa.Table) -> Differences:
+    """What was kept, held against the newest row of each entity of ``rows``. ``rows`` are read after ``kept``: what is
+    ``ahead`` of them then is not merely of a publish that is under way, which tells the online store last."""
+    wanted = {entity: _facts(offer) for entity, offer in _offers(view, rows, "").items()}
+    both = {entity: (facts, kept[entity]) for entity, facts in wanted.items() if entity in kept}
+    return Differences(
+        entities=len(wanted),
+        missing=tuple(entity for entity in wanted if entity not in kept),
+        older=tuple(entity for entity, (facts, has) in both.items() if has[:2] < facts[:2]),
+        other=tuple(entity for entity, (facts, has) in both.items() if has[:2] == facts[:2] and has != facts),
+        ahead={
+            entity: (has[0], has[1])
+            for entity, has in kept.items()
+            if entity not in wanted or has[:2] > wanted[entity][:2]
+        },
+    )
+
+
+def _facts(offer: Mapping[str, Any]) -> tuple[datetime, datetime, str]:
+    return offer["event_time"], offer["available_time"], offer["features"]
+
+
 def _newest(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The newest row of each entity: the latest event time, then available time, then the last one offered."""
     if rows.num_rows < 2:
@@ -332,7 +417,7 @@ def _guarded_upsert(connection: Connection) -> Any:
 
 
 def _as_wal(driver: Any, _: Any) -> None:
-    driver.execute("PRAGMA busy_timeout = 30000")
+    driver.execute(f"PRAGMA busy_timeout = {1000 * bounds.database_s()}")
     driver.execute("PRAGMA journal_mode = WAL")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from include.adapters import files
 from include.commands import Answer, Mistake, Verb
 
 MODEL = """\
@@ -124,8 +125,8 @@ def _new(args: argparse.Namespace) -> Answer:
         "known": source.known,
         "keys": ",\n    ".join(view.keys),
     }
-    (folder / "model.yaml").write_text(MODEL.format(**words), encoding="utf-8")
-    (folder / "label.sql").write_text(LABEL.format(**words), encoding="utf-8")
+    files.write_text(folder / "model.yaml", MODEL.format(**words))
+    files.write_text(folder / "label.sql", LABEL.format(**words))
     lines = (
         f"Wrote {folder / 'model.yaml'} and label.sql.",
         "Next: write the label's query, look at every line of the declaration, then `slipway validate`.",

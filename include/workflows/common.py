@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from include.adapters import files
 from include.adapters.ledger import Candidate, Ledger, NotCleared, StopKind
 from include.adapters.offline_store import OfflineStore
 from include.adapters.registry import Registry
@@ -59,10 +60,7 @@ class Journey:
 
     def keep(self, name: str, data: Mapping[str, Any]) -> None:
         """Write small JSON into the journey's folder, whole or not at all."""
-        target = self.folder / name
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(data, indent=1, sort_keys=True), encoding="utf-8")
-        partial.replace(target)
+        files.write_json(self.folder / name, data)
 
     def kept(self, name: str) -> dict[str, Any]:
         """Read what an earlier step kept.

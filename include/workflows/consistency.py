@@ -156,7 +156,8 @@ def _recomputed(
     """The features of the interval's requests, indexed by request; ``shift`` asks each that much earlier."""
     entity = model.entity.model_copy(update={"lead": model.entity.lead + shift})
     asked = model.model_copy(update={"entity": entity})
-    rows = training_set.features_for(asked, interval, interval.end + 2 * DAY, versions, declared=known).to_pandas()
+    given = training_set.features_for(asked, interval, interval.end + 2 * DAY, versions, declared=known, hold=False)
+    rows = given.to_pandas()
     features: pd.DataFrame = by_request(model, rows)[model.features]
     return features
 

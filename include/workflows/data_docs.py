@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.adapters import files
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.workflows import files
 
 KEPT = 20
 """How many of a view's newest are kept."""
@@ -38,8 +38,7 @@ def keep(view: str, interval: Interval, run_id: str, page: str | None) -> None:
     if page is None:
         file.unlink(missing_ok=True)
         return
-    with files.whole(file) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    files.write_text(file, page)
     for old in sorted(_folder(view).glob("*.html"), key=lambda f: f.stat().st_mtime, reverse=True)[KEPT:]:
         old.unlink(missing_ok=True)
 

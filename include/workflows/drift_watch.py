@@ -28,7 +28,7 @@ from include.domain.intervals import Interval, instant
 from include.domain.journey import drift_run_id
 from include.domain.lifecycle import JourneyRequest, State, Trigger
 from include.domain.losses import DayLoss
-from include.workflows import causes, common, drift_pages, learned, models, training_set
+from include.workflows import causes, common, drift_pages, learned, models, promised, training_set
 from include.workflows import reference as references
 from include.workflows.hold import HOLD
 from include.workflows.requests import by_request, request_ids, scores_in
@@ -50,13 +50,14 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
 
     Raises:
         NothingScored: when the prediction log has no served rows of the day.
+        PredictionsLost, PromiseBroken: when what is read is not what the ledger recorded.
         NotAskable: when what the champion learned from is not declared any more.
     """
     model = declarations().model(model_name)
     interval = Interval.of_day(day)
     with common.open_ledger() as ledger:
         epoch = ledger.claims.server(model_name, day)
-        log = common.offline_store().read_predictions(model_name, interval, epoch.to_candidate) if epoch else None
+        log = promised.predictions(ledger, model_name, interval, epoch.to_candidate) if epoch else None
         served = references.served_rows(log.to_pandas()) if log is not None else None
         if epoch is None or served is None or served.empty:
             raise NothingScored(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from include.adapters import estimators
+from include.adapters import estimators, files
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
@@ -83,7 +83,8 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
         if model.gates.slice_gate is not None:
             columns = model.gates.slice_gate.columns
             scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
-        pd.DataFrame(scores).to_parquet(journey.folder / ROWS)
+        with files.whole(journey.folder / ROWS) as unfinished:
+            pd.DataFrame(scores).to_parquet(unfinished)
         replayed = replay_window.score(journey, pipeline, head.to_candidate, opponent) if head else None
         measured = _measured(model.task, y, {"candidate": candidate, "champion": champion, "baseline": baseline})
         journey.keep(

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from include.adapters import files
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
 from include.config.types import FeatureView
@@ -25,7 +26,7 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
 from include.domain.wording import count_of
-from include.workflows import datasets, files, range_check, source_days, staged_file, view_rows
+from include.workflows import datasets, range_check, source_days, staged_file, view_rows
 from include.workflows.by_products import ByProducts
 from include.workflows.publishing import Published as Published
 from include.workflows.publishing import publish as publish

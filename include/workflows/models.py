@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from include.adapters import estimators, model_files
+from include.adapters import estimators, files, model_files
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
@@ -70,11 +70,9 @@ def keep(file: Path, digest: str) -> Path:
             "the artifact was replaced."
         )
     copy = _copy(digest)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    partial = copy.with_suffix(".partial")
-    shutil.copyfile(file, partial)
-    crashpoint("models.copied")
-    partial.replace(copy)
+    with files.whole(copy) as unfinished:
+        shutil.copyfile(file, unfinished)
+        crashpoint("models.copied")
     return copy
 
 

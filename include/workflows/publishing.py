@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from include.config.loader import Declarations
 from include.config.settings import settings
 from include.domain.faults import crashpoint
-from include.domain.intervals import instant
+from include.domain.intervals import Interval, instant
 from include.workflows import datasets
 from include.workflows.staged import (
     NotAudited,
@@ -23,6 +23,9 @@ from include.workflows.staged import (
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Partition
+    from include.adapters.offline_store import OfflineStore
+    from include.adapters.online_store import OnlineStore
+    from include.config.types import FeatureView
 
 
 class PublishLedger(Protocol):
@@ -137,6 +140,7 @@ def _published(
                 source_watermark=_moment(staged.source[day].watermark),
                 source_hash=staged.source[day].hash,
                 source_as_of=as_of,
+                files=replaced.files.get((day,)),
                 run_id=staged.run_id,
             )
             for day in days
@@ -148,6 +152,10 @@ def _published(
     # What is older than this would be answered as missing anyway.
     fresh = file.after(interval.end - view.ttl, without=newer)
     online = OnlineStore(where.online_url)
+    pushed = online.push(view, fresh, staged.run_id) if fresh.num_rows else 0
+    corrected = [day for day in replaced.changed if day in before and before[day].rows]
+    if corrected:
+        _withdraw(view, online, store, corrected, staged.run_id)
     return Published(
         view=view.name,
         view_version=view.version,
@@ -155,9 +163,26 @@ def _published(
         published=[day for day in interval.days if staged.rows[day]],
         empty=[day for day in interval.days if not staged.rows[day]],
         changed=list(replaced.changed),
-        online_rows=online.push(view, fresh, staged.run_id) if fresh.num_rows else 0,
+        online_rows=pushed,
         newer=newer,
     )
+
+
+def _withdraw(view: FeatureView, online: OnlineStore, store: OfflineStore, days: list[str], run_id: str) -> None:
+    """Take rows of corrected days that are published no more out of the online store, and offer what came before
+    them: a push alone only ever goes forward."""
+    from include.adapters.online_store import compared
+
+    end = Interval.of_day(max([store.newest_day(view) or days[-1], *days])).end
+    span = Interval(end - view.ttl, end)
+    if Interval.of_day(max(days)).end <= span.start:
+        return
+    kept, corrected = online.kept(view, span.start), set(days)
+    rows = store.read_after(view, span)
+    ahead = compared(view, kept, rows).ahead
+    doomed = {entity: at for entity, at in ahead.items() if at[0].date().isoformat() in corrected}
+    if doomed and online.forget(view, doomed) and rows.num_rows:
+        online.push(view, rows, run_id)
 
 
 def _moment(text: str | None) -> datetime | None:

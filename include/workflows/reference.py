@@ -17,7 +17,7 @@ from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day, row_losses
 from include.domain.performance import RealisedPerformance, Unit, realised_performance
 from include.domain.promotion import Epoch
-from include.workflows import common, training_set
+from include.workflows import common, promised, training_set
 from include.workflows.requests import SERVED, by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     if until <= since:
         return (), ()
     served = Interval(since, until)
-    log = common.offline_store().read_predictions(model.name, served, epoch.to_candidate)
+    with common.open_ledger() as ledger:
+        log = promised.predictions(ledger, model.name, served, epoch.to_candidate)
     if log is None or log.num_rows == 0:
         return (), ()
     rows = by_request(model, served_rows(log.to_pandas()))

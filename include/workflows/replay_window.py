@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from include.adapters import estimators
+from include.adapters import estimators, files
 from include.domain.errors import Refusal
 from include.domain.gates import Evidence
 from include.domain.intervals import Interval, instant
@@ -87,7 +87,8 @@ def _kept(
     import pandas as pd
 
     kept = {"y": y, "day": days.to_numpy(), **{who: list(values) for who, values in scores.items()}}
-    pd.DataFrame(kept).to_parquet(journey.folder / ROWS)
+    with files.whole(journey.folder / ROWS) as unfinished:
+        pd.DataFrame(kept).to_parquet(unfinished)
     task = Task(journey.model.task)
     return {
         "rows": len(y),

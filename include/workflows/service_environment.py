@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.adapters import files
 from include.config.settings import PROJECT
 
 USERS = {"admin": "admin", "operator": "op", "viewer": "viewer"}
@@ -89,8 +90,10 @@ def prepare_home(place: Place) -> None:
     place.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, size in _KEY_BYTES.items():
         # Fernet wants its 32 bytes in padded base64; SHA-512 signatures want at least 64 bytes of any text.
-        _write_once(place.keys / name, base64.urlsafe_b64encode(secrets.token_bytes(size)).decode())
-    _write_once(place.passwords_file, json.dumps({user: secrets.token_urlsafe(12) for user in USERS}) + "\n")
+        key = base64.urlsafe_b64encode(secrets.token_bytes(size)).decode()
+        files.write_once(place.keys / name, key, 0o600)
+    generated = {user: secrets.token_urlsafe(12) for user in USERS}
+    files.write_once(place.passwords_file, json.dumps(generated) + "\n", 0o600)
 
 
 def passwords(place: Place) -> dict[str, str]:
@@ -100,17 +103,6 @@ def passwords(place: Place) -> dict[str, str]:
         FileNotFoundError: when no services were ever started in this home.
     """
     return {str(k): str(v) for k, v in json.loads(place.passwords_file.read_text(encoding="utf-8")).items()}
-
-
-def _write_once(file: Path, text: str) -> None:
-    """Write a secret with mode 600 unless it is there; of two writers the first wins."""
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        file.chmod(0o600)
-        return
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
 
 
 def fixed(place: Place) -> dict[str, str]:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from include.adapters import files
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
 from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, check_ports, end_sessions
 from include.adapters.servers import answers
@@ -256,7 +257,7 @@ def running_services(
         wait_until_healthy(services, tell, began_at)
         services.missing_dags = wait_for_dags(services, services._api, expected_dags, tell)
         running = Running(os.getpid(), place.airflow_url, place.mlflow_url, without_password(settings().ledger_url))
-        (place.home / "services.json").write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
+        files.write_text(place.home / "services.json", json.dumps(asdict(running)) + "\n")
         services.ready_after_s = time.monotonic() - began
         services._watchdog = Watchdog(services, say, wall_clock, place.logs / "watchdog.log", patience)
         services._watchdog.start()

@@ -17,7 +17,7 @@ from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import CriterionResult, Verdict
 from include.domain.wording import count_of
-from include.workflows import common, disagreement, hold, holding, training_set
+from include.workflows import common, disagreement, hold, holding, promised, training_set
 from include.workflows.by_products import ByProducts
 from include.workflows.common import Journey
 from include.workflows.requests import by_request, request_ids, scores_in
@@ -120,7 +120,7 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
 
     model = journey.model
     interval = Interval(window.opened_from, window.closed_at or window.opened_from)
-    log = common.offline_store().read_predictions(model.name, interval)
+    log = promised.predictions(journey.ledger, model.name, interval)
     rows = log.to_pandas() if log is not None else None
     if rows is None or rows.empty:
         return ShadowEvidence(Task(model.task), 0, 0, np.empty(0), np.empty(0), np.empty(0, dtype=str))

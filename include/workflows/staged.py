@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from include.adapters import files
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
 from include.config.types import FeatureView
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval, instant
 from include.domain.verdicts import GateResult, Verdict
-from include.workflows import files
 from include.workflows.source_days import SourceDay
 from include.workflows.staged_file import StagedFile
 from include.workflows.staged_file import StagedFileDamaged as StagedFileDamaged
@@ -118,8 +118,7 @@ def new_source_columns(view: FeatureView, columns: Mapping[str, list[str]]) -> d
 
 def keep_source_columns(view: FeatureView, columns: Mapping[str, list[str]]) -> None:
     """Remember which columns the source's tables have: from now on they are known."""
-    with files.whole(_columns_file(view)) as unfinished:
-        unfinished.write_text(json.dumps(columns), encoding="utf-8")
+    files.write_text(_columns_file(view), json.dumps(columns))
 
 
 def _columns_file(view: FeatureView) -> Path:
@@ -132,8 +131,7 @@ def _receipt(staged: Staged) -> Path:
 
 def write_receipt(staged: Staged, result: GateResult) -> None:
     """Lay the audit's verdict beside the staged file, bound to its content."""
-    with files.whole(_receipt(staged)) as unfinished:
-        unfinished.write_text(json.dumps({"digest": staged.digest, **result.as_json()}), encoding="utf-8")
+    files.write_text(_receipt(staged), json.dumps({"digest": staged.digest, **result.as_json()}))
 
 
 def require_audit(staged: Staged, accepted_by: str | None) -> None:

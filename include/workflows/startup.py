@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from include.adapters import files
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable
 from include.domain.errors import NotDone
 from include.workflows.watchdog import API_SERVER, MLFLOW
@@ -63,7 +64,7 @@ def _migrate(services: Services, tell: Callable[[str], None]) -> None:
     if code:
         raise StartFailed(f"Airflow's database could not be prepared: {child.last_words()}; see {child.command.log}.")
     services.end([name], grace_s=0)
-    marker.write_text(f"{wanted}\n", encoding="utf-8")
+    files.write_text(marker, f"{wanted}\n")
 
 
 def _check_alive(services: Services) -> None:

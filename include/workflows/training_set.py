@@ -6,12 +6,11 @@ what was available then. A training set adds the label, where its window has clo
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +120,7 @@ def build(
 
     Raises:
         TableMissing: when a view was never published, or not in the pinned version.
+        PromiseBroken: when a day that is read is not what the ledger recorded.
         BadLabels, LabelGivenTwice: when label.sql gives what cannot be used.
         KeysNotComparable: when a join key is of types that have no value in common.
         SqlFailed, SourceUnreachable, TableVanished, ColumnVanished: when the labels cannot be read.
@@ -185,13 +185,19 @@ def features_for(
     versions: Mapping[str, int] | None = None,
     *,
     declared: Declarations | None = None,
+    hold: bool = True,
 ) -> pa.Table:
     """The rows to score: every event of ``interval`` whose prediction was due by ``as_of``, with its features and
     without a label.
 
-    Columns and order are those of ``build``; it is the same join.
+    Columns and order are those of ``build``; it is the same join. ``hold`` is for who looks for differences himself:
+    False takes what the tables hold, whatever the ledger promised.
+
+    Raises:
+        TableMissing: when a view was never published, or not in the pinned version.
+        PromiseBroken: when a day that is read is not what the ledger recorded.
     """
-    rows, _, availability = _features(model, interval, as_of, versions, declared or declarations())
+    rows, _, availability = _features(model, interval, as_of, versions, declared or declarations(), hold)
     for remark in availability.get("key_remarks", []):
         print(remark)
     return rows
@@ -311,8 +317,10 @@ def _features(
     as_of: datetime,
     versions: Mapping[str, int] | None,
     declared: Declarations,
+    hold: bool = True,
 ) -> tuple[pa.Table, dict[str, int], dict[str, Any]]:
-    """The joined rows, the table version of each view, and when the features were known, as ``TrainingSet`` says."""
+    """The joined rows, the table version of each view, and when the features were known, as ``TrainingSet`` says.
+    With ``hold``, every day that is read is first held to what the ledger promised."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -323,7 +331,9 @@ def _features(
     views = {use.view: declared.view(use.view) for use in model.views}
     pinned = {name: _pinned(store, view, versions) for name, view in views.items()}
     entity = declared.view(model.entity.view)
+    held = partial(_held, store) if hold else _taken_as_it_is
 
+    held(entity, interval, pinned[entity.ref])
     spine = store.read(entity, interval, pinned[entity.ref])
     asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
     spine = spine.append_column("prediction_time", asked_at)
@@ -347,7 +357,7 @@ def _features(
         view = views[use.view]
         if view.ref == entity.ref:
             return spine
-        return _asked(model, store, view, use.features, spine, pinned[view.ref], told[use.view])
+        return _asked(model, store, view, use.features, spine, pinned[view.ref], told[use.view], held)
 
     # One view is read while another is searched.
     with ThreadPoolExecutor(VIEWS_AT_ONCE) as pool:
@@ -374,6 +384,17 @@ def _features(
     return pa.table(columns), pinned, availability
 
 
+def _held(store: Any, view: FeatureView, interval: Interval, version: int) -> None:
+    from include.workflows import common, promised
+
+    with common.open_ledger() as ledger:
+        promised.require(ledger, store, view, interval.days, version)
+
+
+def _taken_as_it_is(view: FeatureView, interval: Interval, version: int) -> None:
+    """Where differences are what is looked for."""
+
+
 def _asked(
     model: ModelDeclaration,
     store: Any,
@@ -382,6 +403,7 @@ def _asked(
     spine: pa.Table,
     version: int,
     told: list[KeysTold],
+    held: Callable[[FeatureView, Interval, int], None],
 ) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -394,6 +416,7 @@ def _asked(
         return pa.table({**empty, KNOWN: pa.array([], pa.timestamp("us", tz="UTC"))})
     asked = pc.min_max(spine.column("prediction_time")).as_py()
     needed = Interval(asked["min"] - view.ttl, asked["max"] + TICK)
+    held(view, needed, version)
     history = store.dataset(view, needed, version)
     try:
         with store.readable(view, needed, version):
@@ -481,12 +504,10 @@ def _written(rows: pa.Table, model: str, as_of: datetime) -> tuple[Path, str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from include.adapters import offline_store
+    from include.adapters import files, offline_store
 
     folder = settings().artifacts / "training_sets" / model
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{as_of:%Y%m%d}.{uuid.uuid4().hex}.tmp"
-    try:
+    with files.draft(folder, f"{as_of:%Y%m%d}") as (unfinished, keep_as):
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(offline_store.content_hash, rows)
             # A dictionary is worth its time for text only: numbers rarely repeat.
@@ -494,7 +515,5 @@ def _written(rows: pa.Table, model: str, as_of: datetime) -> tuple[Path, str]:
             pq.write_table(rows, unfinished, compression="lz4", use_dictionary=text)
             content = hashed.result()
         path = folder / f"{as_of:%Y%m%d}-{content[:16]}.parquet"
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        keep_as(path)
     return path, content

@@ -256,14 +256,17 @@ class World:
         return self.publish(staged)
 
 
-def a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """An empty source with its tables, the two views and the model, all below ``tmp_path``."""
+def a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, make: bool = True) -> World:
+    """An empty source with its tables, the two views and the model, all below ``tmp_path``; without ``make``, those
+    that are there."""
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "home"))
     for name in ("SLIPWAY_LEDGER_URL", "SLIPWAY_ONLINE_URL", "SLIPWAY_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SLIPWAY_SOURCE_URL", f"sqlite:///{tmp_path / 'source.db'}")
-    (tmp_path / "home").mkdir()
     world = World(tmp_path)
+    if not make:
+        return world
+    (tmp_path / "home").mkdir()
     world._write(METADATA.create_all)
     world.declare_view(TRIP_PLAN, TRIP_PLAN_SQL)
     world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL)

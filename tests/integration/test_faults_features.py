@@ -529,7 +529,7 @@ def test_f026_a_kill_between_write_and_rename_leaves_the_old_partition_and_the_r
 
 
 def test_f026_a_writer_that_still_runs_is_not_swept_away(tmp_path):
-    from include.workflows.files import whole
+    from include.adapters.files import whole
 
     with whole(tmp_path / "a.parquet") as first:
         first.write_text("first")

@@ -116,12 +116,12 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_stays_locked_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.adapters.ledger.database.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setenv("SLIPWAY_DATABASE_TIMEOUT_S", "1")
     file = tmp_path / "ledger.db"
     with Ledger.open(f"sqlite:///{file}") as ledger, closing(sqlite3.connect(file, isolation_level=None)) as holder:
         first = ledger.candidates.open(request("run-1"))
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerUnavailable, match=r"did not answer within 0\.1 s or failed: database is locked"):
+        with pytest.raises(LedgerUnavailable, match=r"did not answer within 1 s or failed: database is locked"):
             ledger.candidates.close(first.candidate_id, Event.FAIL, outcome="x", actor="x")
         assert ledger.candidates.get(first.candidate_id) == first
 

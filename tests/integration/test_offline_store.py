@@ -26,7 +26,7 @@ from include.adapters.offline_store import (
     split_by_day,
     with_day,
 )
-from include.adapters.offline_store.partitions import open_dataset
+from include.adapters.offline_store.reading import open_dataset
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -18,10 +19,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from include.adapters.ledger import tables
 from include.adapters.ledger.errors import BadLedgerUrl, BadValue, Fenced, LedgerUnavailable
 from include.adapters.ledger.records import Attempt
+from include.config import bounds
 from include.domain.intervals import BadInstant, BadInterval, Interval
 
-BUSY_TIMEOUT_S = 30
-"""How long a writer waits for another before it gives up."""
 MAX_TEXT = 4000
 """Longest text a person or a service may leave in one field, in characters."""
 
@@ -42,12 +42,19 @@ def make_engine(url: str) -> Engine:
         raise BadLedgerUrl(f"The ledger's URL {shown} is for {dialect}; {allowed}.")
     serializer = partial(json.dumps, allow_nan=False)
     if dialect == "postgresql":
-        return create_engine(parsed, json_serializer=serializer, pool_size=5, max_overflow=25, pool_pre_ping=True)
+        return create_engine(
+            parsed,
+            json_serializer=serializer,
+            pool_size=5,
+            max_overflow=25,
+            pool_pre_ping=True,
+            connect_args=bounds.of_postgres(parsed.query, bounds.database_s()),
+        )
     if parsed.database in (None, "", ":memory:"):
         raise BadLedgerUrl(f"The ledger's URL {shown} is in memory, where no other process sees it; {allowed}.")
     Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
-        parsed, json_serializer=serializer, pool_size=5, max_overflow=25, connect_args={"timeout": BUSY_TIMEOUT_S}
+        parsed, json_serializer=serializer, pool_size=5, max_overflow=25, connect_args={"timeout": bounds.database_s()}
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -93,9 +100,11 @@ class Database:
             LedgerUnavailable: when the database cannot be reached or stays locked.
         """
         with self._translated(), self._writes.begin() as connection:
+            began = time.monotonic()
             if self.attempt is not None:
                 _check_fence(connection, self.attempt)
             for key in sorted(keys):
+                _wait_for_the_rest(connection, time.monotonic() - began)
                 one_after_the_other(connection, key)
             yield connection
 
@@ -120,8 +129,15 @@ class Database:
             where = self.engine.url.render_as_string(hide_password=True)
             line = " ".join(str(cause).split())
             raise LedgerUnavailable(
-                f"The ledger at {where} did not answer within {BUSY_TIMEOUT_S} s or failed: {line}."
+                f"The ledger at {where} did not answer within {bounds.database_s()} s or failed: {line}."
             ) from error
+
+
+def _wait_for_the_rest(connection: Connection, waited_s: float) -> None:
+    """Let what was waited for one lock not be waited for the next one again: the promise is about all of them."""
+    if waited_s > 1 and connection.dialect.name == "postgresql":
+        left_ms = max(1, round(1000 * (bounds.database_s() - waited_s)))
+        connection.execute(select(func.set_config("lock_timeout", f"{left_ms}ms", True)))
 
 
 def one_after_the_other(connection: Connection, key: str) -> None:

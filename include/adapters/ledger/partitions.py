@@ -56,6 +56,14 @@ class Partitions:
         with self._database.reading() as connection:
             return [_partition_of(row) for row in connection.execute(query.order_by(partitions.c.day))]
 
+    def newest_table_version(self, view: str, view_version: int) -> int | None:
+        """The highest version of the view's table that wrote one of its current days; None before the first publish."""
+        query = select(func.max(partitions.c.table_version)).where(
+            partitions.c.view == view, partitions.c.view_version == view_version
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
     def newest_as_of(self, view: str, view_version: int) -> datetime | None:
         """The latest moment as of which the source was read for any day of the view; None before the first publish."""
         query = select(func.max(partitions.c.source_as_of)).where(
@@ -84,6 +92,13 @@ class Partitions:
         query = select(partition_history).where(same).order_by(partition_history.c.number)
         with self._database.reading() as connection:
             return [_partition_of(row) for row in connection.execute(query)]
+
+    def views(self) -> list[tuple[str, int]]:
+        """Every view and version that ever had a day published."""
+        query = select(partitions.c.view, partitions.c.view_version).distinct()
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(partitions.c.view, partitions.c.view_version))
+            return [(view, int(version)) for view, version in found]
 
 
 def _checked(partition: Partition) -> Partition:
@@ -151,4 +166,5 @@ def _partition_of(row: Row[Any]) -> Partition:
         recorded_at=row.recorded_at,
         source_hash=row.source_hash,
         source_as_of=row.source_as_of,
+        files=row.files,
     )

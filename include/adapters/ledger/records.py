@@ -128,6 +128,9 @@ class Partition:
     """A hash of the day's own source rows, without look-back; None in records of releases that did not keep it."""
     source_as_of: datetime | None = None
     """The moment as of which the source was read: later rows were not seen. None in records of older releases."""
+    files: str | None = None
+    """Which files of the table held the day when it was published (``offline_store.Held.files``): where they are still
+    the ones, the content is, too. None in records of older releases, and of a day without rows."""
 
 
 @dataclass(frozen=True, slots=True)

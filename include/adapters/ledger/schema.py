@@ -10,17 +10,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, func, inspect, select
 
-from include.adapters.ledger.database import BUSY_TIMEOUT_S, Database
+from include.adapters.ledger.database import Database
 from include.adapters.ledger.errors import LedgerTooNew, LedgerUnavailable
+from include.config import bounds
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "ledger_version"
 """Not Alembic's default name, so that the ledger may share a Postgres database with Airflow or MLflow."""
-REVISIONS = ("0001", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Every migration this release knows, oldest first."""
 
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
@@ -60,7 +61,8 @@ def _current(connection: Connection) -> str | None:
 
 def _write_ahead(engine: Engine) -> None:
     """Turn on WAL. The mode stays with the file; changing it does not wait for other openers by itself."""
-    give_up = time.monotonic() + BUSY_TIMEOUT_S
+    wait_s = bounds.database_s()
+    give_up = time.monotonic() + wait_s
     connection = engine.raw_connection()
     try:
         while True:
@@ -69,9 +71,7 @@ def _write_ahead(engine: Engine) -> None:
                 return
             except engine.dialect.loaded_dbapi.OperationalError as error:
                 if time.monotonic() > give_up:
-                    raise LedgerUnavailable(
-                        f"The ledger at {engine.url} stayed locked for {BUSY_TIMEOUT_S} s."
-                    ) from error
+                    raise LedgerUnavailable(f"The ledger at {engine.url} stayed locked for {wait_s} s.") from error
                 time.sleep(0.02)
     finally:
         connection.close()
@@ -80,6 +80,10 @@ def _write_ahead(engine: Engine) -> None:
 def _upgrade(connection: Connection) -> None:
     from alembic import command
 
+    if connection.dialect.name == "postgresql":
+        # Copying a large table takes as long as it takes; who waits for it meanwhile has a limit of his own.
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(select(func.set_config(name, "0", True)))
     command.upgrade(alembic_config(connection), "head")
 
 

@@ -89,6 +89,7 @@ def _partition_facts() -> list[Column[Any]]:
         _recorded_at(),
         Column("source_hash", String),
         Column("source_as_of", UtcTime),
+        Column("files", String),
     ]
 
 

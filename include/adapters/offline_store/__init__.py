@@ -19,22 +19,25 @@ from include.adapters.offline_store.canonical import (
     split_by_day,
     with_day,
 )
+from include.adapters.offline_store.held import DAMAGED, Held
 from include.adapters.offline_store.partitions import (
     Content,
-    PartitionDamaged,
     Replaced,
     RowsOutsidePartitions,
     SchemaChanged,
     StoreConflict,
     TableMissing,
 )
+from include.adapters.offline_store.reading import PartitionDamaged
 from include.adapters.offline_store.store import SERVED_PREFIX, OfflineStore
 
 __all__ = [
+    "DAMAGED",
     "DAY",
     "SERVED_PREFIX",
     "TIMESTAMP",
     "Content",
+    "Held",
     "OfflineStore",
     "PartitionDamaged",
     "Replaced",

@@ -3,26 +3,21 @@ same content."""
 
 from __future__ import annotations
 
-import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset
-import pyarrow.fs as pa_fs
 from deltalake import ColumnProperties, DeltaTable, PostCommitHookProperties, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from include.adapters.offline_store.canonical import DAY, TIMESTAMP, content_hashes, ordered, plain, plain_type, split
+from include.adapters.offline_store.canonical import content_hashes, ordered, plain, plain_type, split
+from include.adapters.offline_store.held import held_by_slot
+from include.adapters.offline_store.reading import Slot, open_dataset, open_table
 from include.domain.errors import Refusal
-from include.domain.intervals import Interval
 
 ATTEMPTS = 12
 KEEPS = {
@@ -36,17 +31,6 @@ KEEPS = {
     "delta.checkpointInterval": "20",
 }
 """What a new table is told about its log."""
-MATERIALIZE = "Materialize those days again; that replaces the damaged files."
-"""What mends a table of features."""
-SCORE = "Score those days again (run score_{model} for them); that replaces the damaged files."
-"""What mends what was answered, and the features it was answered from."""
-RESTORE = (
-    "Its list of files cannot be read either. Restore the table's folder from a backup, or move it away and make its "
-    "days again."
-)
-_DAY_OF_FILE = re.compile(rf"{DAY}=(\d{{4}}-\d\d-\d\d)")
-Slot = tuple[str, ...]
-"""A partition: its values, in the order of the table's partition columns."""
 KEEPING = PostCommitHookProperties(cleanup_expired_logs=False)
 """The same for the tables of before."""
 
@@ -67,14 +51,6 @@ class TableMissing(Refusal, LookupError):
     def __init__(self, path: str, version: int | None = None) -> None:
         at = "" if version is None else f" in version {version}"
         super().__init__(f"There is no table at {path}{at}. Materialize the view's days first.")
-
-
-class PartitionDamaged(Refusal, OSError):
-    """Stored rows that cannot be read: a file of the table is cut off or gone."""
-
-    def __init__(self, path: str, slots: str, reason: str, version: int | None = None, way_out: str = "") -> None:
-        at = "" if version is None else f" in version {version}"
-        super().__init__(f"{path}{at} cannot be read for {slots}: {reason}. {way_out or MATERIALIZE}")
 
 
 class RowsOutsidePartitions(Refusal, ValueError):
@@ -103,6 +79,8 @@ class Replaced:
     version: int | None
     changed: tuple[str, ...]
     """The partitions whose content was not already there, as ``day`` or ``day/candidate``."""
+    files: Mapping[Slot, str] = field(default_factory=dict)
+    """Which files hold each partition in that version, as ``held.Held.files`` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +142,7 @@ def replace(
         if still_mine is not None:
             still_mine()
         if table is not None and not changed:
-            return Replaced(table.version(), ())
+            return Replaced(table.version(), (), _files(table, partition_by, slots))
         given = _Stream(content, changed)
         try:
             if table is None:
@@ -177,7 +155,8 @@ def replace(
                 writer_properties=_written_as(content.schema),
                 post_commithook_properties=KEEPING,
             )
-            return Replaced(table.version(), tuple("/".join(slot) for slot in changed))
+            named = tuple("/".join(slot) for slot in changed)
+            return Replaced(table.version(), named, _files(table, partition_by, slots))
         except CommitFailedError:
             # Somebody else committed first. What they wrote may be the very same content: look again.
             time.sleep(random.uniform(0.01, 0.05) * 2 ** min(attempt, 5))
@@ -186,6 +165,11 @@ def replace(
                 raise given.failed from None
             raise
     raise StoreConflict(path, ATTEMPTS)
+
+
+def _files(table: DeltaTable, partition_by: Sequence[str], slots: Sequence[Slot]) -> dict[Slot, str]:
+    held = held_by_slot(table, partition_by)
+    return {slot: held[slot].files for slot in slots if slot in held}
 
 
 class _Stream:
@@ -291,67 +275,3 @@ def _create(path: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> Delt
         if table is None:
             raise
         return table
-
-
-def open_table(path: str, version: int | None = None) -> DeltaTable | None:
-    """The table, at ``version`` or at its newest; None when there is no such table or version."""
-    with readable(path, "any day", version, RESTORE):
-        try:
-            table = DeltaTable(path)
-        except TableNotFoundError:
-            return None
-        if version is not None and version != table.version():
-            if version > table.version():
-                return None
-            table.load_as_version(version)
-    return table
-
-
-@contextmanager
-def readable(path: str, days: str, version: int | None = None, way_out: str = MATERIALIZE) -> Iterator[None]:
-    """What is read in the block is read whole, or it is said what cannot be read, wherever the reading happens.
-
-    An object store that does not answer is not damaged: what it raises is left as it is, to be tried again.
-
-    Args:
-        days: which days, for the message; the day of the file is named where the error tells it.
-        version: the table's; None for the newest.
-
-    Raises:
-        PartitionDamaged: when a file is cut off or gone.
-    """
-    try:
-        yield
-    except Refusal:
-        raise
-    except (OSError, DeltaError, pa.ArrowException) as error:
-        if "://" in path and not isinstance(error, FileNotFoundError | pa.ArrowInvalid):
-            raise
-        reason = " ".join(str(error).split()).rstrip(".")
-        named = _DAY_OF_FILE.search(reason)
-        raise PartitionDamaged(path, named.group(1) if named else days, reason, version, way_out) from error
-
-
-def open_dataset(path: str, table: DeltaTable, days: Sequence[str]) -> pyarrow.dataset.Dataset:
-    """The files of the days from the first to the last, in the order of the days. The table's log chooses them: however
-    many days it has, only these cost anything."""
-    # A folder is read by Arrow itself; deltalake's own way goes through Python for each piece of each file.
-    local = None if "://" in path else pa_fs.SubTreeFileSystem(os.path.abspath(path), pa_fs.LocalFileSystem())
-    found = table.to_pyarrow_dataset(
-        file_pruning_predicate=[(DAY, ">=", days[0]), (DAY, "<=", days[-1])], filesystem=local
-    )
-    # The log names the newest files first. In the order of time, what reads them has nothing left to sort.
-    files = sorted(found.get_fragments(), key=lambda file: file.path)
-    return pyarrow.dataset.FileSystemDataset(files, found.schema, found.format, found.filesystem)
-
-
-def within(interval: Interval) -> pc.Expression:
-    """Which rows have an event time in ``interval``. Of a day between its first and its last all have, so that their
-    files are not looked at."""
-    moment, day, days = pc.field("event_time"), pc.field(DAY), interval.days
-    between = (day > days[0]) & (day < days[-1])
-    return between | ((moment >= _scalar(interval.start)) & (moment < _scalar(interval.end)))
-
-
-def _scalar(moment: datetime) -> pa.Scalar:
-    return pa.scalar(moment, TIMESTAMP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +13,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
+from deltalake.exceptions import DeltaError
 
-from include.adapters.offline_store.canonical import DAY, content_hash, ordered, plain, plain_type, with_day
+from include.adapters.offline_store.canonical import DAY, TIMESTAMP, content_hash, ordered, plain, plain_type, with_day
+from include.adapters.offline_store.held import Held, hashes_by_day, held_by_slot
 from include.adapters.offline_store.partitions import (
-    SCORE,
     Content,
     Replaced,
     TableMissing,
-    open_dataset,
-    open_table,
-    readable,
     replace,
-    within,
 )
+from include.adapters.offline_store.reading import SCORE, PartitionDamaged, open_dataset, open_table, readable, within
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 
@@ -107,6 +105,12 @@ class OfflineStore:
         there, as it is in ``read``."""
         return readable(self.view_path(view), str(interval), version)
 
+    def read_after(self, view: FeatureView, interval: Interval) -> pa.Table:
+        """As ``read``, without what happened at the interval's very start: a row that is as old as its ``ttl`` is too
+        old."""
+        rows = self.read(view, interval)
+        return rows.filter(pc.greater(rows.column("event_time"), pa.scalar(interval.start, TIMESTAMP)))
+
     def stored_hash(self, view: FeatureView, day: str) -> str:
         """The content hash of what is stored for the day, as its publish recorded it.
 
@@ -115,6 +119,45 @@ class OfflineStore:
         """
         rows = with_day(self.read(view, Interval.of_day(day)))
         return content_hash(ordered(rows, [DAY, *view.keys, "event_time"]))
+
+    def held(self, view: FeatureView, version: int | None = None) -> dict[str, Held]:
+        """What the table's log says of each day that has rows: no file is opened. Empty before the first publish.
+
+        Raises:
+            TableMissing: when there is no such ``version``.
+        """
+        path = self.view_path(view)
+        table = open_table(path, version)
+        if table is None:
+            if version is None:
+                return {}
+            raise TableMissing(path, version)
+        return {day: held for (day,), held in held_by_slot(table, (DAY,)).items()}
+
+    def hashes_held(
+        self, view: FeatureView, days: Sequence[str], promised: Collection[str], version: int | None = None
+    ) -> dict[str, str]:
+        """The content hash of each of the days that has rows, as ``stored_hash`` gives it; ``held.DAMAGED`` for a day
+        whose files cannot be read. Quick for a day that has one of the ``promised`` hashes.
+
+        Raises:
+            TableMissing: when there is no such table or version.
+        """
+        path = self.view_path(view)
+        table = open_table(path, version)
+        if table is None:
+            raise TableMissing(path, version)
+        return hashes_by_day(path, table, sorted(days), [DAY, *view.keys, "event_time"], promised)
+
+    def rows_as_of(self, view: FeatureView, day: str, content: str, version: int) -> pa.Table | None:
+        """The day's rows, with their ``day``, as they were in an older version of the table, if they have the hash
+        ``content`` there; None where that version, or its files, are gone or hold something else."""
+        try:
+            if self.hashes_held(view, [day], {content}, version).get(day) != content:
+                return None
+            return with_day(self.read(view, Interval.of_day(day), version))
+        except (TableMissing, PartitionDamaged, DeltaError, OSError):
+            return None
 
     # --- the prediction log -------------------------------------------------------------------------------------------
 
@@ -191,6 +234,18 @@ class OfflineStore:
         with readable(self.served_path(model, feature_set), day, way_out=SCORE.format(model=model)):
             rows = plain(table.to_pyarrow_dataset().to_table(filter=pc.field(DAY) == day).drop_columns([DAY]))
         return ordered(rows, ["event_time", "request_id"]) if rows.num_rows else None
+
+    def predictions_held(self, model: str) -> dict[tuple[str, str], int | None]:
+        """How many answers the log holds of each day and candidate, without opening a file of it."""
+        table = open_table(self.log_path(model))
+        found = {} if table is None else held_by_slot(table, (DAY, "candidate_id"))
+        return {(day, candidate): held.rows for (day, candidate), held in found.items()}
+
+    def served_held(self, model: str, feature_set: str) -> dict[str, int | None]:
+        """How many requests of each day the features are kept of, without opening a file."""
+        table = open_table(self.served_path(model, feature_set))
+        found = {} if table is None else held_by_slot(table, (DAY,))
+        return {day: held.rows for (day,), held in found.items()}
 
     def find_prediction(self, model: str, prediction_id: str, candidate_id: str) -> dict[str, Any] | None:
         """One row of the log by its id; None when there is none."""

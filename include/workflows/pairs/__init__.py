@@ -111,6 +111,24 @@ class Check:
 
 CHECKS: tuple[Check, ...] = (
     Check(
+        "view",
+        "ledger and Delta",
+        "include.workflows.pairs.views",
+        "takes lost days from an older version of the table, or else publishes them again from the source",
+    ),
+    Check(
+        "online",
+        "ledger and online store",
+        "include.workflows.pairs.online",
+        "fills it from the newest published rows; a newer row is never replaced by an older one",
+    ),
+    Check(
+        "predictions",
+        "ledger and prediction log",
+        "include.workflows.pairs.predictions",
+        "scores again the days that lost answers",
+    ),
+    Check(
         "registry",
         "ledger and MLflow",
         "include.workflows.pairs.registry",

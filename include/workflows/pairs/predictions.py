@@ -1,0 +1,70 @@
+"""Ledger and prediction log: as many answers of each scored day and candidate as the ledger says were given, and the
+features they were computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from include.adapters.ledger import Ledger
+from include.config import declarations
+from include.domain.errors import NotYet, Refusal
+from include.domain.wording import count_of
+from include.workflows import common, promised, scoring
+from include.workflows.pairs import Finding, State
+from include.workflows.promised import Broken
+
+PAIR = "predictions"
+
+
+def compare(now: datetime) -> list[Finding]:
+    """Every scored day of every model."""
+    with common.open_ledger() as ledger:
+        return [finding for model in ledger.candidates.models() for finding in _of(ledger, model)]
+
+
+def repair(now: datetime, only: str | None) -> list[Finding]:
+    """Score the days again that lost answers or features. The same models answer the same rows, so the answers are the
+    same; what a candidate can no longer answer still differs afterwards."""
+    if only is not None:
+        declarations().model(only)
+    found = list[Finding]()
+    with common.open_ledger() as ledger:
+        for model in [only] if only is not None else ledger.candidates.models():
+            lost = dict.fromkeys(broken.day for _, broken in _broken(ledger, model))
+            failed = {day: _scored_again(model, day) for day in lost}
+            left = {broken.day for _, broken in _broken(ledger, model)}
+            for day in lost:
+                if failed[day] is None and day not in left:
+                    found.append(Finding(PAIR, f"{model} {day}", State.AGREES, "It was scored again.", mended=True))
+            for finding in _of(ledger, model):
+                why = failed.get(finding.about.split()[1]) if finding.state is State.DIFFERS else None
+                found.append(
+                    finding if why is None else Finding(PAIR, finding.about, finding.state, f"{finding.message} {why}")
+                )
+    return found
+
+
+def _scored_again(model: str, day: str) -> str | None:
+    """Why the day could not be scored again; None when it was."""
+    try:
+        skipped = scoring.score(model, day, f"repair_{day}")["skipped"]
+    except (Refusal, NotYet, ConnectionError) as error:
+        return f"It could not be scored again: {error}"
+    return None if skipped is None else f"It could not be scored again: {skipped}"
+
+
+def _of(ledger: Ledger, model: str) -> Iterator[Finding]:
+    broken = _broken(ledger, model)
+    for what, each in broken:
+        yield Finding(PAIR, f"{model} {each.day}", State.DIFFERS, f"{what} {each.sentence}.")
+    scored = {each.day for each in ledger.lineage.scorings(model)}
+    good = len(scored - {each.day for _, each in broken})
+    if good:
+        yield Finding(PAIR, model, State.AGREES, f"The answers of {count_of(good, 'scored day')} are there.")
+
+
+def _broken(ledger: Ledger, model: str) -> list[tuple[str, Broken]]:
+    store = common.offline_store()
+    answers = promised.predictions_compared(ledger, store, model)
+    return answers + promised.served_compared(ledger, store, model)
