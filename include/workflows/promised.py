@@ -86,7 +86,8 @@ class PredictionsLost(Refusal):
 def require(
     ledger: Ledger, store: OfflineStore, view: FeatureView, days: Sequence[str], version: int | None = None
 ) -> None:
-    """Nothing when the view's table holds, on each of the days, what the ledger promised.
+    """Nothing when the view's table holds, on each of the days, what the ledger promised. A file that is cut off or
+    gone is left to the reading, which ends with ``PartitionDamaged``.
 
     Args:
         days: those that are read, in order, without gaps; a day that was never published is promised to be empty.
@@ -96,7 +97,8 @@ def require(
         PromiseBroken: naming the days, what was promised and what was found.
         TableMissing: when there is no such version.
     """
-    broken = compared(ledger, store, view, days, version)
+    # Files that cannot be read are told by whoever reads them, with the reason.
+    broken = [each for each in compared(ledger, store, view, days, version) if each.found is not None]
     if broken:
         raise PromiseBroken(view, version, broken)
 
