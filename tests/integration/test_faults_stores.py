@@ -324,7 +324,7 @@ def test_f185_a_deleted_file_is_a_missing_row_and_not_an_old_one(world, monkeypa
 
 
 def test_f185_older_rows_and_other_values_of_a_restored_backup_are_found_and_replaced(world, online):
-    moved(online, "2024-03-05 22:00:00", 1.0)
+    moved(online, "2024-03-05 22:00:00.000000", 1.0)
     change(online, "UPDATE online_features SET features = '{\"level\":2.0}' WHERE entity = '[\"south\"]'")
     with pytest.raises(pairs.StoresDiffer, match=r"1 older than what was published .*, 1 of other values"):
         pairs.compared("online", NOW)
@@ -333,7 +333,7 @@ def test_f185_older_rows_and_other_values_of_a_restored_backup_are_found_and_rep
 
 
 def test_f185_a_row_that_was_never_published_is_removed(world, online):
-    moved(online, "2024-03-06 22:00:00", 9.0)
+    moved(online, "2024-03-06 22:00:00.000000", 9.0)
     with pytest.raises(pairs.StoresDiffer, match="1 newer than anything published"):
         pairs.compared("online", NOW)
     assert [f.mended for f in pairs.check_named("online").repair(NOW, "station_level")] == [True]
