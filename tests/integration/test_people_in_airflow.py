@@ -274,6 +274,9 @@ def test_f188_a_candidate_whose_run_was_deleted_is_closed_by_housekeeping_and_it
     (line,) = eventually(lambda: told("stranded"))
     assert line["sentence"] == f"{MODEL}: {candidate.candidate_id} was closed. {closed.outcome}"
     assert ledger.candidates.live(MODEL) is None
+    ending = api.ending(DAG, "orphan")
+    assert (ending["well"], ending["over"], ending["sentence"]) == (False, True, closed.outcome)
+    assert api.ending(DAG, "never-started") is None
     check_invariants(World(services))
 
 
