@@ -38,6 +38,21 @@ class OutputsUnknown(Refusal, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Columns with steps of their own, and where the declaration has them (``preprocess.0``).
+
+    ``columns`` are names, or the kind whose columns are meant as far as no group names them. ``encode`` and ``impute``
+    are None for what the estimator says, unless a step does the same.
+    """
+
+    where: str
+    columns: tuple[str, ...] | str
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+    encode: str | None = None
+    impute: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EstimatorSpec:
     """What the declaration says about the estimator, and the kinds of its inputs.
 
@@ -50,10 +65,19 @@ class EstimatorSpec:
     impute: bool
     kinds: Mapping[str, str]
     seed: int
+    groups: tuple[Group, ...] = ()
+
+    def of_group(self, group: Group) -> list[str]:
+        """The features of the group, in the model's order; those it names that are not among ``kinds`` are left out."""
+        if not isinstance(group.columns, str):
+            return [f for f in self.kinds if f in group.columns]
+        named = {f for g in self.groups if not isinstance(g.columns, str) for f in g.columns}
+        return [f for f, kind in self.kinds.items() if kind == group.columns and f not in named]
 
 
 def build(spec: EstimatorSpec) -> Any:
-    """An unfitted pipeline: encode categories, optionally impute numbers, then the declared estimator.
+    """An unfitted pipeline: encode categories, optionally impute numbers, do what each group of columns declares, then
+    the declared estimator.
 
     Missing and unseen categories become codes of their own (-2 and -1), so that no request is unanswerable.
 
@@ -61,17 +85,32 @@ def build(spec: EstimatorSpec) -> Any:
         EstimatorUnusable: when the path cannot be imported, is no estimator, or refuses its parameters.
     """
     from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
+
+    grouped = [(group, spec.of_group(group)) for group in spec.groups]
+    taken = {f for _, columns in grouped for f in columns}
+    parts = _prepared(spec, [f for f in spec.kinds if f not in taken], spec.encode, spec.impute)
+    for group, columns in grouped:
+        if columns:
+            parts.append((group.where.replace(".", "_"), _group(spec, group, columns), columns))
+    # Dense, whatever a step gives: not every estimator takes a sparse matrix.
+    encode = ColumnTransformer(parts, sparse_threshold=0.0) if spec.groups else ColumnTransformer(parts)
+    return Pipeline([("encode", encode), ("estimator", _made("estimator", spec.path, spec.params, spec.seed))])
+
+
+def _prepared(spec: EstimatorSpec, columns: list[str], encode: str, impute: bool) -> list[tuple[str, Any, list[str]]]:
+    """Categories as numbers and missing numbers filled, by kind; a kind without columns is left out."""
+    from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-    categorical = [f for f, kind in spec.kinds.items() if kind == "categorical"]
-    numbers = [f for f, kind in spec.kinds.items() if kind != "categorical"]
-    if spec.encode == "one_hot":
-        encoder: Any = OneHotEncoder(
+    categorical = [f for f in columns if spec.kinds[f] == "categorical"]
+    numbers = [f for f in columns if spec.kinds[f] != "categorical"]
+    encoder: Any = "passthrough"
+    if encode == "one_hot":
+        encoder = OneHotEncoder(
             handle_unknown="ignore", sparse_output=False, dtype=np.float64, max_categories=MAX_CATEGORIES
         )
-    else:
+    elif encode == "ordinal":
         encoder = OrdinalEncoder(
             handle_unknown="use_encoded_value",
             unknown_value=-1,
@@ -79,52 +118,93 @@ def build(spec: EstimatorSpec) -> Any:
             dtype=np.float64,
             max_categories=MAX_CATEGORIES,
         )
-    steps: list[tuple[str, Any, list[str]]] = []
+    parts: list[tuple[str, Any, list[str]]] = []
     if categorical:
-        steps.append(("categorical", encoder, categorical))
+        parts.append(("categorical", encoder, categorical))
     if numbers:
-        passed: Any = SimpleImputer(strategy="median", keep_empty_features=True) if spec.impute else "passthrough"
-        steps.append(("numeric", passed, numbers))
-    return Pipeline([("encode", ColumnTransformer(steps)), ("estimator", _estimator(spec))])
+        passed: Any = SimpleImputer(strategy="median", keep_empty_features=True) if impute else "passthrough"
+        parts.append(("numeric", passed, numbers))
+    return parts
 
 
-def _estimator(spec: EstimatorSpec) -> Any:
+def _group(spec: EstimatorSpec, group: Group, columns: list[str]) -> Any:
+    """A pipeline of what comes before the group's steps, and the steps."""
+    from sklearn.base import TransformerMixin
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    steps = []
+    for number, (path, params) in enumerate(group.steps):
+        where = f"{group.where}.steps.{number}"
+        made = _made(where, path, params, spec.seed)
+        if not (isinstance(made, TransformerMixin) or hasattr(made, "transform")):
+            raise EstimatorUnusable(f"{where}.path {path!r} is no transformer: it has no transform.")
+        steps.append((f"step_{number}", made))
+    encode, impute = group.encode, group.impute
+    if encode is None:
+        encode = "none" if any(type(step).__name__.endswith("Encoder") for _, step in steps) else spec.encode
+    if impute is None:
+        impute = spec.impute and not any(type(s).__module__.startswith("sklearn.impute.") for _, s in steps)
+    before = _prepared(spec, columns, encode, impute)
+    if all(passed == "passthrough" for _, passed, _ in before):
+        return Pipeline(steps)
+    return Pipeline([("before", ColumnTransformer(before)), *steps])
+
+
+def _made(where: str, path: str, params: Mapping[str, Any], seed: int) -> Any:
+    """An instance of the class at the import path; ``where`` is the field that declares it.
+
+    Raises:
+        EstimatorUnusable: when there is none, or it does not take the parameters.
+    """
     from sklearn.base import BaseEstimator
+    from sklearn.utils._param_validation import InvalidParameterError
 
-    module_name, _, class_name = spec.path.rpartition(".")
+    example = "sklearn.ensemble.HistGradientBoostingClassifier"
+    if where != "estimator":
+        example = "sklearn.preprocessing.StandardScaler"
+    module_name, _, class_name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:  # noqa: BLE001 - anybody's module, which may raise anything while it is imported
         raise EstimatorUnusable(
-            f"estimator.path {spec.path!r} cannot be imported ({error}). "
-            "Give the full import path of a class, for example sklearn.ensemble.HistGradientBoostingClassifier."
+            f"{where}.path {path!r} cannot be imported ({error}). "
+            f"Give the full import path of a class, for example {example}."
         ) from None
     if not (inspect.isclass(found) and issubclass(found, BaseEstimator)):
-        raise EstimatorUnusable(f"estimator.path {spec.path!r} is no scikit-learn estimator class.")
-    params = dict(spec.params)
+        raise EstimatorUnusable(f"{where}.path {path!r} is no scikit-learn estimator class.")
+    given = dict(params)
     accepted = sorted(name for name in inspect.signature(found.__init__).parameters if name != "self")
     if "random_state" in accepted:
-        params.setdefault("random_state", spec.seed)
-    unknown = sorted(set(params) - set(accepted))
+        given.setdefault("random_state", seed)
+    unknown = sorted(set(given) - set(accepted))
     if unknown:
         raise EstimatorUnusable(
-            f"estimator.params has {unknown[0]!r}, which {class_name} does not take; it takes: {', '.join(accepted)}."
+            f"{where}.params has {unknown[0]!r}, which {class_name} does not take; it takes: {', '.join(accepted)}."
         )
     any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     lacking = [
         name
-        for name, given in inspect.signature(found.__init__).parameters.items()
-        if name != "self" and given.default is given.empty and given.kind not in any_number and name not in params
+        for name, parameter in inspect.signature(found.__init__).parameters.items()
+        if name != "self"
+        and parameter.default is parameter.empty
+        and parameter.kind not in any_number
+        and name not in given
     ]
     if lacking:
         raise EstimatorUnusable(
-            f"estimator.path {spec.path!r} needs {', '.join(lacking)}, which estimator.params does not give. Name an "
+            f"{where}.path {path!r} needs {', '.join(lacking)}, which {where}.params does not give. Name an "
             "estimator that stands on its own, or a class of yours that puts this one together."
         )
     try:
-        return found(**params)
+        made: Any = found(**given)
+        if hasattr(found, "_parameter_constraints"):
+            made._validate_params()
+    except InvalidParameterError as error:
+        raise EstimatorUnusable(f"{where}.params: {str(error).splitlines()[0]}") from None
     except Exception as error:  # noqa: BLE001 - anybody's class, which may raise anything
-        raise EstimatorUnusable(f"estimator.path {spec.path!r} cannot be made: {_first_line(error)}") from None
+        raise EstimatorUnusable(f"{where}.path {path!r} cannot be made: {_first_line(error)}") from None
+    return made
 
 
 def _first_line(error: Exception) -> str:
@@ -150,8 +230,7 @@ def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> A
     except ConvergenceWarning as warning:
         said = str(warning).split(".")[0].splitlines()[0]
         raise FitDidNotConverge(
-            f"{name} did not converge on {len(features):,} rows: {said}. Nothing was kept. Raise max_iter in "
-            "estimator.params, or give it features of like scale."
+            f"{name} did not converge on {len(features):,} rows: {said}. Nothing was kept. {_what_helps(pipeline)}"
         ) from None
     except InvalidParameterError as error:
         raise EstimatorUnusable(f"estimator.params: {str(error).splitlines()[0]}") from None
@@ -167,6 +246,18 @@ def _missing_in(features: pd.DataFrame) -> str:
     missing = {str(name): int(n) for name, n in numbers.isna().sum().items() if n}
     shown = ", ".join(f"{name} ({n:,} rows)" for name, n in list(missing.items())[:5])
     return f" Numbers are missing in {shown}; set estimator.impute to true, or give --impute." if missing else ""
+
+
+def _what_helps(pipeline: Any) -> str:
+    """What may be declared so that a fit converges."""
+    parts = dict(pipeline.steps).get("encode")
+    scaled = [name for name, _, _ in getattr(parts, "transformers", ()) if name.startswith("preprocess")]
+    if scaled:
+        return "Raise max_iter in estimator.params, or scale the columns that preprocess leaves as they are."
+    return (
+        "Bring its numbers to like scale with preprocess: "
+        "[{columns: numeric, steps: [sklearn.preprocessing.StandardScaler]}], or raise max_iter in estimator.params."
+    )
 
 
 def as_input(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.commands import EXIT_FAILED, Answer, Mistake, Verb
 from include.commands.services import place_arguments, place_of
+from include.domain.wording import count_of
 
 if TYPE_CHECKING:
     from include.config import Declarations
@@ -26,17 +27,37 @@ def _validate(args: argparse.Namespace) -> Answer:
         raise Mistake(f"{root} is not a folder.")
     read = read_declarations(root)
     problems = [problem for broken in read.broken.values() for problem in broken.problems]
-    good = f"{len(read.views)} feature views and {len(read.models)} models can be used"
-    names = [*(f"view {name}" for name in sorted(read.views)), *(f"model {name}" for name in sorted(read.models))]
+    unbuildable = _cannot_be_built(read)
+    problems += unbuildable.values()
+    usable = [name for name in sorted(read.models) if name not in unbuildable]
+    good = f"{len(read.views)} feature views and {len(usable)} models can be used"
+    names = [*(f"view {name}" for name in sorted(read.views)), *(f"model {name}" for name in usable)]
     if not names and not problems:
         where = root or "include/"
         raise Mistake(f"{where} declares nothing; expected are models/*/model.yaml and features/*/view.yaml.")
     blind = _cannot_judge(read, of_project=root is None)
     lines = [*problems, *(f"note: {line}" for line in blind), f"{good}: {', '.join(names) or 'none'}."]
     if problems:
-        lines.append(f"{len(read.broken)} files are broken; only what they declare is left out.")
-    data = {"views": sorted(read.views), "models": sorted(read.models), "problems": problems, "notes": blind}
+        broken_files = len(read.broken) + len(unbuildable)
+        lines.append(f"{count_of(broken_files, 'file')} cannot be used; only what they declare is left out.")
+    data = {"views": sorted(read.views), "models": usable, "problems": problems, "notes": blind}
     return Answer(tuple(lines), data, EXIT_FAILED if problems else 0)
+
+
+def _cannot_be_built(read: Declarations) -> dict[str, str]:
+    """One line for each model whose estimator, or a step of whose ``preprocess``, cannot be made; by model."""
+    from include.config.loader import line_of
+    from include.workflows.models import cannot_be_built
+
+    found = {}
+    for name, model in sorted(read.models.items()):
+        known = {use.view: {c.name: c.kind for c in read.views[use.view].columns} for use in model.views}
+        kinds = {feature: known[use.view][feature] for use in model.views for feature in use.features}
+        wrong = cannot_be_built(model, kinds)
+        if wrong is not None:
+            where = tuple(int(part) if part.isdigit() else part for part in wrong[0].split("."))
+            found[name] = f"{line_of(model.file, where)}: {wrong[1]}"
+    return found
 
 
 def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:

@@ -111,7 +111,7 @@ def _read_all(
         try:
             declared = read(file, kind)
             if declared.name != file.parent.name:
-                where = _line(file, ("name",))
+                where = line_of(file, ("name",))
                 raise BadDeclaration(
                     file, [f"{where}: name is {declared.name!r}; it must be the folder's name, {file.parent.name!r}."]
                 )
@@ -143,12 +143,12 @@ def _read_kept(
 def _against_current(file: Path, kept: FeatureView, current: Mapping[str, FeatureView]) -> Iterator[str]:
     name, place = file.parents[1].name, file.parent.name
     if kept.name != name:
-        yield f"{_line(file, ('name',))}: name is {kept.name!r}; it must be that of the view, {name!r}."
+        yield f"{line_of(file, ('name',))}: name is {kept.name!r}; it must be that of the view, {name!r}."
     if place != f"v{kept.version}":
-        yield f"{_line(file, ('version',))}: version is {kept.version}; the folder {place!r} says another."
+        yield f"{line_of(file, ('version',))}: version is {kept.version}; the folder {place!r} says another."
     if name in current and kept.version >= current[name].version:
         newest = current[name].version
-        yield f"{_line(file, ('version',))}: version is {kept.version}; it must be below the current one, {newest}."
+        yield f"{line_of(file, ('version',))}: version is {kept.version}; it must be below the current one, {newest}."
     if not (file.parent / "features.sql").is_file():
         yield f"{_shown(file)}: features.sql is missing beside it; keep the old query there."
     if kept.slug in current:
@@ -222,7 +222,7 @@ class _Tiers:
         own = _mapping_in(file)
         name = own.get("tier", kind.model_fields["tier"].default)
         if isinstance(name, str) and name in Tiers.model_fields and name not in self.usable:
-            place = _line(file, ("tier",))
+            place = line_of(file, ("tier",))
             raise BadDeclaration(
                 file, [f"{place}: tier is {name!r}, and {_shown(self.file)} is broken; mend that file."]
             )
@@ -266,17 +266,17 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
         view, here = views.get(use.view), ("views", i, "view")
         if view is None:
             usable = ", ".join(sorted(views)) or "none"
-            yield f"{_line(file, here)}: views.{i}.view is {use.view!r}; usable views are: {usable}."
+            yield f"{line_of(file, here)}: views.{i}.view is {use.view!r}; usable views are: {usable}."
             continue
         if use.version != view.version:
             declared = f"{use.view} is declared in version {view.version}"
             older = f"{use.view}@v{use.version}"
             way = f" Say view: {older}, which is kept." if older in views else ""
-            yield f"{_line(file, here)}: views.{i}.version is {use.version}; {declared}.{way}"
+            yield f"{line_of(file, here)}: views.{i}.version is {use.version}; {declared}.{way}"
         for feature in use.features:
             if feature not in view.features:
                 yield (
-                    f"{_line(file, here)}: views.{i}.features has {feature!r}; "
+                    f"{line_of(file, here)}: views.{i}.features has {feature!r}; "
                     f"{use.view} has: {', '.join(view.features)}." + did_you_mean(feature, view.features)
                 )
     yield from _gates_against_features(file, model)
@@ -289,7 +289,7 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
         for key in view.keys if view else ():
             if key not in given:
                 yield (
-                    f"{_line(file, ('views', i, 'view'))}: views.{i}.view {use.view!r} is joined by {key!r}, "
+                    f"{line_of(file, ('views', i, 'view'))}: views.{i}.view {use.view!r} is joined by {key!r}, "
                     f"which {model.entity.view!r} does not give; it gives: {', '.join(sorted(given))}."
                 )
 
@@ -299,7 +299,7 @@ def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str
     for where, column in model.gates.columns_named():
         if column not in model.features:
             yield (
-                f"{_line(file, ('gates', *where))}: gates.{'.'.join(map(str, where))} is {column!r}, "
+                f"{line_of(file, ('gates', *where))}: gates.{'.'.join(map(str, where))} is {column!r}, "
                 f"which the model takes from no view; its features are: {', '.join(model.features)}."
                 + did_you_mean(column, model.features)
             )
@@ -308,11 +308,11 @@ def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str
 def _problem(file: Path, kind: type[BaseModel], error: Any, under: tuple[str, ...] = ()) -> str:
     """The error as a line; ``under`` is where in the file the mapping stands that was read as ``kind``."""
     loc = (*under, *fields_in(error))
-    place = _line(file, loc)
+    place = line_of(file, loc)
     if error["type"] == "value_error":
         # A check across fields speaks of one of them by its name: that is where a person has to look.
         named = error["msg"].removeprefix("Value error, ").split()[0].split(".")
-        place = _line(file, (*loc, *(int(part) if part.isdigit() else part for part in named)))
+        place = line_of(file, (*loc, *(int(part) if part.isdigit() else part for part in named)))
     return f"{place}: {what_is_wrong(kind, error, under)}"
 
 
@@ -344,7 +344,7 @@ def checked_against_views(model: ModelDeclaration, views: dict[str, FeatureView]
     return model
 
 
-def _line(file: Path, loc: tuple[Any, ...]) -> str:
+def line_of(file: Path, loc: tuple[Any, ...]) -> str:
     """``file:line`` of the deepest part of ``loc`` that the YAML has."""
     node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml_text.LOADER)
     line = node.start_mark.line if node else 0

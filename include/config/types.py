@@ -20,6 +20,8 @@ from include.config.gates import Gates, check_measures
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
 from include.config.notify import Owners as Owners
+from include.config.preprocess import Preprocess, named_twice
+from include.config.problems import did_you_mean
 from include.config.tiers import Approvers, Tier
 from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
@@ -271,6 +273,8 @@ class ModelDeclaration(Declared):
     label: Label
     views: Annotated[list[ViewUse], Field(min_length=1)]
     estimator: Estimator
+    preprocess: list[Preprocess] = Field(default_factory=list)
+    """What is done to groups of columns before the estimator sees them; default nothing."""
     training: Training
     gates: Gates
     shadow: Shadow
@@ -296,6 +300,11 @@ class ModelDeclaration(Declared):
     def requester_may_override(self) -> bool:
         """Whether the tier lets the person who asked for a retrain decide about its gates."""
         return self._tier.requester_may_override
+
+    @property
+    def file(self) -> Path:
+        """Where it is declared."""
+        return self._folder / "model.yaml"
 
     @property
     def label_sql(self) -> str:
@@ -324,6 +333,20 @@ class ModelDeclaration(Declared):
         if twice:
             raise ValueError(f"feature {twice[0]!r} is taken twice; a feature name must be unique within the model")
         return views
+
+    @model_validator(mode="after")
+    def _preprocesses_its_features(self) -> ModelDeclaration:
+        for i, group in enumerate(self.preprocess):
+            for column in () if isinstance(group.columns, str) else group.columns:
+                if column not in self.features:
+                    raise ValueError(
+                        f"preprocess.{i}.columns has {column!r}, which the model takes from no view; its features are: "
+                        f"{', '.join(self.features)}." + did_you_mean(column, self.features)
+                    )
+        twice = named_twice(self.preprocess)
+        if twice is not None:
+            raise ValueError(f"preprocess.{twice[0]}.columns has {twice[1]!r} again; a column is in one group only")
+        return self
 
     @field_validator("journey_within")
     @classmethod

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,49 @@ def kinds_of(model: ModelDeclaration) -> dict[str, str]:
     return {feature: known[use.view][feature] for use in model.views for feature in use.features}
 
 
-def spec_of(model: ModelDeclaration) -> estimators.EstimatorSpec:
+def spec_of(model: ModelDeclaration, kinds: Mapping[str, str] | None = None) -> estimators.EstimatorSpec:
+    """What the model declares of its estimator and its columns; ``kinds`` where no view says them."""
     declared = model.estimator
     return estimators.EstimatorSpec(
         path=declared.path,
         params=declared.params,
         encode=declared.encode,
         impute=declared.impute,
-        kinds=kinds_of(model),
+        kinds=kinds_of(model) if kinds is None else kinds,
         seed=model.training.seed,
+        groups=tuple(
+            estimators.Group(
+                where=f"preprocess.{number}",
+                columns=group.columns if isinstance(group.columns, str) else tuple(group.columns),
+                steps=tuple((step.path, step.params) for step in group.steps),
+                encode=group.encode,
+                impute=group.impute,
+            )
+            for number, group in enumerate(model.preprocess)
+        ),
     )
+
+
+def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[str, str] | None:
+    """The declared field and what is wrong, where the estimator or a step of ``preprocess`` cannot be made, could not
+    be loaded again, or a group has no column; None when all is well. Imports what they name."""
+    spec = spec_of(model, kinds)
+    for group in spec.groups:
+        if not spec.of_group(group):
+            where = f"{group.where}.columns"
+            return where, f"{where} is {group.columns!r}, and no feature is of this kind that no other group names."
+    try:
+        pipeline = estimators.build(spec)
+    except estimators.EstimatorUnusable as error:
+        return str(error).split()[0].rstrip(":"), str(error)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
+        except model_files.ModelFileRefused as error:
+            wanted = str(error).partition(" wants to construct ")[2].partition(",")[0]
+            where = next((f"{g.where}.steps" for g in spec.groups if any(p == wanted for p, _ in g.steps)), "estimator")
+            return where, f"{where}: a fitted model could not be loaded again: {error}"
+    return None
 
 
 def load(registry: Registry, model: str, version: int, digest: str) -> Any:

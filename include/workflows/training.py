@@ -12,6 +12,7 @@ from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
 from include.adapters.registry import Registry
 from include.config import ModelDeclaration, declarations
+from include.config.preprocess import Preprocess
 from include.config.revision import git_revision
 from include.domain import classes
 from include.domain.faults import crashpoint
@@ -228,6 +229,7 @@ def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:
         "estimator": model.estimator.path,
         **{f"estimator.{name}": value for name, value in model.estimator.params.items()},
         "encode": model.estimator.encode,
+        **{f"preprocess.{i}": _in_words(group) for i, group in enumerate(model.preprocess)},
         "seed": model.training.seed,
         "window_days": model.training.window_days,
         "holdout_days": model.training.holdout_days,
@@ -235,6 +237,12 @@ def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:
         "features": ", ".join(model.features),
         "training_set_hash": made["content_hash"],
     }
+
+
+def _in_words(group: Preprocess) -> str:
+    """A group as one line: the columns, and each step with its parameters."""
+    columns = group.columns if isinstance(group.columns, str) else ", ".join(group.columns)
+    return f"{columns}: " + ", ".join(f"{step.path}({dict(step.params) or ''})" for step in group.steps)
 
 
 def _tags(journey: Journey) -> dict[str, str]:

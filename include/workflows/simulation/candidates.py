@@ -18,7 +18,7 @@ from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
-from include.workflows import evaluation, training
+from include.workflows import evaluation, models, training
 from include.workflows.by_products import ByProducts
 from include.workflows.gates.data_quality import on as training_data_gate
 from include.workflows.reference import Reference
@@ -257,15 +257,7 @@ def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[A
 
 
 def spec_of(model: ModelDeclaration, stream: Stream) -> estimators.EstimatorSpec:
-    declared = model.estimator
-    return estimators.EstimatorSpec(
-        path=declared.path,
-        params=declared.params,
-        encode=declared.encode,
-        impute=declared.impute,
-        kinds={f: stream.kinds[f] for f in model.features},
-        seed=model.training.seed,
-    )
+    return models.spec_of(model, {f: stream.kinds[f] for f in model.features})
 
 
 def read_by(model: ModelDeclaration, stream: Stream) -> pd.DataFrame:
@@ -290,6 +282,7 @@ def _what_is_learned(model: ModelDeclaration) -> str:
             "features": model.features,
             "label": model.label.model_dump(mode="json"),
             "estimator": model.estimator.model_dump(mode="json"),
+            "preprocess": [group.model_dump(mode="json") for group in model.preprocess],
             "training": model.training.model_dump(mode="json", exclude={"schedule"}),
             "holdout": model.gates.threshold_gate.min_rows,
             "metric": model.drift.performance.metric,
