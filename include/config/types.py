@@ -130,9 +130,14 @@ class Shadow(Declared):
     disagreement: tuple[float, float]
     """Lowest and highest mean |candidate - champion| score. The lowest catches the same model wired twice."""
     p99_delta_at_most: float
+    answer_within: Duration = timedelta(minutes=10)
+    """How long a challenger may take to answer a day, in a process of its own; then that is ended, and the day counts
+    as errors of the challenger; default 10m."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Shadow:
+        if self.answer_within <= timedelta(0):
+            raise ValueError("answer_within is not above zero; a challenger needs some time, for example 10m")
         if self.disagreement[0] >= self.disagreement[1]:
             raise ValueError("disagreement is [lowest, highest]: the first must be below the second")
         if self.max_days < self.min_days:

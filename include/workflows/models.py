@@ -80,6 +80,11 @@ def load(registry: Registry, model: str, version: int, digest: str) -> Any:
     return model_files.load(copy, digest)
 
 
+def copy_of(digest: str) -> Path:
+    """This machine's copy of a model file, which loading it has made."""
+    return _copy(digest)
+
+
 def load_logged(registry: Registry, uri: str, digest: str) -> Any:
     """The logged model at ``uri``, registered or not, and a copy of it kept on this machine.
 

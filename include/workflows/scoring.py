@@ -21,7 +21,7 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
-from include.workflows import common, datasets, learned, models, provenance, shadow_days, training_set
+from include.workflows import beside, common, datasets, learned, models, provenance, shadow_days, training_set
 from include.workflows.requests import SERVED, SHADOW, request_ids
 
 if TYPE_CHECKING:
@@ -201,15 +201,29 @@ def _shadow(
         pipeline = models.load(registry, model.name, int(str(facts.model_version)), str(facts.artifact_digest))
         theirs = learned.as_learned(ledger, model, candidate_id, estimators.inputs_of(pipeline))
         asked = asked.as_read_by(theirs, ledger)
-        answers = answers_of(model, pipeline, asked.features.copy())
+        scores = beside.scores_of(
+            models.copy_of(str(facts.artifact_digest)),
+            str(facts.artifact_digest),
+            asked.features,
+            kinds=models.kinds_of(theirs),
+            classes=model.class_count,
+            timeout_s=model.shadow.answer_within.total_seconds(),
+        )
+        answers = answers_with(model, scores, len(rows))
     except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it must only cost itself
         traceback.print_exc()
         answers = no_answers(model, rows, error)
     version = str(facts.model_version)
     shadowed = replace(asked.made, candidate_id=candidate_id, model_version=version, role=SHADOW)
-    _write(asked.model, shadowed, rows, answers, ledger.database.require_newest)
-    ledger.lineage.record_scoring(shadowed, same_features=asked.kept_before)
     answered = int(answers["error"].isna().sum())
+    try:
+        _write(asked.model, shadowed, rows, answers, ledger.database.require_newest)
+    except OSError as error:
+        # The champion's answers are in the log. What is lost is the challenger's, and counts as not answered.
+        print(f"{day}: what {candidate_id} answered in shadow could not be kept ({error}); it counts as not answered.")
+        answered = 0
+    else:
+        ledger.lineage.record_scoring(shadowed, same_features=asked.kept_before)
     window = shadow_days.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
         f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of "
@@ -225,13 +239,24 @@ def _shadow(
 
 def answers_of(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
     """score and predicted of each row; error where the score is no finite number. Raises what the model raises."""
+    return answers_with(model, estimators.predict(pipeline, features, classes=model.class_count), len(features))
+
+
+def answers_with(model: ModelDeclaration, scores: Any, rows: int) -> pd.DataFrame:
+    """As ``answers_of``, of scores that a model gave to so many rows.
+
+    Raises:
+        ValueError: when they are not one for each row, or not one for each class.
+    """
     import numpy as np
     import pandas as pd
 
-    scores = estimators.predict(pipeline, features, classes=model.class_count)
-    if len(scores) != len(features):
-        raise ValueError(f"{len(scores)} answers to {len(features)} rows")
+    if len(scores) != rows:
+        raise ValueError(f"{len(scores)} answers to {rows} rows")
     classes = model.label.classes or []
+    width = len(classes) if len(classes) > 2 else 1
+    if scores.ndim not in (1, 2) or (scores.shape[1] if scores.ndim == 2 else 1) != width:
+        raise ValueError(f"answers of the shape {scores.shape} where {width} a row were asked for")
     usable = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
     if scores.ndim == 2:
         predicted = [classes[i] for i in np.where(usable[:, None], scores, 0.0).argmax(axis=1)]
@@ -254,7 +279,8 @@ def no_answers(model: ModelDeclaration, rows: pd.DataFrame, error: Exception) ->
     import numpy as np
     import pandas as pd
 
-    message = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    named = str(error) if isinstance(error, beside.ChallengerFailed) else f"{type(error).__name__}: {error}"
+    message = named.splitlines()[0][:200]
     nothing = np.full(len(rows), np.nan)
     classes = model.label.classes or [] if model.task == "multiclass" else []
     columns = {"score": nothing, **{f"score_{c}": nothing for c in classes}}

@@ -138,9 +138,8 @@ def test_f042_a_fit_that_did_not_converge_is_a_failure_and_nothing_is_kept(world
         },
     )
     reference = world.open("r", 13)
-    with pytest.raises(
-        FitDidNotConverge, match=r"^LogisticRegression did not converge on 648 rows: .*Raise max_iter in"
-    ):
+    advised = r"^LogisticRegression did not converge on 648 rows: .*Bring its numbers to like scale with preprocess: "
+    with pytest.raises(FitDidNotConverge, match=advised):
         world.train(reference)
     assert world.candidate(reference).facts.artifact_digest is None
     assert tasks.close_journey(reference)["state"] == "failed"

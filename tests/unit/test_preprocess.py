@@ -111,8 +111,8 @@ def test_f046_what_a_group_is_made_of_is_written_and_loaded_against_our_own_list
     file = tmp_path / "model.skops"
     model_files.untrusted_free(fitted, file)
     again = model_files.load(file, model_files.digest(file))
-    before = estimators.predict(fitted, features, classifier=True)
-    assert np.array_equal(before, estimators.predict(again, features, classifier=True))
+    before = estimators.predict(fitted, features, classes=2)
+    assert np.array_equal(before, estimators.predict(again, features, classes=2))
 
 
 def test_a_request_with_nothing_known_and_a_category_never_seen_is_still_answered():
@@ -121,7 +121,7 @@ def test_a_request_with_nothing_known_and_a_category_never_seen_is_still_answere
     nothing = estimators.as_input(
         pd.DataFrame({"level": [np.nan], "wide": [np.nan], "place": ["moon"], "late": [False]}), KINDS
     )
-    assert np.isfinite(estimators.predict(fitted, nothing, classifier=True)).all()
+    assert np.isfinite(estimators.predict(fitted, nothing, classes=2)).all()
 
 
 def test_a_fit_that_does_not_converge_says_what_can_be_declared_and_that_helps():
