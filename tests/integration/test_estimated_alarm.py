@@ -17,12 +17,13 @@ from mlflow_server import MlflowServer
 from release_story import Story
 from waiting import PATIENCE_S
 
-from include.adapters.ledger import JourneyUnderWay, Ledger
+from include.adapters.ledger import JourneyUnderWay, Ledger, RetrainAction
 from include.adapters.registry import Registry, RegistryUnreachable, runs
 from include.cli import main
 from include.config import loader
 from include.config.settings import settings
 from include.domain.errors import Refusal
+from include.domain.journey import drift_run_id
 from include.domain.verdicts import Verdict
 from include.workflows import common, drift_watch, gates, hold, holding, tasks
 from include.workflows.reference import PROFILE
@@ -288,12 +289,15 @@ def test_labels_that_stop_coming_call_a_person_and_retrain_nothing(without_label
 
 def test_f105_drift_schedule_and_api_at_once_train_once_for_all_three_and_the_others_are_told_by_whom(without_labels):
     world, _, _ = without_labels
-    conf = {"as_of": at(25).isoformat(), "reason": "asked"}
+    conf, own = {"as_of": at(25).isoformat(), "reason": "asked"}, drift_run_id(world.model, "2024-03-24")
+    with Ledger.open(settings().ledger_url) as ledger:
+        report = ledger.drift.report(world.model, "1", "2024-03-24", {}, run_id="drift-24")
+        ledger.drift.decide(
+            report.report_id, RetrainAction.RETRAIN, rule="7 drift", reason="r", numbers={}, journey_run_id=own
+        )
+    of_drift = {"requested_by": "drift", "trigger": "drift", "report_id": report.report_id}
     asked = {
-        f"drift__{world.model}__2024-03-25": (
-            "operator_triggered",
-            {**conf, "requested_by": "drift", "trigger": "drift"},
-        ),
+        own: ("operator_triggered", {**conf, **of_drift}),
         "scheduled__2024-03-25": ("scheduled", None),
         "manual__api": ("manual", conf),
     }
