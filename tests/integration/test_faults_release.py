@@ -432,7 +432,7 @@ def test_f129_a_challenger_that_is_a_bomb_is_refused_unread_even_if_its_digest_i
             connection.execute(update(candidates).where(mine).values(artifact_digest=digest))
         with pytest.raises(Refusal):
             tasks.register_challenger(second(story), NOW)
-        monkeypatch.setattr("include.workflows.release.required_gates", lambda model: [])
+        monkeypatch.setattr("include.workflows.gates.required", lambda model: [])
         with pytest.raises(Refusal, match=r"is not registered|readable skops|wants to construct"):
             tasks.register_challenger(second(story), NOW)
     assert not marker.exists()
