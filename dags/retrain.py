@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from slipway_airflow import approvers, assets, deadline, docs
 from slipway_airflow.forms import RETRAIN_FORM
 from slipway_airflow.gates import GateOperator
-from slipway_airflow.notify import Tell
+from slipway_airflow.notify import Tell, Works
 from slipway_airflow.parsing import needed
 from slipway_airflow.shadow import ShadowWindowOperator
 from slipway_airflow.steps import OUTLASTING, step
@@ -47,7 +47,7 @@ def retrain_dag(model: ModelDeclaration):
         def register_challenger(journey, ti=None):
             return tasks.register_challenger(journey, ti.start_date)
 
-        @step(on_success_callback=Tell("promoted"))
+        @step(on_success_callback=[Tell("promoted"), Works()])
         def promote(journey, ti=None):
             return tasks.promote(journey, ti.start_date)
 

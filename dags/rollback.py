@@ -6,7 +6,7 @@ Has no schedule: a person on call, or a service watching the model, starts it.
 from airflow.sdk import dag
 from slipway_airflow import docs
 from slipway_airflow.forms import ROLLBACK_FORM
-from slipway_airflow.notify import Tell
+from slipway_airflow.notify import Tell, Works
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -22,7 +22,7 @@ def rollback_dag(model: ModelDeclaration):
         **docs.about(__doc__, model, "rollback"),
     )
     def rollback():
-        @step(on_success_callback=Tell("rolled_back"))
+        @step(on_success_callback=[Tell("rolled_back"), Works()])
         def roll_back(dag_run=None):
             run, user = dag_run, dag_run.triggering_user_name
             return tasks.roll_back(model.name, run.run_id, run.conf, user, run.run_after)

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Mistake, Verb
 
@@ -171,7 +171,10 @@ def _status(args: argparse.Namespace) -> Answer:
     lines += [f"  {dag:<36} {'paused' if paused else 'on'}" for dag, paused in sorted(dags.items())]
     lines += [f"  {run.dag_id} {run.run_id} is {run.state}" for run in active]
     lines += [f"  {file} cannot be read: {reason}" for file, reason in errors.items()]
+    wrong = _out_of_order()
+    lines += [f"  OUT OF ORDER {each['sentence']}" for each in wrong]
     data = {
+        "out_of_order": wrong,
         "airflow": api.url,
         "mlflow": mlflow,
         "components": components,
@@ -179,8 +182,25 @@ def _status(args: argparse.Namespace) -> Answer:
         "under_way": [{"dag_id": r.dag_id, "run_id": r.run_id, "state": r.state} for r in active],
         "import_errors": errors,
     }
-    well = all(state == "healthy" for state in components.values()) and not errors
+    well = all(state == "healthy" for state in components.values()) and not errors and not wrong
     return Answer(tuple(lines), data, 0 if well else 1)
+
+
+def _out_of_order() -> list[dict[str, Any]]:
+    """What the ledger says of outages and of notices that were not sent; its own silence is out of order too."""
+    from datetime import UTC, datetime
+
+    from include.adapters.ledger import LedgerError, LedgerUnavailable
+    from include.commands.airflow import use_running_services
+    from include.workflows import common
+    from include.workflows.out_of_order import out_of_order
+
+    try:
+        use_running_services()
+        with common.open_ledger() as ledger:
+            return [each.as_json() for each in out_of_order(ledger, datetime.now(UTC))]
+    except (LedgerError, LedgerUnavailable, Mistake) as error:
+        return [{"scope": "project", "subject": "slipway", "sentence": str(error), "since": None}]
 
 
 # --- env -------------------------------------------------------------------------------------------------------------

@@ -286,13 +286,28 @@ def report_lapsed_overrides(now: datetime) -> Reference:
 
 
 def send_notices(send: Send, now: datetime) -> Reference:
-    """Write down what was never written down, and send everything that is due."""
-    from include.workflows import common, notices, outbox
+    """Write down what was never written down, and send everything that is due; the last step of housekeeping."""
+    from include.workflows import common, notices, outages, outbox
 
     with common.open_ledger() as ledger:
         missed = notices.missed(ledger, now)
         lines = outbox.sweep(ledger, send, now)
         unsent = len(ledger.notices.unsent())
+        ledger.outages.beat(outages.HOUSEKEEPING, now)
     for line in lines:
         print(line)
     return {"tried": len(lines), "facts": {"missed": len(missed), "unsent": unsent}}
+
+
+def watch(send: Send, now: datetime) -> Reference:
+    """Look for what is missing, tell it, and send whatever else is due."""
+    from include.workflows import common, outages, outbox
+
+    with common.open_ledger() as ledger:
+        new = outages.watch(ledger, now)
+        lines = outbox.sweep(ledger, send, now)
+        lasting, unsent = ledger.outages.open(), len(ledger.notices.unsent())
+        ledger.outages.beat(outages.WATCH, now)
+    for line in [*lines, *(outage.sentence for outage in lasting)]:
+        print(line)
+    return {"new": new, "facts": {"out_of_order": len(lasting), "unsent": unsent}}

@@ -10,6 +10,7 @@ from include.config.settings import settings, what_is_wrong_with
 from include.config.views import AUDIT_GATE
 from include.domain.intervals import spoken
 from include.workflows import gates
+from slipway_airflow.notify import callbacks
 
 
 def about(why: str, model: ModelDeclaration, kind: str) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def about(why: str, model: ModelDeclaration, kind: str) -> dict[str, Any]:
     owner = model.owners.model
     return {
         "tags": [kind, model.name],
-        "default_args": {"owner": owner},
+        "default_args": {"owner": owner, **callbacks()},
         "owner_links": owner_links(owner, f"models/{model.name}"),
         "doc_md": of_model(why, model),
     }
@@ -27,7 +28,7 @@ def about_view(why: str, view: FeatureView) -> dict[str, Any]:
     """A feature view's Dag: its tags, its owner with a link, its documentation."""
     return {
         "tags": ["features", view.name],
-        "default_args": {"owner": view.owner},
+        "default_args": {"owner": view.owner, **callbacks()},
         "owner_links": owner_links(view.owner, ""),
         "doc_md": of_view(why, view),
     }
@@ -37,7 +38,7 @@ def about_all(why: str, tags: list[str]) -> dict[str, Any]:
     """A Dag of the whole project, which is no one model's: owned by Slipway, with a link to the page of all models."""
     return {
         "tags": tags,
-        "default_args": {"owner": "slipway"},
+        "default_args": {"owner": "slipway", **callbacks()},
         "owner_links": owner_links("slipway", ""),
         "doc_md": why,
     }

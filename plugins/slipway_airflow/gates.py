@@ -18,7 +18,7 @@ from include.workflows import gates as registered
 from include.workflows import tasks
 from slipway_airflow.connections import use_source_connection
 from slipway_airflow.links import GATE_LINKS, push_links
-from slipway_airflow.notify import Tell
+from slipway_airflow.notify import Failed, Tell
 from slipway_airflow.steps import STEP_DEFAULTS, refuse, title
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class GateOperator(HITLOperator):
                 )
             },
             notifiers=[Tell("waiting")],
-            on_failure_callback=[Tell("gate_failed"), show_table_last],
+            on_failure_callback=[Tell("gate_failed"), Failed(), show_table_last],
             task_display_name=title(kwargs["task_id"]),
             doc_md=registered.asks(kwargs["task_id"]) or None,
             **{**STEP_DEFAULTS, **kwargs},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from include.workflows.outbox import Send
 
 log = logging.getLogger("slipway")
+FAILED = "failed"
 
 
 class Tell(BaseNotifier):
@@ -36,6 +37,43 @@ class Tell(BaseNotifier):
     def notify(self, context: Context) -> None:
         ti = context["ti"]
         tell(self.kind, ti.dag_id, ti.run_id, ti.task_id, context)
+
+
+class Failed(BaseNotifier):
+    """The callback of every step that failed for good: whoever owns it is told, once for each cause."""
+
+    def notify(self, context: Context) -> None:
+        from include.workflows import outages
+
+        ti, error = context["ti"], context.get("exception")
+        day, now = getattr(context.get("dag_run"), "partition_key", None), datetime.now(UTC)
+        what = (ti.dag_id, ti.run_id, ti.task_id, day, error)
+        said(FAILED, lambda: outages.step_failed(*what, sender(context), now))
+
+
+class Works(BaseNotifier):
+    """The callback of every step that succeeded: if it had failed before, its owner is told that this is over."""
+
+    def __init__(self, skipped: bool = False) -> None:
+        super().__init__()
+        self.skipped = skipped
+
+    def notify(self, context: Context) -> None:
+        from include.workflows import outages
+
+        ti, now = context["ti"], datetime.now(UTC)
+        day = getattr(context.get("dag_run"), "partition_key", None)
+        what = (ti.dag_id, ti.task_id, day, sender(context), now)
+        said(FAILED, lambda: outages.step_works(*what, only_its_day=self.skipped) or "Nothing was out of order.")
+
+
+def callbacks() -> dict[str, Any]:
+    """What every task of every Dag is watched by: its default arguments."""
+    return {
+        "on_failure_callback": [Failed()],
+        "on_success_callback": [Works()],
+        "on_skipped_callback": [Works(skipped=True)],
+    }
 
 
 def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str:

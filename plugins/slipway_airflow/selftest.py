@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 
 from include.domain.errors import Refusal
 from slipway_airflow.gates import show_table_last
+from slipway_airflow.notify import Failed
 from slipway_airflow.steps import STEP_DEFAULTS, refuse, title
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ class SelftestOperator(BaseOperator):
 
     def __init__(self, *, model: str, run: Callable[[str], Mapping[str, Any]], **kwargs: Any) -> None:
         name = title(kwargs["task_id"])
-        super().__init__(on_failure_callback=[show_table_last], task_display_name=name, **{**STEP_DEFAULTS, **kwargs})
+        super().__init__(
+            on_failure_callback=[Failed(), show_table_last], task_display_name=name, **{**STEP_DEFAULTS, **kwargs}
+        )
         self.model = model
         self.run_selftest = run
         self.table = ""

@@ -92,6 +92,7 @@ def _main() -> None:
             "start": dag.start_date.isoformat() if dag.start_date else None,
             "end": dag.end_date.isoformat() if dag.end_date else None,
             "catchup": dag.catchup,
+            "paused": dag.is_paused_upon_creation,
             "tags": sorted(dag.tags),
             "doc": bool(dag.doc_md),
             "owner": dag.owner,
@@ -109,6 +110,10 @@ def _main() -> None:
                     "delay_s": t.retry_delay.total_seconds(),
                     "max_delay_s": t.max_retry_delay.total_seconds() if t.max_retry_delay else None,
                     "backoff": float(t.retry_exponential_backoff),
+                    "told_of": {
+                        what: [type(c).__name__ for c in _listed(getattr(t, f"on_{what}_callback"))]
+                        for what in ("failure", "success")
+                    },
                     "asks": sorted(t.params) if hasattr(t, "chosen_options") or hasattr(t, "response_timeout") else [],
                     "limit_s": t.execution_timeout.total_seconds() if t.execution_timeout else None,
                 }
@@ -117,6 +122,12 @@ def _main() -> None:
             "listens_to": _names(getattr(timetable, "asset_condition", None)),
         }
     print(json.dumps({"dags": dags, "errors": errors, "heavy": [m for m in HEAVY if m in sys.modules]}))
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
 def _names(condition: Any) -> list[str]:

@@ -42,7 +42,7 @@ def test_every_view_and_every_model_has_its_dags_and_no_file_fails(parsed):
     views, models = names(PROJECT / "include" / "features"), names(PROJECT / "include" / "models")
     assert parsed.errors == {}
     per_view, per_model = {f"features_{v}" for v in views}, {f"{kind}{m}" for kind in PER_MODEL for m in models}
-    assert parsed.ids() == per_view | per_model | {SELFTEST, "housekeeping"}
+    assert parsed.ids() == per_view | per_model | {SELFTEST, "housekeeping", "watch"}
 
 
 def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
@@ -56,6 +56,23 @@ def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
         "send_notices",
         *compared,
     }
+
+
+def test_the_watch_runs_every_ten_minutes_and_is_on_from_the_start(parsed):
+    dag = parsed.dags["watch"]
+    assert (dag["timetable"], dag["catchup"], dag["paused"]) == ("CronTriggerTimetable", False, False)
+
+
+def test_f190_every_step_of_every_dag_tells_when_it_fails_for_good_and_when_it_works_again(parsed):
+    untold = [
+        f"{dag_id}/{task_id}"
+        for dag_id, dag in parsed.dags.items()
+        for task_id, task in dag["tasks"].items()
+        if "Works" not in task["told_of"]["success"]
+        # An escalation is red by design, and told as what it is.
+        or ("Tell" if task_id == "escalate" else "Failed") not in task["told_of"]["failure"]
+    ]
+    assert untold == []
 
 
 def test_parsing_loads_no_heavy_library(parsed):
@@ -252,8 +269,8 @@ try:
 except SystemExit as ended:
     print(type(ended).__name__, ended)
 assert task.on_failure_callback == [show_table_last] or show_table_last in task.on_failure_callback
-for call in task.on_failure_callback:
-    call({"task": task})
+assert len(task.on_failure_callback) == 2
+task.on_failure_callback[-1]({"task": task})
 """
     said = _said(code, tmp_path).splitlines()
     assert said[-2:] == ["Refused champion_gate let 'constant' pass.", "the matrix"]

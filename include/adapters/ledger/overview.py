@@ -23,8 +23,12 @@ from include.adapters.ledger.tables import (
     deployments,
     drift_reports,
     gate_results,
+    partition_history,
     partitions,
     retrain_decisions,
+    scorings,
+    shadow_days,
+    shadow_windows,
 )
 from include.domain.promotion import Epoch, GateRecord
 from include.domain.verdicts import Mode, Verdict
@@ -177,6 +181,61 @@ class Overview:
         )
         with self._database.reading() as connection:
             return list(connection.execute(query.order_by(retrain_decisions.c.recorded_at)).scalars())
+
+    def scored(self, model: str, first_day: str) -> dict[str, datetime]:
+        """The days from ``first_day`` on that a champion served, with when that was first recorded."""
+        query = (
+            select(scorings.c.day, func.min(scorings.c.recorded_at).label("at"))
+            .where(scorings.c.model == model, scorings.c.role == "served", scorings.c.day >= first_day)
+            .group_by(scorings.c.day)
+        )
+        with self._database.reading() as connection:
+            return {row.day: row.at for row in connection.execute(query)}
+
+    def newest_scored(self, model: str) -> str | None:
+        """The newest day a champion of the model served; None when none did."""
+        query = select(func.max(scorings.c.day)).where(scorings.c.model == model, scorings.c.role == "served")
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def judged(self, model: str, first_day: str) -> dict[tuple[str, str], datetime]:
+        """The days from ``first_day`` on that have a drift report, with the version it is about and when it came."""
+        columns = (drift_reports.c.day, drift_reports.c.model_version, drift_reports.c.recorded_at)
+        query = select(*columns).where(drift_reports.c.model == model, drift_reports.c.day >= first_day)
+        with self._database.reading() as connection:
+            return {(row.day, row.model_version): row.recorded_at for row in connection.execute(query)}
+
+    def first_publishes(self, view: str, view_version: int) -> tuple[str, datetime] | None:
+        """The newest published day, and when any day was last published that had not been before; None before the
+        first. A correction of an old day is no news of the source."""
+        first = (
+            select(func.min(partition_history.c.recorded_at).label("at"))
+            .where(partition_history.c.view == view, partition_history.c.view_version == view_version)
+            .group_by(partition_history.c.day)
+            .subquery()
+        )
+        with self._database.reading() as connection:
+            at = connection.execute(select(func.max(first.c.at))).scalar()
+            if at is None:
+                return None
+            same = (partitions.c.view == view, partitions.c.view_version == view_version)
+            return str(connection.execute(select(func.max(partitions.c.day)).where(*same)).scalar()), at
+
+    def shadow_moved(self, candidate_id: str) -> datetime | None:
+        """When the candidate's open shadow window was opened or last got a day; None without an open one."""
+        window = (
+            select(shadow_windows)
+            .where(shadow_windows.c.candidate_id == candidate_id, shadow_windows.c.closed_at.is_(None))
+            .order_by(shadow_windows.c.number.desc())
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(window).first()
+            if found is None:
+                return None
+            same = (shadow_days.c.candidate_id == candidate_id, shadow_days.c.number == found.number)
+            newest = connection.execute(select(func.max(shadow_days.c.recorded_at)).where(*same)).scalar()
+        opened: datetime = found.recorded_at
+        return max(newest, opened) if newest is not None else opened
 
 
 def _heads(connection: Connection, only: str | None) -> list[Epoch]:

@@ -15,6 +15,7 @@ from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import gates
 from include.workflows.gates.gate import title as gate_title
+from include.workflows.out_of_order import OutOfOrder, out_of_order
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
 from include.workflows.readiness import Report, report_on
@@ -73,6 +74,8 @@ class ModelsView:
     broken: tuple[Broken, ...]
     """What is wrong with declarations that cannot be used, a line each."""
     sorted_by: str
+    out_of_order: tuple[OutOfOrder, ...] = ()
+    """What of the machinery does not work, what has not come, and what could not be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,14 @@ class ModelView:
     rollback: Action | None
 
 
-def models(sorted_by: str = "waits") -> ModelsView:
-    """Every model that is declared or that the ledger has met, sorted by a column of the page."""
+def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
+    """Every model that is declared or that the ledger has met, sorted by a column of the page; with ``now`` also what
+    is out of order."""
     declared = sources.declared_now()
     with sources.open_ledger() as ledger:
         standings = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
+        wrong = out_of_order(ledger, now) if now is not None else []
     names = sorted({*declared.models, *standings})
     rows = [_row(name, declared, standings.get(name), days) for name in names]
     column = sorted_by if sorted_by in _SORTED_BY else "waits"
@@ -113,6 +118,7 @@ def models(sorted_by: str = "waits") -> ModelsView:
         waiting=sum(bool(r.waits) for r in rows),
         broken=tuple(Broken(_dag_of(file), p) for file, error in declared.broken.items() for p in error.problems),
         sorted_by=column,
+        out_of_order=tuple(wrong),
     )
 
 
@@ -125,7 +131,8 @@ def _dag_of(file: Path) -> str | None:
 def only(view: ModelsView, allowed: Collection[str]) -> ModelsView:
     """The page with the models somebody may see."""
     rows = tuple(r for r in view.rows if r.model in allowed)
-    return replace(view, rows=rows, waiting=sum(bool(r.waits) for r in rows))
+    wrong = tuple(each for each in view.out_of_order if each.scope != "model" or each.subject in allowed)
+    return replace(view, rows=rows, out_of_order=wrong, waiting=sum(bool(r.waits) for r in rows))
 
 
 def model(name: str) -> ModelView:

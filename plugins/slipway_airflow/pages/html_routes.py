@@ -77,7 +77,7 @@ def static(name: str, user: User) -> Response:
 
 @router.get("/")
 def models(request: Request, user: User, sort: str = "waits") -> Response:
-    view = model_views.models(sort)
+    view = model_views.models(sort, datetime.now(UTC))
     allowed = readable(user, [r.model for r in view.rows])
     broken = readable_declarations(user, view.broken)
     return page(request, "models.html", view=model_views.only(view, allowed), broken=broken)

@@ -92,6 +92,10 @@ def models(request: Request, user: User, sort: str = "waits") -> JSONResponse:
             "broken": readable_declarations(user, view.broken),
         }
     )
+    view = model_views.models(sort, datetime.now(UTC))
+    shown = model_views.only(view, readable(user, [r.model for r in view.rows]))
+    wrong = [each.as_json() for each in shown.out_of_order]
+    return _json({"models": [asdict(r) for r in shown.rows], "broken": shown.broken, "out_of_order": wrong})
 
 
 @router.get("/models/{model}", summary="One model: champions, readiness, newest journeys")
