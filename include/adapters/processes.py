@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -244,6 +244,50 @@ class Command:
     log: Path
 
 
+@contextlib.contextmanager
+def _log(command: Command) -> Iterator[IO[bytes] | int]:
+    """The log, with a line that says what starts; nowhere when it cannot be opened. A disk that is full, which keeps
+    the line from being written, keeps nothing from being started."""
+    try:
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        if command.log.exists() and command.log.stat().st_size > _LARGEST_LOG_BYTES:
+            command.log.replace(command.log.with_suffix(".previous.log"))
+        log = command.log.open("ab", buffering=0)
+    except OSError:
+        yield subprocess.DEVNULL
+        return
+    with log:
+        with contextlib.suppress(OSError):
+            log.write(f"--- {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {' '.join(command.argv)}\n".encode())
+        yield log
+
+
+def cpu_s(pid: int) -> float | None:
+    """The processor time that the process has used, in seconds; None when it is gone, or the system does not say."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            # After the name, which may hold anything: field 14 and 15 of all, user and system time in ticks.
+            fields = stream.read().rpartition(")")[2].split()
+        return float(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        pass
+    done = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return _clock_s(done.stdout.strip())
+
+
+def _clock_s(text: str) -> float | None:
+    """
+    >>> _clock_s("1-02:03:04.50"), _clock_s("3:04"), _clock_s("")
+    (93784.5, 184.0, None)
+    """
+    days, _, clock = text.rpartition("-")
+    try:
+        parts = [float(part) for part in clock.split(":")]
+        return float(days or 0) * 86400 + sum(part * float(60**power) for power, part in enumerate(reversed(parts)))
+    except ValueError:
+        return None
+
+
 class Child:
     """One running command, the leader of its own session."""
 
@@ -254,12 +298,7 @@ class Child:
             OSError: when the program cannot be started.
         """
         self.command = command
-        command.log.parent.mkdir(parents=True, exist_ok=True)
-        if command.log.exists() and command.log.stat().st_size > _LARGEST_LOG_BYTES:
-            command.log.replace(command.log.with_suffix(".previous.log"))
-        with command.log.open("ab") as log:
-            log.write(f"--- {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {' '.join(command.argv)}\n".encode())
-            log.flush()
+        with _log(command) as log:
             self._process = subprocess.Popen(
                 command.argv,
                 cwd=command.folder,

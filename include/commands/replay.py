@@ -91,6 +91,7 @@ def _run(args: argparse.Namespace) -> Answer:
             for line in welcome(services)[1:]:
                 say(line)
             while not signals.stop.wait(0.5):
+                services.keep_watched()
                 if services.failure is not None:
                     return Answer((f"slipway: {services.failure}.",), {"error": services.failure}, EXIT_BROKEN)
             say("Stopping (once more to end without waiting).")

@@ -102,6 +102,7 @@ def _up(args: argparse.Namespace) -> Answer:
             for line in welcome(services):
                 say(line)
             while not signals.stop.wait(0.5):
+                services.keep_watched()
                 if services.failure is not None:
                     return Answer((f"slipway: {services.failure}.",), {"error": services.failure}, EXIT_BROKEN)
                 if args.exit_with_parent and os.getppid() != parent:

@@ -21,14 +21,29 @@ from pathlib import Path
 
 from include.adapters import files
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
-from include.adapters.processes import AlreadyHeld, Child, Command, Guard, Lock, check_ports, end_sessions
+from include.adapters.processes import (
+    AlreadyHeld,
+    Child,
+    Command,
+    Guard,
+    Lock,
+    check_ports,
+    cpu_s,
+    end_sessions,
+    members,
+)
 from include.adapters.servers import answers
 from include.config.settings import settings
 from include.domain.errors import Unavailable
 from include.workflows.machine import port_uses
 from include.workflows.service_environment import Place, environment, passwords, prepare_home
-from include.workflows.startup import AIRFLOW, start_all, wait_for_dags, wait_until_healthy
-from include.workflows.watchdog import MLFLOW, Patience, Watchdog
+from include.workflows.service_teller import Teller
+from include.workflows.startup import AIRFLOW, MIGRATION, start_all, wait_for_dags, wait_until_healthy
+from include.workflows.watchdog import API_SERVER, MLFLOW, Patience, Watchdog
+
+SERVERS = (API_SERVER, MLFLOW)
+NOT_STARTED = 127
+"""The exit code of a component that could not even be started, as a shell gives it."""
 
 
 class AlreadyRunning(Unavailable):
@@ -83,6 +98,10 @@ class Services:
     hurry: threading.Event = field(default_factory=threading.Event)
     """Set it to end everything without waiting."""
     children: dict[str, Child] = field(default_factory=dict)
+    starts_s: dict[str, float] = field(default_factory=dict)
+    """Component to how long its first start took, in seconds."""
+    _components: list[str] = field(default_factory=list)
+    """Every component that was started, also one that is gone and could not be started again."""
     _guard: Guard | None = None
     _lock: Lock | None = None
     _api: AirflowApi | None = None
@@ -103,14 +122,25 @@ class Services:
         return self.place.logs
 
     @property
+    def given_up(self) -> dict[str, str]:
+        """Component to why the watchdog leaves it alone for now; the others go on."""
+        return dict(self._watchdog.given_up) if self._watchdog else {}
+
+    @property
     def failure(self) -> str | None:
-        """Why the watchdog gave up; None while it has not."""
-        return self._watchdog.failure if self._watchdog else None
+        """Why nothing runs any more; None while any component is not given up."""
+        gone = self.given_up
+        return f"nothing runs any more: {'; '.join(gone.values())}" if gone and set(gone) >= set(self.names) else None
 
     @property
     def restarts(self) -> dict[str, int]:
-        """Component to how often it was restarted of late."""
-        return {name: r.count for name, r in self._watchdog.restarts.items()} if self._watchdog else {}
+        """Component to how often it was restarted."""
+        return self._watchdog.restarts if self._watchdog else {}
+
+    def keep_watched(self) -> None:
+        """Start the watchdog's thread again, should it have died; called by who waits for the services' end."""
+        if self._watchdog is not None:
+            self._watchdog.keep_going()
 
     def api(self, user: str = "admin") -> AirflowApi:
         """A new client of Airflow as one of the users; close it."""
@@ -124,17 +154,27 @@ class Services:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self.children)
+        return tuple(self._components)
 
     def exit_code(self, name: str) -> int | None:
-        return self.children[name].exit_code()
+        return self.children[name].exit_code() if name in self.children else NOT_STARTED
 
     def age_s(self, name: str) -> float:
-        return self.children[name].age_s
+        return self.children[name].age_s if name in self.children else 0.0
+
+    def cpu_s(self, name: str) -> float | None:
+        # Servers answer from processes below their own; a scheduler's are its tasks, which say nothing about it.
+        if name not in self.children:
+            return None
+        pid = self.children[name].pid
+        used = [cpu_s(each) for each in (members([pid]) if name in SERVERS else {pid})]
+        known = [each for each in used if each is not None]
+        return sum(known) if known else None
 
     def restart(self, name: str) -> None:
         # Also the tasks of a dead scheduler: a task that went on would run beside its own retry.
-        self.end([name], grace_s=2.0)
+        if name in self.children:
+            self.end([name], grace_s=2.0)
         self.start(name)
 
     def health(self) -> Health:
@@ -149,6 +189,8 @@ class Services:
 
     def start(self, name: str) -> Child:
         self._keep_guarded()
+        if name != MIGRATION and name not in self._components:
+            self._components.append(name)
         child = Child(self._command(name))
         self.children[name] = child
         if self._guard is not None:
@@ -259,8 +301,11 @@ def running_services(
         running = Running(os.getpid(), place.airflow_url, place.mlflow_url, without_password(settings().ledger_url))
         files.write_text(place.home / "services.json", json.dumps(asdict(running)) + "\n")
         services.ready_after_s = time.monotonic() - began
-        services._watchdog = Watchdog(services, say, wall_clock, place.logs / "watchdog.log", patience)
-        services._watchdog.start()
+        guard = Watchdog(services, say, wall_clock, place.logs / "watchdog.log", patience, told=Teller(services).tell)
+        for name, seconds in services.starts_s.items():
+            guard.started_after(name, seconds)
+        services._watchdog = guard
+        guard.start()
         yield services
     finally:
         services._end_all()

@@ -26,7 +26,13 @@ AIRFLOW = {
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
+MIGRATION = "migration"
 STARTING_S = 180.0
+"""How long a start may take before it is looked at whether anything is still at work."""
+STARTING_AT_MOST_S = 1200.0
+"""How long a start may take on a machine so busy that it is only slow."""
+STILL_S = 30.0
+"""A start in which nothing used the processor for so long does not go on."""
 DAGS_S = 60.0
 
 
@@ -54,17 +60,44 @@ def _migrate(services: Services, tell: Callable[[str], None]) -> None:
     if place.airflow_database.exists() and marker.exists() and marker.read_text(encoding="utf-8").strip() == wanted:
         return
     tell("preparing Airflow's database")
-    name = "migration"
+    name = MIGRATION
     child = services.start(name)
-    until = time.monotonic() + STARTING_S
+    patience = _Patience(services, tell)
     while (code := child.wait(0.2)) is None:
         _check_alive(services)
-        if time.monotonic() > until:
-            raise StartFailed(f"Airflow's database was not ready after {STARTING_S:g} s; see {child.command.log}.")
+        if patience.is_over([name]):
+            raise StartFailed(f"Airflow's database was not ready after {patience.waited}; see {child.command.log}.")
     if code:
         raise StartFailed(f"Airflow's database could not be prepared: {child.last_words()}; see {child.command.log}.")
     services.end([name], grace_s=0)
     files.write_text(marker, f"{wanted}\n")
+
+
+class _Patience:
+    """Waits as long as it takes on a slow machine, and not for what does nothing any more."""
+
+    def __init__(self, services: Services, tell: Callable[[str], None]) -> None:
+        self._services, self._tell = services, tell
+        self._began = self._worked = time.monotonic()
+        self._used: dict[str, float] = {}
+        self._said = False
+
+    @property
+    def waited(self) -> str:
+        return f"{time.monotonic() - self._began:.0f} s"
+
+    def is_over(self, names: Collection[str]) -> bool:
+        """Whether there is no point in waiting for these components any longer."""
+        now = time.monotonic()
+        if now - self._began < STARTING_S:
+            return False
+        used = {name: self._services.cpu_s(name) or 0.0 for name in names}
+        if any(cpu > self._used.get(name, 0.0) + 0.05 for name, cpu in used.items()):
+            self._worked, self._used = now, used
+        if not self._said:
+            self._said = True
+            self._tell(f"this takes long; still waiting for {', '.join(sorted(names))} while it works")
+        return now - self._began > STARTING_AT_MOST_S or now - self._worked > STILL_S
 
 
 def _check_alive(services: Services) -> None:
@@ -73,7 +106,7 @@ def _check_alive(services: Services) -> None:
         raise StopRequested("Stopped while starting.")
     for name, child in services.children.items():
         code = child.exit_code()
-        if code is not None and name != "migration":
+        if code is not None and name != MIGRATION:
             raise StartFailed(
                 f"{name} ended with {code} while starting: {child.last_words()}; see {child.command.log}."
             )
@@ -81,13 +114,13 @@ def _check_alive(services: Services) -> None:
 
 def wait_until_healthy(services: Services, tell: Callable[[str], None], began_at: float) -> None:
     """Poll until MLflow answers and every component has sent a heartbeat since ``began_at``."""
-    until = time.monotonic() + STARTING_S
     waiting = {MLFLOW, *AIRFLOW}
+    patience = _Patience(services, tell)
     while waiting:
         _check_alive(services)
-        if time.monotonic() > until:
+        if patience.is_over(waiting):
             names = ", ".join(sorted(waiting))
-            raise StartFailed(f"{names} not ready after {STARTING_S:g} s; see the logs in {services.logs}.")
+            raise StartFailed(f"{names} not ready after {patience.waited}; see the logs in {services.logs}.")
         ready = {MLFLOW} if MLFLOW in waiting and services.mlflow_answers() else set()
         with suppress(AirflowUnreachable):
             health = services.health()
@@ -99,6 +132,7 @@ def wait_until_healthy(services: Services, tell: Callable[[str], None], began_at
                 if status == "healthy" and _seconds(health.heartbeats[name]) >= began_at
             }
         for name in sorted(ready & waiting):
+            services.starts_s[name] = services.age_s(name)
             tell(f"{name} is ready")
         waiting -= ready
         if waiting:
