@@ -84,18 +84,15 @@ class RetrainBody(Body):
 
 @router.get("/models", summary="Every model: champion, features, drift, newest journey, what waits")
 def models(request: Request, user: User, sort: str = "waits") -> JSONResponse:
-    view = model_views.models(sort)
-    allowed = readable(user, [r.model for r in view.rows])
-    return _json(
-        {
-            "models": [asdict(r) for r in view.rows if r.model in allowed],
-            "broken": readable_declarations(user, view.broken),
-        }
-    )
     view = model_views.models(sort, datetime.now(UTC))
     shown = model_views.only(view, readable(user, [r.model for r in view.rows]))
-    wrong = [each.as_json() for each in shown.out_of_order]
-    return _json({"models": [asdict(r) for r in shown.rows], "broken": shown.broken, "out_of_order": wrong})
+    return _json(
+        {
+            "models": [asdict(r) for r in shown.rows],
+            "broken": readable_declarations(user, view.broken),
+            "out_of_order": [each.as_json() for each in shown.out_of_order],
+        }
+    )
 
 
 @router.get("/models/{model}", summary="One model: champions, readiness, newest journeys")
