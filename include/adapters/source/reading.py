@@ -48,12 +48,13 @@ from sqlalchemy.exc import (
 from include.adapters.source import times
 from include.adapters.source.columns import Form, Layout, Read, layout, split_name
 from include.adapters.source.errors import ColumnUnreadable, SourceRefused, SourceUnreachable
+from include.config import bounds
 from include.config.types import SourceTable
 from include.domain.intervals import Interval
 
 T = TypeVar("T")
-CONNECT_TIMEOUT_S = 10
-STATEMENT_TIMEOUT_S = 300
+LOCK_TIMEOUT_S = 30
+"""How long a read waits for somebody who alters the table."""
 
 
 NO_TEXT = re.compile(r"Could not decode to UTF-8 column '(?P<column>.*?)' with text '(?P<text>.*)'", re.DOTALL)
@@ -195,11 +196,10 @@ def _engine(url: str) -> Engine:
             raise SourceUnreachable(parsed, 1, f"there is no file {parsed.database}")
         options: dict[str, Any] = {}
         if backend == "postgresql":
+            limit = bounds.source_s()
+            options = bounds.of_postgres(parsed.query, limit, min(limit, LOCK_TIMEOUT_S))
             # In another zone the last day of the year 9999, which people write for "never", has no place in Python.
-            limit = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
-            # After those of the address, which name a schema or a role.
-            own = parsed.query.get("options", "")
-            options = {"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{own} {limit}".strip()}
+            options["options"] += " -c timezone=UTC"
         return create_engine(parsed, connect_args=options)
     except (ArgumentError, NoSuchModuleError) as error:
         raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
