@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import errno
 import importlib
 import json
 import os
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
         answer: Answer = args.run(args)
-        _print(json.dumps(answer.data, indent=2, default=str) if as_json else "\n".join(answer.lines))
+        lost = _print(json.dumps(answer.data, indent=2, default=str) if as_json else "\n".join(answer.lines))
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # the outermost caller: nobody should ever see a stack trace
@@ -73,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, line = _explained(error)
         _print(json.dumps({"error": line, "code": code}) if as_json else f"slipway: {line}", to_stderr=not as_json)
         return code
-    return answer.code
+    if lost is None:
+        return answer.code
+    _print(f"slipway: it is done, but its answer could not be written ({lost}).", to_stderr=True)
+    return answer.code or EXIT_BROKEN
 
 
 def _explained(error: Exception) -> tuple[int, str]:
@@ -89,11 +92,15 @@ def _explained(error: Exception) -> tuple[int, str]:
     return EXIT_BROKEN, f"{type(error).__name__}: {text.splitlines()[0]} (SLIPWAY_DEBUG=1 shows where)"
 
 
-def _print(text: str, *, to_stderr: bool = False) -> None:
-    """Print, and do not mind when nobody listens any more (a closed terminal, ``| head``)."""
-    if text:
-        with contextlib.suppress(OSError):
+def _print(text: str, *, to_stderr: bool = False) -> str | None:
+    """Print, and do not mind when nobody listens any more (a closed terminal, ``| head``). Why the text is lost where
+    somebody does listen, for example a file on a full disk; None where nothing is."""
+    try:
+        if text:
             print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)
+    except OSError as error:
+        return error.strerror if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) else None
+    return None
 
 
 if __name__ == "__main__":

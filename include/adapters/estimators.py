@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from include.domain.drift.loss_trees import LEAF, PREDICTION, LossTrees, Tree, tree_inputs
-from include.domain.errors import Refusal
+from include.domain.errors import NotDone, Refusal
 from include.domain.losses import row_losses
 
 MAX_CATEGORIES = 1000
@@ -28,6 +28,10 @@ class EstimatorUnusable(Refusal, ValueError):
 
 class FitDidNotConverge(Refusal, ValueError):
     """The estimator stopped before it had found what it looked for: what it would answer is an accident."""
+
+
+class FitOutOfMemory(NotDone):
+    """The fit needed more memory than its process may have."""
 
 
 class OutputsUnknown(Refusal, ValueError):
@@ -218,6 +222,7 @@ def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> A
     Raises:
         EstimatorUnusable: when scikit-learn refuses a parameter, or the rows.
         FitDidNotConverge: when it warns that it has not converged.
+        FitOutOfMemory: when the memory did not suffice; nothing is kept, and with more of it the same fit goes through.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils._param_validation import InvalidParameterError
@@ -231,6 +236,12 @@ def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> A
         said = str(warning).split(".")[0].splitlines()[0]
         raise FitDidNotConverge(
             f"{name} did not converge on {len(features):,} rows: {said}. Nothing was kept. {_what_helps(pipeline)}"
+        ) from None
+    except MemoryError as error:
+        raise FitOutOfMemory(
+            f"{name} needs more memory than this process may have, on {len(features):,} rows and "
+            f"{features.shape[1]} features ({_first_line(error)}). Nothing was kept. Give the process more memory and "
+            "run the step again, or make training.window_days smaller."
         ) from None
     except InvalidParameterError as error:
         raise EstimatorUnusable(f"estimator.params: {str(error).splitlines()[0]}") from None

@@ -333,9 +333,12 @@ class Child:
 
     def last_words(self, lines: int = 3) -> str:
         """The last lines of its log that say something, in one line."""
-        with self.command.log.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 4000))
-            text = stream.read().decode("utf-8", errors="replace")
+        try:
+            with self.command.log.open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - 4000))
+                text = stream.read().decode("utf-8", errors="replace")
+        except OSError as error:
+            return f"its log cannot be read ({error.strerror})"
         said = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("--- ")]
         return " | ".join(said[-lines:])
 

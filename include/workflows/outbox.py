@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from include.adapters.ledger import Ledger, Notice, NoticeState, Posted
+from include.adapters.ledger.notices import LONGEST_WAIT
 from include.config.notify import Channel
 from include.config.settings import absolute, settings
 from include.domain.faults import crashpoint
@@ -19,7 +20,6 @@ from include.workflows import recipients
 FILE = "notices.jsonl"
 MOST_TRIES = 20
 FIRST_PAUSE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(hours=6)
 AT_ONCE = 20
 """Most notices of one sweep; what is left over is first in the next."""
 
@@ -33,7 +33,7 @@ def pause_after(tries: int) -> timedelta:
     >>> [str(pause_after(n)) for n in (1, 2, 5, 20)]
     ['0:01:00', '0:02:00', '0:16:00', '6:00:00']
     """
-    return min(FIRST_PAUSE * (1 << (tries - 1)), LONGEST_PAUSE)
+    return min(FIRST_PAUSE * (1 << (tries - 1)), LONGEST_WAIT)
 
 
 def deliver(ledger: Ledger, key: str, send: Send, now: datetime) -> str:

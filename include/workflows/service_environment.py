@@ -17,6 +17,7 @@ from pathlib import Path
 
 from include.adapters import files
 from include.config.settings import PROJECT
+from include.domain.errors import Unavailable
 
 USERS = {"admin": "admin", "operator": "op", "viewer": "viewer"}
 """User name to role of Airflow's SimpleAuthManager: all rights, running and configuring, looking."""
@@ -83,10 +84,24 @@ class Place:
         return self.keys / "passwords.json"
 
 
+class HomeUnusable(Unavailable):
+    """A folder that the services write to cannot be made."""
+
+
 def prepare_home(place: Place) -> None:
-    """Create the folders, the keys and the users' passwords where they are missing. There are no default passwords."""
+    """Create the folders, the keys and the users' passwords where they are missing. There are no default passwords.
+
+    Raises:
+        HomeUnusable: when a folder cannot be made.
+    """
     for folder in (place.airflow_home, place.mlflow_home / "artifacts", place.logs):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeUnusable(
+                f"{folder} cannot be made a folder ({error.strerror}). Move away what is in its place, or set "
+                "SLIPWAY_HOME to a folder that can be written. Nothing was started."
+            ) from None
     place.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, size in _KEY_BYTES.items():
         # Fernet wants its 32 bytes in padded base64; SHA-512 signatures want at least 64 bytes of any text.

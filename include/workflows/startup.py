@@ -113,8 +113,10 @@ def _check_alive(services: Services) -> None:
 
 
 def wait_until_healthy(services: Services, tell: Callable[[str], None], began_at: float) -> None:
-    """Poll until MLflow answers and every component has sent a heartbeat since ``began_at``."""
+    """Poll until MLflow answers and every component has sent a heartbeat since ``began_at``, or, should the clock have
+    been set back meanwhile, another one than the first that was seen."""
     waiting = {MLFLOW, *AIRFLOW}
+    first: dict[str, str | None] = {}
     patience = _Patience(services, tell)
     while waiting:
         _check_alive(services)
@@ -126,11 +128,11 @@ def wait_until_healthy(services: Services, tell: Callable[[str], None], began_at
             health = services.health()
             ready.add(API_SERVER)
             # A heartbeat of an earlier life counts as healthy for half a minute.
-            ready |= {
-                name
-                for name, status in health.components.items()
-                if status == "healthy" and _seconds(health.heartbeats[name]) >= began_at
-            }
+            for name, status in health.components.items():
+                heart = health.heartbeats[name]
+                beats = _seconds(heart) >= began_at or heart != first.setdefault(name, heart)
+                if status == "healthy" and beats:
+                    ready.add(name)
         for name in sorted(ready & waiting):
             services.starts_s[name] = services.age_s(name)
             tell(f"{name} is ready")

@@ -17,11 +17,13 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from include.adapters.ledger import tables
-from include.adapters.ledger.errors import BadLedgerUrl, BadValue, Fenced, LedgerUnavailable
+from include.adapters.ledger.errors import BadLedgerUrl, BadValue, Fenced, LedgerDamaged, LedgerUnavailable
 from include.adapters.ledger.records import Attempt
 from include.config import bounds
 from include.domain.intervals import BadInstant, BadInterval, Interval
 
+DAMAGED = ("file is not a database", "disk image is malformed")
+"""What SQLite says of a file that no waiting mends."""
 MAX_TEXT = 4000
 """Longest text a person or a service may leave in one field, in characters."""
 
@@ -128,8 +130,15 @@ class Database:
             cause = error.orig if isinstance(error, DatabaseError) else error
             where = self.engine.url.render_as_string(hide_password=True)
             line = " ".join(str(cause).split())
+            if any(said in line for said in DAMAGED):
+                raise LedgerDamaged(
+                    f"The ledger at {where} cannot be read: {line}. Nothing was changed. Stop the services, move the "
+                    "file away with what lies beside it (-wal, -shm), put the newest backup in its place, and run "
+                    "`slipway reconcile`, which says what the backup does not know."
+                ) from error
             raise LedgerUnavailable(
-                f"The ledger at {where} did not answer within {bounds.database_s()} s or failed: {line}."
+                f"The ledger at {where} did not answer within {bounds.database_s()} s or failed: {line}. "
+                "It can be tried again as it is."
             ) from error
 
 

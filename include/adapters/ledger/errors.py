@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
+from typing import ClassVar
 
 from include.domain.errors import Refusal
 from include.domain.promotion import Clearance, Epoch
@@ -23,6 +24,12 @@ class BadLedgerUrl(LedgerError, ValueError):
 
 class LedgerUnavailable(ConnectionError):
     """The database did not answer, stayed locked, or could not write. Worth a retry."""
+
+    exit_code: ClassVar[int] = 69
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """The file is no SQLite database, or no whole one: it was cut off, or written over."""
 
 
 class LedgerTooNew(LedgerError):

@@ -20,6 +20,8 @@ from include.adapters.ledger.tables import notices
 
 LEASE = timedelta(minutes=5)
 """How long one process may take to send one notice; afterwards it counts as killed."""
+LONGEST_WAIT = timedelta(hours=6)
+"""Longest time between two tries. What is due later than that was written while the clock was wrong: it is due now."""
 
 
 class NoticeState(Enum):
@@ -157,9 +159,15 @@ def put_in(connection: Connection, notice: Notice, now: datetime) -> bool:
 
 
 def _is_due(now: datetime) -> Any:
-    """Pending and due, or taken by a process whose lease is over."""
+    """Pending and due, or taken by a process whose lease is over.
+
+    A clock that was set back delays nothing new, and nothing for days: a first try is never waited for, and no other
+    one longer than ``LONGEST_WAIT``.
+    """
     waiting = (NoticeState.PENDING.value, NoticeState.SENDING.value)
-    return and_(or_(*(notices.c.state == state for state in waiting)), notices.c.due_at <= now)
+    first = and_(notices.c.state == NoticeState.PENDING.value, notices.c.tries == 0)
+    when = or_(first, notices.c.due_at <= now, notices.c.due_at > now + LONGEST_WAIT)
+    return and_(or_(*(notices.c.state == state for state in waiting)), when)
 
 
 def _notice(row: Row[Any]) -> Notice:
