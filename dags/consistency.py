@@ -7,11 +7,10 @@ features, how many values differ, and the cause where one explains them all.
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
-from airflow.sdk.exceptions import AirflowSkipException
 from slipway_airflow import assets, docs
 from slipway_airflow.forms import DAYS_FORM
 from slipway_airflow.parsing import needed
-from slipway_airflow.steps import step
+from slipway_airflow.steps import skip, step
 
 from include.config import ModelDeclaration, declared_models
 from include.workflows import tasks
@@ -34,7 +33,7 @@ def consistency_dag(model: ModelDeclaration):
         def check(params=None, dag_run=None):
             checked = tasks.check_consistency(model.name, params, dag_run.run_type, dag_run.run_after)
             if checked["skipped"]:
-                raise AirflowSkipException(checked["skipped"])
+                raise skip(checked["skipped"])
             return checked
 
         check()

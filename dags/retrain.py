@@ -7,14 +7,13 @@ nothing.
 
 from airflow.sdk import chain, dag
 from airflow.sdk.api.datamodels._generated import DagRunType
-from airflow.sdk.exceptions import AirflowSkipException
 from slipway_airflow import approvers, assets, deadline, docs
 from slipway_airflow.forms import RETRAIN_FORM
 from slipway_airflow.gates import GateOperator
 from slipway_airflow.notify import Tell, Works
 from slipway_airflow.parsing import needed
 from slipway_airflow.shadow import ShadowWindowOperator
-from slipway_airflow.steps import OUTLASTING, step
+from slipway_airflow.steps import OUTLASTING, skip, step
 
 from include.config import ModelDeclaration, declared_models
 from include.workflows import tasks
@@ -40,7 +39,7 @@ def retrain_dag(model: ModelDeclaration):
             run, user = dag_run, dag_run.triggering_user_name
             begun = tasks.begin_journey(model.name, run.run_id, run.run_type, run.conf, run.run_after, user)
             if begun["refused"]:
-                raise AirflowSkipException(begun["refused"])
+                raise skip(begun["refused"])
             return begun["reference"]
 
         @step

@@ -5,10 +5,9 @@ asked.
 """
 
 from airflow.sdk import dag
-from airflow.sdk.exceptions import AirflowSkipException
 from slipway_airflow import assets, docs
 from slipway_airflow.parsing import needed
-from slipway_airflow.steps import step
+from slipway_airflow.steps import skip, step
 
 from include.config import ModelDeclaration, declared_models
 from include.workflows import tasks
@@ -26,7 +25,7 @@ def score_dag(model: ModelDeclaration):
         def score(partition_key=None, run_id=None, outlet_events=None):
             scored = tasks.score(model.name, partition_key, run_id)
             if scored["skipped"]:
-                raise AirflowSkipException(scored["skipped"])
+                raise skip(scored["skipped"])
             outlet_events[assets.scored(model)].extra = scored["facts"]
             return scored
 

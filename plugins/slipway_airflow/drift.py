@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import BaseOperator, BranchMixIn
-from airflow.sdk.exceptions import AirflowSkipException, ErrorType
+from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse, GetDagRun, TriggerDagRun
 
 from include.domain.errors import Refusal
 from slipway_airflow.links import DRIFT_LINKS
 from slipway_airflow.notify import Tell
-from slipway_airflow.steps import STEP_DEFAULTS, refuse, step, title
+from slipway_airflow.steps import STEP_DEFAULTS, refuse, skip, step, title
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -76,7 +76,7 @@ class TriggerJourneyOperator(TriggerDagRunOperator):
             found = SUPERVISOR_COMMS.send(GetDagRun(dag_id=self.trigger_dag_id, run_id=run_id))
             if is_own(found.run_type, found.conf, conf):
                 context["ti"].xcom_push(key="trigger_run_id", value=run_id)
-                raise AirflowSkipException(f"{run_id} of {self.trigger_dag_id} was started by an earlier try.")
+                raise skip(f"{run_id} of {self.trigger_dag_id} was started by an earlier try.")
             self.log.error(
                 "%s of %s is not the drift sensor's run: %s started it (%s). The journey gets another run id.",
                 run_id,

@@ -64,7 +64,7 @@ class Works(BaseNotifier):
         ti, now = context["ti"], datetime.now(UTC)
         day = getattr(context.get("dag_run"), "partition_key", None)
         what = (ti.dag_id, ti.task_id, day, sender(context), now)
-        said(FAILED, lambda: outages.step_works(*what, only_its_day=self.skipped) or "Nothing was out of order.")
+        said(FAILED, lambda: outages.step_works(*what, only_its_day=self.skipped))
 
 
 def callbacks() -> dict[str, Any]:
@@ -81,18 +81,19 @@ def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str
     from include.workflows import notices
 
     model = dag_id.partition("_")[2]
-    return said(kind, lambda: notices.tell(model, kind, run_id, task_id, sender(context), datetime.now(UTC)))
+    return said(kind, lambda: notices.tell(model, kind, run_id, task_id, sender(context), datetime.now(UTC))) or ""
 
 
-def said(what: str, telling: Callable[[], str]) -> str:
-    """Do it, and log what became of it."""
+def said(what: str, telling: Callable[[], str | None]) -> str | None:
+    """Do it, and log what became of it; None, and no line, where there was nothing to tell."""
     try:
         done = telling()
     except Exception as error:  # noqa: BLE001 - whatever a mail server or a database does, the task is not to blame
         done = f"Somebody could not be told ({what}): {error}"
         log.warning(done)
     else:
-        log.info(done)
+        if done:
+            log.info(done)
     return done
 
 

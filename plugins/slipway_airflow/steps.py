@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, task
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout
 
 from include.domain.errors import NotYet, Refusal
 from slipway_airflow import lineage
@@ -70,6 +70,13 @@ def refuse(message: str) -> Refused:
     """Log the line a person reads and return what to raise."""
     log.error(message)
     return Refused(message)
+
+
+def skip(reason: str) -> AirflowSkipException:
+    """Log why a task is skipped and return what to raise: Airflow's own line keeps the reason in a field that its page
+    does not show."""
+    log.info(reason)
+    return AirflowSkipException(reason)
 
 
 def shown(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -93,7 +93,9 @@ class Stage:
         return {t.task_id: t.state for t in self.api.task_instances(dag_id, run_id)}
 
     def last_lines(self, dag_id: str, run_id: str, task_id: str) -> str:
-        return "\n".join(self.api.log(dag_id, run_id, task_id))
+        """Of the newest try: a task that was cleared while it waited has an empty log of the one before."""
+        newest = next(ti.try_number for ti in self.api.task_instances(dag_id, run_id) if ti.task_id == task_id)
+        return "\n".join(self.api.log(dag_id, run_id, task_id, newest))
 
     def run(
         self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, timeout_s: float = PATIENCE_S, **more: Any

@@ -24,13 +24,15 @@ def table_versions(stage):
     return {view.name: store.current_version(view) for view in stage.declared.views.values()}
 
 
+BESIDE = ("attempts", "alembic_version", "known_rights", "notices", "outages", "outage_items", "beats")
+"""Tables that say nothing of models and views: who tried and who may, what people were told, and that the watch runs."""
+
+
 def ledger_rows(stage):
     from sqlalchemy import inspect, text
 
     with stage.ledger() as ledger, ledger.database.engine.connect() as connection:
-        names = [
-            n for n in inspect(connection).get_table_names() if n not in ("attempts", "alembic_version", "known_rights")
-        ]
+        names = [n for n in inspect(connection).get_table_names() if n not in BESIDE]
         return {n: sorted(map(repr, connection.execute(text(f'SELECT * FROM "{n}"')))) for n in names}
 
 
