@@ -81,7 +81,8 @@ def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str
     from include.workflows import notices
 
     model = dag_id.partition("_")[2]
-    return said(kind, lambda: notices.tell(model, kind, run_id, task_id, sender(context), datetime.now(UTC))) or ""
+    at = datetime.now(UTC)
+    return said(kind, lambda: notices.tell(model, kind, run_id, task_id, sender(context), at)) or ""
 
 
 def said(what: str, telling: Callable[[], str | None]) -> str | None:
