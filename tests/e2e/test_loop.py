@@ -25,7 +25,7 @@ def table_versions(stage):
 
 
 BESIDE = ("attempts", "alembic_version", "known_rights", "notices", "outages", "outage_items", "beats")
-"""Tables that say nothing of models and views: who tried and who may, what people were told, and that the watch runs."""
+"""Tables that say nothing of models and views: who tried, who may, what people were told, and when the watch ran."""
 
 
 def ledger_rows(stage):
