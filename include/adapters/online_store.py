@@ -50,6 +50,7 @@ from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError,
 
 from include.config import bounds
 from include.config.types import FeatureView
+from include.domain.faults import crashpoint
 
 T = TypeVar("T")
 Kept = dict[str, tuple[datetime, datetime, str]]
@@ -148,6 +149,7 @@ class OnlineStore:
             upsert = _guarded_upsert(connection)
             for start in range(0, len(ordered), ROWS_AT_ONCE):
                 connection.execute(upsert, ordered[start : start + ROWS_AT_ONCE])
+                crashpoint("online.push.written")
 
         self._done(write)
         return len(ordered)

@@ -78,6 +78,7 @@ def publish(
     """
     staged = staged if isinstance(staged, Staged) else Staged.from_reference(staged)
     own = _published(staged, ledger, accepted_by, declared)
+    crashpoint("features.publish.own")
     corrected: list[str] = []
     refused: dict[str, str] = {}
     for each in staged.corrections:
@@ -149,11 +150,22 @@ def _published(
     )
     crashpoint("features.publish.recorded")
     keep_source_columns(view, staged.source_columns)
+    crashpoint("features.publish.columns")
     # What is older than this would be answered as missing anyway.
     fresh = file.after(interval.end - view.ttl, without=newer)
     online = OnlineStore(where.online_url)
     pushed = online.push(view, fresh, staged.run_id) if fresh.num_rows else 0
-    corrected = [day for day in replaced.changed if day in before and before[day].rows]
+    crashpoint("features.publish.pushed")
+    # Also where an earlier try of this run was killed: the table, and maybe the ledger, have the new rows since then.
+    corrected = [
+        day
+        for day in days
+        if day in before
+        and (
+            before[day].run_id == staged.run_id
+            or (before[day].rows and (day in replaced.changed or before[day].content_hash != staged.content[day]))
+        )
+    ]
     if corrected:
         _withdraw(view, online, store, corrected, staged.run_id)
     return Published(
@@ -181,8 +193,11 @@ def _withdraw(view: FeatureView, online: OnlineStore, store: OfflineStore, days:
     rows = store.read_after(view, span)
     ahead = compared(view, kept, rows).ahead
     doomed = {entity: at for entity, at in ahead.items() if at[0].date().isoformat() in corrected}
-    if doomed and online.forget(view, doomed) and rows.num_rows:
-        online.push(view, rows, run_id)
+    if doomed:
+        online.forget(view, doomed)
+        crashpoint("features.publish.forgotten")
+        if rows.num_rows:
+            online.push(view, rows, run_id)
 
 
 def _moment(text: str | None) -> datetime | None:

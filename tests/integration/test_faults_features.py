@@ -540,11 +540,20 @@ def test_f026_a_writer_that_still_runs_is_not_swept_away(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "crash", ["features.publish.committed", "ledger.partition.current", "features.publish.recorded"]
+    "crash",
+    [
+        "features.publish.committed",
+        "ledger.partition.current",
+        "features.publish.recorded",
+        "online.push.written",
+        "features.publish.pushed",
+        "features.publish.forgotten",
+    ],
 )
 def test_f027_a_kill_between_the_commit_and_the_ledger_is_mended_by_the_retry(world, crash):
     world.materialize("trip_plan", day(2))
     world.change(TRIPS, TRIPS.c.trip_id == "02-3", order=7.0)
+    world.remove(TRIPS, TRIPS.c.trip_id == "02-5")  # so that it must leave the online store too
     died = run_alone(world, RUN_AGAIN, FAULT_CRASH=crash)
     assert died.returncode == -signal.SIGKILL, died.stderr
     world.materialize("trip_plan", day(2), "run-2")
