@@ -1,12 +1,12 @@
-"""What must hold at the end of every fault test, whatever crashed: I1 to I13 as one function.
+"""What must hold at the end of every fault test, whatever crashed: I1 to I16 as one function.
 
     check_invariants(world)
 
 ``world`` gives ``declared`` (Declarations). What else it has is checked too: ``registry`` (Registry) for I2, I4 and
 I10, ``lost`` (numbers of versions that the test deleted in MLflow on purpose), ``secrets`` (texts that were planted)
-for I11, ``children`` (process ids that must be gone) for I12. Where things are comes from the environment, as
-everywhere. An invariant that needs a component the world does not have is not silently true: the report says "not
-applicable" and why.
+for I11, ``children`` (process ids that must be gone) for I12, ``api`` (AirflowApi) for I16. Where things are comes
+from the environment, as everywhere. An invariant that needs a component the world does not have is not silently true:
+the report says "not applicable" and why.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
 from include.adapters import model_files
-from include.adapters.ledger import Ledger, PartitionStatus, ledger_invariants
+from include.adapters.airflow_api import AirflowRefused
+from include.adapters.ledger import Ledger, NoticeState, PartitionStatus, ledger_invariants, tables
+from include.adapters.ledger.notices import LEASE
 from include.adapters.offline_store import DAY, OfflineStore, content_hash, ordered, plain, split_by_day
 from include.adapters.online_store import OnlineStore, compared
 from include.adapters.registry import CHALLENGER, CHAMPION, Registry, VersionMissing
@@ -36,7 +40,7 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, State
 from include.domain.verdicts import Verdict
-from include.workflows import promised
+from include.workflows import outbox, promised
 
 NAMES = {
     "I1": "exactly one champion per model",
@@ -53,6 +57,8 @@ NAMES = {
     "I12": "no process, lock or lease is left behind",
     "I13": "one served candidate per model and day, the champion by whom it was claimed",
     "I14": "each store holds what the ledger promised: files, predictions, features, the newest rows online",
+    "I15": "what happened is told once per key, and no notice is stuck with whoever began to send it",
+    "I16": "each candidate in flight has a run in Airflow that is under way",
 }
 HOLDS = "holds"
 
@@ -112,6 +118,12 @@ def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
     else:
         report.verdicts["I11"] = "not applicable: no secret was planted"
     found += _left_behind(getattr(world, "children", ()))
+    found += _notices(ledger)
+    api = getattr(world, "api", None)
+    if api is None:
+        report.verdicts["I16"] = "not applicable: the world has no Airflow"
+    else:
+        found += _runs_of_journeys(ledger, api)
     return found
 
 
@@ -183,6 +195,9 @@ def _promised(declared: Declarations, ledger: Ledger) -> Iterator[str]:
             yield f"I14 {model}: {what} {broken.sentence}."
         for what, broken in promised.served_compared(ledger, store, model):
             yield f"I14 {model}: {what} {broken.sentence}."
+        known = {(each.day, each.candidate_id) for each in ledger.lineage.scorings(model)}
+        for day, candidate in sorted(set(store.predictions_held(model)) - known):
+            yield f"I14 {model} {day}: the log has answers of {candidate} that the ledger does not know."
     for view in declared.views.values():
         days = ledger.partitions.between(view.name, view.version)
         if not days:
@@ -259,6 +274,59 @@ def _reasons(ledger: Ledger) -> Iterator[str]:
         for decision in ledger.drift.decisions(model):
             if not (decision.rule and decision.reason):
                 yield f"I9 the decision about {decision.report_id} has no rule or no reason."
+
+
+LATEST_SWEEP = LEASE + timedelta(minutes=10)
+"""How long after the end of its lease a notice may wait for the sweep, which comes every ten minutes."""
+
+
+def _notices(ledger: Ledger) -> Iterator[str]:
+    now, written = datetime.now(UTC), Counter(_keys_in_the_file())
+    with ledger.database.reading() as connection:
+        rows = {row.key: row for row in connection.execute(select(tables.notices))}
+    for key, row in sorted(rows.items()):
+        state = NoticeState(row.state)
+        if state is NoticeState.SENDING and row.due_at + LATEST_SWEEP <= now:
+            yield f"I15 {key} is stuck: sending it was begun, its lease was over at {row.due_at.isoformat()}."
+        if (state is NoticeState.SENT) != (row.sent_at is not None):
+            yield f"I15 {key} is {state.value}, and was sent at {row.sent_at}."
+        if state in (NoticeState.SENDING, NoticeState.SENT) and row.tries < 1:
+            yield f"I15 {key} is {state.value} without a try."
+        if written[key] > max(row.tries, 1):
+            yield f"I15 {key} was told {written[key]} times in {row.tries} tries."
+        if written[key] and state is NoticeState.PENDING and not row.error:
+            yield f"I15 {key} was told, and the ledger says it waits."
+    for key in sorted(set(written) - set(rows)):
+        yield f"I15 {key} was told, and the ledger does not know it."
+
+
+def _keys_in_the_file() -> list[str]:
+    file = settings().home / outbox.FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [str(json.loads(line)["key"]) for line in lines]
+
+
+def _runs_of_journeys(ledger: Ledger, api: Any) -> Iterator[str]:
+    for model in ledger.candidates.models():
+        live = ledger.candidates.live(model)
+        if live is None:
+            continue
+        where = f"I16 {live.candidate_id}: its run retrain_{model} {live.run_id}"
+        try:
+            run = api.dag_run(f"retrain_{model}", live.run_id)
+        except AirflowRefused as error:
+            if error.status != 404:
+                raise
+            yield f"{where} is not known to Airflow: {error}"
+        else:
+            if run.finished and not _is_live_still(ledger, live.candidate_id):
+                continue  # it ended between the two looks
+            if run.finished:
+                yield f"{where} is over ({run.state}), and nothing has closed the journey."
+
+
+def _is_live_still(ledger: Ledger, candidate_id: str) -> bool:
+    return bool(ledger.candidates.get(candidate_id).is_live)
 
 
 _SWEEP = """

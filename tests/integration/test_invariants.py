@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from feature_world import a_world, day
 from invariants import NAMES, InvariantsBroken, check_invariants
-from journey_world import SECRET, JourneyWorld
-from sqlalchemy import text
+from journey_world import NOW, SECRET, JourneyWorld
+from sqlalchemy import create_engine, delete, insert, select, text, update
 
-from include.adapters.ledger import Ledger
+from include.adapters.airflow_api import AirflowRefused, DagRun
+from include.adapters.ledger import Ledger, Notice, Scope, tables
+from include.adapters.ledger.notices import LEASE
 from include.adapters.offline_store import OfflineStore
+from include.adapters.online_store import ONLINE
 from include.config.settings import settings
+from include.workflows import notices, tasks
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +43,7 @@ def damage_of(world) -> list[str]:
 def test_a_sound_world_is_reported_invariant_by_invariant(sound):
     verdicts = check_invariants(sound).verdicts
     assert list(verdicts) == list(NAMES)
+    assert verdicts.pop("I16") == "not applicable: the world has no Airflow"
     assert all(verdict.startswith("holds") for verdict in verdicts.values())
     assert verdicts["I2"] == "holds, but for the service: there is none"
 
@@ -95,3 +104,150 @@ def test_an_unfinished_file_a_secret_a_process_and_a_lock_are_found(sound):
     unfinished.unlink()
     sound.children = []
     check_invariants(sound)
+
+
+def test_answers_that_the_ledger_does_not_know_are_found(sound):
+    with Ledger.open(settings().ledger_url) as ledger, ledger.database.engine.begin() as connection:
+        kept = dict(connection.execute(select(tables.scorings)).one()._mapping)
+        connection.execute(delete(tables.scorings))
+    champion = kept["candidate_id"]
+    assert damage_of(sound) == [
+        f"I14 {sound.model} 2024-03-14: the log has answers of {champion} that the ledger does not know."
+    ]
+    with Ledger.open(settings().ledger_url) as ledger, ledger.database.engine.begin() as connection:
+        connection.execute(insert(tables.scorings).values(kept))
+    check_invariants(sound)
+
+
+def test_answers_and_features_that_were_promised_and_are_lost_are_found(sound):
+    store = OfflineStore(settings().store)
+    path = store.log_path(sound.model)
+    version = DeltaTable(path).version()
+    DeltaTable(path).delete("predicted = 'late'")
+    (found,) = damage_of(sound)
+    assert re.fullmatch(rf"I14 {sound.model}: \S+ 2024-03-14: 120 rows were promised, \d+ rows are there\.", found)
+    DeltaTable(path).restore(version)
+    check_invariants(sound)
+
+
+def test_rows_that_were_published_and_are_lost_are_found_by_day(sound):
+    view = sound.declared.view("station_level")
+    path = OfflineStore(settings().store).view_path(view)
+    version = DeltaTable(path).version()
+    DeltaTable(path).delete("day = '2024-03-05'")
+    found = damage_of(sound)
+    assert "I5 station_level 2024-03-05: the ledger says PUBLISHED, the table has False." in found
+    assert "I14 station_level 2024-03-05: it lies in other files than were published." in found
+    DeltaTable(path).restore(version)
+    check_invariants(sound)
+
+
+def test_an_online_store_that_lost_a_row_has_an_older_one_or_one_too_many_is_found(sound):
+    engine = create_engine(settings().online_url)
+    with engine.begin() as connection:
+        mine = ONLINE.c.view == "station_level"
+        kept = [dict(row._mapping) for row in connection.execute(select(ONLINE).where(mine))]
+        assert len(kept) == 2
+        connection.execute(delete(ONLINE).where(mine))
+        connection.execute(insert(ONLINE).values(kept[0] | {"entity": '["nowhere"]'}))
+        connection.execute(insert(ONLINE).values(kept[1] | {"features": "{}"}))
+    (found,) = damage_of(sound)
+    assert found.startswith("I14 station_level: online, of 2 entities, ")
+    for what in ("1 missing", "1 of other values", "1 newer than anything published (for example"):
+        assert what in found
+    with engine.begin() as connection:
+        connection.execute(delete(ONLINE).where(mine))
+        connection.execute(insert(ONLINE), kept)
+    engine.dispose()
+    check_invariants(sound)
+
+
+def test_a_day_with_two_servers_or_a_request_served_twice_is_found(sound):
+    store = OfflineStore(settings().store)
+    path = store.log_path(sound.model)
+    table = DeltaTable(path)
+    version = table.version()
+    rows = table.to_pyarrow_table()
+    at = rows.column_names.index("candidate_id")
+    other = rows.slice(0, 1).set_column(at, "candidate_id", pa.array(["somebody"], rows.schema.field(at).type))
+    write_deltalake(table, other, mode="append")
+    found = damage_of(sound)
+    assert f"I5 {sound.model}: 1 requests were served twice." in found
+    assert any(line.startswith(f"I13 {sound.model} 2024-03-14: the log has 2 servers: ") for line in found)
+    DeltaTable(path).restore(version)
+    check_invariants(sound)
+
+
+def test_a_notice_that_hangs_was_told_too_often_or_is_unknown_is_found(sound):
+    notice = Notice("late/x", Scope.MODEL, sound.model, "late", "on_call", "o", "It is late.", "/slipway")
+    file = settings().home / notices.FILE
+    with Ledger.open(settings().ledger_url) as ledger:
+        ledger.notices.put(notice, NOW)
+        assert ledger.notices.take(notice.key, NOW) is not None
+        over = NOW + LEASE
+        assert damage_of(sound) == [
+            f"I15 late/x is stuck: sending it was begun, its lease was over at {over.isoformat()}."
+        ]
+        ledger.notices.sent(notice.key, "o", NOW)
+        check_invariants(sound)
+        for each in (notice, notice, replace(notice, key="late/unheard")):
+            notices.to_file(each)
+        assert damage_of(sound) == [
+            "I15 late/x was told 2 times in 1 tries.",
+            "I15 late/unheard was told, and the ledger does not know it.",
+        ]
+        file.unlink()
+        with ledger.database.engine.begin() as connection:
+            connection.execute(update(tables.notices).values(sent_at=None))
+        assert damage_of(sound) == ["I15 late/x is sent, and was sent at None."]
+        with ledger.database.engine.begin() as connection:
+            connection.execute(delete(tables.notices))
+    check_invariants(sound)
+
+
+def test_a_notice_whose_lease_has_just_begun_hangs_with_nobody(sound):
+    notice = Notice("late/y", Scope.MODEL, sound.model, "late", "on_call", "o", "It is late.", "/slipway")
+    with Ledger.open(settings().ledger_url) as ledger:
+        ledger.notices.put(notice, datetime.now(UTC))
+        assert ledger.notices.take(notice.key, datetime.now(UTC)) is not None
+        check_invariants(sound)
+        with ledger.database.engine.begin() as connection:
+            connection.execute(delete(tables.notices))
+
+
+class Runs:
+    """What the invariants ask of Airflow: one state for every run, or none."""
+
+    def __init__(self, state: str | None) -> None:
+        self.state = state
+
+    def dag_run(self, dag_id: str, run_id: str) -> DagRun:
+        if self.state is None:
+            raise AirflowRefused(404, f"look up {dag_id} {run_id}", "there is no such run")
+        return DagRun(dag_id, run_id, self.state, "manual", None, {}, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        ("running", None),
+        ("queued", None),
+        ("failed", "is over (failed), and nothing has closed the journey."),
+        ("success", "is over (success), and nothing has closed the journey."),
+        (None, "is not known to Airflow: "),
+    ],
+)
+def test_a_candidate_in_flight_whose_run_is_over_or_gone_is_found(sound, state, line):
+    reference = sound.open(f"in-flight-{state}", 15)
+    sound.api = Runs(state)
+    try:
+        if line is None:
+            assert check_invariants(sound).verdicts["I16"] == "holds"
+        else:
+            (found,) = damage_of(sound)
+            assert found.startswith(
+                f"I16 {reference['candidate_id']}: its run retrain_{sound.model} in-flight-{state} {line}"
+            )
+    finally:
+        del sound.api
+        tasks.close_journey(reference)
