@@ -23,6 +23,7 @@ from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile, count_window
 from include.domain.drift.report import DriftReport, Flags, drift_report
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.intervals import Interval, instant
 from include.domain.journey import drift_run_id
@@ -79,6 +80,7 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
         )
         report = report_on(model, epoch.to_candidate, day, reference, measured)
         kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)
+        crashpoint("drift.reported")
         for sentence in report.sentences:
             print(sentence)
         return {"model": model_name, "day": day, "report_id": kept.report_id, "flags": report.flags.as_json()}
@@ -106,11 +108,13 @@ def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
             numbers=_numbers(made),
             journey_run_id=drift_run_id(model.name, day) if action is RetrainAction.RETRAIN else None,
         )
+        crashpoint("drift.decided")
         asks = _as_request(stands)
         print(f"{stands.action.value} by rule {stands.rule}: {stands.reason}")
         under_way = stands.numbers.get("in_flight")
         if stands.action is RetrainAction.SUPPRESS and under_way:
             causes.join(ledger, str(under_way), asks)
+            crashpoint("drift.joined")
         remarks = drift_pages.show_on_run_page(ledger, model, report, stands)
         conf = {
             "as_of": asks.as_of.isoformat(),

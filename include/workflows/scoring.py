@@ -133,6 +133,7 @@ def _scored_by(
         common.offline_store().drop_predictions(model.name, day, champion.to_candidate)
         raise
     ledger.lineage.record_scoring(made, same_features=not changed)
+    crashpoint("scoring.served.recorded")
     beside = _Asked(asked, made, rows, features, not changed)
     shadows = [
         _shadow(ledger, registry, model, beside, window.candidate_id)
@@ -223,7 +224,9 @@ def _shadow(
         print(f"{day}: what {candidate_id} answered in shadow could not be kept ({error}); it counts as not answered.")
         answered = 0
     else:
+        crashpoint("scoring.shadow.written")
         ledger.lineage.record_scoring(shadowed, same_features=asked.kept_before)
+    crashpoint("scoring.shadow.recorded")
     window = shadow_days.count_day(ledger, model, candidate_id, day, len(rows), answered)
     print(
         f"{day}: {answered:,} of {len(rows):,} rows answered in shadow by {candidate_id}; {window.days} of "

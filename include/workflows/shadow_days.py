@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from include.adapters.ledger import Ledger, ShadowWindow
 from include.config import ModelDeclaration
+from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.shadow import Window, window_state
 from include.workflows import hold
@@ -15,6 +16,7 @@ def count_day(
     """Count a scored day, and close the window at the end of the day that filled it or was its last; not before labels
     could show what an estimate said, where one asked for the candidate."""
     window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
+    crashpoint("scoring.shadow.counted")
     state = window_state(model.shadow.rules(), rows=window.answered, days=window.days)
     if window.closed_at is None and state is not Window.OPEN:
         end = Interval.of_day(max(d.day for d in window.scored)).end

@@ -11,6 +11,7 @@ from typing import Any
 
 from journey_world import NOW, JourneyWorld
 from mlflow_server import MlflowServer
+from on_databases import follow
 
 from include.adapters.ledger import Ledger
 from include.config.settings import settings
@@ -57,6 +58,7 @@ class Story:
         shutil.copyfile(moment.folder / "source.db", self.world.root / "source.db")
         with closing(self._mlflow()) as live, closing(sqlite3.connect(moment.mlflow)) as copy:
             copy.backup(live)
+        follow(settings().home)
 
     def _mlflow(self) -> sqlite3.Connection:
         return sqlite3.connect(self.server.home / "mlflow.db", timeout=30)

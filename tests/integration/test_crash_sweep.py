@@ -1,39 +1,27 @@
 """Killed at every point between two writes of opening, registering, promoting, rolling back and closing.
 
-The points are not listed here. Each step runs once in a child that notes every crash point it passes and every write it
-makes; then it is killed once at each of them, run again as Airflow would, and must leave what the undisturbed run left.
+Each step runs once in a child that notes every crash point it passes and every write it makes; then it is killed once
+at each of them, run again as Airflow would, and must leave what the undisturbed run left. On either database.
 """
 
 from __future__ import annotations
 
-import ast
-import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from forking import KILLED, PROJECT, Forking
+from forking import KILLED, Forking
 from invariants import check_invariants
 from journey_world import NOW, at
+from on_databases import BOTH, kept_on
 from release_story import Story, left
+from swept import PASSED
 
 pytestmark = pytest.mark.slow
 
 SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
-IN = (
-    "include/workflows/release.py",
-    "include/workflows/aliases.py",
-    "include/workflows/journey.py",
-    "include/workflows/common.py",
-    "include/workflows/models.py",
-    "include/adapters/registry/versions.py",
-    "include/adapters/ledger/deployments.py",
-    "include/adapters/ledger/candidates.py",
-)
-"""Where registering, promoting and rolling back write."""
 
 
 def promote(who: str) -> Callable[[Story], tuple[str, list[Any]]]:
@@ -70,8 +58,16 @@ STEPS = {
 }
 
 
+@pytest.fixture(scope="module", params=BOTH)
+def database(request: pytest.FixtureRequest, story: Story) -> Iterator[str]:
+    with kept_on(request.param) as name:
+        yield name
+
+
 @pytest.fixture(scope="module")
-def traces(story: Story, forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def traces(
+    database: str, story: Story, forking: Forking, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
     """What each step passes, undisturbed: crash points by name, and writes as ``write what``."""
     found = {}
     for name, (moment, step) in STEPS.items():
@@ -113,21 +109,6 @@ def test_between_any_two_writes_of_a_step_stands_a_crash_point(name, traces):
     assert bare == []
 
 
-def test_every_crash_point_in_the_code_of_these_steps_is_in_the_sweep(traces):
-    passed = {line for trace in traces.values() for line in trace if not line.startswith("write ")}
-    unswept = [
-        name for file in IN for name in _points(PROJECT / file) if not any(re.fullmatch(name, p) for p in passed)
-    ]
-    assert unswept == []
-
-
-def _points(file: Path) -> list[str]:
-    """The names given to ``crashpoint`` in a file, each as a regular expression."""
-    calls = (n for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.Call))
-    names = []
-    for call in calls:
-        if getattr(call.func, "id", None) == "crashpoint":
-            given = call.args[0]
-            parts = given.values if isinstance(given, ast.JoinedStr) else [given]
-            names.append("".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".+" for p in parts))
-    return names
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_passes_the_crash_points_that_the_list_of_the_sweep_has(name, traces):
+    assert {line for line in traces[name] if not line.startswith("write ")} == PASSED[name]

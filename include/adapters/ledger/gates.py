@@ -129,6 +129,7 @@ class Gates:
                     claimed=claimed,
                 )
             )
+            crashpoint("ledger.override.inserted")
             return made
 
     def withdraw(self, candidate_id: str, gate: str, *, now: datetime) -> Override | None:
@@ -137,6 +138,7 @@ class Gates:
             standing = next((o for o in overrides_in(connection, candidate_id, gate) if o.ended_at is None), None)
             if standing is not None:
                 _end(connection, standing, utc("now", now))
+                crashpoint("ledger.override.withdrawn")
             return standing
 
     def live_override(self, candidate_id: str, gate: str, *, now: datetime) -> Override | None:

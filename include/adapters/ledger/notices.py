@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from include.adapters.ledger.database import MAX_TEXT, Database, clock
 from include.adapters.ledger.tables import notices
+from include.domain.faults import crashpoint
 
 LEASE = timedelta(minutes=5)
 """How long one process may take to send one notice; afterwards it counts as killed."""
@@ -122,7 +123,9 @@ class Notices:
         given_up = and_(notices.c.key == key, notices.c.state == NoticeState.GIVEN_UP.value)
         values = {"state": NoticeState.PENDING.value, "tries": 0, "due_at": now}
         with self._database.writing(f"notices:{key}") as connection:
-            return connection.execute(update(notices).where(given_up).values(**values)).rowcount > 0
+            again = connection.execute(update(notices).where(given_up).values(**values)).rowcount > 0
+            crashpoint("ledger.notice.again")
+            return again
 
     def due(self, now: datetime, most: int) -> list[str]:
         """The keys that may be taken now, longest due first."""
@@ -155,6 +158,7 @@ def put_in(connection: Connection, notice: Notice, now: datetime) -> bool:
     values = {**asdict(notice), "scope": notice.scope.value, "sentence": notice.sentence[:MAX_TEXT]}
     new = {"state": NoticeState.PENDING.value, "tries": 0, "due_at": now, "recorded_at": clock()}
     connection.execute(insert(notices).values(**values, **new))
+    crashpoint("ledger.notice.written")
     return True
 
 

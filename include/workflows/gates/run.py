@@ -9,6 +9,7 @@ from typing import Any
 from include.adapters.ledger import Candidate, Ledger, StopKind
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
@@ -31,12 +32,14 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
         record = journey.ledger.gates.record(
             journey.candidate_id, result, digest=digest, run_id=journey.candidate.run_id
         )
+        crashpoint("gate.recorded")
         live = journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
         outcome = outcome_of(record.result, reference, live)
         if outcome["passed"]:
             journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
         else:
             journey.ledger.stops.record(journey.candidate_id, gate, StopKind.GATE, f"{gate}: {result.reason}")
+        crashpoint("gate.stopped")
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
             _tagged(journey, run, gate, common.verdict_tag(result) | _override_tag(live))
@@ -115,7 +118,9 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
             now=now,
             requester_may=journey.model.requester_may_override,
         )
+        crashpoint("gate.approved")
         journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
+        crashpoint("gate.let_past")
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
             _tagged(journey, run, gate, _override_tag(override))

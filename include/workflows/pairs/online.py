@@ -17,6 +17,7 @@ from include.adapters.online_store import Differences, OnlineStore, OnlineStoreU
 from include.config import FeatureView, declarations
 from include.config.settings import settings
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.workflows import common, promised
 from include.workflows.pairs import Finding, State
@@ -71,6 +72,7 @@ def _repaired(ledger: Ledger, view: FeatureView) -> Finding:
             return _compared(ledger, view)
         store = OnlineStore(settings().online_url)
         store.forget(view, found.ahead)
+        crashpoint("repair.online.forgotten")
         store.push(view, published.rows, f"repair_{published.newest_day}")
     except (Refusal, OnlineStoreUnusable) as error:
         return Finding(PAIR, _about(view), State.NOT_COMPARED, str(error))

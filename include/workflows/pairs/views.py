@@ -14,6 +14,7 @@ from include.adapters.ledger import Ledger, Partition
 from include.adapters.offline_store import OfflineStore
 from include.config import FeatureView, declarations
 from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.wording import count_of
 from include.workflows import common, features, promised
@@ -89,6 +90,7 @@ def _taken_back(ledger: Ledger, store: OfflineStore, view: FeatureView, known: P
     if rows is None:
         return False
     replaced = store.replace_partitions(view, Interval.of_day(known.day), rows)
+    crashpoint("repair.view.restored")
     again = replace(
         known, table_version=replaced.version, files=replaced.files.get((known.day,)), run_id="slipway repair"
     )
