@@ -11,21 +11,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from forking import KILLED, PROJECT, STOPPED, Forking
+from hungry_training import SAID
 from invariants import check_invariants
 from journey_world import NOW, JourneyWorld, at, key
 from ledger_fixtures import request
 from release_story import Story, left
 
-from include.adapters.ledger import Facts, Ledger, LedgerDamaged, LedgerUnavailable, in_force
+from include.adapters.ledger import Facts, Ledger, LedgerDamaged, LedgerUnavailable, Notice, Scope, in_force
 from include.adapters.offline_store import OfflineStore, content_hash
+from include.adapters.processes import Lock, free_ports
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import Event
-from include.workflows import tasks
+from include.workflows import outbox, tasks
 
 # --- f041: no memory -------------------------------------------------------------------------------------------------
 
@@ -328,3 +331,89 @@ def test_f122_after_a_power_cut_the_same_tasks_finish_without_anybody_s_help(
     tasks.close_journey(story.references["second"])
     story.world.children = list(pids)
     check_invariants(story.world)
+
+
+# --- f126: no place for logs and output -------------------------------------------------------------------------------
+
+needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+
+
+@needs_dev_full
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_f126_an_answer_that_finds_no_room_is_no_success_and_no_stack_trace(tmp_path, json):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = slipway("history", "flight_delay", *json, stdout=full, SLIPWAY_HOME=str(tmp_path))
+    assert done.stderr == "slipway: it is done, but its answer could not be written (No space left on device).\n"
+    assert done.returncode == 70
+
+
+def test_f126_an_answer_beyond_the_limit_of_a_file_is_no_success_either(tmp_path):
+    with (tmp_path / "answer").open("w", encoding="utf-8") as stream:
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'ulimit -f 0 && exec "$@"', "sh", sys.executable, "-m", "include.cli", "--version"],
+            cwd=PROJECT,
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert "Traceback" not in done.stderr
+    assert done.returncode != 0
+
+
+def test_f126_a_file_in_place_of_the_folder_of_logs_is_one_line_before_anything_is_started(tmp_path):
+    (tmp_path / "logs").write_text("a log of somebody else", encoding="utf-8")
+    airflow, mlflow = free_ports(2)
+    ports = [f"--airflow-port={airflow}", f"--mlflow-port={mlflow}"]
+    done = slipway("up", *ports, SLIPWAY_HOME=str(tmp_path))
+    (last,) = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
+    assert last == (
+        f"slipway: {tmp_path / 'logs'} cannot be made a folder (File exists). Move away what is in its place, or set "
+        "SLIPWAY_HOME to a folder that can be written. Nothing was started."
+    )
+    assert done.returncode == 69
+    assert (tmp_path / "logs").read_text(encoding="utf-8") == "a log of somebody else"
+    Lock(tmp_path / "services.lock").release()
+
+
+@needs_dev_full
+@pytest.mark.parametrize("what", ["a full disk", "a folder in place of the file"])
+def test_f126_a_notice_that_finds_no_room_in_its_file_waits_with_the_reason_and_is_told_later(
+    ledger, tmp_path, monkeypatch, what
+):
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
+    file = tmp_path / outbox.FILE
+    if what == "a full disk":
+        file.symlink_to("/dev/full")
+    else:
+        file.mkdir()
+    told = Notice("promoted/flight_delay/1", Scope.MODEL, "flight_delay", "promoted", "model", "ada", "v1", "/")
+    ledger.notices.put(told, NOW)
+    (said,) = outbox.sweep(ledger, outbox.to_file, NOW)
+    assert "could not be told (promoted, try 1): " in said
+    assert "\n" not in said
+    file.unlink() if file.is_symlink() else file.rmdir()
+    outbox.sweep(ledger, outbox.to_file, ledger.notices.unsent()[0].due_at)
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 1
+    assert ledger.notices.unsent() == []
+
+
+@pytest.mark.parametrize(("most_bytes", "ends"), [(0, {SAID}), (5_000, {SAID}), (1_000_000, {0})])
+def test_f126_a_score_on_a_full_disk_is_one_line_and_the_retry_leaves_what_a_quiet_day_leaves(
+    story: Story, forking: Forking, before_the_cut, most_bytes, ends
+):
+    _, args = before_the_cut["score"]
+    pid = forking.start("hungry_training:score_writing_at_most", *args, most_bytes)
+    assert forking.wait(pid) in ends, forking.said(pid)
+    tasks.score(*args)
+    retried = what_is_there_of_the_18th(story)
+    story.back_to("power")
+    tasks.score(*args)
+    assert retried == what_is_there_of_the_18th(story)
+    check_invariants(story.world)
+
+
+def what_is_there_of_the_18th(story: Story) -> tuple[dict[str, Any], str]:
+    answers = OfflineStore(settings().store).read_predictions(story.world.model, Interval(at(18), at(19)))
+    return left(story.world), content_hash(answers)

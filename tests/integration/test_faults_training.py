@@ -187,7 +187,7 @@ tasks.train({"model": sys.argv[1].rpartition("-")[0].rpartition("-")[0], "candid
 """
 
 
-def test_f038_killed_in_the_middle_of_the_fit_the_retry_makes_one_version(world, tmp_path):
+def test_f038_f119_killed_in_the_middle_of_the_fit_the_retry_makes_one_version(world, tmp_path):
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
     world.judge("data_quality_gate", reference)

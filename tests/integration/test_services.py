@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -222,6 +223,35 @@ def test_f120_a_killed_scheduler_is_back_within_a_minute_and_works(services, api
     api.trigger("toy_chain", "after-the-kill")
     assert api.wait("toy_chain", "after-the-kill", PATIENCE_S).state == "success"
     assert services.restarts["scheduler"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [["triggerer"], ["dag-processor"], ["mlflow"], ["api-server"], ["all of them"]])
+def test_f119_what_is_killed_while_nothing_runs_is_back_within_a_minute_and_works(services, killed):
+    names = services.names if killed == ["all of them"] else killed
+    before, counted = {name: services.pid(name) for name in names}, dict(services.restarts)
+    began = time.monotonic()
+    for name in names:
+        os.kill(before[name], signal.SIGKILL)
+    # The promise is about the process; how long its start takes is the machine's.
+    assert eventually(
+        lambda: (
+            all(name in services.children for name in names)
+            and all(services.pid(name) != before[name] for name in names)
+        ),
+        every_s=0.05,
+    )
+    assert time.monotonic() - began < 60
+    assert {name: services.restarts[name] - counted.get(name, 0) for name in names} == dict.fromkeys(names, 1)
+    # Nothing of the old ones goes on beside the new ones (I12).
+    assert members(before.values()) == set()
+    assert services.given_up == {}
+    with services.api() as api:
+        assert eventually(lambda: _healthy(api))
+        assert eventually(services.mlflow_answers)
+        run = "after-" + "-".join(killed).replace(" ", "-")
+        api.trigger("toy_chain", run)
+        assert api.wait("toy_chain", run, PATIENCE_S).state == "success"
 
 
 def test_a_hanging_api_server_is_restarted(services):

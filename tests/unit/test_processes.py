@@ -188,3 +188,10 @@ def test_the_guard_holds_the_lock_until_everything_has_ended(tmp_path):
         Lock(tmp_path / "lock")
     guard.close()
     Lock(tmp_path / "lock").release()
+
+
+def test_f126_a_log_in_a_place_that_is_no_folder_keeps_nothing_from_being_started(tmp_path):
+    (tmp_path / "logs").write_text("a file", encoding="utf-8")
+    child = Child(a_command(tmp_path, "raise SystemExit(3)"))
+    assert child.wait(PATIENCE_S) == 3
+    assert child.last_words() == "its log cannot be read (Not a directory)"

@@ -264,3 +264,47 @@ def test_after_it_was_stopped_nothing_is_restarted(watchdog, services):
     services.codes["scheduler"] = -9
     watchdog.look()
     assert services.restarted == []
+
+
+@pytest.mark.parametrize("set_by", [-3600.0, 86_400.0], ids=["back an hour", "forward a day"])
+def test_f123_a_clock_that_is_set_while_it_watches_restarts_nothing_that_is_well_and_keeps_nothing_dead(
+    services, tmp_path, set_by
+):
+    wall = {"ahead": 0.0}
+    made = Watchdog(
+        services,
+        lambda line: None,
+        lambda: services.now + wall["ahead"],
+        tmp_path / "watchdog.log",
+        Patience(),
+        clock=lambda: services.now,
+    )
+    began, died = services.now, None
+
+    def waits(seconds: float) -> bool:
+        nonlocal died
+        services.pass_s(seconds or 0.01)
+        if services.now - began > 60:
+            wall["ahead"] = set_by
+        if 60 < services.now - began < 90:
+            # As Airflow says when its own clock has gone ahead: every heart is old until its next beat.
+            services.hearts = dict.fromkeys(HEARTS, "unhealthy" if set_by > 0 else "healthy")
+        else:
+            services.hearts = dict.fromkeys(HEARTS, "healthy")
+        if services.now - began > 61 and died is None:
+            died, services.codes["scheduler"] = services.now, -9
+        return services.now - began > 600
+
+    made._stop.wait = waits
+    made._run()
+    assert services.restarted == ["scheduler"]
+    assert services.began["scheduler"] - died < 60
+
+
+def test_f126_a_log_that_cannot_be_written_keeps_nothing_dead(watchdog, services, tmp_path):
+    (tmp_path / "watchdog.log").mkdir()
+    for name in services.names:
+        services.codes[name] = -9
+    watchdog.look()
+    assert services.restarted == list(services.names)
+    assert watchdog.given_up == {}

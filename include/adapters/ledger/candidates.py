@@ -8,10 +8,10 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from include.adapters.ledger import causes
-from include.adapters.ledger.database import Database, clock, next_number, utc, words
+from include.adapters.ledger.database import Database, clock, later_than, next_number, utc, words
 from include.adapters.ledger.errors import (
     AnsweredMeanwhile,
     BadValue,
@@ -22,7 +22,7 @@ from include.adapters.ledger.errors import (
     UnknownCandidate,
 )
 from include.adapters.ledger.records import Candidate, Facts, Transition
-from include.adapters.ledger.tables import candidate_transitions, candidates, journey_causes
+from include.adapters.ledger.tables import candidate_transitions, candidates, journey_causes, retrain_decisions
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require, same
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import LIVE, Event, JourneyRequest, State, advance
@@ -278,7 +278,10 @@ def _insert(connection: Connection, request: JourneyRequest) -> None:
     other = taken.scalar()
     if other is not None:
         raise RequestChanged(other, "candidate id", request.candidate_id, f"the same for run {request.run_id}")
-    now = clock()
+    # A journey answers the drift decisions before it: its place among them must not depend on the machine's clock.
+    decided = select(func.max(retrain_decisions.c.recorded_at)).where(retrain_decisions.c.model == request.model)
+    opened = select(func.max(candidates.c.opened_at)).where(candidates.c.model == request.model)
+    now = later_than(clock(), connection.execute(decided).scalar(), connection.execute(opened).scalar())
     connection.execute(
         insert(candidates).values(
             candidate_id=request.candidate_id,

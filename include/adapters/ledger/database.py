@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,19 @@ def next_number(connection: Connection, table: Table, column: str, key: Mapping[
 def clock() -> datetime:
     """The time of an audit stamp. Never a data time: those are passed in."""
     return datetime.now(UTC)
+
+
+def later_than(now: datetime, *recorded: datetime | None) -> datetime:
+    """``now``, or just after what is recorded already: for stamps whose order decides something, which must not turn
+    round when the machine's clock is set back.
+
+    >>> noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
+    >>> later_than(noon, None, noon - timedelta(hours=1)) == noon
+    True
+    >>> later_than(noon, noon + timedelta(hours=1)).isoformat()
+    '2024-01-01T13:00:00.000001+00:00'
+    """
+    return max([now, *(moment + timedelta(microseconds=1) for moment in recorded if moment is not None)])
 
 
 def utc(field: str, moment: datetime) -> datetime:

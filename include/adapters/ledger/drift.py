@@ -7,12 +7,12 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
-from include.adapters.ledger.database import Database, clock, day_key, days_between, plain, upsert, words
+from include.adapters.ledger.database import Database, clock, day_key, days_between, later_than, plain, upsert, words
 from include.adapters.ledger.errors import BadValue
 from include.adapters.ledger.records import DriftReport, RetrainAction, RetrainDecision
-from include.adapters.ledger.tables import drift_reports, retrain_decisions
+from include.adapters.ledger.tables import candidates, drift_reports, retrain_decisions
 from include.domain.faults import crashpoint
 
 
@@ -87,6 +87,7 @@ class Drift:
             first = decision_in(connection, report_id)
             if first is not None:
                 return first
+            opened = select(func.max(candidates.c.opened_at)).where(candidates.c.model == report.model)
             made = RetrainDecision(
                 report_id=report_id,
                 model=report.model,
@@ -96,7 +97,8 @@ class Drift:
                 reason=reason,
                 numbers=kept,
                 journey_run_id=journey_run_id,
-                recorded_at=clock(),
+                # After the journeys that were there: one opened later is its answer, whatever became of the clock.
+                recorded_at=later_than(clock(), connection.execute(opened).scalar()),
             )
             connection.execute(
                 insert(retrain_decisions).values(
