@@ -127,12 +127,17 @@ def compared(
         newest = store.current_version(view)
         if version is not None and newest is not None and version < newest:
             return _broken_then(ledger, view, version, broken, held, hashes)
-        if not _is_being_published(ledger, view, newest) or time.monotonic() > give_up:
+        being_published = _is_being_published(ledger, view, newest)
+        if being_published and time.monotonic() > give_up:
             return broken
-        time.sleep(0.1)
+        if being_published:
+            time.sleep(0.1)
+        # What was promised is read after asking: a publish that told the ledger meanwhile has changed it.
         promised, held = _current(ledger, view, days), _held(store, view, days, version)
         hashes = _hashes(store, view, held, promised, version, thorough)
         broken = _broken(promised, held, hashes)
+        if not being_published:
+            return broken
     return []
 
 
