@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from include.adapters.airflow_api import AirflowApi
@@ -91,6 +92,12 @@ class Stage:
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         return {t.task_id: t.state for t in self.api.task_instances(dag_id, run_id)}
+
+    def token(self, user: str = "admin") -> str:
+        """A fresh token of one of the stage's users."""
+        body = {"username": user, "password": self.services.passwords[user]}
+        answer = httpx.post(f"{self.services.airflow_url}/auth/token", json=body, timeout=PATIENCE_S)
+        return str(answer.json()["access_token"])
 
     def last_lines(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Of the newest try: a task that was cleared while it waited has an empty log of the one before."""

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from include.adapters.airflow_api import AirflowRefused
+from tests.e2e.conftest import HISTORY
 from tests.e2e.test_loop import ledger_rows
 from tests.invariants import check_invariants
 from tests.waiting import PATIENCE_S, eventually
@@ -19,6 +20,8 @@ from tests.waiting import PATIENCE_S, eventually
 pytestmark = pytest.mark.e2e
 RETRAIN = "retrain_air_time"
 GOOD = {"as_of": "2013-04-17", "reason": "A test asks"}
+KNOWN = {**GOOD, "as_of": HISTORY[1]}
+"""Good on a stage where nothing was replayed yet."""
 CODE = "{{ ti.xcom_pull('x') }} <script>alert(1)</script> $(rm -rf /) ' OR 1=1"
 
 
@@ -74,16 +77,16 @@ def end(stage, run_id):
             id="a number for a date",
         ),
         pytest.param(
-            {**GOOD, "supersede": "yes"}, "supersede is 'yes'; it must be true or false", id="text for a boolean"
+            {**KNOWN, "supersede": "yes"}, "supersede is 'yes'; it must be true or false", id="text for a boolean"
         ),
-        pytest.param({**GOOD, "supersede": 1}, "supersede is 1; it must be true or false", id="one for true"),
+        pytest.param({**KNOWN, "supersede": 1}, "supersede is 1; it must be true or false", id="one for true"),
         pytest.param(
-            {**GOOD, "trigger": "whim"},
+            {**KNOWN, "trigger": "whim"},
             "trigger is 'whim'; allowed are: drift, schedule, api",
             id="unknown word of a closed set",
         ),
         pytest.param(
-            {**GOOD, "reason": "x" * 501}, "it has 501 characters; at most 500 are allowed", id="a reason without end"
+            {**KNOWN, "reason": "x" * 501}, "it has 501 characters; at most 500 are allowed", id="a reason without end"
         ),
     ],
 )
