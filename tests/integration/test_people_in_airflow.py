@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 from invariants import check_invariants
+from pages_world import published
 from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowRefused, AlreadyThere
-from include.adapters.ledger import Ledger
+from include.adapters.ledger import Ledger, PartitionStatus
 from include.adapters.processes import free_ports
 from include.config import loader
 from include.config.settings import PROJECT, settings
@@ -88,6 +90,10 @@ def services(tmp_path_factory):
             running.api() as api,
         ):
             api.unpause(DAG)
+            with Ledger.open(settings().ledger_url) as ledger:
+                # Without a day of requests there is nothing a journey could learn from; an empty one will do.
+                empty = {"status": PartitionStatus.EMPTY, "rows": 0, "table_version": None}
+                ledger.partitions.record([replace(published("2013-05-31"), **empty)])
             yield running
 
 
@@ -119,7 +125,7 @@ def asked(api, ledger):
                 requested_by="ada",
             )
             candidate = ledger.candidates.open(request, supersede=True, by=Person("otto", operator=True))
-        api.trigger(DAG, run_id)
+        api.trigger(DAG, run_id, {"as_of": "2013-06-01", "reason": "a test"})
         eventually(lambda: api.questions(DAG, run_id))
         return candidate
 
