@@ -156,7 +156,7 @@ def test_a_journey_that_takes_longer_than_promised_is_told_once_and_ends_with_it
     (line,) = eventually(lambda: told("late"))
     assert line["to"] == loader.declarations().model(MODEL).owners.on_call
     assert line["sentence"].startswith(f"{MODEL}: {candidate.candidate_id} takes longer than the ")
-    assert line["link"] == f"/slipway/candidates/{candidate.candidate_id}"
+    assert line["link"] == f"{services.airflow_url}/slipway/candidates/{candidate.candidate_id}"
     outcome = "Rejected: threshold_gate: mae 12.1 is outside its bound <= 9 on 5,000 rows."
     ledger.candidates.close(candidate.candidate_id, Event.REJECT, outcome=outcome, actor="close_journey")
     (question,) = api.questions(DAG, "late")

@@ -27,6 +27,11 @@ MODULES = {"os", "shutil"}
 ALONE = {
     # Where nobody else reads or writes: a folder of the process's own, or a name that a person gave.
     "include/adapters/processes.py": {"replace": "a log that its only writer sets aside, whole"},
+    "include/workflows/beside.py": {
+        "write_text": "a temporary folder of two processes that wait for each other",
+        "to_parquet": "the same folder",
+        "open": "the same folder",
+    },
     "include/workflows/smoke.py": {
         "write_text": "a temporary folder of two processes that wait for each other",
         "to_parquet": "the same folder",

@@ -111,7 +111,10 @@ def _published(ledger: Ledger, view: FeatureView, newest: str) -> _Published:
 def _views(ledger: Ledger, only: str | None) -> Iterator[FeatureView]:
     for name, version in ledger.partitions.views():
         view = declarations().version(name, version)
-        if view is not None and only in (None, name, view.ref):
+        if view is None or only not in (None, name, view.ref):
+            continue
+        # Days without rows write no table, and promise nothing online.
+        if any(day.rows for day in ledger.partitions.between(name, version)):
             yield view
 
 

@@ -55,6 +55,14 @@ def require_read(request: Request, user: Any, model: str) -> None:
     requires_access_dag("GET", DagAccessEntity.RUN, f"retrain_{model}")(request, user)
 
 
+def require_trigger(request: Request, user: Any, model: str) -> None:
+    """
+    Raises:
+        HTTPException: 403 when the user may not start runs of the model's Dag.
+    """
+    requires_access_dag("POST", DagAccessEntity.RUN, f"retrain_{model}")(request, user)
+
+
 def require_view(request: Request, user: Any, view: str) -> None:
     """
     Raises:

@@ -27,7 +27,7 @@ from include.domain.errors import Refusal
 from include.workflows import requested
 from include.workflows.pages import sources
 from slipway_airflow.limits import App, Message, Receive, Send, read_body, replayed
-from slipway_airflow.pages.access import person, remember, require_approver
+from slipway_airflow.pages.access import person, remember, require_approver, require_trigger
 
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 _PATH = re.compile(r"(?:^|/)api/v2/dags/(?P<dag>[^/]+)(?P<rest>(?:/.*)?)$")
@@ -92,7 +92,8 @@ async def _refusal(scope: Message, found: re.Match[str], body: bytes, models: li
 
 
 def _check_request(request: Request, user: Any, model: str, body: Any) -> None:
-    """What a retrain request says is checked before there is a run."""
+    """What a retrain request says is checked before there is a run, and who may start one before that."""
+    require_trigger(request, user, model)
     remember(model, person(request, user, model))
     sent = _well_formed(body)
     if sent is not None:
