@@ -342,7 +342,8 @@ needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only
 @pytest.mark.parametrize("json", [[], ["--json"]])
 def test_f126_an_answer_that_finds_no_room_is_no_success_and_no_stack_trace(tmp_path, json):
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = slipway("history", "flight_delay", *json, stdout=full, SLIPWAY_HOME=str(tmp_path))
+        own = {"SLIPWAY_HOME": str(tmp_path), "SLIPWAY_DECLARATIONS": str(PROJECT / "include")}
+        done = slipway("history", "flight_delay", *json, stdout=full, **own)
     assert done.stderr == "slipway: it is done, but its answer could not be written (No space left on device).\n"
     assert done.returncode == 70
 
