@@ -60,7 +60,7 @@ lint: $(VENV)/.installed-test ## check style, types and layers
 
 .PHONY: bench
 bench: setup ## measure: make bench B=main_job
-	@if [[ -z "$(B)" ]]; then echo "Which one? make bench B=NAME; there are: $$(cd benchmarks && ls *.py | sed 's/\.py$$//' | grep -v '^_' | tr '\n' ' ')"; exit 64; fi
+	@if [[ -z "$(B)" ]]; then echo "Which one? make bench B=NAME; there are: $$(cd benchmarks && ls *.py */__main__.py | sed 's/\.py$$//; s/.__main__$$//' | grep -v '^_' | tr '\n' ' ')"; exit 64; fi
 	@exec $(BIN)/python -m benchmarks.$(B) $(ARGS)
 
 .PHONY: env-file

@@ -1,0 +1,170 @@
+"""Today's default policy, by the product's own domain code: sensor, rules, windows and champion gate.
+
+What a made world cannot ask about is left out: input drift, broken data, the estimated lane, machines and people.
+:mod:`tests.unit.test_policy_lab` holds it against ``slipway simulate`` on one world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.policy_lab.models import Model, Rows, Shelf
+from benchmarks.policy_lab.yardsticks import (
+    HOLDOUT_DAYS,
+    SHADOW_DAYS,
+    Run,
+    candidate_rows,
+    first_day,
+)
+from include.domain.comparison import compare
+from include.domain.decision import Action, Decision, Policy, Situation, decide
+from include.domain.drift.report import Flags
+from include.domain.history import Ending, PastJourney, futile_streak
+from include.domain.losses import DayLoss
+from include.domain.metrics import Task
+from include.domain.performance import realised_performance
+
+EPOCH = date(2021, 1, 1)
+TOLERANCE, MARGIN = 0.01, 0.005
+"""Of the Brier score; a regression's are shares of its labels' mean distance from their median."""
+TOLERANCE_SHARE, MARGIN_SHARE = 0.05, 0.02
+MOST_ROWS = 1000
+"""The most rows that a week is asked for before it is judged."""
+
+
+@dataclass(slots=True)
+class _Journey:
+    as_of: int
+    rows: Rows
+    ending: Ending = Ending.LIVE
+    serves_from: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Today:
+    """One replay of the default policy over one stream."""
+
+    shelf: Shelf
+    champion: Rows = field(init=False)
+    since: int = field(init=False)
+    flags: list[Flags] = field(default_factory=list)
+    journeys: list[_Journey] = field(default_factory=list)
+    asked: list[Decision] = field(default_factory=list)
+    alarms: list[int] = field(default_factory=list)
+
+    def run(self) -> Run:
+        first, last = first_day(self.shelf), self.shelf.stream.days
+        self.champion, self.since = candidate_rows(self.shelf, first), first
+        serving = [(first, self.champion)]
+        loss = np.empty(last - first)
+        for day in range(first, last):
+            live = next((j for j in self.journeys if j.ending is Ending.LIVE), None)
+            if live is not None and live.serves_from == day:
+                live.ending = Ending.PROMOTED
+                self.champion, self.since = live.rows, day
+                self.flags = []
+                serving.append((day, self.champion))
+            loss[day - first] = self.shelf.fit(self.champion).loss[day]
+            if self._decide(day).action is Action.RETRAIN:
+                self._start(day + 1)
+        return Run("today", loss, len(self.journeys), len(self.journeys), tuple(serving), tuple(self.alarms))
+
+    def _decide(self, day: int) -> Decision:
+        self.flags = [*self.flags[-2:], Flags(_name(day), realised=self._out_of_band(day))]
+        if self.flags[-1].realised:
+            self.alarms.append(day)
+        past = [PastJourney(_moment(j.as_of), True, j.ending) for j in self.journeys]
+        streak = futile_streak(past)
+        live = any(j.ending is Ending.LIVE for j in self.journeys)
+        now = _moment(day + 1)
+        decision = decide(
+            Situation(
+                now=now,
+                flags=tuple(self.flags),
+                policy=Policy(),
+                last_journey_started=max((j.as_of for j in past), default=None),
+                in_flight="a journey" if live else None,
+                started_in_30_days=sum(j.as_of > now - timedelta(days=30) for j in past),
+                futile_streak=streak,
+                asked_at_streak=int(self.asked[-1].numbers["futile_streak"]) if self.asked and streak else 0,
+                breaker_open_until=max(
+                    (d.breaker_open_until for d in self.asked if d.breaker_open_until is not None), default=None
+                ),
+            )
+        )
+        if decision.name == "futile":
+            self.asked.append(decision)
+        return decision
+
+    def _out_of_band(self, day: int) -> bool | None:
+        model = self.shelf.fit(self.champion)
+        matured = range(self.since, day + 1 - self.shelf.stream.delay_days)
+        usual = int(self.shelf.stream.rows_a_day)
+        reference = range(self.champion.last, self.champion.last + HOLDOUT_DAYS)
+        return realised_performance(
+            self._losses(model, reference),
+            self._losses(model, matured),
+            metric="mse" if self.shelf.stream.task == "regression" else "brier",
+            tolerance=self._scaled(TOLERANCE, TOLERANCE_SHARE),
+            min_rows=max(30, min(7 * usual, MOST_ROWS)),
+        ).out_of_band
+
+    def _losses(self, model: Model, days: range) -> list[DayLoss]:
+        counts = self.shelf.counts
+        return [DayLoss(_name(d), int(counts[d]), float(model.loss[d]), 0.0) for d in days]
+
+    def _scaled(self, absolute: float, share: float) -> float:
+        if self.shelf.stream.task != "regression":
+            return absolute
+        y = self.shelf.stream.y
+        return share * float(np.abs(y - np.median(y)).mean()) ** 2
+
+    def _start(self, as_of: int) -> None:
+        rows = candidate_rows(self.shelf, as_of)
+        journey = _Journey(as_of, rows, serves_from=as_of + SHADOW_DAYS)
+        self.journeys.append(journey)
+        if not self._passes(rows):
+            journey.ending = Ending.FUTILE
+
+    def _passes(self, rows: Rows) -> bool:
+        """Whether the candidate is shown to be no worse than the champion by the margin, on its holdout."""
+        held = self.shelf.stream.rows(rows.last, rows.last + HOLDOUT_DAYS)
+        candidate, champion = (self.shelf.fit(r).answers[held] for r in (rows, self.champion))
+        margin = self._scaled(MARGIN, MARGIN_SHARE)
+        days = np.repeat(
+            np.arange(HOLDOUT_DAYS), np.diff(self.shelf.stream.start)[rows.last : rows.last + HOLDOUT_DAYS]
+        )
+        return _upper(self.shelf, held, candidate, champion, days, margin) <= margin
+
+
+def _upper(
+    shelf: Shelf, held: slice, candidate: NDArray[Any], champion: NDArray[Any], days: NDArray[Any], margin: float
+) -> float:
+    y, task = shelf.stream.y[held], Task(shelf.stream.task)
+    if np.array_equal(candidate, champion):
+        return 0.0
+    if task is Task.BINARY:
+        high = compare(task, "brier", y, candidate, champion, days=days, margin=margin).high
+    else:
+        # Each row's difference as a regression's absolute error, which the comparison takes by days in the same way.
+        worse = shelf.losses(candidate, held), shelf.losses(champion, held)
+        high = compare(Task.REGRESSION, "mae", np.zeros(len(y)), worse[0], worse[1], days=days, margin=margin).high
+    return np.inf if high is None else float(high)
+
+
+def _name(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).isoformat()
+
+
+def _moment(day: int) -> datetime:
+    return datetime(2021, 1, 1, tzinfo=UTC) + timedelta(days=day)
+
+
+def today(shelf: Shelf) -> Run:
+    """The default policy on the stream."""
+    return Today(shelf).run()
