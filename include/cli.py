@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from include import commands
-from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, Answer, Mistake, Verb
+from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, Answer, Group, Mistake, Verb
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,14 +41,25 @@ def verbs() -> list[Verb]:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    whole = _Parser(prog="slipway", description="From drift to a safely promoted model on Apache Airflow.")
+    known = verbs()
+    whole = _Parser(
+        prog="slipway",
+        usage="%(prog)s VERB [...]",
+        description="From drift to a safely promoted model on Apache Airflow.\n\n" + _by_group(known),
+        epilog="`slipway VERB --help` explains one verb, with an example. `slipway completion SHELL` completes names.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     whole.add_argument("--version", action=_Version, nargs=0, help="print the version, the commit and the Python")
-    chosen = whole.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
-    for verb in verbs():
+    # Hidden in the list of arguments: argparse knows no groups of verbs, so the description has them.
+    chosen = whole.add_subparsers(
+        prog="slipway", dest="verb", metavar="VERB", required=True, parser_class=_Parser, help=argparse.SUPPRESS
+    )
+    for verb in known:
+        codes = f"; exit code {verb.exit_codes}" if verb.exit_codes else ""
         one = chosen.add_parser(
             verb.name,
             help=verb.help,
-            description=verb.help,
+            description=f"{verb.help}{codes}",
             epilog=f"example:\n  {verb.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -58,11 +69,26 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+def _by_group(known: Sequence[Verb]) -> str:
+    """Each group with its verbs, one a line."""
+    width = max(len(verb.name) for verb in known)
+    parts = []
+    for group in Group:
+        lines = [f"  {verb.name:<{width}}  {verb.help}" for verb in known if verb.group is group]
+        parts.append("\n".join([f"{group.value}:", *lines]))
+    return "\n\n".join(parts)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. 0 done, 64 the caller's mistake, 69 a service is away, 70 broken, 77 not allowed."""
     as_json = "--json" in (sys.argv[1:] if argv is None else argv)
     try:
-        args = parser().parse_args(argv)
+        whole = parser()
+        if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next; this ends the process
+            from include.commands.completion import complete
+
+            complete(whole)
+        args = whole.parse_args(argv)
         answer: Answer = args.run(args)
         lost = _print(json.dumps(answer.data, indent=2, default=str) if as_json else "\n".join(answer.lines))
     except KeyboardInterrupt:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from enum import Enum
 from typing import Any
 
 EXIT_FAILED = 1
@@ -30,6 +31,17 @@ class Answer:
     code: int = 0
 
 
+class Group(Enum):
+    """Where `slipway --help` lists a verb: the groups in the order in which it shows them."""
+
+    START = "Start and look"
+    DECLARE = "Declare a model"
+    TABLES = "Judge and simulate, also on your own tables"
+    ACT = "Act on a model that runs"
+    ASK = "Ask what happened"
+    KEEP = "Compare the stores"
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One verb: what it does in a sentence, an example, its arguments, and what runs it."""
@@ -39,3 +51,7 @@ class Verb:
     example: str
     run: Callable[[argparse.Namespace], Answer]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    _: KW_ONLY
+    group: Group
+    exit_codes: str = ""
+    """What its exit codes say, where they say more than 0 for done; "" where they do not."""

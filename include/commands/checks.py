@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
 from include.commands.services import place_arguments, place_of
 from include.domain.wording import count_of
 
@@ -105,8 +105,14 @@ VERBS = (
         "slipway validate",
         _validate,
         _validate_arguments,
+        group=Group.DECLARE,
     ),
     Verb(
-        "doctor", "check this machine: Python, packages, disk, ports, tools", "slipway doctor", _doctor, place_arguments
+        "doctor",
+        "check this machine: Python, packages, disk, ports, tools",
+        "slipway doctor",
+        _doctor,
+        place_arguments,
+        group=Group.START,
     ),
 )

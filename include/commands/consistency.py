@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from include.commands import EXIT_FAILED, Answer, Verb
+from include.commands import EXIT_FAILED, Answer, Group, Verb
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,5 +29,6 @@ VERBS = (
         "slipway consistency flight_delay --from 2013-06-01 --to 2013-06-08",
         _consistency,
         _arguments,
+        group=Group.KEEP,
     ),
 )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.commands import Answer, Mistake, Verb
+from include.commands import Answer, Group, Mistake, Verb
 
 if TYPE_CHECKING:
     from include.workflows.drift_found import TablesDrift
@@ -161,10 +161,12 @@ def _draw(found: TablesDrift, path: str) -> None:
 VERBS = (
     Verb(
         "drift",
-        "say what changed between two tables, and what it harms; exit code 0 nothing found and all that was asked for "
-        "judged, else the sum of 1 change, 2 something asked for was not judged, 4 harm; 64 bad input",
+        "say what changed between two tables, and what it harms",
         "slipway drift --reference last_month.parquet --current today.parquet --label y --score p --plot drift.png",
         _drift,
         _arguments,
+        exit_codes="0 nothing found and all that was asked for judged, else the sum of 1 change, 2 something asked for "
+        "was not judged, 4 harm; 64 bad input",
+        group=Group.TABLES,
     ),
 )

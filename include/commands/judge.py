@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
 
 EXIT_INCONCLUSIVE = 2
 
@@ -72,9 +72,11 @@ def _columns(text: str | None) -> tuple[str, ...]:
 VERBS = (
     Verb(
         "judge",
-        "judge anyone's predictions by the gates; exit code 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 64 bad input",
+        "judge anyone's predictions by the gates",
         "slipway judge --data predictions.parquet --label y --candidate p_new --champion p_old --gates gates.yaml",
         _judge,
         _arguments,
+        exit_codes="0 PASS, 1 FAIL, 2 INCONCLUSIVE, 64 bad input",
+        group=Group.TABLES,
     ),
 )

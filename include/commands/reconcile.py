@@ -6,7 +6,7 @@ import argparse
 import getpass
 from datetime import UTC, datetime
 
-from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +49,11 @@ def _reconcile(args: argparse.Namespace) -> Answer:
 VERBS = (
     Verb(
         "reconcile",
-        "hold MLflow's aliases and versions against the ledger; exit code 1 when a person is needed",
+        "hold MLflow's aliases and versions against the ledger",
         "slipway reconcile flight_delay --json",
         _reconcile,
         _arguments,
+        exit_codes="1 when a person is needed",
+        group=Group.KEEP,
     ),
 )

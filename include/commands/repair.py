@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,11 +49,13 @@ def _repair(args: argparse.Namespace) -> Answer:
 VERBS = (
     Verb(
         "repair",
-        "compare every store with the ledger, or repair one; exit code 1 while something differs or does not answer",
+        "compare every store with the ledger, or repair one",
         "slipway repair                 what differs, and nothing is changed\n"
         "  slipway repair online --check  the same, of one pair\n"
         "  slipway repair online origin_weather",
         _repair,
         _arguments,
+        exit_codes="1 while something differs or does not answer",
+        group=Group.KEEP,
     ),
 )

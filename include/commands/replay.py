@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Verb
+from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Group, Verb
 from include.commands.services import Signals, place_arguments, place_of, say, welcome
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ VERBS = (
         "slipway replay --from 2013-06-01",
         _replay,
         _replay_arguments,
+        group=Group.START,
     ),
     Verb(
         "run",
@@ -213,5 +214,6 @@ VERBS = (
         "slipway run --exit",
         _run,
         _run_arguments,
+        group=Group.START,
     ),
 )

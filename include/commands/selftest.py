@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from include.commands import EXIT_FAILED, Answer, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
 
 
 def _selftest_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +50,12 @@ def _readiness(args: argparse.Namespace) -> Answer:
 VERBS = (
     Verb(
         "selftest",
-        "prove that each gate stops a candidate made to fail it; exit code 0 all stopped, 1 some passed, 64 bad input",
+        "prove that each gate stops a candidate made to fail it",
         "slipway selftest flight_delay",
         _selftest,
         _selftest_arguments,
+        exit_codes="0 all stopped, 1 some passed, 64 bad input",
+        group=Group.DECLARE,
     ),
     Verb(
         "readiness",
@@ -61,5 +63,6 @@ VERBS = (
         "slipway readiness flight_delay",
         _readiness,
         _readiness_arguments,
+        group=Group.DECLARE,
     ),
 )

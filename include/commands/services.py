@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Mistake, Verb
+from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Group, Mistake, Verb
 
 if TYPE_CHECKING:
     from include.workflows.service_environment import Place
@@ -223,13 +223,21 @@ VERBS = (
         "slipway up --airflow-port 8081",
         _up,
         _up_arguments,
+        group=Group.START,
     ),
-    Verb("status", "show the services, the Dags and the runs under way", "slipway status --json", _status),
+    Verb(
+        "status",
+        "show the services, the Dags and the runs under way",
+        "slipway status --json",
+        _status,
+        group=Group.START,
+    ),
     Verb(
         "env",
         "print the services' environment, so that Airflow's own command line works in a shell",
         'eval "$(slipway env)" && airflow dags list',
         _env,
         place_arguments,
+        group=Group.START,
     ),
 )

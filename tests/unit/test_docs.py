@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,13 @@ def test_what_make_test_leaves_out_make_test_slow_runs_and_a_commit_must_pass_bo
     assert re.search(r"-m pytest .*-m slow", told("test-slow"))
     ran = (PROJECT / ".ci/run").read_text(encoding="utf-8").splitlines()
     assert [line for line in ran if line.startswith("make ")] == ["make lint", "make test", "make test-slow"]
+
+
+def test_no_wheel_is_built_and_whoever_tries_is_told_why(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    tried = subprocess.run(build, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert tried.returncode != 0
+    page = re.search(r"docs/adr/\S+\.md", tried.stdout + tried.stderr)
+    assert page is not None
+    assert (PROJECT / page[0]).exists()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,69 @@
+"""``completion``: what a shell needs to complete verbs, options, and the names of models, views and gates."""
+
+from __future__ import annotations
+
+import argparse
+
+from include.commands import Answer, Group, Verb
+
+SHELLS = ("bash", "fish", "zsh")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+
+
+def _completion(args: argparse.Namespace) -> Answer:
+    import argcomplete
+
+    script = argcomplete.shellcode(["slipway"], shell=args.shell)
+    return Answer(tuple(script.splitlines()), {"shell": args.shell, "script": script})
+
+
+def complete(whole: argparse.ArgumentParser) -> None:
+    """Answer the shell that runs this process, and end it. Nothing is read but the names of folders and of gates."""
+    import argcomplete
+
+    named = {"model": _declared("models"), "view": _declared("features"), "gate": _gates()}
+    for action in _arguments_of(whole):
+        if action.dest in named and action.choices is None:
+            action.completer = argcomplete.ChoicesCompleter(named[action.dest])  # type: ignore[attr-defined]
+    argcomplete.autocomplete(whole)
+
+
+def _arguments_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments of a parser and of its verbs."""
+    found = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                found += _arguments_of(one)
+        else:
+            found.append(action)
+    return found
+
+
+def _declared(kind: str) -> list[str]:
+    """The names of the folders below models/ or features/; broken declarations too, because nothing is read."""
+    from include.config.loader import ROOT
+
+    folder = ROOT / kind
+    return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+
+
+def _gates() -> list[str]:
+    from include.workflows.gates import GATES
+
+    return sorted(gate.name for gate in GATES)
+
+
+VERBS = (
+    Verb(
+        "completion",
+        "print what bash, zsh or fish needs to complete this command",
+        'eval "$(slipway completion bash)"',
+        _completion,
+        _arguments,
+        group=Group.START,
+    ),
+)
