@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from include.commands import Answer, Group, Verb
 
@@ -14,9 +15,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _completion(args: argparse.Namespace) -> Answer:
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    script = argcomplete.shellcode(["slipway"], shell=args.shell)
+    script = shellcode(["slipway"], shell=args.shell)
     return Answer(tuple(script.splitlines()), {"shell": args.shell, "script": script})
 
 
@@ -24,10 +25,14 @@ def complete(whole: argparse.ArgumentParser) -> None:
     """Answer the shell that runs this process, and end it. Nothing is read but the names of folders and of gates."""
     import argcomplete
 
-    named = {"model": _declared("models"), "view": _declared("features"), "gate": _gates()}
+    named: dict[str, Callable[..., list[str]]] = {
+        "model": lambda **_: _declared("models"),
+        "view": lambda **_: _declared("features"),
+        "gate": lambda **_: _gates(),
+    }
     for action in _arguments_of(whole):
         if action.dest in named and action.choices is None:
-            action.completer = argcomplete.ChoicesCompleter(named[action.dest])  # type: ignore[attr-defined]
+            action.completer = named[action.dest]  # type: ignore[attr-defined]
     argcomplete.autocomplete(whole)
 
 
