@@ -74,7 +74,7 @@ def check(folder: Path, current: Path) -> float:
     """Read the profile, count the file, judge; the shortest of some tries in seconds."""
     from include.domain.drift.input_drift import input_drift
     from include.domain.drift.profile import Profile
-    from include.workflows.given_tables import Table, count_table
+    from include.workflows.tables.reading import Table, count_table
 
     def once() -> None:
         reference = Profile.from_json(json.loads((folder / PROFILE).read_text()))

@@ -51,7 +51,7 @@ from include.domain.gates import (
 )
 from include.domain.metrics import Task
 from include.domain.verdicts import Direction, GateResult, Mode
-from include.workflows import smoke
+from include.workflows.evidence import smoke_process
 from include.workflows.evidence.timings import Asked, time_in_turns
 
 ROWS, FEATURES, DAYS, SLICES, RESAMPLES = 100_000, 15, 14, 40, 2000
@@ -207,7 +207,7 @@ def _smoke(pipeline: Any, features: pd.DataFrame, expected: np.ndarray[Any, Any]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.skops"
         model_files.untrusted_free(pipeline, file)
-        said = smoke.ask(file, model_files.digest(file), probes, kinds=KINDS, classes=2, timeout_s=120)
+        said = smoke_process.ask(file, model_files.digest(file), probes, kinds=KINDS, classes=2, timeout_s=120)
     others = tuple(probe for name, probe in said.probes.items() if name != "real rows")
     seen = SmokeEvidence(Task.BINARY, said.load_error, said.probes.get("real rows"), expected[:200], others)
     return smoke_gate(SmokeRules(), seen, mode=Mode.BLOCKING)

@@ -24,9 +24,9 @@ from include.config import declarations, declared_models, declared_views
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import tasks
-from include.workflows.replay import Outcome, Plan, Replay
-from include.workflows.service_environment import Place, Ports
-from include.workflows.services import dag_ids, running_services
+from include.workflows.services.demonstration import Outcome, Plan, Replay
+from include.workflows.services.environment import Place, Ports
+from include.workflows.services.supervisor import dag_ids, running_services
 from tests.integration.mlflow_server import MlflowServer
 
 PLAN = Plan("2013-01-01", "2013-06-01", "2013-08-01")

@@ -34,7 +34,7 @@ from include.adapters.offline_store import OfflineStore, with_day
 from include.config.loader import Declarations, read_declarations
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
-from include.workflows import features
+from include.workflows.features import staging
 
 ROWS, STATIONS, FEATURES, COMMITS = 10_000, 500, 10, 2_000
 START = datetime(2018, 1, 1, tzinfo=UTC)
@@ -144,13 +144,13 @@ def publish(declared: Declarations, table: pa.Table, interval: Interval) -> dict
     """The production calls, each timed: materialize, audit, publish."""
     source.extract = lambda *_, **__: table
     began = now()
-    staged = features.materialize("levels", interval, interval.end, "benchmark", declared=declared)
+    staged = staging.materialize("levels", interval, interval.end, "benchmark", declared=declared)
     materialized = Took.since(began)
     began = now()
-    features.audit(staged, declared=declared)
+    staging.audit(staged, declared=declared)
     audited = Took.since(began)
     began = now()
-    features.publish(staged, NoLedger(), declared=declared)
+    staging.publish(staged, NoLedger(), declared=declared)
     return {"materialize": materialized, "audit": audited, "publish": Took.since(began)}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks._common import report
-from include.workflows.service_environment import Place, environment, prepare_home
+from include.workflows.services.environment import Place, environment, prepare_home
 
 PROJECT = Path(__file__).resolve().parents[1]
 TIMES = 5

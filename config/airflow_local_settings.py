@@ -76,8 +76,8 @@ def project_modules() -> list[str]:
     found = []
     for package in ("include.config", "include.domain", "include.adapters", "include.workflows"):
         folder = importlib.import_module(package).__path__
-        found += [f"{package}.{module.name}" for module in pkgutil.iter_modules(folder)]
-    return found
+        found += [module.name for module in pkgutil.walk_packages(folder, f"{package}.")]
+    return [name for name in found if ".migrations" not in name]
 
 
 def spare_the_disk() -> None:

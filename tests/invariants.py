@@ -40,7 +40,8 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, State
 from include.domain.verdicts import Verdict
-from include.workflows import outbox, promised
+from include.workflows.alerts import outbox
+from include.workflows.lineage import promised
 
 NAMES = {
     "I1": "exactly one champion per model",

@@ -23,8 +23,8 @@ def airflow_api() -> AirflowApi:
     """
     from include.adapters.airflow_api import AirflowApi
     from include.config.settings import settings
-    from include.workflows.service_environment import Place, passwords
-    from include.workflows.services import read_running
+    from include.workflows.services.environment import Place, passwords
+    from include.workflows.services.supervisor import read_running
 
     user = os.environ.get("SLIPWAY_AIRFLOW_USER") or "admin"
     password = os.environ.get("SLIPWAY_AIRFLOW_PASSWORD")
@@ -47,7 +47,7 @@ def airflow_api() -> AirflowApi:
 def mlflow_url() -> str:
     """Where MLflow is: as the running services say, else as the settings do."""
     from include.config.settings import settings
-    from include.workflows.services import read_running
+    from include.workflows.services.supervisor import read_running
 
     running = read_running(settings().home)
     return running.mlflow_url if running else settings().mlflow_url
@@ -60,7 +60,7 @@ def use_running_services() -> None:
         Mistake: when they keep their ledger behind a password this shell does not have.
     """
     from include.config.settings import settings
-    from include.workflows.services import read_running
+    from include.workflows.services.supervisor import read_running
 
     running = read_running(settings().home)
     if running is None:

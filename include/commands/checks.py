@@ -47,7 +47,7 @@ def _validate(args: argparse.Namespace) -> Answer:
 def _cannot_be_built(read: Declarations) -> dict[str, str]:
     """One line for each model whose estimator, or a step of whose ``preprocess``, cannot be made; by model."""
     from include.config.loader import line_of
-    from include.workflows.models import cannot_be_built
+    from include.workflows.scoring.fitted_models import cannot_be_built
 
     found = {}
     for name, model in sorted(read.models.items()):
@@ -64,14 +64,14 @@ def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:
     """What the sensor of each model can never judge; in numbers of rows where the project's ledger knows its days."""
     from include.adapters.ledger import LedgerError, LedgerUnavailable
     from include.config.settings import settings
-    from include.workflows import common
-    from include.workflows.judgeable import never_judged, rows_a_day
+    from include.workflows import stores
+    from include.workflows.drift.can_judge import never_judged, rows_a_day
 
     rows: dict[str, float | None] = {}
     url, file = settings().ledger_url, "sqlite:///"
     if of_project and not (url.startswith(file) and not Path(url.removeprefix(file)).is_file()):
         try:
-            with common.open_ledger() as ledger:
+            with stores.open_ledger() as ledger:
                 rows = {name: rows_a_day(ledger, read, model) for name, model in read.models.items()}
         except (LedgerError, LedgerUnavailable) as error:
             return [f"how many rows a day has is not known: {error}"]
@@ -79,8 +79,8 @@ def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:
 
 
 def _doctor(args: argparse.Namespace) -> Answer:
-    from include.workflows import machine
-    from include.workflows.services import read_running
+    from include.workflows.services import machine
+    from include.workflows.services.supervisor import read_running
 
     place = place_of(args)
     found = machine.checks(place)

@@ -15,7 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _consistency(args: argparse.Namespace) -> Answer:
     from include.domain.intervals import Interval
-    from include.workflows import consistency
+    from include.workflows.explain import consistency
 
     report = consistency.check(args.model, Interval.between(args.start, args.end))
     code = 0 if report.is_consistent else EXIT_FAILED

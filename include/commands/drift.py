@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from include.commands import Answer, Group, Mistake, Verb
 
 if TYPE_CHECKING:
-    from include.workflows.drift_found import TablesDrift
+    from include.workflows.tables.drift_found import TablesDrift
 
 METRICS = ("brier", "log_loss", "error", "mae", "rmse")
 PICTURES = (".png", ".svg", ".pdf")
@@ -82,8 +82,8 @@ def _count(text: str) -> int:
 
 def _drift(args: argparse.Namespace) -> Answer:
     from include.domain.errors import Refusal
-    from include.workflows.drift_tables import compare_files
-    from include.workflows.table_performance import Limits, Roles
+    from include.workflows.tables.drift import compare_files
+    from include.workflows.tables.roles import Limits, Roles
 
     if args.plot and Path(args.plot).suffix.lower() not in PICTURES:
         raise Mistake(f"plot is {args.plot!r}; a picture's name ends in {', '.join(PICTURES)}.")
@@ -129,7 +129,7 @@ def _names(option: str, text: str | None) -> tuple[str, ...]:
 
 
 def _draw(found: TablesDrift, path: str) -> None:
-    from include.workflows.drift_figures import Line, both_windows, over_time
+    from include.workflows.drift.figures import Line, both_windows, over_time
 
     title = f"{Path(found.current).name} against {Path(found.reference).name}: {found.outcome.value}"
     if found.not_judged:

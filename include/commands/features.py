@@ -36,7 +36,7 @@ def _features(args: argparse.Namespace) -> Answer:
 
 
 def _list(args: argparse.Namespace) -> Answer:
-    from include.workflows import catalogue
+    from include.workflows.explain import catalogue
 
     found, now = catalogue.views(), datetime.now(UTC)
     columns = (
@@ -58,7 +58,7 @@ def _list(args: argparse.Namespace) -> Answer:
 
 def _sample(args: argparse.Namespace) -> Answer:
     from include.domain.intervals import BadInstant, instant
-    from include.workflows import catalogue
+    from include.workflows.explain import catalogue
 
     if not 1 <= args.rows <= MAX_ROWS:
         raise Mistake(f"--rows is {args.rows}; give 1 to {MAX_ROWS}.")
@@ -71,7 +71,7 @@ def _sample(args: argparse.Namespace) -> Answer:
 
 
 def _stale(args: argparse.Namespace) -> Answer:
-    from include.workflows import catalogue
+    from include.workflows.explain import catalogue
 
     found = catalogue.stale(args.view, args.start, args.end, datetime.now(UTC), deep=not args.counts)
     lines = [each.reason for each in found] or ["Every published day holds what the source says."]
@@ -85,7 +85,7 @@ def _stale(args: argparse.Namespace) -> Answer:
 
 
 def _adopt(args: argparse.Namespace) -> Answer:
-    from include.workflows import catalogue
+    from include.workflows.explain import catalogue
 
     done = catalogue.adopt(_view(args), getpass.getuser())
     line = (

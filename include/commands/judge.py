@@ -41,7 +41,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _judge(args: argparse.Namespace) -> Answer:
     from include.domain.errors import Refusal
-    from include.workflows.judging import Roles, judge_file
+    from include.workflows.tables.gates import Roles, judge_file
 
     roles = Roles(
         label=args.label,

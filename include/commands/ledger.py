@@ -26,10 +26,10 @@ def _history_arguments(parser: argparse.ArgumentParser) -> None:
 def _history(args: argparse.Namespace) -> Answer:
     from include.commands.airflow import use_running_services
     from include.config import declarations
-    from include.workflows import common
+    from include.workflows import stores
 
     use_running_services()
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         found = ledger.history(args.model)
     if not found.candidates:
         declarations().model(args.model)
@@ -37,7 +37,7 @@ def _history(args: argparse.Namespace) -> Answer:
 
 
 def _history_lines(found: ModelHistory) -> list[str]:
-    from include.workflows.causes import in_words
+    from include.workflows.journey.causes import in_words
 
     head = found.champion
     champion = f"champion {head.to_candidate} (version {head.model_version})" if head else "no champion yet"
@@ -67,10 +67,10 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _explain(args: argparse.Namespace) -> Answer:
     from include.commands.airflow import use_running_services
-    from include.workflows import common
+    from include.workflows import stores
 
     use_running_services()
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         found = ledger.explain(args.candidate)
     return Answer(tuple(_explain_lines(found)), _plain(found))
 
@@ -129,11 +129,11 @@ def _override(args: argparse.Namespace) -> Answer:
     """An override is a decision, so it needs somebody who is signed in: it goes through Airflow, which knows who."""
     from include.commands.airflow import airflow_api, me
     from include.domain.authority import said
-    from include.workflows import people
+    from include.workflows.gates import overrides
 
     now = datetime.now(UTC)
-    people.reason(args.reason, "--reason")
-    expires = people.expiry(args.expires, now, "--expires")
+    overrides.reason(args.reason, "--reason")
+    expires = overrides.expiry(args.expires, now, "--expires")
     body = {
         "gate": args.gate,
         "reason": args.reason.strip(),

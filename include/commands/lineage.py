@@ -15,7 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _lineage(args: argparse.Namespace) -> Answer:
     from include.commands.airflow import use_running_services
     from include.config import declarations
-    from include.workflows import lineage
+    from include.workflows.explain import lineage
 
     use_running_services()
     declared = declarations()

@@ -22,11 +22,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _reconcile(args: argparse.Namespace) -> Answer:
     from include.commands.airflow import use_running_services
-    from include.workflows import common, reconcile
+    from include.workflows import stores
+    from include.workflows.release import reconcile
 
     use_running_services()
     if args.model is not None:
-        with common.open_ledger() as ledger:
+        with stores.open_ledger() as ledger:
             known = ledger.candidates.models()
         if args.model not in known:
             from include.config import declarations

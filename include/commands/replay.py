@@ -15,7 +15,7 @@ from include.commands.services import Signals, place_arguments, place_of, say, w
 
 if TYPE_CHECKING:
     from include.adapters.airflow_api import AirflowApi
-    from include.workflows.replay import Outcome
+    from include.workflows.services.demonstration import Outcome
 
 
 class Screen:
@@ -70,8 +70,8 @@ def _replay(args: argparse.Namespace) -> Answer:
 
 def _run(args: argparse.Namespace) -> Answer:
     """Services, source, replay; then stay until Ctrl-C, or end with ``--exit``."""
-    from include.workflows.services import dag_ids, running_services
-    from include.workflows.startup import StopRequested
+    from include.workflows.services.startup import StopRequested
+    from include.workflows.services.supervisor import dag_ids, running_services
 
     place = place_of(args)
     os.environ["MLFLOW_TRACKING_URI"] = place.mlflow_url
@@ -123,8 +123,8 @@ def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) 
     from include.adapters.nycflights import load_flights
     from include.config.settings import settings
     from include.domain.intervals import Interval
-    from include.workflows.replay import Plan, Replay, Stopped
-    from include.workflows.replay_report import report
+    from include.workflows.services.demonstration import Plan, Replay, Stopped
+    from include.workflows.services.demonstration_report import report
 
     plan = Plan(args.history_from, args.start, args.end)
     for start, end in ((plan.history_from, plan.start), (plan.start, plan.end)):

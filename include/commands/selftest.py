@@ -41,7 +41,7 @@ def _readiness_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _readiness(args: argparse.Namespace) -> Answer:
     from include.config import declarations
-    from include.workflows import readiness
+    from include.workflows.selftest import readiness
 
     report = readiness.report_on(declarations().model(args.model))
     return Answer(tuple(report.as_lines()), report.as_json())

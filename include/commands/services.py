@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Group, Mistake, Verb
 
 if TYPE_CHECKING:
-    from include.workflows.service_environment import Place
-    from include.workflows.services import Services
+    from include.workflows.services.components import Services
+    from include.workflows.services.environment import Place
 
 
 def place_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def place_of(args: argparse.Namespace) -> Place:
         Mistake: for a port that is none.
     """
     from include.config.settings import settings
-    from include.workflows.service_environment import Place, Ports
+    from include.workflows.services.environment import Place, Ports
 
     return Place(
         home=settings().home,
@@ -88,8 +88,8 @@ def say(line: str) -> None:
 
 
 def _up(args: argparse.Namespace) -> Answer:
-    from include.workflows.services import dag_ids, running_services
-    from include.workflows.startup import StopRequested
+    from include.workflows.services.startup import StopRequested
+    from include.workflows.services.supervisor import dag_ids, running_services
 
     place = place_of(args)
     _check_machine(place)
@@ -121,7 +121,7 @@ def _check_machine(place: Place) -> None:
     Raises:
         Mistake: when the services cannot be started like this.
     """
-    from include.workflows import machine
+    from include.workflows.services import machine
 
     bad = [check for check in machine.checks(place) if not check.ok]
     for check in bad:
@@ -193,12 +193,12 @@ def _out_of_order() -> list[dict[str, Any]]:
 
     from include.adapters.ledger import LedgerError, LedgerUnavailable
     from include.commands.airflow import use_running_services
-    from include.workflows import common
-    from include.workflows.out_of_order import out_of_order
+    from include.workflows import stores
+    from include.workflows.alerts.out_of_order import out_of_order
 
     try:
         use_running_services()
-        with common.open_ledger() as ledger:
+        with stores.open_ledger() as ledger:
             return [each.as_json() for each in out_of_order(ledger, datetime.now(UTC))]
     except (LedgerError, LedgerUnavailable, Mistake) as error:
         return [{"scope": "project", "subject": "slipway", "sentence": str(error), "since": None}]
@@ -208,7 +208,7 @@ def _out_of_order() -> list[dict[str, Any]]:
 
 
 def _env(args: argparse.Namespace) -> Answer:
-    from include.workflows.service_environment import changes, prepare_home
+    from include.workflows.services.environment import changes, prepare_home
 
     place = place_of(args)
     prepare_home(place)

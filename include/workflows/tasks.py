@@ -11,7 +11,7 @@ from include.workflows import gates
 
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
-    from include.workflows.outbox import Send
+    from include.workflows.alerts.outbox import Send
 
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
@@ -24,14 +24,15 @@ def materialize(view: str, partition_key: str | None, params: Reference, run_id:
     """Extract, compute and stage the run's interval, which must lie in the view's calendar and be over at ``now``."""
     from include.config import declarations
     from include.domain.intervals import requested
-    from include.workflows import common, features
+    from include.workflows import stores
+    from include.workflows.features import staging
 
     calendar = declarations().view(view).calendar
     interval = requested(partition_key, params.get("start"), params.get("end"))
     interval.require_within(calendar.starts, calendar.ends, now)
     as_of = _as_of(params.get("as_of"), interval.end, now)
-    with common.open_ledger() as ledger:
-        staged = features.stage(
+    with stores.open_ledger() as ledger:
+        staged = staging.stage(
             view, interval, run_id, ledger.partitions, as_of=as_of, look_again=partition_key is not None
         )
     return staged.as_reference()
@@ -54,18 +55,19 @@ def _as_of(text: str | None, end: datetime, now: datetime) -> datetime | None:
 
 def audit(staged: Reference, now: datetime) -> Reference:
     """Judge what was staged, before anybody can read it."""
-    from include.workflows import features
+    from include.workflows.features import staging
     from include.workflows.gates import run
 
-    return run.outcome_of(features.audit(staged), staged)
+    return run.outcome_of(staging.audit(staged), staged)
 
 
 def publish(staged: Reference, params: Reference) -> Reference:
     """Replace the partitions in one commit; ``announce`` lists those whose events start scoring (none for history)."""
-    from include.workflows import common, features
+    from include.workflows import stores
+    from include.workflows.features import staging
 
-    with common.open_ledger() as ledger:
-        published = features.publish(staged, ledger.partitions)
+    with stores.open_ledger() as ledger:
+        published = staging.publish(staged, ledger.partitions)
     bulk = params.get("start") is not None
     days = published.published if bulk and params.get("start_scoring") else []
     facts = {
@@ -82,28 +84,28 @@ def publish(staged: Reference, params: Reference) -> Reference:
 
 
 def score(model: str, partition_key: str | None, run_id: str) -> Reference:
-    from include.workflows import scoring
+    from include.workflows.scoring import daily
 
-    return scoring.score(model, _day(partition_key), run_id)
+    return daily.score(model, _day(partition_key), run_id)
 
 
 def measure_drift(model: str, partition_key: str | None, run_id: str) -> Reference:
-    from include.workflows import drift_watch
+    from include.workflows.drift import sensor
 
-    return drift_watch.measure(model, _day(partition_key), run_id)
+    return sensor.measure(model, _day(partition_key), run_id)
 
 
 def decide(report: Reference) -> Reference:
-    from include.workflows import drift_watch
+    from include.workflows.drift import sensor
 
-    return drift_watch.decide(report)
+    return sensor.decide(report)
 
 
 def check_consistency(model: str, params: Reference, run_type: str, run_after: datetime) -> Reference:
     """Compare served features with the offline store: the form's days, or the week before a scheduled run, which is
     ``skipped`` where nothing was served."""
     from include.domain.intervals import requested
-    from include.workflows import consistency
+    from include.workflows.explain import consistency
 
     if run_type == "scheduled":
         return consistency.week_checked(model, run_after)
@@ -126,9 +128,9 @@ def _day(partition_key: str | None) -> str:
 def open_journey(
     model: str, run_id: str, run_type: str, conf: Mapping[str, Any] | None, run_after: datetime, user: str | None
 ) -> Reference:
-    from include.workflows import journey
+    from include.workflows.release import opening
 
-    return journey.open_journey(model, run_id, run_type, conf, run_after, user)
+    return opening.open_journey(model, run_id, run_type, conf, run_after, user)
 
 
 def begin_journey(
@@ -148,19 +150,19 @@ def begin_journey(
 
 
 def build_training_set(reference: Reference) -> Reference:
-    from include.workflows import training
+    from include.workflows.evidence import training
 
     return training.build_training_set(reference)
 
 
 def train(reference: Reference) -> Reference:
-    from include.workflows import training
+    from include.workflows.evidence import training
 
     return training.train(reference)
 
 
 def evaluate(reference: Reference) -> Reference:
-    from include.workflows import evaluation
+    from include.workflows.evidence import evaluation
 
     return evaluation.evaluate(reference)
 
@@ -183,9 +185,9 @@ def judge(gate: str) -> Callable[[Reference, datetime], Reference]:
 
 def refusal_to_answer(reference: Reference, gate: str, who: str) -> str | None:
     """Why the user may not answer the gate's question; None when they may."""
-    from include.workflows import people
+    from include.workflows.gates import overrides
 
-    return people.refusal_to_answer(str(reference["model"]), gate, who)
+    return overrides.refusal_to_answer(str(reference["model"]), gate, who)
 
 
 def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) -> Reference:
@@ -195,33 +197,33 @@ def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) 
 
 
 def register_challenger(reference: Reference, now: datetime) -> Reference:
-    from include.workflows import release
+    from include.workflows.release import promotion
 
-    return release.register_challenger(reference, now)
+    return promotion.register_challenger(reference, now)
 
 
 def open_shadow_window(reference: Reference) -> Reference:
-    from include.workflows import shadowing
+    from include.workflows.evidence import shadow_window
 
-    return shadowing.open_window(reference)
+    return shadow_window.open_window(reference)
 
 
 def shadow_wait_is_over(candidate_id: str) -> bool:
-    from include.workflows import shadowing
+    from include.workflows.evidence import shadow_window
 
-    return shadowing.wait_is_over(candidate_id)
+    return shadow_window.wait_is_over(candidate_id)
 
 
 def promote(reference: Reference, now: datetime) -> Reference:
-    from include.workflows import release
+    from include.workflows.release import promotion
 
-    return release.promote(reference, now)
+    return promotion.promote(reference, now)
 
 
 def close_journey(reference: Reference) -> Reference:
-    from include.workflows import journey
+    from include.workflows.release import opening
 
-    return journey.close_journey(reference)
+    return opening.close_journey(reference)
 
 
 # --- rollback_<model> ------------------------------------------------------------------------------------------------
@@ -230,9 +232,9 @@ def close_journey(reference: Reference) -> Reference:
 def roll_back(
     model: str, run_id: str, conf: Mapping[str, Any] | None, user: str | None, asked_at: datetime | None = None
 ) -> Reference:
-    from include.workflows import release
+    from include.workflows.release import promotion
 
-    return release.roll_back(model, run_id, conf, user, asked_at)
+    return promotion.roll_back(model, run_id, conf, user, asked_at)
 
 
 # --- gate_selftest ---------------------------------------------------------------------------------------------------
@@ -251,7 +253,7 @@ def selftest(model: str) -> Reference:
 
 
 def reconcile_aliases() -> Reference:
-    from include.workflows import reconcile
+    from include.workflows.release import reconcile
 
     return reconcile.reconciled()
 
@@ -265,19 +267,19 @@ def compare_pair(name: str, now: datetime) -> Reference:
 
 def end_stranded_journeys(ask: Callable[[str, str], str]) -> Reference:
     """Close the candidates whose run is over or gone; ``ask`` says ``under way``, ``over`` or ``gone`` of a run."""
-    from include.workflows import stranded
+    from include.workflows.release import stranded
 
     return stranded.end_stranded(lambda dag_id, run_id: stranded.RunIs(ask(dag_id, run_id)))
 
 
 def require_every_run_asked(found: Reference) -> None:
-    from include.workflows import stranded
+    from include.workflows.release import stranded
 
     stranded.require_asked(dict(found))
 
 
 def report_lapsed_overrides(now: datetime) -> Reference:
-    from include.workflows import reconcile
+    from include.workflows.release import reconcile
 
     return reconcile.lapsed_overrides(now)
 
@@ -287,9 +289,11 @@ def report_lapsed_overrides(now: datetime) -> Reference:
 
 def send_notices(send: Send, now: datetime) -> Reference:
     """Write down what was never written down, and send everything that is due; the last step of housekeeping."""
-    from include.workflows import common, notices, outages, outbox
+    from include.workflows import stores
+    from include.workflows.alerts import outages, outbox
+    from include.workflows.pages import notices
 
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         missed = notices.missed(ledger, now)
         lines = outbox.sweep(ledger, send, now)
         unsent = len(ledger.notices.unsent())
@@ -301,9 +305,10 @@ def send_notices(send: Send, now: datetime) -> Reference:
 
 def watch(send: Send, now: datetime) -> Reference:
     """Look for what is missing, tell it, and send whatever else is due."""
-    from include.workflows import common, outages, outbox
+    from include.workflows import stores
+    from include.workflows.alerts import outages, outbox
 
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         new = outages.watch(ledger, now)
         lines = outbox.sweep(ledger, send, now)
         lasting, unsent = ledger.outages.open(), len(ledger.notices.unsent())

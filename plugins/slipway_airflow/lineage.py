@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk.lineage import get_hook_lineage_collector
 
-from include.workflows import datasets
+from include.workflows.lineage import tables_touched
 
 
 class Slipway:
@@ -26,7 +26,7 @@ def collected(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with datasets.heard() as touched:
+        with tables_touched.heard() as touched:
             result = function(*args, **kwargs)
         collector = get_hook_lineage_collector()
         for address in touched.read:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from include.adapters.ledger import Notice
     from include.config.notify import Channel
-    from include.workflows.outbox import Send
+    from include.workflows.alerts.outbox import Send
 
 log = logging.getLogger("slipway")
 FAILED = "failed"
@@ -43,7 +43,7 @@ class Failed(BaseNotifier):
     """The callback of every step that failed for good: whoever owns it is told, once for each cause."""
 
     def notify(self, context: Context) -> None:
-        from include.workflows import outages
+        from include.workflows.alerts import outages
 
         ti, error = context["ti"], context.get("exception")
         day, now = getattr(context.get("dag_run"), "partition_key", None), datetime.now(UTC)
@@ -59,7 +59,7 @@ class Works(BaseNotifier):
         self.skipped = skipped
 
     def notify(self, context: Context) -> None:
-        from include.workflows import outages
+        from include.workflows.alerts import outages
 
         ti, now = context["ti"], datetime.now(UTC)
         day = getattr(context.get("dag_run"), "partition_key", None)
@@ -78,7 +78,7 @@ def callbacks() -> dict[str, Any]:
 
 def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str:
     """Tell it, unless it was told; what became of it, which the log says too."""
-    from include.workflows import notices
+    from include.workflows.pages import notices
 
     model = dag_id.partition("_")[2]
     at = datetime.now(UTC)
@@ -109,7 +109,7 @@ def send(notice: Notice, channel: Channel, context: Any) -> None:
     The notifier's ``notify`` is called, not the notifier: calling it would render the sentence as a template, and a
     sentence may hold what somebody typed.
     """
-    from include.workflows import outbox
+    from include.workflows.alerts import outbox
 
     link = outbox.link_of(notice)
     named = {"smtp_conn_id" if channel.via == "smtp" else "slack_conn_id": channel.conn_id}

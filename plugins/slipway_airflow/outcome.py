@@ -47,7 +47,7 @@ def _asked(dag_id: str, run_id: str) -> str | None:
     found: list[str | None] = []
 
     def ask() -> None:
-        from include.workflows import notices
+        from include.workflows.pages import notices
 
         try:
             found.append(notices.outcome(dag_id, run_id))

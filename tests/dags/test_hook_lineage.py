@@ -9,7 +9,7 @@ import pytest
 from airflow_process import AirflowProcess, living_with
 
 from include.domain.errors import Refusal
-from include.workflows import datasets
+from include.workflows.lineage import tables_touched
 
 
 @pytest.fixture
@@ -22,15 +22,15 @@ def plugin(airflow_imported: AirflowProcess) -> Iterator[Any]:
 
 
 def copied() -> str:
-    datasets.reads(
+    tables_touched.reads(
         ["file:///store/features/a/v1", "postgres://db:5432/shop/public/orders", "file:///store/features/a/v1"]
     )
-    datasets.writes(["file:///store/predictions/m"])
+    tables_touched.writes(["file:///store/predictions/m"])
     return "copied"
 
 
 def refused() -> None:
-    datasets.writes(["file:///store/predictions/m"])
+    tables_touched.writes(["file:///store/predictions/m"])
     raise Refusal("not today")
 
 
@@ -67,7 +67,7 @@ def test_a_step_that_was_refused_tells_nothing(plugin, monkeypatch):
 def test_what_only_takes_time_ends_a_try_with_one_line_and_is_tried_again(plugin):
     from airflow.sdk import RetryAction
 
-    from include.workflows.scoring import NotYetPublished
+    from include.workflows.scoring.daily import NotYetPublished
 
     _, steps = plugin
 

@@ -18,8 +18,8 @@ from include.adapters.ledger import Ledger
 from include.adapters.registry import CHAMPION, Registry
 from include.config import loader
 from include.config.settings import settings
-from include.workflows.replay import Plan, Replay
-from include.workflows.services import dag_ids
+from include.workflows.services.demonstration import Plan, Replay
+from include.workflows.services.supervisor import dag_ids
 from tests.distributed.compose_natively import Composed
 from tests.e2e.conftest import HISTORY, Quiet, declared_smaller
 from tests.invariants import check_invariants

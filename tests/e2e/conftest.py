@@ -19,10 +19,11 @@ from include.adapters.processes import free_ports
 from include.adapters.registry import CHALLENGER, CHAMPION, Registry
 from include.config import Declarations, loader
 from include.config.settings import PROJECT, settings
-from include.workflows.replay import Plan, Replay
-from include.workflows.service_environment import Place, Ports
-from include.workflows.services import Services, dag_ids, running_services
-from include.workflows.watchdog import Patience
+from include.workflows.services.components import Services
+from include.workflows.services.demonstration import Plan, Replay
+from include.workflows.services.environment import Place, Ports
+from include.workflows.services.supervisor import dag_ids, running_services
+from include.workflows.services.watchdog import Patience
 from tests.waiting import PATIENCE_S, eventually
 
 STAGE = pytest.StashKey[ExitStack]()

@@ -23,7 +23,9 @@ from include.adapters.online_store import ONLINE, _engine
 from include.config import declarations
 from include.config.settings import settings
 from include.domain.verdicts import Verdict
-from include.workflows import notices, pairs, people, tasks
+from include.workflows import pairs, tasks
+from include.workflows.gates import overrides
+from include.workflows.pages import notices
 
 LATER = NOW + timedelta(hours=1)
 GATE = "threshold_gate"
@@ -33,11 +35,11 @@ WHY = "known outage of the sensor on that day"
 
 
 def override(candidate_id: str, now: datetime) -> None:
-    people.override(candidate_id, GATE, an_operator("bob"), WHY, now + timedelta(days=2), now)
+    overrides.override(candidate_id, GATE, an_operator("bob"), WHY, now + timedelta(days=2), now)
 
 
 def withdraw(candidate_id: str, now: datetime) -> None:
-    people.withdraw(candidate_id, GATE, now)
+    overrides.withdraw(candidate_id, GATE, now)
 
 
 def judge_again(reference: dict[str, Any], now: datetime) -> None:

@@ -21,8 +21,8 @@ from include.config.loader import Declarations, read_declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import GateResult
-from include.workflows import features
-from include.workflows.staged import Staged
+from include.workflows.features import staging
+from include.workflows.features.staged import Staged
 from tests.invariants import check_invariants
 
 METADATA = MetaData()
@@ -220,36 +220,36 @@ class World:
     # --- the three steps --------------------------------------------------------------------------------------------
 
     def stage(self, view: str, interval: Interval, run_id: str = "run-1", as_of: datetime | None = None) -> Staged:
-        return features.materialize(view, interval, as_of or interval.end, run_id, declared=self.declared)
+        return staging.materialize(view, interval, as_of or interval.end, run_id, declared=self.declared)
 
     def audit(self, staged: Staged) -> GateResult:
-        return features.audit(staged, declared=self.declared)
+        return staging.audit(staged, declared=self.declared)
 
-    def publish(self, staged: Staged, accepted_by: str | None = None) -> features.Published:
+    def publish(self, staged: Staged, accepted_by: str | None = None) -> staging.Published:
         with Ledger.open(settings().ledger_url) as ledger:
-            return features.publish(staged, ledger.partitions, accepted_by=accepted_by, declared=self.declared)
+            return staging.publish(staged, ledger.partitions, accepted_by=accepted_by, declared=self.declared)
 
     def stage_day(self, view: str, number: int) -> Staged:
         """What the day's run stages: the day, and the earlier days whose source rows changed."""
         with Ledger.open(settings().ledger_url) as ledger:
-            return features.stage(view, day(number), f"day-{number}", ledger.partitions, declared=self.declared)
+            return staging.stage(view, day(number), f"day-{number}", ledger.partitions, declared=self.declared)
 
-    def run_day(self, view: str, number: int) -> features.Published:
+    def run_day(self, view: str, number: int) -> staging.Published:
         """One run of the view's Dag for one day."""
         staged = self.stage_day(view, number)
         self.audit(staged)
         return self.publish(staged)
 
-    def run_days(self, view: str, first: int, end: int, as_of: datetime | None = None) -> features.Published:
+    def run_days(self, view: str, first: int, end: int, as_of: datetime | None = None) -> staging.Published:
         """One bulk run, as known at ``as_of``."""
         return self.materialize(view, days(first, end), f"days-{first}-{end}", as_of)
 
     def materialize(
         self, view: str, interval: Interval, run_id: str = "run-1", as_of: datetime | None = None
-    ) -> features.Published:
+    ) -> staging.Published:
         """Stage, audit and publish, as a bulk run does."""
         with Ledger.open(settings().ledger_url) as ledger:
-            staged = features.stage(
+            staged = staging.stage(
                 view, interval, run_id, ledger.partitions, as_of=as_of, look_again=False, declared=self.declared
             )
         self.audit(staged)

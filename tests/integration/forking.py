@@ -103,7 +103,7 @@ def _main() -> None:
     import skops.io  # noqa: F401 - as above
     from sklearn import ensemble, linear_model, pipeline  # noqa: F401 - as above
 
-    from include.workflows import journey, release, scoring, tasks, training  # noqa: F401 - as above
+    from include.workflows import tasks  # noqa: F401 - as above
 
     for line in sys.stdin:
         told = _read(line)

@@ -16,7 +16,10 @@ from include.config import loader
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import Verdict
-from include.workflows import common, evaluation, tasks, training, training_set
+from include.workflows import stores, tasks
+from include.workflows.evidence import evaluation, training
+from include.workflows.journey import step
+from include.workflows.scoring import point_in_time_rows
 
 LATE_SQL = (
     "CASE WHEN starts_at >= TIMESTAMPTZ '2024-03-10 00:00Z' AND trip_id LIKE '%5' THEN 'stuck' {more} ELSE outcome END"
@@ -51,7 +54,7 @@ def several_classes(world: JourneyWorld, classes: list[str], more: str = "", **c
 def kept(reference: dict[str, Any], name: str) -> dict[str, Any]:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return common.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
+        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
 
 
 def verdict(gate: str, reference: dict[str, Any]) -> tuple[Verdict, str]:
@@ -88,7 +91,7 @@ def test_f200_an_unlearned_class_has_the_probability_0_from_the_journey_to_the_l
     for day in (16, 17):
         assert world.next_day(day)["facts"]["shadow"][0]["answered"] == 120
     assert world.judge("shadow_gate", challenger)["verdict"] in ("PASS", "INCONCLUSIVE")
-    log = common.offline_store().read_predictions(world.model, Interval.of_day("2024-03-14")).to_pandas()
+    log = stores.offline_store().read_predictions(world.model, Interval.of_day("2024-03-14")).to_pandas()
     columns = [f"score_{c}" for c in classes]
     assert log["error"].isna().all()
     assert (log["score_stuck"] == 0).all()
@@ -128,7 +131,7 @@ def test_f200_one_label_in_any_spelling_is_one_training_set(world, classes):
         sql = TRIP_LATE_SQL.replace("outcome AS label", f"{expression} AS label")
         world.declare(world.model, sql, label={**TRIP_LATE["label"], "classes": classes})
         model = loader.declarations().model(world.model)
-        made = training_set.build(
+        made = point_in_time_rows.build(
             model, Interval.between("2024-03-02", "2024-03-08"), Interval.of_day("2024-03-13").start
         )
         hashes[how] = made.content_hash
@@ -149,7 +152,7 @@ def test_f200_one_label_in_any_spelling_is_one_training_set(world, classes):
 def test_f200_a_label_that_is_no_class_is_refused_and_never_a_position(world, expression, classes, line):
     sql = TRIP_LATE_SQL.replace("outcome AS label", f"{expression} AS label")
     world.declare(world.model, sql, label={**TRIP_LATE["label"], "classes": classes})
-    with pytest.raises(training_set.BadLabels) as refused:
+    with pytest.raises(point_in_time_rows.BadLabels) as refused:
         tasks.build_training_set(world.open("first", 13))
     assert line in str(refused.value)
     assert f"the classes are: {', '.join(classes)}." in str(refused.value)
@@ -160,7 +163,9 @@ def test_f200_classes_declared_anew_after_the_join_are_a_refusal(world):
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
     world.declare(world.model, label={**TRIP_LATE["label"], "classes": ["punctual", "late"]})
-    with pytest.raises(training_set.BadLabels, match="built with other classes; clear the run from open_journey on"):
+    with pytest.raises(
+        point_in_time_rows.BadLabels, match="built with other classes; clear the run from open_journey on"
+    ):
         tasks.train(reference)
 
 
@@ -209,7 +214,7 @@ def test_f205_a_binary_holdout_of_one_class_reaches_its_gates(world, outcome):
     check_invariants(world)
 
 
-def _journey(reference: dict[str, Any]) -> common.Journey:
+def _journey(reference: dict[str, Any]) -> step.Journey:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return common.Journey(loader.declarations().model(candidate.model), candidate, ledger)
+        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger)

@@ -19,7 +19,9 @@ from include.config.settings import settings
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person
 from include.domain.journey import drift_run_id
 from include.domain.lifecycle import Event, State, Trigger
-from include.workflows import drift_watch, people, tasks
+from include.workflows import tasks
+from include.workflows.drift import sensor
+from include.workflows.gates import overrides
 
 # Airflow and FastAPI warn about their own dependencies.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -96,7 +98,7 @@ def test_f177_only_the_drift_sensors_own_run_counts_as_drift(world: JourneyWorld
         assert ledger.candidates.get(by_hand["candidate_id"]).request.trigger is Trigger.API
         from include.config import declarations
 
-        history = drift_watch._history(ledger, declarations().model(world.model), at(20).date().isoformat())
+        history = sensor._history(ledger, declarations().model(world.model), at(20).date().isoformat())
         assert [j.by_drift for j in history.journeys] == [False], "no journey of the sensor is in its budget"
 
 
@@ -250,9 +252,9 @@ def test_f179_the_actor_of_a_rollback_is_who_is_signed_in_and_the_claim_is_kept_
 def test_f181_a_rollback_takes_out_the_champion_that_was_meant_and_no_later_one(world) -> None:
     world.first_champion()
     why = {"reason": "late flights missed"}
-    with pytest.raises(people.Refusal, match=r"was asked for at .* the champion is .* Nothing was changed"):
+    with pytest.raises(overrides.Refusal, match=r"was asked for at .* the champion is .* Nothing was changed"):
         tasks.roll_back(world.model, "old", why, "ada", datetime.now(UTC) - timedelta(hours=1))
-    with pytest.raises(people.Refusal, match="was asked to take out revision 7, and since"):
+    with pytest.raises(overrides.Refusal, match="was asked to take out revision 7, and since"):
         tasks.roll_back(world.model, "old", {**why, "revision": 7}, "ada")
     check_invariants(world)
 

@@ -10,9 +10,9 @@ from feature_world import STATION_LEVEL, STATION_LEVEL_SQL, World, a_world, at, 
 from include.adapters.ledger import Ledger
 from include.config.settings import settings
 from include.domain.verdicts import Verdict
-from include.workflows import features, quality
-from include.workflows.range_check import RangeDiffers
-from include.workflows.staged import NotAudited
+from include.workflows.features import audit, staging
+from include.workflows.features.range_check import RangeDiffers
+from include.workflows.features.staged import NotAudited
 
 EXISTS = {"expectation": "expect_column_to_exist", "kwargs": {"column": "level"}}
 QUALITY = {"min_rows": 2, "expectations": [EXISTS]}
@@ -89,16 +89,14 @@ def test_a_view_that_gives_each_day_the_same_either_way_is_published(world):
 
 def test_a_single_day_is_not_computed_twice(world, monkeypatch):
     runs = []
-    real = features.computed
-    monkeypatch.setattr(features, "computed", lambda *each: runs.append(each[1]) or real(*each))
+    real = staging.computed
+    monkeypatch.setattr(staging, "computed", lambda *each: runs.append(each[1]) or real(*each))
     declare(world, STATION_LEVEL_SQL)
     declared = world.declared
     with Ledger.open(settings().ledger_url) as ledger:
-        features.stage("station_level", days(4, 5), "one", ledger.partitions, declared=declared)
+        staging.stage("station_level", days(4, 5), "one", ledger.partitions, declared=declared)
         assert len(runs) == 1
-        features.stage(
-            "station_level", days(4, 9), "more", ledger.partitions, look_again=False, declared=world.declared
-        )
+        staging.stage("station_level", days(4, 9), "more", ledger.partitions, look_again=False, declared=world.declared)
     assert [str(each) for each in runs[2:]] == [str(days(n, n + 1)) for n in (4, 6, 8)]
 
 
@@ -106,7 +104,7 @@ def test_f204_one_day_with_rows_of_many_is_a_question(world):
     sql = STATION_LEVEL_SQL.replace('< "end"', "< \"end\" AND reading.read_at::DATE = DATE '2024-03-05'")
     declare(world, sql)
     with Ledger.open(settings().ledger_url) as ledger:
-        staged = features.stage(
+        staged = staging.stage(
             "station_level", days(2, 10), "bulk", ledger.partitions, look_again=False, declared=world.declared
         )
     result = world.audit(staged)
@@ -129,6 +127,5 @@ def test_few_days_with_rows_are_no_question_where_that_is_no_wonder(world, rows,
     names = [at(n + 1).date().isoformat() for n in range(len(rows))]
     view = world.declared.view("station_level")
     assert (
-        quality.days_without_rows(view, dict(zip(names, rows, strict=True)), dict(zip(names, source, strict=True)))
-        == []
+        audit.days_without_rows(view, dict(zip(names, rows, strict=True)), dict(zip(names, source, strict=True))) == []
     )

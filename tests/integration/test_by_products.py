@@ -15,8 +15,11 @@ from include.adapters.ledger import Ledger
 from include.adapters.registry import Registry, RegistryUnreachable
 from include.config import loader
 from include.config.settings import settings
-from include.workflows import common, data_docs, disagreement, evaluation, figures, tasks
-from include.workflows.by_products import FILE
+from include.workflows import tasks
+from include.workflows.evidence import curves_on_mlflow, disagreement, evaluation
+from include.workflows.features import data_docs
+from include.workflows.journey import step as journey_step
+from include.workflows.journey.by_products import FILE
 from include.workflows.pages.release import release
 
 MADE_BY = {
@@ -37,7 +40,7 @@ def fails(*_: Any, **__: Any) -> Any:
 def kept(reference: dict[str, Any], name: str) -> dict[str, Any]:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return common.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
+        return journey_step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
 
 
 def test_no_by_product_stops_a_journey_and_each_leaves_a_remark(world: JourneyWorld, monkeypatch, capsys):
@@ -79,7 +82,7 @@ def test_no_by_product_stops_a_journey_and_each_leaves_a_remark(world: JourneyWo
 def test_a_step_that_runs_again_takes_its_remark_back(world: JourneyWorld, monkeypatch):
     reference = world.open("first", 13)
     world.train(reference)
-    monkeypatch.setattr(figures, "calibration", fails)
+    monkeypatch.setattr(curves_on_mlflow, "calibration", fails)
     tasks.evaluate(reference)
     assert list(kept(reference, FILE)) == ["evaluate"]
     monkeypatch.undo()

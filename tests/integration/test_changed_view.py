@@ -22,19 +22,12 @@ from include.adapters.offline_store import OfflineStore
 from include.config import declarations, loader
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.workflows import (
-    catalogue,
-    common,
-    consistency,
-    drift_watch,
-    evaluation,
-    learned,
-    models,
-    scoring,
-    tasks,
-    training,
-    training_set,
-)
+from include.workflows import stores, tasks
+from include.workflows.drift import sensor
+from include.workflows.evidence import evaluation, training
+from include.workflows.explain import catalogue, consistency
+from include.workflows.journey import step
+from include.workflows.scoring import as_trained, daily, fitted_models, point_in_time_rows
 from tests.invariants import check_invariants
 
 TRIPS_READ, LEVELS_READ = MODEL["views"]
@@ -123,11 +116,11 @@ def expected_of_champion(world: JourneyWorld, champion_id: str, made: dict) -> t
     world.declare("by_hand", views=[TRIPS_READ, {**LEVELS_READ, "view": "station_level@v1"}])
     reading_v1 = declarations().model("by_hand")
     window = Interval(pd.Timestamp(made["start"]), pd.Timestamp(made["end"]))
-    rows = training_set.features_for(reading_v1, window, at(15)).to_pandas()
+    rows = point_in_time_rows.features_for(reading_v1, window, at(15)).to_pandas()
     with Ledger.open(settings().ledger_url) as ledger:
         facts = ledger.candidates.get(champion_id).facts
-    pipeline = models.load(common.registry(), world.model, int(facts.model_version), facts.artifact_digest)
-    features = estimators.as_input(rows, models.kinds_of(reading_v1))
+    pipeline = fitted_models.load(stores.registry(), world.model, int(facts.model_version), facts.artifact_digest)
+    features = estimators.as_input(rows, fitted_models.kinds_of(reading_v1))
     return rows, list(estimators.predict(pipeline, features, classes=2))
 
 
@@ -149,11 +142,11 @@ def test_candidate_and_champion_are_compared_on_the_same_rows_each_as_it_reads_t
     journey = world.open(f"compared-{renamed}", 15)
     world.train(journey)
     tasks.evaluate(journey)
-    folder = common.journey_folder(str(journey["candidate_id"]))
+    folder = step.journey_folder(str(journey["candidate_id"]))
     kept = pd.read_parquet(folder / evaluation.ROWS)
-    made = common.Journey(declarations().model(world.model), world.candidate(journey), None).kept(training.SETS)
+    made = step.Journey(declarations().model(world.model), world.candidate(journey), None).kept(training.SETS)
     rows, answers = expected_of_champion(world, champion_id, made["holdout"])
-    held_out = training_set.read(made["holdout"]).to_pandas()
+    held_out = point_in_time_rows.read(made["holdout"]).to_pandas()
     by_trip = dict(zip(rows["trip_id"], answers, strict=True))
     assert kept["champion"].tolist() == [by_trip[trip] for trip in held_out["trip_id"]]
     assert roc_auc_score(kept["y"], kept["candidate"]) > 0.6
@@ -223,12 +216,12 @@ def test_what_was_served_from_each_version_is_kept_apart_and_stays_consistent(ow
 
 def test_the_drift_sensor_holds_the_champion_against_what_it_reads(world, champion_id):
     world.score(14)
-    drift_watch.measure(world.model, "2024-03-14", "before")
+    sensor.measure(world.model, "2024-03-14", "before")
     with Ledger.open(settings().ledger_url) as ledger:
         (before,) = ledger.drift.reports(world.model, last=1)
     go_over(world)
     world.score(15)
-    reference = drift_watch.measure(world.model, "2024-03-15", "after")
+    reference = sensor.measure(world.model, "2024-03-15", "after")
     with Ledger.open(settings().ledger_url) as ledger:
         after = ledger.drift.get(reference["report_id"])
     features = [sorted(each["name"] for each in made.report["inputs"]["features"]) for made in (before, after)]
@@ -240,7 +233,7 @@ def test_a_day_that_only_the_kept_version_lacks_is_waited_for(world):
     go_over(world)
     world.fill_days(16, 17)
     world.publish_day(16)
-    with pytest.raises(scoring.NotYetPublished, match="station_level@v1 has no published 2024-03-16"):
+    with pytest.raises(daily.NotYetPublished, match="station_level@v1 has no published 2024-03-16"):
         world.score(16)
     world.run_day("station_level@v1", 16)
     assert world.score(16)["facts"]["rows"] == 120
@@ -252,7 +245,7 @@ def test_without_the_kept_version_nobody_guesses(world, champion_id):
     line = (
         rf"{champion_id} learned from station_level version 1, which is not declared any more. Put it back as features"
     )
-    with pytest.raises(learned.NotAskable, match=line):
+    with pytest.raises(as_trained.NotAskable, match=line):
         world.score(14)
     journey = world.open("nobody", 15)
     world.train(journey)
@@ -279,7 +272,7 @@ def test_a_feature_that_no_declared_view_has_is_named(world, champion_id):
     world.declare_view(view, STATION_LEVEL_SQL)
     world.declare(world.model, views=[TRIPS_READ, {**LEVELS_READ, "features": ["mean_level_3h"]}])
     loader.declarations.cache_clear()
-    with pytest.raises(learned.NotAskable, match=r"learned from a feature 'level', which none of .* has now"):
+    with pytest.raises(as_trained.NotAskable, match=r"learned from a feature 'level', which none of .* has now"):
         world.score(14)
     # What is online was published under the definition that was there; the invariants compare with that one.
     world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL)

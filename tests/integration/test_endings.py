@@ -12,8 +12,8 @@ from include.adapters.ledger import Ledger
 from include.cli import main
 from include.commands import airflow
 from include.domain.lifecycle import Event
-from include.workflows.endings import ending_of
-from include.workflows.replay import Outcome, Plan, Replay, ReplayFailed
+from include.workflows.release.endings import ending_of
+from include.workflows.services.demonstration import Outcome, Plan, Replay, ReplayFailed
 
 RETRAIN, ROLLBACK = f"retrain_{MODEL}", f"rollback_{MODEL}"
 

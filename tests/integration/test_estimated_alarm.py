@@ -25,8 +25,10 @@ from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.journey import drift_run_id
 from include.domain.verdicts import Verdict
-from include.workflows import common, drift_watch, gates, hold, holding, tasks
-from include.workflows.reference import PROFILE
+from include.workflows import gates, tasks
+from include.workflows.drift import labels_behind_alarm, sensor
+from include.workflows.drift.reference import PROFILE
+from include.workflows.journey import estimate_hold, step
 
 HARD = (0.5, 0.2)
 """Orders near which a trip is as likely late as not: rows of the kind the model knows, and harder to answer."""
@@ -62,10 +64,10 @@ def criterion_at(world: JourneyWorld, reference: dict, day: int, **performance: 
         world.model, **{**DECLARED, "drift": {**DRIFT, "performance": {**DRIFT["performance"], **performance}}}
     )
     try:
-        with common.step_of(reference, "a look", live=False) as journey:
+        with step.step_of(reference, "a look", live=False) as journey:
             window = journey.ledger.shadow.window(journey.candidate_id)
-            alarm = hold.alarm_day(journey.ledger, journey.candidate)
-            return holding.labels_show_it(journey, window.champion_id, alarm, at(day))
+            alarm = estimate_hold.alarm_day(journey.ledger, journey.candidate)
+            return labels_behind_alarm.labels_show_it(journey, window.champion_id, alarm, at(day))
     finally:
         world.declare(world.model, **DECLARED)
 
@@ -190,7 +192,7 @@ def test_a_registry_that_is_away_costs_the_page_and_not_the_decision(alarmed, mo
             raise RegistryUnreachable("MLflow did not answer.")
 
     world, seen, _ = alarmed
-    monkeypatch.setattr(common, "registry", Away)
+    monkeypatch.setattr(step, "registry", Away)
     decided = watch(world, 17)[1]
     assert {**decided, "remarks": []} == {**seen[17][1], "remarks": []}
     assert decided["remarks"][0].startswith("The report of 2024-03-17, which is in the ledger, on its MLflow run could")
@@ -201,10 +203,10 @@ def test_an_estimate_that_shall_only_be_reported_starts_nothing(alarmed):
     world, _, _ = alarmed
     with Ledger.open(settings().ledger_url) as ledger:
         kept = ledger.drift.reports(world.model, last=1)[0]
-        report = drift_watch.DriftReport.from_json(kept.report)
+        report = sensor.DriftReport.from_json(kept.report)
         world.declare(world.model, **{**DECLARED, "drift": {**DRIFT, "estimated": {"min_rows": 50, "acts": False}}})
         model = loader.declarations().model(world.model)
-        flags = drift_watch.situation(ledger, model, report).flags
+        flags = sensor.situation(ledger, model, report).flags
         world.declare(world.model, **DECLARED)
     assert report.flags.estimated is True
     assert {f.estimated for f in flags} == {None}
@@ -233,7 +235,7 @@ def test_the_candidate_is_held_until_the_labels_behind_the_alarm_show_it(alarmed
 
     judged = world.judge("shadow_gate", reference)
     assert judged["passed"], judged["table"]
-    assert holding.CRITERION in judged["table"]
+    assert labels_behind_alarm.CRITERION in judged["table"]
     with Ledger.open(settings().ledger_url) as ledger:
         kept = ledger.gates.latest(reference["candidate_id"])["shadow_gate"].result
     assert kept.mode.value == "blocking"  # though the declaration says advisory
@@ -332,7 +334,7 @@ def test_f107_a_reference_that_is_gone_is_fetched_again_or_refused_in_one_line(
     without_labels, mlflow_server: MlflowServer
 ):
     world, _, reference = without_labels
-    file = common.journey_folder(reference["candidate_id"]) / PROFILE
+    file = step.journey_folder(reference["candidate_id"]) / PROFILE
     kept = file.read_bytes()
     file.unlink()
     assert tasks.measure_drift(world.model, key(25), "again")["day"] == "2024-03-25"

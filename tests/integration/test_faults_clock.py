@@ -27,7 +27,8 @@ from include.domain.authority import OPERATORS
 from include.domain.intervals import Interval
 from include.domain.lifecycle import Event
 from include.domain.verdicts import Verdict
-from include.workflows import data_docs, outbox
+from include.workflows.alerts import outbox
+from include.workflows.features import data_docs
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -40,8 +40,8 @@ from include.config.settings import PROJECT, settings
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.domain.verdicts import GateResult, Verdict
-from include.workflows.staged import NotAudited, StagedFileDamaged
-from include.workflows.view_rows import ViewRowsWrong
+from include.workflows.features.staged import NotAudited, StagedFileDamaged
+from include.workflows.features.view_rows import ViewRowsWrong
 from tests.invariants import check_invariants
 
 world = filled_world(1, 5)
@@ -349,7 +349,7 @@ def test_f021_a_column_given_twice_is_refused(world):
 
 def test_f022_a_column_of_a_million_categories_is_warned_about_and_its_encoding_is_bounded():
     from include.config.types import FeatureView
-    from include.workflows.quality import column_warnings
+    from include.workflows.features.audit import column_warnings
 
     count = 200_000
     view = FeatureView.model_validate({**TRIP_PLAN, "columns": [{"name": "tail", "kind": "categorical"}]})
@@ -369,7 +369,7 @@ def test_f022_a_column_of_a_million_categories_is_warned_about_and_its_encoding_
 
 def test_f022_a_column_that_never_varies_is_warned_about_and_published():
     from include.config.types import FeatureView
-    from include.workflows.quality import column_warnings
+    from include.workflows.features.audit import column_warnings
 
     view = FeatureView.model_validate(TRIP_PLAN)
     rows = pa.table({"station": ["north"] * 100, "order": [1.5] * 99 + [None]})
@@ -469,7 +469,7 @@ def test_f025_a_damaged_file_is_never_read_in_part_and_is_replaced_by_the_next_r
 
 def test_f025_rows_that_are_not_the_published_ones_are_found_by_their_hash(world, monkeypatch):
     from include.config import loader
-    from include.workflows import catalogue
+    from include.workflows.explain import catalogue
 
     monkeypatch.setattr(loader, "ROOT", world.root / "declared")
     loader.declarations.cache_clear()
@@ -500,7 +500,7 @@ def run_alone(world: World, code: str, **env: str) -> subprocess.CompletedProces
     """The code in a process of its own, which sees the world as this one does."""
     start = (
         f"import sys; sys.path.insert(0, {str(PROJECT / 'tests' / 'integration')!r})\n"
-        "from pathlib import Path\nfrom feature_world import *\nfrom include.workflows import features\n"
+        "from pathlib import Path\nfrom feature_world import *\nfrom include.workflows.features import staging\n"
         f"world = World(Path({str(world.root)!r}))\n"
     )
     return subprocess.run(
@@ -574,7 +574,7 @@ def test_f028_a_full_disk_keeps_the_old_partition_says_so_and_the_retry_succeeds
         "with Ledger.open(settings().ledger_url) as ledger:\n"
         "    ledger.partitions.newest_as_of('station_level', 1)\n"
         f"    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))\n"
-        "    try:\n        features.publish(staged, ledger.partitions, declared=world.declared)\n"
+        "    try:\n        staging.publish(staged, ledger.partitions, declared=world.declared)\n"
         "    except Exception as error:\n        print(type(error).__name__, error)\n"
         "    else:\n        print('published')\n"
     )

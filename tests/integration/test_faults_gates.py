@@ -25,7 +25,9 @@ from include.config.settings import PROJECT, settings
 from include.domain.errors import Refusal
 from include.domain.gates import GateResult
 from include.domain.verdicts import Verdict
-from include.workflows import evaluation, models, tasks, training_set
+from include.workflows import tasks
+from include.workflows.evidence import evaluation
+from include.workflows.scoring import fitted_models, point_in_time_rows
 
 HERE = Path(__file__).parent
 
@@ -230,14 +232,14 @@ within(timedelta(minutes=2), shown(train))(json.loads(sys.argv[1]))
 
 
 def test_f034_training_rows_that_are_judged_on_too_stop_the_journey_before_the_fit(world, monkeypatch):
-    real = training_set.build
+    real = point_in_time_rows.build
     first: list[Any] = []
 
     def twice_the_same(model: Any, interval: Any, *how: Any, **more: Any) -> Any:
         first.append(interval)
         return real(model, first[0], *how, **more)
 
-    monkeypatch.setattr(training_set, "build", twice_the_same)
+    monkeypatch.setattr(point_in_time_rows, "build", twice_the_same)
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
     judged = world.judge("data_quality_gate", reference)
@@ -249,7 +251,7 @@ def test_f034_training_rows_that_are_judged_on_too_stop_the_journey_before_the_f
 
 def test_f033_a_feature_that_is_the_label_is_named_and_nothing_is_fitted(world, monkeypatch):
     world.declare(world.model, gates=gates(leakage={}))
-    from include.workflows import training
+    from include.workflows.evidence import training
 
     real = training.frames_of
 
@@ -276,7 +278,7 @@ def test_f053_a_champion_that_cannot_be_loaded_blocks_and_is_no_first_deployment
     def corrupt(registry: Any, model: str, version: int, digest: str) -> Any:
         raise ModelFileRefused("model.skops is no readable skops file (BadZipFile: bad magic number).")
 
-    monkeypatch.setattr(models, "load", corrupt)
+    monkeypatch.setattr(fitted_models, "load", corrupt)
     tasks.evaluate(reference)
     judged = world.judge("champion_gate", reference)
     assert (judged["verdict"], judged["passed"]) == ("INCONCLUSIVE", False)

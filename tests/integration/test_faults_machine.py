@@ -28,7 +28,8 @@ from include.adapters.processes import Lock, free_ports
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import Event
-from include.workflows import outbox, tasks
+from include.workflows import tasks
+from include.workflows.alerts import outbox
 
 # --- f041: no memory -------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ from include.adapters.registry import CHALLENGER, CHAMPION
 from include.config.settings import settings
 from include.domain.lifecycle import State
 from include.domain.promotion import Epoch
-from include.workflows import reconcile, tasks
+from include.workflows import tasks
+from include.workflows.release import reconcile
 
 PROMOTE = "include.workflows.tasks:promote"
 TASK_ENDED_BY_A_PERSON = ("step.begun", "release.checked", "release.promoted", "release.tagged")

@@ -37,11 +37,12 @@ from include.cli import main
 from include.config.settings import settings
 from include.domain.authority import OPERATORS
 from include.domain.errors import Refusal
-from include.workflows import reconcile, tasks
-from include.workflows.aliases import LedgerBehind
-from include.workflows.common import JourneyIsOver
-from include.workflows.reconcile import Action, Kind
-from include.workflows.release import CannotRunHere
+from include.workflows import tasks
+from include.workflows.journey.step import JourneyIsOver
+from include.workflows.release import reconcile
+from include.workflows.release.mlflow_aliases import LedgerBehind
+from include.workflows.release.promotion import CannotRunHere
+from include.workflows.release.reconcile import Action, Kind
 
 PROMOTE = "include.workflows.tasks:promote"
 REGISTER = "include.workflows.tasks:register_challenger"

@@ -23,10 +23,13 @@ from include.adapters.offline_store import OfflineStore, PartitionDamaged, Table
 from include.adapters.online_store import OnlineStore
 from include.config import loader
 from include.config.settings import settings
-from include.workflows import pairs, promised, publishing, training_set
+from include.workflows import pairs
+from include.workflows.features import publishing
+from include.workflows.lineage import promised
+from include.workflows.lineage.promised import PromiseBroken
 from include.workflows.pairs import online as online_pair
 from include.workflows.pairs import views
-from include.workflows.promised import PromiseBroken
+from include.workflows.scoring import point_in_time_rows
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = at(20)
@@ -63,7 +66,7 @@ def table(world: World, view: str) -> DeltaTable:
 
 def build(world: World, **how):
     declared = world.declared
-    return training_set.build(declared.model("trip_late"), days(2, 6), LATER, declared=declared, **how)
+    return point_in_time_rows.build(declared.model("trip_late"), days(2, 6), LATER, declared=declared, **how)
 
 
 def broken(world: World, view: str) -> list[str]:

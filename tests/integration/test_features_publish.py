@@ -30,8 +30,8 @@ from include.adapters.sql_engine import SqlFailed
 from include.config.settings import settings
 from include.domain.intervals import BadInterval, Interval
 from include.domain.verdicts import Mode, Verdict
-from include.workflows import features
-from include.workflows.staged import NotAudited, StagedFileDamaged
+from include.workflows.features import staging
+from include.workflows.features.staged import NotAudited, StagedFileDamaged
 
 world = filled_world(1, 6)
 
@@ -206,7 +206,7 @@ def test_a_row_that_came_late_makes_the_next_run_publish_the_day_again(world):
 
 
 def test_rows_the_source_learned_after_the_as_of_time_are_not_read(world):
-    staged = features.materialize("station_level", day(2), at(2, 12), "run-1", declared=world.declared)
+    staged = staging.materialize("station_level", day(2), at(2, 12), "run-1", declared=world.declared)
     assert staged.rows == {"2024-03-02": 24}  # the readings of 00:00 to 11:00, known by 12:00, of two stations
 
 
@@ -239,13 +239,13 @@ def test_a_column_that_vanished_from_the_source_is_named_with_what_is_left(world
 
 def test_sql_that_gives_other_columns_than_declared_is_refused_with_both_lists(world):
     world.declare_view(TRIP_PLAN, TRIP_PLAN_SQL.replace('"order"', "1 AS rank"))
-    with pytest.raises(features.ViewRowsWrong, match="missing are: order; not declared are: rank"):
+    with pytest.raises(staging.ViewRowsWrong, match="missing are: order; not declared are: rank"):
         world.stage("trip_plan", day(2))
 
 
 def test_a_time_without_zone_is_refused(world):
     world.declare_view(TRIP_PLAN, TRIP_PLAN_SQL.replace("starts_at AS", "starts_at::TIMESTAMP AS"))
-    with pytest.raises(features.ViewRowsWrong, match=r"event_time is timestamp.*must be a TIMESTAMPTZ"):
+    with pytest.raises(staging.ViewRowsWrong, match=r"event_time is timestamp.*must be a TIMESTAMPTZ"):
         world.stage("trip_plan", day(2))
 
 

@@ -18,7 +18,8 @@ from include.config import declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
-from include.workflows import features, training_set
+from include.workflows.features import staging
+from include.workflows.scoring import point_in_time_rows
 
 ROWS = {"flights": 336776, "departures": 328521, "arrivals": 327346, "weather": 26115, "planes": 3322}
 SPRING = Interval.between("2013-03-01", "2013-03-21")
@@ -47,12 +48,12 @@ def spring(year: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         yield home
 
 
-def publish(view: str, interval: Interval) -> features.Published:
+def publish(view: str, interval: Interval) -> staging.Published:
     with Ledger.open(settings().ledger_url) as ledger:
-        staged = features.stage(view, interval, "run", ledger.partitions)
-        result = features.audit(staged)
+        staged = staging.stage(view, interval, "run", ledger.partitions)
+        result = staging.audit(staged)
         assert result.verdict is Verdict.PASS or result.mode is Mode.ADVISORY, result.reason
-        return features.publish(staged, ledger.partitions)
+        return staging.publish(staged, ledger.partitions)
 
 
 def query(year: Path, statement: str, *arguments: object) -> list[tuple]:
@@ -126,8 +127,8 @@ def test_a_carriers_record_holds_exactly_what_had_landed_by_then(spring, year):
 def test_a_training_set_has_a_row_for_each_flight_that_landed_and_its_label(spring, year, name):
     model = declarations().model(name)
     interval = Interval.between("2013-03-05", "2013-03-19")
-    made = training_set.build(model, interval, SPRING.end)
-    rows = training_set.read(made).to_pandas().set_index("flight_id")
+    made = point_in_time_rows.build(model, interval, SPRING.end)
+    rows = point_in_time_rows.read(made).to_pandas().set_index("flight_id")
     facts = query(
         year,
         """SELECT f.flight_id, a.arr_delay_minutes, a.air_time_minutes
@@ -140,14 +141,14 @@ def test_a_training_set_has_a_row_for_each_flight_that_landed_and_its_label(spri
     for flight, label in rows["label"].sample(200, random_state=2).items():
         delay, air = landed[flight]
         assert label == (air if name == "air_time" else ("late" if delay >= 15 else "on_time"))
-    again = training_set.build(model, interval, SPRING.end)
+    again = point_in_time_rows.build(model, interval, SPRING.end)
     assert again == made
 
 
 def test_the_weather_of_a_prediction_is_the_newest_report_of_two_hours_before(spring, year):
     model = declarations().model("flight_delay")
     day = Interval.of_day("2013-03-10")
-    rows = training_set.features_for(model, day, day.end).to_pandas()
+    rows = point_in_time_rows.features_for(model, day, day.end).to_pandas()
     assert len(rows) == query(year, "SELECT count(*) FROM flights WHERE date(scheduled_departure) = '2013-03-10'")[0][0]
     for row in rows.sample(25, random_state=3).to_dict("records"):
         asked = row["event_time"] - pd.Timedelta(hours=2)

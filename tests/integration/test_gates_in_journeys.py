@@ -20,8 +20,10 @@ from include.config import declared_models, read_declarations
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.gates import GateResult
-from include.workflows import smoke, tasks, training, training_set
+from include.workflows import tasks
+from include.workflows.evidence import smoke_process, training
 from include.workflows.gates import required as required_gates
+from include.workflows.scoring import point_in_time_rows
 
 SLICES = {"by": ["station"], "metric": "brier", "strict": {"margin": 0.2}, "small": {"floor": 0.2, "min_rows": 50}}
 OPTIONAL: dict[str, Any] = {
@@ -149,17 +151,17 @@ def test_a_leaked_label_is_stopped_before_anything_is_fitted(world, monkeypatch)
 
 def test_a_value_that_was_known_too_late_is_counted_by_its_feature(world, monkeypatch):
     world.declare(world.model, gates=gates(leakage={}))
-    honest = training_set._asked
+    honest = point_in_time_rows._asked
 
     def late(*arguments: Any) -> Any:
         answer = honest(*arguments)
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        shifted = pc.add(answer.column(training_set.KNOWN), pa.scalar(86_400 * 10, pa.duration("s")))
-        return answer.set_column(answer.column_names.index(training_set.KNOWN), training_set.KNOWN, shifted)
+        shifted = pc.add(answer.column(point_in_time_rows.KNOWN), pa.scalar(86_400 * 10, pa.duration("s")))
+        return answer.set_column(answer.column_names.index(point_in_time_rows.KNOWN), point_in_time_rows.KNOWN, shifted)
 
-    monkeypatch.setattr(training_set, "_asked", late)
+    monkeypatch.setattr(point_in_time_rows, "_asked", late)
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
     judged = world.judge("leakage_gate", reference)
@@ -241,7 +243,9 @@ def test_a_fresh_process_counts_the_rows_a_model_fails_on(tmp_path):
     file = tmp_path / "model.skops"
     model_files.untrusted_free(pipeline, file)
     holed = rows.where(rows["x"] != 3)
-    said = smoke.ask(file, model_files.digest(file), {"holed": holed}, kinds={"x": "numeric"}, classes=2, timeout_s=60)
+    said = smoke_process.ask(
+        file, model_files.digest(file), {"holed": holed}, kinds={"x": "numeric"}, classes=2, timeout_s=60
+    )
     assert said.load_error is None
     assert len(said.probes["holed"].answers) == 19
     assert [count for message, count in said.probes["holed"].errors.items() if "NaN" in message] == [1]

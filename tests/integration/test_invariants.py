@@ -23,7 +23,8 @@ from include.adapters.ledger.notices import LEASE
 from include.adapters.offline_store import OfflineStore
 from include.adapters.online_store import ONLINE
 from include.config.settings import settings
-from include.workflows import notices, tasks
+from include.workflows import tasks
+from include.workflows.pages import notices
 
 
 @pytest.fixture(scope="module")

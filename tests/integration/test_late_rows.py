@@ -31,7 +31,7 @@ from include.adapters.source import daily_counts
 from include.config.settings import settings
 from include.config.types import SourceTable
 from include.domain.verdicts import Verdict
-from include.workflows import features, source_days
+from include.workflows.features import source_days, staging
 
 world = filled_world(1, 9)
 
@@ -147,7 +147,7 @@ def test_f004_late_rows_end_in_the_same_bytes_whatever_the_order_of_the_runs(wor
 
 def test_a_slow_run_that_read_the_source_earlier_takes_no_correction_back(world):
     world.run_day("trip_plan", 2)
-    slow = features.materialize("trip_plan", day(2), at(3), "slow", declared=world.declared)
+    slow = staging.materialize("trip_plan", day(2), at(3), "slow", declared=world.declared)
     world.audit(slow)
     world.insert(TRIPS, [late_trip(2, known_day=3)])
     world.run_day("trip_plan", 3)
@@ -248,7 +248,7 @@ def test_a_changed_definition_is_refused_under_its_old_version_and_a_new_version
     world.run_day("trip_plan", 2)
     changed = TRIP_PLAN_SQL.replace('"order",', '"order" + 1 AS "order",')
     world.declare_view(TRIP_PLAN, changed)
-    with pytest.raises(features.DefinitionChanged, match=r"version 1 was published on 1 day.*Raise version to 2"):
+    with pytest.raises(staging.DefinitionChanged, match=r"version 1 was published on 1 day.*Raise version to 2"):
         world.stage_day("trip_plan", 3)
     world.declare_view(TRIP_PLAN, changed, version=2)
     world.run_day("trip_plan", 2)

@@ -15,7 +15,7 @@ from include.config.settings import settings
 from include.domain.authority import Person
 from include.domain.intervals import instant
 from include.domain.verdicts import Verdict
-from include.workflows import people
+from include.workflows.gates import overrides
 
 REASON = "The outage of 12 March explains it"
 
@@ -75,7 +75,7 @@ class SignedIn:
         assert (kind, what, doing) == ("candidates", "overrides", f"override {body['gate']}")
         by = Person("admin", operator=True).claiming(body["requested_by"])
         now = datetime.now(UTC)
-        made = people.override(candidate, body["gate"], by, body["reason"], instant(body["expires"]), now)
+        made = overrides.override(candidate, body["gate"], by, body["reason"], instant(body["expires"]), now)
         return {name: str(value) if isinstance(value, datetime) else value for name, value in asdict(made).items()}
 
 

@@ -23,7 +23,10 @@ from include.config import declarations, loader
 from include.config.settings import PROJECT, settings
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
-from include.workflows import consistency, datasets, lineage, tasks, training_set
+from include.workflows import tasks
+from include.workflows.explain import consistency, lineage
+from include.workflows.lineage import tables_touched
+from include.workflows.scoring import point_in_time_rows
 
 LEVELS = ["level", "mean_level_3h"]
 
@@ -79,7 +82,7 @@ def of_other_hour(world: JourneyWorld, number: int, hours: int) -> pa.Table:
     model = declarations().model(world.model)
     entity = model.entity.model_copy(update={"lead": model.entity.lead + timedelta(hours=hours)})
     interval = Interval.of_day(at(number).date())
-    return training_set.features_for(model.model_copy(update={"entity": entity}), interval, interval.end)
+    return point_in_time_rows.features_for(model.model_copy(update={"entity": entity}), interval, interval.end)
 
 
 # --- lineage ---------------------------------------------------------------------------------------------------------
@@ -151,9 +154,9 @@ def test_f005_a_late_row_makes_its_day_stale_and_names_what_learned_from_it_befo
     with Ledger.open(settings().ledger_url) as ledger:
         (made,) = [t for t in ledger.lineage.training_sets(candidate_id) if t.part == "train"]
     pinned = {read.view: read.table_version for read in made.sources}
-    again = training_set.build(model, Interval(made.start, made.end), made.as_of, pinned)
+    again = point_in_time_rows.build(model, Interval(made.start, made.end), made.as_of, pinned)
     assert again.content_hash == before
-    assert training_set.build(model, Interval(made.start, made.end), made.as_of).content_hash != before
+    assert point_in_time_rows.build(model, Interval(made.start, made.end), made.as_of).content_hash != before
     check_invariants(served)
 
 
@@ -338,7 +341,7 @@ def test_each_step_says_which_tables_it_read_and_wrote(served):
     heard = {}
 
     def hear(name, function, *args):
-        with datasets.heard() as touched:
+        with tables_touched.heard() as touched:
             given = function(*args)
         heard[name] = (short(touched.read), short(touched.written))
         return given

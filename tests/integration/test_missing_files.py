@@ -15,7 +15,8 @@ from include.config import loader
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import Event
-from include.workflows import common, tasks
+from include.workflows import tasks
+from include.workflows.journey import step
 
 DAMAGES = ["gone", "truncated"]
 
@@ -83,7 +84,7 @@ def test_features_whose_file_is_damaged_are_named_in_training_and_in_scoring_and
         assert line.endswith("Materialize those days again; that replaces the damaged files.")
     with Ledger.open(settings().ledger_url) as ledger:
         live = ledger.candidates.live(scored.model)
-    closed = tasks.close_journey(common.reference_of(live))
+    closed = tasks.close_journey(step.reference_of(live))
     assert closed["outcome"].startswith(f"Failed at build_training_set: {path} in version ")
     scored.publish_day(14)
     scored.score(14)
@@ -125,7 +126,7 @@ def lose(world: JourneyWorld, version: int) -> None:
 
 
 def lost_of(world: JourneyWorld) -> dict[str, str]:
-    from include.workflows import reconcile
+    from include.workflows.release import reconcile
 
     found = reconcile.reconcile([world.model])
     return {f.kind.value: f.message for f in found if f.kind.value.endswith("_lost")}
@@ -164,10 +165,10 @@ def test_only_a_journey_that_can_be_opened_again_is_told_to_be_cleared(world):
     reference = world.open("first", 13)
     with Ledger.open(settings().ledger_url) as ledger:
         ledger.candidates.close(reference["candidate_id"], Event.REJECT, outcome="Rejected by eve: no", actor="eve")
-    with pytest.raises(common.JourneyIsOver, match="Clear the run from open_journey on"):
+    with pytest.raises(step.JourneyIsOver, match="Clear the run from open_journey on"):
         tasks.train(reference)
     world.open("first", 13)
     world.open("second", 13, supersede=True)
-    with pytest.raises(common.JourneyIsOver) as over:
+    with pytest.raises(step.JourneyIsOver) as over:
         tasks.promote(reference, NOW)
     assert str(over.value).endswith("It is superseded for good, so clearing changes nothing. Start a new retrain.")

@@ -16,7 +16,9 @@ from include.config import declarations
 from include.config.settings import absolute, what_is_wrong_with
 from include.domain.lifecycle import Event
 from include.domain.verdicts import Verdict
-from include.workflows import notices, outbox, pairs
+from include.workflows import pairs
+from include.workflows.alerts import outbox
+from include.workflows.pages import notices
 from include.workflows.pairs import StoresDiffer
 
 

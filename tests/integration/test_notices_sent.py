@@ -13,7 +13,7 @@ from ledger_fixtures import MODEL, NOW, judged, trained
 from include.config import loader
 from include.config.settings import PROJECT
 from include.domain.verdicts import Verdict
-from include.workflows import outbox
+from include.workflows.alerts import outbox
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 REASON = "<b>{{ 7*7 }}</b> & $(rm) is outside its bound"
@@ -138,7 +138,7 @@ def test_without_the_slack_provider_the_log_says_what_to_install(pages, declared
 
 
 def test_a_late_journey_is_told_once_while_it_is_under_way(pages, declared):
-    from include.workflows import notices
+    from include.workflows.pages import notices
 
     declared("{via: file}", "ml-on-call")
     candidate, sent = trained(pages.ledger, "r1"), []

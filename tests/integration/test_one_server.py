@@ -13,7 +13,8 @@ from include.adapters.ledger import Ledger
 from include.adapters.offline_store import OfflineStore
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.workflows import scoring, tasks
+from include.workflows import tasks
+from include.workflows.scoring import daily
 
 REASON = {"reason": "it answers nonsense"}
 
@@ -72,7 +73,7 @@ def test_f182_days_that_wait_at_a_rollback_are_not_answered_by_the_one_rolled_ba
 
 def during_the_answers(monkeypatch, what, times: int = 1):
     """``what`` happens while the day is being answered, in another thread, and is over before the answers are."""
-    healthy, left = scoring.answers_of, [times]
+    healthy, left = daily.answers_of, [times]
 
     def interrupted(model, pipeline, features):
         if left[0]:
@@ -82,7 +83,7 @@ def during_the_answers(monkeypatch, what, times: int = 1):
             beside.join()
         return healthy(model, pipeline, features)
 
-    monkeypatch.setattr(scoring, "answers_of", interrupted)
+    monkeypatch.setattr(daily, "answers_of", interrupted)
 
 
 def test_f183_a_promotion_that_commits_while_a_day_is_answered_begins_after_it(world, second, monkeypatch):
@@ -101,7 +102,7 @@ def test_f183_a_promotion_that_commits_while_a_day_is_answered_begins_after_it(w
 
 def test_f183_a_promotion_that_commits_before_the_claim_has_the_day(world, second, monkeypatch):
     world.next_day(19, score=False)
-    claim, left = scoring.training_set.features_for, [1]
+    claim, left = daily.training_set.features_for, [1]
 
     def promoted_meanwhile(*args):
         if left:
@@ -109,7 +110,7 @@ def test_f183_a_promotion_that_commits_before_the_claim_has_the_day(world, secon
             tasks.promote(second, NOW)
         return claim(*args)
 
-    monkeypatch.setattr(scoring.training_set, "features_for", promoted_meanwhile)
+    monkeypatch.setattr(daily.training_set, "features_for", promoted_meanwhile)
     world.score(19)
     tasks.close_journey(second)
     assert servers(world, 19) == [second["candidate_id"]]
@@ -208,7 +209,7 @@ def test_of_two_scorings_of_one_day_the_older_stops_and_writes_nothing(world, se
 
 
 def test_a_day_without_rows_or_before_its_publish_is_claimed_by_nobody(world, second):
-    with pytest.raises(scoring.NotPublished):
+    with pytest.raises(daily.NotPublished):
         world.score(28)
     with Ledger.open(settings().ledger_url) as ledger:
         assert ledger.claims.of(world.model, "2024-03-28") == []

@@ -15,7 +15,9 @@ from include.config import declarations
 from include.config.freshness import ViewFreshness
 from include.config.views import Calendar
 from include.domain.verdicts import Verdict
-from include.workflows import notices, outages, outbox, tasks
+from include.workflows import tasks
+from include.workflows.alerts import outages, outbox
+from include.workflows.pages import notices
 
 FIRST = AS_OF.date()
 

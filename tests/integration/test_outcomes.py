@@ -10,7 +10,8 @@ from include.adapters.ledger import Conflict, Ledger, NotCleared
 from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.lifecycle import Event, State
-from include.workflows import tasks, training
+from include.workflows import tasks
+from include.workflows.evidence import training
 
 IMPOSSIBLE = {
     "threshold_gate": {"min_rows": 100, "criteria": [{"metric": "roc_auc", "at_least": 0.999}]},

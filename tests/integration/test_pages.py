@@ -505,7 +505,7 @@ def test_pages_ask_nothing_of_another_host_and_allow_no_inline_script(pages):
 
 def test_f132_a_data_docs_page_is_shown_and_nothing_in_it_can_run_or_be_sent(pages):
     from include.domain.intervals import Interval
-    from include.workflows import data_docs
+    from include.workflows.features import data_docs
 
     run, day = "partition__2013-06-01", Interval.of_day("2013-06-01")
     data_docs.keep("origin_weather", day, run, "<html><head></head><body><b onclick=x()>wind</b></body></html>")
@@ -602,7 +602,7 @@ def test_a_declaration_that_changes_is_read_again(pages, tmp_path, monkeypatch):
 
 def test_the_rows_that_disagree_most_are_named_by_entity_and_time(pages):
     """And those that were kept before a request's name said when, as they were."""
-    from include.workflows import common
+    from include.workflows.journey import step
 
     champ = champion(pages.ledger, "r1")
     shadowed = challenger(pages.ledger, "r2")
@@ -618,7 +618,7 @@ def test_the_rows_that_disagree_most_are_named_by_entity_and_time(pages):
         "points": [[0.2, 0.9]],
         "most": [{**row, "request_id": "north|2024-03-14T05:00:00Z"}, {**row, "request_id": "14-050"}],
     }
-    (common.journey_folder(shadowed.candidate_id) / release.DISAGREEMENT).write_text(json.dumps(kept))
+    (step.journey_folder(shadowed.candidate_id) / release.DISAGREEMENT).write_text(json.dumps(kept))
     text = pages.page(f"/candidates/{shadowed.candidate_id}").text
     assert ">north<br>2024-03-14T05:00:00Z</th>" in text
     assert ">14-050</th>" in text

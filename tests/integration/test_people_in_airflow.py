@@ -24,10 +24,10 @@ from include.config import loader
 from include.config.settings import PROJECT, settings
 from include.domain.authority import Person
 from include.domain.lifecycle import Event, JourneyRequest, State, Trigger
-from include.workflows import notices
-from include.workflows.service_environment import Place, Ports
-from include.workflows.services import running_services
-from include.workflows.watchdog import Patience
+from include.workflows.pages import notices
+from include.workflows.services.environment import Place, Ports
+from include.workflows.services.supervisor import running_services
+from include.workflows.services.watchdog import Patience
 
 pytestmark = pytest.mark.e2e
 MODEL = "air_time"

@@ -20,8 +20,12 @@ from include.adapters.offline_store import OfflineStore
 from include.config import declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.workflows import consistency, drift_watch, reference, requests, shadowing, tasks
-from include.workflows.common import Journey
+from include.workflows import tasks
+from include.workflows.drift import reference, sensor
+from include.workflows.evidence import shadow_window
+from include.workflows.explain import consistency
+from include.workflows.journey.step import Journey
+from include.workflows.scoring import request_ids
 from tests.invariants import check_invariants
 
 STATIONS = ("north", "south")
@@ -155,7 +159,7 @@ def test_the_shadow_window_compares_hour_by_hour(world):
     with Ledger.open(settings().ledger_url) as ledger:
         window = ledger.shadow.window(challenger)
         model = declarations().model(world.model)
-        evidence = shadowing._evidence(Journey(model, ledger.candidates.get(challenger), ledger), window)
+        evidence = shadow_window._evidence(Journey(model, ledger.candidates.get(challenger), ledger), window)
     assert evidence.asked == len(evidence.champion) == len(evidence.challenger) == 2 * 48
     ours, theirs = (log(world, 16, 18, each) for each in (world.champion_id, challenger))
     assert sorted(evidence.champion) == sorted(ours["score"])
@@ -166,7 +170,7 @@ def test_the_shadow_window_compares_hour_by_hour(world):
 
 
 def test_drift_and_consistency_read_every_request_once(world):
-    made = drift_watch.measure(world.model, "2024-03-14", "drift")
+    made = sensor.measure(world.model, "2024-03-14", "drift")
     with Ledger.open(settings().ledger_url) as ledger:
         report = ledger.drift.get(made["report_id"]).report
     assert report["rows"] == 48
@@ -180,12 +184,12 @@ def test_composite_keys_never_share_an_id_and_times_are_exact(world, monkeypatch
     monkeypatch.setitem(declarations().views, "station_ahead", view)
     moments = pd.to_datetime(["2024-03-14T05:00:00Z", "2024-03-14T05:00:00.000001Z"], utc=True, format="ISO8601")
     rows = pd.DataFrame({"a": ["x|y", "x"], "b": ["z", "y|z"], "event_time": moments})
-    assert requests.request_ids(model, rows) == [
+    assert request_ids.request_ids(model, rows) == [
         "x%7Cy|z|2024-03-14T05:00:00Z",
         "x|y%7Cz|2024-03-14T05:00:00.000001Z",
     ]
-    assert requests.request_ids(model, rows.iloc[:0]) == []
+    assert request_ids.request_ids(model, rows.iloc[:0]) == []
     whole = pd.DataFrame({"a": [7.0, 8.0], "b": [1, 2], "event_time": moments})
-    assert requests.request_ids(model, whole)[0] == "7|1|2024-03-14T05:00:00Z"
+    assert request_ids.request_ids(model, whole)[0] == "7|1|2024-03-14T05:00:00Z"
     halves = whole.assign(a=[7.5, 8.0])
-    assert requests.request_ids(model, halves)[1] == "8|2|2024-03-14T05:00:00.000001Z"
+    assert request_ids.request_ids(model, halves)[1] == "8|2|2024-03-14T05:00:00.000001Z"

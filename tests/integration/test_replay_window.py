@@ -15,7 +15,9 @@ from include.config.gates import JudgedGates
 from include.config.settings import settings
 from include.domain.gates import GateResult
 from include.domain.verdicts import Verdict
-from include.workflows import common, evaluation, tasks, training
+from include.workflows import tasks
+from include.workflows.evidence import evaluation, training
+from include.workflows.journey import step
 
 EVENT = -2.0
 """The effect of the order turned around: what made late makes punctual."""
@@ -46,7 +48,7 @@ def verdicts(reference: dict[str, Any]) -> dict[str, Verdict]:
 def kept(reference: dict[str, Any], name: str) -> dict[str, Any]:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return common.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
+        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
 
 
 def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_days_before_it(world):
@@ -111,7 +113,7 @@ def test_data_that_do_not_reach_so_far_back_leave_the_gate_to_a_person(world):
 def test_a_champion_whose_training_window_is_not_known_leaves_the_gate_to_a_person(world):
     with_replay(world)
     champion = world.first_champion()
-    (common.journey_folder(champion.candidate_id) / training.SETS).unlink()
+    (step.journey_folder(champion.candidate_id) / training.SETS).unlink()
     world.next_day(16)
     reference = evaluated(world, "second", 17)
     judged = world.judge("champion_gate", reference)

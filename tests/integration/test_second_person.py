@@ -14,7 +14,8 @@ from include.adapters.ledger import Ledger, NotCleared, OverrideStands, Requeste
 from include.config.settings import settings
 from include.domain.authority import Person
 from include.domain.errors import Refusal
-from include.workflows import people, tasks
+from include.workflows import tasks
+from include.workflows.gates import overrides
 
 HOPELESS = {
     **MODEL["gates"],
@@ -53,7 +54,7 @@ def person(name: str) -> Person:
 
 def override(reference: dict[str, Any], who: str, at: datetime = NOW, **until: Any) -> None:
     end = at + timedelta(**(until or {"days": 2}))
-    people.override(reference["candidate_id"], "threshold_gate", person(who), REASON, end, at)
+    overrides.override(reference["candidate_id"], "threshold_gate", person(who), REASON, end, at)
 
 
 def approve(reference: dict[str, Any], who: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from include.cli import main
 from include.config.settings import settings
 from include.domain.selftest import Matrix, Outcome
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
-from include.workflows import gates, scoring, tasks
+from include.workflows import gates, tasks
+from include.workflows.scoring import daily
 from include.workflows.selftest import bench, seeds
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
@@ -135,13 +136,13 @@ def test_a_shadow_gate_that_forgives_errors_covers_less_and_says_so(tmp_path):
 
 def test_scoring_that_hides_a_challengers_errors_is_found_out(tmp_path, monkeypatch):
     """The selftest goes through scoring itself, so what scoring loses shows."""
-    honest = scoring.answers_of
+    honest = daily.answers_of
 
     def hiding(model: Any, pipeline: Any, features: Any) -> Any:
         answers = honest(model, pipeline, features)
         return answers.assign(error=None, score=answers["score"].fillna(0.5))
 
-    monkeypatch.setattr(scoring, "answers_of", hiding)
+    monkeypatch.setattr(daily, "answers_of", hiding)
     assert outcomes(selftest_of(tmp_path, BARE))["NaN on 1 % of rows"] is Outcome.MISSED
 
 

@@ -15,10 +15,10 @@ from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowApi, AirflowRefused, AlreadyThere, DagRun
 from include.adapters.processes import Lock, PortTaken, free_ports, members
-from include.workflows.service_environment import Place, Ports
-from include.workflows.services import AlreadyRunning, read_running, running_services
-from include.workflows.startup import StopRequested
-from include.workflows.watchdog import Patience
+from include.workflows.services.environment import Place, Ports
+from include.workflows.services.startup import StopRequested
+from include.workflows.services.supervisor import AlreadyRunning, read_running, running_services
+from include.workflows.services.watchdog import Patience
 
 TOY_DAGS = '''
 """Toy Dags."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine, text
 from include.adapters.source import ColumnUnreadable, SourceRefused, daily_counts, extract, left_out
 from include.config.types import SourceTable
 from include.domain.intervals import Interval
-from include.workflows.features import definition
+from include.workflows.features.staging import definition
 
 EAST, WEST = timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-9))
 FRACTION = timedelta(microseconds=123_000)

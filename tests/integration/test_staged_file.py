@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.adapters.offline_store import TIMESTAMP, content_hashes, ordered, split_by_day, with_day
-from include.workflows import staged_file
-from include.workflows.staged_file import StagedFile, StagedFileDamaged
+from include.workflows.features import staged_file
+from include.workflows.features.staged_file import StagedFile, StagedFileDamaged
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 DAYS = [f"2024-03-{number:02d}" for number in range(1, 11)]

@@ -10,7 +10,11 @@ from include.adapters.ledger import Ledger, LedgerUnavailable
 from include.config import loader
 from include.config.settings import settings
 from include.domain.lifecycle import Event, State
-from include.workflows import common, drift_watch, notices, stranded, tasks
+from include.workflows import tasks
+from include.workflows.drift import sensor
+from include.workflows.journey import step
+from include.workflows.pages import notices
+from include.workflows.release import stranded
 
 IMPOSSIBLE = {
     "threshold_gate": {"min_rows": 100, "criteria": [{"metric": "roc_auc", "at_least": 0.999}]},
@@ -71,7 +75,7 @@ def test_f188_a_candidate_whose_run_is_gone_is_closed_with_the_reason_and_drift_
     assert told_by_file(world, tasks.end_stranded_journeys(says("gone"))) == [], "once"
     check_invariants(world)  # the challenger alias is dropped too
     with Ledger.open(settings().ledger_url) as ledger:
-        history = drift_watch._history(ledger, loader.declarations().model(world.model), "2024-03-17")
+        history = sensor._history(ledger, loader.declarations().model(world.model), "2024-03-17")
     assert history.in_flight is None
     assert world.open("third", 17)["run_id"] == "third"
     assert world.next_day(17)["facts"]["shadow"] == []
@@ -116,7 +120,7 @@ def test_f188_mlflow_being_down_keeps_no_candidate_open(world, shadowing, monkey
         raise ConnectionError("MLflow is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(common, "registry", down)
+        patch.setattr(step, "registry", down)
         tasks.end_stranded_journeys(says("gone"))
     assert world.candidate(shadowing).state is State.FAILED
     tasks.reconcile_aliases()
@@ -141,7 +145,7 @@ def test_f188_an_outage_that_ended_the_closing_step_is_made_up_for_at_night(worl
         raise LedgerUnavailable("the ledger is away for 8 minutes")
 
     with monkeypatch.context() as patch:
-        patch.setattr(common.Ledger, "open", away)
+        patch.setattr(step.Ledger, "open", away)
         with pytest.raises(LedgerUnavailable):
             tasks.close_journey(shadowing)
     assert world.candidate(shadowing).is_live

@@ -25,10 +25,10 @@ from feature_world import (
 from include.adapters.offline_store import OfflineStore, TableMissing
 from include.adapters.point_in_time import LabelGivenTwice
 from include.config.settings import settings
-from include.workflows import training_set
-from include.workflows.staged import NotAudited
-from include.workflows.training_set import BadLabels, TrainingSet, TrainingSetDamaged
-from include.workflows.view_rows import ViewRowsWrong
+from include.workflows.features.staged import NotAudited
+from include.workflows.features.view_rows import ViewRowsWrong
+from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring.point_in_time_rows import BadLabels, TrainingSet, TrainingSetDamaged
 
 LATER = at(20)
 
@@ -44,11 +44,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def build(world: World, interval=None, as_of=LATER, **options) -> TrainingSet:
     declared = world.declared
-    return training_set.build(declared.model("trip_late"), interval or days(2, 6), as_of, declared=declared, **options)
+    return point_in_time_rows.build(
+        declared.model("trip_late"), interval or days(2, 6), as_of, declared=declared, **options
+    )
 
 
 def frame(made: TrainingSet):
-    return training_set.read(made).to_pandas().set_index("trip_id")
+    return point_in_time_rows.read(made).to_pandas().set_index("trip_id")
 
 
 def test_every_row_carries_what_was_available_two_hours_before_its_trip(world):
@@ -59,7 +61,7 @@ def test_every_row_carries_what_was_available_two_hours_before_its_trip(world):
 
 
 def test_the_columns_are_keys_times_features_and_label_in_the_models_order(world):
-    rows = training_set.read(build(world))
+    rows = point_in_time_rows.read(build(world))
     assert rows.column_names == [
         "trip_id",
         "event_time",
@@ -97,7 +99,9 @@ def test_a_label_known_only_after_the_as_of_time_is_not_a_label_yet(world):
 
 def test_scoring_rows_are_the_training_rows_without_their_label(world):
     declared = world.declared
-    scored = training_set.features_for(declared.model("trip_late"), days(2, 6), LATER, declared=declared).to_pandas()
+    scored = point_in_time_rows.features_for(
+        declared.model("trip_late"), days(2, 6), LATER, declared=declared
+    ).to_pandas()
     trained = frame(build(world))
     assert len(scored) == 24  # the cancelled ones too: nobody knew
     both = scored.set_index("trip_id").loc[trained.index]
@@ -106,7 +110,7 @@ def test_scoring_rows_are_the_training_rows_without_their_label(world):
 
 def test_a_row_is_scored_only_once_its_prediction_is_due(world):
     declared = world.declared
-    due = training_set.features_for(declared.model("trip_late"), day(3), at(3, 6), declared=declared)
+    due = point_in_time_rows.features_for(declared.model("trip_late"), day(3), at(3, 6), declared=declared)
     assert due.column("trip_id").to_pylist() == [
         "03-0",
         "03-1",
@@ -175,7 +179,7 @@ def test_what_the_spine_did_not_know_in_time_is_missing_even_in_its_own_row(worl
 def test_an_interval_without_events_is_a_training_set_without_rows(world):
     made = build(world, day(15))
     assert (made.rows, made.label_counts, made.first_event) == (0, {"on_time": 0, "late": 0}, None)
-    assert training_set.read(made).column_names[-1] == "label"
+    assert point_in_time_rows.read(made).column_names[-1] == "label"
 
 
 def test_a_view_that_was_never_published_is_missing(world):
@@ -230,10 +234,10 @@ def test_a_file_that_was_changed_is_not_trained_on(world):
     made, other = build(world), build(world, days(3, 6))
     Path(made.path).write_bytes(Path(other.path).read_bytes())
     with pytest.raises(TrainingSetDamaged, match="not what was built"):
-        training_set.read(made)
+        point_in_time_rows.read(made)
     Path(made.path).write_bytes(b"")
     with pytest.raises(TrainingSetDamaged, match="Build it again"):
-        training_set.read(made)
+        point_in_time_rows.read(made)
 
 
 def test_a_reference_survives_json(world):
@@ -310,7 +314,7 @@ def test_f201_a_key_that_cannot_be_of_the_requests_type_matches_nothing_and_is_t
         "have, for example 'GUEST-01-0'; they match nothing."
     )
     assert remark in capsys.readouterr().out
-    rows = training_set.features_for(world.declared.model("trip_late"), day(3), LATER, declared=world.declared)
+    rows = point_in_time_rows.features_for(world.declared.model("trip_late"), day(3), LATER, declared=world.declared)
     assert rows.num_rows == 6
     assert "GUEST" in capsys.readouterr().out, "whoever scores is told as well"
 
@@ -318,7 +322,7 @@ def test_f201_a_key_that_cannot_be_of_the_requests_type_matches_nothing_and_is_t
 def test_f201_keys_without_a_common_value_are_refused_with_both_views_the_key_and_a_value(world):
     by_trip(world, "starts_at")
     with pytest.raises(
-        training_set.KeysNotComparable,
+        point_in_time_rows.KeysNotComparable,
         match=r"cannot join view 'station_level' to view 'trip_plan': the key 'trip_id' is int64 in view 'trip_plan' "
         r"and timestamp\[us, tz=UTC\] in view 'station_level', for example '2024-03-",
     ):

@@ -12,7 +12,8 @@ from include.adapters.offline_store import OfflineStore
 from include.config.loader import Declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.workflows import features, training_set
+from include.workflows.features import staging
+from include.workflows.scoring import point_in_time_rows
 
 world = filled_world(1, 9)
 DAYS = Interval(at(2), at(8))
@@ -33,8 +34,8 @@ def keep_v1(world: World) -> None:
     world.declare_view(STATION_LEVEL, DOUBLED, version=2)
 
 
-def built(declared: Declarations) -> training_set.TrainingSet:
-    return training_set.build(declared.model("trip_late"), DAYS, at(9), declared=declared)
+def built(declared: Declarations) -> point_in_time_rows.TrainingSet:
+    return point_in_time_rows.build(declared.model("trip_late"), DAYS, at(9), declared=declared)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_each_model_reads_the_version_it_names_and_the_old_set_is_the_same_bytes
     assert again.table_versions.keys() == {"trip_plan", "station_level@v1"}
 
     both.declare_model(views=[reading("station_level")[0], {**reading("station_level")[1], "version": 2}])
-    old, new = training_set.read(again), training_set.read(built(both.declared))
+    old, new = point_in_time_rows.read(again), point_in_time_rows.read(built(both.declared))
     doubled = [value and 2 * value for value in old.column("level").to_pylist()]
     assert new.column("level").to_pylist() == doubled
     assert new.column("mean_level_3h").equals(old.column("mean_level_3h"))
@@ -75,7 +76,7 @@ def test_both_versions_are_run_on_with_tables_and_publishes_of_their_own(both):
         rows = OfflineStore(settings().store).read(view, day(9))
         assert set(rows.column("level").to_pylist()) == {level}
         with Ledger.open(settings().ledger_url) as ledger:
-            assert ledger.partitions.get("station_level", version, "2024-03-09").code_hash == features.definition(view)
+            assert ledger.partitions.get("station_level", version, "2024-03-09").code_hash == staging.definition(view)
 
 
 def test_the_kept_version_has_a_dag_and_an_asset_of_its_own(both):
@@ -90,7 +91,7 @@ def test_the_kept_version_has_a_dag_and_an_asset_of_its_own(both):
 def test_a_changed_definition_of_the_kept_version_is_refused_like_any(both):
     folder = both.root / "declared" / "features" / "station_level" / "v1"
     (folder / "features.sql").write_text(DOUBLED, encoding="utf-8")
-    with pytest.raises(features.DefinitionChanged, match="station_level"):
+    with pytest.raises(staging.DefinitionChanged, match="station_level"):
         both.run_day("station_level@v1", 8)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from include.adapters.airflow_api import Health
 from include.adapters.processes import Child, Command, cpu_s, end_sessions
-from include.workflows.watchdog import Patience, Watchdog
+from include.workflows.services.watchdog import Patience, Watchdog
 
 BUSY = "while True: pass"
 IDLE = "import time\nwhile True: time.sleep(0.01); sum(range(20000))"

@@ -19,7 +19,7 @@ from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.lifecycle import State
 from include.workflows import tasks
-from include.workflows.common import JourneyIsOver
+from include.workflows.journey.step import JourneyIsOver
 
 
 @dataclass

@@ -15,7 +15,7 @@ from include.commands import Mistake
 from include.commands.airflow import use_running_services
 from include.config import loader
 from include.config.settings import PROJECT, settings
-from include.workflows import machine
+from include.workflows.services import machine
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_up_says_in_one_line_each_what_doctor_calls_bad_and_starts_nothing(home,
 
 def test_up_starts_on_a_disk_that_is_nearly_full_and_says_so(home, monkeypatch, capsys):
     from include.commands import services
-    from include.workflows.service_environment import Place
+    from include.workflows.services.environment import Place
 
     free_gb(monkeypatch, 1.0)
     services._check_machine(Place(home))
@@ -124,7 +124,7 @@ def test_up_starts_on_a_disk_that_is_nearly_full_and_says_so(home, monkeypatch, 
 
 def test_up_names_a_home_that_cannot_be_written(home, monkeypatch):
     from include.commands import services
-    from include.workflows.service_environment import Place
+    from include.workflows.services.environment import Place
 
     (home / "file").write_text("")
     with pytest.raises(Mistake, match=r"home: .*/file/inside cannot be written"):

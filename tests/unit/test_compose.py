@@ -17,7 +17,7 @@ import yaml
 from waiting import PATIENCE_S
 
 from include.config.settings import PROJECT
-from include.workflows.service_environment import TUNED, USERS
+from include.workflows.services.environment import TUNED, USERS
 
 COMPOSE = PROJECT / "docker-compose.yaml"
 DOCKERFILE = PROJECT / "Dockerfile"

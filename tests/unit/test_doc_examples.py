@@ -253,14 +253,14 @@ def test_the_judge_synopsis_is_the_verbs():
 
 def test_an_errors_form_is_the_one_that_is_shown():
     from include.domain.errors import BadField
-    from include.workflows import people
+    from include.workflows.gates import overrides
 
     shown = json.loads(text_of("docs/pages.md > REST > 2"))
     assert list(shown) == ["error", "what", "value", "allowed", "message"]
     with pytest.raises(BadField) as refused:
-        people.expiry(shown["value"], datetime(2024, 1, 1, tzinfo=UTC), shown["what"])
+        overrides.expiry(shown["value"], datetime(2024, 1, 1, tzinfo=UTC), shown["what"])
     assert (type(refused.value).__name__, str(refused.value)) == (shown["error"], shown["message"])
-    assert shown["allowed"] == people.WHEN
+    assert shown["allowed"] == overrides.WHEN
 
 
 def test_the_connections_are_those_airflow_reads(tmp_path):

@@ -241,9 +241,9 @@ def test_the_picture_is_drawn(ask, tmp_path, name, chunk):
     ],
 )
 def test_each_bad_input_is_one_line_and_exit_code_64(ask, monkeypatch, args, line):
-    from include.workflows import drift_tables
+    from include.workflows.tables import drift
 
-    monkeypatch.setattr(drift_tables, "MAX_PIECES", 100)
+    monkeypatch.setattr(drift, "MAX_PIECES", 100)
     code, out, err = ask(trips(4000), trips(4000, seed=2), *args)
     assert (code, out) == (64, "")
     assert err.count("\n") == 1

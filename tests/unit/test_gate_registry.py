@@ -16,9 +16,9 @@ import pytest
 from include.config.settings import PROJECT
 from include.domain.simulation.outcome import Kind
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
-from include.workflows import gates, readiness, tasks
+from include.workflows import gates, tasks
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW, STATIONS, Gate, SeedFor, Severity
-from include.workflows.selftest import bench, seeds
+from include.workflows.selftest import bench, readiness, seeds
 from tests.selftest_models import BINARY, declared, with_gates
 from tests.unit.test_simulation import a_table, policy, simulated
 
@@ -136,7 +136,7 @@ OWN_FILES = {
     "include/domain/shadow.py": "its own rule",
     "include/config/views.py": "the audit of a view, which has the name of a journey's gate",
     "include/workflows/simulation/settings.py": "writes a declaration",
-    "include/workflows/default_gates.py": "writes the gates of a file of predictions",
+    "include/workflows/tables/default_gates.py": "writes the gates of a file of predictions",
 }
 """Product files beside ``gates/`` and ``domain/gates/`` that may hold a gate's name as a whole string."""
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.workflows.given_tables import BadTable, Table, times_of
+from include.workflows.tables.reading import BadTable, Table, times_of
 
 
 @pytest.fixture
@@ -321,10 +321,10 @@ def test_names_with_dots_and_their_beginnings_are_told_apart(read):
 
 
 def test_spans_batches_and_steps_give_the_same_values(tmp_path, monkeypatch):
-    from include.workflows import given_tables
+    from include.workflows.tables import reading
 
-    monkeypatch.setattr(given_tables, "MAX_BATCH", 2)
-    monkeypatch.setattr(given_tables, "SPAN_ROWS", 100)
+    monkeypatch.setattr(reading, "MAX_BATCH", 2)
+    monkeypatch.setattr(reading, "SPAN_ROWS", 100)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({f"x{i}": rng.integers(0, 100, 1000) for i in range(5)})
     frame["g"] = rng.choice(["a", "b "], 1000)

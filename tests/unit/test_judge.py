@@ -15,8 +15,8 @@ import yaml
 from include.cli import main
 from include.config.gates import JudgedGates
 from include.domain.verdicts import Verdict
-from include.workflows import given_tables
-from include.workflows.judging import BadPredictions, Roles, judge_frame
+from include.workflows.tables import reading
+from include.workflows.tables.gates import BadPredictions, Roles, judge_frame
 
 ROWS = 6000
 GATES = {
@@ -345,7 +345,7 @@ def test_f025_a_truncated_parquet_is_refused(ask, tmp_path):
 
 
 def test_f134_a_file_that_holds_too_much_is_refused_before_it_is_read(ask, monkeypatch):
-    monkeypatch.setattr(given_tables, "MAX_ROWS", 5000)
+    monkeypatch.setattr(reading, "MAX_ROWS", 5000)
     refused(ask(predictions(), gates()), "holds 6,000 rows", "at most 5,000 rows")
 
 

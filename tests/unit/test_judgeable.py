@@ -8,7 +8,7 @@ from include.adapters.ledger import Ledger, Partition, PartitionStatus
 from include.cli import main
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
-from include.workflows.judgeable import never_judged
+from include.workflows.drift.can_judge import never_judged
 
 
 def declared(**changed) -> ModelDeclaration:

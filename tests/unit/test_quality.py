@@ -11,7 +11,7 @@ from include.adapters.expectations import ExpectationResult, Outcome
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
-from include.workflows.quality import judge, nothing_to_judge, own_checks
+from include.workflows.features.audit import judge, nothing_to_judge, own_checks
 
 TIMES = pa.timestamp("us", tz="UTC")
 DAYS = Interval.between("2024-03-10", "2024-03-12")

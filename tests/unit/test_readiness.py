@@ -10,9 +10,9 @@ import pytest
 from include.cli import main
 from include.config import ModelDeclaration, declarations, declared_models
 from include.domain.verdicts import Mode
-from include.workflows import readiness
-from include.workflows.readiness import Report, Severity
-from include.workflows.selftest import seeds
+from include.workflows.gates.gate import Severity
+from include.workflows.selftest import readiness, seeds
+from include.workflows.selftest.readiness import Report
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
 

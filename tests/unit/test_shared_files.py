@@ -27,12 +27,12 @@ MODULES = {"os", "shutil"}
 ALONE = {
     # Where nobody else reads or writes: a folder of the process's own, or a name that a person gave.
     "include/adapters/processes.py": {"replace": "a log that its only writer sets aside, whole"},
-    "include/workflows/beside.py": {
+    "include/workflows/scoring/challenger_process.py": {
         "write_text": "a temporary folder of two processes that wait for each other",
         "to_parquet": "the same folder",
         "open": "the same folder",
     },
-    "include/workflows/smoke.py": {
+    "include/workflows/evidence/smoke_process.py": {
         "write_text": "a temporary folder of two processes that wait for each other",
         "to_parquet": "the same folder",
     },
@@ -42,9 +42,9 @@ ALONE = {
     },
     "include/workflows/simulation/shown.py": {"savefig": "a picture where the caller asked for it"},
     "include/commands/drift.py": {"savefig": "a picture where the caller asked for it"},
-    "include/workflows/evaluation.py": {"rename": "a column, no file"},
-    "include/workflows/given_tables.py": {"rename": "a column, no file"},
-    "include/workflows/staged_file.py": {"write_table": "writes into the name that files.whole gave"},
+    "include/workflows/evidence/evaluation.py": {"rename": "a column, no file"},
+    "include/workflows/tables/reading.py": {"rename": "a column, no file"},
+    "include/workflows/features/staged_file.py": {"write_table": "writes into the name that files.whole gave"},
 }
 """By file: the call, and why it harms nobody."""
 
@@ -170,7 +170,7 @@ FETCH = """
 import hashlib, sys
 from contextlib import contextmanager
 from pathlib import Path
-from include.workflows import models
+from include.workflows.scoring import fitted_models
 
 content, copies, go = Path(sys.argv[1]), int(sys.argv[2]), sys.stdin
 digest = hashlib.sha256(content.read_bytes()).hexdigest()
@@ -180,11 +180,12 @@ class Registry:
     def fetched(self, model, version):
         yield content
 
-models.model_files.load = lambda copy, expected: models.model_files.digest(copy) == expected or sys.exit("other bytes")
+files = fitted_models.model_files
+files.load = lambda copy, expected: files.digest(copy) == expected or sys.exit("other bytes")
 print("ready", flush=True)
 for line in go:
     try:
-        assert models.load(Registry(), "m", 1, digest)
+        assert fitted_models.load(Registry(), "m", 1, digest)
         print("ok", flush=True)
     except BaseException as error:
         print(type(error).__name__, error, flush=True)

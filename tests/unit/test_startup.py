@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.adapters.airflow_api import Health
-from include.workflows import startup
+from include.workflows.services import startup
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEARTS = ("scheduler", "dag-processor", "triggerer")

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from include.workflows.drift_tables import compare_files
-from include.workflows.table_performance import Limits, Roles
+from include.workflows.tables.drift import compare_files
+from include.workflows.tables.roles import Limits, Roles
 
 ROLES = Roles(label="y", score=("p",))
 LIMITS = Limits(min_rows=100)

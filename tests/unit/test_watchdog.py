@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from include.adapters.airflow_api import AirflowUnreachable, Health
-from include.workflows.watchdog import Patience, Watchdog
+from include.workflows.services.watchdog import Patience, Watchdog
 
 HEARTS = ("scheduler", "triggerer", "dag-processor")
 

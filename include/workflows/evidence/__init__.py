@@ -1,1 +1,2 @@
-"""What is measured of a candidate: its journey comes in, evidence for the gates goes out. Nothing here judges."""
+"""What is measured of a candidate, before anyone judges it. In: a candidate, its champion and their rows. Out:
+figures that a gate can judge."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from include.adapters.ledger import Candidate
 from include.adapters.registry import VersionMissing
-from include.workflows import common, evaluation
-from include.workflows.common import Journey
+from include.workflows import stores
+from include.workflows.evidence import evaluation
+from include.workflows.journey.step import Journey
 
 
 def champion_of(journey: Journey) -> Candidate | None:
@@ -21,7 +22,7 @@ def logged_of(journey: Journey) -> str:
         VersionMissing: when its MLflow run has none.
     """
     run = str(journey.candidate.facts.mlflow_run_id)
-    logged = common.registry().logged_model(run)
+    logged = stores.registry().logged_model(run)
     if logged is None:
         raise VersionMissing(f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on.")
     return logged

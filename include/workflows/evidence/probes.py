@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from include.config import ModelDeclaration
 from include.domain.gates import SmokeEvidence
 from include.domain.metrics import Task
-from include.workflows import smoke
+from include.workflows.evidence import smoke_process
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def probes_of(real: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, pd.Data
 
 
 def smoke_evidence(
-    model: ModelDeclaration, said: smoke.Answered, expected: np.ndarray[Any, Any] | None
+    model: ModelDeclaration, said: smoke_process.Answered, expected: np.ndarray[Any, Any] | None
 ) -> SmokeEvidence:
     """The answers beside ``expected``, what ``evaluate`` saw of the real rows."""
     return SmokeEvidence(

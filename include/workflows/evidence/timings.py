@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters import estimators
 from include.domain.gates import Timing
-from include.workflows import common, evaluation, models, opponents, training
-from include.workflows.common import Journey
+from include.workflows import stores
+from include.workflows.evidence import champion_model, evaluation, training
 from include.workflows.evidence.logged import champion_of, logged_of
+from include.workflows.journey.step import Journey
+from include.workflows.scoring import fitted_models
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +38,8 @@ def timings_of(journey: Journey, repeats: int) -> tuple[Timing | None, Timing | 
 
 def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
     features, _, _ = training.frames(journey, "holdout")
-    registry, digest = common.registry(), str(journey.candidate.facts.artifact_digest)
-    timed = {"candidate": Asked(models.load_logged(registry, logged_of(journey), digest), features)}
+    registry, digest = stores.registry(), str(journey.candidate.facts.artifact_digest)
+    timed = {"candidate": Asked(fitted_models.load_logged(registry, logged_of(journey), digest), features)}
     digests = {"candidate": digest}
     champion = champion_of(journey)
     if champion is not None:
@@ -45,13 +47,13 @@ def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
         try:
             tables = journey.kept(evaluation.FACTS).get("champion_tables")
             version = int(str(champion.facts.model_version))
-            opponent = opponents.load(journey, champion.candidate_id, version, digests["champion"], tables)
+            opponent = champion_model.load(journey, champion.candidate_id, version, digests["champion"], tables)
             asked = opponent.features(journey, journey.kept(training.SETS)["holdout"], features)
             timed["champion"] = Asked(opponent.pipeline, asked)
-        except opponents.UNABLE as error:
+        except champion_model.UNABLE as error:
             print(f"The champion {champion.candidate_id} was not timed: {error}")
     took = time_in_turns(timed, repeats, classes=journey.model.class_count)
-    sized = {who: replace(each, model_bytes=float(models.size_of(digests[who]))) for who, each in took.items()}
+    sized = {who: replace(each, model_bytes=float(fitted_models.size_of(digests[who]))) for who, each in took.items()}
     return {who: asdict(sized[who]) if who in sized else None for who in ("candidate", "champion")}
 
 

@@ -1,4 +1,4 @@
-"""The gates: a candidate with all that is measured of it comes in, verdicts in the ledger go out.
+"""One file a gate, in the order of a journey. In: a subject with its evidence. Out: a verdict in the ledger.
 
 ``GATES`` is the one list of them, in the order of a journey. The Dag, what must have passed before registering and
 promoting, the release page, the selftest, the simulation and ``readiness`` follow from it.

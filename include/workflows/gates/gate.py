@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
+    from include.workflows.evidence.earlier_windows import EarlierWindow
     from include.workflows.evidence.probes import Smoked
-    from include.workflows.replay_window import EarlierWindow
-    from include.workflows.shadowing import Shadowed
+    from include.workflows.evidence.shadow_window import Shadowed
 
 RUNBOOK = "docs/runbook/{gate}.md"
 """A gate's page in the runbook."""

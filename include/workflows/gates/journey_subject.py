@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING, Any
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary, split_of
-from include.workflows import common, evaluation, models, replay_window, shadowing, smoke, training, training_set
-from include.workflows.common import Journey
-from include.workflows.evidence import probes, timings
+from include.workflows import stores
+from include.workflows.evidence import (
+    earlier_windows,
+    evaluation,
+    probes,
+    shadow_window,
+    smoke_process,
+    timings,
+    training,
+)
 from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.evidence.logged import champion_of, logged_of
 from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
 from include.workflows.evidence.promised_signature import promised_signature
+from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
-from include.workflows.replay_window import EarlierWindow
-from include.workflows.shadowing import Shadowed
+from include.workflows.journey.step import Journey
+from include.workflows.scoring import fitted_models, point_in_time_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +66,7 @@ class JourneySubject:
     def split(self) -> Split | None:
         sets = self.journey.kept(training.SETS)
         keys = declarations().view(self.model.entity.view).keys
-        rows = {which: training_set.read(sets[which]).select([*keys, "event_time"]).to_pandas() for which in sets}
+        rows = {which: point_in_time_rows.read(sets[which]).select([*keys, "event_time"]).to_pandas() for which in sets}
         return split_of(rows["train"], rows["holdout"], keys)
 
     def scored(self) -> Evidence:
@@ -72,10 +81,10 @@ class JourneySubject:
     def earlier_window(self) -> EarlierWindow:
         journey = self.journey
         replayed = journey.kept(evaluation.FACTS).get("replay")
-        evidence, missing = replay_window.evidence_of(journey, replayed)
+        evidence, missing = earlier_windows.evidence_of(journey, replayed)
         if evidence is None or replayed is None:
             return EarlierWindow(evidence, missing, 1)
-        attempts = replay_window.attempts(journey, replayed, evaluation.FACTS, champion_gate.NAME)
+        attempts = earlier_windows.attempts(journey, replayed, evaluation.FACTS, champion_gate.NAME)
         return EarlierWindow(evidence, missing, attempts, {name: replayed[name] for name in _WINDOW})
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
@@ -84,7 +93,7 @@ class JourneySubject:
 
     def signatures(self) -> tuple[Signature | None, Signature | None]:
         """The candidate's logged signature beside the champion's; for a first deployment, beside the declaration."""
-        registry, champion = common.registry(), champion_of(self.journey)
+        registry, champion = stores.registry(), champion_of(self.journey)
         candidate = registry.signature(logged_of(self.journey))
         if champion is None:
             return promised_signature(self.model, candidate), candidate
@@ -100,12 +109,12 @@ class JourneySubject:
                 f"{journey.candidate_id} is not registered, so there is no artifact to try. "
                 "Clear the run from register_challenger on."
             )
-        kinds = models.kinds_of(model)
+        kinds = fitted_models.kinds_of(model)
         features, _, _ = training.frames(journey, "holdout")
         chosen = probes.rows_to_ask(len(features), declared.rows)
         asked = probes.probes_of(features.iloc[chosen].reset_index(drop=True), kinds)
-        with common.registry().fetched(model.name, int(facts.model_version)) as file:
-            said = smoke.ask(
+        with stores.registry().fetched(model.name, int(facts.model_version)) as file:
+            said = smoke_process.ask(
                 file,
                 str(facts.artifact_digest),
                 asked,
@@ -117,7 +126,7 @@ class JourneySubject:
         return Smoked(evidence, UNSEEN_PROBE in asked)
 
     def shadowed(self) -> Shadowed:
-        return shadowing.window_seen(self.journey)
+        return shadow_window.window_seen(self.journey)
 
     def said(self) -> Mapping[str, str]:
         latest = self.journey.ledger.gates.latest(self.journey.candidate_id)

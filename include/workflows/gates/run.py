@@ -13,11 +13,13 @@ from include.domain.faults import crashpoint
 from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows import common, gates, hold, training
-from include.workflows.by_products import ByProducts
-from include.workflows.common import Journey
+from include.workflows import gates, stores
+from include.workflows.evidence import training
 from include.workflows.gates.gate import BUILD, RUNBOOK
 from include.workflows.gates.journey_subject import JourneySubject
+from include.workflows.journey import estimate_hold, step
+from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.step import Journey
 
 APPROVAL_HOLDS = timedelta(days=7)
 
@@ -27,7 +29,7 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
 
     ``now`` is the time an override is measured at.
     """
-    with common.step_of(reference, gate, judges=True) as journey:
+    with step.step_of(reference, gate, judges=True) as journey:
         result, digest = _judged(gate, journey)
         record = journey.ledger.gates.record(
             journey.candidate_id, result, digest=digest, run_id=journey.candidate.run_id
@@ -42,14 +44,14 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
         crashpoint("gate.stopped")
         run = journey.candidate.facts.mlflow_run_id
         if run is not None:
-            _tagged(journey, run, gate, common.verdict_tag(result) | _override_tag(live))
+            _tagged(journey, run, gate, step.verdict_tag(result) | _override_tag(live))
         return outcome
 
 
 def _tagged(journey: Journey, run: str, gate: str, tags: Mapping[str, str]) -> None:
     """Say it on the candidate's MLflow run. The ledger has it by then, and is what counts."""
     made = ByProducts()
-    made.attempt(f"The mark of {gate} on the MLflow run", lambda: common.registry().tag(run, tags))
+    made.attempt(f"The mark of {gate} on the MLflow run", lambda: stores.registry().tag(run, tags))
     made.keep(journey, gate)
 
 
@@ -100,7 +102,7 @@ def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: da
 
     ``who`` is the user's name as the platform signed them in; what they may do is what it said when they answered.
     """
-    with common.step_of(reference, f"{gate}/approve") as journey:
+    with step.step_of(reference, f"{gate}/approve") as journey:
         record = journey.ledger.gates.latest(journey.candidate_id).get(gate)
         if record is None or record.verdict is not Verdict.INCONCLUSIVE:
             found = record.verdict.value if record else "not judged"
@@ -132,7 +134,7 @@ def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Cand
     person overrode, are left out."""
     overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}
     latest = ledger.gates.latest(candidate.candidate_id)
-    required = gates.required(model, held=hold.alarm_day(ledger, candidate) is not None)
+    required = gates.required(model, held=estimate_hold.alarm_day(ledger, candidate) is not None)
     return [
         f"{gate}: {r.result.reason}"
         for gate, r in latest.items()

@@ -14,11 +14,11 @@ from include.config.loader import UnknownName
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import gates
+from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
-from include.workflows.out_of_order import OutOfOrder, out_of_order
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
-from include.workflows.readiness import Report, report_on
+from include.workflows.selftest.readiness import Report, report_on
 
 SHOWN_JOURNEYS = 30
 SHOWN_DAYS = 120

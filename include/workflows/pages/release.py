@@ -14,10 +14,10 @@ from include.domain.promotion import Epoch, GateRecord, Override, rollback_targe
 from include.domain.verdicts import Mode, Verdict
 from include.domain.wording import count_of
 from include.workflows import gates as registered
-from include.workflows.causes import in_words
 from include.workflows.gates import slices as slice_gate
 from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
 from include.workflows.gates.gate import title as gate_title
+from include.workflows.journey.causes import in_words
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Action
 from include.workflows.pages.words import TRIGGERS

@@ -1,4 +1,5 @@
-"""Every pair of stores held against each other: the ledger against each store that keeps what the ledger promised.
+"""Every pair of stores held against each other. In: two stores that keep the same fact. Out: what differs, and
+repairs.
 
 ``CHECKS`` is the list. A check is a module with ``compare(now)``, and with ``repair(now, only)`` where a program can
 make the two agree again. ``housekeeping`` compares every pair at night, one task each; ``slipway repair`` lists what

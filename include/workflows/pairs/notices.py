@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from include.adapters.ledger import NoticeState, Posted
-from include.workflows import common, notices
+from include.workflows import stores
+from include.workflows.pages import notices
 from include.workflows.pairs import Finding, State
 
 PAIR = "notices"
@@ -15,7 +16,7 @@ WAITS_AT_MOST = timedelta(days=1)
 
 def compare(now: datetime) -> list[Finding]:
     """What no callback wrote down is written down at once; what could not be sent differs."""
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         missed = notices.missed(ledger, now)
         unsent = ledger.notices.unsent()
     found = [
@@ -34,7 +35,7 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
     Args:
         only: the one model or view, or ``slipway``; None for all.
     """
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         again = [
             posted.notice
             for posted in ledger.notices.unsent()

@@ -19,7 +19,8 @@ from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
-from include.workflows import common, promised
+from include.workflows import stores
+from include.workflows.lineage import promised
 from include.workflows.pairs import Finding, State
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class _Published:
 
 def compare(now: datetime) -> list[Finding]:
     """Every declared view that has published days."""
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         return [_compared(ledger, view) for view in _views(ledger, None)]
 
 
@@ -50,7 +51,7 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
     """Offer the newest published rows of each entity again, and remove what was never published."""
     if only is not None:
         declarations().view(only)
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         return [_repaired(ledger, view) for view in _views(ledger, only)]
 
 
@@ -103,7 +104,7 @@ def _published(ledger: Ledger, view: FeatureView, newest: str) -> _Published:
         PromiseBroken: when the table does not hold what was published.
     """
     end = Interval.of_day(newest).end
-    span, store = Interval(end - view.ttl, end), common.offline_store()
+    span, store = Interval(end - view.ttl, end), stores.offline_store()
     promised.require(ledger, store, view, span.days)
     return _Published(view, store.read_after(view, span), newest)
 

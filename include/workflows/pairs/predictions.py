@@ -10,16 +10,18 @@ from include.adapters.ledger import Ledger
 from include.config import declarations
 from include.domain.errors import NotYet, Refusal
 from include.domain.wording import count_of
-from include.workflows import common, promised, scoring
+from include.workflows import stores
+from include.workflows.lineage import promised
+from include.workflows.lineage.promised import Broken
 from include.workflows.pairs import Finding, State
-from include.workflows.promised import Broken
+from include.workflows.scoring import daily
 
 PAIR = "predictions"
 
 
 def compare(now: datetime) -> list[Finding]:
     """Every scored day of every model."""
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         return [finding for model in ledger.candidates.models() for finding in _of(ledger, model)]
 
 
@@ -29,7 +31,7 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
     if only is not None:
         declarations().model(only)
     found = list[Finding]()
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         for model in [only] if only is not None else ledger.candidates.models():
             lost = dict.fromkeys(broken.day for _, broken in _broken(ledger, model))
             failed = {day: _scored_again(model, day) for day in lost}
@@ -48,7 +50,7 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
 def _scored_again(model: str, day: str) -> str | None:
     """Why the day could not be scored again; None when it was."""
     try:
-        skipped = scoring.score(model, day, f"repair_{day}")["skipped"]
+        skipped = daily.score(model, day, f"repair_{day}")["skipped"]
     except (Refusal, NotYet, ConnectionError) as error:
         return f"It could not be scored again: {error}"
     return None if skipped is None else f"It could not be scored again: {skipped}"
@@ -65,6 +67,6 @@ def _of(ledger: Ledger, model: str) -> Iterator[Finding]:
 
 
 def _broken(ledger: Ledger, model: str) -> list[tuple[str, Broken]]:
-    store = common.offline_store()
+    store = stores.offline_store()
     answers = promised.predictions_compared(ledger, store, model)
     return answers + promised.served_compared(ledger, store, model)

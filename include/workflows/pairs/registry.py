@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from include.workflows import common, reconcile
+from include.workflows import stores
 from include.workflows.pairs import Finding, State
+from include.workflows.release import reconcile
 
 PAIR = "registry"
 
@@ -22,7 +23,7 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
 
 def _found(model: str | None) -> list[Finding]:
     found = [_told(each) for each in reconcile.reconcile(None if model is None else [model])]
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         models = [model] if model is not None else ledger.candidates.models()
     silent = {each.about for each in found if each.state is not State.AGREES}
     agree = [name for name in models if name not in silent]

@@ -17,9 +17,11 @@ from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.wording import count_of
-from include.workflows import common, features, promised
+from include.workflows import stores
+from include.workflows.features import staging
+from include.workflows.lineage import promised
+from include.workflows.lineage.promised import Broken
 from include.workflows.pairs import Finding, State
-from include.workflows.promised import Broken
 
 PAIR = "view"
 READ_EVERY = 28
@@ -29,14 +31,14 @@ READ_EVERY = 28
 def compare(now: datetime) -> list[Finding]:
     """Every day of every version of every view that the ledger or the table knows."""
     found = list[Finding]()
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         for name, version in ledger.partitions.views():
             view = declarations().version(name, version)
             if view is None:
                 line = "It is not declared any more, so that nothing reads it; it was not compared."
                 found.append(Finding(PAIR, f"{name} v{version}", State.AGREES, line))
                 continue
-            days = _days(ledger, common.offline_store(), view)
+            days = _days(ledger, stores.offline_store(), view)
             broken = _compared(ledger, view, days, _turn_of(now.date()))
             found += [_told(view, each) for each in broken]
             good = len(days) - len(broken)
@@ -53,12 +55,12 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
     if only is not None:
         known.view(only)
     found = list[Finding]()
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         for name, version in ledger.partitions.views():
             view = known.version(name, version)
             if view is None or only not in (None, name, view.ref):
                 continue
-            days = _days(ledger, common.offline_store(), view)
+            days = _days(ledger, stores.offline_store(), view)
             broken = _compared(ledger, view, days, lambda day: True)
             found += [_repaired(ledger, view, each) for each in broken]
             if not broken:
@@ -68,7 +70,7 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
 
 
 def _repaired(ledger: Ledger, view: FeatureView, broken: Broken) -> Finding:
-    store, about = common.offline_store(), f"{_about(view)} {broken.day}"
+    store, about = stores.offline_store(), f"{_about(view)} {broken.day}"
     known = ledger.partitions.get(view.name, view.version, broken.day)
     how = "taken from the version of the table that was published"
     if known is None or not _taken_back(ledger, store, view, known):
@@ -102,9 +104,9 @@ def _published_again(ledger: Ledger, view: FeatureView, day: str, known: Partiti
     """Materialize, audit and publish the day as of the moment at which it was read before; what came of it."""
     interval = Interval.of_day(day)
     as_of = None if known is None or known.source_as_of is None else max(known.source_as_of, interval.end)
-    staged = features.stage(view.ref, interval, f"repair_{day}", ledger.partitions, as_of=as_of, look_again=False)
-    features.audit(staged)
-    features.publish(staged, ledger.partitions)
+    staged = staging.stage(view.ref, interval, f"repair_{day}", ledger.partitions, as_of=as_of, look_again=False)
+    staging.audit(staged)
+    staging.publish(staged, ledger.partitions)
     if known is not None and staged.content[day] != known.content_hash:
         return "published again from the source, which gives other rows by now"
     return "published again from the source"
@@ -122,7 +124,7 @@ def _days(ledger: Ledger, store: OfflineStore, view: FeatureView) -> list[str]:
 def _compared(ledger: Ledger, view: FeatureView, days: Sequence[str], thorough: Callable[[str], bool]) -> list[Broken]:
     """The days that differ. A day that holds the promised rows in other files than were recorded (the table was
     compacted, or the record is of an older release) gets its files recorded, so that it need not be read again."""
-    store = common.offline_store()
+    store = stores.offline_store()
     broken = promised.compared(ledger, store, view, days, thorough=thorough)
     bad = {each.day for each in broken}
     known = [p for p in ledger.partitions.between(view.name, view.version) if p.day not in bad]

@@ -23,11 +23,12 @@ from include.domain.metrics import Task
 from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
-from include.workflows import gates, models, scoring, shadowing, smoke, training
-from include.workflows.evidence import probes
+from include.workflows import gates
+from include.workflows.evidence import probes, shadow_window, smoke_process, training
+from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.gates.gate import Gate
-from include.workflows.replay_window import EarlierWindow
-from include.workflows.requests import request_ids
+from include.workflows.scoring import daily, fitted_models
+from include.workflows.scoring.request_ids import request_ids
 from include.workflows.selftest import candidates, defects, seeds
 from include.workflows.selftest import world as worlds
 from include.workflows.selftest.candidates import Candidate
@@ -49,7 +50,7 @@ def run(model_name: str, *, stored: bool = True, tell: Tell = lambda line: None)
         EstimatorUnusable: the declared estimator cannot be fitted.
     """
     model = declarations().model(model_name)
-    estimators.build(models.spec_of(model))  # loads its library, whose threads could not be limited otherwise
+    estimators.build(fitted_models.spec_of(model))  # loads its library, whose threads could not be limited otherwise
     with tempfile.TemporaryDirectory(prefix="slipway-selftest-") as made, estimators.one_thread():
         tell(f"{model.name}: rows")
         source = worlds.rows_for(model, stored=stored)
@@ -95,7 +96,7 @@ class Bench:
         self.twin = candidates.honest(world, folder)
         self.champion_timing: Timing | None = None
         self._champion_scores = self._answers(world.champion, world.holdout.features)
-        self._served = self._log(scoring.answers_of(self.model, world.champion, world.holdout.features))
+        self._served = self._log(daily.answers_of(self.model, world.champion, world.holdout.features))
         self._of_twin: dict[str, GateResult] = {}
         self._evaluated: dict[int, tuple[Candidate, np.ndarray[Any, Any] | None, str | None]] = {}
 
@@ -152,35 +153,37 @@ class Bench:
 
     # --- what the gates are given ------------------------------------------------------------------------------------
 
-    def asked(self, candidate: Candidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke.Answered:
+    def asked(self, candidate: Candidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke_process.Answered:
         """The twin and what has a file of its own are asked in a fresh process; what only answers otherwise, here."""
-        declared, kinds = self.model.gates.smoke_gate, models.kinds_of(self.model)
+        declared, kinds = self.model.gates.smoke_gate, fitted_models.kinds_of(self.model)
         classes = self.model.class_count
         own_file = candidate.scorer is self.world.twin
         if own_file and candidate.artifact is not None and declared is not None:
             file, digest = candidate.artifact
             timeout_s = declared.timeout_s
-            return smoke.ask(file, digest, probes_asked, kinds=kinds, classes=classes, timeout_s=timeout_s)
+            return smoke_process.ask(file, digest, probes_asked, kinds=kinds, classes=classes, timeout_s=timeout_s)
         rows_asked = {name: estimators.as_input(rows, kinds) for name, rows in probes_asked.items()}
-        answers = {n: smoke.answers_of(candidate.scorer, r, classes=classes) for n, r in rows_asked.items()}
-        return smoke.Answered(None, {n: smoke.probe_of(n, probes_asked[n], a) for n, a in answers.items()})
+        answers = {n: smoke_process.answers_of(candidate.scorer, r, classes=classes) for n, r in rows_asked.items()}
+        return smoke_process.Answered(
+            None, {n: smoke_process.probe_of(n, probes_asked[n], a) for n, a in answers.items()}
+        )
 
     def shadowed(self, candidate: Candidate) -> ShadowEvidence:
         """The holdout's days beside the champion, as ``score_<model>`` scores them: one that raises loses its day."""
         rows, days = candidate.held_out, self.world.holdout.days
         try:
-            shadow = self._log(scoring.answers_of(self.model, candidate.scorer, rows))
+            shadow = self._log(daily.answers_of(self.model, candidate.scorer, rows))
         except Exception:  # noqa: BLE001 - a candidate may raise anything; which days it loses is looked at below
             order = np.argsort(days, kind="stable")
             each = [self._scored(candidate, rows[days == day]) for day in np.unique(days)]
             shadow = self._log(pd.concat(each, ignore_index=True), order)
-        return shadowing.evidence_of(self.model, self._served, shadow, self._labels())
+        return shadow_window.evidence_of(self.model, self._served, shadow, self._labels())
 
     def _scored(self, candidate: Candidate, rows: pd.DataFrame) -> pd.DataFrame:
         try:
-            return scoring.answers_of(self.model, candidate.scorer, rows)
+            return daily.answers_of(self.model, candidate.scorer, rows)
         except Exception as error:  # noqa: BLE001 - as in scoring: whatever it raises is an error of each of its rows
-            return scoring.no_answers(self.model, rows, error)
+            return daily.no_answers(self.model, rows, error)
 
     def evidence(self, candidate: Candidate) -> Evidence:
         scores, broke = self.evaluated(candidate)
@@ -262,13 +265,13 @@ class SeededSubject:
         scores = self.bench.evaluated(candidate)[0]
         chosen = probes.rows_to_ask(len(candidate.held_out), declared.rows if declared else 0)
         rows = candidate.held_out.iloc[chosen].reset_index(drop=True)
-        asked = probes.probes_of(rows, models.kinds_of(self.model))
+        asked = probes.probes_of(rows, fitted_models.kinds_of(self.model))
         said = self.bench.asked(candidate, asked)
         evidence = probes.smoke_evidence(self.model, said, None if scores is None else scores[chosen])
         return probes.Smoked(evidence, probes.UNSEEN_PROBE in asked)
 
-    def shadowed(self) -> shadowing.Shadowed:
-        return shadowing.Shadowed(self.bench.shadowed(self.candidate), None, None)
+    def shadowed(self) -> shadow_window.Shadowed:
+        return shadow_window.Shadowed(self.bench.shadowed(self.candidate), None, None)
 
     def said(self) -> Mapping[str, str]:
         return {}

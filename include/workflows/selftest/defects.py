@@ -19,9 +19,10 @@ from include.domain.gates import Availability
 from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB
 from include.domain.metrics import Task, measure, metric_of
-from include.workflows import models
+from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
+from include.workflows.scoring import fitted_models
 from include.workflows.selftest.candidates import Altered, Candidate, Change, Scores, Slow, signature_of, timed
-from include.workflows.selftest.seeds import ERROR_SHARE, LARGER, NAN_SHARE, SLOWER
+from include.workflows.selftest.seeds import LARGER, SLOWER
 from include.workflows.selftest.world import World
 
 LITTLE = 3000
@@ -38,7 +39,7 @@ def _one_label(world: World, twin: Candidate, folder: Path) -> Candidate:
 def _leaked(world: World, twin: Candidate, folder: Path) -> Candidate:
     declared = world.model.gates.leakage
     judged = [f for f in world.model.features if f not in (declared.known_strong if declared else ())]
-    kinds = models.kinds_of(world.model)
+    kinds = fitted_models.kinds_of(world.model)
     leak = next((f for f in judged if kinds[f] == "numeric"), judged[0])
 
     def leaking(features: pd.DataFrame, y: np.ndarray[Any, Any]) -> pd.DataFrame:
@@ -223,7 +224,7 @@ def _column_of_callers(world: World) -> str:
 
 
 def _retyped(world: World, twin: Candidate, folder: Path) -> Candidate:
-    kinds = models.kinds_of(world.model)
+    kinds = fitted_models.kinds_of(world.model)
     name = next((f for f, kind in kinds.items() if kind == "numeric"), world.model.features[0])
     to_number = kinds[name] == "categorical"
 
@@ -244,7 +245,7 @@ def _taking(
     kinds: Mapping[str, str] | None = None,
 ) -> Candidate:
     """A candidate fitted on other columns; its signature is what such a model really has."""
-    declared = models.spec_of(world.model)
+    declared = fitted_models.spec_of(world.model)
     taken = {names.get(f, f): (kinds or {}).get(f, kind) for f, kind in declared.kinds.items()}
     spec = replace(declared, kinds={f: kind for f, kind in taken.items() if f is not None})
     rows = change(twin.features.iloc[:LITTLE])

@@ -21,8 +21,10 @@ from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.gates import Availability, Split, split_of
 from include.domain.intervals import DAY, Interval
-from include.workflows import common, evaluation, models, training_set
+from include.workflows import stores
+from include.workflows.evidence import evaluation
 from include.workflows.evidence.availability import availability_of
+from include.workflows.scoring import fitted_models, point_in_time_rows
 
 STRENGTHS = (2.0, 4.0, 8.0)
 """How much of the label the features tell, weakest first: the weakest in which an honest model can pass is taken."""
@@ -82,7 +84,7 @@ class World:
 
     def fitted(self, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> Any:
         """The declared estimator, fitted."""
-        return estimators.fit(estimators.build(models.spec_of(self.model)), features, label)
+        return estimators.fit(estimators.build(fitted_models.spec_of(self.model)), features, label)
 
 
 def seed_of(model: ModelDeclaration) -> int:
@@ -111,7 +113,7 @@ def rows_for(model: ModelDeclaration, *, stored: bool = True) -> Source:
 def world_of(model: ModelDeclaration, source: Source, strength: float) -> World:
     """Labels, champion, twin and baseline on these rows."""
     rng = np.random.default_rng([seed_of(model), int(strength)])
-    kinds = models.kinds_of(model)
+    kinds = fitted_models.kinds_of(model)
     together = pd.concat([source.train, source.holdout], ignore_index=True)
     y = labels(model, estimators.as_input(together, kinds), strength, rng)
     first = len(source.train)
@@ -127,7 +129,7 @@ def world_of(model: ModelDeclaration, source: Source, strength: float) -> World:
     keys = declarations().view(model.entity.view).keys
 
     def fit(rows: np.ndarray[Any, Any] | slice) -> Any:
-        return estimators.fit(estimators.build(models.spec_of(model)), train.features.iloc[rows], train.y[rows])
+        return estimators.fit(estimators.build(fitted_models.spec_of(model)), train.features.iloc[rows], train.y[rows])
 
     return World(
         model=model,
@@ -161,7 +163,7 @@ def _needed(model: ModelDeclaration) -> tuple[int, int, int]:
 def _stored(model: ModelDeclaration) -> Source | str:
     """The newest published rows; or why they will not do."""
     train_rows, held_rows, days = _needed(model)
-    store = common.offline_store()
+    store = stores.offline_store()
     newest = [store.newest_day(declarations().view(use.view)) for use in model.views]
     if any(day is None for day in newest):
         return "not every view of the model is published"
@@ -185,7 +187,7 @@ def _stored(model: ModelDeclaration) -> Source | str:
 
 
 def _joined(model: ModelDeclaration, interval: Interval, as_of: datetime) -> tuple[pd.DataFrame, Availability]:
-    rows, measured = training_set.joined(model, interval, as_of)
+    rows, measured = point_in_time_rows.joined(model, interval, as_of)
     availability = availability_of(measured)
     return rows.to_pandas(), availability or Availability(0, {})
 
@@ -219,7 +221,7 @@ def _frame(
     step = days * timedelta(days=1) / count
     columns: dict[str, Any] = {key: [f"{key}-{first + i}" for i in range(count)] for key in keys}
     columns["event_time"] = pd.to_datetime([start + i * step for i in range(count)], utc=True)
-    for name, kind in models.kinds_of(model).items():
+    for name, kind in fitted_models.kinds_of(model).items():
         if kind == "categorical":
             texts = np.array([f"{name}-{letter}" for letter in ("abc" if name in sliced else "abcdefgh")], dtype=object)
             columns[name] = texts[rng.integers(0, len(texts), count)]
@@ -264,7 +266,7 @@ def _unit(model: ModelDeclaration) -> float:
 
 def _signal(model: ModelDeclaration, features: pd.DataFrame, which: int) -> np.ndarray[Any, Any]:
     """What the features tell, ``(n,)``, with mean 0 and deviation 1: a sum over up to six of them."""
-    kinds = models.kinds_of(model)
+    kinds = fitted_models.kinds_of(model)
     usable = [f for f in features.columns if features[f].nunique() > 1 and features[f].isna().mean() < 0.5]
     texts = [f for f in usable if kinds[f] == "categorical"][:2]
     numbers = [f for f in usable if kinds[f] != "categorical"][: 6 - len(texts)]

@@ -18,10 +18,11 @@ from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
-from include.workflows import evaluation, models, training
-from include.workflows.by_products import ByProducts
+from include.workflows.drift.reference import Reference
+from include.workflows.evidence import evaluation, training
 from include.workflows.gates.data_quality import on as training_data_gate
-from include.workflows.reference import Reference
+from include.workflows.journey.by_products import ByProducts
+from include.workflows.scoring import fitted_models
 from include.workflows.simulation.stream import Stream, day_name
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[A
 
 
 def spec_of(model: ModelDeclaration, stream: Stream) -> estimators.EstimatorSpec:
-    return models.spec_of(model, {f: stream.kinds[f] for f in model.features})
+    return fitted_models.spec_of(model, {f: stream.kinds[f] for f in model.features})
 
 
 def read_by(model: ModelDeclaration, stream: Stream) -> pd.DataFrame:

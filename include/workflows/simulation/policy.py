@@ -27,14 +27,17 @@ from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, Window, window_state
 from include.domain.simulation.outcome import DayCost, Kind, PolicyOutcome, SimulatedDecision, SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows import drift_watch, evaluation, gates, hold, holding, replay_window
+from include.workflows import gates
+from include.workflows.drift import labels_behind_alarm, sensor
+from include.workflows.drift.reference import Reference
+from include.workflows.evidence import earlier_windows, evaluation
 from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.evidence.probes import Smoked
+from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
 from include.workflows.gates.gate import BUILD, EVALUATE, SHADOW
-from include.workflows.reference import Reference
-from include.workflows.replay_window import EarlierWindow
-from include.workflows.shadowing import Shadowed
+from include.workflows.journey import estimate_hold
 from include.workflows.simulation.candidates import Candidate, Candidates, days_of
 from include.workflows.simulation.maturing import Epoch, Maturing, by_day, realised
 from include.workflows.simulation.schedule import fires_within
@@ -126,18 +129,18 @@ class DeclaredPolicy:
         reference = self._reference(epoch)
         scores, features = epoch.candidate.scores(rows), epoch.candidate.features(rows)
         self._maturing.until(day.end, epoch)
-        measured = drift_watch.Measured(
+        measured = sensor.Measured(
             count_window(reference.profile, features, scores),
-            *drift_watch.estimated_losses(model, reference.estimate, features, scores),
+            *sensor.estimated_losses(model, reference.estimate, features, scores),
             epoch.matured,
             tuple(self._cohorts(epoch, day.end)),
         )
-        report = drift_watch.report_on(model, epoch.candidate.name, name, reference, measured)
+        report = sensor.report_on(model, epoch.candidate.name, name, reference, measured)
         last = model.drift.retrain.windows[1] - 1
         earlier = [r for r in (self._reports[-last:] if last else []) if r.version == report.version]
         self._reports = [*self._reports[-last:], report] if last else [report]
-        flags = [drift_watch.flags_of(model, r) for r in (*earlier, report)]
-        decision = decide(situation_of(report, flags, drift_watch.policy_of(model), self._history(), day.end))
+        flags = [sensor.flags_of(model, r) for r in (*earlier, report)]
+        decision = decide(situation_of(report, flags, sensor.policy_of(model), self._history(), day.end))
         self._decisions.append((name, decision))
         return decision
 
@@ -215,10 +218,10 @@ class DeclaredPolicy:
         declared = self.model.gates.champion_gate.replay
         if declared is None or champion is None:
             return EarlierWindow(None, None, 1)
-        window = replay_window.before((c.windows.train.start for c in (candidate, champion)), declared.days)
+        window = earlier_windows.before((c.windows.train.start for c in (candidate, champion)), declared.days)
         rows = self.stream.matured(window, candidate.as_of, self.model.label.delay)
         if not len(rows):
-            return EarlierWindow(None, replay_window.NO_ROWS, 1)
+            return EarlierWindow(None, earlier_windows.NO_ROWS, 1)
         same = (champion.name, window)
         attempts = 1 + sum(j.replayed == same for j in self._journeys if j is not journey)
         if journey is not None:
@@ -276,7 +279,7 @@ class DeclaredPolicy:
         journey.rows += rows.stop - rows.start
         journey.days += 1
         state = window_state(self.model.shadow.rules(), rows=journey.rows, days=journey.days)
-        if state is Window.OPEN or (journey.alarm and end < hold.labels_tell_at(self.model, journey.alarm)):
+        if state is Window.OPEN or (journey.alarm and end < estimate_hold.labels_tell_at(self.model, journey.alarm)):
             return None
         return journey
 
@@ -306,7 +309,7 @@ class DeclaredPolicy:
         if journey.alarm is None:
             return Shadowed(evidence, None, None)
         epoch = self.champion
-        shown = holding.shown_by(self.model, self._reference(epoch), epoch.matured, journey.alarm)
+        shown = labels_behind_alarm.shown_by(self.model, self._reference(epoch), epoch.matured, journey.alarm)
         return Shadowed(evidence, None, shown)
 
     # --- what came of it ---------------------------------------------------------------------------------------------

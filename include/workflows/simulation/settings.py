@@ -13,8 +13,8 @@ from include.config import ModelDeclaration, yaml_text
 from include.config.loader import BadDeclaration, checked_against_views, checked_declaration
 from include.config.types import FeatureView
 from include.domain.errors import Refusal
-from include.workflows import default_gates
 from include.workflows.simulation.stream import Stream
+from include.workflows.tables import default_gates
 
 if TYPE_CHECKING:
     pass

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from include.domain.errors import Refusal
 from include.domain.simulation.outcome import Kind, PolicyOutcome
 from include.domain.verdicts import Verdict
-from include.workflows.given_tables import finite
 from include.workflows.simulation.run import Simulation
+from include.workflows.tables.reading import finite
 
 if TYPE_CHECKING:
     import numpy as np

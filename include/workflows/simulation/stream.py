@@ -18,9 +18,11 @@ from include.config import ModelDeclaration, declarations
 from include.domain import classes
 from include.domain.intervals import DAY, Interval
 from include.domain.journey import training_windows
-from include.workflows import common, given_tables, models
+from include.workflows import stores
+from include.workflows.scoring import fitted_models
 from include.workflows.simulation import table_checks
 from include.workflows.simulation.table_checks import BadStream as BadStream
+from include.workflows.tables import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +139,7 @@ def stored(
         BadStream: when the store lacks days.
         TableMissing, BadLabels, SqlFailed, SourceUnreachable: as a training set's join.
     """
-    from include.workflows import training_set
+    from include.workflows.scoring import point_in_time_rows
 
     delay = model.label.delay
     whole = Interval(first or first_needed(model, interval.start), interval.end)
@@ -145,10 +147,10 @@ def stored(
     # What is not there of the days before is to the gate what it is in a journey: too few rows.
     older = replayed_days(model) if replay_days is None else replay_days
     whole = Interval(whole.start - timedelta(days=older), whole.end)
-    joined, availability = training_set.joined(model, whole, interval.end)
-    labels = training_set.matured_labels(model, whole, interval.end + delay)
+    joined, availability = point_in_time_rows.joined(model, whole, interval.end)
+    labels = point_in_time_rows.matured_labels(model, whole, interval.end + delay)
     keys = declarations().view(model.entity.view).keys
-    found, _ = training_set.label_of_each(model, joined, labels)
+    found, _ = point_in_time_rows.label_of_each(model, joined, labels)
     return _stream(model, joined.to_pandas(), found.to_pandas(), keys, availability)
 
 
@@ -165,7 +167,7 @@ def _stream(
     else:
         y = label.to_numpy(dtype=np.float64)
     known = _as_us(labels["available_time"])
-    kinds = models.kinds_of(model)
+    kinds = fitted_models.kinds_of(model)
     return Stream(
         features=estimators.as_input(rows, kinds),
         kinds=kinds,
@@ -188,7 +190,7 @@ def _as_us(times: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 def _require_published(model: ModelDeclaration, whole: Interval) -> None:
-    with common.open_ledger() as ledger:
+    with stores.open_ledger() as ledger:
         for use in model.views:
             view = declarations().view(use.view)
             asked = [day for day in whole.days if day >= view.calendar.starts.isoformat()]
@@ -249,8 +251,8 @@ def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
     Raises:
         BadTable, BadStream: the one line says what is wrong.
     """
-    table = given_tables.Table(path, option="--data")
-    given_tables.check_present((columns.time, columns.label, *columns.features), table.names, f" in {path}")
+    table = reading.Table(path, option="--data")
+    reading.check_present((columns.time, columns.label, *columns.features), table.names, f" in {path}")
     if columns.time == columns.label:
         raise BadStream(f"Column {columns.time!r} is named as time and as label; they are two columns.")
     twice = [name for name in (columns.time, columns.label) if name in columns.features]
@@ -291,7 +293,7 @@ def from_frame(frame: pd.DataFrame, columns: Columns, kinds: Mapping[str, str], 
     """A table in memory; ``kinds`` are its features'."""
     import numpy as np
 
-    moments = given_tables.times_of(frame[columns.time])
+    moments = reading.times_of(frame[columns.time])
     table_checks.check_times(columns.time, moments)
     times = moments.astype("datetime64[us]").astype(np.int64)
     order = np.argsort(times, kind="stable")

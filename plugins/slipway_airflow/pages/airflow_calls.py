@@ -12,7 +12,7 @@ from fastapi import Request
 from include.domain.errors import Refusal
 from slipway_airflow.gates import ANSWER
 from slipway_airflow.pages.access import token_of
-from slipway_airflow.pages.mount import ROOT
+from slipway_airflow.pages.scope import ROOT
 
 
 class AirflowSaidNo(Refusal):

@@ -15,10 +15,10 @@ from include.adapters.ledger import Conflict, JourneyUnderWay, LedgerUnavailable
 from include.config.loader import UnknownName
 from include.domain.authority import MayNotDecide
 from include.domain.errors import BadField, Refusal
+from include.workflows.journey.request_checks import NoData
 from include.workflows.pages.drift import UnknownReport
-from include.workflows.requested import NoData
+from slipway_airflow.pages.actions import AlreadyUnderWay, ChampionChanged, IdsTaken, KeyReused, NothingStarts
 from slipway_airflow.pages.airflow_calls import AirflowSaidNo
-from slipway_airflow.pages.doing import AlreadyUnderWay, ChampionChanged, IdsTaken, KeyReused, NothingStarts
 
 log = logging.getLogger("slipway.pages")
 

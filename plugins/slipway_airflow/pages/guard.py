@@ -24,7 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from include.adapters.ledger import LedgerUnavailable
 from include.domain.authority import MayNotDecide
 from include.domain.errors import Refusal
-from include.workflows import requested
+from include.workflows.journey import request_checks
 from include.workflows.pages import sources
 from slipway_airflow.limits import App, Message, Receive, Send, read_body, replayed
 from slipway_airflow.pages.access import person, remember, require_approver, require_trigger
@@ -79,7 +79,7 @@ async def _refusal(scope: Message, found: re.Match[str], body: bytes, models: li
             and found["rest"] == "/dagRuns"
             and (sent := _well_formed(_json(body))) is not None
         ):
-            requested.rollback_request(sent)
+            request_checks.rollback_request(sent)
     except HTTPException as error:
         return error.status_code, str(error.detail)
     except MayNotDecide as refusal:
@@ -97,7 +97,7 @@ def _check_request(request: Request, user: Any, model: str, body: Any) -> None:
     remember(model, person(request, user, model))
     sent = _well_formed(body)
     if sent is not None:
-        requested.check(model, sent, user.get_name(), beside_another=True)
+        request_checks.check(model, sent, user.get_name(), beside_another=True)
 
 
 def _well_formed(body: Any) -> dict[str, Any] | None:

@@ -16,12 +16,12 @@ from include.adapters.ledger import LedgerUnavailable
 from include.config.loader import UnknownName
 from include.domain.authority import Person
 from include.domain.errors import BadField, Refusal
-from include.workflows import data_docs
+from include.workflows.features import data_docs
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
-from slipway_airflow.pages import charts, doing
+from slipway_airflow.pages import actions, charts
 from slipway_airflow.pages.access import (
     CSRF_FIELD,
     User,
@@ -277,15 +277,15 @@ async def _done(
 ) -> None:
     candidate_id = view.candidate.candidate_id
     if action == "override":
-        await doing.override(candidate_id, form.get("gate"), by, form.get("reason"), form.get("expires"))
+        await actions.override(candidate_id, form.get("gate"), by, form.get("reason"), form.get("expires"))
     elif action == "clear":
-        await doing.clear(request, candidate_id, form.get("gate"), by.name)
+        await actions.clear(request, candidate_id, form.get("gate"), by.name)
     elif action == "approve":
-        await doing.approve(request, candidate_id, form.get("gate"), form.get("reason"))
+        await actions.approve(request, candidate_id, form.get("gate"), form.get("reason"))
     elif action == "reject":
-        await doing.reject(request, candidate_id, by, form.get("reason"))
+        await actions.reject(request, candidate_id, by, form.get("reason"))
     elif action == "rollback":
-        await doing.roll_back(request, view.model, form.get("reason"), form.get("revision"))
+        await actions.roll_back(request, view.model, form.get("reason"), form.get("revision"))
     else:
         raise HTTPException(
             404, f"There is no action {action[:40]!r}; there are: approve, clear, override, reject, rollback."
@@ -297,7 +297,7 @@ async def roll_back(request: Request, user: User, name: str) -> Response:
     form = await _form(request, user)
     await run_in_threadpool(require_approver, request, user, name)
     try:
-        await doing.roll_back(request, name, form.get("reason"), form.get("revision"))
+        await actions.roll_back(request, name, form.get("reason"), form.get("revision"))
     except (Refusal, LedgerUnavailable) as error:
         if not wants_page(request) or isinstance(error, UnknownName):
             raise

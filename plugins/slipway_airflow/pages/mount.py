@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from slipway_airflow.pages.scope import ROOT
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = "/slipway"
-ROOT = "slipway.airflow"
-"""Where in a request's scope Airflow's own application stands, for calls to its REST API as the same user."""
 
 
 class LateApp:

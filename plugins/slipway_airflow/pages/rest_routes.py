@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from include.domain.authority import Person
-from include.workflows.endings import ending_of
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
-from slipway_airflow.pages import doing
+from include.workflows.release.endings import ending_of
+from slipway_airflow.pages import actions
 from slipway_airflow.pages.access import (
     CSRF_HEADER,
     User,
@@ -175,28 +175,28 @@ def run(request: Request, user: User, dag_id: str, run_id: str) -> JSONResponse:
 @router.post("/candidates/{candidate_id}/overrides", status_code=201, summary="Let one candidate past one gate")
 async def override(request: Request, user: User, candidate_id: str, body: OverrideBody) -> JSONResponse:
     by = await _approver_of(request, user, candidate_id, body.requested_by)
-    made = await doing.override(candidate_id, body.gate, by, body.reason, body.expires)
+    made = await actions.override(candidate_id, body.gate, by, body.reason, body.expires)
     return _json(asdict(made), 201)
 
 
 @router.post("/candidates/{candidate_id}/clear", summary="Judge again from a gate on")
 async def clear(request: Request, user: User, candidate_id: str, body: GateBody) -> JSONResponse:
     await _approver_of(request, user, candidate_id)
-    run_id = await doing.clear(request, candidate_id, body.gate, user.get_name())
+    run_id = await actions.clear(request, candidate_id, body.gate, user.get_name())
     return _json({"candidate_id": candidate_id, "run_id": run_id})
 
 
 @router.post("/candidates/{candidate_id}/approve", summary="Answer the gate that waits: the candidate may go on")
 async def approve(request: Request, user: User, candidate_id: str, body: ApproveBody) -> JSONResponse:
     await _approver_of(request, user, candidate_id)
-    await doing.approve(request, candidate_id, body.gate, body.reason)
+    await actions.approve(request, candidate_id, body.gate, body.reason)
     return _json({"candidate_id": candidate_id, "approved": body.gate})
 
 
 @router.post("/candidates/{candidate_id}/reject", summary="End a journey under way")
 async def reject(request: Request, user: User, candidate_id: str, body: ReasonBody) -> JSONResponse:
     by = await _approver_of(request, user, candidate_id)
-    await doing.reject(request, candidate_id, by, body.reason)
+    await actions.reject(request, candidate_id, by, body.reason)
     return _json({"candidate_id": candidate_id, "state": "rejected"})
 
 
@@ -204,7 +204,7 @@ async def reject(request: Request, user: User, candidate_id: str, body: ReasonBo
 async def roll_back(request: Request, user: User, model: str, body: RollbackBody) -> JSONResponse:
     _own(request, user)
     await run_in_threadpool(require_approver, request, user, model)
-    run_id = await doing.roll_back(request, model, body.reason, body.revision, body.requested_by)
+    run_id = await actions.roll_back(request, model, body.reason, body.revision, body.requested_by)
     return _json({"model": model, "dag_id": f"rollback_{model}", "run_id": run_id}, 202)
 
 
@@ -220,7 +220,7 @@ async def retrain(
     await run_in_threadpool(require_operator, request, user, model)
     conf = body.model_dump(exclude_none=True)
     await run_in_threadpool(lambda: remember(model, person(request, user, model)))
-    run_id, started = await doing.retrain(request, model, conf, idempotency_key, user.get_name())
+    run_id, started = await actions.retrain(request, model, conf, idempotency_key, user.get_name())
     return _json({"model": model, "dag_id": f"retrain_{model}", "run_id": run_id, "started": started}, 202)
 
 

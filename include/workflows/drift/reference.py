@@ -1,0 +1,135 @@
+"""What a champion is held against, and what its matured labels say: read by the drift sensor and by the hold on a
+candidate that an estimate asked for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.config import ModelDeclaration
+from include.domain import classes
+from include.domain.drift.estimated import EstimateReference
+from include.domain.drift.maturity import Cohort
+from include.domain.drift.profile import Profile
+from include.domain.errors import Refusal
+from include.domain.intervals import Interval
+from include.domain.losses import DayLoss, losses_by_day, row_losses
+from include.domain.performance import RealisedPerformance, Unit, realised_performance
+from include.domain.promotion import Epoch
+from include.workflows import stores
+from include.workflows.journey import step
+from include.workflows.lineage import promised
+from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+PROFILE = "reference_profile.json"
+"""What ``evaluate`` keeps of a champion's reference rows, in its journey's folder and on its MLflow run."""
+
+
+class NoReference(Refusal):
+    """A champion whose reference profile nobody has any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What evaluation kept of the version."""
+
+    profile: Profile
+    importances: dict[str, float]
+    estimate: EstimateReference | None
+    never_labelled: float | None
+    """The share of its training rows that never got a label; None in versions from before it was kept."""
+
+
+def reference_of(epoch: Epoch) -> Reference:
+    """What the version is held against, kept at its evaluation; from its MLflow run where this machine has no copy.
+
+    Raises:
+        NoReference: when neither has it.
+    """
+    file = step.journey_folder(epoch.to_candidate) / PROFILE
+    if not file.is_file():
+        with stores.open_ledger() as ledger:
+            run = ledger.candidates.get(epoch.to_candidate).facts.mlflow_run_id
+        if run is None or not stores.registry().download(run, PROFILE, file.parent):
+            raise NoReference(
+                f"The reference profile of champion {epoch.to_candidate} is gone, from this machine and from MLflow, "
+                "so nothing can be held against it. Clear its journey's run from evaluate on, or promote a successor."
+            )
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    labels, estimate = kept.get("labels"), kept.get("estimate")
+    return Reference(
+        profile=Profile.from_json(kept["profile"]),
+        importances=dict(kept["importances"]),
+        estimate=EstimateReference.from_json(estimate) if estimate else None,
+        never_labelled=labels["never_labelled"] / labels["rows"] if labels and labels["rows"] else None,
+    )
+
+
+def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLoss, ...]) -> RealisedPerformance:
+    """The declared test of the champion's matured losses against the reference's."""
+    declared = model.drift.performance
+    return realised_performance(
+        reference.profile.losses,
+        losses,
+        metric=declared.metric,
+        tolerance=declared.tolerance,
+        window_days=declared.window_days,
+        alpha=declared.alpha,
+        min_rows=declared.min_rows,
+        unit=Unit(declared.unit),
+    )
+
+
+def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:
+    """Of each day the champion served, and whose last row's label window had closed by the end of ``day``: its losses,
+    and how many rows have a label at all."""
+    import pandas as pd
+
+    since = epoch.effective_from
+    until = day.end - model.label.delay
+    if until <= since:
+        return (), ()
+    served = Interval(since, until)
+    with stores.open_ledger() as ledger:
+        log = promised.predictions(ledger, model.name, served, epoch.to_candidate)
+    if log is None or log.num_rows == 0:
+        return (), ()
+    rows = by_request(model, served_rows(log.to_pandas()))
+    rows["day_served"] = _day_names(rows["event_time"])
+    labels = point_in_time_rows.matured_labels(model, served, day.end).to_pandas()
+    truth = labels["label"]
+    if model.is_classifier:
+        truth = pd.Series(classes.positions(model.label.classes or [], truth)[0])
+    # A label that is missing in a row that is there is no label.
+    named = _named(model, labels, truth).dropna()
+    joined = rows.join(named, how="inner")
+    labelled = joined["day_served"].value_counts()
+    asked = rows["day_served"].value_counts()
+    cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in asked.items())
+    losses = row_losses(model.drift.performance.metric, joined["y"].to_numpy(), scores_in(model, joined))
+    return losses_by_day(joined["day_served"].tolist(), losses), cohorts
+
+
+def _day_names(times: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """``YYYY-MM-DD`` of each; text is made once a day, not once a row."""
+    import numpy as np
+
+    codes, days = times.dt.floor("D").factorize()
+    names: np.ndarray[Any, Any] = days.strftime("%Y-%m-%d").to_numpy()
+    return np.asarray(names[codes])
+
+
+def served_rows(log: pd.DataFrame) -> pd.DataFrame:
+    return log.loc[(log["role"] == SERVED) & log["error"].isna()]
+
+
+def _named(model: ModelDeclaration, labels: pd.DataFrame, truth: pd.Series[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"y": truth.astype(float).to_numpy()}, index=request_ids(model, labels))

@@ -1,0 +1,333 @@
+"""The drift sensor: measure one scored day, decide by the ordered rules, and remember both.
+
+Everything is as of the end of the day: the labels matured by then, the reports of earlier days, the journeys whose time
+had come. A day judged again finds the decision that stands and acts on that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.adapters.ledger import Ledger, RetrainAction, RetrainDecision
+from include.config import ModelDeclaration, declarations
+from include.domain.decision import Decision, Policy, Situation
+from include.domain.decision import decide as decided
+from include.domain.drift.calibration import expected_losses, expected_roc_auc
+from include.domain.drift.estimated import EstimateReference, estimated_performance, outside_support
+from include.domain.drift.input_drift import input_drift
+from include.domain.drift.maturity import Cohort, label_maturity
+from include.domain.drift.prediction_drift import prediction_drift
+from include.domain.drift.profile import Profile, count_window
+from include.domain.drift.report import DriftReport, Flags, drift_report
+from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
+from include.domain.history import Ending, History, PastJourney, situation_of
+from include.domain.intervals import Interval, instant
+from include.domain.journey import drift_run_id
+from include.domain.lifecycle import JourneyRequest, State, Trigger
+from include.domain.losses import DayLoss
+from include.workflows import stores
+from include.workflows.drift import reference as references
+from include.workflows.drift import report_on_mlflow
+from include.workflows.journey import causes
+from include.workflows.journey.estimate_hold import HOLD
+from include.workflows.lineage import promised
+from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
+from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MAX_REASON = 500
+
+
+class NothingScored(Refusal):
+    """A day that no champion scored."""
+
+
+def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
+    """Measure input drift, prediction drift, estimated and realised performance of one scored day, and whether labels
+    still come; keep the report.
+
+    Raises:
+        NothingScored: when the prediction log has no served rows of the day.
+        PredictionsLost, PromiseBroken: when what is read is not what the ledger recorded.
+        NotAskable: when what the champion learned from is not declared any more.
+    """
+    model = declarations().model(model_name)
+    interval = Interval.of_day(day)
+    with stores.open_ledger() as ledger:
+        epoch = ledger.claims.server(model_name, day)
+        log = promised.predictions(ledger, model_name, interval, epoch.to_candidate) if epoch else None
+        served = references.served_rows(log.to_pandas()) if log is not None else None
+        if epoch is None or served is None or served.empty:
+            raise NothingScored(
+                f"{day} has no predictions served by a champion of {model_name}. Run score_{model_name} for it first."
+            )
+        reference = references.reference_of(epoch)
+        asked = as_trained.as_learned(ledger, model, epoch.to_candidate, [f.name for f in reference.profile.features])
+        rows = point_in_time_rows.features_for(asked, interval, interval.end).to_pandas()
+        features = estimators.as_input(rows, fitted_models.kinds_of(asked))
+        scores = scores_in(model, served)
+        losses, cohorts = references.matured(model, epoch, interval)
+        measured = Measured(
+            count_window(reference.profile, features, scores),
+            *estimated_losses(
+                model, reference.estimate, *_row_by_row(model, request_ids(asked, rows), features, served, scores)
+            ),
+            losses,
+            cohorts,
+        )
+        report = report_on(model, epoch.to_candidate, day, reference, measured)
+        kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)
+        crashpoint("drift.reported")
+        for sentence in report.sentences:
+            print(sentence)
+        return {"model": model_name, "day": day, "report_id": kept.report_id, "flags": report.flags.as_json()}
+
+
+def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Decide about a report and keep the decision; the first decision about a report stands.
+
+    ``conf`` and ``journey_run_id`` are what a retrain is triggered with; both are empty otherwise.
+    """
+    model = declarations().model(str(reference["model"]))
+    day, report_id = str(reference["day"]), str(reference["report_id"])
+    with stores.open_ledger() as ledger:
+        kept = ledger.drift.get(report_id)
+        if kept is None:
+            raise Refusal(f"There is no drift report {report_id}. Clear this run from measure on.")
+        report = DriftReport.from_json(kept.report)
+        made = decided(situation(ledger, model, report))
+        action = RetrainAction(made.action.value)
+        stands = ledger.drift.decide(
+            report_id,
+            action,
+            rule=f"{made.rule} {made.name}",
+            reason=made.reason,
+            numbers=_numbers(made),
+            journey_run_id=drift_run_id(model.name, day) if action is RetrainAction.RETRAIN else None,
+        )
+        crashpoint("drift.decided")
+        asks = _as_request(stands)
+        print(f"{stands.action.value} by rule {stands.rule}: {stands.reason}")
+        under_way = stands.numbers.get("in_flight")
+        if stands.action is RetrainAction.SUPPRESS and under_way:
+            causes.join(ledger, str(under_way), asks)
+            crashpoint("drift.joined")
+        remarks = report_on_mlflow.show_on_run_page(ledger, model, report, stands)
+        conf = {
+            "as_of": asks.as_of.isoformat(),
+            "reason": asks.reason,
+            "requested_by": asks.requested_by,
+            "trigger": asks.trigger.value,
+            "report_id": asks.report_id,
+        }
+        retrains = stands.action is RetrainAction.RETRAIN
+        return {
+            "action": stands.action.value,
+            "rule": stands.rule,
+            "reason": stands.reason,
+            "journey_run_id": stands.journey_run_id or "",
+            "conf": conf if retrains else {},
+            "remarks": list(remarks),
+        }
+
+
+def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport) -> Situation:
+    """All that the rules look at, as of the end of the report's day."""
+    earlier = [
+        DriftReport.from_json(r.report)
+        for r in ledger.drift.reports(model.name, last=model.drift.retrain.windows[1] - 1, before=report.day)
+        if r.report["version"] == report.version
+    ]
+    flags = [flags_of(model, r) for r in (*earlier, report)]
+    now = Interval.of_day(report.day).end
+    return situation_of(report, flags, policy_of(model), _history(ledger, model, report.day), now)
+
+
+def policy_of(model: ModelDeclaration) -> Policy:
+    declared = model.drift.retrain
+    return Policy(
+        windows=declared.windows,
+        cooldown_days=declared.cooldown_days,
+        budget_per_month=declared.budget_per_month,
+        futile_before_escalation=declared.futile_before_escalation,
+    )
+
+
+def flags_of(model: ModelDeclaration, report: DriftReport) -> Flags:
+    """The report's flags; an estimate that shall only be reported raises none."""
+    return report.flags if model.drift.estimated.acts else replace(report.flags, estimated=None)
+
+
+def _history(ledger: Ledger, model: ModelDeclaration, day: str) -> History:
+    """The model's journeys, in the order they were opened, and what was decided before the day."""
+    candidates = sorted(ledger.candidates.of(model.name), key=lambda c: c.opened_at)
+    decisions = ledger.drift.decisions(model.name, before=day)
+    live = ledger.candidates.live(model.name)
+    opened = [d.numbers["opened_breaker_until"] for d in decisions if d.numbers.get("opened_breaker_until")]
+    return History(
+        journeys=[
+            PastJourney(c.request.as_of, c.request.trigger is Trigger.DRIFT, _ending(c.state, c.is_live))
+            for c in candidates
+        ],
+        in_flight=live.run_id if live else None,
+        asked_at=[int(d.numbers["futile_streak"]) for d in decisions if d.rule.endswith(" futile")],
+        breaker_until=[instant(o) for o in opened],
+    )
+
+
+def _ending(state: State, live: bool) -> Ending:
+    if live:
+        return Ending.LIVE
+    if state in (State.FAILED, State.SUPERSEDED):
+        return Ending.BROKEN
+    return Ending.FUTILE if state in (State.REJECTED, State.UNCHANGED) else Ending.PROMOTED
+
+
+def _as_request(decision: RetrainDecision) -> JourneyRequest:
+    """What the decision asks of a journey, whether or not one starts."""
+    return JourneyRequest(
+        model=decision.model,
+        run_id=drift_run_id(decision.model, decision.day),
+        as_of=Interval.of_day(decision.day).end,
+        trigger=Trigger.DRIFT,
+        reason=decision.reason[:MAX_REASON],
+        requested_by=f"drift_{decision.model}",
+        report_id=decision.report_id,
+    )
+
+
+def _numbers(made: Decision) -> dict[str, Any]:
+    opened = made.breaker_open_until.isoformat() if made.breaker_open_until else None
+    return {**made.numbers, "opened_breaker_until": opened, HOLD: made.hold_promotion}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was read of a day, and of the cohorts that had matured by its end.
+
+    Attributes:
+        profile: the day, counted in the reference's bins.
+        losses_expected: ``(n,)``: the loss each answered row is expected to have; empty where none can be estimated.
+        roc_auc_expected: a binary classifier's.
+        losses: of each day the version served, on labels matured by the end of the day.
+        cohorts: how many rows of those days have a label.
+    """
+
+    profile: Profile
+    losses_expected: np.ndarray[Any, Any]
+    roc_auc_expected: float | None
+    losses: tuple[DayLoss, ...]
+    cohorts: tuple[Cohort, ...]
+
+
+def _row_by_row(
+    model: ModelDeclaration,
+    requests: list[str],
+    features: pd.DataFrame,
+    served: pd.DataFrame,
+    scores: np.ndarray[Any, Any],
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """The features and the answers of the same rows. A classifier's losses are estimated from its answers alone."""
+    import numpy as np
+
+    if model.is_classifier:
+        return features, scores
+    answers = by_request(model, served)["score"].reindex(requests).to_numpy(dtype=float)
+    answered = np.isfinite(answers)
+    return features.loc[answered], answers[answered]
+
+
+def estimated_losses(
+    model: ModelDeclaration, reference: EstimateReference | None, features: pd.DataFrame, scores: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], float | None]:
+    """The loss each answered row is expected to have, and a binary classifier's expected ROC AUC.
+
+    ``features`` are read for a regression alone, and are then those of ``scores``, row by row.
+    """
+    import numpy as np
+
+    metric = model.drift.performance.metric
+    if reference is None or reference.metric != metric:
+        return np.empty(0), None
+    if reference.calibration is not None:
+        probabilities = reference.calibration(scores)
+        auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 else None
+        return expected_losses(metric, scores, probabilities), auc
+    if reference.trees is None:
+        return np.empty(0), None
+    return reference.trees.estimated(features, scores), None
+
+
+def report_on(
+    model: ModelDeclaration, version: str, day: str, reference: references.Reference, measured: Measured
+) -> DriftReport:
+    """The declared measurements of one day against the version's reference. Reads nothing.
+
+    Args:
+        model: What is declared.
+        version: The candidate id of the champion.
+        day: ``YYYY-MM-DD``.
+        reference: What was kept of the version.
+        measured: Of the day.
+    """
+    declared, performance = model.drift, model.drift.performance
+    inputs = input_drift(
+        reference.profile,
+        measured.profile,
+        q=declared.inputs.q,
+        effect_at_least=declared.inputs.effect_at_least,
+        share_at_least=declared.inputs.share_at_least,
+        min_rows=declared.inputs.min_rows,
+        importances=reference.importances,
+        day=day,
+    )
+    predictions = prediction_drift(
+        reference.profile,
+        measured.profile,
+        q=declared.inputs.q,
+        effect_at_least=declared.predictions.effect_at_least,
+        min_rows=declared.predictions.min_rows,
+        day=day,
+    )
+    realised = references.realised(model, reference, measured.losses)
+    estimated = estimated_performance(
+        reference.estimate,
+        measured.losses_expected,
+        metric=performance.metric,
+        tolerance=performance.tolerance,
+        alpha=performance.alpha,
+        min_rows=declared.estimated.min_rows,
+        outside_share=outside_support(inputs, predictions),
+        outside_at_most=declared.estimated.outside_at_most,
+        roc_auc=measured.roc_auc_expected,
+    )
+    labels = label_maturity(
+        measured.cohorts,
+        reference.never_labelled,
+        window_days=performance.window_days,
+        allowed_rise=declared.data.overdue_labels,
+        min_rows=declared.inputs.min_rows,
+    )
+    return drift_report(
+        model.name,
+        version,
+        day,
+        reference.profile,
+        measured.profile,
+        inputs,
+        predictions,
+        realised,
+        estimated=estimated,
+        labels=labels,
+        missing_jump=declared.data.missing_jump,
+        unseen_share=declared.data.unseen_share,
+        outside_support=declared.data.outside_support,
+        min_rows=declared.inputs.min_rows,
+    )

@@ -1,0 +1,356 @@
+"""Candidate, champion and a naive baseline on the same held-out rows: the evidence every offline gate judges.
+
+The rows are newer than both training windows. The champion is loaded by the digest its gates saw; when it cannot be,
+its scores are missing and the champion gate is INCONCLUSIVE, never a first deployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators, files
+from include.adapters.registry import VersionMissing
+from include.config import ModelDeclaration
+from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
+from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
+from include.domain.drift.profile import Kind, Profile
+from include.domain.drift.reference import reference_profile
+from include.domain.errors import Refusal
+from include.domain.gates import Evidence
+from include.domain.losses import correlation_within_days, row_losses
+from include.domain.metrics import Task, measure_all
+from include.workflows import stores
+from include.workflows.drift.reference import PROFILE
+from include.workflows.evidence import champion_model, curves_on_mlflow, earlier_windows, training
+from include.workflows.journey import step
+from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.step import Journey
+from include.workflows.scoring import fitted_models
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FACTS = "evaluation.json"
+ROWS = "evaluation.parquet"
+CURVES = "curves.json"
+"""Candidate and champion overlaid, small enough for a page: by kind of curve, then by whose it is."""
+SLICE = "slice."
+"""What stands before the names of the columns that the rows are sliced by."""
+
+
+def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Score the holdout by candidate, champion and baseline; keep the scores, the curves and the reference profile."""
+    import pandas as pd
+
+    with step.step_of(reference, "evaluate") as journey:
+        model, facts, registry = journey.model, journey.candidate.facts, stores.registry()
+        run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
+        features, y, days = training.frames(journey, "holdout")
+        learned, trained_on, _ = training.frames(journey, "train")
+        logged = registry.logged_model(run)
+        if logged is None:
+            raise VersionMissing(
+                f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on."
+            )
+        pipeline = fitted_models.load_logged(registry, logged, digest)
+        candidate = estimators.predict(pipeline, features, classes=model.class_count)
+
+        head = journey.ledger.deployments.champion(model.name)
+        if head is not None and head.to_candidate == journey.candidate_id:
+            # The journey runs again after its promotion: what it was compared with then is what counts.
+            kept = journey.kept(FACTS)
+            return {"rows": kept["rows"], "metrics": kept["metrics"], "champion": kept["champion_id"]}
+        opponent: champion_model.Opponent | None = None
+        champion, why_not = None, "the model has no champion"
+        if head is not None:
+            try:
+                tables = _tables_read(journey, head.to_candidate)
+                opponent = champion_model.load(
+                    journey, head.to_candidate, int(str(head.model_version)), head.digest, tables
+                )
+                champion, why_not = opponent.scores(journey, journey.kept(training.SETS)["holdout"], features), ""
+            except champion_model.UNABLE as error:
+                opponent, why_not = None, f"champion {head.to_candidate} could not answer: {error}"
+                print(f"Not compared with the champion: {why_not}")
+        baseline = naive_baseline(model, learned, trained_on, features)
+
+        scores: dict[str, Any] = {
+            "y": y,
+            "day": days.to_numpy(),
+            "candidate": list(candidate),
+            "baseline": list(baseline),
+        }
+        if champion is not None:
+            scores["champion"] = list(champion)
+        if model.gates.slice_gate is not None:
+            columns = model.gates.slice_gate.columns
+            scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
+        with files.whole(journey.folder / ROWS) as unfinished:
+            pd.DataFrame(scores).to_parquet(unfinished)
+        replayed = earlier_windows.score(journey, pipeline, head.to_candidate, opponent) if head else None
+        measured = _measured(model.task, y, {"candidate": candidate, "champion": champion, "baseline": baseline})
+        journey.keep(
+            FACTS,
+            {
+                "rows": len(y),
+                "champion_revision": head.revision if head else 0,
+                "champion_id": head.to_candidate if head else None,
+                "champion_missing": None if champion is not None else why_not,
+                "champion_tables": opponent.tables if opponent is not None else None,
+                "holdout": journey.kept(training.SETS)["holdout"]["start"],
+                "metrics": measured,
+                "replay": replayed,
+            },
+        )
+        made = ByProducts()
+        _keep_reference_profile(journey, pipeline, features, y, candidate, days, made)
+        shown = dict(measured)
+        if replayed is not None and "metrics" in replayed:
+            shown |= {f"replay_{who}": values for who, values in replayed["metrics"].items()}
+            measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed["metrics"].items())
+            print(f"Replay rows: {replayed['rows']:,}. {measured_there}")
+        # Not a by-product: a machine without a copy reads the profile from there.
+        registry.log_json(run, journey.kept(PROFILE), PROFILE)
+        _show_on_run_page(journey, run, shown, made)
+        _draw(journey, run, y, {"candidate": candidate, "champion": champion}, made)
+        made.keep(journey, "evaluate")
+        print(
+            f"Held-out rows: {len(y):,}. "
+            + "; ".join(f"{who}: {_line(values)}" for who, values in measured.items() if values)
+        )
+        return {"rows": len(y), "metrics": measured, "champion": head.to_candidate if head else None}
+
+
+def evidence_of(journey: Journey) -> Evidence:
+    """What ``evaluate`` kept, as the gates take it."""
+    import numpy as np
+    import pandas as pd
+
+    journey.kept(FACTS)
+    rows = pd.read_parquet(journey.folder / ROWS)
+
+    def scores(who: str) -> np.ndarray[Any, Any] | None:
+        return np.array(rows[who].tolist(), dtype=float) if who in rows else None
+
+    candidate = np.array(rows["candidate"].tolist(), dtype=float)
+    return Evidence(
+        Task(journey.model.task),
+        rows["y"].to_numpy(),
+        candidate,
+        scores("champion"),
+        scores("baseline"),
+        rows["day"].to_numpy(),
+    )
+
+
+def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series[Any]]:
+    """The values ``evaluate`` kept of these columns, by name; one it did not keep is left out."""
+    import pandas as pd
+
+    rows = pd.read_parquet(journey.folder / ROWS)
+    return {name: rows[f"{SLICE}{name}"] for name in names if f"{SLICE}{name}" in rows}
+
+
+def attempts_on_holdout(journey: Journey, gate: str) -> int:
+    """How many candidates of the model ``gate`` compared on this very holdout, this one included (STATISTICS 4)."""
+    mine = journey.kept(FACTS)["holdout"]
+    count = 1
+    for other in journey.ledger.candidates.of(journey.model.name):
+        if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
+            continue
+        sets = step.journey_folder(other.candidate_id) / FACTS
+        if gate in journey.ledger.gates.latest(other.candidate_id) and sets.is_file():
+            same = step.Journey(journey.model, other, journey.ledger).kept(FACTS)["holdout"] == mine
+            count += same
+    return count
+
+
+def _tables_read(journey: Journey, champion_id: str) -> dict[str, int] | None:
+    """The table versions this champion was read from before, so that the same evidence is judged again."""
+    kept = journey.kept(FACTS) if (journey.folder / FACTS).is_file() else {}
+    return kept.get("champion_tables") if kept.get("champion_id") == champion_id else None
+
+
+def naive_baseline(
+    model: ModelDeclaration, learned: pd.DataFrame, label: np.ndarray[Any, Any], features: pd.DataFrame
+) -> np.ndarray[Any, Any]:
+    """Of each row of ``features`` the mean label of its group in the training rows; the overall mean where there is no
+    group or it was not seen.
+
+    For a multiclass model the share of each class. ``learned`` and ``trained_on`` are the training rows' features and
+    labels, ``features`` the rows to answer.
+    """
+    import numpy as np
+    import pandas as pd
+
+    by = model.gates.champion_gate.baseline_by
+    if model.task == "multiclass":
+        shares = np.bincount(label, minlength=len(model.label.classes or [])) / len(label)
+        return np.tile(shares, (len(features), 1))
+    overall = float(label.mean())
+    if not by:
+        return np.full(len(features), overall)
+    means = pd.Series(label, index=learned.index).groupby([learned[c] for c in by], observed=True).mean().rename("mean")
+    joined = features[by].merge(means.reset_index(), on=by, how="left")
+    return joined["mean"].fillna(overall).to_numpy(dtype=float)
+
+
+def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        who: {name: m.value for name, m in measure_all(Task(task), y, s).items() if m.value is not None}
+        if s is not None
+        else {}
+        for who, s in scores.items()
+    }
+
+
+def _keep_reference_profile(
+    journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any, made: ByProducts
+) -> None:
+    model, kinds = journey.model, fitted_models.kinds_of(journey.model)
+    usable = answered(scores)
+    if not usable.any():
+        raise Refusal(
+            f"{journey.candidate_id} answers none of the {len(y):,} held-out rows with a number: there is nothing to "
+            "judge. Look at its estimator and its training set."
+        )
+    features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
+    learned, _, learned_days = training.frames(journey, "train")
+    profile = profile_of(model, kinds, learned, learned_days.tolist(), y=y, scores=scores, score_days=held_out)
+    importances = made.attempt(
+        "The importances, without which every feature weighs the same,",
+        lambda: estimators.importances(
+            pipeline, features, y, task=model.task, seed=model.training.seed, classes=model.class_count
+        ),
+    )
+    estimate = made.attempt(
+        "The estimate of losses without labels",
+        lambda: estimate_of(model, kinds, features, y=y, scores=scores, days=held_out),
+    )
+    sets = journey.kept(training.SETS)
+    never = sum(built["never_labelled"] for built in sets.values())
+    journey.keep(
+        PROFILE,
+        {
+            "profile": profile.as_json(),
+            "importances": importances or {},
+            "estimate": estimate.as_json() if estimate else None,
+            "loss_correlation_within_days": correlation_within_days(profile.losses),
+            "labels": {"rows": never + sum(built["rows"] for built in sets.values()), "never_labelled": never},
+        },
+    )
+
+
+def answered(scores: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """``(n,)``: the rows whose score is a number. Another is for the gates to judge; it says nothing about what is
+    usual."""
+    import numpy as np
+
+    found: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(np.asarray(scores)).reshape(len(scores), -1).all(axis=1)
+    return found
+
+
+def profile_of(
+    model: ModelDeclaration,
+    kinds: Mapping[str, str],
+    learned: pd.DataFrame,
+    learned_days: list[str],
+    *,
+    y: Any,
+    scores: Any,
+    score_days: list[str],
+) -> Profile:
+    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days.
+
+    ``y``, ``scores`` and ``score_days`` are of the held-out rows.
+    """
+    return reference_profile(
+        learned,
+        {name: Kind(kind) for name, kind in kinds.items()},
+        learned_days,
+        scores=scores,
+        score_days=score_days,
+        losses=row_losses(model.drift.performance.metric, y, scores),
+        classes=model.label.classes or [] if model.task == "multiclass" else [],
+        bins=model.drift.inputs.bins,
+    )
+
+
+def estimate_of(
+    model: ModelDeclaration, kinds: Mapping[str, str], features: pd.DataFrame, *, y: Any, scores: Any, days: list[str]
+) -> EstimateReference:
+    """What this version's losses are estimated with on rows without labels, checked across the held-out days.
+
+    Raises:
+        BadEstimate: where there is but one day.
+    """
+    metric = model.drift.performance.metric
+    if model.is_classifier:
+        return classifier_reference(metric, days, y, scores)
+    losses = row_losses(metric, y, scores)
+
+    def fitted(rows: Any) -> Any:
+        return estimators.fit_loss_trees(
+            features.iloc[rows], scores[rows], losses[rows], kinds, seed=model.training.seed
+        )
+
+    estimated = cross_fitted(days, lambda known, asked: fitted(known).estimated(features.iloc[asked], scores[asked]))
+    return estimate_reference(metric, days, losses, estimated, trees=fitted(slice(None)))
+
+
+def _show_on_run_page(
+    journey: Journey, run: str, measured: Mapping[str, Mapping[str, float]], made: ByProducts
+) -> None:
+    registry = stores.registry()
+    metrics = {f"{who}_{name}": value for who, values in measured.items() for name, value in values.items()}
+    made.attempt("The metrics on the MLflow run", lambda: registry.log_metrics(run, metrics))
+    made.attempt("The facts on the MLflow run", lambda: registry.log_json(run, journey.kept(FACTS), FACTS))
+
+
+def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: ByProducts) -> None:
+    """The curves of candidate and champion overlaid: kept for the page of the journey, drawn for the MLflow run."""
+    registry, truth = stores.registry(), y.astype(float)
+    answered = {who: s for who, s in scores.items() if s is not None}
+    pictures: dict[str, Callable[[], Any]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
+
+    def curves_of(name: str, curve: Callable[[Any], Any], picture: Callable[[Any], Any] | None = None) -> None:
+        curves = made.attempt(f"The curve {name}", lambda: {who: curve(s) for who, s in answered.items()})
+        if curves is not None:
+            found[name] = curves
+            if picture is not None and any(c is not None for c in curves.values()):
+                pictures[name] = lambda: picture(curves)
+
+    if journey.model.task == "regression":
+        unit = journey.model.label.name
+        curves_of("residuals", lambda s: residuals(truth, s), lambda c: curves_on_mlflow.residual_histogram(c, unit))
+    elif journey.model.task == "binary":
+        curves_of("roc", lambda s: roc_curve(truth, s), curves_on_mlflow.overlaid)
+        curves_of("precision_recall", lambda s: precision_recall_curve(truth, s), curves_on_mlflow.overlaid)
+        curves_of("calibration", lambda s: reliability(truth, s), curves_on_mlflow.calibration)
+        curves_of("scores", score_histogram)
+    if not found:
+        return
+    drawn = {name: {who: _as_json(c) for who, c in curves.items()} for name, curves in found.items()}
+    made.attempt("The curves of the page", lambda: journey.keep(CURVES, drawn))
+    file = "residuals" if journey.model.task == "regression" else "curves"
+    made.attempt("The curves on the MLflow run", lambda: registry.log_json(run, drawn, f"curves/{file}.json"))
+    for name, picture in pictures.items():
+        made.attempt(f"The picture {name}", partial(_drawn, run, f"curves/{name}.png", picture))
+
+
+def _drawn(run: str, path: str, picture: Callable[[], Any]) -> None:
+    stores.registry().log_figure(run, picture(), path)
+
+
+def _as_json(value: Any) -> Any:
+    from dataclasses import asdict
+
+    return None if value is None else asdict(value)
+
+
+def _line(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())

@@ -1,0 +1,271 @@
+"""From a frozen as-of time to a fitted candidate on an MLflow run page. Each step may run twice and makes one of
+each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators, model_files
+from include.adapters.ledger import Facts
+from include.adapters.registry import Registry
+from include.config import ModelDeclaration, declarations
+from include.config.preprocess import Preprocess
+from include.config.revision import git_revision
+from include.domain import classes
+from include.domain.faults import crashpoint
+from include.domain.gates import Split, TrainingDataSummary, split_of
+from include.domain.journey import training_windows
+from include.domain.lifecycle import Event
+from include.workflows import stores
+from include.workflows.journey import causes
+from include.workflows.journey import step as journey_step
+from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.step import Journey
+from include.workflows.lineage import recording, tables_touched
+from include.workflows.scoring import fitted_models, point_in_time_rows
+from include.workflows.scoring.point_in_time_rows import BadLabels, TrainingSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SETS = "training_set.json"
+EXAMPLE_ROWS = 5
+
+
+def build_training_set(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the training window and the holdout as of the journey's time, pinned to one version of each view's table.
+
+    A retry, or the same journey run again after new publishes, reads the versions it pinned the first time.
+    """
+    with journey_step.step_of(reference, "build_training_set") as journey:
+        training = journey.model.training
+        windows = training_windows(
+            journey.as_of, training.window_days, training.holdout_days, journey.model.label.delay
+        )
+        pinned = journey.kept(SETS)["train"]["table_versions"] if (journey.folder / SETS).is_file() else None
+        train = point_in_time_rows.build(journey.model, windows.train, journey.as_of, pinned)
+        holdout = point_in_time_rows.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
+        sets = {"train": train.as_reference(), "holdout": holdout.as_reference()}
+        journey.keep(SETS, sets)
+        recording.keep_training_sets(journey.ledger, journey.model, journey.candidate_id, sets)
+        reason = f"{train.rows:,} rows of {windows.train}, {holdout.rows:,} held out of {windows.holdout}."
+        print(reason)
+        return {
+            "rows": train.rows,
+            "holdout_rows": holdout.rows,
+            "content_hash": train.content_hash,
+            "table_versions": train.table_versions,
+        }
+
+
+def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
+    """One of the journey's sets as (features, label, day of each row); ``which`` is ``train`` or ``holdout``.
+
+    The label of a classifier is the index of its class.
+
+    Raises:
+        BadLabels: when the classes were declared anew after the set was built.
+    """
+    return frames_of(journey, journey.kept(SETS)[which])
+
+
+def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
+    """Any built set of the model, as ``frames`` gives it."""
+    import numpy as np
+
+    rows = point_in_time_rows.read(made).to_pandas()
+    features = estimators.as_input(rows, fitted_models.kinds_of(journey.model))
+    days = rows["event_time"].dt.strftime("%Y-%m-%d")
+    if not journey.model.is_classifier:
+        return features, rows["label"].to_numpy(dtype=float), days
+    declared = journey.model.label.classes or []
+    label, strange = classes.positions(declared, rows["label"])
+    if strange:
+        raise BadLabels(
+            journey.model.name,
+            f"{classes.refused('label', strange, declared).rstrip('.')}. The training set was built with other "
+            "classes; clear the run from open_journey on",
+        )
+    return features, label.astype(np.int64), days
+
+
+def summary_of(journey: Journey) -> TrainingDataSummary:
+    """What was counted in the journey's training set."""
+    sets = journey.kept(SETS)
+    train, holdout = TrainingSet.from_reference(sets["train"]), TrainingSet.from_reference(sets["holdout"])
+    features, label, _ = frames(journey, "train")
+    keys = declarations().view(journey.model.entity.view).keys
+    rows, held_out = (
+        point_in_time_rows.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout)
+    )
+    return counted(
+        features,
+        label,
+        holdout_rows=holdout.rows,
+        classes=train.label_counts,
+        split=split_of(rows, held_out, keys),
+        missing_labels=int(rows["label"].isna().sum()),
+        duplicate_rows=int(rows.duplicated([*keys, "event_time"]).sum()),
+        remarks=[each for made in (train, holdout) for each in (made.availability or {}).get("key_remarks", [])],
+    )
+
+
+def counted(
+    features: pd.DataFrame,
+    label: np.ndarray[Any, Any],
+    *,
+    holdout_rows: int,
+    classes: Mapping[str, int],
+    split: Split | None = None,
+    missing_labels: int = 0,
+    duplicate_rows: int = 0,
+    remarks: Iterable[str] = (),
+) -> TrainingDataSummary:
+    """Any training set as its gate reads it. ``classes`` counts the training rows of each class; empty for regression.
+
+    ``split`` says how the training rows lie beside the held-out ones; None where there are none to compare with.
+    ``remarks`` are what a reader must know about how the rows were joined.
+    """
+    import numpy as np
+
+    numbers = features.select_dtypes("number")
+    return TrainingDataSummary(
+        rows=len(features),
+        holdout_rows=holdout_rows,
+        distinct_labels=len(np.unique(label)),
+        classes=classes,
+        null_shares={str(name): float(share) for name, share in features.isna().mean().items()},
+        infinite={str(name): int(count) for name, count in np.isinf(numbers).sum().items() if count},
+        constant=tuple(str(c) for c in features.columns if features[c].nunique() == 1),
+        missing_labels=missing_labels,
+        duplicate_rows=duplicate_rows,
+        judged_on_too=split.shared_rows if split else 0,
+        ends_before_holdout=split is None or split.train_ends < split.holdout_starts,
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def train(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit the declared estimator and put it on the candidate's MLflow run; a retry reuses what its first try logged."""
+    with journey_step.step_of(reference, "train") as journey:
+        model, candidate = journey.model, journey.candidate
+        sets = journey.kept(SETS)
+        pipeline = estimators.build(fitted_models.spec_of(model))
+        registry = stores.registry()
+        run = registry.candidate_run(model.name, journey.candidate_id, _tags(journey))
+        made = ByProducts()
+        made.attempt(
+            "The parameters on the MLflow run", lambda: registry.log_params(run, _params(journey, sets["train"]))
+        )
+        made.attempt("The training set on the MLflow run", lambda: _show_set(registry, run, model.name, sets["train"]))
+        made.keep(journey, "train")
+        logged = registry.logged_model(run)
+        if logged is None:
+            features, label, _ = frames(journey, "train")
+            print(f"Fitting {model.estimator.path} on {len(features):,} rows and {features.shape[1]} features.")
+            estimators.fit(pipeline, features, label)
+            with tempfile.TemporaryDirectory() as folder:
+                trusted = model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
+            example = features.head(EXAMPLE_ROWS)
+            logged = registry.log_model(
+                run,
+                pipeline,
+                example=example,
+                output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
+                classes=_learned_names(model, pipeline),
+                trusted=trusted,
+                requirements=model_files.library_versions(),
+                tags={"slipway.candidate": journey.candidate_id},
+            )
+        crashpoint("training.logged")
+        tables_touched.reads(tables_touched.view_table(declarations().view(use.view)) for use in model.views)
+        tables_touched.reads([tables_touched.training_set(sets["train"]["path"])])
+        tables_touched.writes([tables_touched.registered_model(model)])
+        with registry.model_file(logged) as file:
+            digest, content = model_files.digest(file), model_files.canonical_digest(file)
+            fitted_models.keep(file, digest)
+        # The gate of the data judged before there was a run to say so on.
+        judged = {
+            name: value
+            for record in journey.ledger.gates.latest(journey.candidate_id).values()
+            for name, value in journey_step.verdict_tag(record.result).items()
+        }
+        registry.tag(run, {**judged, "slipway.model_uri": logged, "slipway.digest": digest, "slipway.content": content})
+        crashpoint("training.tagged")
+        journey.ledger.candidates.advance(
+            candidate.candidate_id,
+            Event.TRAIN,
+            actor="train",
+            reason=f"Fitted {model.estimator.path}; artifact {digest[:12]}.",
+            facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=sets["train"]["content_hash"]),
+        )
+        return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
+
+
+def _show_set(registry: Registry, run: str, model: str, made: Mapping[str, Any]) -> None:
+    registry.log_dataset(
+        run,
+        f"{model} training set",
+        made["content_hash"],
+        {
+            "delta_table_versions": made["table_versions"],
+            "as_of": made["as_of"],
+            "content_hash": made["content_hash"],
+        },
+        {"rows": made["rows"], "labels": made["label_counts"], "start": made["start"], "end": made["end"]},
+    )
+
+
+def _learned_names(model: ModelDeclaration, pipeline: Any) -> list[str] | None:
+    """The classes that its columns of probabilities are of: what MLflow's readers of the file get, without Slipway's
+    column of zeros for a class that had no rows. None for regression."""
+    names = model.label.classes
+    if model.class_count is None or names is None:
+        return None
+    return [names[i] for i in estimators.learned_classes(pipeline, model.class_count)]
+
+
+def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:
+    model = journey.model
+    return {
+        "estimator": model.estimator.path,
+        **{f"estimator.{name}": value for name, value in model.estimator.params.items()},
+        "encode": model.estimator.encode,
+        **{f"preprocess.{i}": _in_words(group) for i, group in enumerate(model.preprocess)},
+        "seed": model.training.seed,
+        "window_days": model.training.window_days,
+        "holdout_days": model.training.holdout_days,
+        "as_of": made["as_of"],
+        "features": ", ".join(model.features),
+        "training_set_hash": made["content_hash"],
+    }
+
+
+def _in_words(group: Preprocess) -> str:
+    """A group as one line: the columns, and each step with its parameters."""
+    columns = group.columns if isinstance(group.columns, str) else ", ".join(group.columns)
+    return f"{columns}: " + ", ".join(f"{step.path}({dict(step.params) or ''})" for step in group.steps)
+
+
+def _tags(journey: Journey) -> dict[str, str]:
+    request = journey.candidate.request
+    tags = {
+        "slipway.model": journey.model.name,
+        "slipway.run_id": request.run_id,
+        "slipway.as_of": request.as_of.isoformat(),
+        "slipway.trigger": request.trigger.value,
+        "slipway.reason": request.reason,
+        "slipway.requested_by": request.asked_by,
+        **causes.tag(journey.ledger, journey.candidate_id),
+        "mlflow.user": request.actor,
+    }
+    optional = {
+        "slipway.issue": request.issue,
+        "slipway.report": request.report_id,
+        "mlflow.source.git.commit": git_revision(),
+    }
+    return tags | {name: value for name, value in optional.items() if value}

@@ -1,0 +1,144 @@
+"""What every step of a journey shares: the reference, the folder, the ledger with the step's right to write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from include.adapters import files
+from include.adapters.ledger import Candidate, Ledger, NotCleared, StopKind
+from include.config import ModelDeclaration, declarations
+from include.config.settings import settings
+from include.domain.errors import NotYet, Refusal
+from include.domain.faults import crashpoint
+from include.domain.intervals import instant
+from include.domain.lifecycle import Event, allowed_events
+from include.domain.verdicts import GateResult
+from include.workflows import stores
+from include.workflows.journey.request_checks import newest_data as newest_data
+
+
+class JourneyIsOver(Refusal):
+    """A step of a journey whose candidate is no longer in flight."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        ended = candidate.outcome or f"it is {candidate.state.value.replace('_', ' ')}"
+        if Event.REOPEN in allowed_events(candidate.state):
+            way_out = "Clear the run from open_journey on to go on with it."
+        else:
+            stays = candidate.state.value.replace("_", " ")
+            way_out = f"It is {stays} for good, so clearing changes nothing. Start a new retrain."
+        super().__init__(f"The journey of {candidate.candidate_id} is over: {ended.rstrip('.')}. {way_out}")
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One step's view of its journey."""
+
+    model: ModelDeclaration
+    candidate: Candidate
+    ledger: Ledger
+    """Fenced: a second, newer copy of this step refuses every later write of this one."""
+
+    @property
+    def candidate_id(self) -> str:
+        return self.candidate.candidate_id
+
+    @property
+    def as_of(self) -> datetime:
+        return self.candidate.request.as_of
+
+    @property
+    def folder(self) -> Path:
+        return journey_folder(self.candidate_id)
+
+    def keep(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write small JSON into the journey's folder, whole or not at all."""
+        files.write_json(self.folder / name, data)
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """Read what an earlier step kept.
+
+        Raises:
+            Refusal: when that step has not run.
+        """
+        file = self.folder / name
+        if not file.is_file():
+            raise Refusal(
+                f"{file} is missing: an earlier step of {self.candidate_id} has not run here. Clear the run "
+                "from open_journey on."
+            )
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def journey_folder(candidate_id: str) -> Path:
+    folder = settings().artifacts / "journeys" / candidate_id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True, judges: bool = False) -> Iterator[Journey]:
+    """Open one step of a journey, fencing out every older copy of the same step. What ends it by an exception is kept
+    in the ledger as a stop of this lap, and taken back when the step goes through later.
+
+    Args:
+        live: whether the candidate must still be in flight.
+        judges: whether the step is a gate, which keeps its own verdict as a stop.
+
+    Raises:
+        JourneyIsOver: when it must be and is not.
+    """
+    model = declarations().model(str(reference["model"]))
+    with stores.open_ledger() as ledger:
+        candidate = ledger.candidates.get(str(reference["candidate_id"]))
+        if live and not candidate.is_live and candidate.state.value not in ("champion", "unchanged"):
+            raise JourneyIsOver(candidate)
+        attempt = ledger.next_attempt(f"{candidate.candidate_id}/{step}")
+        crashpoint("step.begun")
+        fenced = ledger.fenced(attempt)
+        try:
+            yield Journey(model, candidate, fenced)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            _stopped(fenced, candidate.candidate_id, step, error)
+            raise
+        fenced.stops.take_back(candidate.candidate_id, step, [StopKind.ERROR] if judges else list(StopKind))
+
+
+def _stopped(ledger: Ledger, candidate_id: str, step: str, error: BaseException) -> None:
+    """Keep why the step did not go through, for the end of the journey. What it raised is what the caller sees, also
+    where this cannot be kept: then the end says less."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    gates = isinstance(error, NotCleared) and error.clearance.was_judged
+    if not isinstance(error, Refusal | NotYet):
+        said = f"{type(error).__name__}: {said}"
+    try:
+        ledger.stops.record(candidate_id, step, StopKind.GATE if gates else StopKind.ERROR, said)
+    except Exception as unkept:  # noqa: BLE001 - a newer copy took over, or the ledger itself is what failed
+        print(f"Why {step} stopped could not be kept in the ledger: {unkept}")
+
+
+def verdict_tag(result: GateResult) -> dict[str, str]:
+    """What a candidate's MLflow run says about one gate."""
+    return {f"slipway.gate.{result.gate}": f"{result.verdict.value}: {result.reason}"}
+
+
+def reference_of(candidate: Candidate) -> dict[str, Any]:
+    """The journey's reference, for XComs."""
+    return {
+        "model": candidate.model,
+        "candidate_id": candidate.candidate_id,
+        "run_id": candidate.run_id,
+        "as_of": candidate.request.as_of.isoformat(),
+    }
+
+
+def moment(reference: Mapping[str, Any], name: str) -> datetime:
+    return instant(str(reference[name]))

@@ -1,0 +1,94 @@
+"""What a replay leaves behind, read from the ledger: champions over time, each journey's verdicts, score before and
+after."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from include.adapters.ledger import Candidate, Ledger
+from include.config import declared_models
+from include.workflows import stores
+from include.workflows.evidence import evaluation
+from include.workflows.journey import step
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """One line of a model's deployment history."""
+
+    model: str
+    revision: int
+    kind: str
+    candidate_id: str
+    version: str
+    effective_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRow:
+    """One candidate's way. ``before`` and ``after`` are champion and candidate on the same held-out rows, in
+    ``metric``."""
+
+    model: str
+    candidate_id: str
+    trigger: str
+    as_of: str
+    verdicts: dict[str, str]
+    state: str
+    outcome: str
+    metric: str
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Both tables."""
+
+    champions: list[Champion]
+    journeys: list[JourneyRow]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def report() -> Report:
+    """Read the ledger of this home."""
+    with stores.open_ledger() as ledger:
+        champions = [
+            Champion(
+                m.name,
+                e.revision,
+                e.kind.value,
+                e.to_candidate,
+                str(e.model_version),
+                e.effective_from.date().isoformat(),
+            )
+            for m in declared_models()
+            for e in ledger.deployments.epochs(m.name)
+        ]
+        journeys = [
+            _row(ledger, m.gates.champion_gate.beat_baseline_on, c)
+            for m in declared_models()
+            for c in ledger.candidates.of(m.name)
+        ]
+    return Report(champions, journeys)
+
+
+def _row(ledger: Ledger, metric: str, candidate: Candidate) -> JourneyRow:
+    facts = step.journey_folder(candidate.candidate_id) / evaluation.FACTS
+    metrics = json.loads(facts.read_text(encoding="utf-8"))["metrics"] if facts.is_file() else {}
+    return JourneyRow(
+        model=candidate.model,
+        candidate_id=candidate.candidate_id,
+        trigger=candidate.request.trigger.value,
+        as_of=candidate.request.as_of.date().isoformat(),
+        verdicts={gate: record.verdict.value for gate, record in ledger.gates.latest(candidate.candidate_id).items()},
+        state=candidate.state.value,
+        outcome=candidate.outcome or "under way",
+        metric=metric,
+        before=metrics.get("champion", {}).get(metric),
+        after=metrics.get("candidate", {}).get(metric),
+    )

@@ -1,0 +1,90 @@
+"""Tells the operator about the services themselves, from outside Airflow: its scheduler may be what is dead.
+
+It works in a thread of its own, so that a ledger that does not answer never holds up the watchdog.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.adapters.ledger import Failing, Ledger, Scope
+from include.adapters.ledger.outages import WHOLE
+from include.config.settings import settings
+from include.workflows.alerts import outages, outbox, recipients
+
+if TYPE_CHECKING:
+    from include.adapters.ledger import Notice
+    from include.config.notify import Channel
+
+WATCH_EVERY_S = 300.0
+"""How often it is asked whether the Dag ``watch`` runs."""
+
+
+class OnlyByAirflow(Exception):
+    """The notice waits for the Dag ``watch``: mail and Slack need Airflow's connections."""
+
+
+class Teller:
+    """Writes what the watchdog reports into the ledger, and to the file of notices at once."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._news: queue.Queue[tuple[str, str | None]] = queue.Queue()
+        threading.Thread(target=self._run, name="slipway-teller", daemon=True).start()
+
+    def tell(self, cause: str, why: str | None) -> None:
+        self._news.put((cause, why))
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        while True:
+            with suppress(queue.Empty):
+                cause, why = self._news.get(timeout=10)
+                with suppress(Exception):
+                    self._record(cause, why, datetime.now(UTC))
+            if time.monotonic() - looked >= WATCH_EVERY_S:
+                looked = time.monotonic()
+                with suppress(Exception):
+                    self._look(datetime.now(UTC))
+
+    def _record(self, cause: str, why: str | None, now: datetime) -> None:
+        to = recipients.of(Scope.PROJECT, recipients.PROJECT, outages.FAILED)
+        told, name = to.told if to else None, f"services/{cause}"
+        with Ledger.open(settings().ledger_url) as ledger:
+            if why is None:
+                key = ledger.outages.works(
+                    name, WHOLE, f"{recipients.PROJECT}: it is over, {cause} is well.", told, now
+                )
+            else:
+                sentence = f"{recipients.PROJECT} on {os.uname().nodename}: {why}. Logs: {self._logs}"
+                failing = Failing(name, Scope.PROJECT, recipients.PROJECT, outages.FAILED, sentence, "/slipway/")
+                key = ledger.outages.fails(failing, told, now)
+            if key is not None:
+                self._send(ledger, key, now)
+
+    def _look(self, now: datetime) -> None:
+        with Ledger.open(settings().ledger_url) as ledger:
+            for key in outages.unguarded(ledger, now):
+                self._send(ledger, key, now)
+
+    @staticmethod
+    def _send(ledger: Ledger, key: str, now: datetime) -> None:
+        outbox.deliver(ledger, key, to_file_at_least, now)
+
+
+def to_file_at_least(notice: Notice, channel: Channel) -> None:
+    """To the file in any case; by mail and Slack when Airflow works again.
+
+    Raises:
+        OnlyByAirflow: for any other way than the file.
+    """
+    outbox.to_file(notice)
+    if channel.via != "file":
+        raise OnlyByAirflow(f"{channel.via} needs Airflow; the line is in {outbox.FILE} until the Dag watch sends it")

@@ -1,0 +1,152 @@
+"""What a comparison of two tables found: for each part whether it found something, is quiet, or was not judged.
+
+Harm is worse performance; change is that inputs, predictions or labels are no longer what they were. They are told
+apart, because most change does no harm, and harm needs an answer today. What was asked for and could not be judged is
+a third thing, and neither of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.workflows.tables.drift_piece import (
+    CHANGE,
+    CHANGED,
+    HARM,
+    HARMED,
+    NOT_JUDGED,
+    PARTS,
+    Outcome,
+    Piece,
+    State,
+    outcome_of,
+)
+from include.workflows.tables.drift_text import columns_said, features_table, pieces_table
+from include.workflows.tables.reading import finite
+
+
+@dataclass(frozen=True, slots=True)
+class TablesDrift:
+    """What was found. ``histograms`` are of the whole of both tables, as in a drift report.
+
+    ``left_out`` are columns nobody asked for (an index, an id, a day) and ``unjudged`` those that could not be judged,
+    each with the reason.
+    """
+
+    reference: str
+    current: str
+    reference_rows: int
+    rows: int
+    pieces: tuple[Piece, ...]
+    remarks: tuple[str, ...]
+    histograms: dict[str, Any]
+    chunk: str | None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counting(self) -> tuple[Piece, ...]:
+        """The pieces that must be judged: all but those that are short because the table begins or ends in them."""
+        return tuple(piece for piece in self.pieces if not piece.cut) or self.pieces
+
+    @property
+    def not_judged(self) -> dict[str, str]:
+        """What was asked for and not judged, and why: parts, and columns."""
+        found: dict[str, str] = {}
+        for part, name in PARTS.items():
+            lacking = [piece for piece in self.counting if part in piece.unjudged]
+            if not lacking:
+                continue
+            why = lacking[0].unjudged[part]
+            if len(self.pieces) > 1:
+                why = f"in {len(lacking)} of {len(self.pieces)} pieces; {lacking[0].name}: {why}"
+            found[name] = why
+        return found | {f"column {name}": f"it {why}" for name, why in self.unjudged.items()}
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0, or the sum of 1 (change), 2 (something asked for was not judged) and 4 (harm)."""
+        code = 0
+        for piece in self.pieces:
+            code |= piece.code & (CHANGED | HARMED)
+        return code | (NOT_JUDGED if self.not_judged else 0)
+
+    @property
+    def outcome(self) -> Outcome:
+        return outcome_of(self.code)
+
+    def state(self, parts: tuple[str, ...]) -> State | None:
+        """What these parts say over all pieces; None where none of them was asked for."""
+        states = {state for piece in self.pieces for part in parts if (state := piece.state(part)) is not None}
+        if not states:
+            return None
+        if State.FOUND in states:
+            return State.FOUND
+        lacking = any(part in piece.unjudged for piece in self.counting for part in parts)
+        lacking = lacking or (parts == CHANGE and bool(self.unjudged))
+        return State.NOT_JUDGED if lacking or states == {State.NOT_JUDGED} else State.QUIET
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The parts that were judged, in words."""
+        found = []
+        for part, name in PARTS.items():
+            judged = [piece for piece in self.pieces if piece.state(part) in (State.FOUND, State.QUIET)]
+            if not judged:
+                continue
+            if part == "inputs":
+                columns = {f.name for p in judged if p.inputs for f in p.inputs.features if f.drifted is not None}
+                name += f" ({len(columns)} column{'s' * (len(columns) != 1)})"
+            if len(judged) < len(self.pieces):
+                name += f" in {len(judged)} of {len(self.pieces)} pieces"
+            found.append(name)
+        return tuple(found)
+
+    def as_json(self) -> dict[str, Any]:
+        harm, change = self.state(HARM), self.state(CHANGE)
+        return dict(
+            finite(
+                {
+                    "outcome": self.outcome.value,
+                    "exit_code": self.code,
+                    "change": change.value if change else None,
+                    "harm": harm.value if harm else None,
+                    "not_judged": self.not_judged,
+                    "left_out": dict(self.left_out),
+                    "rests_on": list(self.rests_on),
+                    "reference": self.reference,
+                    "current": self.current,
+                    "reference_rows": self.reference_rows,
+                    "rows": self.rows,
+                    "chunk": self.chunk,
+                    "pieces": [piece.as_json() for piece in self.pieces],
+                    "remarks": list(self.remarks),
+                    "histograms": self.histograms,
+                }
+            )
+        )
+
+    def as_lines(self) -> list[str]:
+        lines = pieces_table(self.pieces) if len(self.pieces) > 1 else features_table(self.pieces[0])
+        if len(self.pieces) == 1:
+            lines += self.pieces[0].sentences
+        lines += [*self.remarks, *columns_said(self.left_out, self.not_judged)]
+        harm, change = self.state(HARM), self.state(CHANGE)
+        lines.append(f"harm: {harm.value if harm else 'not asked for; it takes --label and --score'}")
+        lines.append(f"change: {change.value if change else 'not asked for'}")
+        return [*lines, self.last_line]
+
+    @property
+    def last_line(self) -> str:
+        on = ", ".join(self.rests_on) or "nothing"
+        lacking = "; not judged: " + ", ".join(self.not_judged) if self.not_judged else ""
+        return f"verdict: {self.outcome.value} ({self._counted()}); it rests on {on}{lacking}"
+
+    def _counted(self) -> str:
+        rows = f"{self.rows:,} rows against {self.reference_rows:,}"
+        if len(self.pieces) == 1:
+            return rows
+        found = sum(bool(piece.code & (CHANGED | HARMED)) for piece in self.pieces)
+        return f"{found} of {len(self.pieces)} pieces; {rows}"

@@ -1,0 +1,120 @@
+"""One piece of a compared table: for each part whether it found something, is quiet, or was not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from include.domain.drift.estimated import EstimatedPerformance
+from include.domain.drift.input_drift import Drift
+from include.domain.drift.once import RiskRise
+
+CHANGED, NOT_JUDGED, HARMED = 1, 2, 4
+"""The bits of the exit code."""
+
+
+class State(Enum):
+    """What one part of a comparison says."""
+
+    FOUND = "found"
+    QUIET = "quiet"
+    NOT_JUDGED = "not judged"
+
+    @classmethod
+    def of(cls, said: bool | None) -> State:
+        return {True: cls.FOUND, False: cls.QUIET, None: cls.NOT_JUDGED}[said]
+
+
+class Outcome(Enum):
+    """The headline."""
+
+    QUIET = "no drift"
+    DRIFT = "drift"
+    HARM = "harm"
+    BOTH = "harm and drift"
+    INCONCLUSIVE = "inconclusive"
+
+
+def outcome_of(code: int) -> Outcome:
+    """What an exit code says in words; what was found stays found, whatever else was not judged."""
+    if code & HARMED:
+        return Outcome.BOTH if code & CHANGED else Outcome.HARM
+    if code & CHANGED:
+        return Outcome.DRIFT
+    return Outcome.INCONCLUSIVE if code & NOT_JUDGED else Outcome.QUIET
+
+
+PARTS = {
+    "inputs": "inputs",
+    "predictions": "predictions",
+    "labels": "labels",
+    "estimated": "estimated performance",
+    "realised": "realised performance",
+}
+CHANGE, HARM = ("inputs", "predictions", "labels"), ("estimated", "realised")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The current table, or one piece of it. A part is None where it was not asked for.
+
+    ``asked`` are the parts that must be judged. ``cut`` says that the piece lies at an end of the table and is short
+    for no other reason.
+    """
+
+    name: str
+    rows: int
+    inputs: Drift | None
+    predictions: Drift | None
+    estimated: EstimatedPerformance | None
+    realised: RiskRise | None
+    labels: Drift | None = None
+    asked: tuple[str, ...] = ("inputs",)
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Why a part that was asked for is not there at all."""
+    cut: bool = False
+
+    def state(self, part: str) -> State | None:
+        """What the part says; None where it is neither there nor asked for."""
+        found = getattr(self, part)
+        if found is None:
+            return State.NOT_JUDGED if part in self.asked else None
+        return State.of(found.drifted if isinstance(found, Drift) else found.out_of_band)
+
+    @property
+    def unjudged(self) -> dict[str, str]:
+        """Why the parts that were asked for were not judged, by part."""
+        return {
+            part: self.lacking.get(part)
+            or str(getattr(getattr(self, part), "reason", "there is nothing to judge it by"))
+            for part in self.asked
+            if self.state(part) is State.NOT_JUDGED
+        }
+
+    @property
+    def code(self) -> int:
+        changed = any(self.state(part) is State.FOUND for part in CHANGE)
+        harmed = any(self.state(part) is State.FOUND for part in HARM)
+        return CHANGED * changed + NOT_JUDGED * bool(self.unjudged) + HARMED * harmed
+
+    @property
+    def outcome(self) -> Outcome:
+        return outcome_of(self.code)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        parts = (self.realised, self.estimated, self.labels, self.predictions, self.inputs)
+        return tuple(part.reason for part in parts if part is not None)
+
+    def as_json(self) -> dict[str, Any]:
+        parts = {name: getattr(self, name) for name in PARTS}
+        states = {name: state.value for name in PARTS if (state := self.state(name)) is not None}
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "outcome": self.outcome.value,
+            "states": states,
+            "not_judged": self.unjudged,
+        } | {name: None if part is None else part.as_json() for name, part in parts.items()}

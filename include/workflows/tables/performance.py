@@ -1,0 +1,207 @@
+"""Performance on any two tables: what the reference's labels and scores say of the current rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from include.adapters import estimators
+from include.domain.drift.calibration import BadEstimate, expected_losses, expected_roc_auc
+from include.domain.drift.estimated import (
+    EstimatedPerformance,
+    EstimateReference,
+    classifier_reference,
+    cross_fitted,
+    estimate_reference,
+    estimated_performance,
+    outside_support,
+)
+from include.domain.drift.input_drift import Drift
+from include.domain.drift.once import RiskRise, risk_rise
+from include.domain.drift.profile import Kind, as_numbers, column_of
+from include.domain.losses import BadLoss, row_losses
+from include.workflows.tables.alike_values import aligned
+from include.workflows.tables.drift_columns import agree_on_numbers
+from include.workflows.tables.labels import label_values
+from include.workflows.tables.reading import BadTable, Table, some
+from include.workflows.tables.roles import Limits, Roles
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+TOLERATED = 0.05
+"""The rise of the risk, as a share of the reference's, that is in band where nothing else is said."""
+_NO_INPUTS = Drift(None, "No column was compared.", 0, 0.0, ())
+BLOCKS = 10
+"""Blocks of rows a reference without windows is cut into, to check estimates of losses."""
+
+
+class Lane:
+    """Performance, where the reference has labels and scores: what losses are held against."""
+
+    def __init__(self, roles: Roles, limits: Limits, kinds: Mapping[str, str]) -> None:
+        self.roles, self.limits, self.kinds = roles, limits, kinds
+        self.metric: str | None = None
+        self.tolerance = limits.tolerance or 0.0
+        self.losses: np.ndarray[Any, Any] | None = None
+        self.windows: np.ndarray[Any, Any] | None = None
+        self.estimate: EstimateReference | None = None
+        self.columns: set[str] = set()
+        self.remarks: list[str] = []
+        self.chunked = False
+        self.asked: tuple[str, ...] = ()
+        """The parts that must be judged: by labels where there are some, and by an estimate where there are none."""
+        self.lacking: dict[str, str] = {}
+
+    @property
+    def needs_features(self) -> bool:
+        return self.estimate is not None and self.estimate.trees is not None
+
+    @classmethod
+    def of(
+        cls,
+        past: Table,
+        now: Table,
+        roles: Roles,
+        limits: Limits,
+        kinds: Mapping[str, str],
+        windows: np.ndarray[Any, Any] | None,
+    ) -> Lane:
+        """What ``past`` gives to judge ``now`` by.
+
+        Args:
+            kinds: The features, and the kind of each.
+            windows: Shape (reference rows,): the window of each, of the length the current ones are judged in; None
+                where the current table is judged as a whole.
+        """
+        import numpy as np
+
+        lane = cls(roles, limits, kinds)
+        lane.chunked = windows is not None
+        if not roles.score or roles.label is None:
+            return lane
+        lane.asked = ("realised",) if roles.label in now.names else ("estimated",)
+        agree_on_numbers(past, now, [name for name in (*roles.score, roles.label) if name in now.kinds])
+        y = label_values(past.column(roles.label), roles.score, roles.classes)
+        scores = scores_of(past, roles.score)
+        usable = np.isfinite(y) & np.isfinite(scores).reshape(len(y), -1).all(axis=1)
+        if not usable.any():
+            raise BadTable(f"{past.path} has no row with both a label and a score.")
+        lane.metric = lane.limits.metric or _metric(y[usable], scores[usable])
+        lane.losses = lane._losses(y[usable], scores[usable])
+        if limits.tolerance is None:
+            risk = float(lane.losses.mean())
+            lane.tolerance = TOLERATED * (risk**0.5 if lane.metric == "rmse" else risk)
+        blocks = np.arange(past.rows) * BLOCKS // past.rows if windows is None else windows
+        lane.windows = blocks[usable]
+        lane.columns = set(roles.score) | ({roles.label} if roles.label in now.names else set())
+        names = [f"{w:012d}" for w in lane.windows.tolist()]
+        try:
+            if lane.metric in ("mae", "rmse"):
+                features = lane._inputs(past.frame(list(lane.kinds)).loc[usable])
+                lane.estimate = lane._regression(names, features, scores[usable], lane.losses)
+                lane.columns |= set(lane.kinds)
+            else:
+                lane.estimate = classifier_reference(lane.metric, names, y[usable], scores[usable])
+        except BadEstimate as error:
+            lane.remarks.append(f"Performance without labels was not estimated: {error}")
+            lane.lacking["estimated"] = str(error)
+        return lane
+
+    def _inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The features as the loss is estimated from them; what is no number of a number is missing."""
+        import pandas as pd
+
+        columns = {}
+        for name, kind in self.kinds.items():
+            column = aligned(column_of(frame, name), Kind(kind))
+            columns[name] = column if kind == "categorical" else pd.Series(as_numbers(column), index=frame.index)
+        return estimators.as_input(pd.DataFrame(columns, index=frame.index), self.kinds)
+
+    def _losses(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        try:
+            return row_losses(str(self.metric), y, scores)
+        except BadLoss as error:
+            raise BadTable(str(error)) from None
+
+    def _regression(
+        self, names: list[str], features: pd.DataFrame, scores: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]
+    ) -> EstimateReference:
+        def fitted(rows: Any) -> Any:
+            return estimators.fit_loss_trees(features.iloc[rows], scores[rows], losses[rows], self.kinds, seed=0)
+
+        found = cross_fitted(names, lambda known, asked: fitted(known).estimated(features.iloc[asked], scores[asked]))
+        return estimate_reference(str(self.metric), names, losses, found, trees=fitted(slice(None)))
+
+    def judged(
+        self, rows: pd.DataFrame | None, inputs: Drift | None, predictions: Drift | None, alpha: float
+    ) -> tuple[EstimatedPerformance | None, RiskRise | None]:
+        import numpy as np
+
+        if self.metric is None or self.losses is None or rows is None or predictions is None:
+            return None, None
+        scores = score_values(rows, self.roles.score)
+        answered = np.isfinite(scores).reshape(len(rows), -1).all(axis=1)
+        limits, estimated, auc = self.limits, None, None
+        if self.estimate is not None:
+            if self.estimate.calibration is not None:
+                probabilities = self.estimate.calibration(scores[answered])
+                losses = expected_losses(self.metric, scores[answered], probabilities)
+                auc = expected_roc_auc(scores[answered], probabilities) if scores.ndim == 1 else None
+            elif self.estimate.trees is not None:
+                losses = self.estimate.trees.estimated(self._inputs(rows.loc[answered]), scores[answered])
+            estimated = estimated_performance(
+                self.estimate,
+                losses,
+                metric=self.metric,
+                tolerance=self.tolerance,
+                alpha=alpha,
+                min_rows=limits.min_rows,
+                outside_share=outside_support(inputs or _NO_INPUTS, predictions),
+                outside_at_most=limits.outside_at_most,
+                roc_auc=auc,
+            )
+        if self.roles.label not in rows:
+            return estimated, None
+        y = label_values(rows[self.roles.label], self.roles.score, self.roles.classes)
+        known = answered & np.isfinite(y)
+        realised = risk_rise(
+            self.losses,
+            self._losses(y[known], scores[known]),
+            metric=self.metric,
+            tolerance=self.tolerance,
+            alpha=alpha,
+            min_rows=limits.min_rows,
+            windows=self.windows if self.chunked else None,
+        )
+        return estimated, realised
+
+
+# --- from columns to numbers -----------------------------------------------------------------------------------------
+
+
+def scores_of(table: Table, names: Sequence[str]) -> np.ndarray[Any, Any]:
+    """The scores of all rows, as :func:`score_values`."""
+    return score_values(table.frame(names), names)
+
+
+def score_values(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Shape (n,), or (n, classes) where several columns are named; a missing score is NaN."""
+    import numpy as np
+    import pandas as pd
+
+    for name in names:
+        column = frame[name]
+        if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+            raise BadTable(f"Score {name!r} holds {some(column.dropna())}; scores are numbers.")
+    values = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values if len(names) > 1 else values[:, 0]
+
+
+def _metric(y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> str:
+    """Brier score for classes with probabilities, mean absolute error for numbers."""
+    import numpy as np
+
+    probabilities = bool(((scores >= 0) & (scores <= 1)).all())
+    return "brier" if scores.ndim == 2 or (probabilities and bool(np.isin(y, (0, 1)).all())) else "mae"
