@@ -110,7 +110,7 @@ def _learned_after(shelf: Shelf, run: Run) -> float:
 
 
 def core_worlds() -> tuple[World, ...]:
-    """Each kind of change once, and what else POLICY's list asks for: boosting, few and many rows, other delays and
+    """Each kind of change once, and further ones: boosting, few and many rows, other delays and
     other tasks."""
     kinds = tuple(World(kind) for kind in KINDS)
     others = (

@@ -121,7 +121,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table. ``number`` is the rule's number in docs (STATISTICS 7); 0 is "nothing to do"."""
+    """One row of the table. ``number`` is the rule's number in docs/statistics.md, 6; 0 is "nothing to do"."""
 
     number: int
     name: str

@@ -1,4 +1,4 @@
-"""The shadow window: when it is full, and what a challenger must show in it (STATISTICS, 5)."""
+"""The shadow window: when it is full, and what a challenger must show in it (docs/statistics.md, 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts and the evidence behind them. Worst wins, and what is not known is never a pass (DESIGN, rule 1)."""
+"""Verdicts and the evidence behind them. Worst wins, and what is not known is never a pass (docs/design.md, rule 1)."""
 
 from __future__ import annotations
 

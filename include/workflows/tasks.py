@@ -1,4 +1,4 @@
-"""What each Dag task calls: one function a task, and no heavy import before it is called (DESIGN, rule 9)."""
+"""What each Dag task calls: one function a task, and no heavy import before it is called (docs/design.md, rule 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of STATISTICS 7, row by row; then what keeps a sensor from a storm, over months."""
+"""The table of docs/statistics.md, 6, row by row; then what keeps a sensor from a storm, over months."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""FAULTS 35: labels that one source turned over teach a candidate wrong, and rows held out that are right show it."""
+"""Labels that one source turned over teach a candidate wrong, and rows held out that are right show it."""
 
 from __future__ import annotations
 

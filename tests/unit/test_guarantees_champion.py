@@ -1,6 +1,6 @@
 """The guarantees of the champion gate, measured: simulated pairs of models, fixed seeds, binomial bounds.
 
-Promised (STATISTICS, 4): a candidate that is worse by the margin passes with a probability of at most alpha = 0.05,
+Promised (docs/statistics.md, 4): a candidate worse by the margin passes with a probability of at most alpha = 0.05,
 also where the rows of a day belong together; an equal one passes at least four times in five at the row count that the
 report calls sufficient.
 """

@@ -1,4 +1,4 @@
-"""The guarantees of STATISTICS 1 and 3, measured: fixed seeds, the defaults of the declaration, binomial bounds.
+"""What docs/statistics.md, 1 and docs/statistics.md, 3 promise, measured: fixed seeds, defaults, binomial bounds.
 
 A rate that is promised to be at most p is taken as kept when as many alarms, or more, would come in more than one of a
 thousand repetitions of an honest test.

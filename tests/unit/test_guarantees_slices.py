@@ -1,8 +1,9 @@
 """The guarantees of the slice gate, measured: simulated pairs of models, fixed seeds, binomial bounds.
 
-Promised (STATISTICS, 4): a candidate worse by the margin on a strict slice passes with a probability of at most alpha;
-two equal models pass however many small slices there are; groups moved apart by the margin pass at most alpha of the
-time. And the figure that is the reason for the tiers: strictness on 20 slices of 1,000 rows passes equal models never.
+Promised (docs/statistics.md, 4): a candidate worse by the margin on a strict slice passes with a probability of at
+most alpha; two equal models pass however many small slices there are; groups moved apart by the margin pass at most
+alpha of the time. And the figure that is the reason for the tiers: strictness on 20 slices of 1,000 rows passes equal
+models never.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def test_two_strict_slices_pass_an_equal_candidate_at_the_rows_called_sufficient
 
 
 def test_the_rows_called_sufficient_are_those_of_the_textbook():
-    # (z_0.95 + z_0.80)^2 x 0.1 / 0.01^2 = 6,183 paired rows (STATISTICS, 4).
+    # (z_0.95 + z_0.80)^2 x 0.1 / 0.01^2 = 6,183 paired rows (docs/statistics.md, 4).
     rng = np.random.default_rng(1)
     y, ours, theirs = decisions(rng, 200_000)
     found = compare(Task.BINARY, "accuracy", y, ours, theirs, margin=MARGIN)

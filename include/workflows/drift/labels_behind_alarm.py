@@ -1,4 +1,4 @@
-"""The hold on a candidate that was prepared for an estimate (STATISTICS 7, rule 4): it is not promoted before matured
+"""The hold on a candidate that was prepared for an estimate (docs/statistics.md, 6): it is not promoted before matured
 labels show what the estimate said.
 
 Its shadow window stays open until the labels of the alarm's day, and of a window of days from it on, have matured.

@@ -155,7 +155,7 @@ def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series
 
 
 def attempts_on_holdout(journey: Journey, gate: str) -> int:
-    """How many candidates of the model ``gate`` compared on this very holdout, this one included (STATISTICS 4)."""
+    """How many candidates of the model ``gate`` compared on this holdout, this one included (docs/statistics.md, 4)."""
     mine = journey.kept(FACTS)["holdout"]
     count = 1
     for other in journey.ledger.candidates.of(journey.model.name):
