@@ -232,7 +232,8 @@ class DataBroke(Declared):
     """What counts as broken data: a person is asked, nothing is retrained."""
 
     missing_jump: Share = 0.2
-    """Rise of a feature's missing share over the reference that counts as broken; default 0.2."""
+    """Rise of a feature's missing share over the reference that counts as broken, and of its infinite share; default
+    0.2."""
     unseen_share: Share = 0.2
     """Share of rows with a category the reference never saw that counts as broken; default 0.2."""
     outside_support: Share = 0.3

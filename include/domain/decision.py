@@ -55,6 +55,8 @@ class Situation:
     outside: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
     """The newest report's sentences, the most serious first."""
+    unjudged: tuple[str, ...] = ()
+    """Features and scores that were not judged although the day has enough rows."""
     realised_reason: str = ""
     estimated_reason: str = ""
     last_journey_started: datetime | None = None
@@ -166,6 +168,15 @@ def _seen(s: Situation) -> str:
     return " and ".join(names)
 
 
+def _unknown(s: Situation) -> str:
+    """What nothing can be said of, in parentheses; empty where all was judged."""
+    parts = [word for word in ("inputs", "predictions") if getattr(s.newest, word) is None]
+    more = f" and {len(s.unjudged) - 5} more" if len(s.unjudged) > 5 else ""
+    named = f"{', '.join(s.unjudged[:5])}{more}"
+    what = " and ".join([*parts, *([named] if named else [])])
+    return f" (not judged: {what})" if what else ""
+
+
 def _in_band(s: Situation) -> str:
     if s.newest.realised is None:
         return "realised performance could not be judged yet"
@@ -270,14 +281,17 @@ RULES: tuple[Rule, ...] = (
         "drift_in_band",
         _drifting,
         Action.LOG,
-        lambda s: f"Only logged: {_seen(s)} drifted, but {_in_band(s)}. {s.realised_reason}".strip(),
+        lambda s: f"Only logged: {_seen(s)} drifted{_unknown(s)}, but {_in_band(s)}. {s.realised_reason}".strip(),
     ),
     Rule(
         0,
         "nothing_out_of_band",
         lambda s: True,
         Action.LOG,
-        lambda s: f"Nothing to do: no drift, and {_in_band(s)}. {s.realised_reason}".strip(),
+        lambda s: (
+            f"Nothing to do: no drift{' seen' if _unknown(s) else ''}{_unknown(s)}, and {_in_band(s)}. "
+            f"{s.realised_reason}"
+        ).strip(),
     ),
 )
 
@@ -308,6 +322,7 @@ def _numbers(s: Situation) -> dict[str, Any]:
         "realised_alarms": s.alarms("realised"),
         "estimated_alarms": s.alarms("estimated"),
         "flags": [f.as_json() for f in s.flags[-n:]],
+        "unjudged": list(s.unjudged),
         "broken": [f.as_json() for f in s.broken],
         "outside": [f.as_json() for f in s.outside],
         "in_flight": s.in_flight,

@@ -93,6 +93,7 @@ def situation_of(
         broken=report.broken,
         outside=report.outside,
         reasons=report.sentences,
+        unjudged=report.unjudged,
         realised_reason=report.realised.reason,
         estimated_reason=report.estimated.reason if report.estimated else "",
         last_journey_started=max((j.as_of for j in journeys), default=None),

@@ -11,15 +11,20 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
+from include.adapters import estimators
 from include.adapters.ledger import Ledger
 from include.adapters.nycflights import load_flights
 from include.adapters.offline_store import OfflineStore, content_hash
 from include.config import declarations
 from include.config.settings import settings
+from include.domain.drift.blind_spots import blind_to
+from include.domain.drift.feature_histograms import infinite_share
+from include.domain.drift.profile import Kind, count_window
+from include.domain.drift.reference import build_profile
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
 from include.workflows.features import staging
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import fitted_models, point_in_time_rows
 
 ROWS = {"flights": 336776, "departures": 328521, "arrivals": 327346, "weather": 26115, "planes": 3322}
 SPRING = Interval.between("2013-03-01", "2013-03-21")
@@ -169,3 +174,15 @@ def test_f008_the_day_without_weather_is_empty(spring):
     published = publish("origin_weather", Interval.of_day("2013-12-31"))
     assert (published.published, published.empty, published.changed) == ([], ["2013-12-31"], [])
     assert content_hash(store.read(view, SPRING)) == before
+
+
+@pytest.mark.parametrize("name", sorted(declarations().models))
+def test_drift_of_every_feature_of_the_demonstration_can_be_judged(spring, name):
+    model = declarations().models[name]
+    kinds = fitted_models.kinds_of(model)
+    rows = estimators.as_input(point_in_time_rows.features_for(model, SPRING, SPRING.end).to_pandas(), kinds)
+    profile = build_profile(rows, {feature: Kind(kind) for feature, kind in kinds.items()})
+    day = count_window(profile, rows.iloc[:900])
+    for past, now in zip(profile.features, day.features, strict=True):
+        assert blind_to(past, now) is None
+        assert infinite_share(past) == 0

@@ -13,7 +13,12 @@ def report(effect: float) -> dict:
         "flags": {"day": "2013-06-01", "realised": True},
         "realised": {"metric": "brier", "recent_risk": 0.2},
         "estimated": {"risk": 0.21, "void": False},
-        "inputs": {"features": [{"name": "temp", "effect": effect}]},
+        "inputs": {
+            "features": [
+                {"name": "temp", "effect": effect, "drifted": False, "reason": "temp did not drift."},
+                {"name": "tail", "effect": 0.0, "drifted": None, "reason": "tail was not judged."},
+            ]
+        },
         "histograms": {"temp": {"reference": [1] * 1000}},
     }
 
@@ -58,6 +63,7 @@ def test_days_come_oldest_first_with_what_was_decided_and_without_histograms(led
         ("2013-06-02", {"temp": 1.0}, "log"),
         ("2013-06-03", {"temp": 2.0}, None),
     ]
+    assert days[0].unjudged == {"tail": "tail was not judged."}
     assert days[0].flags["realised"] is True
     assert days[0].realised["recent_risk"] == 0.2
     assert days[0].estimated == {"risk": 0.21, "void": False}

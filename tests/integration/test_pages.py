@@ -428,7 +428,7 @@ def drift_report_of(name: str) -> dict:
         "realised": realised,
         "predictions": {"reason": name},
         "flags": {"realised": True},
-        "inputs": {"reason": name, "features": [feature]},
+        "inputs": {"reason": name, "features": [feature, feature | {"name": f"tail{name}", "drifted": None}]},
         "broken": [{"reason": name}],
         "outside": [],
         "histograms": {name: histogram, f"score{name}": histogram},
@@ -472,6 +472,17 @@ def test_f111_f132_what_looks_like_markup_or_code_is_shown_as_it_is(pages):
             assert "&lt;script&gt;" in text, path
             assert "49 &#39; OR" not in text
     check_invariants(pages)
+
+
+def test_a_feature_that_was_not_judged_is_named_on_the_report_and_on_the_models_page(pages):
+    why = "Drift of one column says nothing."
+    report = pages.ledger.drift.report(MODEL, "1", "2013-06-01", drift_report_of(why), run_id="r")
+    pages.ledger.drift.decide(report.report_id, RetrainAction.LOG, rule="0 x", reason=why, numbers={})
+    shown = pages.page(f"/drift/{quote(report.report_id, safe='')}", "vera").text
+    assert '<span class="verdict NONE">not judged</span>' in shown
+    model = pages.page(f"/models/{MODEL}", "vera").text
+    assert "Not judged on 2013-06-01:" in model
+    assert f"<li><b>tail{why}</b>: " in model
 
 
 def test_f111_names_from_the_address_are_never_a_path_or_a_query(pages):

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from include.domain.drift.distances import compare, expected_stability, population_stability, wasserstein
-from include.domain.drift.input_drift import Drift, compare_features, input_drift
+from include.domain.drift.feature_histograms import compare_features
+from include.domain.drift.input_drift import Drift, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Kind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
@@ -150,7 +151,8 @@ def test_what_a_column_of_ids_does_every_day_is_no_drift(count, most):
     ids = np.array([f"N{i}" for i in range(count)])
     draws = [rng.choice(ids, n, p=weights / weights.sum()) for n in (20_000, 900)]
     found = one(*draws, Kind.CATEGORICAL)
-    assert found.drifted is False
+    assert found.drifted is None  # most rows have a rare value, so that no drift shows is no answer
+    assert found.adjusted_p > 0.05
     assert found.unseen_share < most
 
 

@@ -83,7 +83,9 @@ def test_the_whole_sensor_is_quiet_at_its_rate_whatever_the_columns(rows, refere
         profile = build_profile(reference, kinds_of(reference))
         for _ in range(windows):
             found = input_drift(profile, count_window(profile, a_sensor(rows, rng)))
-            assert found.drifted is False
+            assert not found.drifted
+            # Of 50 categories more than half of few rows have a rare value; so they have of more categories.
+            assert {f.name for f in found.blind} <= {"c50", "c500", "c2000"}
             alarms += any(f.drifted for f in found.features)
     assert alarms <= at_most(Q, references * windows)
 

@@ -316,7 +316,7 @@ class RetrainDecision:
 
 @dataclass(frozen=True, slots=True)
 class DriftSummary:
-    """One judged day, small enough to show many: no histograms, of each feature only its effect."""
+    """One judged day, small enough to show many: no histograms, of each judged feature only its effect."""
 
     report_id: str
     day: str
@@ -326,6 +326,8 @@ class DriftSummary:
     estimated: Mapping[str, Any]
     """What was expected of the day's rows before their labels were known; empty where nothing was estimated."""
     effects: Mapping[str, float]
+    unjudged: Mapping[str, str]
+    """Why each other feature was not judged."""
     action: str | None
     """None while nothing was decided."""
     rule: str | None

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -25,11 +25,17 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from include.domain.drift.distances import Comparison, Counts, compare, enough, wasserstein
-from include.domain.drift.profile import CategoricalProfile, FeatureProfile, NumericProfile, Profile
-
-LEAST_SHARE = 0.01
-"""The share of both windows from which a category is compared on its own; the others are pooled."""
+from include.domain.drift.blind_spots import NO_DOUBTS, Doubts, blind_to
+from include.domain.drift.distances import Comparison, wasserstein
+from include.domain.drift.feature_histograms import (
+    compare_features,
+    infinite_share,
+    new_categories,
+    outside_share,
+    share_of,
+    unseen_share,
+)
+from include.domain.drift.profile import FeatureProfile, NumericProfile, Profile
 
 LEAST_WINDOWS = 6
 """Fewest reference days from which day-to-day variation is estimated; with fewer the interval would say nothing."""
@@ -43,7 +49,8 @@ EFFECT_AT_LEAST = 0.005
 class FeatureDrift:
     """What one feature did. Shares are of all rows of the window; an effect is in units of the index.
 
-    ``drifted`` is None when too few rows were seen. ``p`` and ``adjusted_p`` are None then too. ``usual_high`` is the
+    ``drifted`` is None when too few rows were seen (``p`` and ``adjusted_p`` are None then too), or when no drift
+    shows and the test could not have seen it (:mod:`include.domain.drift.blind_spots`). ``usual_high`` is the
     index that a day without drift stays below with probability 1 - q, None without enough reference days.
     ``wasserstein`` is in standard deviations of the reference, None for categories.
     """
@@ -68,10 +75,17 @@ class FeatureDrift:
     unseen_share: float
     """Rows with a category the reference never named, less the share of such rows in the reference itself."""
     new_categories: tuple[str, ...] = ()
+    """Some of them; none of a reference that does not name all of its own, for they need not be new."""
+    infinite_share: float = 0.0
+    reference_infinite_share: float = 0.0
 
     @property
     def missing_jump(self) -> float:
         return self.missing_share - self.reference_missing_share
+
+    @property
+    def infinite_jump(self) -> float:
+        return self.infinite_share - self.reference_infinite_share
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,7 +97,11 @@ class FeatureDrift:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Drift over several features (or scores). ``drifted`` is None when too few rows were seen to say."""
+    """Drift over several features (or scores).
+
+    ``drifted`` is None when too little was judged to say: when there are too few rows, or when the features that were
+    not judged could make the difference.
+    """
 
     drifted: bool | None
     reason: str
@@ -91,6 +109,11 @@ class Drift:
     share: float
     """The importance-weighted share of drifted features."""
     features: tuple[FeatureDrift, ...]
+
+    @property
+    def blind(self) -> tuple[FeatureDrift, ...]:
+        """The features that were not judged although both windows have enough rows."""
+        return tuple(f for f in self.features if f.drifted is None and f.adjusted_p is not None)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -118,6 +141,7 @@ def input_drift(
     importances: Mapping[str, float] | None = None,
     calibrate: bool = True,
     day: str | None = None,
+    doubts: Doubts = NO_DOUBTS,
 ) -> Drift:
     """Judge the features of a window against the reference.
 
@@ -134,6 +158,7 @@ def input_drift(
             of the reference's windows, one day.
         day: The window's ``YYYY-MM-DD``: where the reference holds enough days of that weekday it is held against
             those, so that a Sunday is no drift. None holds it against all.
+        doubts: What is known of the features beyond their counts.
     """
     weights = _weights([f.name for f in reference.features], importances)
     features = judged_features(
@@ -145,26 +170,56 @@ def input_drift(
         min_rows=min_rows,
         calibrate=calibrate,
         day=day,
+        doubts=doubts,
     )
-    judged = [f for f in features if f.drifted is not None]
-    if current.rows < min_rows or not judged:
+    enough = sum(f.adjusted_p is not None for f in features)
+    if current.rows < min_rows or not enough:
         reason = (
-            f"Inputs were not judged: {current.rows} rows, and {len(judged)} features with enough of them; "
+            f"Inputs were not judged: {current.rows} rows, and {enough} features with enough of them; "
             f"at least {min_rows} rows are needed."
         )
         return Drift(None, reason, current.rows, 0.0, features)
-    # A feature that could not be judged is left out of the whole: unknown is neither drifted nor quiet.
-    total = math.fsum(f.importance for f in judged)
+    return _summed_up(features, current.rows, share_at_least)
+
+
+SHOWN = 5
+"""Features that a sentence names."""
+
+
+def _summed_up(features: tuple[FeatureDrift, ...], rows: int, share_at_least: float) -> Drift:
+    """The whole of the features, of which some were judged.
+
+    Unknown is neither drifted nor quiet: a feature that was not judged is left out of the share, and where those
+    features weigh enough to carry the share to its bound, the whole is unknown too.
+    """
+    judged = [f for f in features if f.drifted is not None]
+    unjudged = [f for f in features if f.drifted is None]
+    if not judged:
+        reason = f"Inputs were not judged: none of {len(features)} features could be ({_named(unjudged)})."
+        return Drift(None, reason, rows, 0.0, features)
     drifted = [f for f in judged if f.drifted]
-    share = math.fsum(f.importance for f in drifted) / total if total else 0.0
-    named = ", ".join(f.name for f in sorted(drifted, key=lambda f: -f.effect)[:5])
-    out = bool(drifted) and share >= share_at_least
-    reason = (
-        f"Inputs {'drifted' if out else 'did not drift'}: {len(drifted)} of {len(judged)} features"
-        + (f" ({named}), weighted share {share:.3g} {'>=' if out else '<'} {share_at_least:g}" if drifted else "")
-        + f" on {current.rows} rows."
-    )
-    return Drift(out, reason, current.rows, share, features)
+    total, unknown, moved = (math.fsum(f.importance for f in part) for part in (judged, unjudged, drifted))
+    share = moved / total if total else 0.0
+    out: bool | None = bool(drifted) and share >= share_at_least
+    if not out and unjudged and moved + unknown >= share_at_least * (total + unknown):
+        out = None
+    word = {True: "drifted", False: "did not drift", None: "were not judged as a whole"}[out]
+    reason = f"Inputs {word}: {len(drifted)} of {len(judged)} features"
+    if drifted:
+        named = _named(sorted(drifted, key=lambda f: -f.effect))
+        reason += (
+            f" ({named}), weighted share {share:.3g} {'>=' if share >= share_at_least else '<'} {share_at_least:g}"
+        )
+    reason += f" on {rows} rows."
+    if unjudged:
+        named = _named(sorted(unjudged, key=lambda f: -f.importance))
+        reason = f"{reason[:-1]}; {len(unjudged)} {'was' if len(unjudged) == 1 else 'were'} not judged ({named})."
+    return Drift(out, reason, rows, share, features)
+
+
+def _named(features: Sequence[FeatureDrift]) -> str:
+    more = f" and {len(features) - SHOWN} more" if len(features) > SHOWN else ""
+    return ", ".join(f.name for f in features[:SHOWN]) + more
 
 
 def judged_features(
@@ -177,8 +232,9 @@ def judged_features(
     min_rows: int,
     calibrate: bool,
     day: str | None = None,
+    doubts: Doubts = NO_DOUBTS,
 ) -> tuple[FeatureDrift, ...]:
-    """Each feature with both keys; p values are adjusted over those that could be judged."""
+    """Each feature with both keys; p values are adjusted over those of enough rows."""
     found = []
     for past, now in zip(reference, current, strict=True):
         usual = _Usual.of(past, day) if calibrate else None
@@ -200,74 +256,10 @@ def judged_features(
             q,
             effect_at_least,
             min_rows,
+            doubts,
         )
         for past, now, usual, c, p in found
     )
-
-
-def compare_features(reference: FeatureProfile, current: FeatureProfile) -> Comparison:
-    """Compare one feature's histograms, its missing and its unseen rows included."""
-    found = compare(*_histograms(reference, current))
-    if not (isinstance(reference, CategoricalProfile) and isinstance(current, CategoricalProfile)):
-        return found
-    if reference.truncated:
-        return found
-    # Unseen rows have more spread than the test on counts knows. It sees them with the rare ones; they have their own.
-    p = compare(*_histograms(reference, current, apart=False)).p
-    return replace(found, p=min(1.0, 2 * min(p, _unseen_p(reference, current))))
-
-
-def _unseen_p(reference: CategoricalProfile, current: CategoricalProfile) -> float:
-    """The chance of as many unseen rows without drift (normal, one-sided).
-
-    Good and Turing's estimate of their share, N1 / n, has the variance (N1 + 2 N2) / n^2, where N1 and N2 are the
-    categories seen once and twice (Good 1953; Esty 1982). One row is added, so that a reference without rare
-    categories still allows for one.
-    """
-    n, m = reference.rows, current.rows
-    unseen = current.unseen + sum(now for past, now in zip(reference.counts, current.counts, strict=True) if past == 0)
-    if not n or not m or not unseen:
-        return 1.0
-    once, twice = (sum(1 for c in reference.counts if c == k) for k in (1, 2))
-    expected = m * (once + 1) / n
-    spread = math.sqrt(m * m * (once + 2 * twice + 1) / (n * n) + expected)
-    return float(stats.norm.sf((unseen - 0.5 - expected) / spread))
-
-
-def _histograms(reference: FeatureProfile, current: FeatureProfile, apart: bool = True) -> tuple[Counts, Counts]:
-    """Both windows' rows by bin; ``apart`` keeps the unseen rows apart from the rare ones."""
-    a, b = np.array(reference.counts, dtype=np.float64), np.array(current.counts, dtype=np.float64)
-    missing = float(reference.missing), float(current.missing)
-    if isinstance(reference, CategoricalProfile) and isinstance(current, CategoricalProfile):
-        a, b = _categories(reference, current, a, b, apart)
-    return np.append(a, missing[0]), np.append(b, missing[1])
-
-
-def _categories(
-    reference: CategoricalProfile, current: CategoricalProfile, a: Counts, b: Counts, apart: bool
-) -> tuple[Counts, Counts]:
-    """The categories that stand alone, the rare ones as one bin, and the unseen ones as one.
-
-    Under no drift some rows of a high-cardinality feature are always of categories the reference did not hold. Good
-    and Turing's estimate of their share is the share of the reference's categories seen once, so those are the
-    reference's unseen rows. Where the reference names only its commonest categories nothing is known of the others:
-    they are pooled with the rare.
-    """
-    new = () if reference.truncated else current.new
-    a = np.concatenate([a, np.zeros(len(new))])
-    b = np.concatenate([b, np.array([n for _, n in new], dtype=np.float64)])
-    unseen_now = float(current.unseen) - float(sum(n for _, n in new))
-    whole_a, whole_b = np.append(a, reference.unseen), np.append(b, unseen_now)
-    both = a + b
-    alone = enough(whole_a, whole_b)[:-1] & (both >= LEAST_SHARE * (whole_a.sum() + whole_b.sum()))
-    rare_a, rare_b = a[~alone], b[~alone]
-    if reference.truncated or not apart:
-        tail_a = [rare_a.sum() + reference.unseen]
-        tail_b = [rare_b.sum() + unseen_now]
-    else:
-        tail_a = [rare_a[rare_a > 1].sum(), rare_a[rare_a == 1].sum()]
-        tail_b = [rare_b[rare_a > 0].sum(), rare_b[rare_a == 0].sum() + unseen_now]
-    return np.concatenate([a[alone], tail_a]), np.concatenate([b[alone], tail_b])
 
 
 @lru_cache(maxsize=1024)
@@ -326,13 +318,12 @@ def _judged(
     q: float,
     effect_at_least: float,
     min_rows: int,
+    doubts: Doubts,
 ) -> FeatureDrift:
     high = usual.high(q) if usual else None
     if adjusted is None:
-        drifted, reason = (
-            None,
-            f"{past.name} has {now.rows} rows against {past.rows}; at least {min_rows} of each are needed.",
-        )
+        drifted: bool | None = None
+        reason = f"{past.name} has {now.rows} rows against {past.rows}; at least {min_rows} of each are needed."
     else:
         drifted = adjusted < q and found.effect >= effect_at_least
         keys = (
@@ -345,6 +336,8 @@ def _judged(
             else f" (a usual day's index reaches {high:.3g} on {usual.k} reference days)"
         )
         reason = f"{past.name} {'drifted' if drifted else 'did not drift'}: {keys}{days}, {now.rows} rows."
+        if not drifted and (blind := blind_to(past, now, doubts)) is not None:
+            drifted, reason = None, f"{past.name} was not judged: it {blind}."
     distance = None
     if isinstance(past, NumericProfile) and isinstance(now, NumericProfile):
         distance = wasserstein(
@@ -368,23 +361,14 @@ def _judged(
         jensen_shannon=found.jensen_shannon,
         wasserstein=distance,
         importance=importance,
-        missing_share=_share(now.missing, now.rows),
-        reference_missing_share=_share(past.missing, past.rows),
-        outside_share=_share(now.outside, now.rows) if isinstance(now, NumericProfile) else 0.0,
-        unseen_share=_unseen(past, now),
-        new_categories=tuple(value for value, _ in now.new[:5]) if isinstance(now, CategoricalProfile) else (),
+        missing_share=share_of(now.missing, now.rows),
+        reference_missing_share=share_of(past.missing, past.rows),
+        outside_share=outside_share(past, now),
+        unseen_share=unseen_share(past, now),
+        new_categories=new_categories(past, now),
+        infinite_share=infinite_share(now),
+        reference_infinite_share=infinite_share(past),
     )
-
-
-def _unseen(past: FeatureProfile, now: FeatureProfile) -> float:
-    if not (isinstance(past, CategoricalProfile) and isinstance(now, CategoricalProfile)):
-        return 0.0
-    usual = past.unseen if past.truncated else sum(1 for n in past.counts if n == 1)
-    return max(_share(now.unseen, now.rows) - _share(usual, past.rows), 0.0)
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
 
 
 def _weights(names: Sequence[str], importances: Mapping[str, float] | None) -> dict[str, float]:

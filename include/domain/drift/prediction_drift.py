@@ -41,5 +41,8 @@ def prediction_drift(
     if not judged:
         return Drift(None, f"Predictions were not judged: {scores[0].reason}", rows, 0.0, scores)
     drifted = [s for s in judged if s.drifted]
+    if not drifted and len(judged) < len(scores):
+        why = next(s.reason for s in scores if s.drifted is None)
+        return Drift(None, f"Predictions were not judged as a whole: {why}", rows, 0.0, scores)
     loudest = max(drifted or judged, key=lambda s: s.effect)
     return Drift(bool(drifted), f"Predictions: {loudest.reason}", rows, len(drifted) / len(judged), scores)

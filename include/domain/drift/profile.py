@@ -7,18 +7,20 @@ How the odd values are counted
 - **Missing**: NaN, None and NA, in a bin of their own. A column that is absent is missing in every row. What is no
 number in
   a numeric column is missing too.
-- **Infinite**: below or above every edge, so outside the reference's range.
+- **Infinite**: in a bin of their own for each sign, apart from large finite values.
 - **Ties**: a value that holds more than a bin's share of the reference gets a bin of its own, ``[v, next number after
 v)``. A
   constant is one such bin.
 - **No value at all** (all missing): no edges; any value that appears later is outside the reference's range.
-- **Categories** are compared as text. The commonest are named, up to a limit; a value that is not named is
+- **Categories** are compared as text; of one of more than 200 characters the beginning is kept, with a digest of the
+  whole. The commonest are named, up to a limit; a value that is not named is
   *unseen*. With more than that the profile is marked ``truncated`` and part of the reference is unseen in itself.
 - **Booleans** are the categories ``false`` and ``true``; numbers 0 and 1 are read as such.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -64,7 +66,7 @@ class ReferenceWindow:
 @dataclass(frozen=True, slots=True)
 class NumericProfile:
     """Counts of a numeric feature. ``counts`` has one more entry than ``edges``: below the first, ``[e_i, e_i+1)``,
-    and above.
+    and above. Infinite values are in none of them: ``infinite`` counts the negative and the positive ones.
 
     ``centres`` are the reference's means within the bins (the outer two are at the edges), and ``scale`` its standard
     deviation, both of finite values; None where it has none.
@@ -77,6 +79,7 @@ class NumericProfile:
     centres: tuple[float, ...]
     scale: float | None
     windows: tuple[ReferenceWindow, ...] = ()
+    infinite: tuple[int, int] = (0, 0)
 
     @property
     def kind(self) -> Kind:
@@ -84,12 +87,12 @@ class NumericProfile:
 
     @property
     def rows(self) -> int:
-        return self.missing + sum(self.counts)
+        return self.missing + sum(self.counts) + sum(self.infinite)
 
     @property
     def outside(self) -> int:
         """Rows outside the reference's range, infinite ones included."""
-        return self.counts[0] + (self.counts[-1] if len(self.counts) > 1 else 0)
+        return self.counts[0] + (self.counts[-1] if len(self.counts) > 1 else 0) + sum(self.infinite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,12 @@ def _count(like: FeatureProfile, column: pd.Series[Any]) -> FeatureProfile:
     if isinstance(like, NumericProfile):
         values = as_numbers(column)
         counts, missing = bin_counts(values, np.asarray(like.edges))
-        return replace(like, counts=tuple(int(c) for c in counts), missing=missing, windows=())
+        # Only the outer bins can hold infinite values, and these bins are seldom filled: looking again costs little.
+        low = int(np.count_nonzero(values == -np.inf)) if counts[0] else 0
+        high = int(np.count_nonzero(values == np.inf)) if counts[-1] else 0
+        counts[0] -= low
+        counts[-1] -= high
+        return replace(like, counts=tuple(int(c) for c in counts), missing=missing, infinite=(low, high), windows=())
     found, missing = category_counts(column, like.kind)
     named = set(like.categories)
     other = Counter({value: n for value, n in found.items() if value not in named})
@@ -218,7 +226,7 @@ MOST_EDGES = 100
 
 
 def bin_counts(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
-    """Rows in each bin, shape (edges + 1,), and missing ones.
+    """Rows in each bin, shape (edges + 1,), and missing ones. Infinite values are in the outer two.
 
     A binary search guesses wrong at every other step on unordered values; comparing all values with each edge in turn
     does not, and is about six times as fast for ten bins.
@@ -252,14 +260,22 @@ _BOOLEANS = {"True": "true", "False": "false", "1": "true", "0": "false", "1.0":
 
 
 def category_counts(column: pd.Series[Any], kind: Kind) -> tuple[dict[str, int], int]:
-    """Rows of each value as text (cut at 200 characters), and rows without one."""
+    """Rows of each value as text, and rows without one."""
     counts: Counter[str] = Counter()
     for value, n in column.value_counts(dropna=True, sort=False).items():
         if not n:
             continue  # a categorical column names values that no row has
         text = str(value)
-        counts[_BOOLEANS.get(text, text.lower()) if kind is Kind.BOOLEAN else text[:MAX_CATEGORY_LENGTH]] += int(n)
+        counts[_BOOLEANS.get(text, text.lower()) if kind is Kind.BOOLEAN else _short(text)] += int(n)
     return dict(counts), int(column.isna().sum())
+
+
+def _short(text: str) -> str:
+    """The text in at most 200 characters. Two long texts stay two, however late they differ."""
+    if len(text) <= MAX_CATEGORY_LENGTH:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{text[: MAX_CATEGORY_LENGTH - len(digest) - 1]}#{digest}"
 
 
 def _commonest(values: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -303,24 +319,21 @@ def without(a: FeatureProfile, b: FeatureProfile) -> FeatureProfile:
 
 
 def _combined(a: FeatureProfile, b: FeatureProfile, sign: int, windows: tuple[ReferenceWindow, ...]) -> FeatureProfile:
-    same_edges = isinstance(a, NumericProfile) and isinstance(b, NumericProfile) and a.edges == b.edges
-    same_names = (
-        isinstance(a, CategoricalProfile) and isinstance(b, CategoricalProfile) and a.categories == b.categories
-    )
-    if not (same_edges or same_names):
-        raise BadProfile(
-            f"Two profiles of {a.name!r} have other bins; only windows counted in one reference's bins add up."
-        )
-    counts = tuple(x + sign * y for x, y in zip(a.counts, b.counts, strict=True))
+    counts = tuple(x + sign * y for x, y in zip(a.counts, b.counts, strict=False))
     missing = a.missing + sign * b.missing
-    if isinstance(a, CategoricalProfile) and isinstance(b, CategoricalProfile):
+    if isinstance(a, NumericProfile) and isinstance(b, NumericProfile) and a.edges == b.edges:
+        low, high = (x + sign * y for x, y in zip(a.infinite, b.infinite, strict=True))
+        return replace(a, counts=counts, missing=missing, infinite=(low, high), windows=windows)
+    if isinstance(a, CategoricalProfile) and isinstance(b, CategoricalProfile) and a.categories == b.categories:
         new = Counter(dict(a.new))
         for value, n in b.new:
             new[value] += sign * n
         return replace(
             a, counts=counts, missing=missing, unseen=a.unseen + sign * b.unseen, new=_commonest(+new), windows=windows
         )
-    return replace(a, counts=counts, missing=missing, windows=windows)
+    raise BadProfile(
+        f"Two profiles of {a.name!r} have other bins; only windows counted in one reference's bins add up."
+    )
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -340,9 +353,21 @@ def _from_json(data: Mapping[str, Any]) -> FeatureProfile:
         centres = tuple(float(c) for c in values.pop("centres"))
         if len(counts) != len(edges) + 1:
             raise ValueError(f"{values.get('name')!r} has {len(counts)} counts for {len(edges)} edges")
-        return NumericProfile(edges=edges, centres=centres, counts=counts, windows=windows, **values)
+        counts, infinite = _infinite_apart(counts, values.pop("infinite", None))
+        return NumericProfile(edges=edges, centres=centres, counts=counts, windows=windows, infinite=infinite, **values)
     categories = tuple(str(c) for c in values.pop("categories"))
     if len(counts) != len(categories):
         raise ValueError(f"{values.get('name')!r} has {len(counts)} counts for {len(categories)} categories")
     new = tuple((str(value), int(n)) for value, n in values.pop("new"))
     return CategoricalProfile(kind=kind, categories=categories, counts=counts, windows=windows, new=new, **values)
+
+
+def _infinite_apart(counts: tuple[int, ...], infinite: Sequence[int] | None) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """The counts and the infinite values. A reference from before these were counted apart has them in its outer bins,
+    and nothing else there: its edges hold all of its finite values."""
+    if infinite is not None:
+        low, high = (int(n) for n in infinite)
+        return counts, (low, high)
+    if len(counts) < 2:
+        return (0,), (0, counts[0])
+    return (0, *counts[1:-1], 0), (counts[0], counts[-1])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.domain.drift.input_drift import compare_features
+from include.domain.drift.feature_histograms import compare_features
 from include.domain.drift.profile import (
     BOOLEAN_CATEGORIES,
     PREDICTED_CLASS,

@@ -20,7 +20,7 @@ class Finding:
 
     feature: str
     check: str
-    """``missing``, ``unseen``, ``labels`` (overdue) or ``outside_support``."""
+    """``missing``, ``infinite``, ``unseen``, ``labels`` (overdue) or ``outside_support``."""
     measured: float
     allowed: float
     reason: str
@@ -59,7 +59,7 @@ class DriftReport:
     predictions: Drift
     realised: RealisedPerformance
     broken: tuple[Finding, ...]
-    """Missing and unseen values, and overdue labels, above their bounds."""
+    """Missing, infinite and unseen values, and overdue labels, above their bounds."""
     outside: tuple[Finding, ...]
     """Numeric features whose rows left the reference's range."""
     histograms: Mapping[str, Any]
@@ -76,11 +76,28 @@ class DriftReport:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The report in words, the most serious first."""
+        """The report in words, the most serious first; why a feature was not judged among enough rows at the end."""
         found = tuple(f.reason for f in (*self.broken, *self.outside))
         estimate = (self.estimated.reason,) if self.estimated else ()
         labels = (self.labels.reason,) if self.labels and not self.labels.overdue else ()
-        return (*found, self.realised.reason, *estimate, self.predictions.reason, self.inputs.reason, *labels)
+        return (
+            *found,
+            self.realised.reason,
+            *estimate,
+            self.predictions.reason,
+            self.inputs.reason,
+            *labels,
+            *(f.reason for f in self._blind),
+        )
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The features and scores that were not judged although there are enough rows."""
+        return tuple(f.name for f in self._blind)
+
+    @property
+    def _blind(self) -> tuple[FeatureDrift, ...]:
+        return tuple(f for drift in (self.inputs, self.predictions) for f in drift.blind)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -147,7 +164,7 @@ def drift_report(
         realised: From :func:`~include.domain.performance.realised_performance`.
         estimated: From :func:`~include.domain.drift.estimated.estimated_performance`.
         labels: From :func:`~include.domain.drift.maturity.label_maturity`; overdue ones are broken data.
-        missing_jump: Rise of a feature's missing share over the reference's.
+        missing_jump: Rise of a feature's missing share over the reference's, and of its infinite share.
         unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
         outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
             a season's heat in a feature the model hardly reads is no reason to call a person.
@@ -157,6 +174,7 @@ def drift_report(
     outside: list[Finding] = []
     for f in inputs.features if current.rows >= min_rows else ():
         broken += _above(f, "missing", f.missing_jump, missing_jump, _missing(f))
+        broken += _above(f, "infinite", f.infinite_jump, missing_jump, _infinite(f))
         new = f" ({', '.join(f.new_categories)})" if f.new_categories else ""
         broken += _above(
             f, "unseen", f.unseen_share, unseen_share, f"{f.name} has categories never seen in training{new} in"
@@ -202,6 +220,11 @@ def _missing(f: FeatureDrift) -> str:
     return f"{f.name} is missing in {f.missing_share:.1%} of rows, in training in {usual}; a rise of"
 
 
+def _infinite(f: FeatureDrift) -> str:
+    usual = f"{f.reference_infinite_share:.1%}"
+    return f"{f.name} is infinite in {f.infinite_share:.1%} of rows, in training in {usual}; a rise of"
+
+
 def _above(f: FeatureDrift, check: str, measured: float, allowed: float, words: str) -> list[Finding]:
     if measured <= allowed:
         return []
@@ -222,6 +245,8 @@ def histograms(reference: Profile, current: Profile) -> dict[str, Any]:
         plot: dict[str, Any] = {"kind": past.kind.value, "missing": [past.missing, now.missing]}
         if isinstance(past, NumericProfile):
             plot |= {"edges": list(past.edges), "reference": list(past.counts), "current": list(now.counts)}
+            if isinstance(now, NumericProfile):
+                plot["infinite"] = [sum(past.infinite), sum(now.infinite)]
         elif not isinstance(now, NumericProfile):
             plot |= {
                 "categories": list(past.categories[:SHOWN_CATEGORIES]),

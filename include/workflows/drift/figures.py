@@ -26,10 +26,11 @@ class Line:
 
 
 def both_windows(histograms: Mapping[str, Any], features: Sequence[FeatureDrift], title: str) -> Any:
-    """The histograms of both windows side by side: drifted features first, then the largest effects, at most twelve."""
+    """The histograms of both windows side by side: drifted features first, then those not judged, then the
+    largest effects, at most twelve."""
     from matplotlib.figure import Figure
 
-    shown = sorted(features, key=lambda f: (f.drifted is not True, -f.effect))[:MOST_SHOWN]
+    shown = sorted(features, key=lambda f: (f.drifted is not True, f.drifted is not None, -f.effect))[:MOST_SHOWN]
     columns = min(3, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     figure = Figure(figsize=(4.2 * columns, 2.8 * rows + 0.4), layout="constrained")
@@ -105,6 +106,8 @@ def _bins(plot: Mapping[str, Any]) -> tuple[list[str], tuple[list[float], list[f
         names = [_plain(str(c)) for c in plot["categories"]]
         for word in ("others", "unseen"):
             names, a, b = [*names, word], [*a, plot[word][0]], [*b, plot[word][1]]
+    if any(plot.get("infinite", ())):
+        names, a, b = [*names, "infinite"], [*a, plot["infinite"][0]], [*b, plot["infinite"][1]]
     return [*names, "missing"], ([*a, plot["missing"][0]], [*b, plot["missing"][1]])
 
 

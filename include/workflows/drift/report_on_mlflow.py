@@ -75,7 +75,12 @@ def _performance(ledger: Ledger, model: ModelDeclaration, report: DriftReport, t
         ),
         Line(f"estimated {metric} of the day", tuple(r.estimated.risk if r.estimated else None for r in seen)),
     ]
-    shares = [Line("weighted share of drifted inputs", tuple(r.inputs.share for r in seen))]
+    shares = [
+        Line(
+            "weighted share of drifted inputs",
+            tuple(None if r.inputs.drifted is None else r.inputs.share for r in seen),
+        )
+    ]
     promoted = {
         e.effective_from.date().isoformat(): f"version {e.model_version}" for e in ledger.deployments.epochs(model.name)
     }

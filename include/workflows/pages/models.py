@@ -94,7 +94,9 @@ class ModelView:
     days: tuple[DriftSummary, ...]
     """Oldest first."""
     features: tuple[tuple[str, tuple[float | None, ...]], ...]
-    """The effect of each feature on each of ``days``, the most drifted first."""
+    """The effect of each feature on each of ``days``, the most drifted first; None where it was not judged."""
+    not_judged: tuple[tuple[str, str], ...]
+    """The features that were not judged on the newest of ``days``, and why."""
     readiness: tuple[tuple[str, bool, str], ...]
     """What a model needs, whether it has it, and how that shows."""
     report: Report | None
@@ -163,6 +165,7 @@ def model(name: str) -> ModelView:
         gates=tuple(_gates(own, verdicts.values())),
         days=tuple(days),
         features=tuple(_features(days)),
+        not_judged=tuple(days[-1].unjudged.items()) if days else (),
         readiness=tuple(_readiness(own, row, days)),
         report=report_on(own) if own else None,
         rollback=actions.rollback(name, champion, epochs) if champion else None,

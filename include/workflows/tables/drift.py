@@ -13,13 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.domain.drift.input_drift import LEAST_WINDOWS, input_drift
+from include.domain.drift.blind_spots import Doubts
+from include.domain.drift.input_drift import LEAST_WINDOWS, Drift, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import SCORE, FeatureProfile, Profile, counted, merged_feature, score_frame
 from include.domain.drift.reference import OTHERS, build_profile, profile_scores
 from include.domain.drift.report import histograms
 from include.workflows.tables.alike_values import aligned
-from include.workflows.tables.drift_blind import without_blind_spots
 from include.workflows.tables.drift_columns import compared
 from include.workflows.tables.drift_found import TablesDrift
 from include.workflows.tables.drift_piece import Piece
@@ -293,11 +293,9 @@ class _Comparison:
                 share_at_least=limits.share_at_least,
                 min_rows=limits.min_rows,
                 calibrate=calibrate,
+                doubts=Doubts(self.columns.doubtful, frozenset(self.columns.mixed)),
             )
-            inputs, blind = without_blind_spots(
-                inputs, profile, current, self.columns, share_at_least=limits.share_at_least
-            )
-            self.blind |= blind
+            self.blind |= _blind(inputs)
         if self.roles.score:
             predictions = prediction_drift(
                 profile,
@@ -323,6 +321,14 @@ class _Comparison:
             asked=tuple(asked),
             lacking=lane.lacking,
         )
+
+
+def _blind(inputs: Drift) -> dict[str, str]:
+    """Why each column that has enough rows was not judged all the same, and the way out."""
+    return {
+        f.name: f"{f.reason.removeprefix(f'{f.name} was not judged: ').rstrip('.')}; --ignore leaves it out"
+        for f in inputs.blind
+    }
 
 
 def _without_rows(like: Profile) -> Profile:

@@ -134,11 +134,6 @@ class _Sorting:
                 self.found.unjudged[name] = why
             else:
                 self._compare(name, Kind.BOOLEAN if name in flags else None)
-                if _has_infinite(heads[0][name]):
-                    # They are counted with the largest numbers of now, so that those do not show.
-                    self.found.doubtful.setdefault(
-                        name, "the reference holds infinite values beside which none is large"
-                    )
 
     def _by_type(self, name: str) -> bool:
         """Whether the types alone decide that the column is not compared."""
@@ -179,7 +174,7 @@ class _Sorting:
             self.found.kinds[name] = Kind.BOOLEAN
         else:
             self.found.remarks.append(f"Column {name} is {here} in the reference and {there} now.")
-            self.found.doubtful[name] = f"it is {here} in the reference and {there} now"
+            self.found.doubtful[name] = f"is {here} in the reference and {there} now"
 
     # --- ids ---------------------------------------------------------------------------------------------------------
 
@@ -225,13 +220,6 @@ class _Sorting:
                 if np.issubdtype(numbers.dtype, np.number) and len(numbers) and np.abs(numbers).max() >= LARGEST_WHOLE:
                     return f"holds whole numbers above {LARGEST_WHOLE:,}, which a float does not tell apart"
         return None
-
-
-def _has_infinite(column: pd.Series[Any]) -> bool:
-    import numpy as np
-    import pandas as pd
-
-    return bool(pd.api.types.is_float_dtype(column.dtype) and np.isinf(column.to_numpy()).any())
 
 
 def _ascends(column: pd.Series[Any], telling: bool = False) -> bool:

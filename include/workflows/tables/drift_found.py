@@ -56,7 +56,8 @@ class TablesDrift:
         """What was asked for and not judged, and why: parts, and columns."""
         found: dict[str, str] = {}
         for part, name in PARTS.items():
-            lacking = [piece for piece in self.counting if part in piece.unjudged]
+            # Where some columns were judged, those that were not are named one by one.
+            lacking = [piece for piece in self.counting if part in piece.unjudged and not piece.judged(part)]
             if not lacking:
                 continue
             why = lacking[0].unjudged[part]
@@ -93,11 +94,11 @@ class TablesDrift:
         """The parts that were judged, in words."""
         found = []
         for part, name in PARTS.items():
-            judged = [piece for piece in self.pieces if piece.state(part) in (State.FOUND, State.QUIET)]
+            judged = [piece for piece in self.pieces if piece.judged(part)]
             if not judged:
                 continue
             if part == "inputs":
-                columns = {f.name for p in judged if p.inputs for f in p.inputs.features if f.drifted is not None}
+                columns = {name for piece in judged for name in piece.columns}
                 name += f" ({len(columns)} column{'s' * (len(columns) != 1)})"
             if len(judged) < len(self.pieces):
                 name += f" in {len(judged)} of {len(self.pieces)} pieces"

@@ -83,6 +83,15 @@ class Piece:
             return State.NOT_JUDGED if part in self.asked else None
         return State.of(found.drifted if isinstance(found, Drift) else found.out_of_band)
 
+    def judged(self, part: str) -> bool:
+        """Whether anything of the part was judged: of the inputs, a column."""
+        return self.state(part) in (State.FOUND, State.QUIET) or (part == "inputs" and bool(self.columns))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the inputs that were judged."""
+        return tuple(f.name for f in self.inputs.features if f.drifted is not None) if self.inputs else ()
+
     @property
     def unjudged(self) -> dict[str, str]:
         """Why the parts that were asked for were not judged, by part."""

@@ -340,6 +340,9 @@ def two_windows(plot: Mapping[str, Any] | None, width: int = 250, height: int = 
         past, now, names = [*past, plot["others"][0]], [*now, plot["others"][1]], [*names, "others"]
     if "unseen" in plot and any(plot["unseen"]):
         past, now, names = [*past, plot["unseen"][0]], [*now, plot["unseen"][1]], [*names, "never seen"]
+    if any(plot.get("infinite", ())):
+        past, now = [*past, plot["infinite"][0]], [*now, plot["infinite"][1]]
+        names = [*names, "infinite"]
     past, now, names = [*past, plot["missing"][0]], [*now, plot["missing"][1]], [*names, "missing"]
     if not sum(past) or not sum(now):
         return None
@@ -358,9 +361,9 @@ def two_windows(plot: Mapping[str, Any] | None, width: int = 250, height: int = 
         )
     edges = plot.get("edges")
     if edges:
-        last = short(edges[-1])
+        last, end = short(edges[-1]), len(plot["reference"]) * each - 2
         parts.append(f'<text class="tick" x="1" y="{height - 3}">{short(edges[0])}</text>')
-        parts.append(f'<text class="tick" x="{width - each - 2:.1f}" y="{height - 3}" text-anchor="end">{last}</text>')
+        parts.append(f'<text class="tick" x="{end:.1f}" y="{height - 3}" text-anchor="end">{last}</text>')
     parts.append(f'<text class="tick" x="{width - 1}" y="{height - 3}" text-anchor="end">∅</text>')
     return _svg(width, height, f"Before and now; the highest bar is {top:.0%}", "".join(parts), "windows")
 
