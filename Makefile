@@ -51,6 +51,10 @@ test-slow: $(VENV)/.installed-test ## run the tests marked slow: long simulation
 	@$(SAY_WHAT_IS_SKIPPED)
 	@exec $(PYTEST) -m slow $(ARGS)
 
+.PHONY: mutants
+mutants: $(VENV)/.installed-test ## change the domain bit by bit, and name the changes that no unit test notices
+	@exec $(BIN)/python -m tests.mutants --workers $(WORKERS) $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.installed-test ## check style, types and layers
 	@$(BIN)/ruff check .

@@ -23,7 +23,7 @@ def as_table(result: GateResult) -> str:
     criterion  measured  allowed   rows  champion  verdict
     ---------  --------  -------  -----  --------  -------
     roc_auc      0.7100  >= 0.65  9,000    0.7000  PASS
-    data verdict: PASS (threshold_gate, blocking) because roc_auc 0.71 is within its bound >= 0.65 on 9000 rows.
+    data verdict: PASS (threshold_gate, blocking) because roc_auc 0.71 is within its bound >= 0.65 on 9,000 rows.
     """
     rows = [_cells(c) for c in result.criteria]
     widths = [min(most, max(len(r[i]) for r in [_HEAD, *rows])) for i, most in enumerate(_WIDEST)]

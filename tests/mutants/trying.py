@@ -1,0 +1,198 @@
+"""Tries changes, each in a forked child that imports the changed module instead of the file: nothing on disk changes.
+
+Cosmic Ray's own runner writes each change into the working tree and starts an interpreter for it, which takes four
+seconds here before the first test. A fork of a process that has the libraries loaded takes half a second.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from .changes import Change
+from .reach import Reach
+
+LIBRARIES = (
+    *("numpy", "pandas", "scipy.stats", "scipy.special", "sklearn.linear_model", "sklearn.ensemble", "sklearn.tree"),
+    *("sklearn.isotonic", "sklearn.metrics", "pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "sqlalchemy"),
+    *("pydantic", "yaml", "hypothesis", "hypothesis.strategies", "pytest", "_pytest.doctest", "xdist.scheduler"),
+    *("duckdb", "httpx", "matplotlib.figure", "skops.io"),
+)
+"""What the tests import and no test changes; one that is not installed is left out."""
+MEMORY_BYTES = 6 * 2**30
+KILLED, SURVIVED, UNREACHED = "killed", "survived", "no test runs it"
+
+
+def load_libraries() -> None:
+    for name in LIBRARIES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+
+
+@dataclass
+class Try:
+    """One change on its way through its tests."""
+
+    change: Change
+    batches: list[list[str]]
+    """The tests still to be run; the next batch only when the one before stayed green."""
+    pid: int = 0
+    until: float = 0.0
+    limit_s: float = 0.0
+
+
+@dataclass
+class Trying:
+    """Runs changes side by side."""
+
+    root: Path
+    reach: Reach
+    workers: int
+    running: list[Try] = field(default_factory=list)
+
+    def outcomes(self, changes: Sequence[Change]) -> Iterator[tuple[Change, str]]:
+        """What became of each change, in the order in which they are done."""
+        spans = {module: _spans(self.root / module) for module in {c.module for c in changes}}
+        waiting = list(reversed(changes))
+        try:
+            while waiting or self.running:
+                while waiting and len(self.running) < self.workers:
+                    change = waiting.pop()
+                    batches = self._batches(change, spans[change.module])
+                    if not batches:
+                        yield change, UNREACHED
+                        continue
+                    self.running.append(self._started(Try(change, batches)))
+                if self.running:
+                    yield from self._ended()
+        finally:
+            for each in self.running:
+                _kill(each.pid)
+                os.waitpid(each.pid, 0)
+
+    def _batches(self, change: Change, spans: dict[int, tuple[int, int]]) -> list[list[str]]:
+        """First the tests that run the changed statement, then all of their files that reach the module."""
+        lines = sorted({n for at in range(change.line, change.end + 1) for n in range(*spans.get(at, (0, 0)))})
+        first = self.reach.of(change.module, lines)
+        if not first:
+            return []
+        more = [test for test in self.reach.of_their_files(first, change.module) if test not in set(first)]
+        return [first, more] if more else [first]
+
+    def _started(self, each: Try) -> Try:
+        tests = each.batches.pop(0)
+        each.limit_s = 30 + 6 * sum(self.reach.took_s.get(test, 0.0) for test in tests)
+        each.until = time.monotonic() + each.limit_s
+        sys.stdout.flush()
+        each.pid = os.fork()
+        if each.pid == 0:
+            try:
+                os.setsid()
+                os._exit(_run(self.root, each.change, tests, each.limit_s))
+            except BaseException:  # noqa: BLE001 - a child that cannot run its tests says so by its exit code
+                os._exit(70)
+        return each
+
+    def _ended(self) -> Iterator[tuple[Change, str]]:
+        for each in list(self.running):
+            pid, status = os.waitpid(each.pid, os.WNOHANG)
+            if pid == 0:
+                if time.monotonic() < each.until:
+                    continue
+                _kill(each.pid)
+                os.waitpid(each.pid, 0)
+                status = -1
+            self.running.remove(each)
+            code = -1 if status == -1 else os.waitstatus_to_exitcode(status)
+            if code in (4, 5, 70):
+                raise RuntimeError(f"The tests of {each.change.module}:{each.change.line} could not be run ({code}).")
+            if code != 0:
+                yield each.change, KILLED
+            elif each.batches:
+                self.running.append(self._started(each))
+            else:
+                yield each.change, SURVIVED
+        time.sleep(0.01)
+
+
+def _run(root: Path, change: Change, tests: list[str], limit_s: float) -> int:
+    """In the child: pytest's exit code."""
+    import pytest
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    cpu_s = int(limit_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    silent = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silent, stream)
+    name = change.module.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    sys.meta_path.insert(0, _Finder(_Changed(name, root / change.module, change.source)))
+    os.chdir(root)
+    return int(pytest.main(["-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider", *tests]))
+
+
+class _Changed(importlib.machinery.SourceFileLoader):
+    """Reads one module from the changed text."""
+
+    def __init__(self, name: str, file: Path, source: str) -> None:
+        super().__init__(name, str(file))
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self._source, self.path, "exec", dont_inherit=True)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds one module, and leaves the others to those who come after."""
+
+    def __init__(self, loader: _Changed) -> None:
+        self._loader = loader
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._loader.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._loader.path, loader=self._loader)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _spans(file: Path) -> dict[int, tuple[int, int]]:
+    """For each line within a function, ``(first, past the last)`` line of the smallest statement around it, of a
+    compound one only its head. Lines that run at import are not in it."""
+    found: dict[int, tuple[int, int]] = {}
+
+    def visit(statement: ast.stmt, inside: bool) -> None:
+        body = [s for name in ("body", "orelse", "finalbody") for s in getattr(statement, name, [])]
+        body += [s for h in getattr(statement, "handlers", []) for s in h.body]
+        body += [s for case in getattr(statement, "cases", []) for s in case.body]
+        end = (statement.end_lineno or statement.lineno) + 1
+        if inside:
+            decorators = [d.lineno for d in getattr(statement, "decorator_list", [])]
+            first = min([statement.lineno, *decorators])
+            found.update(dict.fromkeys(range(first, end), (first, min([end, *(s.lineno for s in body)]))))
+        for each in body:
+            visit(each, inside or isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        visit(statement, False)
+    return found
