@@ -54,7 +54,8 @@ def retrain_dag(model: ModelDeclaration):
 
         def gate(name, **more):
             judged = {"judge": tasks.judge(name), "approve": tasks.approve, "journey": journey}
-            return GateOperator(task_id=name, assigned_users=approvers.assigned(model), **judged, **more)
+            asks, who = tasks.asks(model, name), approvers.assigned(model)
+            return GateOperator(task_id=name, asks=asks, assigned_users=who, **judged, **more)
 
         def gates_after(name, **more):
             return [gate(each, **more) for each in tasks.gates_after(model, name)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import warnings
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.config import importing
 from include.domain.drift.loss_trees import LEAF, PREDICTION, LossTrees, Tree, tree_inputs
 from include.domain.errors import NotDone, Refusal
 from include.domain.losses import row_losses
@@ -164,17 +164,12 @@ def _made(where: str, path: str, params: Mapping[str, Any], seed: int) -> Any:
     from sklearn.base import BaseEstimator
     from sklearn.utils._param_validation import InvalidParameterError
 
-    example = "sklearn.ensemble.HistGradientBoostingClassifier"
-    if where != "estimator":
-        example = "sklearn.preprocessing.StandardScaler"
-    module_name, _, class_name = path.rpartition(".")
+    kind = importing.ESTIMATOR if where == "estimator" else importing.ENCODER
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # noqa: BLE001 - anybody's module, which may raise anything while it is imported
-        raise EstimatorUnusable(
-            f"{where}.path {path!r} cannot be imported ({error}). "
-            f"Give the full import path of a class, for example {example}."
-        ) from None
+        found = importing.found(path, f"{where}.path", kind)
+    except importing.BadPath as error:
+        raise EstimatorUnusable(str(error)) from None
+    class_name = getattr(found, "__name__", path)
     if not (inspect.isclass(found) and issubclass(found, BaseEstimator)):
         raise EstimatorUnusable(f"{where}.path {path!r} is no scikit-learn estimator class.")
     given = dict(params)

@@ -28,7 +28,7 @@ def _validate(args: argparse.Namespace) -> Answer:
     read = read_declarations(root)
     problems = [problem for broken in read.broken.values() for problem in broken.problems]
     unbuildable = _cannot_be_built(read)
-    problems += unbuildable.values()
+    problems += [line for lines in unbuildable.values() for line in lines]
     usable = [name for name in sorted(read.models) if name not in unbuildable]
     good = f"{len(read.views)} feature views and {len(usable)} models can be used"
     names = [*(f"view {name}" for name in sorted(read.views)), *(f"model {name}" for name in usable)]
@@ -44,19 +44,24 @@ def _validate(args: argparse.Namespace) -> Answer:
     return Answer(tuple(lines), data, EXIT_FAILED if problems else 0)
 
 
-def _cannot_be_built(read: Declarations) -> dict[str, str]:
-    """One line for each model whose estimator, or a step of whose ``preprocess``, cannot be made; by model."""
+def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:
+    """By model, a line for each thing it names that cannot be imported, made, or loaded again; without those that are
+    well."""
     from include.config.loader import line_of
+    from include.config.own_paths import wrong_in
     from include.workflows.scoring.fitted_models import cannot_be_built
+    from include.workflows.selftest.seeds import unknown_seeds
 
-    found = {}
+    found: dict[str, list[str]] = {}
     for name, model in sorted(read.models.items()):
         known = {use.view: {c.name: c.kind for c in read.views[use.view].columns} for use in model.views}
         kinds = {feature: known[use.view][feature] for use in model.views for feature in use.features}
-        wrong = cannot_be_built(model, kinds)
-        if wrong is not None:
-            where = tuple(int(part) if part.isdigit() else part for part in wrong[0].split("."))
-            found[name] = f"{line_of(model.file, where)}: {wrong[1]}"
+        wrong = [*wrong_in(model), *unknown_seeds(model)]
+        unmade = cannot_be_built(model, kinds)
+        if unmade is not None:
+            wrong.append((tuple(int(part) if part.isdigit() else part for part in unmade[0].split(".")), unmade[1]))
+        if wrong:
+            found[name] = [f"{line_of(model.file, where)}: {line}" for where, line in wrong]
     return found
 
 

@@ -57,9 +57,11 @@ def _declared(kind: str) -> list[str]:
 
 
 def _gates() -> list[str]:
-    from include.workflows.gates import GATES
+    from include.config import declared_models
+    from include.workflows import gates
 
-    return sorted(gate.name for gate in GATES)
+    own = {gate.name for model in declared_models() for gate in gates.of(model) if gate.own}
+    return sorted(own | {gate.name for gate in gates.GATES})
 
 
 VERBS = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, PrivateAttr, model_validator
 
 from include.config.base import ClassNames, Column, Declared, Name, Share
+from include.config.own_gates import OwnGates
 from include.domain.verdicts import Direction, Mode
 
 if TYPE_CHECKING:
@@ -351,12 +352,14 @@ class Gates(Declared):
     latency_gate: LatencyGate | None = None
     signature_gate: SignatureGate | None = None
     smoke_gate: SmokeGate | None = None
+    own: OwnGates = Field(default_factory=list)
+    """Gates of the team's own, by import path; default none."""
 
     def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """The columns that must be features of the model, each with where in ``gates`` it is named."""
         for field in type(self).model_fields:
             gate = getattr(self, field)
-            if gate is not None:
+            if isinstance(gate, _Gate):
                 yield from (((field, *where), column) for where, column in gate.columns_named())
 
     @classmethod

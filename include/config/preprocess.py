@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from include.config.base import Column, Declared
+from include.config.importing import ImportPath
 
 Kind = Literal["numeric", "categorical", "boolean"]
 
@@ -14,8 +15,8 @@ Kind = Literal["numeric", "categorical", "boolean"]
 class Step(Declared):
     """One transformer. Its import path alone may stand for it."""
 
-    path: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
-    """The import path of a scikit-learn transformer class."""
+    path: ImportPath
+    """The import path of a scikit-learn transformer class; or an entry point of slipway.encoders."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Its constructor's keyword arguments; default its own defaults."""
 

@@ -17,6 +17,7 @@ from include.config.base import ClassNames, Column, Declared, Duration, Name, Sh
 from include.config.freshness import ModelFreshness
 from include.config.gates import METRICS as METRICS
 from include.config.gates import Gates, check_measures
+from include.config.importing import Dotted
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
 from include.config.notify import Owners as Owners
@@ -85,7 +86,7 @@ class ViewUse(Declared):
 class Estimator(Declared):
     """What is trained, found by its import path."""
 
-    path: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    path: Dotted
     """The import path of a scikit-learn estimator class."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Its constructor's keyword arguments; default its own defaults."""

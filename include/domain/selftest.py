@@ -105,6 +105,7 @@ class Matrix:
         gates: the model's gates, in the order of its journey.
         honest: what each gate said of the honest twin.
         seeds: the bad candidates.
+        unproved: gates that a team declares of its own and for no bad candidate: they are shown, and held to nothing.
     """
 
     model: str
@@ -112,6 +113,7 @@ class Matrix:
     gates: Mapping[str, Mode]
     honest: Mapping[str, Cell]
     seeds: tuple[Seeded, ...]
+    unproved: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -127,6 +129,8 @@ class Matrix:
 
     def _honest_stopped(self) -> Iterator[str]:
         for gate in self.gates:
+            if gate in self.unproved:
+                continue
             cell = self.honest.get(gate)
             if cell is None:
                 yield f"{gate} did not judge the {HONEST}."
@@ -153,7 +157,7 @@ class Matrix:
     def _uncovered(self) -> Iterator[str]:
         for gate, mode in self.gates.items():
             stops = (gate in seed.meant and gate not in seed.missed_by() for seed in self.seeds)
-            if mode is Mode.BLOCKING and not any(stops):
+            if gate not in self.unproved and mode is Mode.BLOCKING and not any(stops):
                 yield f"{gate} is blocking, and stops no seeded candidate meant for it: nothing shows that it can fail."
 
     def as_json(self) -> dict[str, Any]:
@@ -176,6 +180,7 @@ class Matrix:
                 for seed in self.seeds
             ],
             "problems": self.problems,
+            "unproved": list(self.unproved),
         }
 
 
@@ -220,6 +225,7 @@ def as_table(matrix: Matrix) -> str:
         "",
         f"{MEANT} meant for it   ask: INCONCLUSIVE, a person decides   {NEVER} not reached   "
         f"{SAME} given what it was given of the {HONEST}",
+        *(f"{gate} is your own, and declares no seed: nothing proves that it can fail." for gate in matrix.unproved),
         *matrix.problems,
         _verdict(matrix),
     ]

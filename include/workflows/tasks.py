@@ -172,6 +172,11 @@ def gates_after(model: ModelDeclaration, step: str) -> list[str]:
     return [gate.name for gate in gates.after(model, step)]
 
 
+def asks(model: ModelDeclaration, gate: str) -> str:
+    """The question of the model's gate, for people. Light: it is called at parse."""
+    return gates.asks(gate, model)
+
+
 def judge(gate: str) -> Callable[[Reference, datetime], Reference]:
     """The workflow of the gate of that name."""
 

@@ -14,7 +14,6 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
 from include.domain.errors import Refusal
-from include.workflows import gates as registered
 from include.workflows import tasks
 from slipway_airflow.connections import use_source_connection
 from slipway_airflow.links import GATE_LINKS, push_links
@@ -44,6 +43,7 @@ class GateOperator(HITLOperator):
     :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where nobody may
     approve.
     :param journey: the reference the first task returned.
+    :param asks: its question, for people; empty where nobody wrote one.
     :param may_answer: says why a user may not answer, or None; an answer of such a user does not count.
     :param assigned_users: whom Airflow itself lets answer; None leaves it to ``may_answer``.
     """
@@ -57,6 +57,7 @@ class GateOperator(HITLOperator):
         judge: Judge,
         journey: Any,
         approve: Callable[..., Mapping[str, Any]] | None = None,
+        asks: str = "",
         answer_within: timedelta = timedelta(days=3),
         may_answer: Callable[[Mapping[str, Any], str, str], str | None] = tasks.refusal_to_answer,
         **kwargs: Any,
@@ -78,7 +79,7 @@ class GateOperator(HITLOperator):
             notifiers=[Tell("waiting")],
             on_failure_callback=[Tell("gate_failed"), Failed(), show_table_last],
             task_display_name=title(kwargs["task_id"]),
-            doc_md=registered.asks(kwargs["task_id"]) or None,
+            doc_md=asks or None,
             **{**STEP_DEFAULTS, **kwargs},
         )
         self.judge = judge

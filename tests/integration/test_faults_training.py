@@ -78,15 +78,16 @@ def test_a_journey_before_the_first_published_days_has_no_rows(world):
         pytest.param(
             {"path": "sklearn.linear_model.LogisticRegresion"},
             "estimator.path 'sklearn.linear_model.LogisticRegresion' cannot be imported "
-            "(module 'sklearn.linear_model' has no attribute 'LogisticRegresion'). Give the full import path of a "
-            "class, for example sklearn.ensemble.HistGradientBoostingClassifier.",
+            "(sklearn.linear_model has no 'LogisticRegresion'); it has: ARDRegression, BayesianRidge, ElasticNet, "
+            "ElasticNetCV, GammaRegressor, HuberRegressor, Lars, LarsCV, Lasso, LassoCV, LassoLars, LassoLarsCV and "
+            "more. Did you mean 'LogisticRegression'?",
             id="class does not exist",
         ),
         pytest.param(
             {"path": "sklern.linear_model.LogisticRegression"},
             "estimator.path 'sklern.linear_model.LogisticRegression' cannot be imported "
-            "(No module named 'sklern'). Give the full import path of a class, for example "
-            "sklearn.ensemble.HistGradientBoostingClassifier.",
+            "(No module named 'sklern'). Give the full import path of a scikit-learn estimator class. "
+            "Did you mean sklearn?",
             id="module does not exist",
         ),
         pytest.param(

@@ -113,7 +113,7 @@ def test_a_floor_that_lets_a_slice_be_ruined_is_found_out(tmp_path):
     "name", ["data_quality_gate", "threshold_gate", "champion_gate", "slice_gate", "signature_gate", "leakage_gate"]
 )
 def test_a_gate_that_always_passes_is_found_out_and_is_uncovered(name, tmp_path, monkeypatch):
-    honest = gates.named(name)
+    honest = gates.named(name, None)
     assert honest is not None
 
     def passes(model: Any, subject: Any) -> GateResult:

@@ -26,12 +26,15 @@ from tests.doc_examples import PAGES, examples, outside_of_blocks
 
 HERE = "tests/unit/test_doc_examples.py::"
 JUDGE = "tests/unit/test_judge_page.py::test_the_example_runs_and_prints_what_the_page_shows"
+EXTENDING = "tests/unit/test_extending_page.py::"
 E2E = "tests/e2e/test_zz_doc_examples.py::"
 
 RUN_HERE = {
     "README.md > Slipway": f"{HERE}test_the_picture_has_every_gate_there_is",
     "README.md > Try it on your own file": "tests/unit/test_docs.py::test_the_readme_s_try_on_a_file_runs_on_a_file",
     "README.md > Add a model > 3": f"{HERE}test_the_readmes_model_is_validated_and_its_retrain_is_a_command",
+    "docs/extending.md > A gate": f"{EXTENDING}test_the_gate_is_declared_and_judges",
+    "docs/extending.md > A gate > 2": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/drift.md > Drift between two tables": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/drift.md > What the answer says": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/judge.md > `slipway judge`: the gates on anyone's predictions": f"{HERE}test_the_judge_synopsis_is_the_verbs",

@@ -66,16 +66,16 @@ def test_the_dag_runs_it_after_its_step(model):
 
 
 def test_it_is_demanded_on_its_own_side_of_registering(model):
-    later = gates.later_than_registering()
+    later = gates.later_than_registering(model)
     assert "coverage_gate" not in later
     assert "registered_coverage_gate" in later
     assert {"coverage_gate", "registered_coverage_gate"} <= set(gates.required(model))
 
 
 def test_the_release_page_shows_it_in_its_phase_with_its_question(model):
-    assert "coverage_gate" in gates.of_station(EVALUATE)
-    assert "registered_coverage_gate" in gates.of_station(REGISTER)
-    assert gates.asks("coverage_gate") == "Does it answer every row?"
+    assert "coverage_gate" in gates.of_station(EVALUATE, model)
+    assert "registered_coverage_gate" in gates.of_station(REGISTER, model)
+    assert gates.asks("coverage_gate", model) == "Does it answer every row?"
 
 
 def test_the_selftest_judges_every_candidate_by_it_and_counts_what_it_stops(registered, tmp_path):
@@ -133,6 +133,7 @@ def test_every_gate_that_measures_is_proved_by_a_seed_that_exists():
 # --- no list of gates is kept by hand --------------------------------------------------------------------------------
 
 OWN_FILES = {
+    "include/config/own_gates.py": "keeps them from being taken by a gate of a team's own",
     "include/domain/shadow.py": "its own rule",
     "include/config/views.py": "the audit of a view, which has the name of a journey's gate",
     "include/workflows/simulation/settings.py": "writes a declaration",

@@ -18,12 +18,13 @@ from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, Measure
 from include.domain.gates.latency import LatencyRules, Timing, latency_gate
 from include.domain.gates.leakage import Availability, LeakageRules, Split, late_rows, leakage_gate, split_of
+from include.domain.gates.own import HeldOut, own_gate
 from include.domain.gates.signature import InputColumn, Signature, SignatureRules, signature_gate
 from include.domain.gates.slices import SliceRules, slice_gate
 from include.domain.gates.smoke import Probe, SmokeEvidence, SmokeRules, smoke_gate
 from include.domain.gates.threshold import Bound, threshold_gate
 from include.domain.gates.training_data import TrainingDataRules, TrainingDataSummary, training_data_gate
-from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
 __all__ = [
     "Availability",
@@ -38,6 +39,7 @@ __all__ = [
     "FairnessRule",
     "FirstDeployment",
     "GateResult",
+    "HeldOut",
     "InputColumn",
     "LatencyRules",
     "LeakageRules",
@@ -54,11 +56,13 @@ __all__ = [
     "TrainingDataRules",
     "TrainingDataSummary",
     "Verdict",
+    "against_bound",
     "champion_gate",
     "judge_comparison",
     "late_rows",
     "latency_gate",
     "leakage_gate",
+    "own_gate",
     "signature_gate",
     "slice_gate",
     "smoke_gate",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators, files
 from include.adapters.registry import VersionMissing
-from include.config import ModelDeclaration
+from include.config import ModelDeclaration, declarations
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.profile import Kind, Profile
@@ -144,6 +144,22 @@ def evidence_of(journey: Journey) -> Evidence:
         scores("baseline"),
         rows["day"].to_numpy(),
     )
+
+
+def held_out_rows(journey: Journey) -> pd.DataFrame:
+    """The keys, ``event_time`` and features of the held-out rows, in the order of ``evidence_of``."""
+    features, _, _ = training.frames(journey, "holdout")
+    keys = declarations().view(journey.model.entity.view).keys
+    known = training.known_of(journey, "holdout", [*keys, "event_time"])
+    return with_known(features, known)
+
+
+def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """The features, and behind them what else is known of the same rows, in the same order."""
+    import pandas as pd
+
+    more = known[[name for name in known if name not in features]]
+    return pd.concat([features.reset_index(drop=True), more.reset_index(drop=True)], axis=1)
 
 
 def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series[Any]]:

@@ -93,6 +93,12 @@ def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, 
     return features, label.astype(np.int64), days
 
 
+def known_of(journey: Journey, which: str, columns: Iterable[str]) -> pd.DataFrame:
+    """Columns of one of the journey's sets as they were joined, in the order of ``frames``."""
+    found: pd.DataFrame = point_in_time_rows.read(journey.kept(SETS)[which]).select(list(columns)).to_pandas()
+    return found
+
+
 def summary_of(journey: Journey) -> TrainingDataSummary:
     """What was counted in the journey's training set."""
     sets = journey.kept(SETS)

@@ -1,7 +1,8 @@
 """One file a gate, in the order of a journey. In: a subject with its evidence. Out: a verdict in the ledger.
 
-``GATES`` is the one list of them, in the order of a journey. The Dag, what must have passed before registering and
-promoting, the release page, the selftest, the simulation and ``readiness`` follow from it.
+``GATES`` is the one list of them, in the order of a journey; ``of`` adds those that a model declares of its own, each
+behind the others of its step. The Dag, what must have passed before registering and promoting, the release page, the
+selftest, the simulation and ``readiness`` follow from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from include.workflows.gates import (
     data_quality,
     latency,
     leakage,
+    own,
     shadow,
     signature,
     slices,
@@ -36,14 +38,23 @@ GATES: tuple[Gate, ...] = (
 )
 
 
+def of(model: ModelDeclaration | None) -> tuple[Gate, ...]:
+    """All gates that there are for the model, declared or not, in the order of its journey; those of every model where
+    it is None, because nobody declares it any more."""
+    if model is None or not model.gates.own:
+        return GATES
+    steps = [station.step for station in STATIONS]
+    return tuple(sorted((*GATES, *own.gates_of(model)), key=lambda gate: steps.index(gate.after)))
+
+
 def declared(model: ModelDeclaration) -> tuple[Gate, ...]:
     """The gates of the model's journey, in its order."""
-    return tuple(gate for gate in GATES if gate.mode(model) is not None)
+    return tuple(gate for gate in of(model) if gate.mode(model) is not None)
 
 
-def named(name: str) -> Gate | None:
-    """The gate of that name; None where there is none, for example one that an older version had."""
-    return next((gate for gate in GATES if gate.name == name), None)
+def named(name: str, model: ModelDeclaration | None) -> Gate | None:
+    """The model's gate of that name; None where there is none, for example one that an older version had."""
+    return next((gate for gate in of(model) if gate.name == name), None)
 
 
 def after(model: ModelDeclaration, step: str) -> tuple[Gate, ...]:
@@ -53,7 +64,7 @@ def after(model: ModelDeclaration, step: str) -> tuple[Gate, ...]:
 
 def modes(model: ModelDeclaration) -> dict[str, Mode]:
     """Every declared gate that measures a candidate; a person's approval measures nothing and is not among them."""
-    return {gate.name: mode for gate in GATES if gate.looks_at and (mode := gate.mode(model)) is not None}
+    return {gate.name: mode for gate in of(model) if gate.looks_at and (mode := gate.mode(model)) is not None}
 
 
 def required(model: ModelDeclaration, *, held: bool = False) -> list[str]:
@@ -66,19 +77,19 @@ def required(model: ModelDeclaration, *, held: bool = False) -> list[str]:
     ]
 
 
-def later_than_registering() -> frozenset[str]:
+def later_than_registering(model: ModelDeclaration) -> frozenset[str]:
     """The gates that judge a registered challenger; all others have judged before it is registered."""
     steps = [station.step for station in STATIONS]
     late = steps[steps.index(REGISTER) :]
-    return frozenset(gate.name for gate in GATES if gate.after in late)
+    return frozenset(gate.name for gate in of(model) if gate.after in late)
 
 
-def asks(name: str) -> str:
+def asks(name: str, model: ModelDeclaration | None) -> str:
     """A gate's question; empty for one that is not known."""
-    gate = named(name)
+    gate = named(name, model)
     return gate.asks if gate is not None else ""
 
 
-def of_station(step: str) -> tuple[str, ...]:
+def of_station(step: str, model: ModelDeclaration | None) -> tuple[str, ...]:
     """The names of all gates that judge what a step made, declared or not."""
-    return tuple(gate.name for gate in GATES if gate.after == step)
+    return tuple(gate.name for gate in of(model) if gate.after == step)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from include.config import ModelDeclaration
+from include.config.settings import PROJECT
 from include.domain.verdicts import GateResult, Mode
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 RUNBOOK = "docs/runbook/{gate}.md"
 """A gate's page in the runbook."""
+OWN_RUNBOOK = RUNBOOK.format(gate="own_gate")
+"""The page of every gate of a team's own that has none of its own name."""
 
 
 class Station(NamedTuple):
@@ -133,6 +136,9 @@ class Subject(Protocol):
     def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
         """Columns of the held-out rows, by name; one that is not there is left out."""
 
+    def held_out(self) -> pd.DataFrame:
+        """The held-out rows: the features, and where they are known the keys and ``event_time``."""
+
     def attempts(self) -> int:
         """Candidates compared with the champion on these very held-out rows, this one included."""
 
@@ -168,6 +174,7 @@ class Gate:
         absence: what its absence means, and how much that matters; None for a gate that is always there.
         lacks: what else its declaration does without.
         advisory: how much it matters that it only advises.
+        own: whether a team declares it by an import path.
     """
 
     name: str
@@ -183,10 +190,12 @@ class Gate:
     absence: Callable[[ModelDeclaration], tuple[Severity, str]] | None = None
     lacks: Callable[[ModelDeclaration], Iterable[Lack]] = lambda model: ()
     advisory: Callable[[ModelDeclaration], Severity] = lambda model: more_where_critical(model, Severity.MEDIUM)
+    own: bool = False
 
     @property
     def runbook(self) -> str:
-        return RUNBOOK.format(gate=self.name)
+        page = RUNBOOK.format(gate=self.name)
+        return OWN_RUNBOOK if self.own and not (PROJECT / page).is_file() else page
 
 
 def title(gate: str) -> str:

@@ -75,6 +75,9 @@ class JourneySubject:
     def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
         return evaluation.slice_columns(self.journey, names)
 
+    def held_out(self) -> pd.DataFrame:
+        return evaluation.held_out_rows(self.journey)
+
     def attempts(self) -> int:
         return evaluation.attempts_on_holdout(self.journey, champion_gate.NAME)
 

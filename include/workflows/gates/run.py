@@ -15,7 +15,7 @@ from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import gates, stores
 from include.workflows.evidence import training
-from include.workflows.gates.gate import BUILD, RUNBOOK
+from include.workflows.gates.gate import BUILD, RUNBOOK, Gate
 from include.workflows.gates.journey_subject import JourneySubject
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.by_products import ByProducts
@@ -30,13 +30,14 @@ def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, A
     ``now`` is the time an override is measured at.
     """
     with step.step_of(reference, gate, judges=True) as journey:
-        result, digest = _judged(gate, journey)
+        asked = _declared(gate, journey)
+        result, digest = _judged(asked, journey)
         record = journey.ledger.gates.record(
             journey.candidate_id, result, digest=digest, run_id=journey.candidate.run_id
         )
         crashpoint("gate.recorded")
         live = journey.ledger.gates.live_override(journey.candidate_id, gate, now=now)
-        outcome = outcome_of(record.result, reference, live)
+        outcome = outcome_of(record.result, reference, live, page=asked.runbook)
         if outcome["passed"]:
             journey.ledger.stops.take_back(journey.candidate_id, gate, [StopKind.GATE])
         else:
@@ -55,14 +56,18 @@ def _tagged(journey: Journey, run: str, gate: str, tags: Mapping[str, str]) -> N
     made.keep(journey, gate)
 
 
-def _judged(name: str, journey: Journey) -> tuple[GateResult, str | None]:
-    """The gate's result, and the digest of what it judged."""
-    gate = gates.named(name)
+def _declared(name: str, journey: Journey) -> Gate:
+    gate = gates.named(name, journey.model)
     if gate is None or gate.mode(journey.model) is None:
         raise Refusal(
             f"{name} is no longer declared for {journey.model.name}, so it has nothing to judge by. "
             "Clear the run from open_journey on, once Airflow has read the declaration again."
         )
+    return gate
+
+
+def _judged(gate: Gate, journey: Journey) -> tuple[GateResult, str | None]:
+    """The gate's result, and the digest of what it judged."""
     result = gate.judge(journey.model, JourneySubject(journey))
     if gate.after == BUILD:
         return result, journey.kept(training.SETS)["train"]["content_hash"]
@@ -76,8 +81,11 @@ def _override_tag(live: Override | None) -> dict[str, str]:
     return {f"slipway.override.{live.gate}": f"by {live.decider} until {live.expires_at.isoformat()}: {live.why}"}
 
 
-def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
-    """What the gate operator needs: whether to go on, and what to show.
+def outcome_of(
+    result: GateResult, reference: Mapping[str, Any], override: Override | None = None, *, page: str | None = None
+) -> dict[str, Any]:
+    """What the gate operator needs: whether to go on, and what to show. ``page`` is the gate's page in the runbook;
+    None for the one of its name.
 
     A live override makes the task green; whether it still holds is asked again when the candidate is promoted.
     """
@@ -86,7 +94,7 @@ def outcome_of(result: GateResult, reference: Mapping[str, Any], override: Overr
     if override is not None and result.verdict is not Verdict.PASS:
         table += f"\noverridden by {override.decider} until {override.expires_at.isoformat()}: {override.why}"
     elif result.verdict is not Verdict.PASS:
-        table += f"\nwhat this means and what you may do: {RUNBOOK.format(gate=result.gate)}"
+        table += f"\nwhat this means and what you may do: {page or RUNBOOK.format(gate=result.gate)}"
     return {
         "verdict": result.verdict.value,
         "passed": passed,

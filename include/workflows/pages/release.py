@@ -139,9 +139,12 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     records = {s.newest.gate: (s.newest, s.attempts) for s in found.gates}
     # What it was promoted by stays what it was promoted by, long after the override expired.
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
-    gates = {gate: _gate(record, count, live.get(gate)) for gate, (record, count) in records.items()}
+    asks = {gate: registered.asks(gate, declared) for gate in records}
+    gates = {gate: _gate(record, count, asks[gate], live.get(gate)) for gate, (record, count) in records.items()}
     facts, sets = sources.kept(candidate.candidate_id, FACTS), sources.kept(candidate.candidate_id, SETS)
-    standing = sorted((g for g in gates.values() if g.in_the_way), key=lambda g: (g.verdict != "FAIL", _place(g.gate)))
+    order = [gate.name for gate in registered.of(declared)]
+    in_the_way = (g for g in gates.values() if g.in_the_way)
+    standing = sorted(in_the_way, key=lambda g: (g.verdict != "FAIL", _place(g.gate, order)))
     epochs = ledger.deployments.epochs(candidate.model)
     headline, tone, sentence = _headline(candidate, standing, found, champion, live)
     return ReleaseView(
@@ -152,7 +155,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         next_steps=_next_steps(candidate, standing, champion, live, rollback_target(epochs) is not None),
         champion=champion,
         phases=_phases(candidate, declared, gates, found),
-        gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate)))),
+        gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate, order)))),
         curves=sources.kept(candidate.candidate_id, CURVES),
         remarks=tuple(r for said in (sources.kept(candidate.candidate_id, REMARKS) or {}).values() for r in said),
         measured=_by_metric((facts or {}).get("metrics") or {}),
@@ -161,24 +164,24 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         lineage=_lineage(candidate, sets, facts),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
-        actions=actions.allowed(candidate, standing_gates(gates), champion, epochs),
+        actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs),
         asked_by=f"{candidate.request.asked_by} ({TRIGGERS[candidate.request.trigger.value]})",
         also_asked=in_words(found.causes[1:]),
     )
 
 
-def standing_gates(gates: Mapping[str, GateView]) -> list[tuple[str, str, bool]]:
+def standing_gates(gates: Mapping[str, GateView], order: Sequence[str]) -> list[tuple[str, str, bool]]:
     """The blocking gates that judged and did not pass, as (gate, verdict, whether an override holds), along the way."""
-    found = sorted((g for g in gates.values() if g.in_the_way or g.override), key=lambda g: _place(g.gate))
+    found = sorted((g for g in gates.values() if g.in_the_way or g.override), key=lambda g: _place(g.gate, order))
     return [(g.gate, g.verdict, g.override is not None) for g in found]
 
 
-def _gate(record: GateRecord, attempts: int, override: Override | None) -> GateView:
+def _gate(record: GateRecord, attempts: int, asks: str, override: Override | None) -> GateView:
     passed = record.verdict is Verdict.PASS
     return GateView(
         gate=record.gate,
         title=gate_title(record.gate),
-        asks=registered.asks(record.gate),
+        asks=asks,
         verdict=record.verdict.value,
         mode=record.mode.value,
         reason=record.result.reason,
@@ -190,14 +193,13 @@ def _gate(record: GateRecord, attempts: int, override: Override | None) -> GateV
     )
 
 
-def _place(gate: str) -> int:
+def _place(gate: str, order: Sequence[str]) -> int:
     """Where on the way the gate stands; one of an older declaration comes last."""
-    order = [gate.name for gate in registered.GATES]
     return order.index(gate) if gate in order else len(order)
 
 
-def _unjudged(gate: str) -> GateView:
-    return GateView(gate, gate_title(gate), registered.asks(gate), "", "", "", 0, None, (), None, False)
+def _unjudged(gate: str, declared: ModelDeclaration | None) -> GateView:
+    return GateView(gate, gate_title(gate), registered.asks(gate, declared), "", "", "", 0, None, (), None, False)
 
 
 # --- where it stands -------------------------------------------------------------------------------------------------
@@ -299,10 +301,10 @@ def _phases(
     phases: list[Phase] = []
     stopped = False
     for number, (name, step) in enumerate(STATIONS):
-        of_phase = registered.of_station(step)
+        of_phase = registered.of_station(step, declared)
         if step == APPROVE and not any(g in expected for g in of_phase):
             continue
-        mine = tuple(gates.get(g) or _unjudged(g) for g in of_phase if g in expected)
+        mine = tuple(gates.get(g) or _unjudged(g, declared) for g in of_phase if g in expected)
         status = "ahead"
         if not stopped:
             status = _status(candidate, number, behind, mine, bool(found.epochs))

@@ -62,7 +62,7 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
     is the time overrides are measured at.
     """
     with step.step_of(reference, "register_challenger") as journey:
-        later = gates.later_than_registering()
+        later = gates.later_than_registering(journey.model)
         offline = [gate for gate in gates.required(journey.model) if gate not in later]
         cleared = journey.ledger.gates.clearance(journey.candidate_id, offline, now=now)
         standing = [o for o in cleared.obstacles if o.gate not in later]

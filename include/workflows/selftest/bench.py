@@ -18,13 +18,14 @@ import pandas as pd
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
+from include.domain.errors import Refusal
 from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
 from include.domain.metrics import Task
 from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
-from include.workflows.evidence import probes, shadow_window, smoke_process, training
+from include.workflows.evidence import evaluation, probes, shadow_window, smoke_process, training
 from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import daily, fitted_models
@@ -48,15 +49,21 @@ def run(model_name: str, *, stored: bool = True, tell: Tell = lambda line: None)
     Raises:
         UnknownName: nobody declared the model.
         EstimatorUnusable: the declared estimator cannot be fitted.
+        Refusal: a gate of the model's own names a seed that there is not.
     """
     model = declarations().model(model_name)
+    unknown = seeds.unknown_seeds(model)
+    if unknown:
+        raise Refusal(unknown[0][1])
     estimators.build(fitted_models.spec_of(model))  # loads its library, whose threads could not be limited otherwise
     with tempfile.TemporaryDirectory(prefix="slipway-selftest-") as made, estimators.one_thread():
         tell(f"{model.name}: rows")
         source = worlds.rows_for(model, stored=stored)
         bench = _bench_of(model, source, Path(made), tell)
         honest = bench.cells(bench.twin)
-        return Matrix(model.name, source.sentence, gates.modes(model), honest, tuple(_tried(bench, tell)))
+        unproved = tuple(gate.name for gate in gates.declared(model) if gate.own and not gate.seeds)
+        tried = tuple(_tried(bench, tell))
+        return Matrix(model.name, source.sentence, gates.modes(model), honest, tried, unproved)
 
 
 def _tried(bench: Bench, tell: Tell) -> Iterator[Seeded]:
@@ -247,6 +254,11 @@ class SeededSubject:
     def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
         held_out = self.candidate.held_out
         return {name: held_out[name] for name in names if name in held_out}
+
+    def held_out(self) -> pd.DataFrame:
+        rows = self.bench.world.holdout.rows
+        known = [*declarations().view(self.model.entity.view).keys, "event_time"]
+        return evaluation.with_known(self.candidate.held_out, rows[[name for name in known if name in rows]])
 
     def attempts(self) -> int:
         return 1

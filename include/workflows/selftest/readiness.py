@@ -16,7 +16,7 @@ from include.config import ModelDeclaration
 from include.config.settings import PROJECT
 from include.domain.verdicts import Mode
 from include.workflows import gates
-from include.workflows.gates.gate import RUNBOOK, Lack, Lacking, Severity
+from include.workflows.gates.gate import Lack, Lacking, Severity
 from include.workflows.selftest import seeds
 
 MIN_DAYS = 3
@@ -80,7 +80,7 @@ def report_on(model: ModelDeclaration, project: Path = PROJECT) -> Report:
             not_covered[seed.name] = meant.why
         else:
             covered[seed.name] = meant
-    lacks = [*_gates(model), *_policy(model), *_rows(model), *_people(model, modes, project)]
+    lacks = [*_gates(model), *_policy(model), *_rows(model), *_people(model, project)]
     lacks.sort(key=lambda lack: lack.severity.rank)
     return Report(model.name, model.tier, modes, covered, not_covered, tuple(lacks))
 
@@ -89,7 +89,7 @@ def report_on(model: ModelDeclaration, project: Path = PROJECT) -> Report:
 
 
 def _gates(model: ModelDeclaration) -> Iterator[Lack]:
-    for gate in gates.GATES:
+    for gate in gates.of(model):
         mode = gate.mode(model)
         if mode is None and gate.absence is not None:
             severity, why = gate.absence(model)
@@ -135,14 +135,14 @@ def _rows(model: ModelDeclaration) -> Iterator[Lack]:
         )
 
 
-def _people(model: ModelDeclaration, modes: Mapping[str, Mode], project: Path) -> Iterator[Lack]:
+def _people(model: ModelDeclaration, project: Path) -> Iterator[Lack]:
     for role, who in model.owners.model_dump().items():
         if str(who).strip().lower() in PLACEHOLDERS:
             yield Lack(Severity.HIGH, f"owners.{role}", f"The owner is {who!r}: nobody is told.", "Name one.")
-    for gate in modes:
-        page = RUNBOOK.format(gate=gate)
-        if not (project / page).is_file():
-            yield Lack(Severity.MEDIUM, page, f"A red {gate} links to a page that is not there.", "Write it.")
+    for gate in gates.declared(model):
+        page = gate.runbook
+        if gate.looks_at and not (project / page).is_file():
+            yield Lack(Severity.MEDIUM, page, f"A red {gate.name} links to a page that is not there.", "Write it.")
 
 
 # --- text ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from include.config import ModelDeclaration
+from include.config.problems import did_you_mean
 from include.domain.verdicts import GateResult, Verdict, worst
 from include.workflows import gates
 from include.workflows.gates.gate import Gate, Lacking, SeedFor
@@ -37,7 +38,7 @@ class Seed:
     def meant(self, model: ModelDeclaration) -> tuple[str, ...] | Lacking:
         """The declared gates that are meant for it, or why there is none."""
         found, lacking = [], None
-        for gate, meant in self._gates():
+        for gate, meant in self._gates(model):
             without = meant.applies(model)
             if without is None and gate.mode(model) is None:
                 without = Lacking(f"no {gate.name} is declared", gate.field)
@@ -48,7 +49,7 @@ class Seed:
 
     def on_defect(self, result: GateResult) -> Verdict | None:
         """The verdict of the criteria it must show in; PASS where the gate has none of these, None for any."""
-        pattern = next((meant.shows_in for gate, meant in self._gates() if gate.name == result.gate), None)
+        pattern = next((meant.shows_in for gate, meant in self._gates(None) if gate.name == result.gate), None)
         if pattern is None:
             return None
         found = [c.verdict for c in result.criteria if re.search(pattern, c.criterion)]
@@ -56,8 +57,8 @@ class Seed:
             return Verdict.PASS
         return min(found, key=lambda verdict: verdict.badness) if self.in_each else worst(found)
 
-    def _gates(self) -> list[tuple[Gate, SeedFor]]:
-        return [(gate, meant) for gate in gates.GATES for meant in gate.seeds if meant.seed == self.name]
+    def _gates(self, model: ModelDeclaration | None) -> list[tuple[Gate, SeedFor]]:
+        return [(gate, meant) for gate in gates.of(model) for meant in gate.seeds if meant.seed == self.name]
 
 
 SEEDS: tuple[Seed, ...] = (
@@ -87,3 +88,18 @@ SEEDS: tuple[Seed, ...] = (
     Seed("artifact tampered", "its registered file is not what was judged"),
 )
 """In the order of the journey's gates."""
+
+
+def unknown_seeds(model: ModelDeclaration) -> list[tuple[tuple[str | int, ...], str]]:
+    """The seeds that gates of the model's own name and that do not exist: where, and what is wrong."""
+    names = [seed.name for seed in SEEDS]
+    return [
+        (
+            ("gates", "own", i, "seeds", j),
+            f"gates.own.{i}.seeds has {seed!r}; the seeded candidates are: {', '.join(names)}."
+            + did_you_mean(seed, names),
+        )
+        for i, gate in enumerate(model.gates.own)
+        for j, seed in enumerate(gate.seeds)
+        if seed not in names
+    ]

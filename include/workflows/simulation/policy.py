@@ -36,7 +36,7 @@ from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
-from include.workflows.gates.gate import BUILD, EVALUATE, SHADOW
+from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
 from include.workflows.journey import estimate_hold
 from include.workflows.simulation.candidates import Candidate, Candidates, days_of
 from include.workflows.simulation.maturing import Epoch, Maturing, by_day, realised
@@ -196,10 +196,10 @@ class DeclaredPolicy:
     def gates_before_shadow(
         self, candidate: Candidate, champion: Candidate | None, journey: _Journey | None = None
     ) -> Iterator[GateResult]:
-        """The journey's gates up to the registration, each only while those of the steps before it let the candidate
+        """The journey's gates up to the shadow window, each only while those of the steps before it let the candidate
         through."""
         subject = ReplayedSubject(self, candidate, champion, journey)
-        for step in (BUILD, EVALUATE):
+        for step in (BUILD, EVALUATE, REGISTER):
             stopped = False
             for gate in gates.after(self.model, step):
                 if gate.replayable:
@@ -208,7 +208,7 @@ class DeclaredPolicy:
                     yield judged
                     if step == BUILD and stopped:
                         return
-            if candidate.pipeline is None:
+            if candidate.pipeline is None or stopped:
                 return
 
     def earlier_window(
@@ -383,6 +383,11 @@ class ReplayedSubject:
     def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
         held_out = self.candidate.features(self.candidate.holdout)
         return {name: held_out[name] for name in names if name in held_out}
+
+    def held_out(self) -> pd.DataFrame:
+        features = self.candidate.features(self.candidate.holdout)
+        known = self.policy.stream.keyed(self.candidate.holdout)
+        return features if known is None else evaluation.with_known(features, known)
 
     def attempts(self) -> int:
         return self.policy.attempts(self.candidate)

@@ -312,10 +312,14 @@ class _Compared:
 
 def not_replayed(model: ModelDeclaration) -> list[str]:
     """What of the declaration has no meaning without the machine or the person."""
-    not_asked = [gate.name for gate in gates.declared(model) if gate.looks_at and not gate.replayable]
+    left_out = [gate for gate in gates.declared(model) if gate.looks_at and not gate.replayable]
+    not_asked = [gate.name for gate in left_out if not gate.own]
+    not_pure = [gate.name for gate in left_out if gate.own]
     remarks = []
     if not_asked:
         remarks.append(f"Not replayed, because they judge a machine and an artifact: {', '.join(not_asked)}.")
+    if not_pure:
+        remarks.append(f"Not replayed, because gates.own does not say that they are pure: {', '.join(not_pure)}.")
     if model.promotion.approval == "always":
         remarks.append("A person approves each promotion; here each is taken as approved.")
     return remarks

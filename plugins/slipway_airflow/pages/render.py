@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastapi import Request
@@ -14,10 +14,12 @@ from markupsafe import Markup
 
 from include.config.settings import PROJECT
 from include.domain.tables import number
+from include.workflows.gates.gate import OWN_RUNBOOK
 from slipway_airflow.pages import charts
 
 HERE = Path(__file__).parent
 RUNBOOK = PROJECT / "docs" / "runbook"
+OWN = PurePosixPath(OWN_RUNBOOK).stem
 HEADERS = {
     # Nothing from another host, no inline script or style, and no frame but Airflow's own.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -72,12 +74,14 @@ def airflow_base(request: Request) -> str:
 
 
 def runbook(name: str) -> Markup | None:
-    """A page of the runbook as HTML; None when there is none. Raw HTML in it stays text."""
+    """A page of the runbook as HTML; None when there is none. Raw HTML in it stays text. A gate that has no page of its
+    name is a team's own, and has the page of all of these."""
     from markdown_it import MarkdownIt
 
-    file = RUNBOOK / f"{name}.md"
-    if name not in {f.stem for f in RUNBOOK.glob("*.md")}:
+    pages = {f.stem for f in RUNBOOK.glob("*.md")}
+    if name not in pages and not name.endswith("_gate"):
         return None
+    file = RUNBOOK / f"{name if name in pages else OWN}.md"
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     return Markup(reader.render(file.read_text(encoding="utf-8")).replace('.md"', '"'))
 

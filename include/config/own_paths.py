@@ -1,0 +1,33 @@
+"""Every path by which a declaration names something to import, and what is wrong with each.
+
+``slipway validate`` asks this. It imports what is named, so nothing at parse may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from include.config.importing import BadPath
+from include.config.types import ModelDeclaration
+
+Where = tuple[str | int, ...]
+"""A field's place in the file."""
+
+
+def wrong_in(model: ModelDeclaration) -> Iterator[tuple[Where, str]]:
+    """What cannot be imported or has the wrong shape: where in the file, and the line that says so.
+
+    The estimator and the steps of ``preprocess`` are not looked at here: they are built, by ``cannot_be_built`` of
+    ``workflows/scoring/fitted_models.py``.
+    """
+    for where, import_it in _paths(model):
+        try:
+            import_it()
+        except BadPath as error:
+            yield where, str(error)
+
+
+def _paths(model: ModelDeclaration) -> Iterator[tuple[Where, Callable[[], Any]]]:
+    for i, gate in enumerate(model.gates.own):
+        yield ("gates", "own", i, "path"), lambda gate=gate, i=i: gate.function(i)  # type: ignore[misc]
