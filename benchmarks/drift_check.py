@@ -62,11 +62,11 @@ def write(path: Path, rows: int, columns: int, seed: int) -> None:
 def keep_profile(reference: Path, folder: Path) -> None:
     import pandas as pd
 
-    from include.domain.drift.profile import Kind
+    from include.domain.drift.profile import FeatureKind
     from include.domain.drift.reference import build_profile
 
     frame = pd.read_parquet(reference)
-    kinds = {n: Kind.CATEGORICAL if n.startswith("c") else Kind.NUMERIC for n in frame.columns}
+    kinds = {n: FeatureKind.CATEGORICAL if n.startswith("c") else FeatureKind.NUMERIC for n in frame.columns}
     (folder / PROFILE).write_text(json.dumps(build_profile(frame, kinds).as_json()))
 
 

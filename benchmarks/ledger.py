@@ -22,7 +22,8 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from benchmarks._common import own_peak_mb, report
 from include.adapters.ledger import Facts, Ledger, tables
-from include.domain.lifecycle import Event, JourneyRequest, Trigger
+from include.domain.journey import Trigger
+from include.domain.lifecycle import Event, JourneyRequest
 from include.domain.verdicts import Direction, GateResult, Mode, against_bound
 
 RESULTS = 10_000

@@ -24,7 +24,7 @@ from include.config import declarations, declared_models, declared_views
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import tasks
-from include.workflows.services.demonstration import Outcome, Plan, Replay
+from include.workflows.services.demonstration import Demonstration, DemonstrationOutcome, Plan
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import dag_ids, running_services
 from tests.integration.mlflow_server import MlflowServer
@@ -52,7 +52,7 @@ def main() -> None:
             with running_services(place, expected_dags=dag_ids()) as services, services.api() as api:
                 ready = time.monotonic() - began
                 load_flights(settings().source_url)
-                outcome = Replay(api, PLAN, Printed()).run()
+                outcome = Demonstration(api, PLAN, Printed()).run()
                 took = time.monotonic() - began
                 journey = _journey(api, outcome)
         server = MlflowServer(Path(folder) / "bare")
@@ -92,7 +92,7 @@ def _home(home: Path, mlflow_url: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _journey(api: AirflowApi, outcome: Outcome) -> dict[str, float]:
+def _journey(api: AirflowApi, outcome: DemonstrationOutcome) -> dict[str, float]:
     """The drift-triggered journey: its makespan without the wait for days, and the share in which no task worked."""
     run = outcome.drifted[0]
     instances = [t for t in api.task_instances(run.dag_id, run.run_id) if t.started_at and t.ended_at]

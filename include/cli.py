@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from include import commands
-from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, Answer, Group, Mistake, Verb
+from include.commands import EXIT_BAD_INPUT, EXIT_BROKEN, Answer, Mistake, Verb, VerbGroup
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,7 +73,7 @@ def _by_group(known: Sequence[Verb]) -> str:
     """Each group with its verbs, one a line."""
     width = max(len(verb.name) for verb in known)
     parts = []
-    for group in Group:
+    for group in VerbGroup:
         lines = [f"  {verb.name:<{width}}  {verb.help}" for verb in known if verb.group is group]
         parts.append("\n".join([f"{group.value}:", *lines]))
     return "\n\n".join(parts)

@@ -42,7 +42,7 @@ class OutputsUnknown(Refusal, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ColumnGroup:
     """Columns with steps of their own, and where the declaration has them (``preprocess.0``).
 
     ``columns`` are names, or the kind whose columns are meant as far as no group names them. ``encode`` and ``impute``
@@ -69,9 +69,9 @@ class EstimatorSpec:
     impute: bool
     kinds: Mapping[str, str]
     seed: int
-    groups: tuple[Group, ...] = ()
+    groups: tuple[ColumnGroup, ...] = ()
 
-    def of_group(self, group: Group) -> list[str]:
+    def of_group(self, group: ColumnGroup) -> list[str]:
         """The features of the group, in the model's order; those it names that are not among ``kinds`` are left out."""
         if not isinstance(group.columns, str):
             return [f for f in self.kinds if f in group.columns]
@@ -131,7 +131,7 @@ def _prepared(spec: EstimatorSpec, columns: list[str], encode: str, impute: bool
     return parts
 
 
-def _group(spec: EstimatorSpec, group: Group, columns: list[str]) -> Any:
+def _group(spec: EstimatorSpec, group: ColumnGroup, columns: list[str]) -> Any:
     """A pipeline of what comes before the group's steps, and the steps."""
     from sklearn.base import TransformerMixin
     from sklearn.compose import ColumnTransformer

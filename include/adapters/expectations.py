@@ -21,7 +21,7 @@ from include.config.views import Expectation
 from include.domain.errors import Refusal
 
 
-class Outcome(Enum):
+class ExpectationOutcome(Enum):
     """What an expectation found. BROKEN: it raised, so it says nothing about the data, and opens nothing either."""
 
     MET = "MET"
@@ -44,7 +44,7 @@ class ExpectationResult:
     expectation: str
     column: str | None
     severity: str
-    outcome: Outcome
+    outcome: ExpectationOutcome
     share: float | None
     observed: str
 
@@ -76,7 +76,7 @@ def validate(
     placed = {result.expectation_config.meta["position"]: result for result in outcome.results}
     results = [_result(declared, placed.get(i)) for i, declared in enumerate(expectations)]
     if document is not None:
-        document(None if all(r.outcome is Outcome.MET for r in results) else lambda: _rendered(outcome))
+        document(None if all(r.outcome is ExpectationOutcome.MET for r in results) else lambda: _rendered(outcome))
     return results
 
 
@@ -122,14 +122,16 @@ def _result(declared: Expectation, found: Any) -> ExpectationResult:
     where = str(column) if column is not None else None
     if found is None:
         return ExpectationResult(
-            declared.expectation, where, declared.severity, Outcome.BROKEN, None, "no result came back"
+            declared.expectation, where, declared.severity, ExpectationOutcome.BROKEN, None, "no result came back"
         )
     raised = _raised(found.exception_info)
     if raised is not None:
-        return ExpectationResult(declared.expectation, where, declared.severity, Outcome.BROKEN, None, raised)
+        return ExpectationResult(
+            declared.expectation, where, declared.severity, ExpectationOutcome.BROKEN, None, raised
+        )
     percent = found.result.get("unexpected_percent")
     share = None if percent is None else float(percent) / 100
-    outcome = Outcome.MET if found.success else Outcome.UNMET
+    outcome = ExpectationOutcome.MET if found.success else ExpectationOutcome.UNMET
     return ExpectationResult(declared.expectation, where, declared.severity, outcome, share, _observed(found.result))
 
 

@@ -3,9 +3,9 @@
 Each child leads a session of its own. A session, unlike a process group, also holds the children of its children that
 moved to groups of their own, as Airflow's tasks do. So ending a session ends everything that child ever started.
 
-A parent that is killed with -9 cannot end anything. Therefore a :class:`Guard`, one tiny process more, holds the read
-end of a pipe whose only write end is the parent's: when the parent is gone, for whatever reason, the pipe closes, and
-the guard ends the sessions it was told of.
+A parent that is killed with -9 cannot end anything. Therefore a :class:`ProcessGuard`, one tiny process more, holds the
+read end of a pipe whose only write end is the parent's: when the parent is gone, for whatever reason, the pipe closes,
+and the guard ends the sessions it was told of.
 """
 
 from __future__ import annotations
@@ -343,7 +343,7 @@ class Child:
         return " | ".join(said[-lines:])
 
 
-class Guard:
+class ProcessGuard:
     """Ends the sessions it knows when this process is gone, even by ``kill -9``."""
 
     def __init__(self, *, keeps_open: Iterable[int] = (), grace_s: float = 3.0) -> None:

@@ -31,7 +31,7 @@ class Answer:
     code: int = 0
 
 
-class Group(Enum):
+class VerbGroup(Enum):
     """Where `slipway --help` lists a verb: the groups in the order in which it shows them."""
 
     START = "Start and look"
@@ -52,6 +52,6 @@ class Verb:
     run: Callable[[argparse.Namespace], Answer]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     _: KW_ONLY
-    group: Group
+    group: VerbGroup
     exit_codes: str = ""
     """What its exit codes say, where they say more than 0 for done; "" where they do not."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.adapters.airflow_api import AirflowApi, DagRun
@@ -193,7 +193,7 @@ VERBS = (
         'slipway retrain flight_delay --as-of 2013-06-01 --reason "new carrier"',
         _retrain,
         _retrain_arguments,
-        group=Group.ACT,
+        group=VerbGroup.ACT,
     ),
     Verb(
         "rollback",
@@ -201,6 +201,6 @@ VERBS = (
         'slipway rollback flight_delay --reason "wrong since the deployment"',
         _rollback,
         _model_arguments,
-        group=Group.ACT,
+        group=VerbGroup.ACT,
     ),
 )

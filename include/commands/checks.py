@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 from include.commands.services import place_arguments, place_of
 from include.domain.wording import count_of
 
@@ -92,12 +92,14 @@ def _doctor(args: argparse.Namespace) -> Answer:
     running = read_running(place.home)
     if running:
         text = f"run in process {running.pid}: {running.airflow_url}, {running.mlflow_url}"
-        found.append(machine.Check("services", True, text))
+        found.append(machine.MachineCheck("services", True, text))
     else:
         found.append(machine.ports(place))
     for tool, needed, use in (("make", True, "`make run`"), ("git", False, "the revision on each run page")):
         where = shutil.which(tool)
-        found.append(machine.Check(tool, where is not None or not needed, where or f"is missing; it is used for {use}"))
+        found.append(
+            machine.MachineCheck(tool, where is not None or not needed, where or f"is missing; it is used for {use}")
+        )
     lines = [f"{'ok ' if check.ok else 'BAD'} {check.name:<20} {check.found}" for check in found]
     data = {"checks": [{"name": check.name, "ok": check.ok, "found": check.found} for check in found]}
     return Answer(tuple(lines), data, 0 if all(check.ok for check in found) else EXIT_FAILED)
@@ -110,7 +112,7 @@ VERBS = (
         "slipway validate",
         _validate,
         _validate_arguments,
-        group=Group.DECLARE,
+        group=VerbGroup.DECLARE,
     ),
     Verb(
         "doctor",
@@ -118,6 +120,6 @@ VERBS = (
         "slipway doctor",
         _doctor,
         place_arguments,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
 )

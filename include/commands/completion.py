@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from include.commands import Answer, Group, Verb
+from include.commands import Answer, Verb, VerbGroup
 
 SHELLS = ("bash", "fish", "zsh")
 
@@ -71,6 +71,6 @@ VERBS = (
         'eval "$(slipway completion bash)"',
         _completion,
         _arguments,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
 )

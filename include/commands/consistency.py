@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from include.commands import EXIT_FAILED, Answer, Group, Verb
+from include.commands import EXIT_FAILED, Answer, Verb, VerbGroup
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,6 @@ VERBS = (
         "slipway consistency flight_delay --from 2013-06-01 --to 2013-06-08",
         _consistency,
         _arguments,
-        group=Group.KEEP,
+        group=VerbGroup.KEEP,
     ),
 )

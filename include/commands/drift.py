@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.commands import Answer, Group, Mistake, Verb
+from include.commands import Answer, Mistake, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.workflows.tables.drift_found import TablesDrift
@@ -83,13 +83,13 @@ def _count(text: str) -> int:
 def _drift(args: argparse.Namespace) -> Answer:
     from include.domain.errors import Refusal
     from include.workflows.tables.drift import compare_files
-    from include.workflows.tables.roles import Limits, Roles
+    from include.workflows.tables.roles import ColumnRoles, Limits
 
     if args.plot and Path(args.plot).suffix.lower() not in PICTURES:
         raise Mistake(f"plot is {args.plot!r}; a picture's name ends in {', '.join(PICTURES)}.")
     if args.classes and not (args.label and args.score):
         raise Mistake("--classes names the labels in the order of the scores; it takes --label and --score.")
-    roles = Roles(
+    roles = ColumnRoles(
         args.label,
         _names("--score", args.score),
         args.time,
@@ -167,6 +167,6 @@ VERBS = (
         _arguments,
         exit_codes="0 nothing found and all that was asked for judged, else the sum of 1 change, 2 something asked for "
         "was not judged, 4 harm; 64 bad input",
-        group=Group.TABLES,
+        group=VerbGroup.TABLES,
     ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 from include.domain.wording import count_of
 
 if TYPE_CHECKING:
@@ -131,6 +131,6 @@ VERBS = (
         "slipway features sample origin_weather --as-of 2013-06-01T12:00",
         _features,
         _arguments,
-        group=Group.ASK,
+        group=VerbGroup.ASK,
     ),
 )

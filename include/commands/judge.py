@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 EXIT_INCONCLUSIVE = 2
 
@@ -41,9 +41,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _judge(args: argparse.Namespace) -> Answer:
     from include.domain.errors import Refusal
-    from include.workflows.tables.gates import Roles, judge_file
+    from include.workflows.tables.gates import PredictionColumns, judge_file
 
-    roles = Roles(
+    roles = PredictionColumns(
         label=args.label,
         candidate=_columns(args.candidate),
         champion=_columns(args.champion),
@@ -77,6 +77,6 @@ VERBS = (
         _judge,
         _arguments,
         exit_codes="0 PASS, 1 FAIL, 2 INCONCLUSIVE, 64 bad input",
-        group=Group.TABLES,
+        group=VerbGroup.TABLES,
     ),
 )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from include.commands import Answer, Group, Verb
+from include.commands import Answer, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Explanation, ModelHistory
@@ -168,7 +168,7 @@ VERBS = (
         "slipway history flight_delay",
         _history,
         _history_arguments,
-        group=Group.ASK,
+        group=VerbGroup.ASK,
     ),
     Verb(
         "explain",
@@ -176,7 +176,7 @@ VERBS = (
         "slipway explain flight_delay-20130617-042b4d",
         _explain,
         _explain_arguments,
-        group=Group.ASK,
+        group=VerbGroup.ASK,
     ),
     Verb(
         "override",
@@ -184,6 +184,6 @@ VERBS = (
         'slipway override flight_delay-20130617-042b4d champion_gate --reason "Known outage on 13 June" --expires 2d',
         _override,
         _override_arguments,
-        group=Group.ACT,
+        group=VerbGroup.ACT,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from include.commands import Answer, Group, Mistake, Verb
+from include.commands import Answer, Mistake, Verb, VerbGroup
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,6 @@ VERBS = (
         "slipway lineage origin_weather 2013-06-01",
         _lineage,
         _arguments,
-        group=Group.ASK,
+        group=VerbGroup.ASK,
     ),
 )

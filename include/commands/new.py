@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from include.adapters import files
-from include.commands import Answer, Group, Mistake, Verb
+from include.commands import Answer, Mistake, Verb, VerbGroup
 
 MODEL = """\
 # {name}: a declaration to start from. Every line can stay, and every line should be looked at.
@@ -141,6 +141,6 @@ VERBS = (
         "slipway new model late_baggage --owner baggage-team",
         _new,
         _arguments,
-        group=Group.DECLARE,
+        group=VerbGroup.DECLARE,
     ),
 )

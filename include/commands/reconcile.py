@@ -6,7 +6,7 @@ import argparse
 import getpass
 from datetime import UTC, datetime
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def _reconcile(args: argparse.Namespace) -> Answer:
         found = reconcile.accept_ledger(args.model, reason=args.reason, who=who, now=datetime.now(UTC))
     else:
         found = reconcile.reconcile(None if args.model is None else [args.model])
-    needed = any(f.action is reconcile.Action.NEEDS_A_PERSON for f in found)
+    needed = any(f.action is reconcile.AliasRepair.NEEDS_A_PERSON for f in found)
     lines = [f"{f.model}  {f.kind.value}  {f.action.value.replace('_', ' ')}: {f.message}" for f in found]
     lines = lines or ["The registry says what the ledger says."]
     data = {"findings": [f.as_json() for f in found], "needs_a_person": needed}
@@ -55,6 +55,6 @@ VERBS = (
         _reconcile,
         _arguments,
         exit_codes="1 when a person is needed",
-        group=Group.KEEP,
+        group=VerbGroup.KEEP,
     ),
 )

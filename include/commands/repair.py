@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,22 +25,22 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _repair(args: argparse.Namespace) -> Answer:
     from include.commands.airflow import use_running_services
     from include.workflows import pairs
-    from include.workflows.pairs import State
+    from include.workflows.pairs import PairState
 
     use_running_services()
     now = datetime.now(UTC)
     if args.pair is None or args.check:
         found = pairs.compare(now, None if args.pair is None else [args.pair])
         if args.name is not None:
-            found = [f for f in found if f.about.split()[0] == args.name or f.state is State.NOT_COMPARED]
+            found = [f for f in found if f.about.split()[0] == args.name or f.state is PairState.NOT_COMPARED]
     else:
         check = pairs.check_named(args.pair)
         if check.repairs is None:
             raise Mistake(f"{check.title}: no program can repair this pair; `slipway repair {check.name} --check` says")
         found = check.repair(now, args.name)
     lines = [finding.line for finding in found] or ["Nothing to compare."]
-    wrong = any(finding.state is not State.AGREES for finding in found)
-    repairable = sorted({f.pair for f in found if f.state is State.DIFFERS and pairs.check_named(f.pair).repairs})
+    wrong = any(finding.state is not PairState.AGREES for finding in found)
+    repairable = sorted({f.pair for f in found if f.state is PairState.DIFFERS and pairs.check_named(f.pair).repairs})
     if args.pair is None or args.check:
         lines += [f"To repair: slipway repair {name}" for name in repairable]
     return Answer(tuple(lines), {"findings": [f.as_json() for f in found], "agrees": not wrong}, wrong * EXIT_FAILED)
@@ -56,6 +56,6 @@ VERBS = (
         _repair,
         _arguments,
         exit_codes="1 while something differs or does not answer",
-        group=Group.KEEP,
+        group=VerbGroup.KEEP,
     ),
 )

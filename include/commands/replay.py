@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Group, Verb
+from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Verb, VerbGroup
 from include.commands.services import Signals, place_arguments, place_of, say, welcome
 
 if TYPE_CHECKING:
     from include.adapters.airflow_api import AirflowApi
-    from include.workflows.services.demonstration import Outcome
+    from include.workflows.services.demonstration import DemonstrationOutcome
 
 
 class Screen:
@@ -123,7 +123,7 @@ def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) 
     from include.adapters.nycflights import load_flights
     from include.config.settings import settings
     from include.domain.intervals import Interval
-    from include.workflows.services.demonstration import Plan, Replay, Stopped
+    from include.workflows.services.demonstration import Demonstration, Plan, Stopped
     from include.workflows.services.demonstration_report import report
 
     plan = Plan(args.history_from, args.start, args.end)
@@ -134,13 +134,13 @@ def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) 
         rows = load_flights(settings().source_url, progress=lambda table, n: screen.now(f"Loading {table}: {n:,} rows"))
         screen.line(f"Source system: {', '.join(f'{n:,} {table}' for table, n in rows.items())}.")
         try:
-            outcome = Replay(api, plan, screen, stop).run()
+            outcome = Demonstration(api, plan, screen, stop).run()
         except Stopped:
             return Answer(("The replay was stopped; run it again and it goes on.",), {"stopped": True}, EXIT_FAILED)
     return _closing(outcome, report())
 
 
-def _closing(outcome: Outcome, found: Any) -> Answer:
+def _closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
     from rich.console import Console
     from rich.table import Table
 
@@ -206,7 +206,7 @@ VERBS = (
         "slipway replay --from 2013-06-01",
         _replay,
         _replay_arguments,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
     Verb(
         "run",
@@ -214,6 +214,6 @@ VERBS = (
         "slipway run --exit",
         _run,
         _run_arguments,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
 )

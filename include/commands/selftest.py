@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from include.commands import EXIT_FAILED, Answer, Group, Mistake, Verb
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 
 def _selftest_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ VERBS = (
         _selftest,
         _selftest_arguments,
         exit_codes="0 all stopped, 1 some passed, 64 bad input",
-        group=Group.DECLARE,
+        group=VerbGroup.DECLARE,
     ),
     Verb(
         "readiness",
@@ -63,6 +63,6 @@ VERBS = (
         "slipway readiness flight_delay",
         _readiness,
         _readiness_arguments,
-        group=Group.DECLARE,
+        group=VerbGroup.DECLARE,
     ),
 )

@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Group, Mistake, Verb
+from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Mistake, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.workflows.services.components import Services
@@ -223,14 +223,14 @@ VERBS = (
         "slipway up --airflow-port 8081",
         _up,
         _up_arguments,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
     Verb(
         "status",
         "show the services, the Dags and the runs under way",
         "slipway status --json",
         _status,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
     Verb(
         "env",
@@ -238,6 +238,6 @@ VERBS = (
         'eval "$(slipway env)" && airflow dags list',
         _env,
         place_arguments,
-        group=Group.START,
+        group=VerbGroup.START,
     ),
 )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.commands import Answer, Group, Mistake, Verb
+from include.commands import Answer, Mistake, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
@@ -269,6 +269,6 @@ VERBS = (
         "sklearn.ensemble.HistGradientBoostingClassifier --plot out.png",
         _simulate,
         _arguments,
-        group=Group.TABLES,
+        group=VerbGroup.TABLES,
     ),
 )

@@ -91,7 +91,7 @@ class ThresholdGate(_Gate):
         return [Bound(c.metric, c.direction, c.bound) for c in self.criteria]
 
 
-class Comparison(Declared):
+class DeclaredComparison(Declared):
     """One paired comparison of candidate and champion on the same rows."""
 
     metric: Name
@@ -101,7 +101,7 @@ class Comparison(Declared):
     """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
 
 
-class Replay(Declared):
+class DeclaredEarlierWindow(Declared):
     """The window before the drift, on which a candidate must not be worse either (docs/adr/0012)."""
 
     days: Annotated[int, Field(ge=3, le=365)]
@@ -114,7 +114,7 @@ class ChampionGate(_Gate):
     min_rows: Rows = 500
     alpha: Alpha = 0.05
     """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
-    comparisons: Annotated[list[Comparison], Field(min_length=1)]
+    comparisons: Annotated[list[DeclaredComparison], Field(min_length=1)]
     beat_baseline_on: Name
     """The metric on which the candidate must beat the naive baseline."""
     resamples: Annotated[int, Field(ge=200)] = 2000
@@ -122,7 +122,7 @@ class ChampionGate(_Gate):
     """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
     first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
     """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
-    replay: Replay | None = None
+    replay: DeclaredEarlierWindow | None = None
     """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
 
     LEAST: ClassVar[dict[str, Any]] = {
@@ -342,7 +342,7 @@ class Leakage(_Gate):
         )
 
 
-class Gates(Declared):
+class DeclaredGates(Declared):
     """The gates of a journey, in the order they are run."""
 
     leakage: Leakage | None = None
@@ -405,7 +405,7 @@ class JudgedGates(Declared):
         return self
 
 
-def check_measures(task: str, gates: Gates | JudgedGates, prefix: str = "gates.") -> None:
+def check_measures(task: str, gates: DeclaredGates | JudgedGates, prefix: str = "gates.") -> None:
     """Each gate may only use measures its task has.
 
     Raises:
@@ -426,7 +426,7 @@ def check_measures(task: str, gates: Gates | JudgedGates, prefix: str = "gates."
             )
 
 
-def _metrics_used(gates: Gates | JudgedGates) -> Iterator[tuple[str, str]]:
+def _metrics_used(gates: DeclaredGates | JudgedGates) -> Iterator[tuple[str, str]]:
     for i, criterion in enumerate(gates.threshold_gate.criteria if gates.threshold_gate else ()):
         yield f"threshold_gate.criteria.{i}.metric", criterion.metric
     if gates.champion_gate is not None:

@@ -15,10 +15,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from include.config import yaml_text
-from include.config.gates import Gates, JudgedGates
+from include.config.gates import DeclaredGates, JudgedGates
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
-from include.config.tiers import BLOCKS, Approvers, Tier, Tiers, merged
-from include.config.types import FeatureView, ModelDeclaration, Promotion, Shadow
+from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
+from include.config.types import DeclaredShadow, FeatureView, ModelDeclaration, Promotion
 from include.domain.errors import Refusal
 
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
@@ -250,10 +250,14 @@ _SHADOW = {"min_rows": 1, "min_days": 1, "max_days": 10**6, "disagreement": [0.0
 
 def _wrong_defaults(file: Path, name: str, tier: Tier) -> Iterator[str]:
     """What is wrong with a tier's blocks, checked as the types that a model's are, with the rest filled in."""
-    always = [name for name, field in Gates.model_fields.items() if field.is_required()]
-    gates = {gate: block for gate, block in Gates.least().items() if gate in always or tier.gates.get(gate) is not None}
-    blocks: Any = (("gates", Gates, gates), ("shadow", Shadow, _SHADOW), ("promotion", Promotion, {}))
-    for block, kind, rest in (("approvers", Approvers, {}), *blocks):
+    always = [name for name, field in DeclaredGates.model_fields.items() if field.is_required()]
+    gates = {
+        gate: block
+        for gate, block in DeclaredGates.least().items()
+        if gate in always or tier.gates.get(gate) is not None
+    }
+    blocks: Any = (("gates", DeclaredGates, gates), ("shadow", DeclaredShadow, _SHADOW), ("promotion", Promotion, {}))
+    for block, kind, rest in (("approvers", DeclaredApprovers, {}), *blocks):
         try:
             kind.model_validate(merged(rest, getattr(tier, block)))
         except ValidationError as error:

@@ -18,7 +18,7 @@ BLOCKS = ("approvers", "gates", "shadow", "promotion")
 """The blocks of a model's declaration that a tier may give defaults for."""
 
 
-class Approvers(Declared):
+class DeclaredApprovers(Declared):
     """Who may decide about a model: approve, override, reject, roll back, and replace a journey under way."""
 
     users: list[str] = Field(default_factory=list)

@@ -16,14 +16,14 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from include.config.base import ClassNames, Column, Declared, Duration, Name, Share
 from include.config.freshness import ModelFreshness
 from include.config.gates import METRICS as METRICS
-from include.config.gates import Gates, check_measures
+from include.config.gates import DeclaredGates, check_measures
 from include.config.importing import Dotted
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
 from include.config.notify import Owners as Owners
 from include.config.preprocess import Preprocess, named_twice
 from include.config.problems import did_you_mean
-from include.config.tiers import Approvers, Tier
+from include.config.tiers import DeclaredApprovers, Tier
 from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
 from include.config.views import ViewRef
@@ -118,7 +118,7 @@ class Training(Declared):
         return timeout
 
 
-class Shadow(Declared):
+class DeclaredShadow(Declared):
     """When a shadow window is full, and what must hold in it."""
 
     mode: Mode = Mode.BLOCKING
@@ -136,7 +136,7 @@ class Shadow(Declared):
     as errors of the challenger; default 10m."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Shadow:
+    def _ordered(self) -> DeclaredShadow:
         if self.answer_within <= timedelta(0):
             raise ValueError("answer_within is not above zero; a challenger needs some time, for example 10m")
         if self.disagreement[0] >= self.disagreement[1]:
@@ -181,7 +181,7 @@ class PredictionDrift(Declared):
     min_rows: Annotated[int, Field(ge=1)] = 300
 
 
-class RealisedPerformance(Declared):
+class DeclaredPerformance(Declared):
     """The loss on matured labels against the reference's."""
 
     metric: Literal["brier", "log_loss", "mae", "rmse", "error"]
@@ -196,7 +196,7 @@ class RealisedPerformance(Declared):
     min_rows: Annotated[int, Field(ge=1)] = 1000
 
 
-class EstimatedPerformance(Declared):
+class DeclaredEstimate(Declared):
     """The loss that is expected on rows without labels; its metric, tolerance and alpha are those of performance."""
 
     acts: bool = True
@@ -244,13 +244,13 @@ class DataBroke(Declared):
     the last performance.window_days days, that counts as broken; default 0.1."""
 
 
-class Drift(Declared):
+class DeclaredDrift(Declared):
     """What the drift sensor measures and how it decides."""
 
     inputs: InputDrift = InputDrift()
     predictions: PredictionDrift = PredictionDrift()
-    performance: RealisedPerformance
-    estimated: EstimatedPerformance = EstimatedPerformance()
+    performance: DeclaredPerformance
+    estimated: DeclaredEstimate = DeclaredEstimate()
     data: DataBroke = DataBroke()
     retrain: RetrainPolicy = RetrainPolicy()
 
@@ -274,7 +274,7 @@ class ModelDeclaration(Declared):
     task: Literal["binary", "multiclass", "regression"]
     tier: Literal["critical", "standard", "experimental"] = "standard"
     owners: Owners
-    approvers: Approvers = Approvers()
+    approvers: DeclaredApprovers = DeclaredApprovers()
     """Who may decide about its candidates and its champion; default what the tier says, else its operators."""
     entity: Entity
     label: Label
@@ -283,9 +283,9 @@ class ModelDeclaration(Declared):
     preprocess: list[Preprocess] = Field(default_factory=list)
     """What is done to groups of columns before the estimator sees them; default nothing."""
     training: Training
-    gates: Gates
-    shadow: Shadow
-    drift: Drift
+    gates: DeclaredGates
+    shadow: DeclaredShadow
+    drift: DeclaredDrift
     promotion: Promotion = Promotion()
     notify: Notify = Notify()
     freshness: ModelFreshness = ModelFreshness()

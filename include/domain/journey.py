@@ -38,7 +38,7 @@ class BadRequest(Refusal, ValueError):
 
 
 class Trigger(Enum):
-    """Who started the journey."""
+    """What started a journey."""
 
     DRIFT = "drift"
     SCHEDULE = "schedule"

@@ -12,7 +12,7 @@ from enum import Enum
 
 from include.domain.authority import said
 from include.domain.errors import Refusal
-from include.domain.journey import candidate_id
+from include.domain.journey import Trigger, candidate_id
 
 
 class State(Enum):
@@ -60,17 +60,6 @@ class Event(Enum):
     SUPERSEDE = "supersede"
     REOPEN = "reopen"
     """Its run was cleared, for example after an override: it goes on where it was closed."""
-
-
-class Trigger(Enum):
-    """What started a journey."""
-
-    DRIFT = "drift"
-    SCHEDULE = "schedule"
-    API = "api"
-    MANUAL = "manual"
-    BOOTSTRAP = "bootstrap"
-    """The model has no champion yet."""
 
 
 LIVE = frozenset({State.OPENED, State.TRAINED, State.CHALLENGER, State.SHADOWING})

@@ -22,7 +22,7 @@ from include.domain.verdicts import Mode, Verdict
 HONEST = "honest twin"
 
 
-class Outcome(Enum):
+class SeedOutcome(Enum):
     """What became of one seeded candidate."""
 
     STOPPED = "stopped"
@@ -87,12 +87,12 @@ class Seeded:
         """The gates meant for it that let it pass, or stopped it for something else than its defect."""
         return [gate for gate in self.meant if gate not in self.cells or not self.cells[gate].saw_defect]
 
-    def outcome(self, gates: Mapping[str, Mode]) -> Outcome:
+    def outcome(self, gates: Mapping[str, Mode]) -> SeedOutcome:
         if self.why_not is not None:
-            return Outcome.NOT_APPLICABLE
+            return SeedOutcome.NOT_APPLICABLE
         if not self.meant or self.missed_by():
-            return Outcome.MISSED
-        return Outcome.STOPPED if any(gates.get(g) is Mode.BLOCKING for g in self.meant) else Outcome.SEEN
+            return SeedOutcome.MISSED
+        return SeedOutcome.STOPPED if any(gates.get(g) is Mode.BLOCKING for g in self.meant) else SeedOutcome.SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Matrix:
     def passed(self) -> bool:
         return not self.problems
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: SeedOutcome) -> int:
         return sum(seed.outcome(self.gates) is outcome for seed in self.seeds)
 
     def _honest_stopped(self) -> Iterator[str]:
@@ -205,7 +205,7 @@ def as_table(matrix: Matrix) -> str:
     body = [[HONEST, *(_short(matrix.honest.get(gate)) for gate in matrix.gates), "passes" * _all_pass(matrix)]]
     for seed in matrix.seeds:
         outcome = seed.outcome(matrix.gates)
-        if outcome is Outcome.NOT_APPLICABLE:
+        if outcome is SeedOutcome.NOT_APPLICABLE:
             continue
         cells = [
             (_short(seed.cells.get(gate)) if gate in seed.cells else NEVER) + MEANT * (gate in seed.meant)
@@ -237,7 +237,9 @@ def _all_pass(matrix: Matrix) -> bool:
 
 
 def _verdict(matrix: Matrix) -> str:
-    stopped, seen, not_applicable = (matrix.count(o) for o in (Outcome.STOPPED, Outcome.SEEN, Outcome.NOT_APPLICABLE))
+    stopped, seen, not_applicable = (
+        matrix.count(o) for o in (SeedOutcome.STOPPED, SeedOutcome.SEEN, SeedOutcome.NOT_APPLICABLE)
+    )
     of = len(matrix.seeds) - not_applicable
     seen_only = f", {seen} only seen by advisory gates" if seen else ""
     said = f"{stopped} of {of} bad candidates stopped{seen_only}, {not_applicable} not applicable"

@@ -40,10 +40,15 @@ class ReleaseReport(BaseOperatorLink):
         return _at(f"runs/{_of_run(ti_key)}")
 
 
-class DriftReport(ReleaseReport):
+class DriftReportLink(ReleaseReport):
     """What moved on the day, and what was decided by which rule."""
 
     name: ClassVar[str] = "Drift report"
+
+    @property
+    def xcom_key(self) -> str:
+        """The key under which runs before the class got this name kept their link."""
+        return "_link_DriftReport"
 
 
 class MlflowRun(BaseOperatorLink):
@@ -75,7 +80,7 @@ class Runbook(BaseOperatorLink):
 
 GATE_LINKS = (ReleaseReport(), MlflowRun(), Runbook(), ChampionReport())
 SHADOW_LINKS = GATE_LINKS
-DRIFT_LINKS = (DriftReport(), Runbook())
+DRIFT_LINKS = (DriftReportLink(), Runbook())
 
 
 def push_links(operator: Any, context: Any) -> None:

@@ -27,7 +27,7 @@ GRACE = timedelta(seconds=30)
 """How long after its limit a step may still be in compiled code."""
 
 
-class Refused(SystemExit):
+class TaskRefused(SystemExit):
     """Ends a task red, for good, with one line. It is a ``SystemExit`` so that Airflow prints no stack trace for it."""
 
 
@@ -39,7 +39,7 @@ STEP_DEFAULTS: dict[str, Any] = {
     "retry_policy": ExceptionRetryPolicy(
         rules=[
             RetryRule(
-                exception="slipway_airflow.steps.Refused",
+                exception="slipway_airflow.steps.TaskRefused",
                 action=RetryAction.FAIL,
                 reason="A retry would change nothing.",
             )
@@ -66,10 +66,10 @@ def title(task_id: str) -> str:
     return task_id.replace("_", " ").capitalize()
 
 
-def refuse(message: str) -> Refused:
+def refuse(message: str) -> TaskRefused:
     """Log the line a person reads and return what to raise."""
     log.error(message)
-    return Refused(message)
+    return TaskRefused(message)
 
 
 def skip(reason: str) -> AirflowSkipException:

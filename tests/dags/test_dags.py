@@ -273,7 +273,7 @@ assert len(task.on_failure_callback) == 2
 task.on_failure_callback[-1]({"task": task})
 """
     said = _said(code, tmp_path).splitlines()
-    assert said[-2:] == ["Refused champion_gate let 'constant' pass.", "the matrix"]
+    assert said[-2:] == ["TaskRefused champion_gate let 'constant' pass.", "the matrix"]
 
 
 def test_a_selftest_that_holds_is_green_with_its_matrix(tmp_path):

@@ -58,7 +58,7 @@ def test_a_step_that_was_refused_tells_nothing(plugin, monkeypatch):
     collector = HookLineageCollector()
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
 
-    with pytest.raises(steps.Refused):
+    with pytest.raises(steps.TaskRefused):
         steps.shown(refused)()
 
     assert not collector.has_collected
@@ -79,7 +79,7 @@ def test_what_only_takes_time_ends_a_try_with_one_line_and_is_tried_again(plugin
     assert ended.value.__cause__ is None
     assert ended.value.__suppress_context__
     policy = steps.STEP_DEFAULTS["retry_policy"]
-    refused = policy.evaluate(steps.Refused("no"), 1, 5)
+    refused = policy.evaluate(steps.TaskRefused("no"), 1, 5)
     assert refused.action is RetryAction.FAIL
     assert policy.evaluate(ended.value, 1, 5).action is not RetryAction.FAIL
 

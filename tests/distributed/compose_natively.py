@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from sqlalchemy import create_engine, make_url, text
 
-from include.adapters.processes import Child, Command, Guard, end_sessions, free_ports
+from include.adapters.processes import Child, Command, ProcessGuard, end_sessions, free_ports
 from include.config.settings import PROJECT
 from tests.waiting import PATIENCE_S
 
@@ -42,7 +42,7 @@ class Composed:
     children: dict[str, Child] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.guard = Guard()
+        self.guard = ProcessGuard()
         self.services: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())[
             "services"
         ]

@@ -18,7 +18,7 @@ from include.adapters.ledger import Ledger
 from include.adapters.registry import CHAMPION, Registry
 from include.config import loader
 from include.config.settings import settings
-from include.workflows.services.demonstration import Plan, Replay
+from include.workflows.services.demonstration import Demonstration, Plan
 from include.workflows.services.supervisor import dag_ids
 from tests.distributed.compose_natively import Composed
 from tests.e2e.conftest import HISTORY, Quiet, declared_smaller
@@ -80,7 +80,7 @@ def test_the_worker_answers_its_health_check(composed: Composed, api: AirflowApi
 
 
 def test_history_champions_and_a_day_go_through_workers(composed: Composed, api: AirflowApi) -> None:
-    replay = Replay(api, Plan(*HISTORY, "2013-05-01"), Quiet())
+    replay = Demonstration(api, Plan(*HISTORY, "2013-05-01"), Quiet())
     for dag_id in api.dags():
         api.unpause(dag_id)
     replay.load_history()

@@ -20,7 +20,7 @@ from include.adapters.registry import CHALLENGER, CHAMPION, Registry
 from include.config import Declarations, loader
 from include.config.settings import PROJECT, settings
 from include.workflows.services.components import Services
-from include.workflows.services.demonstration import Plan, Replay
+from include.workflows.services.demonstration import Demonstration, Plan
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import dag_ids, running_services
 from include.workflows.services.watchdog import Patience
@@ -77,7 +77,7 @@ class Stage:
 
     services: Services
     api: AirflowApi
-    replay: Replay
+    replay: Demonstration
     told: Quiet
     outside_log: Path
     registry: Registry
@@ -212,7 +212,7 @@ def running_stage(home: Path) -> Iterator[Stage]:
         patience = Patience(silent_for_s=180.0, young_for_s=180.0)
         with running_services(place, expected_dags=dag_ids(), patience=patience) as services, services.api() as api:
             told = Quiet()
-            replay = Replay(api, Plan(HISTORY[0], HISTORY[1], "2013-05-01"), told)
+            replay = Demonstration(api, Plan(HISTORY[0], HISTORY[1], "2013-05-01"), told)
             for dag_id in api.dags():
                 api.unpause(dag_id)
             replay.load_history()

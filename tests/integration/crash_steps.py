@@ -57,7 +57,7 @@ def send_notices(now: datetime) -> None:
 
 def repair(pair: str, now: datetime) -> None:
     found = pairs.check_named(pair).repair(now, None)
-    left = [f.line for f in found if f.state is not pairs.State.AGREES]
+    left = [f.line for f in found if f.state is not pairs.PairState.AGREES]
     if left:
         raise RuntimeError("\n".join(left))
 

@@ -12,7 +12,8 @@ from databases import empty_postgres
 
 from include.adapters.ledger import Candidate, Facts, Ledger, Promoted, ledger_invariants
 from include.domain.authority import OPERATORS, Person
-from include.domain.lifecycle import Event, JourneyRequest, Trigger
+from include.domain.journey import Trigger
+from include.domain.lifecycle import Event, JourneyRequest
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
 MODEL = "flight_delay"

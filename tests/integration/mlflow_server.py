@@ -10,7 +10,7 @@ from pathlib import Path
 
 from waiting import PATIENCE_S
 
-from include.adapters.processes import Child, Command, Guard, end_sessions, free_ports, members
+from include.adapters.processes import Child, Command, ProcessGuard, end_sessions, free_ports, members
 from include.adapters.servers import answers
 
 
@@ -20,7 +20,7 @@ class MlflowServer:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_ports(1)[0]
-        self._guard = Guard()
+        self._guard = ProcessGuard()
         self._child: Child | None = None
 
     @property

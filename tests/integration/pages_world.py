@@ -108,7 +108,7 @@ def _root(airflow: FakeAirflow) -> Any:
     from airflow.api_fastapi.core_api.security import GetUserDep
     from fastapi import FastAPI, HTTPException, Request
     from slipway_airflow.limits import BodyLimit
-    from slipway_airflow.pages.guard import Guard
+    from slipway_airflow.pages.guard import ApproverGuard
     from slipway_airflow.pages.mount import PREFIX, KeepRoot, late_app
 
     root = FastAPI()
@@ -153,7 +153,7 @@ def _root(airflow: FakeAirflow) -> Any:
     root.mount(PREFIX, late_app)
     root.add_middleware(JWTRefreshMiddleware)
     root.add_middleware(KeepRoot)
-    root.add_middleware(Guard)
+    root.add_middleware(ApproverGuard)
     root.add_middleware(BodyLimit)
     return root
 

@@ -17,8 +17,8 @@ from include.adapters.ledger import JourneyUnderWay, Ledger, RequesterMayNotDeci
 from include.cli import main
 from include.config.settings import settings
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person
-from include.domain.journey import drift_run_id
-from include.domain.lifecycle import Event, State, Trigger
+from include.domain.journey import Trigger, drift_run_id
+from include.domain.lifecycle import Event, State
 from include.workflows import tasks
 from include.workflows.drift import sensor
 from include.workflows.gates import overrides

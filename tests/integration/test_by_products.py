@@ -115,7 +115,7 @@ def test_a_page_of_great_expectations_that_fails_changes_no_verdict(world: Journ
     def unmet(declared: Any, found: Any) -> Any:
         from dataclasses import replace
 
-        return replace(met(declared, found), outcome=expectations.Outcome.UNMET)
+        return replace(met(declared, found), outcome=expectations.ExpectationOutcome.UNMET)
 
     if broken == "_rendered":
         monkeypatch.setattr(expectations, "_result", unmet)

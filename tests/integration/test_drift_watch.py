@@ -9,7 +9,7 @@ from journey_world import NOW, JourneyWorld, key
 from include.adapters.ledger import JourneyUnderWay, Ledger
 from include.config.settings import settings
 from include.domain.errors import Refusal
-from include.domain.lifecycle import Trigger
+from include.domain.journey import Trigger
 from include.workflows import tasks
 
 

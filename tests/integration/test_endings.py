@@ -13,7 +13,7 @@ from include.cli import main
 from include.commands import airflow
 from include.domain.lifecycle import Event
 from include.workflows.release.endings import ending_of
-from include.workflows.services.demonstration import Outcome, Plan, Replay, ReplayFailed
+from include.workflows.services.demonstration import Demonstration, DemonstrationOutcome, Plan, ReplayFailed
 
 RETRAIN, ROLLBACK = f"retrain_{MODEL}", f"rollback_{MODEL}"
 
@@ -155,10 +155,10 @@ class Lines:
         self.lines.append(text)
 
 
-def replay(ledger: Ledger) -> Replay:
+def replay(ledger: Ledger) -> Demonstration:
     model = SimpleNamespace(name=MODEL)
     plan = Plan("2013-05-01", "2013-06-01", "2013-06-03")
-    return Replay(GreenAirflow(ledger), plan, Lines(), views=[], models=[model])  # type: ignore[arg-type]  # hand-written
+    return Demonstration(GreenAirflow(ledger), plan, Lines(), views=[], models=[model])  # type: ignore[arg-type]  # hand-written
 
 
 def test_the_replay_takes_no_green_run_for_a_promotion(ledger: Ledger) -> None:
@@ -166,7 +166,7 @@ def test_the_replay_takes_no_green_run_for_a_promotion(ledger: Ledger) -> None:
     ledger.candidates.close(
         candidate.candidate_id, Event.REJECT, outcome="Rejected: slice_gate: worse.", actor="close_journey"
     )
-    driver, outcome = replay(ledger), Outcome()
+    driver, outcome = replay(ledger), DemonstrationOutcome()
     assert driver._drift_journey_ended("2013-06-02", outcome)
     assert not outcome.loop_closed
     assert driver.tell.lines == ["2013-06-02  journey drift__1 ended: not promoted. Rejected: slice_gate: worse."]
@@ -183,6 +183,6 @@ def test_the_replay_says_that_a_first_champion_was_not_made(ledger: Ledger) -> N
 
 def test_the_replay_sees_the_loop_closed_where_the_ledger_has_the_promotion(ledger: Ledger) -> None:
     champion(ledger, "drift__1")
-    outcome = Outcome()
+    outcome = DemonstrationOutcome()
     replay(ledger)._drift_journey_ended("2013-06-02", outcome)
     assert outcome.loop_closed

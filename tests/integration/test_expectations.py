@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from include.adapters.expectations import ExpectationUnusable, Outcome, validate
+from include.adapters.expectations import ExpectationOutcome, ExpectationUnusable, validate
 from include.config.views import Expectation
 
 FRAME = pd.DataFrame({"level": [1.0, 2.0, None, 50.0], "station": ["a", "b", "c", "a"]})
@@ -24,9 +24,9 @@ def test_results_come_back_in_the_order_they_were_declared_with_what_was_seen():
     many = expects("expect_table_row_count_to_be_between", "warning", min_value=10)
     results = validate(FRAME, [many, low, known], "levels")
     assert [(r.outcome, r.severity) for r in results] == [
-        (Outcome.UNMET, "warning"),
-        (Outcome.UNMET, "critical"),
-        (Outcome.MET, "critical"),
+        (ExpectationOutcome.UNMET, "warning"),
+        (ExpectationOutcome.UNMET, "critical"),
+        (ExpectationOutcome.MET, "critical"),
     ]
     assert results[0].observed == "observed 4"
     assert results[1].share == pytest.approx(1 / 3)  # of the three values that are there: missing ones are not judged
@@ -35,13 +35,13 @@ def test_results_come_back_in_the_order_they_were_declared_with_what_was_seen():
 
 def test_f049_an_expectation_that_raises_is_broken_and_not_unmet():
     results = validate(FRAME, [expects("expect_column_values_to_be_between", column="height", min_value=0)], "levels")
-    assert results[0].outcome is Outcome.BROKEN
+    assert results[0].outcome is ExpectationOutcome.BROKEN
     assert '"height"' in results[0].observed
 
 
 def test_the_same_expectation_twice_gives_two_results():
     twice = [expects("expect_column_values_to_be_between", column="level", max_value=top) for top in (10, 100)]
-    assert [r.outcome for r in validate(FRAME, twice, "levels")] == [Outcome.UNMET, Outcome.MET]
+    assert [r.outcome for r in validate(FRAME, twice, "levels")] == [ExpectationOutcome.UNMET, ExpectationOutcome.MET]
 
 
 @pytest.mark.parametrize(

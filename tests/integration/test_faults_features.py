@@ -402,14 +402,14 @@ def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothi
     from include.domain.decision import Action, Situation, decide
     from include.domain.drift.input_drift import input_drift
     from include.domain.drift.prediction_drift import prediction_drift
-    from include.domain.drift.profile import Kind, count_window
+    from include.domain.drift.profile import FeatureKind, count_window
     from include.domain.drift.reference import build_profile
     from include.domain.drift.report import Flags, drift_report
     from include.domain.performance import DayLoss, realised_performance
 
     rng = np.random.default_rng(24)
     frame = pd.DataFrame({"level": rng.gamma(2, 50, 4000), "station": rng.choice(["north", "south"], 4000)})
-    reference = build_profile(frame, {"level": Kind.NUMERIC, "station": Kind.CATEGORICAL})
+    reference = build_profile(frame, {"level": FeatureKind.NUMERIC, "station": FeatureKind.CATEGORICAL})
     window = count_window(reference, frame.assign(level=frame["level"] * 1000), np.full(len(frame), 0.5))
     inputs = input_drift(reference, window, importances={"level": 0.5, "station": 0.5})
     assert [f.name for f in inputs.features if f.drifted] == ["level"]

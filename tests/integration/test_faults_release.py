@@ -42,7 +42,7 @@ from include.workflows.journey.step import JourneyIsOver
 from include.workflows.release import reconcile
 from include.workflows.release.mlflow_aliases import LedgerBehind
 from include.workflows.release.promotion import CannotRunHere
-from include.workflows.release.reconcile import Action, Kind
+from include.workflows.release.reconcile import AliasFault, AliasRepair
 
 PROMOTE = "include.workflows.tasks:promote"
 REGISTER = "include.workflows.tasks:register_challenger"
@@ -88,7 +88,7 @@ def changed(file: Path, content: bytes | None) -> Iterator[None]:
         file.write_bytes(kept)
 
 
-def kinds(found: list[reconcile.Finding]) -> list[tuple[Kind, Action]]:
+def kinds(found: list[reconcile.AliasFinding]) -> list[tuple[AliasFault, AliasRepair]]:
     return [(f.kind, f.action) for f in found]
 
 
@@ -301,7 +301,7 @@ def test_f067_a_champion_deleted_in_mlflow_is_reported_still_serves_and_can_be_r
     model = story.world.model
     mlflow_of(story).delete_model_version(model, "2")
     assert story.world.score(17)["facts"]["rows"] == 120, "from this machine's copy"
-    assert kinds(reconcile.reconcile([model])) == [(Kind.CHAMPION_LOST, Action.NEEDS_A_PERSON)]
+    assert kinds(reconcile.reconcile([model])) == [(AliasFault.CHAMPION_LOST, AliasRepair.NEEDS_A_PERSON)]
     assert main(["reconcile", model]) == 1
     assert f"slipway rollback {model} --reason" in capsys.readouterr().out
     with pytest.raises(Refusal, match="MLflow has no version 2"):
@@ -317,7 +317,7 @@ def test_f067_a_former_champion_deleted_in_mlflow_is_no_rollback_target_even_wit
     story.back_to("close of the winner")
     tasks.close_journey(second(story))
     mlflow_of(story).delete_model_version(story.world.model, "1")
-    assert kinds(reconcile.reconcile([story.world.model])) == [(Kind.FALLBACK_LOST, Action.NOTED)]
+    assert kinds(reconcile.reconcile([story.world.model])) == [(AliasFault.FALLBACK_LOST, AliasRepair.NOTED)]
     with pytest.raises(NothingToRollBackTo):
         tasks.roll_back(story.world.model, "rollback-1", WHY, "ada")
     story.world.lost = {1}
@@ -332,8 +332,8 @@ def test_f068_an_alias_that_looks_like_ours_is_never_used_and_is_removed(story):
     client.set_registered_model_alias(model, "somebody_elses", "1")
     assert story.world.registry.alias(model, CHAMPION) == 2
     assert kinds(reconcile.reconcile([model])) == [
-        (Kind.ALIAS_NUMERIC, Action.NOTED),
-        (Kind.ALIAS_LOOKALIKE, Action.MENDED),
+        (AliasFault.ALIAS_NUMERIC, AliasRepair.NOTED),
+        (AliasFault.ALIAS_LOOKALIKE, AliasRepair.MENDED),
     ]
     assert dict(story.world.registry.registered(model).aliases) == {CHAMPION: 2, "1": 2, "somebody_elses": 1}
     check_invariants(story.world)
@@ -344,7 +344,7 @@ def test_a_version_registered_by_hand_is_noted_and_never_served(story):
     model, client = story.world.model, mlflow_of(story)
     source = client.get_model_version(model, "1").source
     client.create_model_version(model, source, model_id=source.removeprefix("models:/"))
-    assert kinds(reconcile.reconcile([model])) == [(Kind.VERSION_UNKNOWN, Action.NOTED)]
+    assert kinds(reconcile.reconcile([model])) == [(AliasFault.VERSION_UNKNOWN, AliasRepair.NOTED)]
     check_invariants(story.world)
 
 
@@ -477,7 +477,7 @@ def test_f071_a_ledger_restored_from_an_older_backup_promotes_and_moves_nothing_
     ):
         with pytest.raises(LedgerBehind, match="the registry has seen revision 2"):
             step()
-    assert kinds(reconcile.reconcile([model])) == [(Kind.LEDGER_BEHIND, Action.NEEDS_A_PERSON)]
+    assert kinds(reconcile.reconcile([model])) == [(AliasFault.LEDGER_BEHIND, AliasRepair.NEEDS_A_PERSON)]
     assert story.world.registry.alias(model, CHAMPION) == 2, "nothing was moved"
     assert main(["reconcile", model, "--accept-ledger"]) == 64
     accept = ["reconcile", model, "--accept-ledger", "--reason", "the disk is gone", "--by", "ada"]

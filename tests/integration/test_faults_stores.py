@@ -236,7 +236,7 @@ def test_f184_each_day_is_read_once_in_four_weeks_though_its_files_look_untouche
     first.write_bytes(content[:-100] + bytes(100))
     os.utime(first, ns=(kept.st_atime_ns, kept.st_mtime_ns))
     nights = [NOW + timedelta(days=n) for n in range(views.READ_EVERY)]
-    red = [night for night in nights if any(f.state is pairs.State.DIFFERS for f in pairs.compare(night, ["view"]))]
+    red = [night for night in nights if any(f.state is pairs.PairState.DIFFERS for f in pairs.compare(night, ["view"]))]
     assert len(red) == 1
     mend(world, "trip_plan", 1)
 
@@ -253,9 +253,9 @@ def test_f184_a_day_whose_old_version_is_gone_is_published_again_from_the_source
 def mend(world: World, view: str, lost: int) -> None:
     """Repair the view: so many days are mended, then nothing is left to do, and the training set can be built."""
     first = pairs.check_named("view").repair(NOW, view)
-    assert [f.state for f in first if f.mended] == [pairs.State.AGREES] * lost, first
+    assert [f.state for f in first if f.mended] == [pairs.PairState.AGREES] * lost, first
     again = pairs.check_named("view").repair(NOW, view)
-    assert [(f.state, f.mended) for f in again] == [(pairs.State.AGREES, False)], again
+    assert [(f.state, f.mended) for f in again] == [(pairs.PairState.AGREES, False)], again
     assert broken(world, view) == []
     build(world)
 
@@ -291,7 +291,7 @@ def moved(store: OnlineStore, event_time: str, level: float) -> None:
     change(store, f"UPDATE online_features SET {values} WHERE entity = '[\"north\"]'")
 
 
-def states(found: list[pairs.Finding]) -> dict[str, str]:
+def states(found: list[pairs.PairFinding]) -> dict[str, str]:
     return {f.about: f.state.value for f in found}
 
 
@@ -362,7 +362,7 @@ def test_f185_the_online_store_is_not_filled_from_a_table_that_lost_rows(world, 
     change(online, "DELETE FROM online_features")
     table(world, "station_level").delete("day = '2024-03-05' AND level = 73.0")
     found = pairs.check_named("online").repair(NOW, "station_level")
-    assert [(f.state, f.mended) for f in found] == [(pairs.State.NOT_COMPARED, False)]
+    assert [(f.state, f.mended) for f in found] == [(pairs.PairState.NOT_COMPARED, False)]
     assert "slipway repair view station_level" in found[0].message
     assert levels(world, online) == [None, None]
     mend(world, "station_level", 1)
@@ -375,7 +375,7 @@ def test_f185_an_online_store_that_does_not_answer_was_not_compared(world):
         found = pairs.compare(NOW, ["online"])
         with pytest.raises(pairs.NotCompared):
             pairs.compared("online", NOW)
-    assert {f.state for f in found} == {pairs.State.NOT_COMPARED}
+    assert {f.state for f in found} == {pairs.PairState.NOT_COMPARED}
     assert not any("secret" in f.message for f in found)
 
 

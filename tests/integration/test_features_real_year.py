@@ -19,7 +19,7 @@ from include.config import declarations
 from include.config.settings import settings
 from include.domain.drift.blind_spots import blind_to
 from include.domain.drift.feature_histograms import infinite_share
-from include.domain.drift.profile import Kind, count_window
+from include.domain.drift.profile import FeatureKind, count_window
 from include.domain.drift.reference import build_profile
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
@@ -181,7 +181,7 @@ def test_drift_of_every_feature_of_the_demonstration_can_be_judged(spring, name)
     model = declarations().models[name]
     kinds = fitted_models.kinds_of(model)
     rows = estimators.as_input(point_in_time_rows.features_for(model, SPRING, SPRING.end).to_pandas(), kinds)
-    profile = build_profile(rows, {feature: Kind(kind) for feature, kind in kinds.items()})
+    profile = build_profile(rows, {feature: FeatureKind(kind) for feature, kind in kinds.items()})
     day = count_window(profile, rows.iloc[:900])
     for past, now in zip(profile.features, day.features, strict=True):
         assert blind_to(past, now) is None

@@ -27,7 +27,8 @@ from ledger_fixtures import (
 from sqlalchemy import insert, select, update
 
 from include.adapters.ledger import Candidate, Conflict, JourneyUnderWay, Ledger, ledger_invariants, tables
-from include.domain.lifecycle import Event, JourneyRequest, State, Trigger
+from include.domain.journey import Trigger
+from include.domain.lifecycle import Event, JourneyRequest, State
 
 ROUNDS = 200
 CONTENDERS = 3

@@ -10,7 +10,7 @@ from ledger_fixtures import NOW, an_operator, request
 
 from include.adapters.ledger import Ledger, RequesterMayNotDecide
 from include.domain.authority import OPERATORS
-from include.domain.lifecycle import Trigger
+from include.domain.journey import Trigger
 
 
 def override(ledger: Ledger, candidate_id: str, who: str, **may: bool) -> str:

@@ -23,7 +23,8 @@ from include.adapters.processes import free_ports
 from include.config import loader
 from include.config.settings import PROJECT, settings
 from include.domain.authority import Person
-from include.domain.lifecycle import Event, JourneyRequest, State, Trigger
+from include.domain.journey import Trigger
+from include.domain.lifecycle import Event, JourneyRequest, State
 from include.workflows.pages import notices
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import running_services

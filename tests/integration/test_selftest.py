@@ -13,7 +13,7 @@ import pytest
 from include.adapters.offline_store import OfflineStore
 from include.cli import main
 from include.config.settings import settings
-from include.domain.selftest import Matrix, Outcome
+from include.domain.selftest import Matrix, SeedOutcome
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
 from include.workflows import gates, tasks
 from include.workflows.scoring import daily
@@ -31,7 +31,7 @@ def selftest_of(root: Path, model: dict[str, Any]) -> Matrix:
         return found
 
 
-def outcomes(found: Matrix) -> dict[str, Outcome]:
+def outcomes(found: Matrix) -> dict[str, SeedOutcome]:
     return {seed.name: seed.outcome(found.gates) for seed in found.seeds}
 
 
@@ -41,7 +41,7 @@ def outcomes(found: Matrix) -> dict[str, Outcome]:
 def test_every_seeded_candidate_is_stopped_by_the_gate_meant_for_it_and_the_honest_twin_passes(tmp_path):
     found = selftest_of(tmp_path, BINARY)
     assert found.problems == []
-    assert outcomes(found) == {seed.name: Outcome.STOPPED for seed in seeds.SEEDS}
+    assert outcomes(found) == {seed.name: SeedOutcome.STOPPED for seed in seeds.SEEDS}
     assert {cell.verdict for cell in found.honest.values()} == {Verdict.PASS}
     assert "rows and labels made from the declaration" in found.rows
 
@@ -50,8 +50,8 @@ def test_every_seeded_candidate_is_stopped_by_the_gate_meant_for_it_and_the_hone
 def test_other_tasks_are_tested_by_what_applies_to_them(model, missing, tmp_path):
     found = selftest_of(tmp_path, model)
     assert found.problems == []
-    assert found.count(Outcome.NOT_APPLICABLE) == missing
-    assert found.count(Outcome.STOPPED) == len(seeds.SEEDS) - missing
+    assert found.count(SeedOutcome.NOT_APPLICABLE) == missing
+    assert found.count(SeedOutcome.STOPPED) == len(seeds.SEEDS) - missing
 
 
 @pytest.mark.parametrize("model", ["air_time", "flight_delay"])
@@ -59,7 +59,7 @@ def test_the_gates_of_the_projects_own_models_hold(model, tmp_path, monkeypatch)
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "home"))
     found = bench.run(model, stored=False)
     assert found.problems == []
-    assert found.count(Outcome.MISSED) == 0
+    assert found.count(SeedOutcome.MISSED) == 0
     assert not (tmp_path / "home").exists()
 
 
@@ -79,7 +79,7 @@ def test_a_gate_that_only_advises_sees_and_stops_nothing(tmp_path):
     advisory = {**BINARY["gates"]["latency_gate"], "mode": "advisory"}
     found = selftest_of(tmp_path, with_gates(BARE, latency_gate=advisory))
     assert found.problems == []
-    assert outcomes(found)["10 times slower"] is Outcome.SEEN
+    assert outcomes(found)["10 times slower"] is SeedOutcome.SEEN
 
 
 # --- gates that were weakened -----------------------------------------------------------------------------------------
@@ -97,14 +97,14 @@ def test_a_margin_that_tolerates_everything_is_found_out(which, tmp_path):
     wide["comparisons"].append({"metric": "log_loss", "margin": 0.03})
     wide["comparisons"][which]["margin"] = 50.0
     found = selftest_of(tmp_path, with_gates(BARE, champion_gate=wide))
-    assert outcomes(found)["worse than champion"] is Outcome.MISSED
+    assert outcomes(found)["worse than champion"] is SeedOutcome.MISSED
 
 
 def test_a_floor_that_lets_a_slice_be_ruined_is_found_out(tmp_path):
     wide = {**BINARY["gates"]["slice_gate"], "strict": {"margin": 5.0}, "small": {"floor": 5.0}, "fairness": []}
     wide["strict"]["large_rows"] = 1
     found = selftest_of(tmp_path, with_gates(BARE, slice_gate=wide))
-    assert outcomes(found)["one slice ruined"] is Outcome.MISSED
+    assert outcomes(found)["one slice ruined"] is SeedOutcome.MISSED
     uncovered = "slice_gate is blocking, and stops no seeded candidate meant for it: nothing shows that it can fail."
     assert uncovered in found.problems
 
@@ -131,7 +131,7 @@ def test_a_gate_that_always_passes_is_found_out_and_is_uncovered(name, tmp_path,
 
 def test_a_shadow_gate_that_forgives_errors_covers_less_and_says_so(tmp_path):
     found = selftest_of(tmp_path, {**BARE, "shadow": {**BARE["shadow"], "errors_at_most": 0.05}})
-    assert outcomes(found)["error on 0.5 % of rows"] is Outcome.NOT_APPLICABLE
+    assert outcomes(found)["error on 0.5 % of rows"] is SeedOutcome.NOT_APPLICABLE
 
 
 def test_scoring_that_hides_a_challengers_errors_is_found_out(tmp_path, monkeypatch):
@@ -143,7 +143,7 @@ def test_scoring_that_hides_a_challengers_errors_is_found_out(tmp_path, monkeypa
         return answers.assign(error=None, score=answers["score"].fillna(0.5))
 
     monkeypatch.setattr(daily, "answers_of", hiding)
-    assert outcomes(selftest_of(tmp_path, BARE))["NaN on 1 % of rows"] is Outcome.MISSED
+    assert outcomes(selftest_of(tmp_path, BARE))["NaN on 1 % of rows"] is SeedOutcome.MISSED
 
 
 def test_a_gate_so_strict_that_no_honest_candidate_passes_is_a_problem_too(tmp_path):

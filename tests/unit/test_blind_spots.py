@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from include.domain.decision import Situation, decide
 from include.domain.drift.blind_spots import Doubts
 from include.domain.drift.distances import compare
-from include.domain.drift.input_drift import Drift, input_drift
+from include.domain.drift.input_drift import DriftVerdict, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
-from include.domain.drift.profile import Kind, Profile, count_window, merged_feature, without
+from include.domain.drift.profile import FeatureKind, Profile, count_window, merged_feature, without
 from include.domain.drift.reference import build_profile, profile_scores
 from include.domain.drift.report import DriftReport, Flags, drift_report
 from include.domain.intervals import Interval
@@ -45,7 +45,7 @@ def of(rng, count, rows):
 
 def test_a_column_of_5_000_values_in_each_window_is_not_judged_and_says_why():
     rng = np.random.default_rng(1)
-    found = one(of(rng, 5000, 40_000), of(rng, 5000, 20_000), Kind.CATEGORICAL)
+    found = one(of(rng, 5000, 40_000), of(rng, 5000, 20_000), FeatureKind.CATEGORICAL)
     assert found.drifted is None
     assert found.reason == (
         "x was not judged: it has 2,000 or more different values, and 100% of the rows one that is too rare to compare."
@@ -54,7 +54,7 @@ def test_a_column_of_5_000_values_in_each_window_is_not_judged_and_says_why():
 
 def test_drift_that_shows_among_rare_values_stays_found():
     rng = np.random.default_rng(2)
-    assert one(of(rng, 1500, 40_000), [f"w{i}" for i in range(5000)], Kind.CATEGORICAL).drifted is True
+    assert one(of(rng, 1500, 40_000), [f"w{i}" for i in range(5000)], FeatureKind.CATEGORICAL).drifted is True
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,15 +71,15 @@ def test_a_feature_is_quiet_only_if_at_least_half_of_its_rows_were_compared_one_
         return np.where(rng.random(n) < rare, rng.integers(0, values, n).astype(str), rng.choice(["a", "b", "c"], n))
 
     past, now = column(2 * rows), column(rows)
-    if one(past, now, Kind.CATEGORICAL).drifted is False:
+    if one(past, now, FeatureKind.CATEGORICAL).drifted is False:
         shares = pd.Series([*past, *now]).value_counts(normalize=True)
         assert shares[shares >= 0.01].sum() >= 0.5
 
 
 def test_texts_that_differ_after_their_200th_character_are_different_values():
     past = ["x" * 250 + str(i % 2) for i in range(2000)]
-    assert one(past, ["x" * 250 + "0"] * 1000, Kind.CATEGORICAL).drifted is True
-    assert one(past, past[:1000], Kind.CATEGORICAL).drifted is False
+    assert one(past, ["x" * 250 + "0"] * 1000, FeatureKind.CATEGORICAL).drifted is True
+    assert one(past, past[:1000], FeatureKind.CATEGORICAL).drifted is False
 
 
 def test_a_class_among_hundreds_is_not_called_quiet():
@@ -94,14 +94,14 @@ def test_a_class_among_hundreds_is_not_called_quiet():
 @pytest.mark.parametrize(("values", "rows"), [(3000, 8000), (3000, 40_000), (20_000, 8000), (2500, 100_000)])
 def test_values_that_a_cut_reference_does_not_name_are_not_called_new(values, rows):
     rng = np.random.default_rng(values)
-    found = one(of(rng, values, rows), of(rng, values, 4000), Kind.CATEGORICAL)
+    found = one(of(rng, values, rows), of(rng, values, 4000), FeatureKind.CATEGORICAL)
     assert found.unseen_share < 0.02
     assert found.new_categories == ()
 
 
 def test_values_that_a_cut_reference_cannot_hold_are_called_new():
     rng = np.random.default_rng(12)
-    assert one(of(rng, 2500, 100_000), [f"new{i}" for i in range(4000)], Kind.CATEGORICAL).unseen_share > 0.7
+    assert one(of(rng, 2500, 100_000), [f"new{i}" for i in range(4000)], FeatureKind.CATEGORICAL).unseen_share > 0.7
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_values_that_a_cut_reference_cannot_hold_are_called_new():
 def half_blind(rng, moved=0.0):
     past = {"wind": rng.normal(size=8000), "tail": of(rng, 3000, 8000)}
     now = {"wind": rng.normal(moved, size=4000), "tail": of(rng, 3000, 4000)}
-    return past, now, {"wind": Kind.NUMERIC, "tail": Kind.CATEGORICAL}
+    return past, now, {"wind": FeatureKind.NUMERIC, "tail": FeatureKind.CATEGORICAL}
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_the_whole_is_unknown_where_what_was_not_judged_could_decide_it(weight, 
 
 def test_a_whole_of_nothing_but_rare_values_was_not_judged():
     rng = np.random.default_rng(5)
-    found = one(of(rng, 3000, 8000), of(rng, 3000, 4000), Kind.CATEGORICAL)
-    whole = judged({"x": of(rng, 3000, 8000)}, {"x": of(rng, 3000, 4000)}, {"x": Kind.CATEGORICAL})
+    found = one(of(rng, 3000, 8000), of(rng, 3000, 4000), FeatureKind.CATEGORICAL)
+    whole = judged({"x": of(rng, 3000, 8000)}, {"x": of(rng, 3000, 4000)}, {"x": FeatureKind.CATEGORICAL})
     assert (found.drifted, whole.drifted, whole.share) == (None, None, 0.0)
     assert whole.reason == "Inputs were not judged: none of 1 features could be (x)."
 
@@ -141,9 +141,9 @@ def test_a_doubt_of_the_caller_takes_quiet_away_and_never_drift():
     rng = np.random.default_rng(6)
     doubts = Doubts(why={"x": "is text in the reference"})
     still, moved = rng.normal(size=4000), rng.normal(1, size=4000)
-    quiet = one(rng.normal(size=8000), still, Kind.NUMERIC, doubts=doubts)
+    quiet = one(rng.normal(size=8000), still, FeatureKind.NUMERIC, doubts=doubts)
     assert (quiet.drifted, quiet.reason) == (None, "x was not judged: it is text in the reference.")
-    assert one(rng.normal(size=8000), moved, Kind.NUMERIC, doubts=doubts).drifted is True
+    assert one(rng.normal(size=8000), moved, FeatureKind.NUMERIC, doubts=doubts).drifted is True
 
 
 def report_of(past, now, kinds, **options):
@@ -191,13 +191,13 @@ def with_share(rng, share, odd, rows):
 @pytest.mark.parametrize("sign", SIGNS)
 def test_a_share_of_infinite_values_that_moved_is_drift(sign):
     rng = np.random.default_rng(8)
-    found = one(with_share(rng, 0.05, sign, 8000), with_share(rng, 0.15, sign, 4000), Kind.NUMERIC)
+    found = one(with_share(rng, 0.05, sign, 8000), with_share(rng, 0.15, sign, 4000), FeatureKind.NUMERIC)
     assert found.drifted is True
     assert (found.reference_infinite_share, found.infinite_share) == (
         pytest.approx(0.05, abs=0.01),
         pytest.approx(0.15, abs=0.02),
     )
-    same = one(with_share(rng, 0.05, sign, 8000), with_share(rng, 0.05, sign, 4000), Kind.NUMERIC)
+    same = one(with_share(rng, 0.05, sign, 8000), with_share(rng, 0.05, sign, 4000), FeatureKind.NUMERIC)
     assert (same.drifted, same.outside_share) == (False, pytest.approx(0, abs=0.01))
 
 
@@ -206,28 +206,28 @@ def test_a_share_of_infinite_values_that_moved_is_drift(sign):
 def test_infinite_values_that_become_large_or_change_their_sign_are_drift(sign, other):
     rng = np.random.default_rng(9)
     now = with_share(rng, 0.1, -sign if isinstance(other, str) else other, 4000)
-    assert one(with_share(rng, 0.1, sign, 8000), now, Kind.NUMERIC).drifted is True
+    assert one(with_share(rng, 0.1, sign, 8000), now, FeatureKind.NUMERIC).drifted is True
 
 
 @pytest.mark.parametrize("sign", SIGNS)
 def test_a_jump_of_infinite_values_is_broken_data_as_a_jump_of_missing_ones_is(sign):
     rng = np.random.default_rng(10)
     report = report_of(
-        {"x": with_share(rng, 0.1, sign, 8000)}, {"x": with_share(rng, 0.5, sign, 4000)}, {"x": Kind.NUMERIC}
+        {"x": with_share(rng, 0.1, sign, 8000)}, {"x": with_share(rng, 0.5, sign, 4000)}, {"x": FeatureKind.NUMERIC}
     )
     (finding,) = report.broken
     assert (finding.check, finding.measured) == ("infinite", pytest.approx(0.4, abs=0.03))
     assert "x is infinite in 5" in finding.reason
     assert decided(report).name == "data_broke"
     usual = report_of(
-        {"x": with_share(rng, 0.5, sign, 8000)}, {"x": with_share(rng, 0.5, sign, 4000)}, {"x": Kind.NUMERIC}
+        {"x": with_share(rng, 0.5, sign, 8000)}, {"x": with_share(rng, 0.5, sign, 4000)}, {"x": FeatureKind.NUMERIC}
     )
     assert (usual.broken, usual.outside) == ((), ())
 
 
 @given(st.lists(st.sampled_from([1.0, 2.0, 3.0, 7.5, 1e300, -1e300, np.inf, -np.inf, np.nan]), max_size=60))
 def test_every_row_is_in_one_bin_and_days_of_infinite_values_add_up(values):
-    reference = build_profile(pd.DataFrame({"x": [1.0, 2.0, np.inf, 3.0]}), {"x": Kind.NUMERIC})
+    reference = build_profile(pd.DataFrame({"x": [1.0, 2.0, np.inf, 3.0]}), {"x": FeatureKind.NUMERIC})
     whole = count_window(reference, pd.DataFrame({"x": np.array(values, dtype=float)})).features[0]
     cut = len(values) // 3
     first, second = (
@@ -241,7 +241,7 @@ def test_every_row_is_in_one_bin_and_days_of_infinite_values_add_up(values):
 
 
 def test_a_reference_from_before_infinite_values_were_counted_apart_is_read_as_if_they_had_been():
-    now = build_profile(pd.DataFrame({"x": [1.0, 2.0, 3.0, np.inf, np.inf, -np.inf]}), {"x": Kind.NUMERIC})
+    now = build_profile(pd.DataFrame({"x": [1.0, 2.0, 3.0, np.inf, np.inf, -np.inf]}), {"x": FeatureKind.NUMERIC})
     then = json.loads(json.dumps(now.as_json()))
     (feature,) = then["features"]
     low, high = feature.pop("infinite")
@@ -256,7 +256,7 @@ def test_a_report_from_before_infinite_values_were_counted_is_still_read():
     for feature in kept["inputs"]["features"]:
         del feature["infinite_share"], feature["reference_infinite_share"]
     assert DriftReport.from_json(kept) == report
-    assert isinstance(Drift.from_json(kept["inputs"]), Drift)
+    assert isinstance(DriftVerdict.from_json(kept["inputs"]), DriftVerdict)
 
 
 # --- what does not change ---------------------------------------------------------------------------------------------

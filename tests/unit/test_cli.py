@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from include import cli
-from include.commands import Answer, Group, Mistake, Verb
+from include.commands import Answer, Mistake, Verb, VerbGroup
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -100,7 +100,7 @@ def test_nobody_sees_a_stack_trace(raised, code, line, monkeypatch, capsys):
     def run(args) -> Answer:
         raise raised
 
-    monkeypatch.setattr(cli, "verbs", lambda: [Verb("toy", "is tried", "slipway toy", run, group=Group.ASK)])
+    monkeypatch.setattr(cli, "verbs", lambda: [Verb("toy", "is tried", "slipway toy", run, group=VerbGroup.ASK)])
     assert cli.main(["toy"]) == code
     assert capsys.readouterr().err.strip() == line
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from include import cli
-from include.commands import Group
+from include.commands import VerbGroup
 from include.commands.completion import SHELLS
 from include.config.settings import PROJECT
 from include.workflows.gates import GATES
@@ -50,7 +50,7 @@ def test_the_help_lists_each_verb_once_under_the_heading_of_its_group(capsys):
             assert verb[1] not in listed
             listed[verb[1]] = heading
     assert listed == {verb.name: verb.group.value for verb in cli.verbs()}
-    assert set(listed.values()) == {group.value for group in Group}
+    assert set(listed.values()) == {group.value for group in VerbGroup}
 
 
 def test_no_line_of_the_help_is_wider_than_a_page(capsys):

@@ -7,9 +7,9 @@ from scipy import stats
 
 from include.domain.drift.distances import compare, expected_stability, population_stability, wasserstein
 from include.domain.drift.feature_histograms import compare_features
-from include.domain.drift.input_drift import Drift, input_drift
+from include.domain.drift.input_drift import DriftVerdict, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
-from include.domain.drift.profile import Kind, Profile, count_window
+from include.domain.drift.profile import FeatureKind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
 from include.domain.drift.report import DriftReport, drift_report
 from include.domain.losses import DayLoss
@@ -25,7 +25,7 @@ def columns(rows, features, seed, *, shifted_by_sd=0.0, shifted=0):
 
 
 def numeric_kinds(frame):
-    return dict.fromkeys(frame.columns, Kind.NUMERIC)
+    return dict.fromkeys(frame.columns, FeatureKind.NUMERIC)
 
 
 def judged(reference, current, kinds=None, **options):
@@ -61,7 +61,7 @@ def test_jensen_shannon_is_in_base_two_so_that_disjoint_windows_are_one_apart():
 
 def test_the_earth_movers_distance_of_a_shift_is_the_shift_in_standard_deviations():
     reference, current = np.random.default_rng(4).normal(10, 2, 50_000), np.random.default_rng(5).normal(11, 2, 50_000)
-    profile = build_profile(pd.DataFrame({"x": reference}), {"x": Kind.NUMERIC}, bins=20)
+    profile = build_profile(pd.DataFrame({"x": reference}), {"x": FeatureKind.NUMERIC}, bins=20)
     found = input_drift(profile, count_window(profile, pd.DataFrame({"x": current}))).features[0].wasserstein
     assert found == pytest.approx(stats.wasserstein_distance(reference, current) / 2, abs=0.05)
     counts = np.array([5.0, 5.0])
@@ -125,19 +125,22 @@ def test_importances_that_are_no_weights_count_as_none():
     ],
 )
 def test_numeric_changes_of_every_sort_are_found(reference, current):
-    assert one(reference, current, Kind.NUMERIC).drifted is True
+    assert one(reference, current, FeatureKind.NUMERIC).drifted is True
 
 
 @pytest.mark.parametrize(
     ("reference", "current", "kind"),
     [
-        pytest.param(["a", "b"] * 500, ["a"] * 800 + ["b"] * 200, Kind.CATEGORICAL, id="another mix"),
-        pytest.param(["a"] * 1000, ["z"] * 1000, Kind.CATEGORICAL, id="an unseen category"),
-        pytest.param(["a"] * 1000, ["a"] * 700 + [None] * 300, Kind.CATEGORICAL, id="missing"),
+        pytest.param(["a", "b"] * 500, ["a"] * 800 + ["b"] * 200, FeatureKind.CATEGORICAL, id="another mix"),
+        pytest.param(["a"] * 1000, ["z"] * 1000, FeatureKind.CATEGORICAL, id="an unseen category"),
+        pytest.param(["a"] * 1000, ["a"] * 700 + [None] * 300, FeatureKind.CATEGORICAL, id="missing"),
         pytest.param(
-            [f"c{i % 500}" for i in range(5000)], [f"d{i}" for i in range(1000)], Kind.CATEGORICAL, id="all ids new"
+            [f"c{i % 500}" for i in range(5000)],
+            [f"d{i}" for i in range(1000)],
+            FeatureKind.CATEGORICAL,
+            id="all ids new",
         ),
-        pytest.param([True, False] * 500, [True] * 1000, Kind.BOOLEAN, id="a flag stuck"),
+        pytest.param([True, False] * 500, [True] * 1000, FeatureKind.BOOLEAN, id="a flag stuck"),
     ],
 )
 def test_categorical_changes_of_every_sort_are_found(reference, current, kind):
@@ -150,20 +153,20 @@ def test_what_a_column_of_ids_does_every_day_is_no_drift(count, most):
     weights = rng.pareto(1.2, count) + 0.1
     ids = np.array([f"N{i}" for i in range(count)])
     draws = [rng.choice(ids, n, p=weights / weights.sum()) for n in (20_000, 900)]
-    found = one(*draws, Kind.CATEGORICAL)
+    found = one(*draws, FeatureKind.CATEGORICAL)
     assert found.drifted is None  # most rows have a rare value, so that no drift shows is no answer
     assert found.adjusted_p > 0.05
     assert found.unseen_share < most
 
 
 def test_unseen_share_is_what_the_references_rare_categories_do_not_explain():
-    found = one(["a"] * 900 + [f"r{i}" for i in range(100)], ["a"] * 600 + ["z"] * 400, Kind.CATEGORICAL)
+    found = one(["a"] * 900 + [f"r{i}" for i in range(100)], ["a"] * 600 + ["z"] * 400, FeatureKind.CATEGORICAL)
     assert found.unseen_share == pytest.approx(0.4 - 0.1)
     assert found.new_categories == ("z",)
 
 
 def test_a_report_says_what_both_keys_said():
-    reason = one(np.arange(5000.0), np.arange(2500.0), Kind.NUMERIC).reason
+    reason = one(np.arange(5000.0), np.arange(2500.0), FeatureKind.NUMERIC).reason
     assert reason.startswith("x drifted: effect ")
     assert ">= 0.005, adjusted p " in reason
     assert "< 0.05, 2500 rows." in reason
@@ -194,7 +197,9 @@ def test_f099_a_window_of_missing_values_alone_is_a_finding_not_a_crash():
 
 def test_f100_a_tiny_shift_in_a_million_rows_is_significant_but_not_large():
     rng = np.random.default_rng(6)
-    found = one(rng.normal(size=1_000_000), rng.normal(0.01, 1, size=1_000_000), Kind.NUMERIC, effect_at_least=0.005)
+    found = one(
+        rng.normal(size=1_000_000), rng.normal(0.01, 1, size=1_000_000), FeatureKind.NUMERIC, effect_at_least=0.005
+    )
     assert found.p is not None
     assert found.p < 1e-4
     assert found.drifted is False
@@ -205,7 +210,9 @@ def test_f101_forty_features_without_drift_stay_quiet_in_a_thousand_runs():
     rng = np.random.default_rng(7)
     alarms = 0
     for _ in range(50):
-        profile = build_profile(columns(3000, 40, rng.integers(1 << 31)), {f"x{i}": Kind.NUMERIC for i in range(40)})
+        profile = build_profile(
+            columns(3000, 40, rng.integers(1 << 31)), {f"x{i}": FeatureKind.NUMERIC for i in range(40)}
+        )
         for _ in range(20):
             current = count_window(profile, columns(600, 40, rng.integers(1 << 31)))
             alarms += any(f.drifted for f in input_drift(profile, current, effect_at_least=1e-9).features)
@@ -214,15 +221,15 @@ def test_f101_forty_features_without_drift_stay_quiet_in_a_thousand_runs():
 
 def test_f102_empty_bins_new_categories_and_constants_stay_finite():
     for reference, current, kind in [
-        ([0.0] * 1000, [1.0] * 1000, Kind.NUMERIC),
-        ([1.0, 2.0] * 500, [1.0] * 1000, Kind.NUMERIC),
-        ([1.0] * 500, [np.inf] * 500, Kind.NUMERIC),
-        (["a"] * 1000, ["b"] * 1000, Kind.CATEGORICAL),
+        ([0.0] * 1000, [1.0] * 1000, FeatureKind.NUMERIC),
+        ([1.0, 2.0] * 500, [1.0] * 1000, FeatureKind.NUMERIC),
+        ([1.0] * 500, [np.inf] * 500, FeatureKind.NUMERIC),
+        (["a"] * 1000, ["b"] * 1000, FeatureKind.CATEGORICAL),
     ]:
         found = one(reference, current, kind)
         assert found.drifted is True
         assert np.isfinite([found.psi, found.effect, found.p, found.jensen_shannon]).all()
-    assert one([1.0] * 500, [1.0] * 500, Kind.NUMERIC).drifted is False
+    assert one([1.0] * 500, [1.0] * 500, FeatureKind.NUMERIC).drifted is False
 
 
 @pytest.mark.parametrize("categories", [5, 50, 2000])
@@ -233,23 +240,23 @@ def test_the_chi_squared_p_of_categories_is_honest_without_drift(categories, row
     names = np.array([f"c{i}" for i in range(categories)])
     low = 0
     for _ in range(200):
-        profile = build_profile(pd.DataFrame({"x": rng.choice(names, 10_000, p=share)}), {"x": Kind.CATEGORICAL})
+        profile = build_profile(pd.DataFrame({"x": rng.choice(names, 10_000, p=share)}), {"x": FeatureKind.CATEGORICAL})
         current = count_window(profile, pd.DataFrame({"x": rng.choice(names, rows, p=share)}))
         low += compare_features(profile.features[0], current.features[0]).p < 0.05
     assert low <= stats.binom.isf(0.001, 200, 0.06)
 
 
 def shifted_by_a_fifth(rng):
-    return rng.normal(size=20_000), rng.normal(0.2, 1, 5000), Kind.NUMERIC
+    return rng.normal(size=20_000), rng.normal(0.2, 1, 5000), FeatureKind.NUMERIC
 
 
 def five_percent_missing_instead_of_one(rng):
     windows = [np.where(rng.random(n) < m, np.nan, rng.normal(size=n)) for n, m in ((20_000, 0.01), (5000, 0.05))]
-    return *windows, Kind.NUMERIC
+    return *windows, FeatureKind.NUMERIC
 
 
 def five_points_more_of_a_category(rng):
-    return rng.random(20_000) < 0.2, rng.random(5000) < 0.25, Kind.BOOLEAN
+    return rng.random(20_000) < 0.2, rng.random(5000) < 0.25, FeatureKind.BOOLEAN
 
 
 @pytest.mark.parametrize(
@@ -274,7 +281,7 @@ def test_an_ordinary_day_is_no_alarm_once_the_reference_days_were_looked_at():
     naive = calm = strange = 0
     for _ in range(20):
         frame = weather(30, 300, rng)
-        profile = build_profile(frame, {"temp": Kind.NUMERIC}, days=list(np.repeat(DAYS, 300)))
+        profile = build_profile(frame, {"temp": FeatureKind.NUMERIC}, days=list(np.repeat(DAYS, 300)))
         for _ in range(10):
             day = count_window(profile, weather(1, 300, rng))
             naive += bool(input_drift(profile, day, calibrate=False).features[0].drifted)
@@ -288,13 +295,13 @@ def test_an_ordinary_day_is_no_alarm_once_the_reference_days_were_looked_at():
 
 def test_too_few_reference_days_calibrate_nothing():
     frame = weather(4, 300, np.random.default_rng(10))
-    profile = build_profile(frame, {"temp": Kind.NUMERIC}, days=list(np.repeat(DAYS[:4], 300)))
+    profile = build_profile(frame, {"temp": FeatureKind.NUMERIC}, days=list(np.repeat(DAYS[:4], 300)))
     assert input_drift(profile, count_window(profile, frame)).features[0].usual_high is None
 
 
 def test_reference_days_that_are_all_the_same_leave_no_room():
     frame = pd.DataFrame({"x": [0.0, 1.0] * 4000})
-    profile = build_profile(frame, {"x": Kind.NUMERIC}, days=list(np.repeat(DAYS[:10], 800)))
+    profile = build_profile(frame, {"x": FeatureKind.NUMERIC}, days=list(np.repeat(DAYS[:10], 800)))
     assert input_drift(profile, count_window(profile, frame.iloc[:800])).features[0].drifted is False
     assert input_drift(profile, count_window(profile, pd.DataFrame({"x": [0.0] * 800}))).features[0].drifted is True
 
@@ -338,7 +345,7 @@ def test_without_scores_nothing_is_said_of_predictions():
 def a_report(frame, wind_weight=0.5, **bounds):
     rng = np.random.default_rng(13)
     reference_frame = pd.DataFrame({"wind": rng.gamma(2, 5, 5000), "carrier": rng.choice(["UA", "B6"], 5000)})
-    kinds = {"wind": Kind.NUMERIC, "carrier": Kind.CATEGORICAL}
+    kinds = {"wind": FeatureKind.NUMERIC, "carrier": FeatureKind.CATEGORICAL}
     reference = build_profile(reference_frame, kinds)
     scores = rng.random(5000)
     reference = Profile(5000, reference.features, profile_scores(scores))
@@ -394,7 +401,7 @@ def test_a_report_survives_json_and_its_flags_say_what_each_part_said():
     assert DriftReport.from_json(json.loads(text)) == report
     flags = report.flags
     assert (flags.day, flags.inputs, flags.predictions, flags.realised) == ("2013-06-15", True, True, False)
-    assert Drift.from_json(json.loads(text)["inputs"]) == report.inputs
+    assert DriftVerdict.from_json(json.loads(text)["inputs"]) == report.inputs
 
 
 def test_overdue_labels_are_broken_data_and_usual_gaps_are_not():

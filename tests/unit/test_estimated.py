@@ -26,7 +26,7 @@ from include.domain.drift.estimated import (
     estimated_performance,
     outside_support,
 )
-from include.domain.drift.input_drift import Drift, FeatureDrift
+from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
 from include.domain.metrics import Task, measure
@@ -286,10 +286,10 @@ def test_support_is_weighted_by_importance_and_scores_count_whole():
             **(values | {"name": name, "importance": importance, "outside_share": outside, "unseen_share": unseen})
         )
 
-    inputs = Drift(False, "", 100, 0.0, (feature("a", 0.9, outside=0.1), feature("b", 0.1, unseen=0.5)))
-    assert outside_support(inputs, Drift(None, "", 0, 0.0, ())) == pytest.approx(0.14)
-    assert outside_support(inputs, Drift(False, "", 0, 0.0, (feature("score", 1.0, outside=0.4),))) == 0.4
-    assert outside_support(Drift(None, "", 0, 0.0, ()), Drift(None, "", 0, 0.0, ())) == 0.0
+    inputs = DriftVerdict(False, "", 100, 0.0, (feature("a", 0.9, outside=0.1), feature("b", 0.1, unseen=0.5)))
+    assert outside_support(inputs, DriftVerdict(None, "", 0, 0.0, ())) == pytest.approx(0.14)
+    assert outside_support(inputs, DriftVerdict(False, "", 0, 0.0, (feature("score", 1.0, outside=0.4),))) == 0.4
+    assert outside_support(DriftVerdict(None, "", 0, 0.0, ()), DriftVerdict(None, "", 0, 0.0, ())) == 0.0
 
 
 def test_the_reference_and_the_verdict_survive_json(reference):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from include.config.settings import PROJECT
-from include.domain.simulation.outcome import Kind
+from include.domain.simulation.outcome import PolicyKind
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
 from include.workflows import gates, tasks
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW, STATIONS, Gate, SeedFor, Severity
@@ -93,7 +93,9 @@ def test_the_simulation_asks_it_and_names_the_one_it_cannot_ask(registered):
     found = simulated(a_table(60, turns_on=30))
     assert {g.gate for g in found.first_gates} >= {"coverage_gate", "threshold_gate"}
     assert all(
-        "coverage_gate" in j.verdicts for j in policy(found, Kind.DECLARED).journeys if "champion_gate" in j.verdicts
+        "coverage_gate" in j.verdicts
+        for j in policy(found, PolicyKind.DECLARED).journeys
+        if "champion_gate" in j.verdicts
     )
     remarks = " ".join(found.remarks)
     assert "registered_coverage_gate" in remarks

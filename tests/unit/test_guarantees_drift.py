@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from include.domain.drift.input_drift import input_drift
-from include.domain.drift.profile import Kind, count_window
+from include.domain.drift.profile import FeatureKind, count_window
 from include.domain.drift.reference import build_profile
 from include.domain.drift.sequences import bernstein_evidence, t_evidence
 
@@ -27,7 +27,7 @@ def at_most(rate, runs):
 
 
 def kinds_of(frame):
-    return {n: Kind.NUMERIC if frame[n].dtype.kind == "f" else Kind.CATEGORICAL for n in frame.columns}
+    return {n: FeatureKind.NUMERIC if frame[n].dtype.kind == "f" else FeatureKind.CATEGORICAL for n in frame.columns}
 
 
 # --- no drift, exchangeable rows --------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ def test_of_300_features_the_share_of_false_alarms_is_at_most_q(truly_drifted):
     shares = []
     for _ in range(6):
         profile = build_profile(
-            pd.DataFrame(rng.normal(size=(4000, 300)), columns=names), dict.fromkeys(names, Kind.NUMERIC)
+            pd.DataFrame(rng.normal(size=(4000, 300)), columns=names), dict.fromkeys(names, FeatureKind.NUMERIC)
         )
         for _ in range(6):
             values = rng.normal(size=(1000, 300))
@@ -110,7 +110,7 @@ def drawn_again(profile, rows, rng):
     """The same sensor, whose bins are drawn by their true chances: as exchangeable rows are counted, without them."""
     features = []
     for feature in profile.features:
-        if feature.kind is Kind.NUMERIC:
+        if feature.kind is FeatureKind.NUMERIC:
             missing = 0.4 if feature.name == "missing" else 0.0
             bins = np.diff(BELOW[feature.name](np.array(feature.edges)), prepend=0.0, append=1.0) * (1 - missing)
         else:
@@ -149,7 +149,7 @@ def test_with_correlated_rows_the_whole_sensor_is_quiet_at_twice_its_rate_once_i
 
     alarms = 0
     for _ in range(15):
-        profile = build_profile(of_days(30), dict.fromkeys(names, Kind.NUMERIC), days=list(np.repeat(days, 400)))
+        profile = build_profile(of_days(30), dict.fromkeys(names, FeatureKind.NUMERIC), days=list(np.repeat(days, 400)))
         for _ in range(10):
             alarms += any(f.drifted for f in input_drift(profile, count_window(profile, of_days(1))).features)
     assert alarms <= at_most(2 * Q, 150)
@@ -182,7 +182,7 @@ def test_a_change_in_one_of_fifty_features_is_found_at_five_thousand_rows(change
     reference = fifty(20_000, rng)
     reference.loc[rng.random(20_000) < 0.01, "x1"] = np.nan
     reference["flag"] = rng.random(20_000) < 0.2
-    kinds = {n: Kind.BOOLEAN if n == "flag" else Kind.NUMERIC for n in reference.columns}
+    kinds = {n: FeatureKind.BOOLEAN if n == "flag" else FeatureKind.NUMERIC for n in reference.columns}
     profile = build_profile(reference, kinds)
     found = 0
     for _ in range(40):
@@ -197,7 +197,7 @@ def test_a_change_in_one_of_fifty_features_is_found_at_five_thousand_rows(change
 
 def test_a_shift_of_a_fiftieth_in_a_million_rows_is_no_alarm():
     rng = np.random.default_rng(4)
-    profile = build_profile(pd.DataFrame({"x": rng.normal(size=1_000_000)}), {"x": Kind.NUMERIC})
+    profile = build_profile(pd.DataFrame({"x": rng.normal(size=1_000_000)}), {"x": FeatureKind.NUMERIC})
     for _ in range(3):
         current = count_window(profile, pd.DataFrame({"x": rng.normal(0.02, 1, 1_000_000)}))
         feature = input_drift(profile, current).features[0]
@@ -262,7 +262,7 @@ def test_f106_a_weekend_is_held_against_weekends():
         level = np.repeat(np.where(np.array(weekday) >= 5, -1.0, 0.0) + rng.normal(0, 0.05, len(names)), 300)
         return pd.DataFrame({"commuters": level + rng.normal(size=len(level))})
 
-    profile = build_profile(traffic(days), {"commuters": Kind.NUMERIC}, days=list(np.repeat(days, 300)))
+    profile = build_profile(traffic(days), {"commuters": FeatureKind.NUMERIC}, days=list(np.repeat(days, 300)))
     later = pd.date_range("2013-04-01", periods=56).strftime("%Y-%m-%d").tolist()
     alarms = sum(
         bool(input_drift(profile, count_window(profile, traffic([d])), day=d).features[0].drifted) for d in later

@@ -16,7 +16,7 @@ from include.cli import main
 from include.config.gates import JudgedGates
 from include.domain.verdicts import Verdict
 from include.workflows.tables import reading
-from include.workflows.tables.gates import BadPredictions, Roles, judge_frame
+from include.workflows.tables.gates import BadPredictions, PredictionColumns, judge_frame
 
 ROWS = 6000
 GATES = {
@@ -179,7 +179,7 @@ def test_a_csv_gives_the_same_verdict_as_parquet(ask):
 
 
 def judged(frame, roles=None, **declared):
-    roles = roles or Roles("y", ("p_new",), ("p_old",), time="t")
+    roles = roles or PredictionColumns("y", ("p_new",), ("p_old",), time="t")
     return judge_frame(frame, JudgedGates.model_validate(gates(**declared)), roles)
 
 
@@ -209,7 +209,7 @@ def test_f014_days_are_utc_days_however_the_time_is_written(as_written):
 
 
 def test_without_time_rows_are_independent_and_that_is_said():
-    said = judged(predictions(), Roles("y", ("p_new",), ("p_old",)))
+    said = judged(predictions(), PredictionColumns("y", ("p_new",), ("p_old",)))
     assert any("--time" in remark for remark in said.remarks)
     assert said.gates[1].notes["comparisons"]["brier"]["blocks"] is None
 
@@ -217,7 +217,9 @@ def test_without_time_rows_are_independent_and_that_is_said():
 def test_the_baseline_is_the_mean_label_unless_named():
     frame = predictions()
     mean = judged(frame)
-    named = judged(frame.assign(naive=frame["y"].mean()), Roles("y", ("p_new",), ("p_old",), ("naive",), time="t"))
+    named = judged(
+        frame.assign(naive=frame["y"].mean()), PredictionColumns("y", ("p_new",), ("p_old",), ("naive",), time="t")
+    )
     assert named.gates == mean.gates
     assert any("--baseline" in remark for remark in mean.remarks)
 
@@ -238,7 +240,7 @@ def test_a_regression_and_a_multiclass_model_are_judged_too():
     assert (
         judged(
             minutes,
-            Roles("y", ("p_new",), ("p_old",)),
+            PredictionColumns("y", ("p_new",), ("p_old",)),
             task="regression",
             threshold_gate=None,
             slice_gate=None,
@@ -255,7 +257,7 @@ def test_a_regression_and_a_multiclass_model_are_judged_too():
     assert (
         judged(
             many,
-            Roles("y", ("n0", "n1", "n2"), ("o0", "o1", "o2")),
+            PredictionColumns("y", ("n0", "n1", "n2"), ("o0", "o1", "o2")),
             task="multiclass",
             threshold_gate=None,
             slice_gate=None,

@@ -14,7 +14,7 @@ from include.commands import checks
 from include.config import loader
 from include.domain.gates import CriterionResult, Direction, Evidence, HeldOut, Mode, Verdict, against_bound, own_gate
 from include.domain.metrics import Task
-from include.domain.simulation.outcome import Kind
+from include.domain.simulation.outcome import PolicyKind
 from include.workflows import gates, tasks
 from include.workflows.gates.gate import EVALUATE, REGISTER
 from include.workflows.gates.run import outcome_of
@@ -160,7 +160,7 @@ def test_the_selftest_holds_it_to_its_seeds_and_says_of_one_without_that_nothing
 def test_the_simulation_asks_a_pure_one_and_names_the_others(own_module):  # noqa: F811
     own_module("own_abstains", ABSTAINS)
     found = simulated(a_table(60, turns_on=30), f"gates.own={json.dumps(OWN)}")
-    judged = [j.verdicts for j in policy(found, Kind.DECLARED).journeys if "champion_gate" in j.verdicts]
+    judged = [j.verdicts for j in policy(found, PolicyKind.DECLARED).journeys if "champion_gate" in j.verdicts]
     assert judged
     assert all(verdicts["answers_gate"] == "PASS" for verdicts in judged)
     assert not any("abstain_gate" in verdicts for verdicts in judged)

@@ -10,23 +10,23 @@ import pytest
 
 from include.domain.errors import Refusal
 from include.workflows import pairs
-from include.workflows.pairs import Check, Finding, NotCompared, State, StoresDiffer
+from include.workflows.pairs import NotCompared, PairCheck, PairFinding, PairState, StoresDiffer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def told(
-    state: State, about: str = "trips v1 2024-03-01", message: str = "6 rows were promised, 0 are there."
-) -> Finding:
-    return Finding("trial", about, state, message)
+    state: PairState, about: str = "trips v1 2024-03-01", message: str = "6 rows were promised, 0 are there."
+) -> PairFinding:
+    return PairFinding("trial", about, state, message)
 
 
 @pytest.fixture
 def trial(monkeypatch):
     """Makes the only check one that finds what it is given, or is stopped by it."""
 
-    def make(*outcome: Finding | Exception, repairs: str | None = "makes it so") -> None:
-        def compare(now: datetime) -> list[Finding]:
+    def make(*outcome: PairFinding | Exception, repairs: str | None = "makes it so") -> None:
+        def compare(now: datetime) -> list[PairFinding]:
             if isinstance(outcome[0], Exception):
                 raise outcome[0]
             return list(outcome)
@@ -34,30 +34,30 @@ def trial(monkeypatch):
         module = types.ModuleType("trial_pair")
         module.compare = compare
         monkeypatch.setitem(sys.modules, "trial_pair", module)
-        monkeypatch.setattr(pairs, "CHECKS", (Check("trial", "ledger and trial", "trial_pair", repairs),))
+        monkeypatch.setattr(pairs, "CHECKS", (PairCheck("trial", "ledger and trial", "trial_pair", repairs),))
 
     return make
 
 
 def test_what_agrees_is_green_and_counted(trial):
-    trial(told(State.AGREES))
+    trial(told(PairState.AGREES))
     assert pairs.compared("trial", NOW)["facts"] == {"compared": 1, "mended": 0}
 
 
 def test_what_differs_is_red_with_what_was_found_and_the_repair(trial):
-    trial(told(State.AGREES), told(State.DIFFERS))
+    trial(told(PairState.AGREES), told(PairState.DIFFERS))
     with pytest.raises(StoresDiffer, match=r"trips v1 2024-03-01: 6 rows were promised, 0 .* slipway repair trial"):
         pairs.compared("trial", NOW)
 
 
 def test_what_no_program_can_repair_says_so(trial):
-    trial(told(State.DIFFERS), repairs=None)
+    trial(told(PairState.DIFFERS), repairs=None)
     with pytest.raises(StoresDiffer, match="No program can repair"):
         pairs.compared("trial", NOW)
 
 
 def test_what_could_not_be_compared_is_tried_again_and_never_green(trial):
-    trial(told(State.AGREES), told(State.NOT_COMPARED, message="the online store does not answer."))
+    trial(told(PairState.AGREES), told(PairState.NOT_COMPARED, message="the online store does not answer."))
     with pytest.raises(NotCompared, match="does not answer"):
         pairs.compared("trial", NOW)
 
@@ -73,7 +73,7 @@ def test_what_could_not_be_compared_is_tried_again_and_never_green(trial):
 def test_a_comparison_that_is_stopped_was_not_made_and_does_not_stop_the_others(trial, error, said):
     trial(error)
     found = pairs.compare(NOW)
-    assert [(f.state, f.message) for f in found] == [(State.NOT_COMPARED, said)]
+    assert [(f.state, f.message) for f in found] == [(PairState.NOT_COMPARED, said)]
 
 
 def test_a_pair_that_does_not_exist_is_refused_with_those_that_do():
@@ -82,7 +82,7 @@ def test_a_pair_that_does_not_exist_is_refused_with_those_that_do():
 
 
 def test_a_long_list_is_cut_and_says_so(trial):
-    trial(*[told(State.DIFFERS, about=f"trips v1 day {n}") for n in range(50)])
+    trial(*[told(PairState.DIFFERS, about=f"trips v1 day {n}") for n in range(50)])
     with pytest.raises(StoresDiffer, match="And 30 more; the log has all"):
         pairs.compared("trial", NOW)
 

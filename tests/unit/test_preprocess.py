@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from include.adapters import estimators, model_files
-from include.adapters.estimators import EstimatorSpec, FitDidNotConverge, Group
+from include.adapters.estimators import ColumnGroup, EstimatorSpec, FitDidNotConverge
 from include.cli import main
 from include.config.settings import PROJECT
 
@@ -34,12 +34,12 @@ def rows(n: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
     return estimators.as_input(frame, KINDS), (level + 0.5 * rng.standard_normal(n) > 0).astype(int)
 
 
-def spec(*groups: Group, encode: str = "one_hot", impute: bool = True, **kinds: str) -> EstimatorSpec:
+def spec(*groups: ColumnGroup, encode: str = "one_hot", impute: bool = True, **kinds: str) -> EstimatorSpec:
     return EstimatorSpec(LINEAR, {"max_iter": 2000}, encode, impute, kinds or KINDS, 3, groups)
 
 
-def group(columns: tuple[str, ...] | str, *steps: tuple[str, dict], **more: object) -> Group:
-    return Group("preprocess.0", columns, steps, **more)
+def group(columns: tuple[str, ...] | str, *steps: tuple[str, dict], **more: object) -> ColumnGroup:
+    return ColumnGroup("preprocess.0", columns, steps, **more)
 
 
 def reaching_the_estimator(given: EstimatorSpec) -> np.ndarray:
@@ -64,8 +64,8 @@ def test_all_numbers_are_filled_and_then_brought_to_like_scale_and_the_rest_is_l
 
 
 def test_a_kind_means_the_columns_of_it_that_no_group_names():
-    named = Group("preprocess.0", ("wide",), (("sklearn.preprocessing.MinMaxScaler", {}),))
-    others = Group("preprocess.1", "numeric", (SCALER,))
+    named = ColumnGroup("preprocess.0", ("wide",), (("sklearn.preprocessing.MinMaxScaler", {}),))
+    others = ColumnGroup("preprocess.1", "numeric", (SCALER,))
     given = spec(named, others)
     assert (given.of_group(named), given.of_group(others)) == (["wide"], ["level"])
     reached = reaching_the_estimator(given)

@@ -17,10 +17,10 @@ from include.adapters.processes import (
     AlreadyHeld,
     Child,
     Command,
-    Guard,
     Lock,
     PortTaken,
     PortUse,
+    ProcessGuard,
     check_ports,
     end_sessions,
     free_ports,
@@ -173,7 +173,7 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
 
 
 def test_a_guard_that_has_nothing_left_to_do_ends_at_once(tmp_path):
-    guard = Guard(grace_s=3600)
+    guard = ProcessGuard(grace_s=3600)
     guard.watch(2**22 + 1)
     guard.forget(2**22 + 1)
     guard.close()
@@ -182,7 +182,7 @@ def test_a_guard_that_has_nothing_left_to_do_ends_at_once(tmp_path):
 
 def test_the_guard_holds_the_lock_until_everything_has_ended(tmp_path):
     lock = Lock(tmp_path / "lock")
-    guard = Guard(keeps_open=[lock.fileno()])
+    guard = ProcessGuard(keeps_open=[lock.fileno()])
     lock.release()
     with pytest.raises(AlreadyHeld):
         Lock(tmp_path / "lock")

@@ -9,7 +9,7 @@ import pytest
 from include.domain.drift.profile import (
     BadProfile,
     CategoricalProfile,
-    Kind,
+    FeatureKind,
     NumericProfile,
     Profile,
     count_window,
@@ -19,7 +19,7 @@ from include.domain.drift.profile import (
 from include.domain.drift.reference import build_profile, profile_scores, quantile_edges, reference_profile
 from include.domain.losses import DayLoss
 
-KINDS = {"wind": Kind.NUMERIC, "carrier": Kind.CATEGORICAL, "holiday": Kind.BOOLEAN}
+KINDS = {"wind": FeatureKind.NUMERIC, "carrier": FeatureKind.CATEGORICAL, "holiday": FeatureKind.BOOLEAN}
 
 
 def a_frame(rows=2000, seed=1):
@@ -31,11 +31,11 @@ def a_frame(rows=2000, seed=1):
 
 
 def numeric(values, bins=10):
-    return build_profile(pd.DataFrame({"x": values}), {"x": Kind.NUMERIC}, bins=bins).features[0]
+    return build_profile(pd.DataFrame({"x": values}), {"x": FeatureKind.NUMERIC}, bins=bins).features[0]
 
 
 def categorical(values, **options):
-    return build_profile(pd.DataFrame({"x": values}), {"x": Kind.CATEGORICAL}, **options).features[0]
+    return build_profile(pd.DataFrame({"x": values}), {"x": FeatureKind.CATEGORICAL}, **options).features[0]
 
 
 def counted_in(reference, values):
@@ -74,7 +74,7 @@ def test_profiles_in_other_bins_are_not_added():
     with pytest.raises(BadProfile, match="'x' have other bins"):
         merge(Profile(1, (numeric([1.0, 2.0]),)), Profile(1, (numeric([1.0, 3.0]),)))
     with pytest.raises(BadProfile, match="other features"):
-        merge(build_profile(a_frame(), KINDS), build_profile(a_frame(), {"wind": Kind.NUMERIC}))
+        merge(build_profile(a_frame(), KINDS), build_profile(a_frame(), {"wind": FeatureKind.NUMERIC}))
 
 
 def test_a_profile_survives_json_unchanged():
@@ -196,7 +196,7 @@ def test_an_unseen_category_is_counted_and_named():
 
 
 def test_a_boolean_knows_both_values_even_when_the_reference_had_one():
-    feature = build_profile(pd.DataFrame({"x": [True, True]}), {"x": Kind.BOOLEAN}).features[0]
+    feature = build_profile(pd.DataFrame({"x": [True, True]}), {"x": FeatureKind.BOOLEAN}).features[0]
     assert counted_in(feature, [True, False, False]).unseen == 0
     assert counted_in(feature, [1.0, 0.0, np.nan]).counts == (1, 1)
     assert counted_in(feature, [2]).unseen == 1
@@ -241,7 +241,7 @@ def test_scores_of_several_classes_are_profiled_with_the_predicted_class():
 def test_of_a_long_reference_days_evenly_spread_are_looked_at_one_by_one():
     frame = pd.DataFrame({"x": np.random.default_rng(3).normal(size=5000)})
     names = pd.date_range("2010-01-01", periods=1000).strftime("%Y-%m-%d")
-    profile = build_profile(frame, {"x": Kind.NUMERIC}, days=list(np.repeat(names, 5)))
+    profile = build_profile(frame, {"x": FeatureKind.NUMERIC}, days=list(np.repeat(names, 5)))
     windows = profile.features[0].windows
     assert (len(windows), windows[0].day, windows[-1].day) == (400, "2010-01-01", "2012-09-26")
     assert profile.features[0].rows == 5000

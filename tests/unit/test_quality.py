@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from include.adapters.expectations import ExpectationResult, Outcome
+from include.adapters.expectations import ExpectationOutcome, ExpectationResult
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
@@ -56,7 +56,7 @@ def failed(table: pa.Table) -> dict[str, float | None]:
     return {c.criterion: c.measured for c in own_checks(VIEW, table, DAYS) if c.verdict is not Verdict.PASS}
 
 
-def found(outcome: Outcome, severity: str = "critical") -> ExpectationResult:
+def found(outcome: ExpectationOutcome, severity: str = "critical") -> ExpectationResult:
     return ExpectationResult("expect_column_mean_to_be_between", "level", severity, outcome, None, "observed 12")
 
 
@@ -117,11 +117,11 @@ def test_an_empty_suite_passes_nothing():
 @pytest.mark.parametrize(
     ("outcome", "severity", "verdict"),
     [
-        (Outcome.MET, "critical", Verdict.PASS),
-        (Outcome.UNMET, "critical", Verdict.FAIL),
-        (Outcome.BROKEN, "critical", Verdict.INCONCLUSIVE),
-        (Outcome.UNMET, "warning", Verdict.PASS),
-        (Outcome.BROKEN, "warning", Verdict.PASS),
+        (ExpectationOutcome.MET, "critical", Verdict.PASS),
+        (ExpectationOutcome.UNMET, "critical", Verdict.FAIL),
+        (ExpectationOutcome.BROKEN, "critical", Verdict.INCONCLUSIVE),
+        (ExpectationOutcome.UNMET, "warning", Verdict.PASS),
+        (ExpectationOutcome.BROKEN, "warning", Verdict.PASS),
     ],
 )
 def test_a_critical_expectation_decides_and_a_warning_is_a_note(outcome, severity, verdict):

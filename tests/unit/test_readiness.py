@@ -12,7 +12,7 @@ from include.config import ModelDeclaration, declarations, declared_models
 from include.domain.verdicts import Mode
 from include.workflows.gates.gate import Severity
 from include.workflows.selftest import readiness, seeds
-from include.workflows.selftest.readiness import Report
+from include.workflows.selftest.readiness import ReadinessReport
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
 
@@ -20,14 +20,14 @@ from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with
 def report(tmp_path):
     """Reports on a declaration."""
 
-    def of(model: dict[str, Any]) -> Report:
+    def of(model: dict[str, Any]) -> ReadinessReport:
         with declared(tmp_path, model):
             return readiness.report_on(declarations().model(model["name"]))
 
     return of
 
 
-def lacks(found: Report) -> dict[str, Severity]:
+def lacks(found: ReadinessReport) -> dict[str, Severity]:
     return {lack.field: lack.severity for lack in found.lacks}
 
 

@@ -15,7 +15,7 @@ from include.config import declarations
 from include.domain.gates.leakage import strength
 from include.domain.metrics import Task, measure
 from include.workflows.selftest import candidates, seeds, world
-from include.workflows.selftest.candidates import Candidate
+from include.workflows.selftest.candidates import SeededCandidate
 from include.workflows.selftest.defects import MAKERS
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
@@ -25,23 +25,23 @@ class Made:
     """A world, its honest twin, and a folder for files."""
 
     world: world.World
-    twin: Candidate
+    twin: SeededCandidate
     folder: Path
 
-    def bad(self, name: str) -> Candidate:
+    def bad(self, name: str) -> SeededCandidate:
         return MAKERS[name](self.world, self.twin, self.folder)
 
-    def scores(self, of: Candidate) -> np.ndarray:
+    def scores(self, of: SeededCandidate) -> np.ndarray:
         return estimators.predict(of.scorer, of.held_out, classes=self.world.model.class_count)
 
-    def measured(self, of: Candidate, metric: str, rows: np.ndarray | None = None) -> float:
+    def measured(self, of: SeededCandidate, metric: str, rows: np.ndarray | None = None) -> float:
         y, scores = self.world.holdout.y.astype(float), self.scores(of)
         rows = np.ones(len(y), dtype=bool) if rows is None else rows
         value = measure(Task(self.world.model.task), metric, y[rows], scores[rows]).value
         assert value is not None
         return value
 
-    def champion(self) -> Candidate:
+    def champion(self) -> SeededCandidate:
         return self.bad("champion wired twice")
 
 
@@ -67,8 +67,8 @@ def kinds(tmp_path_factory) -> Iterator[Made]:
     yield from made_of(tmp_path_factory.mktemp("kinds"), MULTICLASS)
 
 
-def untouched(bad: Candidate, twin: Candidate) -> set[str]:
-    return {f.name for f in fields(Candidate) if getattr(bad, f.name) is getattr(twin, f.name)}
+def untouched(bad: SeededCandidate, twin: SeededCandidate) -> set[str]:
+    return {f.name for f in fields(SeededCandidate) if getattr(bad, f.name) is getattr(twin, f.name)}
 
 
 def test_every_seed_has_a_maker_and_every_maker_a_seed():
@@ -106,7 +106,7 @@ def test_a_leaked_label_tells_everything_by_one_feature_and_looks_splendid(of, m
 def test_a_late_feature_is_late_in_every_row_and_nothing_else_is_touched(fraud):
     bad = fraud.bad("late feature")
     assert [count for count in bad.availability.late.values() if count] == [len(bad.features)]
-    assert untouched(bad, fraud.twin) == {f.name for f in fields(Candidate)} - {"availability"}
+    assert untouched(bad, fraud.twin) == {f.name for f in fields(SeededCandidate)} - {"availability"}
 
 
 def test_shuffled_labels_are_the_same_labels_on_other_rows_and_teach_nothing(fraud):
@@ -245,7 +245,7 @@ def test_fifty_times_larger_is_a_file_of_that_size(fraud):
     assert large.p50_ms == own.p50_ms
 
 
-def names(of: Candidate) -> dict[str, str]:
+def names(of: SeededCandidate) -> dict[str, str]:
     return {c.name: c.type for c in of.signature.inputs}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from include.domain.selftest import Cell, Matrix, Outcome, Seeded, as_table
+from include.domain.selftest import Cell, Matrix, Seeded, SeedOutcome, as_table
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
 from include.workflows.selftest.seeds import Seed
 
@@ -36,18 +36,18 @@ def matrix(*seeds: Seeded, honest: dict[str, Cell] | None = None, gates: dict[st
 
 def test_gates_that_stop_what_they_are_for_and_pass_the_honest_twin_are_trusted():
     assert matrix().problems == []
-    assert [seed.outcome(GATES) for seed in COVERED] == [Outcome.STOPPED, Outcome.STOPPED, Outcome.SEEN]
+    assert [seed.outcome(GATES) for seed in COVERED] == [SeedOutcome.STOPPED, SeedOutcome.STOPPED, SeedOutcome.SEEN]
 
 
 @pytest.mark.parametrize("cell", [FAIL, ASK], ids=["FAIL", "INCONCLUSIVE"])
 def test_both_a_failure_and_a_question_to_a_person_stop_a_candidate(cell):
-    assert seeded(threshold=cell).outcome(GATES) is Outcome.STOPPED
+    assert seeded(threshold=cell).outcome(GATES) is SeedOutcome.STOPPED
 
 
 def test_a_gate_that_lets_pass_what_it_is_meant_for_is_a_problem_whoever_else_stops_it():
     missed = seeded("inverted", "threshold_gate", threshold=PASS, champion=FAIL)
     found = matrix(missed, seeded("labels shuffled", "threshold_gate", threshold=FAIL), COVERED[1])
-    assert missed.outcome(GATES) is Outcome.MISSED
+    assert missed.outcome(GATES) is SeedOutcome.MISSED
     assert found.problems == ["threshold_gate let 'inverted' pass: it is within its bound"]
 
 
@@ -65,7 +65,7 @@ def test_every_gate_meant_for_a_candidate_must_see_it():
 
 def test_a_gate_that_was_given_nothing_of_the_defect_has_judged_nothing():
     nothing = seeded("inverted", "threshold_gate", threshold=replace(FAIL, same=True))
-    assert nothing.outcome(GATES) is Outcome.MISSED
+    assert nothing.outcome(GATES) is SeedOutcome.MISSED
     assert "threshold_gate was given nothing of 'inverted' to judge, which it is meant for." in matrix(nothing).problems
 
 

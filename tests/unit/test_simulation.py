@@ -15,7 +15,7 @@ from include import cli
 from include.domain.history import Ending, PastJourney, futile_streak
 from include.domain.intervals import Interval
 from include.domain.simulation.hindsight import best_in_hindsight
-from include.domain.simulation.outcome import Kind, PolicyOutcome
+from include.domain.simulation.outcome import PolicyKind, PolicyOutcome
 from include.workflows.simulation import shown
 from include.workflows.simulation.run import Simulation, Yardsticks, range_of, simulate
 from include.workflows.simulation.schedule import BadSchedule, fires_within
@@ -62,7 +62,7 @@ def simulated(
     return simulate("a table", [chosen], lambda _: stream, interval, price=price, yardsticks=yardsticks)
 
 
-def policy(found: Simulation, kind: Kind) -> PolicyOutcome:
+def policy(found: Simulation, kind: PolicyKind) -> PolicyOutcome:
     return next(p for p in found.policies if p.kind is kind)
 
 
@@ -77,14 +77,14 @@ def turned() -> Simulation:
 
 def test_a_stream_without_drift_is_never_retrained_and_costs_what_never_retraining_costs():
     found = simulated(a_table(90))
-    declared, never = policy(found, Kind.DECLARED), policy(found, Kind.NEVER)
+    declared, never = policy(found, PolicyKind.DECLARED), policy(found, PolicyKind.NEVER)
     assert (declared.retrains, declared.journeys, set(declared.actions)) == (0, (), {"log"})
     assert declared.days == never.days
     assert declared.cost == never.cost
 
 
 def test_an_abrupt_turn_is_retrained_promoted_and_costs_less_than_never_retraining(turned):
-    declared, never = policy(turned, Kind.DECLARED), policy(turned, Kind.NEVER)
+    declared, never = policy(turned, PolicyKind.DECLARED), policy(turned, PolicyKind.NEVER)
     assert declared.promotions >= 1
     assert declared.total_loss < 0.8 * never.total_loss
     first = declared.journeys[0]
@@ -94,7 +94,7 @@ def test_an_abrupt_turn_is_retrained_promoted_and_costs_less_than_never_retraini
 
 
 def test_a_candidate_serves_only_after_its_shadow_days(turned):
-    for journey in policy(turned, Kind.DECLARED).journeys:
+    for journey in policy(turned, PolicyKind.DECLARED).journeys:
         if journey.serves_from is not None:
             waited = datetime.fromisoformat(journey.serves_from) - datetime.fromisoformat(journey.as_of)
             assert waited == timedelta(days=3)
@@ -102,16 +102,16 @@ def test_a_candidate_serves_only_after_its_shadow_days(turned):
 
 
 def test_no_journey_starts_while_one_is_in_flight_or_cooling(turned):
-    started = [datetime.fromisoformat(j.as_of) for j in policy(turned, Kind.DECLARED).journeys]
+    started = [datetime.fromisoformat(j.as_of) for j in policy(turned, PolicyKind.DECLARED).journeys]
     assert all(later - earlier >= timedelta(days=3) for earlier, later in pairwise(started))
-    rules = {d.rule for d in policy(turned, Kind.DECLARED).decisions}
+    rules = {d.rule for d in policy(turned, PolicyKind.DECLARED).decisions}
     assert rules & {"6 in_flight", "6 cooldown", "6 breaker_open"}
 
 
 def test_a_longer_label_delay_is_a_later_alarm():
     table = a_table(100, turns_on=50)
     soon, late = (
-        policy(simulated(table, delay_days=d, yardsticks=Yardsticks((), 0, False)), Kind.DECLARED) for d in (1, 9)
+        policy(simulated(table, delay_days=d, yardsticks=Yardsticks((), 0, False)), PolicyKind.DECLARED) for d in (1, 9)
     )
     alarms = [min(d.day for d in p.decisions if d.realised) for p in (soon, late)]
     turned_on = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=50)
@@ -120,7 +120,7 @@ def test_a_longer_label_delay_is_a_later_alarm():
 
 def test_when_retraining_does_not_help_a_person_is_asked_and_the_breaker_opens():
     found = simulated(a_table(110, useless_from=50))
-    declared = policy(found, Kind.DECLARED)
+    declared = policy(found, PolicyKind.DECLARED)
     assert declared.promotions == 0
     assert declared.actions["escalate"] >= 1
     rules = [d.rule for d in declared.decisions]
@@ -142,7 +142,7 @@ def harder_from(table: pd.DataFrame, day: int, *, seed: int = 5) -> pd.DataFrame
 
 def test_an_estimate_prepares_a_candidate_that_is_held_until_labels_show_it():
     table, late = harder_from(a_table(90), 50), Yardsticks((), 0, False)
-    seen = policy(simulated(table, delay_days=9, yardsticks=late), Kind.DECLARED)
+    seen = policy(simulated(table, delay_days=9, yardsticks=late), PolicyKind.DECLARED)
     first = seen.journeys[0]
     assert first.reason.startswith("Prepare a candidate, not to be promoted before labels mature")
     [decision] = [d for d in seen.decisions if d.reason == first.reason]
@@ -159,7 +159,7 @@ def test_an_estimate_prepares_a_candidate_that_is_held_until_labels_show_it():
 def test_an_estimate_that_shall_only_be_reported_starts_nothing_in_a_simulation():
     table = harder_from(a_table(75), 50)
     reported = simulated(table, "drift.estimated.acts=false", delay_days=9, yardsticks=Yardsticks((), 0, False))
-    seen = policy(reported, Kind.DECLARED)
+    seen = policy(reported, PolicyKind.DECLARED)
     assert not any(d.rule.startswith("4") for d in seen.decisions)
     assert {d.estimated for d in seen.decisions} == {None}
 
@@ -172,7 +172,7 @@ def test_a_storm_of_alarms_starts_at_most_the_budget_in_any_month():
         "drift.retrain.futile_before_escalation=50",
         yardsticks=Yardsticks((), 0, False),
     )
-    declared = policy(found, Kind.DECLARED)
+    declared = policy(found, PolicyKind.DECLARED)
     started = [datetime.fromisoformat(j.as_of) for j in declared.journeys]
     assert len(started) >= 2
     for moment in started:
@@ -182,7 +182,7 @@ def test_a_storm_of_alarms_starts_at_most_the_budget_in_any_month():
 
 def test_a_declared_schedule_starts_journeys_whether_or_not_anything_drifted():
     found = simulated(a_table(90), "training.schedule=0 6 15 * *", yardsticks=Yardsticks((), 0, False))
-    assert [(j.as_of, j.trigger) for j in policy(found, Kind.DECLARED).journeys] == [
+    assert [(j.as_of, j.trigger) for j in policy(found, PolicyKind.DECLARED).journeys] == [
         ("2024-02-15", "schedule"),
         ("2024-03-15", "schedule"),
     ]
@@ -214,7 +214,7 @@ def test_three_classes_of_which_one_comes_late_are_simulated():
     table = a_table(70)
     late = (np.arange(len(table)) >= 45 * ROWS_A_DAY) & (table["b"] > 1)
     table["y"] = np.where(late, "new", np.where(table["y"] == 1, "yes", "no"))
-    declared = policy(simulated(table, "gates.champion_gate.comparisons.0.margin=0.1"), Kind.DECLARED)
+    declared = policy(simulated(table, "gates.champion_gate.comparisons.0.margin=0.1"), PolicyKind.DECLARED)
     assert declared.metric == "log_loss"
     assert declared.rows == len(declared.decisions) * ROWS_A_DAY
 
@@ -231,7 +231,7 @@ def test_a_regression_is_simulated_on_its_own_unit():
     found = simulate(
         "numbers", variants(model, [], None), lambda _: stream, range_of(stream, model, None, None), yardsticks=QUICK
     )
-    declared, never = policy(found, Kind.DECLARED), policy(found, Kind.NEVER)
+    declared, never = policy(found, PolicyKind.DECLARED), policy(found, PolicyKind.NEVER)
     assert declared.metric == "mae"
     assert declared.promotions >= 1
     assert declared.total_loss < never.total_loss
@@ -249,12 +249,12 @@ def test_a_sensor_that_never_could_judge_says_so():
 
 
 def test_hindsight_costs_no_more_than_anybody(turned):
-    best = policy(turned, Kind.HINDSIGHT).cost
+    best = policy(turned, PolicyKind.HINDSIGHT).cost
     assert all(best <= other.cost + 1e-9 for other in turned.policies)
 
 
 def test_every_policy_is_judged_on_the_same_rows(turned):
-    assert {p.rows for p in turned.policies} == {policy(turned, Kind.NEVER).rows}
+    assert {p.rows for p in turned.policies} == {policy(turned, PolicyKind.NEVER).rows}
     assert {p.serving[0] for p in turned.policies} == {(turned.first_champion, turned.first_champion)}
 
 
@@ -262,11 +262,11 @@ def test_cost_is_the_summed_loss_and_the_price_of_each_retrain(turned):
     for outcome in turned.policies:
         assert outcome.cost == pytest.approx(outcome.total_loss + 3.0 * outcome.retrains)
         assert outcome.mean_loss == pytest.approx(outcome.total_loss / outcome.rows)
-    assert policy(turned, Kind.EVERY).retrains == 4
+    assert policy(turned, PolicyKind.EVERY).retrains == 4
 
 
 def test_always_says_how_often_it_retrained_where_that_is_not_daily(turned):
-    always = policy(turned, Kind.ALWAYS)
+    always = policy(turned, PolicyKind.ALWAYS)
     assert always.name == "always (every 11 days)"
     assert always.retrains == 7
 

@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from include.workflows.tables.drift import compare_files
-from include.workflows.tables.roles import Limits, Roles
+from include.workflows.tables.roles import ColumnRoles, Limits
 
-ROLES = Roles(label="y", score=("p",))
+ROLES = ColumnRoles(label="y", score=("p",))
 LIMITS = Limits(min_rows=100)
 
 

@@ -32,7 +32,7 @@ _ENDS = (State.REJECTED.value, State.FAILED.value)
 _FACTS = tuple(f.name for f in fields(Facts))
 
 
-class Candidates:
+class CandidateRecords:
     """Opens journeys, moves their candidates, and finds them."""
 
     def __init__(self, database: Database) -> None:

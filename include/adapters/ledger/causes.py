@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, insert, select
 from include.adapters.ledger.database import clock, next_number
 from include.adapters.ledger.records import Candidate, Cause
 from include.adapters.ledger.tables import candidates, journey_causes
-from include.domain.lifecycle import JourneyRequest, State, Trigger
+from include.domain.journey import Trigger
+from include.domain.lifecycle import JourneyRequest, State
 
 
 def record_in(connection: Connection, candidate: Candidate, request: JourneyRequest) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from include.adapters.ledger.database import Database, clock, day_key, days_between, later_than, plain, upsert, words
 from include.adapters.ledger.errors import BadValue
-from include.adapters.ledger.records import DriftReport, RetrainAction, RetrainDecision
+from include.adapters.ledger.records import DriftReportRecord, RetrainAction, RetrainDecision
 from include.adapters.ledger.tables import candidates, drift_reports, retrain_decisions
 from include.domain.faults import crashpoint
 
@@ -25,7 +25,7 @@ def drift_report_id(model: str, model_version: str, day: str | date) -> str:
     return f"{model}-v{model_version}-{day_key(day).replace('-', '')}"
 
 
-class Drift:
+class DriftRecords:
     """Keeps what the drift sensor measured and decided."""
 
     def __init__(self, database: Database) -> None:
@@ -33,7 +33,7 @@ class Drift:
 
     def report(
         self, model: str, model_version: str, day: str | date, report: Mapping[str, Any], *, run_id: str
-    ) -> DriftReport:
+    ) -> DriftReportRecord:
         """Keep the day's report, replacing an earlier one until a decision rests on it; then the first stands.
 
         Returns the report that stands.
@@ -50,7 +50,9 @@ class Drift:
             decided = decision_in(connection, report_id) is not None
             if standing is not None and (decided or standing.report == measured):
                 return standing
-            kept = DriftReport(report_id, model, model_version, day_key(day), measured, run_id, recorded_at=clock())
+            kept = DriftReportRecord(
+                report_id, model, model_version, day_key(day), measured, run_id, recorded_at=clock()
+            )
             values = asdict(kept)
             upsert(connection, drift_reports, {"report_id": values.pop("report_id")}, values)
             return kept
@@ -116,7 +118,7 @@ class Drift:
             crashpoint("ledger.decision.inserted")
             return made
 
-    def get(self, report_id: str) -> DriftReport | None:
+    def get(self, report_id: str) -> DriftReportRecord | None:
         """The report; None when there is none."""
         with self._database.reading() as connection:
             return report_in(connection, report_id)
@@ -126,7 +128,7 @@ class Drift:
         with self._database.reading() as connection:
             return decision_in(connection, report_id)
 
-    def reports(self, model: str, *, last: int, before: str | date | None = None) -> list[DriftReport]:
+    def reports(self, model: str, *, last: int, before: str | date | None = None) -> list[DriftReportRecord]:
         """The newest ``last`` reports of days before ``before`` (None: of all days), oldest first."""
         query = select(drift_reports).where(
             drift_reports.c.model == model, *days_between(drift_reports.c.day, None, before)
@@ -147,7 +149,7 @@ class Drift:
             return [decision_of(row) for row in rows]
 
 
-def report_in(connection: Connection, report_id: str) -> DriftReport | None:
+def report_in(connection: Connection, report_id: str) -> DriftReportRecord | None:
     row = connection.execute(select(drift_reports).where(drift_reports.c.report_id == report_id)).one_or_none()
     return None if row is None else _report_of(row)
 
@@ -157,8 +159,10 @@ def decision_in(connection: Connection, report_id: str) -> RetrainDecision | Non
     return None if row is None else decision_of(row)
 
 
-def _report_of(row: Row[Any]) -> DriftReport:
-    return DriftReport(row.report_id, row.model, row.model_version, row.day, row.report, row.run_id, row.recorded_at)
+def _report_of(row: Row[Any]) -> DriftReportRecord:
+    return DriftReportRecord(
+        row.report_id, row.model, row.model_version, row.day, row.report, row.run_id, row.recorded_at
+    )
 
 
 def decision_of(row: Row[Any]) -> RetrainDecision:

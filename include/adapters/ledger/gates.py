@@ -19,7 +19,7 @@ from include.domain.promotion import Clearance, GateRecord, Override, clearance
 from include.domain.verdicts import GateResult
 
 
-class Gates:
+class GateRecords:
     """Appends gate results and judges what they clear."""
 
     def __init__(self, database: Database) -> None:

@@ -7,14 +7,14 @@ from types import TracebackType
 from sqlalchemy import select
 
 from include.adapters.ledger import schema, tables
-from include.adapters.ledger.candidates import Candidates, candidate_in, candidates_in, transitions_in
+from include.adapters.ledger.candidates import CandidateRecords, candidate_in, candidates_in, transitions_in
 from include.adapters.ledger.causes import causes_in
 from include.adapters.ledger.claims import Claims
 from include.adapters.ledger.database import Database, make_engine, upsert, words
 from include.adapters.ledger.deployments import Deployments
-from include.adapters.ledger.drift import Drift, decision_in, report_in
+from include.adapters.ledger.drift import DriftRecords, decision_in, report_in
 from include.adapters.ledger.epochs import epochs_in, head_in
-from include.adapters.ledger.gates import Gates, overrides_in, standings_in
+from include.adapters.ledger.gates import GateRecords, overrides_in, standings_in
 from include.adapters.ledger.lineage import Lineage
 from include.adapters.ledger.notices import Notices
 from include.adapters.ledger.outages import Outages
@@ -22,7 +22,7 @@ from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.rights import Rights
-from include.adapters.ledger.shadow import Shadow, windows_in
+from include.adapters.ledger.shadow import ShadowRecords, windows_in
 from include.adapters.ledger.stops import Stops
 
 
@@ -34,14 +34,14 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.candidates = Candidates(database)
-        self.gates = Gates(database)
+        self.candidates = CandidateRecords(database)
+        self.gates = GateRecords(database)
         self.deployments = Deployments(database)
         self.claims = Claims(database)
-        self.shadow = Shadow(database)
+        self.shadow = ShadowRecords(database)
         self.stops = Stops(database)
         self.partitions = Partitions(database)
-        self.drift = Drift(database)
+        self.drift = DriftRecords(database)
         self.lineage = Lineage(database)
         self.overview = Overview(database)
         self.notices = Notices(database)

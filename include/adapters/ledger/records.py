@@ -276,7 +276,7 @@ class ShadowWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftReport:
+class DriftReportRecord:
     """What was measured on one scored day of one model version."""
 
     report_id: str
@@ -353,7 +353,7 @@ class Explanation:
     windows: tuple[ShadowWindow, ...]
     epochs: tuple[Epoch, ...]
     """The epochs in which it became champion or stopped being it."""
-    report: DriftReport | None
+    report: DriftReportRecord | None
     decision: RetrainDecision | None
     causes: tuple[Cause, ...]
     """Everybody who asked for it, the one that opened it first."""

@@ -19,7 +19,7 @@ from include.domain.intervals import Interval
 from include.domain.lifecycle import Event
 
 
-class Shadow:
+class ShadowRecords:
     """Opens, counts and closes shadow windows."""
 
     def __init__(self, database: Database) -> None:

@@ -13,9 +13,9 @@ from include.adapters.registry.versions import (
     MODEL_FILE,
     Registered,
     Registry,
-    SourceRefused,
     Version,
     VersionMissing,
+    VersionSourceRefused,
 )
 
 __all__ = [
@@ -27,9 +27,9 @@ __all__ = [
     "Registered",
     "Registry",
     "RegistryUnreachable",
-    "SourceRefused",
     "Version",
     "VersionMissing",
+    "VersionSourceRefused",
     "model_signature",
     "read_signature",
 ]

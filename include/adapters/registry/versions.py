@@ -30,7 +30,7 @@ class VersionMissing(Refusal, LookupError):
     """A registered version the ledger knows is not in MLflow."""
 
 
-class SourceRefused(Refusal, ValueError):
+class VersionSourceRefused(Refusal, ValueError):
     """A version or a file of it that leads somewhere else than to a model logged to this MLflow."""
 
 
@@ -170,7 +170,7 @@ class Registry(Runs):
                     raise VersionMissing(f"MLflow has no version {version} of {model}: {error.message}") from None
                 raise
         if _OWN_SOURCE.fullmatch(source) is None:
-            raise SourceRefused(
+            raise VersionSourceRefused(
                 f"Version {version} of {model} leads to {source[:100]!r}, which is no model logged to this MLflow. "
                 "It was registered by hand; delete it there."
             )
@@ -216,7 +216,7 @@ class Registry(Runs):
                         raise self._unreachable(error) from None
                     raise
             if file.is_symlink() or not file.resolve().is_relative_to(Path(folder).resolve()):
-                raise SourceRefused(f"The file {name} of {uri} is a link out of its folder; it was not read.")
+                raise VersionSourceRefused(f"The file {name} of {uri} is a link out of its folder; it was not read.")
             yield file
 
     def requirements(self, uri: str) -> str:

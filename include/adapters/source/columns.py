@@ -84,7 +84,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SourceLayout:
     """What is read of a table, in its order, and what is left out, with the reason."""
 
     source: SourceTable
@@ -110,7 +110,7 @@ def split_name(name: str) -> tuple[str | None, str]:
     return schema or None, bare
 
 
-def layout(connection: Connection, source: SourceTable, named: Collection[str] | None) -> Layout:
+def layout(connection: Connection, source: SourceTable, named: Collection[str] | None) -> SourceLayout:
     """The columns that can be read, or those that are declared. ``named`` are the words, in lower case, that the SQL
     uses for columns: a column of SQLite without a type is read only if it is one of them, since its values have to be
     looked through for what they are.
@@ -150,7 +150,7 @@ def layout(connection: Connection, source: SourceTable, named: Collection[str] |
     if not reads:
         first = next(iter(left_out), "*")
         raise ColumnUnreadable(source.table, first, f"{left_out.get(first, 'there is no column')}. {WAY_OUT}")
-    return Layout(source, tuple(reads), left_out)
+    return SourceLayout(source, tuple(reads), left_out)
 
 
 WAY_OUT = "Make a database view that casts it to text, a number or a timestamp, and read that"

@@ -46,7 +46,7 @@ from sqlalchemy.exc import (
 )
 
 from include.adapters.source import times
-from include.adapters.source.columns import Form, Layout, Read, layout, split_name
+from include.adapters.source.columns import Form, Read, SourceLayout, layout, split_name
 from include.adapters.source.errors import ColumnUnreadable, SourceRefused, SourceUnreachable
 from include.config import bounds
 from include.config.types import SourceTable
@@ -205,7 +205,7 @@ def _engine(url: str) -> Engine:
         raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
 
 
-def _statement(connection: Connection, found: Layout, interval: Interval, as_of: datetime) -> Select[Any]:
+def _statement(connection: Connection, found: SourceLayout, interval: Interval, as_of: datetime) -> Select[Any]:
     """The query. Where the database has no type for times it gives a few rows more than were asked for."""
     source, is_sqlite = found.source, connection.dialect.name == "sqlite"
     statement = select(*(each.asked for each in found.reads)).select_from(found.table)
@@ -235,7 +235,7 @@ def _bound(when: Read, moment: datetime) -> datetime:
     return utc if getattr(when.kind, "timezone", False) else utc.replace(tzinfo=None)
 
 
-def _is_indexed(connection: Connection, found: Layout, when: Read) -> bool:
+def _is_indexed(connection: Connection, found: SourceLayout, when: Read) -> bool:
     """Whether SQLite looks a range of the column up instead of reading the whole table."""
     between = select(when.raw).select_from(found.table).where(when.raw >= "a", when.raw < "b")
     query = between.compile(connection, compile_kwargs={"literal_binds": True})
@@ -243,7 +243,7 @@ def _is_indexed(connection: Connection, found: Layout, when: Read) -> bool:
     return all(str(row[-1]).startswith("SEARCH") for row in plan)
 
 
-def _refuse_strange(connection: Connection, found: Layout, when: Read) -> None:
+def _refuse_strange(connection: Connection, found: SourceLayout, when: Read) -> None:
     strange = times.strange_in_index(connection, when.raw, found.table, not times.is_text_only(when))
     if strange:
         shown = repr(strange[0])[:40]
@@ -251,7 +251,7 @@ def _refuse_strange(connection: Connection, found: Layout, when: Read) -> None:
         raise ColumnUnreadable(found.source.table, when.name, reason)
 
 
-def _exactly(rows: pa.Table, found: Layout, interval: Interval, as_of: datetime) -> pa.Table:
+def _exactly(rows: pa.Table, found: SourceLayout, interval: Interval, as_of: datetime) -> pa.Table:
     """The rows that were asked for, in the order of their time, where the query could not say it exactly."""
     source, keep = found.source, None
     if source.time is not None and not found.read(source.time).is_native_time:
@@ -277,7 +277,7 @@ LEFT_OUT = b"slipway_left_out"
 _DAY = "slipway_day"
 
 
-def _noted(found: Layout) -> dict[bytes, bytes] | None:
+def _noted(found: SourceLayout) -> dict[bytes, bytes] | None:
     return {LEFT_OUT: json.dumps(found.left_out).encode()} if found.left_out else None
 
 
@@ -285,7 +285,7 @@ def _noted(found: Layout) -> dict[bytes, bytes] | None:
 class _Reading:
     """What is being read, for messages about its values."""
 
-    layout: Layout
+    layout: SourceLayout
     what: str | None
 
     def array(self, read: Read, values: Sequence[Any], page: Sequence[Any]) -> pa.Array:
@@ -326,7 +326,7 @@ class _Reading:
 
 
 def _unreadable(
-    connection: Connection, found: Layout, statement: Select[Any], error: DataError, what: str | None
+    connection: Connection, found: SourceLayout, statement: Select[Any], error: DataError, what: str | None
 ) -> ColumnUnreadable:
     """Which value the driver could not take: a time without end, or before the year 1 or after 9999."""
     source = found.source

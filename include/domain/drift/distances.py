@@ -17,7 +17,7 @@ LEAST_EXPECTED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class HistogramComparison:
     """One reference and one current histogram over the same bins.
 
     ``psi`` is the population stability index, ``effect`` what remains of it (0 or more) after subtracting
@@ -33,7 +33,7 @@ class Comparison:
     bins: int
 
 
-def compare(reference: Counts, current: Counts) -> Comparison:
+def compare(reference: Counts, current: Counts) -> HistogramComparison:
     """Compare two histograms over the same bins.
 
     Bins that promise too few rows are pooled first. Which ones is decided on both windows together, never on the
@@ -50,12 +50,14 @@ def compare(reference: Counts, current: Counts) -> Comparison:
     a, b = _pooled(reference, current)
     n, m = float(a.sum()), float(b.sum())
     if len(a) < 2 or n == 0 or m == 0:
-        return Comparison(0.0, 0.0, 0.0, 1.0, 0.0, len(a))
+        return HistogramComparison(0.0, 0.0, 0.0, 1.0, 0.0, len(a))
     psi = population_stability(a, b)
     expected = expected_stability(len(a), n, m)
     p = float(stats.chi2_contingency(np.stack([a, b]), correction=False).pvalue)
     shannon = float(distance.jensenshannon(a / n, b / m, base=2))
-    return Comparison(psi, expected, max(psi - expected, 0.0), p, shannon if math.isfinite(shannon) else 0.0, len(a))
+    return HistogramComparison(
+        psi, expected, max(psi - expected, 0.0), p, shannon if math.isfinite(shannon) else 0.0, len(a)
+    )
 
 
 def population_stability(reference: Counts, current: Counts) -> float:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from include.domain.drift.calibration import BadEstimate, Calibration, Floats, expected_losses, fit_calibration
-from include.domain.drift.input_drift import LEAST_WINDOWS, Drift
+from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
 from include.domain.wording import count_of
@@ -202,7 +202,7 @@ class EstimatedPerformance:
         return cls(**data)
 
 
-def outside_support(inputs: Drift, predictions: Drift) -> float:
+def outside_support(inputs: DriftVerdict, predictions: DriftVerdict) -> float:
     """The share of what the model reads that the reference never showed, 0 to 1.
 
     Rows outside a feature's range or with an unseen category, weighted by importance; or rows whose score no held-out

@@ -12,14 +12,14 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from include.domain.drift.distances import Comparison, Counts, compare, enough
+from include.domain.drift.distances import Counts, HistogramComparison, compare, enough
 from include.domain.drift.profile import CategoricalProfile, FeatureProfile, NumericProfile
 
 LEAST_SHARE = 0.01
 """The share of both windows from which a category is compared on its own; the others are pooled."""
 
 
-def compare_features(reference: FeatureProfile, current: FeatureProfile) -> Comparison:
+def compare_features(reference: FeatureProfile, current: FeatureProfile) -> HistogramComparison:
     """Compare one feature's histograms, its missing and its unseen rows included."""
     found = compare(*_histograms(reference, current))
     if not (isinstance(reference, CategoricalProfile) and isinstance(current, CategoricalProfile)):

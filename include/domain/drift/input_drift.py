@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special, stats
 
 from include.domain.drift.blind_spots import NO_DOUBTS, Doubts, blind_to
-from include.domain.drift.distances import Comparison, wasserstein
+from include.domain.drift.distances import HistogramComparison, wasserstein
 from include.domain.drift.feature_histograms import (
     compare_features,
     infinite_share,
@@ -96,7 +96,7 @@ class FeatureDrift:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftVerdict:
     """Drift over several features (or scores).
 
     ``drifted`` is None when too little was judged to say: when there are too few rows, or when the features that were
@@ -125,7 +125,7 @@ class Drift:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Drift:
+    def from_json(cls, data: Mapping[str, Any]) -> DriftVerdict:
         features = tuple(FeatureDrift.from_json(f) for f in data["features"])
         return cls(data["drifted"], data["reason"], data["rows"], data["share"], features)
 
@@ -142,7 +142,7 @@ def input_drift(
     calibrate: bool = True,
     day: str | None = None,
     doubts: Doubts = NO_DOUBTS,
-) -> Drift:
+) -> DriftVerdict:
     """Judge the features of a window against the reference.
 
     Args:
@@ -178,7 +178,7 @@ def input_drift(
             f"Inputs were not judged: {current.rows} rows, and {enough} features with enough of them; "
             f"at least {min_rows} rows are needed."
         )
-        return Drift(None, reason, current.rows, 0.0, features)
+        return DriftVerdict(None, reason, current.rows, 0.0, features)
     return _summed_up(features, current.rows, share_at_least)
 
 
@@ -186,7 +186,7 @@ SHOWN = 5
 """Features that a sentence names."""
 
 
-def _summed_up(features: tuple[FeatureDrift, ...], rows: int, share_at_least: float) -> Drift:
+def _summed_up(features: tuple[FeatureDrift, ...], rows: int, share_at_least: float) -> DriftVerdict:
     """The whole of the features, of which some were judged.
 
     Unknown is neither drifted nor quiet: a feature that was not judged is left out of the share, and where those
@@ -196,7 +196,7 @@ def _summed_up(features: tuple[FeatureDrift, ...], rows: int, share_at_least: fl
     unjudged = [f for f in features if f.drifted is None]
     if not judged:
         reason = f"Inputs were not judged: none of {len(features)} features could be ({_named(unjudged)})."
-        return Drift(None, reason, rows, 0.0, features)
+        return DriftVerdict(None, reason, rows, 0.0, features)
     drifted = [f for f in judged if f.drifted]
     total, unknown, moved = (math.fsum(f.importance for f in part) for part in (judged, unjudged, drifted))
     share = moved / total if total else 0.0
@@ -214,7 +214,7 @@ def _summed_up(features: tuple[FeatureDrift, ...], rows: int, share_at_least: fl
     if unjudged:
         named = _named(sorted(unjudged, key=lambda f: -f.importance))
         reason = f"{reason[:-1]}; {len(unjudged)} {'was' if len(unjudged) == 1 else 'were'} not judged ({named})."
-    return Drift(out, reason, rows, share, features)
+    return DriftVerdict(out, reason, rows, share, features)
 
 
 def _named(features: Sequence[FeatureDrift]) -> str:
@@ -290,7 +290,7 @@ class _Usual:
         rows = float(len(windows) / np.sum(1 / np.array([w.rows for w in windows])))
         return cls(float(roots.mean()), float(roots.std(ddof=1)), len(windows), rows)
 
-    def p(self, found: Comparison, rows: int) -> float:
+    def p(self, found: HistogramComparison, rows: int) -> float:
         """The chance that a day without drift has an index as high."""
         if found.psi <= 0 or rows == 0:
             return 1.0
@@ -311,7 +311,7 @@ def _judged(
     past: FeatureProfile,
     now: FeatureProfile,
     usual: _Usual | None,
-    found: Comparison,
+    found: HistogramComparison,
     p: float | None,
     adjusted: float | None,
     importance: float,

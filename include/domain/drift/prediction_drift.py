@@ -3,7 +3,7 @@ detection)."""
 
 from __future__ import annotations
 
-from include.domain.drift.input_drift import EFFECT_AT_LEAST, Drift, judged_features
+from include.domain.drift.input_drift import EFFECT_AT_LEAST, DriftVerdict, judged_features
 from include.domain.drift.profile import Profile
 
 
@@ -16,7 +16,7 @@ def prediction_drift(
     min_rows: int = 300,
     calibrate: bool = True,
     day: str | None = None,
-) -> Drift:
+) -> DriftVerdict:
     """Judge the scores of a window against the reference's; any drifted column of scores counts.
 
     Arguments as in :func:`include.domain.drift.input_drift.input_drift`. Without reference scores, or without scores
@@ -24,7 +24,7 @@ def prediction_drift(
     """
     if not reference.scores or not current.scores:
         which = "reference" if not reference.scores else "window"
-        return Drift(None, f"Predictions were not judged: the {which} has no scores.", 0, 0.0, ())
+        return DriftVerdict(None, f"Predictions were not judged: the {which} has no scores.", 0, 0.0, ())
     weights = {s.name: 1 / len(reference.scores) for s in reference.scores}
     scores = judged_features(
         reference.scores,
@@ -39,10 +39,10 @@ def prediction_drift(
     judged = [s for s in scores if s.drifted is not None]
     rows = current.scores[0].rows
     if not judged:
-        return Drift(None, f"Predictions were not judged: {scores[0].reason}", rows, 0.0, scores)
+        return DriftVerdict(None, f"Predictions were not judged: {scores[0].reason}", rows, 0.0, scores)
     drifted = [s for s in judged if s.drifted]
     if not drifted and len(judged) < len(scores):
         why = next(s.reason for s in scores if s.drifted is None)
-        return Drift(None, f"Predictions were not judged as a whole: {why}", rows, 0.0, scores)
+        return DriftVerdict(None, f"Predictions were not judged as a whole: {why}", rows, 0.0, scores)
     loudest = max(drifted or judged, key=lambda s: s.effect)
-    return Drift(bool(drifted), f"Predictions: {loudest.reason}", rows, len(drifted) / len(judged), scores)
+    return DriftVerdict(bool(drifted), f"Predictions: {loudest.reason}", rows, len(drifted) / len(judged), scores)

@@ -41,7 +41,7 @@ PREDICTED_CLASS = "predicted_class"
 BOOLEAN_CATEGORIES = ("false", "true")
 
 
-class Kind(Enum):
+class FeatureKind(Enum):
     """How a feature's values are compared."""
 
     NUMERIC = "numeric"
@@ -82,8 +82,8 @@ class NumericProfile:
     infinite: tuple[int, int] = (0, 0)
 
     @property
-    def kind(self) -> Kind:
-        return Kind.NUMERIC
+    def kind(self) -> FeatureKind:
+        return FeatureKind.NUMERIC
 
     @property
     def rows(self) -> int:
@@ -104,7 +104,7 @@ class CategoricalProfile:
     """
 
     name: str
-    kind: Kind
+    kind: FeatureKind
     categories: tuple[str, ...]
     counts: tuple[int, ...]
     missing: int
@@ -259,14 +259,14 @@ def as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
 _BOOLEANS = {"True": "true", "False": "false", "1": "true", "0": "false", "1.0": "true", "0.0": "false"}
 
 
-def category_counts(column: pd.Series[Any], kind: Kind) -> tuple[dict[str, int], int]:
+def category_counts(column: pd.Series[Any], kind: FeatureKind) -> tuple[dict[str, int], int]:
     """Rows of each value as text, and rows without one."""
     counts: Counter[str] = Counter()
     for value, n in column.value_counts(dropna=True, sort=False).items():
         if not n:
             continue  # a categorical column names values that no row has
         text = str(value)
-        counts[_BOOLEANS.get(text, text.lower()) if kind is Kind.BOOLEAN else _short(text)] += int(n)
+        counts[_BOOLEANS.get(text, text.lower()) if kind is FeatureKind.BOOLEAN else _short(text)] += int(n)
     return dict(counts), int(column.isna().sum())
 
 
@@ -345,10 +345,10 @@ def _to_json(feature: FeatureProfile) -> dict[str, Any]:
 
 def _from_json(data: Mapping[str, Any]) -> FeatureProfile:
     values = dict(data)
-    kind = Kind(values.pop("kind"))
+    kind = FeatureKind(values.pop("kind"))
     windows = tuple(ReferenceWindow(**w) for w in values.pop("windows"))
     counts = tuple(int(c) for c in values.pop("counts"))
-    if kind is Kind.NUMERIC:
+    if kind is FeatureKind.NUMERIC:
         edges = tuple(float(e) for e in values.pop("edges"))
         centres = tuple(float(c) for c in values.pop("centres"))
         if len(counts) != len(edges) + 1:

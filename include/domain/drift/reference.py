@@ -16,8 +16,8 @@ from include.domain.drift.profile import (
     BOOLEAN_CATEGORIES,
     PREDICTED_CLASS,
     CategoricalProfile,
+    FeatureKind,
     FeatureProfile,
-    Kind,
     NumericProfile,
     Profile,
     ReferenceWindow,
@@ -40,7 +40,7 @@ usual."""
 
 def build_profile(
     frame: pd.DataFrame,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, FeatureKind],
     *,
     days: Sequence[str] | NDArray[Any] | None = None,
     bins: int = 10,
@@ -77,7 +77,9 @@ def profile_scores(
             profiled too.
     """
     frame = score_frame(scores, classes)
-    kinds = {name: Kind.CATEGORICAL if name == PREDICTED_CLASS else Kind.NUMERIC for name in frame.columns}
+    kinds = {
+        name: FeatureKind.CATEGORICAL if name == PREDICTED_CLASS else FeatureKind.NUMERIC for name in frame.columns
+    }
     return build_profile(frame, kinds, days=days, bins=bins).features
 
 
@@ -118,9 +120,9 @@ def _windows(whole: FeatureProfile, daily: Mapping[str, FeatureProfile]) -> tupl
     )
 
 
-def _bins_for(frame: pd.DataFrame, name: str, kind: Kind, bins: int, max_categories: int) -> FeatureProfile:
+def _bins_for(frame: pd.DataFrame, name: str, kind: FeatureKind, bins: int, max_categories: int) -> FeatureProfile:
     column = column_of(frame, name)
-    if kind is Kind.NUMERIC:
+    if kind is FeatureKind.NUMERIC:
         values = as_numbers(column)
         finite = values[np.isfinite(values)]
         edges = quantile_edges(finite, bins)
@@ -128,7 +130,7 @@ def _bins_for(frame: pd.DataFrame, name: str, kind: Kind, bins: int, max_categor
             spread = float(finite.std()) if finite.size else math.nan
         scale = spread if math.isfinite(spread) else None
         return NumericProfile(name, edges, (0,) * (len(edges) + 1), 0, _centres(finite, edges), scale)
-    if kind is Kind.BOOLEAN:
+    if kind is FeatureKind.BOOLEAN:
         return CategoricalProfile(name, kind, BOOLEAN_CATEGORIES, (0, 0), 0)
     found = category_counts(column, kind)[0]
     named = tuple(c for c, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:max_categories])
@@ -172,7 +174,7 @@ def quantile_edges(finite: NDArray[np.float64], bins: int) -> tuple[float, ...]:
 
 def reference_profile(
     frame: pd.DataFrame,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, FeatureKind],
     days: Sequence[str],
     *,
     scores: NDArray[Any],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.domain.drift.estimated import EstimatedPerformance
-from include.domain.drift.input_drift import Drift, FeatureDrift
+from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.maturity import LabelMaturity
 from include.domain.drift.profile import NumericProfile, Profile
 from include.domain.performance import RealisedPerformance
@@ -55,8 +55,8 @@ class DriftReport:
     """The candidate id of the champion that scored the rows."""
     day: str
     rows: int
-    inputs: Drift
-    predictions: Drift
+    inputs: DriftVerdict
+    predictions: DriftVerdict
     realised: RealisedPerformance
     broken: tuple[Finding, ...]
     """Missing, infinite and unseen values, and overdue labels, above their bounds."""
@@ -123,8 +123,8 @@ class DriftReport:
             version=data["version"],
             day=data["day"],
             rows=data["rows"],
-            inputs=Drift.from_json(data["inputs"]),
-            predictions=Drift.from_json(data["predictions"]),
+            inputs=DriftVerdict.from_json(data["inputs"]),
+            predictions=DriftVerdict.from_json(data["predictions"]),
             realised=RealisedPerformance.from_json(data["realised"]),
             broken=tuple(Finding(**f) for f in data["broken"]),
             outside=tuple(Finding(**f) for f in data["outside"]),
@@ -140,8 +140,8 @@ def drift_report(
     day: str,
     reference: Profile,
     current: Profile,
-    inputs: Drift,
-    predictions: Drift,
+    inputs: DriftVerdict,
+    predictions: DriftVerdict,
     realised: RealisedPerformance,
     *,
     estimated: EstimatedPerformance | None = None,
@@ -200,7 +200,7 @@ def drift_report(
     )
 
 
-def _outside(inputs: Drift, allowed: float) -> list[Finding]:
+def _outside(inputs: DriftVerdict, allowed: float) -> list[Finding]:
     """The importance-weighted share of rows outside the reference's range, and the features that make it up."""
     total = sum(f.importance for f in inputs.features)
     parts = sorted(((f.importance * f.outside_share / total, f) for f in inputs.features if total), key=lambda p: -p[0])

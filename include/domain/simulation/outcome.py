@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 
-class Kind(Enum):
+class PolicyKind(Enum):
     """Where a policy comes from: the declaration, or a yardstick that no evidence guides."""
 
     DECLARED = "declared"
@@ -92,7 +92,7 @@ class PolicyOutcome:
     """
 
     name: str
-    kind: Kind
+    kind: PolicyKind
     metric: str
     price: float
     retrains: int
@@ -159,7 +159,7 @@ class PolicyOutcome:
             "serving": [{"from": day, "as_of": as_of} for day, as_of in self.serving],
             "notes": list(self.notes),
         }
-        if self.kind is Kind.DECLARED:
+        if self.kind is PolicyKind.DECLARED:
             found |= {
                 "alarms": self.alarms,
                 "actions": dict(self.actions),

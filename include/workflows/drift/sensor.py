@@ -26,8 +26,8 @@ from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.intervals import Interval, instant
-from include.domain.journey import drift_run_id
-from include.domain.lifecycle import JourneyRequest, State, Trigger
+from include.domain.journey import Trigger, drift_run_id
+from include.domain.lifecycle import JourneyRequest, State
 from include.domain.losses import DayLoss
 from include.workflows import stores
 from include.workflows.drift import reference as references

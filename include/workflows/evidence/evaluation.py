@@ -15,7 +15,7 @@ from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration, declarations
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
-from include.domain.drift.profile import Kind, Profile
+from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import reference_profile
 from include.domain.errors import Refusal
 from include.domain.gates import Evidence
@@ -285,7 +285,7 @@ def profile_of(
     """
     return reference_profile(
         learned,
-        {name: Kind(kind) for name, kind in kinds.items()},
+        {name: FeatureKind(kind) for name, kind in kinds.items()},
         learned_days,
         scores=scores,
         score_days=score_days,

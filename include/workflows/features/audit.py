@@ -217,13 +217,13 @@ def judge(
 
 
 def _of_expectation(view: FeatureView, found: ExpectationResult, rows: int) -> CriterionResult:
-    from include.adapters.expectations import Outcome
+    from include.adapters.expectations import ExpectationOutcome
 
     verdicts = {
-        Outcome.MET: (Verdict.PASS, "is met"),
-        Outcome.UNMET: (Verdict.FAIL, "is not met"),
+        ExpectationOutcome.MET: (Verdict.PASS, "is met"),
+        ExpectationOutcome.UNMET: (Verdict.FAIL, "is not met"),
         # It raised: that says nothing about the data, and what says nothing opens nothing.
-        Outcome.BROKEN: (Verdict.INCONCLUSIVE, "could not be asked"),
+        ExpectationOutcome.BROKEN: (Verdict.INCONCLUSIVE, "could not be asked"),
     }
     verdict, words = verdicts[found.outcome]
     name = f"{found.expectation}({found.column})" if found.column else found.expectation

@@ -32,7 +32,7 @@ UNTOLD = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenPromise:
     """A day that does not hold what was promised."""
 
     day: str
@@ -60,7 +60,7 @@ class Broken:
 class PromiseBroken(Refusal):
     """A table does not hold what the ledger promised of it. What was read is not used."""
 
-    def __init__(self, view: FeatureView, version: int | None, broken: Sequence[Broken]) -> None:
+    def __init__(self, view: FeatureView, version: int | None, broken: Sequence[BrokenPromise]) -> None:
         self.view, self.broken = view, tuple(broken)
         shown = "; ".join(each.sentence for each in broken[:TOLD])
         more = f"; and {count_of(len(broken) - TOLD, 'more day')}" if len(broken) > TOLD else ""
@@ -74,7 +74,7 @@ class PromiseBroken(Refusal):
 class PredictionsLost(Refusal):
     """The prediction log does not hold the answers that the ledger says were given."""
 
-    def __init__(self, model: str, broken: Sequence[tuple[str, Broken]]) -> None:
+    def __init__(self, model: str, broken: Sequence[tuple[str, BrokenPromise]]) -> None:
         shown = "; ".join(f"{candidate} {each.sentence}" for candidate, each in broken[:TOLD])
         more = f"; and {len(broken) - TOLD} more" if len(broken) > TOLD else ""
         super().__init__(
@@ -112,7 +112,7 @@ def compared(
     *,
     patience_s: float | None = None,
     thorough: Callable[[str], bool] = lambda day: False,
-) -> list[Broken]:
+) -> list[BrokenPromise]:
     """The days that do not hold what was promised, as ``require`` understands it.
 
     ``thorough`` says of a day whether its files are read even where they are the ones that the publish wrote.
@@ -173,7 +173,9 @@ def _hashes(
     return known | store.hashes_held(view, unknown, {p.content_hash for p in promised.values()}, version)
 
 
-def _broken(promised: Mapping[str, Partition], held: Mapping[str, Held], hashes: Mapping[str, str]) -> list[Broken]:
+def _broken(
+    promised: Mapping[str, Partition], held: Mapping[str, Held], hashes: Mapping[str, str]
+) -> list[BrokenPromise]:
     found = []
     for day in sorted({*promised, *held}):
         known = promised.get(day)
@@ -182,7 +184,7 @@ def _broken(promised: Mapping[str, Partition], held: Mapping[str, Held], hashes:
         if there is None and same:
             there = wanted
         if there != wanted or not same:
-            found.append(Broken(day, wanted, None if hashes.get(day) == DAMAGED else there))
+            found.append(BrokenPromise(day, wanted, None if hashes.get(day) == DAMAGED else there))
     return found
 
 
@@ -194,10 +196,10 @@ def _broken_then(
     ledger: Ledger,
     view: FeatureView,
     version: int,
-    broken: Sequence[Broken],
+    broken: Sequence[BrokenPromise],
     held: Mapping[str, Held],
     hashes: Mapping[str, str],
-) -> list[Broken]:
+) -> list[BrokenPromise]:
     """Of the days that are not what is promised now, those that are not what was promised at the version either."""
     found = []
     for each in broken:
@@ -210,7 +212,7 @@ def _broken_then(
             then_rows = then[-1].rows
             holds = any((p.rows == 0 and there == 0) or hashes.get(each.day) == p.content_hash for p in then)
         if not holds:
-            found.append(Broken(each.day, then_rows, each.found))
+            found.append(BrokenPromise(each.day, then_rows, each.found))
     return found
 
 
@@ -261,7 +263,7 @@ def predictions_compared(
     model: str,
     interval: Interval | None = None,
     candidate_id: str | None = None,
-) -> list[tuple[str, Broken]]:
+) -> list[tuple[str, BrokenPromise]]:
     """The candidate and day of all answers that are fewer or more than the ledger says; of all days without an
     ``interval``, of all candidates without one."""
     bounds = (None, None) if interval is None else (interval.days[0], Interval.of_day(interval.days[-1]).end.date())
@@ -273,11 +275,11 @@ def predictions_compared(
     for each in made:
         there = held.get((each.day, each.candidate_id), 0)
         if there is not None and there != each.rows:
-            found.append((each.candidate_id, Broken(each.day, each.rows, there)))
+            found.append((each.candidate_id, BrokenPromise(each.day, each.rows, there)))
     return found
 
 
-def served_compared(ledger: Ledger, store: OfflineStore, model: str) -> list[tuple[str, Broken]]:
+def served_compared(ledger: Ledger, store: OfflineStore, model: str) -> list[tuple[str, BrokenPromise]]:
     """The days of which the features are not all there that the answers were computed from, with ``the features of``
     and their table's name."""
     made = ledger.lineage.scorings(model)
@@ -287,5 +289,5 @@ def served_compared(ledger: Ledger, store: OfflineStore, model: str) -> list[tup
     for (name, day), rows in sorted(served.items()):
         there = held[name].get(day, 0)
         if there is not None and there != rows:
-            found.append((f"the features in {name}", Broken(day, rows, there)))
+            found.append((f"the features in {name}", BrokenPromise(day, rows, there)))
     return found

@@ -12,7 +12,7 @@ from include.workflows.gates.gate import title as gate_title
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class Button:
     """One button."""
 
     name: str
@@ -31,13 +31,13 @@ def allowed(
     standing: Sequence[tuple[str, str, bool]],
     champion: Epoch | None,
     epochs: Sequence[Epoch],
-) -> tuple[Action, ...]:
+) -> tuple[Button, ...]:
     """The actions that make sense in the candidate's state, the likeliest first.
 
     Args:
         standing: the gates that did not pass, as (gate, verdict, whether an override holds).
     """
-    found: list[Action] = []
+    found: list[Button] = []
     open_to_people = candidate.is_live or candidate.state in (State.REJECTED, State.FAILED)
     in_the_way = [(gate, verdict) for gate, verdict, overridden in standing if not overridden]
     # A gate that waits is answered; one that has ended, red, is overridden and judged again.
@@ -58,12 +58,12 @@ def allowed(
     return tuple(found)
 
 
-def rollback(model: str, champion: Epoch, epochs: Sequence[Epoch]) -> Action | None:
+def rollback(model: str, champion: Epoch, epochs: Sequence[Epoch]) -> Button | None:
     """Back to the previous good champion; None when there is none."""
     target = rollback_target(list(epochs))
     if target is None:
         return None
-    return Action(
+    return Button(
         "rollback",
         "Roll back",
         f"Version {champion.model_version} is taken out for good, and {target} serves {model} again, from the newest "
@@ -73,8 +73,8 @@ def rollback(model: str, champion: Epoch, epochs: Sequence[Epoch]) -> Action | N
     )
 
 
-def _approve(gate: str) -> Action:
-    return Action(
+def _approve(gate: str) -> Button:
+    return Button(
         "approve",
         f"Approve {gate_title(gate).lower()}",
         "The candidate goes on to the next step now. Your approval holds for this gate and this candidate, and "
@@ -84,8 +84,8 @@ def _approve(gate: str) -> Action:
     )
 
 
-def _override(gate: str, verdict: str) -> Action:
-    return Action(
+def _override(gate: str, verdict: str) -> Button:
+    return Button(
         "override",
         f"Override {gate_title(gate).lower()}",
         f"This one candidate may pass {gate}, which said {verdict}, until the end you give. Nothing runs yet: judge "
@@ -97,13 +97,13 @@ def _override(gate: str, verdict: str) -> Action:
     )
 
 
-def _clear(gate: str, overridden: bool) -> Action:
+def _clear(gate: str, overridden: bool) -> Button:
     then = (
         "The gate is overridden, so its task turns green and the journey goes on to shadow and promotion by itself."
         if overridden
         else "The rows are pinned, so the same evidence gives the same verdict, unless something outside was mended."
     )
-    return Action(
+    return Button(
         "clear",
         f"Judge again from {gate_title(gate).lower()}",
         f"Airflow clears {gate} and what follows it, and the closed journey is opened again. {then}",
@@ -111,9 +111,9 @@ def _clear(gate: str, overridden: bool) -> Action:
     )
 
 
-def _reject(candidate: Candidate, champion: Epoch | None) -> Action:
+def _reject(candidate: Candidate, champion: Epoch | None) -> Button:
     serves = f"Version {champion.model_version} goes on serving." if champion else "The model has no champion then."
-    return Action(
+    return Button(
         "reject",
         "Reject this candidate",
         f"The journey ends, its artifact stays out for good, and the run turns red. {serves}",

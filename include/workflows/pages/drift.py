@@ -37,7 +37,7 @@ class UnknownReport(Refusal, KeyError):
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureView:
+class FeatureRow:
     """One feature of one day."""
 
     name: str
@@ -77,7 +77,7 @@ class DriftView:
     """What makes the data itself suspect."""
     scores: tuple[tuple[str, Mapping[str, Any]], ...]
     """The histograms that belong to no feature."""
-    features: tuple[FeatureView, ...]
+    features: tuple[FeatureRow, ...]
     numbers: Mapping[str, Any]
 
 
@@ -119,9 +119,9 @@ def drift(report_id: str) -> DriftView:
     )
 
 
-def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, total: float) -> FeatureView:
+def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, total: float) -> FeatureRow:
     share = found["importance"] / total
-    return FeatureView(
+    return FeatureRow(
         name=found["name"],
         rank=found["effect"] * share,
         drifted=found["drifted"],

@@ -17,8 +17,8 @@ from include.workflows import gates
 from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import actions, sources
-from include.workflows.pages.actions import Action
-from include.workflows.selftest.readiness import Report, report_on
+from include.workflows.pages.actions import Button
+from include.workflows.selftest.readiness import ReadinessReport, report_on
 
 SHOWN_JOURNEYS = 30
 SHOWN_DAYS = 120
@@ -57,7 +57,7 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenDeclaration:
     """One thing that is wrong with a declaration."""
 
     dag_id: str | None
@@ -71,7 +71,7 @@ class ModelsView:
 
     rows: tuple[ModelRow, ...]
     waiting: int
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenDeclaration, ...]
     """What is wrong with declarations that cannot be used, a line each."""
     sorted_by: str
     out_of_order: tuple[OutOfOrder, ...] = ()
@@ -99,9 +99,9 @@ class ModelView:
     """The features that were not judged on the newest of ``days``, and why."""
     readiness: tuple[tuple[str, bool, str], ...]
     """What a model needs, whether it has it, and how that shows."""
-    report: Report | None
+    report: ReadinessReport | None
     """What its declared gates cover and lack; None for a model nobody declares."""
-    rollback: Action | None
+    rollback: Button | None
 
 
 def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
@@ -118,7 +118,9 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
     return ModelsView(
         rows=tuple(_sorted(rows, column)),
         waiting=sum(bool(r.waits) for r in rows),
-        broken=tuple(Broken(_dag_of(file), p) for file, error in declared.broken.items() for p in error.problems),
+        broken=tuple(
+            BrokenDeclaration(_dag_of(file), p) for file, error in declared.broken.items() for p in error.problems
+        ),
         sorted_by=column,
         out_of_order=tuple(wrong),
     )

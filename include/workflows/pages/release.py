@@ -19,7 +19,7 @@ from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.causes import in_words
 from include.workflows.pages import actions, sources
-from include.workflows.pages.actions import Action
+from include.workflows.pages.actions import Button
 from include.workflows.pages.words import TRIGGERS
 
 REMARKS = "remarks.json"
@@ -100,7 +100,7 @@ class ReleaseView:
     lineage: tuple[tuple[str, str], ...]
     mlflow_url: str | None
     explanation: Explanation
-    actions: tuple[Action, ...]
+    actions: tuple[Button, ...]
     asked_by: str
     also_asked: str
     """Who asked while it was under way; empty when nobody did."""

@@ -23,7 +23,7 @@ MOST_TOLD = 20
 """So many findings are told in one message; the log has all."""
 
 
-class State(Enum):
+class PairState(Enum):
     """What holding two stores against each other found."""
 
     AGREES = "agrees"
@@ -34,14 +34,14 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PairFinding:
     """What became of one thing that two stores both speak of."""
 
     pair: str
     """The check's name."""
     about: str
     """What: ``origin_weather v1 2013-03-04``, or a model, or a candidate."""
-    state: State
+    state: PairState
     message: str
     """One line: what was promised, what was found, and the way out."""
     mended: bool = False
@@ -57,10 +57,10 @@ class Finding:
         return f"{self.pair}  {self.about}  {how}: {self.message}"
 
 
-class Compared(Protocol):
+class PairModule(Protocol):
     """What the module of a check has."""
 
-    def compare(self, now: datetime) -> list[Finding]:
+    def compare(self, now: datetime) -> list[PairFinding]:
         """Everything that differs, everything that could not be compared, and one finding that says what agrees."""
         ...
 
@@ -68,7 +68,7 @@ class Compared(Protocol):
 class Repaired(Protocol):
     """What the module of a check has besides, where a program can make the two agree."""
 
-    def repair(self, now: datetime, only: str | None) -> list[Finding]:
+    def repair(self, now: datetime, only: str | None) -> list[PairFinding]:
         """Make the store hold what the ledger promised. Keyed and repeatable: repairing twice changes nothing.
 
         Args:
@@ -81,7 +81,7 @@ class Repaired(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class PairCheck:
     """One pair of stores."""
 
     name: str
@@ -92,50 +92,52 @@ class Check:
     repairs: str | None
     """What its repair does, in a few words; None where only a person can."""
 
-    def compare(self, now: datetime) -> list[Finding]:
+    def compare(self, now: datetime) -> list[PairFinding]:
         """The module's findings. What stops it is a finding too: one pair never ends the comparison of the others."""
         try:
-            return cast("Compared", import_module(self.module)).compare(now)
+            return cast("PairModule", import_module(self.module)).compare(now)
         except Exception as error:  # noqa: BLE001 - whatever stops a comparison, nothing was compared
             return [self.not_compared("all of it", error)]
 
-    def repair(self, now: datetime, only: str | None) -> list[Finding]:
+    def repair(self, now: datetime, only: str | None) -> list[PairFinding]:
         """Repair the pair; what stops a repair is raised."""
         return cast("Repaired", import_module(self.module)).repair(now, only)
 
-    def not_compared(self, about: str, error: Exception) -> Finding:
+    def not_compared(self, about: str, error: Exception) -> PairFinding:
         """The finding about something that could not be asked."""
         said = " ".join(str(error).split()) or type(error).__name__
         expected = isinstance(error, Refusal | NotYet | ConnectionError)
-        return Finding(self.name, about, State.NOT_COMPARED, said if expected else f"{type(error).__name__}: {said}")
+        return PairFinding(
+            self.name, about, PairState.NOT_COMPARED, said if expected else f"{type(error).__name__}: {said}"
+        )
 
 
-CHECKS: tuple[Check, ...] = (
-    Check(
+CHECKS: tuple[PairCheck, ...] = (
+    PairCheck(
         "view",
         "ledger and Delta",
         "include.workflows.pairs.views",
         "takes lost days from an older version of the table, or else publishes them again from the source",
     ),
-    Check(
+    PairCheck(
         "online",
         "ledger and online store",
         "include.workflows.pairs.online",
         "fills it from the newest published rows; a newer row is never replaced by an older one",
     ),
-    Check(
+    PairCheck(
         "predictions",
         "ledger and prediction log",
         "include.workflows.pairs.predictions",
         "scores again the days that lost answers",
     ),
-    Check(
+    PairCheck(
         "registry",
         "ledger and MLflow",
         "include.workflows.pairs.registry",
         "writes the aliases again as the ledger has them",
     ),
-    Check(
+    PairCheck(
         "notices",
         "ledger and notices",
         "include.workflows.pairs.notices",
@@ -152,7 +154,7 @@ class NotCompared(NotYet):
     """A store did not answer, so that nothing is known of it. Trying again may help."""
 
 
-def check_named(name: str) -> Check:
+def check_named(name: str) -> PairCheck:
     """The check of that name.
 
     Raises:
@@ -164,7 +166,7 @@ def check_named(name: str) -> Check:
     raise Refusal(f"There is no pair {name!r}; there are: {', '.join(check.name for check in CHECKS)}.")
 
 
-def compare(now: datetime, names: Iterable[str] | None = None) -> list[Finding]:
+def compare(now: datetime, names: Iterable[str] | None = None) -> list[PairFinding]:
     """Compare the pairs of these names, or all; everything found."""
     chosen = CHECKS if names is None else [check_named(name) for name in names]
     return [finding for check in chosen for finding in check.compare(now)]
@@ -181,18 +183,18 @@ def compared(name: str, now: datetime) -> dict[str, Any]:
     found = check.compare(now)
     for finding in found:
         print(finding.line)
-    differ = [f for f in found if f.state is State.DIFFERS]
+    differ = [f for f in found if f.state is PairState.DIFFERS]
     if differ:
         way_out = f"Then: slipway repair {name}" if check.repairs else "No program can repair this pair."
         raise StoresDiffer(f"{_told(differ)} {way_out} (docs/runbook/repair.md).")
-    silent = [f for f in found if f.state is State.NOT_COMPARED]
+    silent = [f for f in found if f.state is PairState.NOT_COMPARED]
     if silent:
         raise NotCompared(f"{check.title} could not be compared. {_told(silent)}")
     mended = sum(f.mended for f in found)
     return {"findings": [f.as_json() for f in found], "facts": {"compared": len(found), "mended": mended}}
 
 
-def _told(findings: list[Finding]) -> str:
+def _told(findings: list[PairFinding]) -> str:
     shown = " ".join(f"{f.about}: {f.message}" for f in findings[:MOST_TOLD])
     more = f" And {len(findings) - MOST_TOLD} more; the log has all." if len(findings) > MOST_TOLD else ""
     return f"{shown}{more}"

@@ -7,29 +7,31 @@ from datetime import datetime, timedelta
 from include.adapters.ledger import NoticeState, Posted
 from include.workflows import stores
 from include.workflows.pages import notices
-from include.workflows.pairs import Finding, State
+from include.workflows.pairs import PairFinding, PairState
 
 PAIR = "notices"
 WAITS_AT_MOST = timedelta(days=1)
 """How long a notice may wait, with tries that failed, before that is told here too."""
 
 
-def compare(now: datetime) -> list[Finding]:
+def compare(now: datetime) -> list[PairFinding]:
     """What no callback wrote down is written down at once; what could not be sent differs."""
     with stores.open_ledger() as ledger:
         missed = notices.missed(ledger, now)
         unsent = ledger.notices.unsent()
     found = [
-        Finding(PAIR, key, State.AGREES, "It was never written down; it is now, and is sent.", mended=True)
+        PairFinding(PAIR, key, PairState.AGREES, "It was never written down; it is now, and is sent.", mended=True)
         for key in missed
     ]
     found += [_unsent(posted) for posted in unsent if _too_long(posted, now)]
-    if not any(finding.state is State.DIFFERS for finding in found):
-        found.append(Finding(PAIR, "notices", State.AGREES, "Everything that happened was told, or is about to be."))
+    if not any(finding.state is PairState.DIFFERS for finding in found):
+        found.append(
+            PairFinding(PAIR, "notices", PairState.AGREES, "Everything that happened was told, or is about to be.")
+        )
     return found
 
 
-def repair(now: datetime, only: str | None) -> list[Finding]:
+def repair(now: datetime, only: str | None) -> list[PairFinding]:
     """Let everything that was given up be tried again, to the owner and by the way that are declared now.
 
     Args:
@@ -42,18 +44,18 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
             if only in (None, posted.notice.subject) and ledger.notices.try_again(posted.notice.key, now)
         ]
     line = "It is tried again by the next sweep"
-    return [Finding(PAIR, n.key, State.AGREES, f"{line}: {n.sentence}", mended=True) for n in again]
+    return [PairFinding(PAIR, n.key, PairState.AGREES, f"{line}: {n.sentence}", mended=True) for n in again]
 
 
 def _too_long(posted: Posted, now: datetime) -> bool:
     return posted.state is NoticeState.GIVEN_UP or now - posted.recorded_at > WAITS_AT_MOST
 
 
-def _unsent(posted: Posted) -> Finding:
+def _unsent(posted: Posted) -> PairFinding:
     notice = posted.notice
     what = (
         "is not tried any more" if posted.state is NoticeState.GIVEN_UP else f"waits since {posted.recorded_at:%F %R}"
     )
     why = f"{posted.tries} tries failed, the last with: {posted.error}" if posted.error else "no try has ended"
     message = f"{notice.told} was not told {notice.sentence!r}; {why}. It {what}. Mend owners or notify first."
-    return Finding(PAIR, f"{notice.subject} {notice.key}", State.DIFFERS, message)
+    return PairFinding(PAIR, f"{notice.subject} {notice.key}", PairState.DIFFERS, message)

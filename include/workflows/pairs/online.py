@@ -21,7 +21,7 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.workflows import stores
 from include.workflows.lineage import promised
-from include.workflows.pairs import Finding, State
+from include.workflows.pairs import PairFinding, PairState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,13 +41,13 @@ class _Published:
     newest_day: str
 
 
-def compare(now: datetime) -> list[Finding]:
+def compare(now: datetime) -> list[PairFinding]:
     """Every declared view that has published days."""
     with stores.open_ledger() as ledger:
         return [_compared(ledger, view) for view in _views(ledger, None)]
 
 
-def repair(now: datetime, only: str | None) -> list[Finding]:
+def repair(now: datetime, only: str | None) -> list[PairFinding]:
     """Offer the newest published rows of each entity again, and remove what was never published."""
     if only is not None:
         declarations().view(only)
@@ -55,18 +55,18 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
         return [_repaired(ledger, view) for view in _views(ledger, only)]
 
 
-def _compared(ledger: Ledger, view: FeatureView) -> Finding:
+def _compared(ledger: Ledger, view: FeatureView) -> PairFinding:
     try:
         published, found = _differences(ledger, view)
     except (Refusal, OnlineStoreUnusable) as error:
-        return Finding(PAIR, _about(view), State.NOT_COMPARED, str(error))
+        return PairFinding(PAIR, _about(view), PairState.NOT_COMPARED, str(error))
     if not found:
         line = f"The newest rows of {found.entities:,} entities are there, published up to {published.newest_day}."
-        return Finding(PAIR, _about(view), State.AGREES, line)
-    return Finding(PAIR, _about(view), State.DIFFERS, _sentence(published, found))
+        return PairFinding(PAIR, _about(view), PairState.AGREES, line)
+    return PairFinding(PAIR, _about(view), PairState.DIFFERS, _sentence(published, found))
 
 
-def _repaired(ledger: Ledger, view: FeatureView) -> Finding:
+def _repaired(ledger: Ledger, view: FeatureView) -> PairFinding:
     try:
         published, found = _differences(ledger, view)
         if not found:
@@ -76,11 +76,13 @@ def _repaired(ledger: Ledger, view: FeatureView) -> Finding:
         crashpoint("repair.online.forgotten")
         store.push(view, published.rows, f"repair_{published.newest_day}")
     except (Refusal, OnlineStoreUnusable) as error:
-        return Finding(PAIR, _about(view), State.NOT_COMPARED, str(error))
+        return PairFinding(PAIR, _about(view), PairState.NOT_COMPARED, str(error))
     left = _compared(ledger, view)
-    if left.state is not State.AGREES:
+    if left.state is not PairState.AGREES:
         return left
-    return Finding(PAIR, _about(view), State.AGREES, f"{_sentence(published, found)} It was filled again.", mended=True)
+    return PairFinding(
+        PAIR, _about(view), PairState.AGREES, f"{_sentence(published, found)} It was filled again.", mended=True
+    )
 
 
 def _differences(ledger: Ledger, view: FeatureView) -> tuple[_Published, Differences]:

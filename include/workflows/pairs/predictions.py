@@ -12,25 +12,25 @@ from include.domain.errors import NotYet, Refusal
 from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.lineage import promised
-from include.workflows.lineage.promised import Broken
-from include.workflows.pairs import Finding, State
+from include.workflows.lineage.promised import BrokenPromise
+from include.workflows.pairs import PairFinding, PairState
 from include.workflows.scoring import daily
 
 PAIR = "predictions"
 
 
-def compare(now: datetime) -> list[Finding]:
+def compare(now: datetime) -> list[PairFinding]:
     """Every scored day of every model."""
     with stores.open_ledger() as ledger:
         return [finding for model in ledger.candidates.models() for finding in _of(ledger, model)]
 
 
-def repair(now: datetime, only: str | None) -> list[Finding]:
+def repair(now: datetime, only: str | None) -> list[PairFinding]:
     """Score the days again that lost answers or features. The same models answer the same rows, so the answers are the
     same; what a candidate can no longer answer still differs afterwards."""
     if only is not None:
         declarations().model(only)
-    found = list[Finding]()
+    found = list[PairFinding]()
     with stores.open_ledger() as ledger:
         for model in [only] if only is not None else ledger.candidates.models():
             lost = dict.fromkeys(broken.day for _, broken in _broken(ledger, model))
@@ -38,11 +38,15 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
             left = {broken.day for _, broken in _broken(ledger, model)}
             for day in lost:
                 if failed[day] is None and day not in left:
-                    found.append(Finding(PAIR, f"{model} {day}", State.AGREES, "It was scored again.", mended=True))
+                    found.append(
+                        PairFinding(PAIR, f"{model} {day}", PairState.AGREES, "It was scored again.", mended=True)
+                    )
             for finding in _of(ledger, model):
-                why = failed.get(finding.about.split()[1]) if finding.state is State.DIFFERS else None
+                why = failed.get(finding.about.split()[1]) if finding.state is PairState.DIFFERS else None
                 found.append(
-                    finding if why is None else Finding(PAIR, finding.about, finding.state, f"{finding.message} {why}")
+                    finding
+                    if why is None
+                    else PairFinding(PAIR, finding.about, finding.state, f"{finding.message} {why}")
                 )
     return found
 
@@ -56,17 +60,17 @@ def _scored_again(model: str, day: str) -> str | None:
     return None if skipped is None else f"It could not be scored again: {skipped}"
 
 
-def _of(ledger: Ledger, model: str) -> Iterator[Finding]:
+def _of(ledger: Ledger, model: str) -> Iterator[PairFinding]:
     broken = _broken(ledger, model)
     for what, each in broken:
-        yield Finding(PAIR, f"{model} {each.day}", State.DIFFERS, f"{what} {each.sentence}.")
+        yield PairFinding(PAIR, f"{model} {each.day}", PairState.DIFFERS, f"{what} {each.sentence}.")
     scored = {each.day for each in ledger.lineage.scorings(model)}
     good = len(scored - {each.day for _, each in broken})
     if good:
-        yield Finding(PAIR, model, State.AGREES, f"The answers of {count_of(good, 'scored day')} are there.")
+        yield PairFinding(PAIR, model, PairState.AGREES, f"The answers of {count_of(good, 'scored day')} are there.")
 
 
-def _broken(ledger: Ledger, model: str) -> list[tuple[str, Broken]]:
+def _broken(ledger: Ledger, model: str) -> list[tuple[str, BrokenPromise]]:
     store = stores.offline_store()
     answers = promised.predictions_compared(ledger, store, model)
     return answers + promised.served_compared(ledger, store, model)

@@ -20,23 +20,23 @@ from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.features import staging
 from include.workflows.lineage import promised
-from include.workflows.lineage.promised import Broken
-from include.workflows.pairs import Finding, State
+from include.workflows.lineage.promised import BrokenPromise
+from include.workflows.pairs import PairFinding, PairState
 
 PAIR = "view"
 READ_EVERY = 28
 """Each day's files are read once in so many nights."""
 
 
-def compare(now: datetime) -> list[Finding]:
+def compare(now: datetime) -> list[PairFinding]:
     """Every day of every version of every view that the ledger or the table knows."""
-    found = list[Finding]()
+    found = list[PairFinding]()
     with stores.open_ledger() as ledger:
         for name, version in ledger.partitions.views():
             view = declarations().version(name, version)
             if view is None:
                 line = "It is not declared any more, so that nothing reads it; it was not compared."
-                found.append(Finding(PAIR, f"{name} v{version}", State.AGREES, line))
+                found.append(PairFinding(PAIR, f"{name} v{version}", PairState.AGREES, line))
                 continue
             days = _days(ledger, stores.offline_store(), view)
             broken = _compared(ledger, view, days, _turn_of(now.date()))
@@ -44,17 +44,17 @@ def compare(now: datetime) -> list[Finding]:
             good = len(days) - len(broken)
             if good:
                 line = f"{count_of(good, 'day')} from {days[0]} to {days[-1]} as the ledger has them."
-                found.append(Finding(PAIR, _about(view), State.AGREES, line))
+                found.append(PairFinding(PAIR, _about(view), PairState.AGREES, line))
     return found
 
 
-def repair(now: datetime, only: str | None) -> list[Finding]:
+def repair(now: datetime, only: str | None) -> list[PairFinding]:
     """Make every day hold what the ledger promised: from the version of the table that held it, or where that is gone
     from the source, as it was known when the day was published, through the audit."""
     known = declarations()
     if only is not None:
         known.view(only)
-    found = list[Finding]()
+    found = list[PairFinding]()
     with stores.open_ledger() as ledger:
         for name, version in ledger.partitions.views():
             view = known.version(name, version)
@@ -65,11 +65,11 @@ def repair(now: datetime, only: str | None) -> list[Finding]:
             found += [_repaired(ledger, view, each) for each in broken]
             if not broken:
                 line = f"{count_of(len(days), 'day')} were read and hold what the ledger promised."
-                found.append(Finding(PAIR, _about(view), State.AGREES, line))
+                found.append(PairFinding(PAIR, _about(view), PairState.AGREES, line))
     return found
 
 
-def _repaired(ledger: Ledger, view: FeatureView, broken: Broken) -> Finding:
+def _repaired(ledger: Ledger, view: FeatureView, broken: BrokenPromise) -> PairFinding:
     store, about = stores.offline_store(), f"{_about(view)} {broken.day}"
     known = ledger.partitions.get(view.name, view.version, broken.day)
     how = "taken from the version of the table that was published"
@@ -77,11 +77,11 @@ def _repaired(ledger: Ledger, view: FeatureView, broken: Broken) -> Finding:
         try:
             how = _published_again(ledger, view, broken.day, known)
         except (Refusal, ConnectionError) as error:
-            return Finding(PAIR, about, State.DIFFERS, f"{broken.sentence}. It could not be repaired: {error}")
+            return PairFinding(PAIR, about, PairState.DIFFERS, f"{broken.sentence}. It could not be repaired: {error}")
     left = promised.compared(ledger, store, view, [broken.day])
     if left:
-        return Finding(PAIR, about, State.DIFFERS, f"{left[0].sentence}, after it was {how}.")
-    return Finding(PAIR, about, State.AGREES, f"{broken.sentence}; {how}.", mended=True)
+        return PairFinding(PAIR, about, PairState.DIFFERS, f"{left[0].sentence}, after it was {how}.")
+    return PairFinding(PAIR, about, PairState.AGREES, f"{broken.sentence}; {how}.", mended=True)
 
 
 def _taken_back(ledger: Ledger, store: OfflineStore, view: FeatureView, known: Partition) -> bool:
@@ -121,7 +121,9 @@ def _days(ledger: Ledger, store: OfflineStore, view: FeatureView) -> list[str]:
     return Interval(Interval.of_day(min(known)).start, Interval.of_day(max(known)).end).days
 
 
-def _compared(ledger: Ledger, view: FeatureView, days: Sequence[str], thorough: Callable[[str], bool]) -> list[Broken]:
+def _compared(
+    ledger: Ledger, view: FeatureView, days: Sequence[str], thorough: Callable[[str], bool]
+) -> list[BrokenPromise]:
     """The days that differ. A day that holds the promised rows in other files than were recorded (the table was
     compacted, or the record is of an older release) gets its files recorded, so that it need not be read again."""
     store = stores.offline_store()
@@ -145,8 +147,8 @@ def _turn_of(night: date) -> Callable[[str], bool]:
     return lambda day: (night - date.fromisoformat(day)).days % READ_EVERY == 0
 
 
-def _told(view: FeatureView, broken: Broken) -> Finding:
-    return Finding(PAIR, f"{_about(view)} {broken.day}", State.DIFFERS, f"{broken.sentence}.")
+def _told(view: FeatureView, broken: BrokenPromise) -> PairFinding:
+    return PairFinding(PAIR, f"{_about(view)} {broken.day}", PairState.DIFFERS, f"{broken.sentence}.")
 
 
 def _about(view: FeatureView) -> str:

@@ -14,7 +14,7 @@ KINDS = ("retrain", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunEnding:
     """What became of one run."""
 
     dag_id: str
@@ -36,7 +36,7 @@ class Ending:
         return asdict(self)
 
 
-def ending_of(ledger: Ledger, dag_id: str, run_id: str) -> Ending | None:
+def ending_of(ledger: Ledger, dag_id: str, run_id: str) -> RunEnding | None:
     """What the ledger says; None for a run of another kind, and for one it knows nothing of."""
     kind, _, model = dag_id.partition("_")
     if kind not in KINDS:
@@ -50,7 +50,7 @@ def ending_of(ledger: Ledger, dag_id: str, run_id: str) -> Ending | None:
         sentence = (
             f"{done.from_candidate} was rolled back: {done.to_candidate} is champion again, revision {done.revision}."
         )
-        return Ending(dag_id, run_id, done.to_candidate, state, True, True, done.revision, sentence)
+        return RunEnding(dag_id, run_id, done.to_candidate, state, True, True, done.revision, sentence)
     candidate = ledger.candidates.of_run(model, run_id)
     if candidate is None:
         return None
@@ -60,7 +60,7 @@ def ending_of(ledger: Ledger, dag_id: str, run_id: str) -> Ending | None:
         sentence = f"Promoted as version {made.model_version}, revision {made.revision}.{since}"
     else:
         sentence = candidate.outcome or f"It is {candidate.state.value.replace('_', ' ')}."
-    return Ending(
+    return RunEnding(
         dag_id=dag_id,
         run_id=run_id,
         candidate_id=candidate.candidate_id,

@@ -14,7 +14,6 @@ from include.domain.faults import crashpoint
 from include.domain.intervals import midnight
 from include.domain.journey import RetrainRequest, Trigger, drift_run_id, retrain_request
 from include.domain.lifecycle import Event, JourneyRequest, State
-from include.domain.lifecycle import Trigger as StartedBy
 from include.workflows import stores
 from include.workflows.gates import required as required_gates
 from include.workflows.gates.run import standing_in_the_way
@@ -102,10 +101,10 @@ def _decision_of(
     return decision if run_id == own or run_id.startswith(f"{own}__") else None
 
 
-def _started_by(run_type: str, decision: RetrainDecision | None) -> StartedBy:
+def _started_by(run_type: str, decision: RetrainDecision | None) -> Trigger:
     if run_type == SCHEDULED:
-        return StartedBy.SCHEDULE
-    return StartedBy.API if decision is None else StartedBy.DRIFT
+        return Trigger.SCHEDULE
+    return Trigger.API if decision is None else Trigger.DRIFT
 
 
 def _request(

@@ -9,7 +9,7 @@ from typing import Any
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts, Ledger, NotCleared
-from include.adapters.registry import Registry, RegistryUnreachable, SourceRefused, VersionMissing
+from include.adapters.registry import Registry, RegistryUnreachable, VersionMissing, VersionSourceRefused
 from include.config import ModelDeclaration, declarations
 from include.domain.authority import MayNotDecide, Person, require
 from include.domain.errors import Refusal
@@ -248,7 +248,7 @@ def _unusable(ledger: Ledger, registry: Registry, model: ModelDeclaration) -> li
             pipeline = _loaded(registry, model.name, int(str(epoch.model_version)), epoch.digest)
             as_trained.as_learned(ledger, model, target, estimators.inputs_of(pipeline))
             break
-        except (model_files.ModelFileRefused, VersionMissing, SourceRefused, as_trained.NotAskable) as error:
+        except (model_files.ModelFileRefused, VersionMissing, VersionSourceRefused, as_trained.NotAskable) as error:
             print(f"{target} cannot be restored: {error}")
             found.append(target)
     return found

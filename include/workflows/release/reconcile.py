@@ -17,8 +17,8 @@ from include.adapters.registry import (
     Registered,
     Registry,
     RegistryUnreachable,
-    SourceRefused,
     VersionMissing,
+    VersionSourceRefused,
 )
 from include.domain.errors import Refusal
 from include.domain.promotion import Epoch, head_mark, rollback_target
@@ -28,7 +28,7 @@ from include.workflows.release.mlflow_aliases import LedgerBehind, project_alias
 OURS = (CHAMPION, CHALLENGER)
 
 
-class Kind(Enum):
+class AliasFault(Enum):
     """What was found."""
 
     LEDGER_BEHIND = "ledger_behind"
@@ -49,7 +49,7 @@ class Kind(Enum):
     """MLflow did not answer about this model."""
 
 
-class Action(Enum):
+class AliasRepair(Enum):
     """What became of it."""
 
     MENDED = "mended"
@@ -59,12 +59,12 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AliasFinding:
     """One difference between the ledger and the registry."""
 
     model: str
-    kind: Kind
-    action: Action
+    kind: AliasFault
+    action: AliasRepair
     message: str
     """One line: what, and the way out."""
 
@@ -76,7 +76,7 @@ class NeedsAPerson(Refusal):
     """The ledger and the registry differ in a way that no program may settle."""
 
 
-def reconcile(models: Collection[str] | None = None) -> list[Finding]:
+def reconcile(models: Collection[str] | None = None) -> list[AliasFinding]:
     """Compare each model's registry with the ledger and mend what the ledger can mend; everything found.
 
     Args:
@@ -84,12 +84,12 @@ def reconcile(models: Collection[str] | None = None) -> list[Finding]:
     """
     registry = stores.registry()
     with stores.open_ledger() as ledger:
-        found: list[Finding] = []
+        found: list[AliasFinding] = []
         for model in sorted(models) if models is not None else ledger.candidates.models():
             try:
                 found += _of(ledger, registry, model)
             except RegistryUnreachable as error:
-                found.append(Finding(model, Kind.UNREACHABLE, Action.NEEDS_A_PERSON, str(error)))
+                found.append(AliasFinding(model, AliasFault.UNREACHABLE, AliasRepair.NEEDS_A_PERSON, str(error)))
     return found
 
 
@@ -103,26 +103,26 @@ def reconciled(models: Collection[str] | None = None) -> dict[str, Any]:
     found = reconcile(models)
     for finding in found:
         print(f"{finding.model} {finding.kind.value}, {finding.action.value}: {finding.message}")
-    silent = [f for f in found if f.kind is Kind.UNREACHABLE]
+    silent = [f for f in found if f.kind is AliasFault.UNREACHABLE]
     if silent:
         raise RegistryUnreachable(silent[0].message)
-    asked = [f for f in found if f.action is Action.NEEDS_A_PERSON]
+    asked = [f for f in found if f.action is AliasRepair.NEEDS_A_PERSON]
     if asked:
         raise NeedsAPerson(" ".join(f"{f.model}: {f.message}" for f in asked))
     return {"findings": [f.as_json() for f in found], "facts": {"mended": len(found)}}
 
 
-def _of(ledger: Ledger, registry: Registry, model: str) -> list[Finding]:
+def _of(ledger: Ledger, registry: Registry, model: str) -> list[AliasFinding]:
     try:
         require_whole_ledger(ledger, registry, model)
     except LedgerBehind as behind:
-        return [Finding(model, Kind.LEDGER_BEHIND, Action.NEEDS_A_PERSON, str(behind))]
+        return [AliasFinding(model, AliasFault.LEDGER_BEHIND, AliasRepair.NEEDS_A_PERSON, str(behind))]
     before = registry.registered(model)
     found = _lookalikes(registry, model, before)
     found += _lost(ledger.deployments.epochs(model), registry, model)
     for line in project_aliases(ledger, registry, model):
         message = f"{line}. Somebody moved it, or a run died before it wrote it; the ledger's word was written again."
-        found.append(Finding(model, Kind.ALIAS_MOVED, Action.MENDED, message))
+        found.append(AliasFinding(model, AliasFault.ALIAS_MOVED, AliasRepair.MENDED, message))
     known = {c.candidate_id for c in ledger.candidates.of(model)}
     for version in registry.versions(model):
         if version.candidate_id not in known:
@@ -130,11 +130,11 @@ def _of(ledger: Ledger, registry: Registry, model: str) -> list[Finding]:
             message = (
                 f"Version {version.number} was registered for {made}; it is never served. Delete it if it is junk."
             )
-            found.append(Finding(model, Kind.VERSION_UNKNOWN, Action.NOTED, message))
+            found.append(AliasFinding(model, AliasFault.VERSION_UNKNOWN, AliasRepair.NOTED, message))
     return found
 
 
-def _lookalikes(registry: Registry, model: str, registered: Registered) -> list[Finding]:
+def _lookalikes(registry: Registry, model: str, registered: Registered) -> list[AliasFinding]:
     """Aliases that a reader could take for ours. Only the exact names are ever read or written by Slipway."""
     found = []
     for alias, version in sorted(registered.aliases.items()):
@@ -143,14 +143,14 @@ def _lookalikes(registry: Registry, model: str, registered: Registered) -> list[
         if alias.strip().casefold() in OURS:
             registry.drop(model, alias, version)
             message = f"Alias {alias!r} on version {version} read like {alias.strip().casefold()!r}; it was removed."
-            found.append(Finding(model, Kind.ALIAS_LOOKALIKE, Action.MENDED, message))
+            found.append(AliasFinding(model, AliasFault.ALIAS_LOOKALIKE, AliasRepair.MENDED, message))
         elif alias.isdecimal():
             message = f"Alias {alias!r} points at version {version} and may be taken for a version. Rename it."
-            found.append(Finding(model, Kind.ALIAS_NUMERIC, Action.NOTED, message))
+            found.append(AliasFinding(model, AliasFault.ALIAS_NUMERIC, AliasRepair.NOTED, message))
     return found
 
 
-def _lost(history: list[Epoch], registry: Registry, model: str) -> list[Finding]:
+def _lost(history: list[Epoch], registry: Registry, model: str) -> list[AliasFinding]:
     """Whether what is served, and what a rollback would restore, is still what the gates judged."""
     if not history:
         return []
@@ -166,10 +166,12 @@ def _lost(history: list[Epoch], registry: Registry, model: str) -> list[Finding]
                 f'train a new champion: slipway retrain {model} --as-of DAY --reason "..."'
             )
         message = f"{wrong} Scoring goes on from the copies that machines have. {way_out}"
-        found.append(Finding(model, Kind.CHAMPION_LOST, Action.NEEDS_A_PERSON, message))
+        found.append(AliasFinding(model, AliasFault.CHAMPION_LOST, AliasRepair.NEEDS_A_PERSON, message))
     for each in lost:
         then = f"pass over it, to {target}" if target is not None else "be refused: no other is left"
-        found.append(Finding(model, Kind.FALLBACK_LOST, Action.NOTED, f"{each} A rollback would {then}."))
+        found.append(
+            AliasFinding(model, AliasFault.FALLBACK_LOST, AliasRepair.NOTED, f"{each} A rollback would {then}.")
+        )
     return found
 
 
@@ -189,7 +191,7 @@ def _wrong_with(registry: Registry, model: str, epoch: Epoch) -> str | None:
     try:
         with registry.fetched(model, int(str(epoch.model_version))) as file:
             digest = model_files.digest(file)
-    except (VersionMissing, SourceRefused) as error:
+    except (VersionMissing, VersionSourceRefused) as error:
         return f"{epoch.to_candidate} is gone: {error}"
     if digest != epoch.digest:
         return (
@@ -199,7 +201,7 @@ def _wrong_with(registry: Registry, model: str, epoch: Epoch) -> str | None:
     return None
 
 
-def accept_ledger(model: str, *, reason: str, who: str, now: datetime) -> list[Finding]:
+def accept_ledger(model: str, *, reason: str, who: str, now: datetime) -> list[AliasFinding]:
     """Take the ledger as it is for the truth about a model whose registry has seen more; what was mended by that.
 
     What the registry had seen, who decided and why stay on the registered model as a tag.

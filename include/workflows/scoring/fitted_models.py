@@ -32,7 +32,7 @@ def spec_of(model: ModelDeclaration, kinds: Mapping[str, str] | None = None) -> 
         kinds=kinds_of(model) if kinds is None else kinds,
         seed=model.training.seed,
         groups=tuple(
-            estimators.Group(
+            estimators.ColumnGroup(
                 where=f"preprocess.{number}",
                 columns=group.columns if isinstance(group.columns, str) else tuple(group.columns),
                 steps=tuple((step.path, step.params) for step in group.steps),

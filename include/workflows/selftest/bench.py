@@ -32,7 +32,7 @@ from include.workflows.scoring import daily, fitted_models
 from include.workflows.scoring.request_ids import request_ids
 from include.workflows.selftest import candidates, defects, seeds
 from include.workflows.selftest import world as worlds
-from include.workflows.selftest.candidates import Candidate
+from include.workflows.selftest.candidates import SeededCandidate
 from include.workflows.selftest.world import Source, World
 
 Tell = Callable[[str], None]
@@ -105,7 +105,7 @@ class Bench:
         self._champion_scores = self._answers(world.champion, world.holdout.features)
         self._served = self._log(daily.answers_of(self.model, world.champion, world.holdout.features))
         self._of_twin: dict[str, GateResult] = {}
-        self._evaluated: dict[int, tuple[Candidate, np.ndarray[Any, Any] | None, str | None]] = {}
+        self._evaluated: dict[int, tuple[SeededCandidate, np.ndarray[Any, Any] | None, str | None]] = {}
 
     def complete(self, tell: Tell) -> None:
         """Take the times of the twin and the champion, where a gate asks for them."""
@@ -121,7 +121,7 @@ class Bench:
         telling = [gate for gate in gates.declared(self.model) if gate.signal]
         return all(self._judge(gate, self.twin).verdict is Verdict.PASS for gate in telling)
 
-    def cells(self, candidate: Candidate, seed: seeds.Seed | None = None) -> dict[str, Cell]:
+    def cells(self, candidate: SeededCandidate, seed: seeds.Seed | None = None) -> dict[str, Cell]:
         """What each gate says of it; a gate that a journey would not reach is left out. ``seed`` is its defect."""
         found = {}
         for gate in gates.declared(self.model):
@@ -140,7 +140,7 @@ class Bench:
             found[gate.name] = Cell(result.verdict, result.reason, on_defect=on_defect)
         return found
 
-    def evaluated(self, candidate: Candidate) -> tuple[np.ndarray[Any, Any] | None, str | None]:
+    def evaluated(self, candidate: SeededCandidate) -> tuple[np.ndarray[Any, Any] | None, str | None]:
         """Its answers to the whole holdout, or what it raised, as ``evaluate`` asks it."""
         if id(candidate) not in self._evaluated:
             try:
@@ -155,12 +155,12 @@ class Bench:
             self._of_twin[gate.name] = self._judge(gate, self.twin)
         return self._of_twin[gate.name]
 
-    def _judge(self, gate: Gate, candidate: Candidate) -> GateResult:
+    def _judge(self, gate: Gate, candidate: SeededCandidate) -> GateResult:
         return gate.judge(self.model, SeededSubject(self, candidate))
 
     # --- what the gates are given ------------------------------------------------------------------------------------
 
-    def asked(self, candidate: Candidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke_process.Answered:
+    def asked(self, candidate: SeededCandidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke_process.Answered:
         """The twin and what has a file of its own are asked in a fresh process; what only answers otherwise, here."""
         declared, kinds = self.model.gates.smoke_gate, fitted_models.kinds_of(self.model)
         classes = self.model.class_count
@@ -175,7 +175,7 @@ class Bench:
             None, {n: smoke_process.probe_of(n, probes_asked[n], a) for n, a in answers.items()}
         )
 
-    def shadowed(self, candidate: Candidate) -> ShadowEvidence:
+    def shadowed(self, candidate: SeededCandidate) -> ShadowEvidence:
         """The holdout's days beside the champion, as ``score_<model>`` scores them: one that raises loses its day."""
         rows, days = candidate.held_out, self.world.holdout.days
         try:
@@ -186,13 +186,13 @@ class Bench:
             shadow = self._log(pd.concat(each, ignore_index=True), order)
         return shadow_window.evidence_of(self.model, self._served, shadow, self._labels())
 
-    def _scored(self, candidate: Candidate, rows: pd.DataFrame) -> pd.DataFrame:
+    def _scored(self, candidate: SeededCandidate, rows: pd.DataFrame) -> pd.DataFrame:
         try:
             return daily.answers_of(self.model, candidate.scorer, rows)
         except Exception as error:  # noqa: BLE001 - as in scoring: whatever it raises is an error of each of its rows
             return daily.no_answers(self.model, rows, error)
 
-    def evidence(self, candidate: Candidate) -> Evidence:
+    def evidence(self, candidate: SeededCandidate) -> Evidence:
         scores, broke = self.evaluated(candidate)
         if scores is None:
             raise NotReached(broke)
@@ -227,7 +227,7 @@ class SeededSubject:
 
     has_champion = True
 
-    def __init__(self, bench: Bench, candidate: Candidate) -> None:
+    def __init__(self, bench: Bench, candidate: SeededCandidate) -> None:
         self.bench, self.candidate, self.model = bench, candidate, bench.model
 
     def training_data(self) -> TrainingDataSummary:

@@ -25,7 +25,7 @@ EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class SeededCandidate:
     """One candidate as the gates get to see it. A part that is the honest twin's own object was not touched.
 
     Attributes:
@@ -93,10 +93,10 @@ class Slow:
 # --- what an honest candidate is made of -----------------------------------------------------------------------------
 
 
-def honest(world: World, folder: Path) -> Candidate:
+def honest(world: World, folder: Path) -> SeededCandidate:
     """The twin: as good as the champion, and another model. Its file is written to ``folder``."""
     model, gates = world.model, world.model.gates
-    twin = Candidate(
+    twin = SeededCandidate(
         features=world.train.features,
         label=world.train.y,
         availability=world.availability,

@@ -21,7 +21,7 @@ from include.domain.gates.latency import MB
 from include.domain.metrics import Task, measure, metric_of
 from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
 from include.workflows.scoring import fitted_models
-from include.workflows.selftest.candidates import Altered, Candidate, Change, Scores, Slow, signature_of, timed
+from include.workflows.selftest.candidates import Altered, Change, Scores, SeededCandidate, Slow, signature_of, timed
 from include.workflows.selftest.seeds import LARGER, SLOWER
 from include.workflows.selftest.world import World
 
@@ -32,11 +32,11 @@ MARGINS = 3.0
 # --- training rows ---------------------------------------------------------------------------------------------------
 
 
-def _one_label(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _one_label(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     return replace(twin, label=np.full_like(twin.label, twin.label[0]))
 
 
-def _leaked(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _leaked(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     declared = world.model.gates.leakage
     judged = [f for f in world.model.features if f not in (declared.known_strong if declared else ())]
     kinds = fitted_models.kinds_of(world.model)
@@ -51,14 +51,14 @@ def _leaked(world: World, twin: Candidate, folder: Path) -> Candidate:
     return replace(twin, features=features, scorer=scorer, held_out=leaking(twin.held_out, world.holdout.y))
 
 
-def _late(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _late(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     feature = world.model.features[-1]
     rows = len(twin.features)
     late = {**dict.fromkeys(world.model.features, 0), feature: rows}
     return replace(twin, availability=Availability(rows, late, {feature: timedelta(hours=1)}))
 
 
-def _shuffled(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _shuffled(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     label = np.random.default_rng(world.seed).permutation(twin.label)
     return replace(twin, label=label, scorer=world.fitted(twin.features, label))
 
@@ -66,7 +66,7 @@ def _shuffled(world: World, twin: Candidate, folder: Path) -> Candidate:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def _constant(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _constant(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     if world.model.task == "multiclass":
         mean: Any = np.bincount(world.train.y, minlength=len(world.model.label.classes or [])) / len(world.train.y)
     else:
@@ -74,22 +74,22 @@ def _constant(world: World, twin: Candidate, folder: Path) -> Candidate:
     return _altered(world, twin, lambda scores, rows: np.full_like(scores, 1.0) * mean)
 
 
-def _inverted(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _inverted(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     return _altered(world, twin, lambda scores, rows: _opposite(world, scores))
 
 
-def _worse(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _worse(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     everywhere = np.ones(len(twin.held_out), dtype=bool)
     rules = world.model.gates.champion_gate.comparisons
     weight = max(_weight_for(world, rule.metric, MARGINS * rule.margin, everywhere) for rule in rules)
     return _altered(world, twin, lambda scores, rows: _mixed(world, scores, weight))
 
 
-def _champion(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _champion(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     return replace(twin, scorer=world.champion)
 
 
-def _nan(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _nan(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     hit = _some_rows(world, NAN_SHARE)
 
     def change(scores: Scores, rows: pd.DataFrame) -> Scores:
@@ -99,7 +99,7 @@ def _nan(world: World, twin: Candidate, folder: Path) -> Candidate:
     return _altered(world, twin, change)
 
 
-def _error(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _error(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     hit = _some_rows(world, ERROR_SHARE)
 
     def change(scores: Scores, rows: pd.DataFrame) -> Scores:
@@ -110,7 +110,7 @@ def _error(world: World, twin: Candidate, folder: Path) -> Candidate:
     return _altered(world, twin, change)
 
 
-def _slice(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _slice(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     """The smallest slice that is judged on its own, so that the whole shows the least of it."""
     gates = world.model.gates
     if gates.slice_gate is None:
@@ -131,7 +131,7 @@ def _slice(world: World, twin: Candidate, folder: Path) -> Candidate:
     return _altered(world, twin, change)
 
 
-def _group(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _group(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     gate = world.model.gates.slice_gate
     rule = gate.fairness[0] if gate else None
     if rule is None:
@@ -160,7 +160,7 @@ def _worse_for_a_group(world: World, rule: Fairness, scores: Scores) -> Callable
     return lambda found: found - off
 
 
-def _miscalibrated(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _miscalibrated(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     """The fourth root of every probability: in the same order, and far too high."""
 
     def change(scores: Scores, rows: pd.DataFrame) -> Scores:
@@ -173,7 +173,7 @@ def _miscalibrated(world: World, twin: Candidate, folder: Path) -> Candidate:
 # --- time, size, signature, file -------------------------------------------------------------------------------------
 
 
-def _slow(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _slow(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     """Ten times the twin's own time; where only a budget is declared, ten times that."""
     gate, own = world.model.gates.latency_gate, twin.timing
     if gate is None or twin.artifact is None or own is None:
@@ -192,7 +192,7 @@ def _slow(world: World, twin: Candidate, folder: Path) -> Candidate:
     return replace(twin, timing=timing)
 
 
-def _large(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _large(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     """Fifty times its own size; where only a budget is declared, fifty times that. The file is one of holes."""
     gate = world.model.gates.latency_gate
     if gate is None or twin.artifact is None or twin.timing is None:
@@ -207,12 +207,12 @@ def _large(world: World, twin: Candidate, folder: Path) -> Candidate:
     return replace(twin, timing=replace(twin.timing, model_bytes=float(file.stat().st_size)))
 
 
-def _dropped(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _dropped(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     gone = _column_of_callers(world)
     return _taking(world, twin, lambda rows: rows.drop(columns=gone), {gone: None})
 
 
-def _renamed(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _renamed(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     old = _column_of_callers(world)
     return _taking(world, twin, lambda rows: rows.rename(columns={old: f"{old}_v2"}), {old: f"{old}_v2"})
 
@@ -223,7 +223,7 @@ def _column_of_callers(world: World) -> str:
     return next(f for f in reversed(world.model.features) if f not in allowed)
 
 
-def _retyped(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _retyped(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     kinds = fitted_models.kinds_of(world.model)
     name = next((f for f, kind in kinds.items() if kind == "numeric"), world.model.features[0])
     to_number = kinds[name] == "categorical"
@@ -239,11 +239,11 @@ def _retyped(world: World, twin: Candidate, folder: Path) -> Candidate:
 
 def _taking(
     world: World,
-    twin: Candidate,
+    twin: SeededCandidate,
     change: Callable[[pd.DataFrame], pd.DataFrame],
     names: Mapping[str, str | None],
     kinds: Mapping[str, str] | None = None,
-) -> Candidate:
+) -> SeededCandidate:
     """A candidate fitted on other columns; its signature is what such a model really has."""
     declared = fitted_models.spec_of(world.model)
     taken = {names.get(f, f): (kinds or {}).get(f, kind) for f, kind in declared.kinds.items()}
@@ -254,7 +254,7 @@ def _taking(
     return replace(twin, signature=signature_of(world.model, pipeline, rows, classes))
 
 
-def _swapped(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _swapped(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     classes = list(reversed(world.model.label.classes or []))
     signature = None
     if twin.signature is not None:
@@ -262,7 +262,7 @@ def _swapped(world: World, twin: Candidate, folder: Path) -> Candidate:
     return replace(_altered(world, twin, lambda scores, rows: _opposite(world, scores)), signature=signature)
 
 
-def _tampered(world: World, twin: Candidate, folder: Path) -> Candidate:
+def _tampered(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     if twin.artifact is None:
         raise ValueError("smoke_gate is not declared")  # its seed does not apply then
     file, digest = folder / "tampered.skops", twin.artifact[1]
@@ -275,7 +275,7 @@ def _tampered(world: World, twin: Candidate, folder: Path) -> Candidate:
     return replace(twin, artifact=(file, digest))
 
 
-Maker = Callable[[World, Candidate, Path], Candidate]
+Maker = Callable[[World, SeededCandidate, Path], SeededCandidate]
 MAKERS: dict[str, Maker] = {
     "one label only": _one_label,
     "leaked label": _leaked,
@@ -304,7 +304,7 @@ MAKERS: dict[str, Maker] = {
 # --- shared ----------------------------------------------------------------------------------------------------------
 
 
-def _altered(world: World, twin: Candidate, change: Change) -> Candidate:
+def _altered(world: World, twin: SeededCandidate, change: Change) -> SeededCandidate:
     return replace(twin, scorer=Altered(world.twin, world.model, change))
 
 

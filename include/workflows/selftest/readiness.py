@@ -25,7 +25,7 @@ PLACEHOLDERS = {"", "-", "?", "todo", "tbd", "none", "nobody", "n/a", "owner", "
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReadinessReport:
     """What is declared: the gates and their modes, the seeded failures each is meant for, and what is lacking."""
 
     model: str
@@ -71,7 +71,7 @@ class Report:
         return [*lines, f"`slipway selftest {self.model}` shows whether the gates really stop them."]
 
 
-def report_on(model: ModelDeclaration, project: Path = PROJECT) -> Report:
+def report_on(model: ModelDeclaration, project: Path = PROJECT) -> ReadinessReport:
     """Everything there is to say of the model's declaration; ``project`` is where the runbook is looked for."""
     modes, covered, not_covered = gates.modes(model), dict[str, tuple[str, ...]](), dict[str, str]()
     for seed in seeds.SEEDS:
@@ -82,7 +82,7 @@ def report_on(model: ModelDeclaration, project: Path = PROJECT) -> Report:
             covered[seed.name] = meant
     lacks = [*_gates(model), *_policy(model), *_rows(model), *_people(model, project)]
     lacks.sort(key=lambda lack: lack.severity.rank)
-    return Report(model.name, model.tier, modes, covered, not_covered, tuple(lacks))
+    return ReadinessReport(model.name, model.tier, modes, covered, not_covered, tuple(lacks))
 
 
 # --- what may be lacking ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable, Health
-from include.adapters.processes import Child, Command, Guard, Lock, cpu_s, end_sessions, members
+from include.adapters.processes import Child, Command, Lock, ProcessGuard, cpu_s, end_sessions, members
 from include.adapters.servers import answers
 from include.workflows.services.environment import Place
 from include.workflows.services.watchdog import API_SERVER, MLFLOW, Watchdog
@@ -46,7 +46,7 @@ class Services:
     """Component to how long its first start took, in seconds."""
     _components: list[str] = field(default_factory=list)
     """Every component that was started, also one that is gone and could not be started again."""
-    _guard: Guard | None = None
+    _guard: ProcessGuard | None = None
     _lock: Lock | None = None
     _api: AirflowApi | None = None
     _watchdog: Watchdog | None = None
@@ -143,7 +143,7 @@ class Services:
 
     def _keep_guarded(self) -> None:
         if self._guard is None or not self._guard.alive():
-            self._guard = Guard(keeps_open=[self._lock.fileno()] if self._lock else [])
+            self._guard = ProcessGuard(keeps_open=[self._lock.fileno()] if self._lock else [])
             for child in self.children.values():
                 self._guard.watch(child.pid)
 

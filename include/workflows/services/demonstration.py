@@ -32,7 +32,7 @@ class Stopped(Exception):
     """The replay was asked to end."""
 
 
-class Teller(Protocol):
+class DemonstrationProgress(Protocol):
     """What shows a person how it goes: ``now`` is replaced by the next one, ``line`` stays."""
 
     def now(self, text: str) -> None: ...
@@ -53,7 +53,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class DemonstratedJourney:
     """One journey as the driver saw it."""
 
     dag_id: str
@@ -64,12 +64,12 @@ class Journey:
 
 
 @dataclass(slots=True)
-class Outcome:
+class DemonstrationOutcome:
     """What happened. ``drifted`` are the journeys that drift started and that have ended."""
 
     days: list[str] = field(default_factory=list)
     seconds_per_day: list[float] = field(default_factory=list)
-    drifted: list[Journey] = field(default_factory=list)
+    drifted: list[DemonstratedJourney] = field(default_factory=list)
     waiting_for: str | None = None
     """The task that waits for a person, when that is why the replay ended."""
 
@@ -80,12 +80,12 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Replay:
+class Demonstration:
     """One replay over one running Airflow."""
 
     api: AirflowApi
     plan: Plan
-    tell: Teller
+    tell: DemonstrationProgress
     stop: threading.Event = field(default_factory=threading.Event)
     views: list[FeatureView] = field(default_factory=declared_views)
     models: list[ModelDeclaration] = field(default_factory=declared_models)
@@ -97,7 +97,7 @@ class Replay:
     _journey_seen: bool = True
     """Whether a journey was under way since the ended ones were last looked at; one of an earlier replay may be."""
 
-    def run(self) -> Outcome:
+    def run(self) -> DemonstrationOutcome:
         """The whole replay.
 
         Raises:
@@ -108,7 +108,7 @@ class Replay:
             self.api.unpause(dag_id)
         self.load_history()
         self.train_first_champions()
-        outcome = Outcome()
+        outcome = DemonstrationOutcome()
         days = Interval.between(self.plan.start, self.plan.end).days
         for day, following in zip(days, [*days[1:], None], strict=True):
             began = self.clock()
@@ -250,7 +250,7 @@ class Replay:
 
     # --- journeys ----------------------------------------------------------------------------------------------------
 
-    def follow_journeys(self, day: str, outcome: Outcome, shadows_closed: bool) -> bool:
+    def follow_journeys(self, day: str, outcome: DemonstrationOutcome, shadows_closed: bool) -> bool:
         """Let every journey go on until it ended or waits for days or for a person; whether the replay is over."""
         journeys = {f"retrain_{m.name}" for m in self.models}
         while True:
@@ -281,7 +281,7 @@ class Replay:
                 return ended
             time.sleep(LOOK_EVERY_S)
 
-    def _drift_journey_ended(self, day: str, outcome: Outcome) -> bool:
+    def _drift_journey_ended(self, day: str, outcome: DemonstrationOutcome) -> bool:
         known = {j.run_id for j in outcome.drifted}
         for model in self.models:
             for run in self.api.dag_runs(f"retrain_{model.name}", states=("success", "failed")):
@@ -289,7 +289,7 @@ class Replay:
                     ending = self.api.ending(run.dag_id, run.run_id)
                     said = ending["sentence"] if ending is not None else "it opened no candidate"
                     promoted = ending is not None and ending["revision"] is not None
-                    outcome.drifted.append(Journey(run.dag_id, run.run_id, promoted, said))
+                    outcome.drifted.append(DemonstratedJourney(run.dag_id, run.run_id, promoted, said))
                     how = "promoted" if promoted else "not promoted"
                     self.tell.line(f"{day}  journey {run.run_id} ended: {how}. {said}")
         return bool(outcome.drifted)

@@ -44,7 +44,7 @@ class JourneyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DemonstrationReport:
     """Both tables."""
 
     champions: list[Champion]
@@ -54,7 +54,7 @@ class Report:
         return asdict(self)
 
 
-def report() -> Report:
+def report() -> DemonstrationReport:
     """Read the ledger of this home."""
     with stores.open_ledger() as ledger:
         champions = [
@@ -74,7 +74,7 @@ def report() -> Report:
             for m in declared_models()
             for c in ledger.candidates.of(m.name)
         ]
-    return Report(champions, journeys)
+    return DemonstrationReport(champions, journeys)
 
 
 def _row(ledger: Ledger, metric: str, candidate: Candidate) -> JourneyRow:

@@ -22,7 +22,7 @@ PACKAGES = ("apache-airflow", "mlflow", "great-expectations", "deltalake", "duck
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class MachineCheck:
     """One thing that was looked at."""
 
     name: str
@@ -32,18 +32,18 @@ class Check:
     """Whether the services cannot be started like this."""
 
 
-def checks(place: Place) -> list[Check]:
+def checks(place: Place) -> list[MachineCheck]:
     """Everything that can be seen without starting anything, but for the ports."""
     return [_python(), *(_package(name) for name in PACKAGES), *ways_of_telling(), _links(place), *_disk(place)]
 
 
-def ports(place: Place) -> Check:
+def ports(place: Place) -> MachineCheck:
     """Whether the services' ports are free."""
     try:
         check_ports(place.host, port_uses(place))
     except PortTaken as error:
-        return Check("ports", False, str(error), stops=True)
-    return Check("ports", True, f"{place.ports.airflow} and {place.ports.mlflow} are free")
+        return MachineCheck("ports", False, str(error), stops=True)
+    return MachineCheck("ports", True, f"{place.ports.airflow} and {place.ports.mlflow} are free")
 
 
 def port_uses(place: Place) -> list[PortUse]:
@@ -53,7 +53,7 @@ def port_uses(place: Place) -> list[PortUse]:
     ]
 
 
-def ways_of_telling() -> list[Check]:
+def ways_of_telling() -> list[MachineCheck]:
     """Whether what the models, the views and the operator's settings name can be sent from here."""
     from include.config import declarations
     from include.config.notify import PROVIDERS
@@ -68,40 +68,42 @@ def ways_of_telling() -> list[Check]:
     found = []
     if chosen.operator_via not in WAYS:
         text = f"SLIPWAY_OPERATOR_VIA is {chosen.operator_via!r}; allowed are {', '.join(WAYS)}"
-        found.append(Check("notify operator", False, text))
+        found.append(MachineCheck("notify operator", False, text))
     elif chosen.operator_via != "file":
         asked.setdefault(chosen.operator_via, []).append("SLIPWAY_OPERATOR_VIA")
     for way, names in asked.items():
         package = PROVIDERS.get(way)
         who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         try:
-            found.append(Check(f"notify {way}", True, version(package) if package else f"used by {who}"))
+            found.append(MachineCheck(f"notify {way}", True, version(package) if package else f"used by {who}"))
         except PackageNotFoundError:
             text = f"{who} declares notify.via {way}; install {package}, or declare smtp or file"
-            found.append(Check(f"notify {way}", False, text))
+            found.append(MachineCheck(f"notify {way}", False, text))
     return found
 
 
-def _python() -> Check:
+def _python() -> MachineCheck:
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return Check("Python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{python}, needed are 3.11 to 3.13", stops=True)
+    return MachineCheck(
+        "Python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{python}, needed are 3.11 to 3.13", stops=True
+    )
 
 
-def _package(name: str) -> Check:
+def _package(name: str) -> MachineCheck:
     try:
-        return Check(name, True, version(name))
+        return MachineCheck(name, True, version(name))
     except PackageNotFoundError:
-        return Check(name, False, "is not installed; run `make setup`", stops=True)
+        return MachineCheck(name, False, "is not installed; run `make setup`", stops=True)
 
 
-def _links(place: Place) -> Check:
+def _links(place: Place) -> MachineCheck:
     url = settings().url if os.environ.get("SLIPWAY_URL") else place.airflow_url
     wrong = what_is_wrong_with(url)
     here = "" if os.environ.get("SLIPWAY_URL") else "; set SLIPWAY_URL where people read them on other machines"
-    return Check("links", wrong is None, wrong or f"notices link to {url}{here}")
+    return MachineCheck("links", wrong is None, wrong or f"notices link to {url}{here}")
 
 
-def _disk(place: Place) -> list[Check]:
+def _disk(place: Place) -> list[MachineCheck]:
     home = place.home
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free / 1e9
@@ -109,11 +111,11 @@ def _disk(place: Place) -> list[Check]:
     shown = f"{free:.0f}" if free >= 10 else f"{free:.2g}"
     full = f"{shown} GB free for {home}, needed are {NEEDED_GB:g}"
     return [
-        Check("disk", free >= NEEDED_GB, full, stops=free < LEAST_GB),
+        MachineCheck("disk", free >= NEEDED_GB, full, stops=free < LEAST_GB),
         _writable(home, there),
     ]
 
 
-def _writable(home: Path, there: Path) -> Check:
+def _writable(home: Path, there: Path) -> MachineCheck:
     can = there.is_dir() and os.access(there, os.W_OK)
-    return Check("home", can, f"{home} can{'' if can else 'not'} be written", stops=True)
+    return MachineCheck("home", can, f"{home} can{'' if can else 'not'} be written", stops=True)

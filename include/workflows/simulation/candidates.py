@@ -66,7 +66,7 @@ class CannotAnswer(Refusal, ValueError):
 
 
 @dataclass(slots=True, eq=False)
-class Candidate:
+class ReplayedCandidate:
     """One fitted candidate, or why there is none. Its answers are computed when they are first asked for."""
 
     model: ModelDeclaration
@@ -192,24 +192,24 @@ class Candidate:
         return self.answers(self.features(rows))
 
 
-class Candidates:
+class ReplayedCandidates:
     """All candidates of one simulation."""
 
     def __init__(self, progress: Callable[[str], None] = lambda _: None) -> None:
-        self._made: dict[tuple[int, str, datetime], Candidate] = {}
+        self._made: dict[tuple[int, str, datetime], ReplayedCandidate] = {}
         self._progress = progress
 
     def __len__(self) -> int:
         return len(self._made)
 
-    def of(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> Candidate:
+    def of(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> ReplayedCandidate:
         """The candidate of a journey as of the moment, fitted on the labels matured by then."""
         key = (id(stream), _what_is_learned(model), as_of)
         if key not in self._made:
             self._made[key] = self._fitted(model, stream, as_of)
         return self._made[key]
 
-    def made_for(self, stream: Stream, model: ModelDeclaration) -> list[Candidate]:
+    def made_for(self, stream: Stream, model: ModelDeclaration) -> list[ReplayedCandidate]:
         """Every fitted candidate over the stream whose losses are the model's, whoever asked for it."""
         metric = model.drift.performance.metric
         return [
@@ -218,7 +218,7 @@ class Candidates:
             if made.stream is stream and made.pipeline is not None and made.model.drift.performance.metric == metric
         ]
 
-    def _fitted(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> Candidate:
+    def _fitted(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> ReplayedCandidate:
         import numpy as np
 
         declared, delay = model.training, model.label.delay
@@ -247,7 +247,7 @@ class Candidates:
                 raise
             except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
                 raise CannotFit(model.estimator.path, as_of, error) from None
-        return Candidate(model, stream, as_of, windows, train, holdout, counted, pipeline)
+        return ReplayedCandidate(model, stream, as_of, windows, train, holdout, counted, pipeline)
 
 
 def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[Any, Any]) -> Split | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from include.config import ModelDeclaration
 from include.domain.gates.leakage import strength
 from include.domain.metrics import Task, measure
-from include.workflows.simulation.candidates import Candidate, read_by
+from include.workflows.simulation.candidates import ReplayedCandidate, read_by
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ _NAMED = 3
 _MOST_PAIRED = 200
 
 
-def leaks(model: ModelDeclaration, first: Candidate) -> list[str]:
+def leaks(model: ModelDeclaration, first: ReplayedCandidate) -> list[str]:
     """A remark for each sign in the rows that the first champion learned from and was held out."""
     import numpy as np
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from include.config import ModelDeclaration
 from include.domain.losses import DayLoss, row_losses
 from include.domain.simulation.outcome import DayCost
-from include.workflows.simulation.candidates import Candidate
+from include.workflows.simulation.candidates import ReplayedCandidate
 from include.workflows.simulation.stream import Stream, day_name, microseconds
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Epoch:
+class ServingCandidate:
     """A champion, from when it serves, and its losses on the labels matured so far."""
 
-    candidate: Candidate
+    candidate: ReplayedCandidate
     since: datetime
     losses: dict[int, DayLoss] = field(default_factory=dict)
 
@@ -45,7 +45,7 @@ class Maturing:
         self._times = matures[self._order]
         self._seen = 0
 
-    def until(self, moment: datetime, epoch: Epoch) -> None:
+    def until(self, moment: datetime, epoch: ServingCandidate) -> None:
         import numpy as np
 
         end = int(self._times.searchsorted(microseconds(moment), side="right"))

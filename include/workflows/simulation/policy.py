@@ -22,10 +22,10 @@ from include.domain.drift.report import DriftReport
 from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.intervals import DAY, Interval, midnight
-from include.domain.lifecycle import Trigger
+from include.domain.journey import Trigger
 from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, Window, window_state
-from include.domain.simulation.outcome import DayCost, Kind, PolicyOutcome, SimulatedDecision, SimulatedJourney
+from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome, SimulatedDecision, SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import gates
 from include.workflows.drift import labels_behind_alarm, sensor
@@ -38,8 +38,8 @@ from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
 from include.workflows.journey import estimate_hold
-from include.workflows.simulation.candidates import Candidate, Candidates, days_of
-from include.workflows.simulation.maturing import Epoch, Maturing, by_day, realised
+from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates, days_of
+from include.workflows.simulation.maturing import Maturing, ServingCandidate, by_day, realised
 from include.workflows.simulation.schedule import fires_within
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 class _Journey:
     """A candidate's way; ``rows`` and ``days`` count its shadow window."""
 
-    candidate: Candidate
+    candidate: ReplayedCandidate
     trigger: Trigger
     reason: str
     gates: list[GateResult] = field(default_factory=list)
@@ -88,20 +88,20 @@ class DeclaredPolicy:
         name: str,
         model: ModelDeclaration,
         stream: Stream,
-        candidates: Candidates,
+        candidates: ReplayedCandidates,
         interval: Interval,
-        first: Candidate,
+        first: ReplayedCandidate,
     ) -> None:
         self.name, self.model, self.stream, self.interval = name, model, stream, interval
         self._candidates = candidates
-        self._epochs = [Epoch(first, interval.start)]
+        self._epochs = [ServingCandidate(first, interval.start)]
         self._journeys: list[_Journey] = []
         self._reports: list[DriftReport] = []
         self._decisions: list[tuple[str, Decision]] = []
         self._maturing = Maturing(stream, model)
 
     @property
-    def champion(self) -> Epoch:
+    def champion(self) -> ServingCandidate:
         return self._epochs[-1]
 
     def run(self, each_day: Callable[[str], None] = lambda _: None) -> PolicyOutcome:
@@ -144,10 +144,10 @@ class DeclaredPolicy:
         self._decisions.append((name, decision))
         return decision
 
-    def _reference(self, epoch: Epoch) -> Reference:
+    def _reference(self, epoch: ServingCandidate) -> Reference:
         return epoch.candidate.reference(lambda chosen: days_of(self.stream, chosen), self.model)
 
-    def _cohorts(self, epoch: Epoch, now: datetime) -> Iterator[Cohort]:
+    def _cohorts(self, epoch: ServingCandidate, now: datetime) -> Iterator[Cohort]:
         """Of the newest days the champion served whose rows' label windows had closed: rows, and those with a label."""
         import numpy as np
 
@@ -194,7 +194,7 @@ class DeclaredPolicy:
             journey.opened_from = midnight(as_of)
 
     def gates_before_shadow(
-        self, candidate: Candidate, champion: Candidate | None, journey: _Journey | None = None
+        self, candidate: ReplayedCandidate, champion: ReplayedCandidate | None, journey: _Journey | None = None
     ) -> Iterator[GateResult]:
         """The journey's gates up to the shadow window, each only while those of the steps before it let the candidate
         through."""
@@ -212,7 +212,7 @@ class DeclaredPolicy:
                 return
 
     def earlier_window(
-        self, candidate: Candidate, champion: Candidate | None, journey: _Journey | None
+        self, candidate: ReplayedCandidate, champion: ReplayedCandidate | None, journey: _Journey | None
     ) -> EarlierWindow:
         """The days before both training windows."""
         declared = self.model.gates.champion_gate.replay
@@ -236,7 +236,7 @@ class DeclaredPolicy:
         )
         return EarlierWindow(evidence, None, attempts)
 
-    def evidence(self, candidate: Candidate, champion: Candidate | None) -> Evidence:
+    def evidence(self, candidate: ReplayedCandidate, champion: ReplayedCandidate | None) -> Evidence:
         """Candidate, champion and baseline on the held-out rows."""
         import numpy as np
 
@@ -258,7 +258,7 @@ class DeclaredPolicy:
             self.stream.day[rows],
         )
 
-    def attempts(self, candidate: Candidate) -> int:
+    def attempts(self, candidate: ReplayedCandidate) -> int:
         """Candidates that were compared with the champion on this very holdout, this one included."""
         same = [
             j
@@ -293,7 +293,7 @@ class DeclaredPolicy:
             journey.ending = Ending.FUTILE
             return
         journey.ending, journey.serves_from = Ending.PROMOTED, closed
-        self._epochs.append(Epoch(journey.candidate, closed))
+        self._epochs.append(ServingCandidate(journey.candidate, closed))
 
     def shadowed(self, journey: _Journey, closed: datetime) -> Shadowed:
         """What its shadow window saw, which ended at ``closed``."""
@@ -325,7 +325,7 @@ class DeclaredPolicy:
         serving = [(e.since.date().isoformat(), e.candidate.name) for e in self._epochs if e.since < self.interval.end]
         return PolicyOutcome(
             name=self.name,
-            kind=Kind.DECLARED,
+            kind=PolicyKind.DECLARED,
             metric=self.model.drift.performance.metric,
             price=0.0,
             retrains=sum(j.candidate.pipeline is not None for j in self._journeys),
@@ -349,8 +349,8 @@ class ReplayedSubject:
     def __init__(
         self,
         policy: DeclaredPolicy,
-        candidate: Candidate,
-        champion: Candidate | None,
+        candidate: ReplayedCandidate,
+        champion: ReplayedCandidate | None,
         journey: _Journey | None,
         closed: datetime | None = None,
     ) -> None:

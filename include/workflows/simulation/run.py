@@ -12,11 +12,11 @@ from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.journey import training_windows
 from include.domain.simulation.hindsight import best_in_hindsight
-from include.domain.simulation.outcome import DayCost, Kind, PolicyOutcome
+from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
 from include.workflows.gates.data_quality import on as training_data_gate
-from include.workflows.simulation.candidates import Candidate, Candidates
+from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates
 from include.workflows.simulation.leaks import leaks
 from include.workflows.simulation.policy import DeclaredPolicy
 from include.workflows.simulation.settings import Variant
@@ -32,7 +32,7 @@ class CannotSimulate(Refusal, ValueError):
     """A range, a stream or options from which nothing can be simulated."""
 
 
-class Screen(Protocol):
+class SimulationProgress(Protocol):
     """Where a simulation says how far it is."""
 
     def begin(self, what: str, steps: int) -> None: ...
@@ -92,7 +92,7 @@ def simulate(
     *,
     price: float = 0.0,
     yardsticks: Yardsticks | None = None,
-    screen: Screen | None = None,
+    screen: SimulationProgress | None = None,
     taken: Sequence[str] = (),
 ) -> Simulation:
     """Replay each variant over the interval, and the yardsticks beside the first of them.
@@ -117,10 +117,10 @@ def simulate(
     screen, asked = screen or Silent(), yardsticks or Yardsticks()
     if len(interval.days) > MAX_DAYS:
         raise CannotSimulate(f"{interval} has {len(interval.days):,} days; at most {MAX_DAYS:,} are simulated.")
-    candidates = Candidates(screen.note)
+    candidates = ReplayedCandidates(screen.note)
     outcomes: list[PolicyOutcome] = []
     remarks: list[str] = list(taken)
-    firsts: list[tuple[Candidate, tuple[GateResult, ...]]] = []
+    firsts: list[tuple[ReplayedCandidate, tuple[GateResult, ...]]] = []
     for variant in variants:
         stream = stream_of(variant.model)
         first = _first_champion(candidates, variant.model, stream, interval)
@@ -135,13 +135,13 @@ def simulate(
             f"The variants measure other losses ({', '.join(sorted(measured))}): their costs do not compare."
         )
     compared = _Compared(model, stream, interval, candidates, first, screen)
-    outcomes.append(compared.schedule("never retrain", Kind.NEVER, []))
+    outcomes.append(compared.schedule("never retrain", PolicyKind.NEVER, []))
     for days in asked.every:
-        outcomes.append(compared.schedule(f"every {days} days", Kind.EVERY, _every(interval, days)))
+        outcomes.append(compared.schedule(f"every {days} days", PolicyKind.EVERY, _every(interval, days)))
     if asked.fits_at_most:
         step = -(-len(interval.days) // asked.fits_at_most)
         name = "always" if step == 1 else f"always (every {step} days)"
-        outcomes.append(compared.schedule(name, Kind.ALWAYS, _every(interval, step)))
+        outcomes.append(compared.schedule(name, PolicyKind.ALWAYS, _every(interval, step)))
     if asked.hindsight:
         outcomes.append(compared.hindsight(price))
     remarks += not_replayed(model)
@@ -187,7 +187,9 @@ def range_of(stream: Stream, model: ModelDeclaration, start: datetime | None, en
     return Interval(begin, stop)
 
 
-def _first_champion(candidates: Candidates, model: ModelDeclaration, stream: Stream, interval: Interval) -> Candidate:
+def _first_champion(
+    candidates: ReplayedCandidates, model: ModelDeclaration, stream: Stream, interval: Interval
+) -> ReplayedCandidate:
     first = candidates.of(model, stream, interval.start)
     if first.pipeline is None:
         windows = training_windows(
@@ -222,9 +224,9 @@ class _Compared:
         model: ModelDeclaration,
         stream: Stream,
         interval: Interval,
-        candidates: Candidates,
-        first: Candidate,
-        screen: Screen,
+        candidates: ReplayedCandidates,
+        first: ReplayedCandidate,
+        screen: SimulationProgress,
     ) -> None:
         import numpy as np
 
@@ -235,11 +237,11 @@ class _Compared:
         self._days = len(interval.days)
         labelled = np.isfinite(stream.y[self._rows])
         self._labelled = np.bincount(stream.day[self._rows][labelled] - self._first_day, minlength=self._days)
-        self._models: list[tuple[int, Candidate]] = [(0, first)]
+        self._models: list[tuple[int, ReplayedCandidate]] = [(0, first)]
         """Each with the first day it may serve."""
         self._losses: dict[int, np.ndarray[Any, Any]] = {}
 
-    def schedule(self, name: str, kind: Kind, moments: Sequence[datetime]) -> PolicyOutcome:
+    def schedule(self, name: str, kind: PolicyKind, moments: Sequence[datetime]) -> PolicyOutcome:
         import numpy as np
 
         self._screen.begin(name, len(moments) + 1)
@@ -277,9 +279,9 @@ class _Compared:
         starts = [0, *(np.flatnonzero(np.diff(best.served)) + 1)]
         served = [(int(day), self._models[int(best.served[day])][1]) for day in starts]
         totals = losses[best.served, np.arange(self._days)]
-        return self._outcome("best in hindsight", Kind.HINDSIGHT, totals, best.switches, served, 0)
+        return self._outcome("best in hindsight", PolicyKind.HINDSIGHT, totals, best.switches, served, 0)
 
-    def _loss_of(self, made: Candidate) -> np.ndarray[Any, Any]:
+    def _loss_of(self, made: ReplayedCandidate) -> np.ndarray[Any, Any]:
         if id(made) not in self._losses:
             self._screen.note(f"scoring with the model as of {made.name}")
             self._losses[id(made)] = made.daily_losses(self._rows, self._first_day, self._days)
@@ -288,10 +290,10 @@ class _Compared:
     def _outcome(
         self,
         name: str,
-        kind: Kind,
+        kind: PolicyKind,
         totals: np.ndarray[Any, Any],
         retrains: int,
-        served: Sequence[tuple[int, Candidate]],
+        served: Sequence[tuple[int, ReplayedCandidate]],
         not_trained: int,
     ) -> PolicyOutcome:
         days = tuple(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.domain.errors import Refusal
-from include.domain.simulation.outcome import Kind, PolicyOutcome
+from include.domain.simulation.outcome import PolicyKind, PolicyOutcome
 from include.domain.verdicts import Verdict
 from include.workflows.simulation.run import Simulation
 from include.workflows.tables.reading import finite
@@ -39,12 +39,12 @@ def as_lines(found: Simulation) -> list[str]:
         metric = found.policies[0].metric
         for name in (f"{metric} per row", "loss", "retrains", "cost", "alarms", "promoted", "suppressed", "escalated"):
             policies.add_column(name, justify="right")
-        cheapest = min((p.cost for p in found.policies if p.kind is not Kind.HINDSIGHT), default=None)
+        cheapest = min((p.cost for p in found.policies if p.kind is not PolicyKind.HINDSIGHT), default=None)
         for policy in found.policies:
             policies.add_row(*_row(policy, policy.cost == cheapest))
         console.print(policies)
         for policy in found.policies:
-            if policy.kind is Kind.DECLARED and policy.journeys:
+            if policy.kind is PolicyKind.DECLARED and policy.journeys:
                 console.print(_journeys(policy))
         lines = console.export_text().splitlines()
     return [line.rstrip() for line in lines] + list(_sentences(found))
@@ -59,7 +59,7 @@ def _row(policy: PolicyOutcome, cheapest: bool) -> list[str]:
         str(policy.retrains),
         f"{policy.cost:,.1f}",
     ]
-    if policy.kind is not Kind.DECLARED:
+    if policy.kind is not PolicyKind.DECLARED:
         return [*row, "", "", "", ""]
     actions = policy.actions
     return [*row, str(policy.alarms), str(policy.promotions), str(actions["suppress"]), str(actions["escalate"])]
@@ -89,7 +89,7 @@ def _sentences(found: Simulation) -> Iterator[str]:
     )
     for policy in found.policies:
         yield from (f"{policy.name}: {note}" for note in policy.notes)
-        if policy.kind is not Kind.DECLARED:
+        if policy.kind is not PolicyKind.DECLARED:
             continue
         rules = dict[str, int]()
         for decision in policy.decisions:
@@ -151,13 +151,13 @@ def plot(found: Simulation, path: Path) -> None:
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    never = next((p for p in found.policies if p.kind is Kind.NEVER), found.policies[0])
+    never = next((p for p in found.policies if p.kind is PolicyKind.NEVER), found.policies[0])
     base = _by_day(never, found, cumulative=True)
     days = np.arange(len(found.interval.days)) + np.datetime64(found.interval.start.date().isoformat())
     for i, policy in enumerate(found.policies):
         colour, style = _STYLE.get(policy.kind, (f"C{i}", "-"))
-        colour = f"C{i}" if policy.kind is Kind.DECLARED else colour
-        width = 2.0 if policy.kind is Kind.DECLARED else 1.1
+        colour = f"C{i}" if policy.kind is PolicyKind.DECLARED else colour
+        width = 2.0 if policy.kind is PolicyKind.DECLARED else 1.1
         above.plot(days, _smoothed(policy, found), label=policy.name, color=colour, linestyle=style, linewidth=width)
         gained = _by_day(policy, found, cumulative=True) + _spent(policy, found) - base
         below.plot(days, gained, color=colour, linestyle=style, linewidth=width)
@@ -178,10 +178,10 @@ def plot(found: Simulation, path: Path) -> None:
 
 
 _STYLE = {
-    Kind.NEVER: ("#555555", "-"),
-    Kind.EVERY: ("#8c6bb1", "--"),
-    Kind.ALWAYS: ("#41ab5d", "--"),
-    Kind.HINDSIGHT: ("#d94801", ":"),
+    PolicyKind.NEVER: ("#555555", "-"),
+    PolicyKind.EVERY: ("#8c6bb1", "--"),
+    PolicyKind.ALWAYS: ("#41ab5d", "--"),
+    PolicyKind.HINDSIGHT: ("#d94801", ":"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.domain.drift.profile import Kind
+from include.domain.drift.profile import FeatureKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,17 +13,17 @@ FLAGS = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "false": 0.0, "n
 """Texts of what has two values."""
 
 
-def aligned(column: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
+def aligned(column: pd.Series[Any], kind: FeatureKind) -> pd.Series[Any]:
     """The values of a column as the reference's kind compares them; what has no such form stays as it is."""
     import pandas as pd
 
     flag = pd.api.types.is_bool_dtype(column.dtype)
     numeric = pd.api.types.is_numeric_dtype(column.dtype) and not flag
-    if kind is Kind.CATEGORICAL and numeric:
+    if kind is FeatureKind.CATEGORICAL and numeric:
         return column.map(lambda value: f"{value:.0f}" if float(value).is_integer() else repr(float(value)), "ignore")
-    if kind is Kind.NUMERIC and not numeric and not flag:
+    if kind is FeatureKind.NUMERIC and not numeric and not flag:
         return column.astype(object)
-    if kind is Kind.BOOLEAN and not numeric and not flag:
+    if kind is FeatureKind.BOOLEAN and not numeric and not flag:
         return column.astype(object).map(lambda value: FLAGS.get(str(value).strip().lower(), value), "ignore")
     return column
 
@@ -34,7 +34,7 @@ def texts_of(column: pd.Series[Any]) -> pd.Series[Any]:
 
     if pd.api.types.is_bool_dtype(column.dropna().infer_objects().dtype):
         column = column.map({True: "true", False: "false"})
-    texts = aligned(column, Kind.CATEGORICAL).astype(object)
+    texts = aligned(column, FeatureKind.CATEGORICAL).astype(object)
     return texts.where(texts.notna(), None)
 
 

@@ -37,7 +37,7 @@ _BOMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class CsvLayout:
     """How a CSV file is written. ``names`` has an empty name for a separator at the end of every row."""
 
     encoding: str
@@ -49,7 +49,7 @@ class Layout:
     remarks: tuple[str, ...]
 
 
-def layout_of(path: Path, separator: str | None) -> Layout:
+def layout_of(path: Path, separator: str | None) -> CsvLayout:
     """Find out how the file is written.
 
     Args:
@@ -87,10 +87,10 @@ def layout_of(path: Path, separator: str | None) -> Layout:
         for at, name in enumerate(names)
         if any(len(row) > at and re.fullmatch(r"\s*[+-]?\d{16,}\s*", row[at]) for row in body)
     }
-    return Layout(encoding, found, tuple(names), skipped, frozenset(long), tuple(remarks))
+    return CsvLayout(encoding, found, tuple(names), skipped, frozenset(long), tuple(remarks))
 
 
-def read_csv(path: Path, layout: Layout, *, as_text: Sequence[str] = ()) -> Any:
+def read_csv(path: Path, layout: CsvLayout, *, as_text: Sequence[str] = ()) -> Any:
     """The file as an Arrow table; columns without a name and without a value are left away.
 
     Args:

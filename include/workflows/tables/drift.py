@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.domain.drift.blind_spots import Doubts
-from include.domain.drift.input_drift import LEAST_WINDOWS, Drift, input_drift
+from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import SCORE, FeatureProfile, Profile, counted, merged_feature, score_frame
 from include.domain.drift.reference import OTHERS, build_profile, profile_scores
@@ -26,7 +26,7 @@ from include.workflows.tables.drift_piece import Piece
 from include.workflows.tables.labels import LabelLane
 from include.workflows.tables.performance import Lane, score_values, scores_of
 from include.workflows.tables.reading import BadTable, Table, check_present, count_table, times_of
-from include.workflows.tables.roles import Limits, Roles
+from include.workflows.tables.roles import ColumnRoles, Limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ _DURATIONS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 def compare_files(
     reference: Path,
     current: Path,
-    roles: Roles,
+    roles: ColumnRoles,
     limits: Limits | None = None,
     *,
     chunk: str | None = None,
@@ -66,7 +66,7 @@ def compare_files(
     return _Comparison(past, now, roles, limits or Limits(), _chunk(chunk, roles)).made(chunk)
 
 
-def _chunk(text: str | None, roles: Roles) -> int | timedelta | None:
+def _chunk(text: str | None, roles: ColumnRoles) -> int | timedelta | None:
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,9})([mhdw]?)", text)
@@ -82,7 +82,9 @@ def _chunk(text: str | None, roles: Roles) -> int | timedelta | None:
 class _Comparison:
     """The two tables, their common features, and what the reference gives."""
 
-    def __init__(self, past: Table, now: Table, roles: Roles, limits: Limits, chunk: int | timedelta | None) -> None:
+    def __init__(
+        self, past: Table, now: Table, roles: ColumnRoles, limits: Limits, chunk: int | timedelta | None
+    ) -> None:
         self.past, self.now, self.roles, self.limits, self.chunk = past, now, roles, limits, chunk
         self.remarks: list[str] = []
         self.blind: dict[str, str] = {}
@@ -323,7 +325,7 @@ class _Comparison:
         )
 
 
-def _blind(inputs: Drift) -> dict[str, str]:
+def _blind(inputs: DriftVerdict) -> dict[str, str]:
     """Why each column that has enough rows was not judged all the same, and the way out."""
     return {
         f.name: f"{f.reason.removeprefix(f'{f.name} was not judged: ').rstrip('.')}; --ignore leaves it out"

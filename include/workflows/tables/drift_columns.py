@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.domain.drift.profile import Kind
+from include.domain.drift.profile import FeatureKind
 from include.workflows.tables.alike_values import flags_of
 from include.workflows.tables.reading import BadTable, Table, check_present
 from include.workflows.tables.typed_columns import Style
@@ -33,12 +33,12 @@ LARGEST_WHOLE = 2**53
 """Whole numbers above it are not told apart by a float."""
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)*")
 _UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*|Unnamed: \d+_level_\d+")
-_KINDS = {kind.value for kind in Kind}
+_KINDS = {kind.value for kind in FeatureKind}
 _WORDS = {"empty": "no value", "time": "days or times"}
 
 
 @dataclass(slots=True)
-class Compared:
+class ComparedColumns:
     """What is done with each column.
 
     Attributes:
@@ -50,7 +50,7 @@ class Compared:
         remarks: what a reader must know of how the columns were taken.
     """
 
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[str, FeatureKind] = field(default_factory=dict)
     mixed: set[str] = field(default_factory=set)
     left_out: dict[str, str] = field(default_factory=dict)
     unjudged: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Compared:
 
 def compared(
     past: Table, now: Table, taken: Iterable[str], *, features: Sequence[str] = (), ignore: Sequence[str] = ()
-) -> Compared:
+) -> ComparedColumns:
     """Sort the columns.
 
     Args:
@@ -80,7 +80,7 @@ def compared(
         if name in taken or name in ignore:
             also = "the label, a score or the time" if name in taken else "named by --ignore"
             raise BadTable(f"--features names {name!r}, which is also {also}; a column is one of them.")
-    found = Compared()
+    found = ComparedColumns()
     found.left_out.update(dict.fromkeys((name for name in ignore if name in past.names), "--ignore"))
     names = list(features) or [name for name in past.names if name not in (*taken, *ignore)]
     _Sorting(past, now, set(features), found).sort(names)
@@ -112,7 +112,7 @@ def _open(table: Table, name: str) -> bool:
 
 
 class _Sorting:
-    def __init__(self, past: Table, now: Table, asked: set[str], found: Compared) -> None:
+    def __init__(self, past: Table, now: Table, asked: set[str], found: ComparedColumns) -> None:
         self.past, self.now, self.asked, self.found = past, now, asked, found
 
     def sort(self, names: Sequence[str]) -> None:
@@ -133,7 +133,7 @@ class _Sorting:
             elif why := self._too_long(name, heads):
                 self.found.unjudged[name] = why
             else:
-                self._compare(name, Kind.BOOLEAN if name in flags else None)
+                self._compare(name, FeatureKind.BOOLEAN if name in flags else None)
 
     def _by_type(self, name: str) -> bool:
         """Whether the types alone decide that the column is not compared."""
@@ -159,11 +159,11 @@ class _Sorting:
             return False
         return True
 
-    def _compare(self, name: str, flag: Kind | None) -> None:
+    def _compare(self, name: str, flag: FeatureKind | None) -> None:
         here = self.past.kinds[name]
         there = self.now.kinds.get(name)
         kind = here if here != "empty" else there
-        self.found.kinds[name] = flag or (Kind(kind) if kind in _KINDS else Kind.NUMERIC)
+        self.found.kinds[name] = flag or (FeatureKind(kind) if kind in _KINDS else FeatureKind.NUMERIC)
         if self.past.typed(name).mixed or (there is not None and self.now.typed(name).mixed):
             self.found.mixed.add(name)
         if there is None:
@@ -171,7 +171,7 @@ class _Sorting:
         elif "empty" in (here, there) or here == there or {here, there} == {"numeric", "boolean"}:
             return
         elif flags_of(self.past.column(name)) is not None and flags_of(self.now.column(name)) is not None:
-            self.found.kinds[name] = Kind.BOOLEAN
+            self.found.kinds[name] = FeatureKind.BOOLEAN
         else:
             self.found.remarks.append(f"Column {name} is {here} in the reference and {there} now.")
             self.found.doubtful[name] = f"is {here} in the reference and {there} now"

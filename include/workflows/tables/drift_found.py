@@ -18,9 +18,9 @@ from include.workflows.tables.drift_piece import (
     HARMED,
     NOT_JUDGED,
     PARTS,
-    Outcome,
     Piece,
-    State,
+    PieceOutcome,
+    PieceState,
     outcome_of,
 )
 from include.workflows.tables.drift_text import columns_said, features_table, pieces_table
@@ -75,19 +75,19 @@ class TablesDrift:
         return code | (NOT_JUDGED if self.not_judged else 0)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> PieceOutcome:
         return outcome_of(self.code)
 
-    def state(self, parts: tuple[str, ...]) -> State | None:
+    def state(self, parts: tuple[str, ...]) -> PieceState | None:
         """What these parts say over all pieces; None where none of them was asked for."""
         states = {state for piece in self.pieces for part in parts if (state := piece.state(part)) is not None}
         if not states:
             return None
-        if State.FOUND in states:
-            return State.FOUND
+        if PieceState.FOUND in states:
+            return PieceState.FOUND
         lacking = any(part in piece.unjudged for piece in self.counting for part in parts)
         lacking = lacking or (parts == CHANGE and bool(self.unjudged))
-        return State.NOT_JUDGED if lacking or states == {State.NOT_JUDGED} else State.QUIET
+        return PieceState.NOT_JUDGED if lacking or states == {PieceState.NOT_JUDGED} else PieceState.QUIET
 
     @property
     def rests_on(self) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ from enum import Enum
 from typing import Any
 
 from include.domain.drift.estimated import EstimatedPerformance
-from include.domain.drift.input_drift import Drift
+from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.once import RiskRise
 
 CHANGED, NOT_JUDGED, HARMED = 1, 2, 4
 """The bits of the exit code."""
 
 
-class State(Enum):
+class PieceState(Enum):
     """What one part of a comparison says."""
 
     FOUND = "found"
@@ -23,11 +23,11 @@ class State(Enum):
     NOT_JUDGED = "not judged"
 
     @classmethod
-    def of(cls, said: bool | None) -> State:
+    def of(cls, said: bool | None) -> PieceState:
         return {True: cls.FOUND, False: cls.QUIET, None: cls.NOT_JUDGED}[said]
 
 
-class Outcome(Enum):
+class PieceOutcome(Enum):
     """The headline."""
 
     QUIET = "no drift"
@@ -37,13 +37,13 @@ class Outcome(Enum):
     INCONCLUSIVE = "inconclusive"
 
 
-def outcome_of(code: int) -> Outcome:
+def outcome_of(code: int) -> PieceOutcome:
     """What an exit code says in words; what was found stays found, whatever else was not judged."""
     if code & HARMED:
-        return Outcome.BOTH if code & CHANGED else Outcome.HARM
+        return PieceOutcome.BOTH if code & CHANGED else PieceOutcome.HARM
     if code & CHANGED:
-        return Outcome.DRIFT
-    return Outcome.INCONCLUSIVE if code & NOT_JUDGED else Outcome.QUIET
+        return PieceOutcome.DRIFT
+    return PieceOutcome.INCONCLUSIVE if code & NOT_JUDGED else PieceOutcome.QUIET
 
 
 PARTS = {
@@ -66,26 +66,26 @@ class Piece:
 
     name: str
     rows: int
-    inputs: Drift | None
-    predictions: Drift | None
+    inputs: DriftVerdict | None
+    predictions: DriftVerdict | None
     estimated: EstimatedPerformance | None
     realised: RiskRise | None
-    labels: Drift | None = None
+    labels: DriftVerdict | None = None
     asked: tuple[str, ...] = ("inputs",)
     lacking: Mapping[str, str] = field(default_factory=dict)
     """Why a part that was asked for is not there at all."""
     cut: bool = False
 
-    def state(self, part: str) -> State | None:
+    def state(self, part: str) -> PieceState | None:
         """What the part says; None where it is neither there nor asked for."""
         found = getattr(self, part)
         if found is None:
-            return State.NOT_JUDGED if part in self.asked else None
-        return State.of(found.drifted if isinstance(found, Drift) else found.out_of_band)
+            return PieceState.NOT_JUDGED if part in self.asked else None
+        return PieceState.of(found.drifted if isinstance(found, DriftVerdict) else found.out_of_band)
 
     def judged(self, part: str) -> bool:
         """Whether anything of the part was judged: of the inputs, a column."""
-        return self.state(part) in (State.FOUND, State.QUIET) or (part == "inputs" and bool(self.columns))
+        return self.state(part) in (PieceState.FOUND, PieceState.QUIET) or (part == "inputs" and bool(self.columns))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -99,17 +99,17 @@ class Piece:
             part: self.lacking.get(part)
             or str(getattr(getattr(self, part), "reason", "there is nothing to judge it by"))
             for part in self.asked
-            if self.state(part) is State.NOT_JUDGED
+            if self.state(part) is PieceState.NOT_JUDGED
         }
 
     @property
     def code(self) -> int:
-        changed = any(self.state(part) is State.FOUND for part in CHANGE)
-        harmed = any(self.state(part) is State.FOUND for part in HARM)
+        changed = any(self.state(part) is PieceState.FOUND for part in CHANGE)
+        harmed = any(self.state(part) is PieceState.FOUND for part in HARM)
         return CHANGED * changed + NOT_JUDGED * bool(self.unjudged) + HARMED * harmed
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> PieceOutcome:
         return outcome_of(self.code)
 
     @property

@@ -29,7 +29,7 @@ BadPredictions = reading.BadTable
 
 
 @dataclass(frozen=True, slots=True)
-class Roles:
+class PredictionColumns:
     """Which column of the predictions is what.
 
     Attributes:
@@ -76,7 +76,7 @@ class Judgement:
 
 
 def judge_file(
-    data: Path, gates: Path | None, roles: Roles, *, attempts: int = 1, named: tuple[str, ...] = ()
+    data: Path, gates: Path | None, roles: PredictionColumns, *, attempts: int = 1, named: tuple[str, ...] = ()
 ) -> Judgement:
     """Judge the predictions in a parquet or CSV file.
 
@@ -130,7 +130,7 @@ def _with_classes(declared: JudgedGates, gates: Path, named: tuple[str, ...]) ->
         raise BadPredictions(f"--classes: {what_is_wrong(JudgedGates, error.errors()[0])}") from None
 
 
-def _check_label(table: reading.Table, roles: Roles) -> None:
+def _check_label(table: reading.Table, roles: PredictionColumns) -> None:
     for name in (roles.label, *roles.candidate, *roles.champion, *roles.baseline):
         kind = table.kinds[name]
         if kind not in ("numeric", "categorical", "boolean", "empty"):
@@ -138,7 +138,7 @@ def _check_label(table: reading.Table, roles: Roles) -> None:
             raise BadPredictions(f"Column {name!r} holds {kind} values, which are no {what}.")
 
 
-def _task(label: pd.Series[Any], roles: Roles, named: tuple[str, ...]) -> str:
+def _task(label: pd.Series[Any], roles: PredictionColumns, named: tuple[str, ...]) -> str:
     """What the columns say the label is, where no gates do."""
     import pandas as pd
 
@@ -149,7 +149,9 @@ def _task(label: pd.Series[Any], roles: Roles, named: tuple[str, ...]) -> str:
     return "regression" if pd.api.types.is_numeric_dtype(label.dtype) else "binary"
 
 
-def judge_frame(frame: pd.DataFrame, declared: JudgedGates, roles: Roles, *, attempts: int = 1) -> Judgement:
+def judge_frame(
+    frame: pd.DataFrame, declared: JudgedGates, roles: PredictionColumns, *, attempts: int = 1
+) -> Judgement:
     """Judge predictions that are in memory; see ``judge_file``."""
     if attempts < 1:
         raise BadPredictions(f"attempts is {attempts}; this candidate is at least the first.")
@@ -177,7 +179,7 @@ def judge_frame(frame: pd.DataFrame, declared: JudgedGates, roles: Roles, *, att
 
 
 def _judged(
-    declared: JudgedGates, evidence: Evidence, frame: pd.DataFrame, roles: Roles, attempts: int
+    declared: JudgedGates, evidence: Evidence, frame: pd.DataFrame, roles: PredictionColumns, attempts: int
 ) -> Iterable[GateResult]:
     has_champion = bool(roles.champion)
     if (threshold := declared.threshold_gate) is not None:
@@ -195,7 +197,7 @@ def _judged(
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _needed(declared: JudgedGates | None, roles: Roles) -> list[str]:
+def _needed(declared: JudgedGates | None, roles: PredictionColumns) -> list[str]:
     """The columns that are read, each once."""
     gate = declared.slice_gate if declared is not None else None
     if roles.slices and gate is None:

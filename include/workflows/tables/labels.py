@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from include.domain import classes as labels
-from include.domain.drift.input_drift import Drift, judged_features
-from include.domain.drift.profile import FeatureProfile, Kind, counted
+from include.domain.drift.input_drift import DriftVerdict, judged_features
+from include.domain.drift.profile import FeatureKind, FeatureProfile, counted
 from include.workflows.tables.alike_values import flags_of
 from include.workflows.tables.drift_columns import agree_on_numbers
 from include.workflows.tables.reading import BadTable, Table, some
-from include.workflows.tables.roles import Limits, Roles
+from include.workflows.tables.roles import ColumnRoles, Limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ class LabelLane:
 
     @classmethod
     def of(
-        cls, past: Table, now: Table, roles: Roles, limits: Limits, windows: np.ndarray[Any, Any] | None
+        cls, past: Table, now: Table, roles: ColumnRoles, limits: Limits, windows: np.ndarray[Any, Any] | None
     ) -> LabelLane:
         """What ``past`` gives to judge the labels of ``now`` by.
 
@@ -105,14 +105,14 @@ class LabelLane:
         agree_on_numbers(past, now, [name])
         kinds = {past.kinds[name], now.kinds[name]}
         lane.columns = {name}
-        if "empty" in kinds or not kinds <= {kind.value for kind in Kind}:
+        if "empty" in kinds or not kinds <= {kind.value for kind in FeatureKind}:
             empty = past.path.name if past.kinds[name] == "empty" else now.path.name
-            strange = sorted(kinds - {kind.value for kind in Kind} - {"empty"})
+            strange = sorted(kinds - {kind.value for kind in FeatureKind} - {"empty"})
             lane.lacking = f"label {name!r} holds {strange[0]}" if strange else f"{empty} holds no value of {name!r}"
             return lane
         column = past.column(name)
         lane.flags = flags_of(column) is not None and flags_of(now.column(name)) is not None
-        kind = Kind.BOOLEAN if lane.flags else Kind(past.kinds[name])
+        kind = FeatureKind.BOOLEAN if lane.flags else FeatureKind(past.kinds[name])
         if not lane.flags and len(kinds) > 1:
             lane.lacking = f"label {name!r} is {past.kinds[name]} in the reference and {now.kinds[name]} now"
             return lane
@@ -126,7 +126,7 @@ class LabelLane:
         found = flags_of(column) if self.flags else None
         return column if found is None else found
 
-    def judged(self, rows: pd.DataFrame | None, alpha: float, *, calibrate: bool) -> Drift | None:
+    def judged(self, rows: pd.DataFrame | None, alpha: float, *, calibrate: bool) -> DriftVerdict | None:
         """The drift of these rows' labels; rows without one are left out, as their labels may still come."""
         import pandas as pd
 
@@ -134,7 +134,7 @@ class LabelLane:
             return None
         if self.reference is None or rows is None:
             why = self.lacking or "there are no rows"
-            return Drift(None, f"Labels were not judged: {why}.", 0, 0.0, ())
+            return DriftVerdict(None, f"Labels were not judged: {why}.", 0, 0.0, ())
         column = rows[self.name]
         values = pd.DataFrame({self.name: self._values(column[column.notna()])})
         current = counted((replace(self.reference, windows=()),), values)
@@ -147,6 +147,6 @@ class LabelLane:
             min_rows=self.limits.min_rows,
             calibrate=calibrate,
         )
-        return Drift(
+        return DriftVerdict(
             found[0].drifted, f"Labels: {found[0].reason}", len(values), float(found[0].drifted is True), found
         )

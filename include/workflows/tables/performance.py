@@ -16,15 +16,15 @@ from include.domain.drift.estimated import (
     estimated_performance,
     outside_support,
 )
-from include.domain.drift.input_drift import Drift
+from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.once import RiskRise, risk_rise
-from include.domain.drift.profile import Kind, as_numbers, column_of
+from include.domain.drift.profile import FeatureKind, as_numbers, column_of
 from include.domain.losses import BadLoss, row_losses
 from include.workflows.tables.alike_values import aligned
 from include.workflows.tables.drift_columns import agree_on_numbers
 from include.workflows.tables.labels import label_values
 from include.workflows.tables.reading import BadTable, Table, some
-from include.workflows.tables.roles import Limits, Roles
+from include.workflows.tables.roles import ColumnRoles, Limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TOLERATED = 0.05
 """The rise of the risk, as a share of the reference's, that is in band where nothing else is said."""
-_NO_INPUTS = Drift(None, "No column was compared.", 0, 0.0, ())
+_NO_INPUTS = DriftVerdict(None, "No column was compared.", 0, 0.0, ())
 BLOCKS = 10
 """Blocks of rows a reference without windows is cut into, to check estimates of losses."""
 
@@ -40,7 +40,7 @@ BLOCKS = 10
 class Lane:
     """Performance, where the reference has labels and scores: what losses are held against."""
 
-    def __init__(self, roles: Roles, limits: Limits, kinds: Mapping[str, str]) -> None:
+    def __init__(self, roles: ColumnRoles, limits: Limits, kinds: Mapping[str, str]) -> None:
         self.roles, self.limits, self.kinds = roles, limits, kinds
         self.metric: str | None = None
         self.tolerance = limits.tolerance or 0.0
@@ -63,7 +63,7 @@ class Lane:
         cls,
         past: Table,
         now: Table,
-        roles: Roles,
+        roles: ColumnRoles,
         limits: Limits,
         kinds: Mapping[str, str],
         windows: np.ndarray[Any, Any] | None,
@@ -115,7 +115,7 @@ class Lane:
 
         columns = {}
         for name, kind in self.kinds.items():
-            column = aligned(column_of(frame, name), Kind(kind))
+            column = aligned(column_of(frame, name), FeatureKind(kind))
             columns[name] = column if kind == "categorical" else pd.Series(as_numbers(column), index=frame.index)
         return estimators.as_input(pd.DataFrame(columns, index=frame.index), self.kinds)
 
@@ -135,7 +135,7 @@ class Lane:
         return estimate_reference(str(self.metric), names, losses, found, trees=fitted(slice(None)))
 
     def judged(
-        self, rows: pd.DataFrame | None, inputs: Drift | None, predictions: Drift | None, alpha: float
+        self, rows: pd.DataFrame | None, inputs: DriftVerdict | None, predictions: DriftVerdict | None, alpha: float
     ) -> tuple[EstimatedPerformance | None, RiskRise | None]:
         import numpy as np
 

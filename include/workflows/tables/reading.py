@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.workflows.tables.bad_table import BadTable as BadTable
 from include.workflows.tables.bad_table import readable as readable
-from include.workflows.tables.csv_files import Layout, layout_of, read_csv
+from include.workflows.tables.csv_files import CsvLayout, layout_of, read_csv
 from include.workflows.tables.typed_columns import Style, Typed, of_arrow, series, typed
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Table:
         if suffix not in (*PARQUET, ".csv"):
             raise BadTable(f"{path} ends in {suffix or 'nothing'}; tables are read from .parquet, .pq or .csv.")
         self._csv: Any = None
-        self._layout: Layout | None = None
+        self._layout: CsvLayout | None = None
         self._typed: dict[str, Typed] = {}
         self._local = threading.local()
         self.index: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ _READS = ("/list", "/dry_run", "/favorite", "/unfavorite")
 """Endings of what is sent with POST or PATCH and changes nothing."""
 
 
-class Guard:
+class ApproverGuard:
     """A root middleware; it stands behind the limit on bodies, so a body is small."""
 
     def __init__(self, app: App) -> None:

@@ -56,7 +56,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedForm:
     """A form that was refused: it comes back with what was typed, and the line beside the field it is about."""
 
     action: str
@@ -89,7 +89,7 @@ def model(request: Request, user: User, name: str) -> Response:
     return _model_page(request, user, name)
 
 
-def _model_page(request: Request, user: Any, name: str, refused: Refused | None = None) -> Response:
+def _model_page(request: Request, user: Any, name: str, refused: RefusedForm | None = None) -> Response:
     view = model_views.model(name)
     metric = next((str(d.realised["metric"]) for d in reversed(view.days) if d.realised.get("metric")), "loss")
     marks = [(f"{e.effective_from:%Y-%m-%d}", e.kind.value, f"v{e.model_version}") for e in view.epochs]
@@ -119,7 +119,7 @@ def candidate(request: Request, user: User, candidate_id: str) -> Response:
 
 
 def _candidate_page(
-    request: Request, user: Any, view: release_views.ReleaseView, refused: Refused | None = None
+    request: Request, user: Any, view: release_views.ReleaseView, refused: RefusedForm | None = None
 ) -> Response:
     declared = sources.declared_now().models.get(view.model)
     return page(
@@ -305,9 +305,9 @@ async def roll_back(request: Request, user: User, name: str) -> Response:
     return RedirectResponse(f"{base(request)}/models/{quote(name)}?done=rollback", 303)
 
 
-def _refused(action: str, form: Mapping[str, str], error: Exception) -> Refused:
+def _refused(action: str, form: Mapping[str, str], error: Exception) -> RefusedForm:
     field = error.what if isinstance(error, BadField) and error.what in ("reason", "expires") else None
-    return Refused(action, form.get("gate", ""), form, str(error), field, status_of(error))
+    return RefusedForm(action, form.get("gate", ""), form, str(error), field, status_of(error))
 
 
 async def _form(request: Request, user: Any) -> dict[str, str]:

@@ -43,9 +43,9 @@ class LateGuard:
     """The root middleware of ``guard``, imported while the server starts."""
 
     def __init__(self, app: App) -> None:
-        from slipway_airflow.pages.guard import Guard
+        from slipway_airflow.pages.guard import ApproverGuard
 
-        self._guard = Guard(app)
+        self._guard = ApproverGuard(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._guard(scope, receive, send)
