@@ -62,6 +62,11 @@ lint: $(VENV)/.installed-test ## check style, types and layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+.PHONY: docs
+docs: $(VENV)/.installed-test ## build the documentation into .site; a dead link or an undocumented field fails it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	@echo "The documentation is in .site; open .site/index.html, or see it with search: $(BIN)/python -m http.server -b 127.0.0.1 -d .site 8000"
+
 .PHONY: bench
 bench: setup ## measure: make bench B=main_job
 	@if [[ -z "$(B)" ]]; then echo "Which one? make bench B=NAME; there are: $$(cd benchmarks && ls *.py */__main__.py | sed 's/\.py$$//; s/.__main__$$//' | grep -v '^_' | tr '\n' ' ')"; exit 64; fi
@@ -79,7 +84,7 @@ lock: $(BIN)/uv ## resolve requirements*.in into requirements*.txt
 .PHONY: clean
 clean: ## remove caches and everything the services wrote (.slipway); .venv stays
 	@if [[ -e .slipway/services.json ]] && kill -0 "$$(grep -o '"pid": [0-9]*' .slipway/services.json | grep -o '[0-9]*')" 2>/dev/null; then echo "The services are running; stop them first."; exit 69; fi
-	@rm -rf .slipway .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .slipway .site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # --- what has to be installed ----------------------------------------------------------------------------------------

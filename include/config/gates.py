@@ -47,8 +47,11 @@ class Criterion(Declared):
     """One bound on one metric of the candidate. Exactly one of the two bounds, and it is inclusive."""
 
     metric: Name
+    """The metric that is measured on the holdout."""
     at_least: float | None = None
+    """The lowest value that passes; default no such bound."""
     at_most: float | None = None
+    """The highest value that passes; default no such bound."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Criterion:
@@ -69,6 +72,7 @@ class _Gate(Declared):
     """What every declared gate has."""
 
     mode: Mode = Mode.BLOCKING
+    """blocking stops the journey, advisory only reports; default blocking."""
 
     def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """The columns that must be features of the model, each with where in the gate it is named; default none."""
@@ -79,7 +83,9 @@ class ThresholdGate(_Gate):
     """The candidate's own numbers against absolute bounds; calibration (``ece``, ``brier``) among them."""
 
     min_rows: Rows = 500
+    """Fewest held-out rows; fewer are INCONCLUSIVE; default 500."""
     criteria: Annotated[list[Criterion], Field(min_length=1)]
+    """The bounds, all of which must hold."""
 
     LEAST: ClassVar[dict[str, Any]] = {"criteria": [{"metric": "accuracy", "at_least": 0.0}]}
     """What it needs beside a tier's defaults in order to be checked; so of each gate."""
@@ -95,6 +101,7 @@ class DeclaredComparison(Declared):
     """One paired comparison of candidate and champion on the same rows."""
 
     metric: Name
+    """The metric on which the two are compared."""
     margin: Margin
     """The loss against the champion that is tolerated, in the metric's unit; 0 asks for superiority's bound at zero."""
     superiority: bool = False
@@ -112,12 +119,15 @@ class ChampionGate(_Gate):
     """Paired non-inferiority against the champion, and better than a naive baseline."""
 
     min_rows: Rows = 500
+    """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 500."""
     alpha: Alpha = 0.05
     """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
     comparisons: Annotated[list[DeclaredComparison], Field(min_length=1)]
+    """The comparisons, all of which must pass."""
     beat_baseline_on: Name
     """The metric on which the candidate must beat the naive baseline."""
     resamples: Annotated[int, Field(ge=200)] = 2000
+    """Resamples of the bootstrap that is kept beside the bound for information; default 2000."""
     baseline_by: list[Column] = Field(default_factory=list)
     """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
     first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
@@ -210,10 +220,14 @@ class SliceGate(_Gate):
     protected: list[Column] = Field(default_factory=list)
     """Columns whose slices are strict whatever their size; default none."""
     metric: Name
+    """The metric on which each slice is compared."""
     alpha: Alpha = 0.05
+    """The chance of passing a strict slice that is worse by the margin, and of failing equal models on small ones;
+    default 0.05."""
     strict: StrictTier
     small: SmallTier
     fairness: list[Fairness] = Field(default_factory=list)
+    """Bounds on how far apart groups may be treated; default none."""
 
     LEAST: ClassVar[dict[str, Any]] = {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}}
 

@@ -29,14 +29,18 @@ class Owners(Declared):
     """Who is told what. Values are names or addresses."""
 
     model: str
+    """Who owns the model: told of promotions, and of journeys that housekeeping had to close."""
     data: str
+    """Who owns the data that the model reads."""
     on_call: str
+    """Who is told when somebody must act."""
 
 
 class Notify(Channel):
     """Who is told when something happens to the model, and how. Each is told once."""
 
     gate_failed: Role = "on_call"
+    """A gate failed; default on_call."""
     waiting: Role = "on_call"
     """A gate or an approval waits for a person."""
     escalated: Role = "on_call"
@@ -46,7 +50,9 @@ class Notify(Channel):
     stranded: Role = "model"
     """Housekeeping closed a journey whose run was deleted, or ended without closing it."""
     rolled_back: Role = "on_call"
+    """The champion was rolled back; default on_call."""
     promoted: Role = "model"
+    """A candidate became champion; default model."""
     failed: Role = "on_call"
     """A step of one of the model's Dags failed for good, other than by a gate's verdict; and that it works again."""
     stale: Role = "on_call"

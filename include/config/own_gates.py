@@ -50,6 +50,7 @@ class OwnGate(Declared):
     params: dict[str, Any] = Field(default_factory=dict)
     """The function's keyword arguments; default none."""
     mode: Mode = Mode.BLOCKING
+    """blocking stops the journey, advisory only reports; default blocking."""
     asks: str = ""
     """Its question, for people; default one that names the path."""
     pure: bool = False

@@ -41,8 +41,11 @@ class Tier(Declared):
     approvers: dict[str, Any] = Field(default_factory=dict)
     """Who may decide about a model of the tier that does not say so itself; default its operators."""
     gates: dict[str, Any] = Field(default_factory=dict)
+    """Defaults of a model's ``gates``; default none."""
     shadow: dict[str, Any] = Field(default_factory=dict)
+    """Defaults of a model's ``shadow``; default none."""
     promotion: dict[str, Any] = Field(default_factory=dict)
+    """Defaults of a model's ``promotion``; default none."""
 
     def below(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         """A model's raw declaration with this tier's defaults below it."""

@@ -66,6 +66,7 @@ class ViewUse(Declared):
     version: Annotated[int, Field(ge=1)] = 1
     """The version of the view; default 1, or the one that ``view`` names."""
     features: Annotated[list[Column], Field(min_length=1)]
+    """The features that are taken, in the order in which the estimator sees them."""
 
     @property
     def name(self) -> str:
@@ -101,10 +102,13 @@ class Training(Declared):
     """Which rows a candidate learns from and is judged on. Both windows end in matured labels only."""
 
     window_days: Annotated[int, Field(ge=1)]
+    """How many days before the holdout a candidate learns from."""
     holdout_days: Annotated[int, Field(ge=1)]
     """The newest matured days, kept out of training: the gates judge on them."""
     min_rows: Annotated[int, Field(ge=1)]
+    """Fewest labelled rows to learn from; fewer stop the journey before the fit."""
     seed: int = 0
+    """The seed of everything random in a fit; default 0."""
     schedule: str | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
     timeout: Duration = timedelta(hours=2)
@@ -122,15 +126,21 @@ class DeclaredShadow(Declared):
     """When a shadow window is full, and what must hold in it."""
 
     mode: Mode = Mode.BLOCKING
+    """blocking stops the journey, advisory only reports; default blocking."""
     min_rows: Annotated[int, Field(ge=1)]
+    """Fewest rows that both models must have answered."""
     min_days: Annotated[int, Field(ge=1)]
+    """Fewest scored days."""
     max_days: Annotated[int, Field(ge=1)]
     """Scored days after which the window closes with too few rows, which is INCONCLUSIVE."""
     coverage_at_least: Share = 0.999
+    """The share of the rows asked that must have an answer, an error included; default 0.999."""
     errors_at_most: Share = 0.0
+    """The share of the rows asked that may be answered by an error, NaN or infinity; default 0."""
     disagreement: tuple[float, float]
     """Lowest and highest mean |candidate - champion| score. The lowest catches the same model wired twice."""
     p99_delta_at_most: float
+    """Highest 99th percentile of |candidate - champion| score."""
     answer_within: Duration = timedelta(minutes=10)
     """How long a challenger may take to answer a day, in a process of its own; then that is ended, and the day counts
     as errors of the challenger; default 10m."""
@@ -171,20 +181,25 @@ class InputDrift(Declared):
     share_at_least: Share = 0.3
     """The importance-weighted share of drifted features that counts as input drift; default 0.3."""
     bins: Annotated[int, Field(ge=5, le=50)] = 10
+    """Into how many bins, at quantiles of the reference, a number is cut; default 10."""
     min_rows: Annotated[int, Field(ge=1)] = 300
+    """Fewest rows of a day that are judged; fewer are not judged; default 300."""
 
 
 class PredictionDrift(Declared):
     """The same two keys on the champion's scores."""
 
     effect_at_least: Annotated[float, Field(gt=0)] = 0.005
+    """As in ``inputs``: the PSI above what no drift gives, from which the scores count; default 0.005."""
     min_rows: Annotated[int, Field(ge=1)] = 300
+    """Fewest rows of a day that are judged; default 300."""
 
 
 class DeclaredPerformance(Declared):
     """The loss on matured labels against the reference's."""
 
     metric: Literal["brier", "log_loss", "mae", "rmse", "error"]
+    """The loss that is watched: brier, log_loss or error for classifiers, mae or rmse for regression."""
     tolerance: Annotated[float, Field(ge=0)]
     """How much worse than the reference, in the metric's unit, is still in band."""
     window_days: Annotated[int, Field(ge=1)] = 7
@@ -193,7 +208,9 @@ class DeclaredPerformance(Declared):
     """What is one observation. day: is the model worse, its days being alike? row: was it worse on these very rows?
     Rows of one day share its weather, so row is the quicker and the more easily alarmed of the two; default day."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """The chance that a champion in its band is ever called out of it; default 0.05."""
     min_rows: Annotated[int, Field(ge=1)] = 1000
+    """Fewest matured rows, of the reference and since it, that are judged; default 1000."""
 
 
 class DeclaredEstimate(Declared):
@@ -270,15 +287,20 @@ class ModelDeclaration(Declared):
     """``include/models/<name>/model.yaml``: one model, from its features to its promotion policy."""
 
     name: Name
+    """The model's name, and that of its folder: small letters, digits and ``_``."""
     description: str
+    """One or two sentences for people: what is predicted, and when it is asked."""
     task: Literal["binary", "multiclass", "regression"]
+    """What is predicted: one of two classes, one of several, or a number."""
     tier: Literal["critical", "standard", "experimental"] = "standard"
+    """How much depends on the model; it decides the defaults of ``include/models/tiers.yaml``; default standard."""
     owners: Owners
     approvers: DeclaredApprovers = DeclaredApprovers()
     """Who may decide about its candidates and its champion; default what the tier says, else its operators."""
     entity: Entity
     label: Label
     views: Annotated[list[ViewUse], Field(min_length=1)]
+    """The feature views the model reads, that of the entity among them."""
     estimator: Estimator
     preprocess: list[Preprocess] = Field(default_factory=list)
     """What is done to groups of columns before the estimator sees them; default nothing."""

@@ -65,6 +65,7 @@ class FeatureColumn(Declared):
     """One feature: its name and what kind of value it holds."""
 
     name: Column
+    """The column's name, as the SQL gives it."""
     kind: Literal["numeric", "categorical", "boolean"] = "numeric"
     """How it is compared, encoded and watched for drift; default numeric."""
 
@@ -125,7 +126,9 @@ class FeatureView(Declared):
     """``include/features/<view>/view.yaml``: rows computed once and read by training and serving alike."""
 
     name: Name
+    """The view's name, and that of its folder: small letters, digits and ``_``."""
     description: str
+    """One or two sentences for people: what a row says."""
     owner: str
     """Who is asked when the view is wrong, and told when it cannot be published: a name or an address."""
     version: Annotated[int, Field(ge=1)] = 1

@@ -92,6 +92,49 @@ def test_a_citation_is_resolved_down_to_its_number(cited, found):
     assert is_there(match) is found
 
 
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+PATH = re.compile(r"`((?:include|plugins|dags|tests|benchmarks|deploy|config|docs)/[^`\s]*)`")
+PLACEHOLDER = re.compile(r"<\w+>|NAME|\b[A-Z]+\b|\{\w+\}|…")
+
+
+def named_paths():
+    """Each path that a page names in backticks, with the page; decisions and the changelog tell of the past."""
+    for page, text in texts().items():
+        if page.endswith(".md") and page != "CHANGELOG.md" and not page.startswith("docs/adr/"):
+            yield from ((page, path) for path in PATH.findall(text))
+
+
+def paths_of_tree(block):
+    """Paths of a tree in a fenced block: one name at the start of each line, deeper ones indented by two blanks."""
+    folders: list[str] = []
+    for line in block.splitlines():
+        if name := re.match(r"( *)([\w.]+/?)(?= |$)", line):
+            folders[len(name[1]) // 2 :] = [name[2]]
+            yield "".join(folders)
+
+
+def test_every_path_that_a_page_names_is_there():
+    assert len(list(named_paths())) > 30
+    made_up = "include/models/very_late/"  # the model that the pages let a reader add
+    gone = [f"{page}: {path}" for page, path in named_paths() if not is_path(path) and not path.startswith(made_up)]
+    assert gone == []
+
+
+def is_path(path):
+    path = path.partition("::")[0]
+    return next(PROJECT.glob(PLACEHOLDER.sub("*", path).rstrip("/")), None) is not None
+
+
+@pytest.mark.parametrize(("page", "section"), [("docs/design.md", "Layers")])
+def test_a_tree_of_the_repository_names_what_is_there(page, section):
+    block = re.search(rf"^## {section}$.*?^```\n(.*?)^```", texts()[page], re.DOTALL | re.MULTILINE)
+    assert block is not None
+    paths = list(paths_of_tree(block[1]))
+    assert len(paths) > 8
+    assert [path for path in paths if not (PROJECT / path).exists()] == []
+
+
 # --- the numbers of faults -------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ RUN_HERE = {
     "README.md > Add a model > 3": f"{HERE}test_the_readmes_model_is_validated_and_its_retrain_is_a_command",
     "docs/extending.md > A gate": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/extending.md > A gate > 2": f"{EXTENDING}test_the_gate_is_declared_and_judges",
+    "docs/design.md > Layers": "tests/unit/test_citations.py::test_a_tree_of_the_repository_names_what_is_there",
     "docs/drift.md > Drift between two tables": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/drift.md > What the answer says": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/judge.md > `slipway judge`: the gates on anyone's predictions": f"{HERE}test_the_judge_synopsis_is_the_verbs",

@@ -94,7 +94,12 @@ def test_what_make_test_leaves_out_make_test_slow_runs_and_a_commit_must_pass_bo
     assert "make test-slow runs them" in told("test")
     assert re.search(r"-m pytest .*-m slow", told("test-slow"))
     ran = (PROJECT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in ran if line.startswith("make ")] == ["make lint", "make test", "make test-slow"]
+    assert [line for line in ran if line.startswith("make ")] == [
+        "make lint",
+        "make docs",
+        "make test",
+        "make test-slow",
+    ]
 
 
 def test_no_wheel_is_built_and_whoever_tries_is_told_why(tmp_path):
@@ -105,3 +110,45 @@ def test_no_wheel_is_built_and_whoever_tries_is_told_why(tmp_path):
     assert page is not None
     assert (PROJECT / page[0]).exists()
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the changelog ---------------------------------------------------------------------------------------------------
+
+CHANGELOG = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+SECTIONS = ["Breaking", "Behaviour", "Added", "Fixed"]
+
+
+def versions_of_the_changelog():
+    """Version, section, entries."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for part in re.split(r"^## ", CHANGELOG, flags=re.MULTILINE)[1:]:
+        heading, _, text = part.partition("\n")
+        sections = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
+        named = [section.partition("\n") for section in sections]
+        assert len({name for name, _, _ in named}) == len(named), f"{heading}: a section is there twice"
+        entries = {name: re.split(r"^- ", below, flags=re.MULTILINE)[1:] for name, _, below in named}
+        found[re.match(r"\[([^\]]+)\]", heading)[1]] = entries
+    return found
+
+
+def test_the_changelog_says_first_what_a_reader_must_do():
+    for version, sections in versions_of_the_changelog().items():
+        assert list(sections) == [name for name in SECTIONS if name in sections], (
+            f"{version}: the sections are {', '.join(SECTIONS)}, in this order"
+        )
+        for name in ("Breaking", "Behaviour"):
+            without = [entry[:60] for entry in sections.get(name, ()) if len(re.findall(r"\*\*Do:\*\*", entry)) != 1]
+            assert without == [], f"{version}, {name}: each entry has one **Do:**"
+
+
+def test_nothing_is_in_the_changelog_twice():
+    """Two branches that both change it are merged by keeping both; what one of them moved must not come back."""
+    lines = [line for line in CHANGELOG.splitlines() if line.startswith("- ")]
+    assert [line for line in lines if lines.count(line) > 1] == []
+
+
+def test_the_released_version_is_in_the_changelog():
+    version = re.search(r'^version = "(.+)"', (PROJECT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version is not None
+    assert version[1] in versions_of_the_changelog()
+    assert next(iter(versions_of_the_changelog())) == "Unreleased"

@@ -22,7 +22,7 @@ from slipway_airflow.pages.airflow_calls import AirflowSaidNo
 
 log = logging.getLogger("slipway.pages")
 
-_STATUS: tuple[tuple[type[BaseException], int], ...] = (
+STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (UnknownCandidate, 404),
     (UnknownName, 404),
     (UnknownReport, 404),
@@ -54,7 +54,7 @@ def install(app: FastAPI) -> None:
 def status_of(error: BaseException) -> int:
     if isinstance(error, AirflowSaidNo):
         return error.status if error.status in (400, 401, 403, 404, 409, 422) else 502
-    return next(status for kind, status in _STATUS if isinstance(error, kind))
+    return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 async def _http(request: Request, error: Any) -> Response:
