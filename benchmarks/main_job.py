@@ -27,7 +27,7 @@ from include.workflows import tasks
 from include.workflows.services.demonstration import Demonstration, DemonstrationOutcome, Plan
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import dag_ids, running_services
-from tests.integration.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer
 
 PLAN = Plan("2013-01-01", "2013-06-01", "2013-08-01")
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from include.adapters.ledger import Ledger
 from include.adapters.offline_store import OfflineStore
-from include.adapters.registry import Registry
+from include.adapters.registry import ModelRegistry, Registry
 from include.config.settings import settings
 
 
@@ -17,7 +17,7 @@ def open_ledger() -> Iterator[Ledger]:
         yield ledger
 
 
-def registry() -> Registry:
+def registry() -> ModelRegistry:
     return Registry(settings().mlflow_url)
 
 

@@ -34,7 +34,7 @@ class Forking:
                 **os.environ,
                 "OMP_NUM_THREADS": "1",
                 "OPENBLAS_NUM_THREADS": "1",
-                "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}",
+                "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}:{PROJECT / 'tests/support'}",
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -117,7 +117,7 @@ def stopped_writer(url: str) -> Iterator[subprocess.Popen[str]]:
         env={
             **os.environ,
             "FAULT_PAUSE": "ledger.partition.current",
-            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}:{PROJECT / 'tests/integration'}",
+            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}:{PROJECT / 'tests/support'}",
         },
     )
     try:

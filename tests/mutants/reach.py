@@ -16,11 +16,16 @@ import json, sys, time
 from pathlib import Path
 import coverage, pytest
 
-root, kept, mutated, *args = sys.argv[1:]
+root, mutated, asked = sys.argv[1:]
+kept = json.loads(asked)  # where to write what was measured of each test file
 watched = coverage.Coverage(data_file=None, include=[f"{root}/{mutated}/*"], config_file=False)
-took = {}
+took, red = {}, set()
 
 class Watch:
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            red.add(report.nodeid)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
         watched.switch_context(item.nodeid)
@@ -31,16 +36,24 @@ class Watch:
         return result
 
 watched.start()
-code = pytest.main(["-q", "-p", "no:cacheprovider", *args], plugins=[Watch()])
+code = pytest.main(["-q", "-p", "no:cacheprovider", *kept], plugins=[Watch()])
 watched.stop()
+if code not in (0, 1, 5):
+    sys.exit(1)
 data = watched.get_data()
-reached = {}
+said = {file: {"took": {}, "reached": {}} for file in kept}
+for test, seconds in took.items():
+    if test in red:
+        print("RED", test)
+        continue
+    said[test.partition("::")[0]]["took"][test] = seconds
 for file in data.measured_files():
     for line, tests in data.contexts_by_lineno(file).items():
-        for test in tests:
-            reached.setdefault(test, {}).setdefault(str(Path(file).relative_to(root)), []).append(line)
-Path(kept).write_text(json.dumps({"took": took, "reached": reached}))
-sys.exit(0 if code in (0, 5) else 1)
+        for test in set(tests) - red - {""}:
+            reached = said[test.partition("::")[0]]["reached"].setdefault(test, {})
+            reached.setdefault(str(Path(file).relative_to(root)), []).append(line)
+for file, place in kept.items():
+    Path(place).write_text(json.dumps(said[file]))
 """
 
 
@@ -72,26 +85,29 @@ def measured(root: Path, kept: Path, mutated: str, places: Sequence[str]) -> Rea
     """The reach of every test file below ``places`` into the modules below ``mutated``.
 
     Raises:
-        SystemExit: when a test is red without any change.
+        SystemExit: when the tests could not be run.
     """
     kept.mkdir(parents=True, exist_ok=True)
     product = _digest(sorted((root / mutated).rglob("*.py")) + sorted((root / "tests").rglob("conftest.py")))
-    reach, stale = Reach(), []
+    reach, stale, now = Reach(), {}, {}
     for file in _files(root, places):
-        said = kept / f"{file.replace('/', '.')}.{_digest([root / file], product)[:16]}.json"
+        name = file.replace("/", ".")
+        said = kept / f"{name}.{_digest([root / file], product)[:16]}.json"
+        now[file] = said
         if not said.exists():
-            for old in kept.glob(f"{file.replace('/', '.')}.*.json"):
+            for old in kept.glob(f"{name}.*.json"):
                 old.unlink()
-            stale.append((file, said))
-    for number, (file, said) in enumerate(stale, 1):
-        print(f"[{number}/{len(stale)}] which lines {file} runs", flush=True)
-        argv = [sys.executable, "-c", RUN, str(root), str(said), mutated, file]
+            stale[file] = str(said)
+    if stale:
+        print(f"Which lines do the tests run? Running {len(stale)} files of them once.", flush=True)
+        argv = [sys.executable, "-c", RUN, str(root), mutated, json.dumps(stale)]
         done = subprocess.run(argv, cwd=root, env=quiet(), capture_output=True, text=True, check=False)
         if done.returncode:
-            said.unlink(missing_ok=True)
-            raise SystemExit(f"{file} is red without any change; make it green first.\n{done.stdout[-3000:]}")
-    for file in _files(root, places):
-        (said,) = kept.glob(f"{file.replace('/', '.')}.*.json")
+            raise SystemExit(f"The tests could not be run.\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        for line in done.stdout.splitlines():
+            if line.startswith("RED "):
+                print(f"{line[4:]} is red without any change, so it is left out; make it green.", flush=True)
+    for said in now.values():
         _add(reach, json.loads(said.read_text(encoding="utf-8")))
     return reach
 
@@ -106,10 +122,9 @@ def _add(reach: Reach, said: dict[str, dict[str, dict[str, list[int]]]]) -> None
     reach.took_s |= said["took"]  # type: ignore[arg-type]  # read from JSON
     for test, modules in said["reached"].items():
         for module, lines in modules.items():
-            if test:
-                reach.by_module.setdefault(module, set()).add(test)
-                for line in lines:
-                    reach.by_line.setdefault((module, line), set()).add(test)
+            reach.by_module.setdefault(module, set()).add(test)
+            for line in lines:
+                reach.by_line.setdefault((module, line), set()).add(test)
 
 
 def _files(root: Path, places: Sequence[str]) -> list[str]:

@@ -58,6 +58,11 @@ def make_engine(url: str) -> Engine:
     engine = create_engine(
         parsed, json_serializer=serializer, pool_size=5, max_overflow=25, connect_args={"timeout": bounds.database_s()}
     )
+    return on_sqlite(engine)
+
+
+def on_sqlite(engine: Engine) -> Engine:
+    """The engine, whose transactions on SQLite begin as readers or as writers from now on."""
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

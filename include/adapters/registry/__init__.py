@@ -4,6 +4,7 @@ The ledger decides; everything here can be written again from it. Calls are boun
 server costs seconds and one clear line, not minutes.
 """
 
+from include.adapters.registry.contract import ModelRegistry
 from include.adapters.registry.server import RegistryUnreachable
 from include.adapters.registry.signatures import CLASSES, model_signature, read_signature
 from include.adapters.registry.versions import (
@@ -24,6 +25,7 @@ __all__ = [
     "CLASSES",
     "HEAD",
     "MODEL_FILE",
+    "ModelRegistry",
     "Registered",
     "Registry",
     "RegistryUnreachable",

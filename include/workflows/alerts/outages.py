@@ -13,9 +13,9 @@ from urllib.parse import quote
 from include.adapters.ledger import Failing, Ledger, Outage, Scope, Told
 from include.adapters.ledger.outages import WHOLE
 from include.config import declarations
-from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import Verdict
+from include.workflows import stores
 from include.workflows.alerts import freshness, outbox, recipients
 from include.workflows.alerts.outbox import Send
 
@@ -33,7 +33,7 @@ def step_failed(
 ) -> str:
     """A task failed and is not tried again. What became of it, for the log."""
     scope, subject = whose(dag_id, task_id)
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         if scope is Scope.MODEL and _has_judged(ledger, subject, run_id, task_id):
             return f"{task_id} has judged; its verdict is told as one."
         item = _item(dag_id, partition_key)
@@ -65,7 +65,7 @@ def step_works(
     if only_its_day and item == WHOLE:
         return None
     scope, subject = whose(dag_id, task_id)
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         sentence = f"{subject}: it is over, {_title(task_id)} of {dag_id} works again."
         cause = cause_of(dag_id, task_id)
         key = ledger.outages.works(cause, item, sentence, _told(scope, subject, FAILED), now)

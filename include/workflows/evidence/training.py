@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
-from include.adapters.registry import Registry
+from include.adapters.registry import ModelRegistry
 from include.config import ModelDeclaration, declarations
 from include.config.preprocess import Preprocess
 from include.config.revision import git_revision
@@ -212,7 +212,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
         return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
 
 
-def _show_set(registry: Registry, run: str, model: str, made: Mapping[str, Any]) -> None:
+def _show_set(registry: ModelRegistry, run: str, model: str, made: Mapping[str, Any]) -> None:
     registry.log_dataset(
         run,
         f"{model} training set",

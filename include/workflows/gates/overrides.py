@@ -9,14 +9,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from include.adapters.ledger import Candidate, Ledger
+from include.adapters.ledger import Candidate
 from include.config import declarations
-from include.config.settings import settings
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require
 from include.domain.errors import BadField, Refusal
 from include.domain.intervals import BadInstant, duration, instant
 from include.domain.promotion import Override
 from include.domain.verdicts import Verdict
+from include.workflows import stores
 
 MIN_REASON, MAX_REASON = 10, 500
 LONGEST = timedelta(days=90)
@@ -31,7 +31,7 @@ def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: dat
         Refusal: when the gate has not judged the candidate, or passed.
         MayNotDecide, RequesterMayNotDecide, OverrideStands, BadValue, UnknownCandidate: as the ledger says.
     """
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         latest = ledger.gates.latest(candidate_id)
         model = declarations().model(ledger.candidates.get(candidate_id).model)
         if gate not in latest:
@@ -53,7 +53,7 @@ def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: dat
 
 def withdraw(candidate_id: str, gate: str, now: datetime) -> Override | None:
     """End the standing override of one gate; None when there is none."""
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         ledger.candidates.get(candidate_id)
         return ledger.gates.withdraw(candidate_id, gate, now=now)
 
@@ -66,7 +66,7 @@ def reject(candidate_id: str, by: Person, why: str) -> Candidate:
         Refusal: when the journey is over already.
         UnknownCandidate: when there is none.
     """
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         candidate = ledger.candidates.get(candidate_id)
         if not candidate.is_live:
             raise Refusal(
@@ -90,7 +90,7 @@ def approvers_of(model: str) -> Approvers:
 
 def refusal_to_answer(model: str, gate: str, name: str) -> str | None:
     """Why the user of this name may not answer a gate's question, in a line; None when they may."""
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         try:
             require(model, f"answer {gate}", ledger.rights.person(model, name), approvers_of(model))
         except MayNotDecide as refusal:

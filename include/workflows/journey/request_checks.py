@@ -8,11 +8,11 @@ from typing import Any
 
 from include.adapters.ledger import JourneyUnderWay, Ledger
 from include.config import ModelDeclaration, declarations
-from include.config.settings import settings
 from include.config.views import slug
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.domain.journey import BadRequest, retrain_request
+from include.workflows import stores
 
 MIN_REASON, MAX_REASON, MAX_NAME = 3, 500, 100
 ROLLBACK_FIELDS = ("reason", "requested_by", "revision")
@@ -38,7 +38,7 @@ def check(model_name: str, conf: Mapping[str, Any] | None, user: str, *, beside_
         MayNotDecide: when the request would replace a journey and the user may not.
     """
     model = declarations().model(model_name)
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         request = retrain_request(conf, latest=latest_allowed(ledger, model), default_requested_by=user)
         if request.supersede:
             by = ledger.rights.person(model.name, user)

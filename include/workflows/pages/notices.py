@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from include.adapters.ledger import Ledger, Notice, Scope
 from include.config import ModelDeclaration, declarations
-from include.config.settings import settings
 from include.domain.faults import crashpoint
 from include.domain.intervals import spoken
 from include.domain.promotion import EpochKind
 from include.domain.verdicts import Mode, Verdict
+from include.workflows import stores
 from include.workflows.alerts import outbox, recipients
 from include.workflows.alerts.outbox import FILE as FILE
 from include.workflows.alerts.outbox import Send
@@ -54,7 +54,7 @@ def about(
 def tell(model_name: str, kind: str, run_id: str, task_id: str, send: Send, now: datetime) -> str:
     """Write it down and send it, unless it was told. Returns what became of it, for the log."""
     model = declarations().model(model_name)
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         notice = about(ledger, kind, model, run_id, task_id, now)
         if notice is None:
             return f"Nobody is told: nothing of kind {kind} happened in {run_id}, or the declaration names nobody."
@@ -95,7 +95,7 @@ def outcome(dag_id: str, run_id: str) -> str | None:
     None for a run that opened no journey and rolled nothing back, and while it is under way.
     """
     kind, _, name = dag_id.partition("_")
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         epoch = next((e for e in ledger.deployments.epochs(name) if e.run_id == run_id), None)
         if kind == "rollback":
             return f"rolled back to v{epoch.model_version} by {epoch.decider}: {epoch.reason}" if epoch else None

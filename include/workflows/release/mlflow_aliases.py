@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.adapters.ledger import Candidate, Ledger
-from include.adapters.registry import CHALLENGER, CHAMPION, HEAD, Registered, Registry, VersionMissing
+from include.adapters.registry import CHALLENGER, CHAMPION, HEAD, ModelRegistry, Registered, VersionMissing
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import State
@@ -25,7 +25,7 @@ class LedgerBehind(Refusal):
         )
 
 
-def require_whole_ledger(ledger: Ledger, registry: Registry, model: str) -> None:
+def require_whole_ledger(ledger: Ledger, registry: ModelRegistry, model: str) -> None:
     """Nothing when the ledger knows every epoch the registry has seen.
 
     Raises:
@@ -34,7 +34,7 @@ def require_whole_ledger(ledger: Ledger, registry: Registry, model: str) -> None
     _registered_and_history(ledger, registry, model)
 
 
-def project_aliases(ledger: Ledger, registry: Registry, model: str) -> list[str]:
+def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list[str]:
     """Point ``champion`` at the ledger's head and ``challenger`` at the candidate in shadow; say what was mended.
 
     MLflow's aliases know no compare-and-swap, so a copy that was held between reading the ledger and writing the alias
@@ -65,7 +65,7 @@ def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
     return live if registered and live is not None and live.facts.model_version else None
 
 
-def _registered_and_history(ledger: Ledger, registry: Registry, model: str) -> tuple[Registered, list[Epoch]]:
+def _registered_and_history(ledger: Ledger, registry: ModelRegistry, model: str) -> tuple[Registered, list[Epoch]]:
     # In this order: an epoch promoted in between must not look like one the ledger lost.
     found = registry.registered(model)
     history = ledger.deployments.epochs(model)
@@ -76,7 +76,7 @@ def _registered_and_history(ledger: Ledger, registry: Registry, model: str) -> t
 
 
 def _project(
-    registry: Registry, model: str, found: Registered, head: Epoch | None, waiting: Candidate | None
+    registry: ModelRegistry, model: str, found: Registered, head: Epoch | None, waiting: Candidate | None
 ) -> list[str]:
     mended = []
     champion = int(str(head.model_version)) if head is not None and head.model_version is not None else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts, Ledger, NotCleared
-from include.adapters.registry import Registry, RegistryUnreachable, VersionMissing, VersionSourceRefused
+from include.adapters.registry import ModelRegistry, RegistryUnreachable, VersionMissing, VersionSourceRefused
 from include.config import ModelDeclaration, declarations
 from include.domain.authority import MayNotDecide, Person, require
 from include.domain.errors import Refusal
@@ -158,7 +158,7 @@ def _effective_from(journey: Journey) -> datetime:
     return window.closed_at if window is not None and window.closed_at is not None else journey.as_of
 
 
-def _artifact(registry: Registry, model: str, version: int, judged: str) -> str:
+def _artifact(registry: ModelRegistry, model: str, version: int, judged: str) -> str:
     """The digest of what the registry holds, which was loaded here once if it is what the gates judged.
 
     Raises:
@@ -230,7 +230,7 @@ def roll_back(
         return {"revision": done.epoch.revision, "champion": done.epoch.to_candidate, "message": done.message}
 
 
-def _require_whole_ledger_if_reachable(ledger: Ledger, registry: Registry, model_name: str) -> None:
+def _require_whole_ledger_if_reachable(ledger: Ledger, registry: ModelRegistry, model_name: str) -> None:
     """A rollback does not wait for MLflow: service follows the ledger, and the aliases follow when MLflow is back."""
     try:
         require_whole_ledger(ledger, registry, model_name)
@@ -238,7 +238,7 @@ def _require_whole_ledger_if_reachable(ledger: Ledger, registry: Registry, model
         print(f"Whether the ledger is whole could not be asked: {error}")
 
 
-def _unusable(ledger: Ledger, registry: Registry, model: ModelDeclaration) -> list[str]:
+def _unusable(ledger: Ledger, registry: ModelRegistry, model: ModelDeclaration) -> list[str]:
     """The former champions a rollback has to pass over on its way to one that loads as what its gates judged, and that
     can be asked about what it learned from."""
     history, found = ledger.deployments.epochs(model.name), list[str]()
@@ -254,7 +254,7 @@ def _unusable(ledger: Ledger, registry: Registry, model: ModelDeclaration) -> li
     return found
 
 
-def _loaded(registry: Registry, model_name: str, version: int, digest: str) -> Any:
+def _loaded(registry: ModelRegistry, model_name: str, version: int, digest: str) -> Any:
     """The registered version's pipeline; where MLflow is down, this machine's copy has to do."""
     try:
         registry.source(model_name, version)

@@ -14,8 +14,8 @@ from include.adapters.registry import (
     CHALLENGER,
     CHAMPION,
     HEAD,
+    ModelRegistry,
     Registered,
-    Registry,
     RegistryUnreachable,
     VersionMissing,
     VersionSourceRefused,
@@ -112,7 +112,7 @@ def reconciled(models: Collection[str] | None = None) -> dict[str, Any]:
     return {"findings": [f.as_json() for f in found], "facts": {"mended": len(found)}}
 
 
-def _of(ledger: Ledger, registry: Registry, model: str) -> list[AliasFinding]:
+def _of(ledger: Ledger, registry: ModelRegistry, model: str) -> list[AliasFinding]:
     try:
         require_whole_ledger(ledger, registry, model)
     except LedgerBehind as behind:
@@ -134,7 +134,7 @@ def _of(ledger: Ledger, registry: Registry, model: str) -> list[AliasFinding]:
     return found
 
 
-def _lookalikes(registry: Registry, model: str, registered: Registered) -> list[AliasFinding]:
+def _lookalikes(registry: ModelRegistry, model: str, registered: Registered) -> list[AliasFinding]:
     """Aliases that a reader could take for ours. Only the exact names are ever read or written by Slipway."""
     found = []
     for alias, version in sorted(registered.aliases.items()):
@@ -150,7 +150,7 @@ def _lookalikes(registry: Registry, model: str, registered: Registered) -> list[
     return found
 
 
-def _lost(history: list[Epoch], registry: Registry, model: str) -> list[AliasFinding]:
+def _lost(history: list[Epoch], registry: ModelRegistry, model: str) -> list[AliasFinding]:
     """Whether what is served, and what a rollback would restore, is still what the gates judged."""
     if not history:
         return []
@@ -175,7 +175,7 @@ def _lost(history: list[Epoch], registry: Registry, model: str) -> list[AliasFin
     return found
 
 
-def _fallbacks(history: list[Epoch], registry: Registry, model: str) -> tuple[list[str], str | None]:
+def _fallbacks(history: list[Epoch], registry: ModelRegistry, model: str) -> tuple[list[str], str | None]:
     """What is wrong with each former champion that a rollback would pass over, and the one it would restore; None when
     none is left."""
     wrong: dict[str, str] = {}
@@ -187,7 +187,7 @@ def _fallbacks(history: list[Epoch], registry: Registry, model: str) -> tuple[li
     return list(wrong.values()), target
 
 
-def _wrong_with(registry: Registry, model: str, epoch: Epoch) -> str | None:
+def _wrong_with(registry: ModelRegistry, model: str, epoch: Epoch) -> str | None:
     try:
         with registry.fetched(model, int(str(epoch.model_version))) as file:
             digest = model_files.digest(file)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.adapters.ledger import Fenced, Ledger, Scoring
-from include.adapters.registry import Registry
+from include.adapters.registry import ModelRegistry
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
@@ -78,7 +78,7 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
 
 
 def _scored_by(
-    ledger: Ledger, registry: Registry, model: ModelDeclaration, champion: Epoch, day: str, run_id: str
+    ledger: Ledger, registry: ModelRegistry, model: ModelDeclaration, champion: Epoch, day: str, run_id: str
 ) -> dict[str, Any]:
     """The day, served by this champion.
 
@@ -195,7 +195,7 @@ class _Asked:
 
 
 def _shadow(
-    ledger: Any, registry: Registry, model: ModelDeclaration, asked: _Asked, candidate_id: str
+    ledger: Any, registry: ModelRegistry, model: ModelDeclaration, asked: _Asked, candidate_id: str
 ) -> dict[str, Any]:
     """Let a challenger answer the same requests. Whatever it does, the champion's answers stand: its failures are
     counted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from include.adapters import estimators, files, model_files
-from include.adapters.registry import Registry
+from include.adapters.registry import ModelRegistry
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
 from include.domain.faults import crashpoint
@@ -66,7 +66,7 @@ def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[
     return None
 
 
-def load(registry: Registry, model: str, version: int, digest: str) -> Any:
+def load(registry: ModelRegistry, model: str, version: int, digest: str) -> Any:
     """The registered version, from this machine's copy when that still has the digest, else from the registry.
 
     Raises:
@@ -85,7 +85,7 @@ def copy_of(digest: str) -> Path:
     return _copy(digest)
 
 
-def load_logged(registry: Registry, uri: str, digest: str) -> Any:
+def load_logged(registry: ModelRegistry, uri: str, digest: str) -> Any:
     """The logged model at ``uri``, registered or not, and a copy of it kept on this machine.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from include.adapters.ledger import Failing, Ledger, Scope
 from include.adapters.ledger.outages import WHOLE
-from include.config.settings import settings
+from include.workflows import stores
 from include.workflows.alerts import outages, outbox, recipients
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Teller:
     def _record(self, cause: str, why: str | None, now: datetime) -> None:
         to = recipients.of(Scope.PROJECT, recipients.PROJECT, outages.FAILED)
         told, name = to.told if to else None, f"services/{cause}"
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             if why is None:
                 key = ledger.outages.works(
                     name, WHOLE, f"{recipients.PROJECT}: it is over, {cause} is well.", told, now
@@ -70,7 +70,7 @@ class Teller:
                 self._send(ledger, key, now)
 
     def _look(self, now: datetime) -> None:
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             for key in outages.unguarded(ledger, now):
                 self._send(ledger, key, now)
 

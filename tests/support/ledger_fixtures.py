@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from databases import empty_postgres
+from memory_ledger import MemoryLedger
 
 from include.adapters.ledger import Candidate, Facts, Ledger, Promoted, ledger_invariants
 from include.domain.authority import OPERATORS, Person
@@ -37,6 +39,19 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def ledger(ledger_url: str) -> Iterator[Ledger]:
     """An open ledger; at the end of the test its invariants must hold."""
     with Ledger.open(ledger_url) as opened:
+        yield opened
+        assert ledger_invariants(opened) == []
+
+
+@contextmanager
+def ledger_on(kind: str, folder: Path) -> Iterator[Ledger]:
+    """A fresh ledger in memory, in a file of the folder, or on Postgres; at the end its invariants must hold."""
+    with ExitStack() as stack:
+        if kind == "memory":
+            opened = stack.enter_context(MemoryLedger()).ledger
+        else:
+            place = f"sqlite:///{folder / 'ledger.db'}" if kind == "sqlite" else stack.enter_context(empty_postgres())
+            opened = stack.enter_context(Ledger.open(place))
         yield opened
         assert ledger_invariants(opened) == []
 
