@@ -1,7 +1,8 @@
 """Model files in the skops format: written, told apart by digest, and loaded only against *our* allow-list.
 
 A model file names the types it wants to construct. That list is the file's own claim, so it is never used as
-permission: what may be constructed is ``TRUSTED`` here, and pickles are not read at all.
+permission: what may be constructed is ``TRUSTED`` here and a team's own reviewed list (``trusted_types.yaml``), and
+pickles are not read at all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from include.config import loader
 from include.domain.errors import Refusal
 
 TRUSTED = frozenset(
@@ -35,14 +37,23 @@ MAX_MODEL_BYTES = 1_000_000_000
 
 
 class ModelFileRefused(Refusal, ValueError):
-    """A model file that must not be loaded: another digest than the gates saw, or types outside the allow-list."""
+    """A model file that must not be loaded: another digest than the gates saw, or types outside the allow-list, which
+    ``types`` names."""
+
+    def __init__(self, message: str, types: Sequence[str] = ()) -> None:
+        self.types = tuple(types)
+        super().__init__(message)
 
 
-def trusted_types(path: Path) -> list[str]:
-    """The types the file needs, when all of them are on our allow-list.
+def trusted_types(path: Path, models: Path | None = None) -> list[str]:
+    """The types the file needs, when all of them are on our allow-list or on the team's.
+
+    Args:
+        path: the model file.
+        models: the folder of the team's list; None for the project's.
 
     Raises:
-        ModelFileRefused: naming the first type that is not.
+        ModelFileRefused: naming the types that are not.
     """
     import skops.io
 
@@ -53,11 +64,27 @@ def trusted_types(path: Path) -> list[str]:
         raise ModelFileRefused(f"{path.name} is no readable skops file ({type(error).__name__}: {error}).") from None
     foreign = sorted(set(wanted) - TRUSTED)
     if foreign:
+        # Read only now: a mistake in that file does not stop the models that need nothing of it.
+        foreign = _not_on_the_teams_list(path, foreign, models)
+    if foreign:
+        are = "which is not" if len(foreign) == 1 else "which are not"
+        lists = f"{are} on Slipway's list of trusted types and not in {loader.trusted_file(models)}"
         raise ModelFileRefused(
-            f"{path.name} wants to construct {foreign[0]}, which is not on Slipway's list of trusted types "
-            "(include/adapters/model_files.py). It was not loaded."
+            f"{path.name} wants to construct {', '.join(foreign)}, {lists}. It was not loaded.", foreign
         )
     return list(wanted)
+
+
+def _not_on_the_teams_list(path: Path, foreign: list[str], models: Path | None) -> list[str]:
+    try:
+        own = loader.trusted_types(models)
+    except loader.BadDeclaration as error:
+        raise ModelFileRefused(
+            f"{path.name} wants to construct {', '.join(foreign)}, and the team's list cannot be read: "
+            f"{error.problems[0]} It was not loaded.",
+            foreign,
+        ) from None
+    return [name for name in foreign if name not in own]
 
 
 def _no_paths_out(path: Path) -> None:
@@ -75,12 +102,12 @@ def _no_paths_out(path: Path) -> None:
             )
 
 
-def untrusted_free(pipeline: Any, path: Path) -> list[str]:
-    """Write the pipeline to ``path`` and return the types it needs, checked against our allow-list."""
+def untrusted_free(pipeline: Any, path: Path, models: Path | None = None) -> list[str]:
+    """Write the pipeline to ``path`` and return the types it needs, checked as in ``trusted_types``."""
     import skops.io
 
     skops.io.dump(pipeline, path)
-    return trusted_types(path)
+    return trusted_types(path, models)
 
 
 def digest(path: Path) -> str:

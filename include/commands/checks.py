@@ -20,7 +20,8 @@ def _validate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _validate(args: argparse.Namespace) -> Answer:
-    from include.config import read_declarations
+    from include.config import BadDeclaration, read_declarations
+    from include.config.loader import trusted_types
 
     root = Path(args.folder) if args.folder else None
     if root is not None and not root.is_dir():
@@ -29,6 +30,11 @@ def _validate(args: argparse.Namespace) -> Answer:
     problems = [problem for broken in read.broken.values() for problem in broken.problems]
     unbuildable = _cannot_be_built(read)
     problems += [line for lines in unbuildable.values() for line in lines]
+    problems += _of_views(read)
+    try:
+        trusted_types(root / "models" if root else None)
+    except BadDeclaration as error:
+        problems += error.problems
     usable = [name for name in sorted(read.models) if name not in unbuildable]
     good = f"{len(read.views)} feature views and {len(usable)} models can be used"
     names = [*(f"view {name}" for name in sorted(read.views)), *(f"model {name}" for name in usable)]
@@ -42,6 +48,18 @@ def _validate(args: argparse.Namespace) -> Answer:
         lines.append(f"{count_of(broken_files, 'file')} cannot be used; only what they declare is left out.")
     data = {"views": sorted(read.views), "models": usable, "problems": problems, "notes": blind}
     return Answer(tuple(lines), data, EXIT_FAILED if problems else 0)
+
+
+def _of_views(read: Declarations) -> list[str]:
+    """A line for each thing that a view names and that cannot be imported."""
+    from include.config.loader import line_of
+    from include.config.own_paths import wrong_in_view
+
+    return [
+        f"{line_of(view.file, where)}: {line}"
+        for _, view in sorted(read.views.items())
+        for where, line in wrong_in_view(view)
+    ]
 
 
 def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:

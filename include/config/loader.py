@@ -18,13 +18,15 @@ from include.config import yaml_text
 from include.config.gates import DeclaredGates, JudgedGates
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
 from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
+from include.config.trusted_types import FILE as TRUSTED_FILE
+from include.config.trusted_types import TrustedTypes
 from include.config.types import DeclaredShadow, FeatureView, ModelDeclaration, Promotion
 from include.domain.errors import Refusal
 
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
 """The folder that holds ``models/`` and ``features/``."""
 
-T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates, Tiers)
+T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates, Tiers, TrustedTypes)
 Named = TypeVar("Named", FeatureView, ModelDeclaration)
 
 
@@ -91,6 +93,24 @@ def read_declarations(root: Path | None = None) -> Declarations:
         else:
             models[name] = model
     return Declarations(views, models, broken)
+
+
+def trusted_types(models: Path | None = None) -> frozenset[str]:
+    """The types of a team's own that a model file may construct; none where there is no such file.
+
+    Args:
+        models: the folder it is in; None for the project's.
+
+    Raises:
+        BadDeclaration: when the file is broken.
+    """
+    file = (models or ROOT / "models") / TRUSTED_FILE
+    return frozenset(read_declaration(file, TrustedTypes).types) if file.is_file() else frozenset()
+
+
+def trusted_file(models: Path | None = None) -> str:
+    """The file of ``trusted_types``, as a person would name it."""
+    return _shown((models or ROOT / "models") / TRUSTED_FILE)
 
 
 @cache

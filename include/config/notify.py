@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+from pydantic import Field, model_validator
+
+from include.config import importing
 from include.config.base import Declared
+from include.config.importing import ImportPath
 
 Role = Literal["model", "data", "on_call", "nobody"]
 """Which of the model's owners; nobody for nothing."""
-Way = Literal["file", "smtp", "slack"]
+Way = Literal["file", "smtp", "slack", "path"]
 WAYS: tuple[Way, ...] = ("file", "smtp", "slack")
+"""The ways that need nothing else to be said; those that the operator's setting may name."""
 
 PROVIDERS = {"smtp": "apache-airflow-providers-smtp", "slack": "apache-airflow-providers-slack"}
 """The package each way of telling people needs; ``file`` needs none."""
@@ -20,9 +26,31 @@ class Channel(Declared):
 
     via: Way = "file"
     """file: a line in ``notices.jsonl`` of Slipway's home and in the task's log. smtp and slack: through Airflow's
-    notifier of that provider, with the owner's address or channel; default file."""
+    notifier of that provider, with the owner's address or channel. path: by a function of your own; default file."""
     conn_id: str | None = None
     """The Airflow connection of smtp or slack; default the provider's own."""
+    path: ImportPath | None = None
+    """The import path of a function (message, **params) that tells people; or an entry point of slipway.notifiers. Only
+    with via: path."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """The function's keyword arguments; default none."""
+
+    @model_validator(mode="after")
+    def _path_where_it_is_used(self) -> Channel:
+        if self.via == "path" and self.path is None:
+            raise ValueError("path is missing; via is path, so say which function tells people")
+        if self.via != "path" and (self.path is not None or self.params):
+            given = "path" if self.path is not None else "params"
+            raise ValueError(f"{given} is given, and via is {self.via}; give via: path with it")
+        return self
+
+    def function(self) -> Callable[..., Any]:
+        """What tells people, where ``via`` is path; imported now.
+
+        Raises:
+            NoModule, NoSuchName, WrongShape: when it cannot be used.
+        """
+        return importing.function(str(self.path), "notify.path", importing.NOTIFIER, self.params)
 
 
 class Owners(Declared):

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from include.config.importing import BadPath
-from include.config.types import ModelDeclaration
+from include.config.notify import Channel
+from include.config.types import FeatureView, ModelDeclaration
 
 Where = tuple[str | int, ...]
 """A field's place in the file."""
@@ -21,13 +22,28 @@ def wrong_in(model: ModelDeclaration) -> Iterator[tuple[Where, str]]:
     The estimator and the steps of ``preprocess`` are not looked at here: they are built, by ``cannot_be_built`` of
     ``workflows/scoring/fitted_models.py``.
     """
-    for where, import_it in _paths(model):
+    yield from _wrong(_paths(model))
+
+
+def wrong_in_view(view: FeatureView) -> Iterator[tuple[Where, str]]:
+    """The same of a feature view."""
+    yield from _wrong(_notifier(view.notify))
+
+
+def _wrong(paths: Iterable[tuple[Where, Callable[[], Any]]]) -> Iterator[tuple[Where, str]]:
+    for where, import_it in paths:
         try:
             import_it()
         except BadPath as error:
             yield where, str(error)
 
 
+def _notifier(channel: Channel) -> Iterator[tuple[Where, Callable[[], Any]]]:
+    if channel.via == "path":
+        yield ("notify", "path"), channel.function
+
+
 def _paths(model: ModelDeclaration) -> Iterator[tuple[Where, Callable[[], Any]]]:
     for i, gate in enumerate(model.gates.own):
         yield ("gates", "own", i, "path"), lambda gate=gate, i=i: gate.function(i)  # type: ignore[misc]
+    yield from _notifier(model.notify)

@@ -167,6 +167,11 @@ class FeatureView(Declared):
         return slug(self.ref)
 
     @property
+    def file(self) -> Path:
+        """Where it is declared."""
+        return self._folder / "view.yaml"
+
+    @property
     def sql(self) -> str:
         """The text of features.sql."""
         return (self._folder / "features.sql").read_text(encoding="utf-8")

@@ -109,7 +109,7 @@ def send(notice: Notice, channel: Channel, context: Any) -> None:
     The notifier's ``notify`` is called, not the notifier: calling it would render the sentence as a template, and a
     sentence may hold what somebody typed.
     """
-    from include.workflows.alerts import outbox
+    from include.workflows.alerts import by_path, outbox
 
     link = outbox.link_of(notice)
     named = {"smtp_conn_id" if channel.via == "smtp" else "slack_conn_id": channel.conn_id}
@@ -134,6 +134,8 @@ def send(notice: Notice, channel: Channel, context: Any) -> None:
 
         text = f"{_plain(notice.sentence)}\n{link}\nNotice {_plain(notice.key)}"
         SlackNotifier(channel=notice.told, text=text, **chosen).notify(context)
+    elif channel.via == "path":
+        by_path.send(notice, channel)
     else:
         outbox.to_file(notice)
 

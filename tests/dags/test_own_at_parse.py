@@ -36,6 +36,7 @@ def own_everywhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parsed, Pa
     ]
     model["estimator"]["path"] = "recording.Estimator"
     model["preprocess"] = [{"columns": "numeric", "steps": ["recording.Encoder"]}]
+    model["notify"] = {"via": "path", "path": "recording.notifier"}
     file.write_text(yaml.safe_dump(model, sort_keys=False), encoding="utf-8")
     path = os.pathsep.join([str(PROJECT), str(PROJECT / "plugins"), str(root)])
     parsed = parse(root, declared, {"PYTHONPATH": path})

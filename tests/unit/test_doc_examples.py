@@ -27,6 +27,8 @@ from tests.doc_examples import PAGES, examples, outside_of_blocks
 HERE = "tests/unit/test_doc_examples.py::"
 JUDGE = "tests/unit/test_judge_page.py::test_the_example_runs_and_prints_what_the_page_shows"
 EXTENDING = "tests/unit/test_extending_page.py::"
+ENCODER = "test_the_encoder_is_fitted_and_its_model_is_loaded_again_where_its_type_is_listed"
+NOTIFIER = "test_the_notifier_hands_its_message_to_the_pager_and_raises_when_that_did_not_take_it"
 E2E = "tests/e2e/test_zz_doc_examples.py::"
 
 RUN_HERE = {
@@ -36,6 +38,11 @@ RUN_HERE = {
     "docs/extending.md > A gate": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/extending.md > A gate > 2": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/design.md > Layers": "tests/unit/test_citations.py::test_a_tree_of_the_repository_names_what_is_there",
+    "docs/extending.md > An encoder": f"{EXTENDING}{ENCODER}",
+    "docs/extending.md > An encoder > 2": f"{EXTENDING}{ENCODER}",
+    "docs/extending.md > Types a model file may hold": f"{EXTENDING}{ENCODER}",
+    "docs/extending.md > A notifier": f"{EXTENDING}{NOTIFIER}",
+    "docs/extending.md > A notifier > 2": f"{EXTENDING}{NOTIFIER}",
     "docs/drift.md > Drift between two tables": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/drift.md > What the answer says": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/judge.md > `slipway judge`: the gates on anyone's predictions": f"{HERE}test_the_judge_synopsis_is_the_verbs",

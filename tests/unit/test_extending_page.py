@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from include.adapters import estimators, model_files
+from include.adapters.ledger import Notice, Scope
+from include.commands.checks import EXIT_FAILED
+from include.config import loader
 from include.domain.gates import Evidence, Verdict
 from include.domain.metrics import Task
 from include.workflows import gates
+from include.workflows.alerts import by_path
 from tests.doc_examples import examples
 from tests.own_modules import own_module  # noqa: F401 - a fixture
 from tests.selftest_models import BINARY, declared, with_gates
@@ -61,3 +68,59 @@ def test_the_gate_is_declared_and_judges(write, tmp_path):
     assert decided.verdict is Verdict.PASS
     assert undecided.verdict is Verdict.FAIL
     assert undecided.reason == "undecided 1 is outside its bound <= 0.1 on 100 rows."
+
+
+def test_the_encoder_is_fitted_and_its_model_is_loaded_again_where_its_type_is_listed(write, tmp_path, capsys):
+    from include.cli import main
+    from include.workflows.scoring.fitted_models import spec_of
+
+    write("An encoder")
+    steps = yaml.safe_load(block("An encoder", 2))["preprocess"]
+    with declared(tmp_path, {**BINARY, "preprocess": steps}) as known:
+        assert main(["validate", str(loader.ROOT)]) == EXIT_FAILED
+        assert "wants to construct our_encoders.Frequency" in capsys.readouterr().out
+        (loader.ROOT / "models" / "trusted_types.yaml").write_text(
+            block("Types a model file may hold"), encoding="utf-8"
+        )
+        assert main(["validate", str(loader.ROOT)]) == 0
+        spec = spec_of(known.model(BINARY["name"]))
+        rows = pd.DataFrame({"region": ["a", "a", "b", None], "sex": ["f", "m", "m", "m"]})
+        rows = rows.assign(amount=[1.0, 2, 3, 4], age=40.0, known_customer=1.0, claims_before=0.0)
+        features = estimators.as_input(rows, spec.kinds)
+        fitted = estimators.fit(estimators.build(spec), features, np.array([0, 1, 1, 0]))
+        file = tmp_path / "model.skops"
+        model_files.untrusted_free(fitted, file)
+        again = model_files.load(file, model_files.digest(file))
+        assert np.array_equal(fitted[:-1].transform(features), again[:-1].transform(features))
+    assert fitted[:-1].transform(features)[:, -2:].tolist() == [[2 / 3, 0.25], [2 / 3, 0.75], [1 / 3, 0.75], [0, 0.75]]
+
+
+def test_the_notifier_hands_its_message_to_the_pager_and_raises_when_that_did_not_take_it(write, tmp_path, monkeypatch):
+    import urllib.error
+    import urllib.request
+    from contextlib import nullcontext
+
+    write("A notifier")
+    declared_notify = yaml.safe_load(block("A notifier", 2))["notify"]
+    told = Notice("promoted/1", Scope.MODEL, "fraud", "promoted", "model", "claims", "fraud: v2 serves.", "/slipway/x")
+    asked = []
+
+    def pager(request, timeout):
+        asked.append((request.full_url, json.loads(request.data), timeout))
+        return nullcontext()
+
+    monkeypatch.setattr(urllib.request, "urlopen", pager)
+    monkeypatch.setenv("SLIPWAY_URL", "https://slipway.example.org")
+    with declared(tmp_path, {**BINARY, "notify": declared_notify}) as known:
+        channel = known.model(BINARY["name"]).notify
+        by_path.send(told, channel)
+        text = "fraud: v2 serves. https://slipway.example.org/slipway/x"
+        body = {"to": "claims", "text": text, "dedup": "promoted/1"}
+        assert asked == [("https://pager.example.org/notices", body, 10)]
+
+        def down(request, timeout):
+            raise urllib.error.URLError("refused")
+
+        monkeypatch.setattr(urllib.request, "urlopen", down)
+        with pytest.raises(by_path.NotTold, match=r"our_notify\.page raised URLError"):
+            by_path.send(told, channel)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from include.adapters import estimators, files, model_files
 from include.adapters.registry import ModelRegistry
-from include.config import ModelDeclaration, declarations
+from include.config import ModelDeclaration, declarations, importing, loader
 from include.config.settings import settings
 from include.domain.faults import crashpoint
 
@@ -58,12 +58,28 @@ def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[
         return str(error).split()[0].rstrip(":"), str(error)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
+            model_files.untrusted_free(pipeline, Path(folder) / "model.skops", model.file.parents[1])
         except model_files.ModelFileRefused as error:
-            wanted = str(error).partition(" wants to construct ")[2].partition(",")[0]
-            where = next((f"{g.where}.steps" for g in spec.groups if any(p == wanted for p, _ in g.steps)), "estimator")
-            return where, f"{where}: a fitted model could not be loaded again: {error}"
+            where, way = _step_of(spec, error.types), _review(error.types, model.file.parents[1])
+            return where, f"{where}: a fitted model could not be loaded again: {error}{way}"
     return None
+
+
+def _step_of(spec: estimators.EstimatorSpec, types: Sequence[str]) -> str:
+    """The field that brings in one of the types; the estimator where no step is of such a type."""
+    for group in spec.groups:
+        for number, (path, _) in enumerate(group.steps):
+            step = importing.found(path, group.where, importing.ENCODER)
+            if f"{step.__module__}.{step.__qualname__}" in types:
+                return f"{group.where}.steps.{number}"
+    return "estimator"
+
+
+def _review(types: Sequence[str], models: Path) -> str:
+    if not types:
+        return ""
+    each = "each of them" if len(types) > 1 else "it"
+    return f" Have {each} reviewed, and add {each} to {loader.trusted_file(models)} with the reason."
 
 
 def load(registry: ModelRegistry, model: str, version: int, digest: str) -> Any:

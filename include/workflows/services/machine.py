@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from include.adapters.processes import PortTaken, PortUse, check_ports
+from include.config import Declarations
 from include.config.notify import WAYS
 from include.config.settings import settings, what_is_wrong_with
 from include.workflows.services.environment import Place
@@ -71,6 +72,8 @@ def ways_of_telling() -> list[MachineCheck]:
         found.append(MachineCheck("notify operator", False, text))
     elif chosen.operator_via != "file":
         asked.setdefault(chosen.operator_via, []).append("SLIPWAY_OPERATOR_VIA")
+    found += _own_notifiers(declared)
+    asked.pop("path", None)
     for way, names in asked.items():
         package = PROVIDERS.get(way)
         who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -79,6 +82,22 @@ def ways_of_telling() -> list[MachineCheck]:
         except PackageNotFoundError:
             text = f"{who} declares notify.via {way}; install {package}, or declare smtp or file"
             found.append(MachineCheck(f"notify {way}", False, text))
+    return found
+
+
+def _own_notifiers(declared: Declarations) -> list[MachineCheck]:
+    """Whether each function of a team's own that tells people can be imported here."""
+    from include.config.importing import BadPath
+
+    found = []
+    channels = {name: view.notify for name, view in declared.views.items()}
+    for name, channel in sorted({**channels, **{name: m.notify for name, m in declared.models.items()}}.items()):
+        if channel.via == "path":
+            try:
+                channel.function()
+                found.append(MachineCheck(f"notify {name}", True, str(channel.path)))
+            except BadPath as error:
+                found.append(MachineCheck(f"notify {name}", False, str(error)))
     return found
 
 

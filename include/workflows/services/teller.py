@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from include.adapters.ledger import Failing, Ledger, Scope
 from include.adapters.ledger.outages import WHOLE
 from include.workflows import stores
-from include.workflows.alerts import outages, outbox, recipients
+from include.workflows.alerts import by_path, outages, outbox, recipients
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Notice
@@ -80,11 +80,14 @@ class Teller:
 
 
 def to_file_at_least(notice: Notice, channel: Channel) -> None:
-    """To the file in any case; by mail and Slack when Airflow works again.
+    """To the file in any case, and by a function of the team's own; by mail and Slack when Airflow works again.
 
     Raises:
-        OnlyByAirflow: for any other way than the file.
+        OnlyByAirflow: for mail and Slack.
+        NotTold: when the team's function could not tell.
     """
     outbox.to_file(notice)
-    if channel.via != "file":
+    if channel.via == "path":
+        by_path.send(notice, channel)
+    elif channel.via != "file":
         raise OnlyByAirflow(f"{channel.via} needs Airflow; the line is in {outbox.FILE} until the Dag watch sends it")
