@@ -23,12 +23,14 @@ from docs.generator import since
 from docs.generator.markdown import code, first_paragraph, page, plain, table
 from include.config.gates import JudgedGates
 from include.config.tiers import Tiers
+from include.config.trusted_types import TrustedTypes
 from include.config.types import FeatureView, ModelDeclaration
 
 ROOTS: dict[str, tuple[type[BaseModel], str, str]] = {
     "model.yaml": (ModelDeclaration, "model", "A model: `include/models/NAME/model.yaml`"),
     "view.yaml": (FeatureView, "view", "A feature view: `include/features/NAME/view.yaml`"),
     "tiers.yaml": (Tiers, "tiers", "Defaults of a tier: `include/models/tiers.yaml`"),
+    "trusted_types.yaml": (TrustedTypes, "trusted-types", "Types of your own: `include/models/trusted_types.yaml`"),
     "gates.yaml": (JudgedGates, "judge", "The gates of `slipway judge --gates`"),
 }
 """Each file that people write: its type, the name of its page, and what it is."""

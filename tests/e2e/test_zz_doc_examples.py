@@ -62,8 +62,8 @@ def written(key):
 
 @pytest.fixture(scope="module")
 def published(stage):
-    """January to May of every view, by the README's own call; what came back for the view that it names."""
-    block = written("README.md > Backfill > 3")
+    """January to May of every view, by the page's own call; what came back for the view that it names."""
+    block = written("docs/retrain.md > Backfill > 3")
     ((status, run),) = answered(stage, block)
     runs = [("features_origin_weather", run["dag_run_id"])]
     for view in stage.declared.views:
@@ -82,8 +82,8 @@ def asked(stage, published):
     if live is not None:
         stage.api.set_run_state(RETRAIN, live.run_id, "failed")
         eventually(lambda: stage.api.dag_run(RETRAIN, live.run_id).finished)
-    first = answered(stage, written("README.md > Retrain by API"))
-    again = answered(stage, written("README.md > Retrain by API"))
+    first = answered(stage, written("docs/retrain.md > Retrain by API"))
+    again = answered(stage, written("docs/retrain.md > Retrain by API"))
     return first, again
 
 
@@ -91,7 +91,7 @@ def test_a_long_range_in_one_pass_is_taken_as_it_is_written(published):
     assert published == 200
 
 
-def test_the_readmes_retrain_starts_a_run_once_and_is_polled(stage, asked):
+def test_the_retrain_page_s_call_starts_a_run_once_and_is_polled(stage, asked):
     (started, polled), (again, _) = asked
     assert (started[0], started[1]["state"], started[1]["dag_run_id"]) == (200, "queued", "ops-12")
     assert (polled[0], polled[1]["dag_run_id"]) == (200, "ops-12")
@@ -130,7 +130,7 @@ def test_the_table_of_answers_is_true(stage, published, status, dag_id, user, bo
     call = CALL.replace("DAG", dag_id, 1).replace("HEADER", header).replace("BODY", json.dumps(body))
     ((found, _),) = answered(stage, call)
     assert found == status
-    assert f"\n| {status} | " in (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert f"\n| {status} | " in (PROJECT / "docs/retrain.md").read_text(encoding="utf-8")
     assert len(stage.api.dag_runs(RETRAIN)) == runs
 
 
@@ -150,11 +150,11 @@ def test_the_calls_of_the_pages_rest_answer_and_a_journey_under_way_is_refused(s
 
 
 def test_both_backfills_are_taken_as_they_are_written(stage, published):
-    ((status, backfill),) = answered(stage, written("README.md > Backfill"))
+    ((status, backfill),) = answered(stage, written("docs/retrain.md > Backfill"))
     assert (status, backfill["dag_id"]) == (200, "features_origin_weather")
     eventually(lambda: stage.api.backfill_complete(backfill["id"]))
     ports = stage.services.place.ports
-    command = written("README.md > Backfill > 2").replace(
+    command = written("docs/retrain.md > Backfill > 2").replace(
         "slipway env", f"slipway env --airflow-port {ports.airflow} --mlflow-port {ports.mlflow}"
     )
     ended = shell(stage, command)

@@ -472,7 +472,7 @@ def test_a_broken_declaration_is_named_to_those_who_may_see_its_dag(pages, monke
     assert "theirs is broken" not in page
 
 
-# --- the README's table ----------------------------------------------------------------------------------------------
+# --- the table of answers --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

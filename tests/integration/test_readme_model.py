@@ -1,4 +1,5 @@
-"""The README's second model, copied as it stands, on the README's flights: it trains, passes its gates and serves."""
+"""The model of docs/add-a-model.md as it is written, on the demonstration's flights: it trains, passes its gates and
+serves."""
 
 from __future__ import annotations
 
@@ -27,10 +28,10 @@ OPENED = datetime(2013, 6, 1, tzinfo=UTC)
 
 def declared_as_written(folder: Path) -> None:
     """Both blocks of "Add a model", below the names that it gives them."""
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs/add-a-model.md").read_text(encoding="utf-8")
     folder.mkdir(parents=True)
     for language, file in (("yaml", "model.yaml"), ("sql", "label.sql")):
-        block = re.search(rf"^```{language}\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+        block = re.search(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
         assert block is not None
         (folder / file).write_text(block[1], encoding="utf-8")
 
@@ -41,7 +42,7 @@ def passes(world: JourneyWorld, step: str, reference: dict[str, object]) -> None
         assert judged["passed"], judged["table"]
 
 
-def test_the_readmes_model_as_it_is_written_trains_passes_its_gates_and_is_promoted(
+def test_the_model_to_add_as_it_is_written_trains_passes_its_gates_and_is_promoted(
     tmp_path: Path, mlflow_server: MlflowServer
 ) -> None:
     declared = tmp_path / "declared"
@@ -53,7 +54,7 @@ def test_the_readmes_model_as_it_is_written_trains_passes_its_gates_and_is_promo
         world = JourneyWorld(tmp_path, model=NAME)
         for use in model.views:
             world.materialize(use.view, Interval.between("2013-02-01", AS_OF))
-        # What the README says to type: slipway retrain very_late --as-of 2013-06-01 --reason "first champion".
+        # What the page says to type: slipway retrain very_late --as-of 2013-06-01 --reason "first champion".
         conf = {"as_of": AS_OF, "reason": "first champion"}
         reference = dict(tasks.open_journey(NAME, "first", "manual", conf, OPENED, "admin"))
         tasks.build_training_set(reference)

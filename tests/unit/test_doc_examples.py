@@ -29,20 +29,22 @@ JUDGE = "tests/unit/test_judge_page.py::test_the_example_runs_and_prints_what_th
 EXTENDING = "tests/unit/test_extending_page.py::"
 ENCODER = "test_the_encoder_is_fitted_and_its_model_is_loaded_again_where_its_type_is_listed"
 NOTIFIER = "test_the_notifier_hands_its_message_to_the_pager_and_raises_when_that_did_not_take_it"
+TREE = "tests/unit/test_citations.py::test_a_tree_of_the_repository_names_what_is_there"
 E2E = "tests/e2e/test_zz_doc_examples.py::"
 
 RUN_HERE = {
-    "README.md > Slipway": f"{HERE}test_the_picture_has_every_gate_there_is",
+    "README.md > How it works": f"{HERE}test_the_picture_has_every_gate_there_is",
     "README.md > Try it on your own file": "tests/unit/test_docs.py::test_the_readme_s_try_on_a_file_runs_on_a_file",
-    "README.md > Add a model > 3": f"{HERE}test_the_readmes_model_is_validated_and_its_retrain_is_a_command",
+    "docs/add-a-model.md > Add a model > 3": f"{HERE}test_the_model_to_add_is_validated_and_its_retrain_is_a_command",
     "docs/extending.md > A gate": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/extending.md > A gate > 2": f"{EXTENDING}test_the_gate_is_declared_and_judges",
-    "docs/design.md > Layers": "tests/unit/test_citations.py::test_a_tree_of_the_repository_names_what_is_there",
     "docs/extending.md > An encoder": f"{EXTENDING}{ENCODER}",
     "docs/extending.md > An encoder > 2": f"{EXTENDING}{ENCODER}",
     "docs/extending.md > Types a model file may hold": f"{EXTENDING}{ENCODER}",
     "docs/extending.md > A notifier": f"{EXTENDING}{NOTIFIER}",
     "docs/extending.md > A notifier > 2": f"{EXTENDING}{NOTIFIER}",
+    "CONTRIBUTING.md > Where things go": TREE,
+    "docs/design.md > Layers": TREE,
     "docs/drift.md > Drift between two tables": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/drift.md > What the answer says": f"{HERE}test_the_drift_example_prints_the_last_lines_that_are_shown",
     "docs/judge.md > `slipway judge`: the gates on anyone's predictions": f"{HERE}test_the_judge_synopsis_is_the_verbs",
@@ -63,11 +65,11 @@ RUN_HERE = {
 """Run without services."""
 
 DECLARED = {
-    "README.md > Add a model": "tests/integration/test_readme_model.py::"
-    "test_the_readmes_model_as_it_is_written_trains_passes_its_gates_and_is_promoted",
-    "README.md > Add a model > 2": "tests/integration/test_readme_model.py::"
-    "test_the_readmes_model_as_it_is_written_trains_passes_its_gates_and_is_promoted",
-    "README.md > Retrain by API > 2": f"{HERE}test_a_part_of_a_declaration_is_one",
+    "docs/add-a-model.md > Add a model": "tests/integration/test_readme_model.py::"
+    "test_the_model_to_add_as_it_is_written_trains_passes_its_gates_and_is_promoted",
+    "docs/add-a-model.md > Add a model > 2": "tests/integration/test_readme_model.py::"
+    "test_the_model_to_add_as_it_is_written_trains_passes_its_gates_and_is_promoted",
+    "docs/retrain.md > Retrain by API > 2": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/feature-store.md > Late and corrected rows": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/judge.md > An example > 2": JUDGE,
     "docs/pages.md > Notices": f"{HERE}test_a_part_of_a_declaration_is_one",
@@ -75,10 +77,10 @@ DECLARED = {
 """Declarations: read and bound to views, and trained where the page says that they train."""
 
 IN_AIRFLOW = {
-    "README.md > Retrain by API": f"{E2E}test_the_readmes_retrain_starts_a_run_once_and_is_polled",
-    "README.md > Backfill": f"{E2E}test_both_backfills_are_taken_as_they_are_written",
-    "README.md > Backfill > 2": f"{E2E}test_both_backfills_are_taken_as_they_are_written",
-    "README.md > Backfill > 3": f"{E2E}test_a_long_range_in_one_pass_is_taken_as_it_is_written",
+    "docs/retrain.md > Retrain by API": f"{E2E}test_the_retrain_page_s_call_starts_a_run_once_and_is_polled",
+    "docs/retrain.md > Backfill": f"{E2E}test_both_backfills_are_taken_as_they_are_written",
+    "docs/retrain.md > Backfill > 2": f"{E2E}test_both_backfills_are_taken_as_they_are_written",
+    "docs/retrain.md > Backfill > 3": f"{E2E}test_a_long_range_in_one_pass_is_taken_as_it_is_written",
     "docs/pages.md > REST": f"{E2E}test_the_calls_of_the_pages_rest_answer_and_a_journey_under_way_is_refused",
     "docs/runbook/housekeeping.md > `housekeeping`": f"{E2E}test_what_the_runbook_says_to_type_by_hand_runs",
     "docs/runbook/repair.md > `compare_…` and `slipway repair`": (
@@ -93,7 +95,7 @@ IN_AIRFLOW = {
 
 NOT_RUN = {
     "README.md > Two commands": "it installs, starts everything, and runs these tests",
-    "README.md > Scale": "it builds an image and needs Docker; tests/unit/test_compose.py reads the file",
+    "docs/scale.md > Scale": "it builds an image and needs Docker; tests/unit/test_compose.py reads the file",
     "CONTRIBUTING.md > Set up": "it installs, and runs these tests",
     "docs/feature-store.md > OpenLineage": "it installs a provider that is not in the lock",
 }
@@ -161,7 +163,7 @@ def test_every_slipway_command_of_a_block_is_understood():
         if "slipway judge`" in example.key:  # a synopsis, which has a test of its own
             continue
         for line in example.commands:
-            args = slipway_of(line) if line.startswith((*SHOWN, "$ slipway")) else None
+            args = slipway_of(line) if line.startswith((*(f"{name} " for name in SHOWN), "$ slipway")) else None
             if args is not None and "--help" not in args and args[:1] != ["judge"]:
                 parser().parse_args(args)
 
@@ -195,7 +197,7 @@ def test_every_make_verb_is_a_target():
 
 def test_what_the_compose_block_starts_is_in_the_file():
     services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
-    block = text_of("README.md > Scale")
+    block = text_of("docs/scale.md > Scale")
     assert set(re.findall(r"--rm (\w+)|--scale (\w+)=", block)) == {("replay", ""), ("", "worker")}
     assert {"replay", "worker"} <= set(services)
     assert any("demo" in service.get("profiles", ()) for service in services.values())
@@ -205,23 +207,23 @@ def test_what_the_compose_block_starts_is_in_the_file():
 
 
 def test_the_picture_has_every_gate_there_is():
-    drawn = set(re.findall(r"\w+_gate\b", text_of("README.md > Slipway")))
+    drawn = set(re.findall(r"\w+_gate\b", text_of("README.md > How it works")))
     assert drawn == {gate.name for gate in GATES if gate.name.endswith("_gate")}
 
 
-def test_the_readmes_model_is_validated_and_its_retrain_is_a_command(tmp_path, monkeypatch, capsys):
+def test_the_model_to_add_is_validated_and_its_retrain_is_a_command(tmp_path, monkeypatch, capsys):
     from include.config import loader
 
     for folder in ("features", "models"):
         shutil.copytree(PROJECT / "include" / folder, tmp_path / folder)
     folder = tmp_path / "models" / "very_late"
     folder.mkdir()
-    (folder / "model.yaml").write_text(text_of("README.md > Add a model"), encoding="utf-8")
-    (folder / "label.sql").write_text(text_of("README.md > Add a model > 2"), encoding="utf-8")
+    (folder / "model.yaml").write_text(text_of("docs/add-a-model.md > Add a model"), encoding="utf-8")
+    (folder / "label.sql").write_text(text_of("docs/add-a-model.md > Add a model > 2"), encoding="utf-8")
     monkeypatch.setenv("SLIPWAY_DECLARATIONS", str(tmp_path))
     monkeypatch.setattr(loader, "ROOT", tmp_path)
     loader.declarations.cache_clear()
-    validate, retrain = examples()["README.md > Add a model > 3"].commands
+    validate, retrain = examples()["docs/add-a-model.md > Add a model > 3"].commands
     try:
         assert main(slipway_of(validate)) == 0
         assert "very_late" in capsys.readouterr().out
@@ -341,7 +343,7 @@ def test_the_selftests_commands_run(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("key", "file"),
     [
-        ("README.md > Retrain by API > 2", "models/flight_delay/model.yaml"),
+        ("docs/retrain.md > Retrain by API > 2", "models/flight_delay/model.yaml"),
         ("docs/pages.md > Notices", "models/flight_delay/model.yaml"),
         ("docs/feature-store.md > Late and corrected rows", "features/origin_weather/view.yaml"),
     ],
