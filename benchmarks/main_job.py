@@ -24,6 +24,7 @@ from include.config import declarations, declared_models, declared_views
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import tasks
+from include.workflows.journey.facts import JourneyReference
 from include.workflows.services.demonstration import Demonstration, DemonstrationOutcome, Plan
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import dag_ids, running_services
@@ -146,7 +147,7 @@ def _without_airflow(days: list[str]) -> float:
                 tasks.score(model.name, key, "bare")
                 decision = tasks.decide(tasks.measure_drift(model.name, key, "bare"))
                 if decision["action"] == "retrain":
-                    pending = _to_shadow(model.name, decision["journey_run_id"], decision["conf"], now)
+                    pending = _to_shadow(model.name, decision["journey_run_id"], dict(decision["conf"]), now)
             if pending is not None and tasks.shadow_wait_is_over(pending["candidate_id"]):
                 _finish(pending, now)
                 pending = None
@@ -160,7 +161,7 @@ def _publish(view: str, key: str | None, params: dict[str, str], now: datetime) 
     tasks.publish(staged, params)
 
 
-def _to_shadow(model: str, run_id: str, conf: dict[str, str], now: datetime) -> tasks.Reference:
+def _to_shadow(model: str, run_id: str, conf: dict[str, str], now: datetime) -> JourneyReference:
     reference = tasks.open_journey(model, run_id, "manual", conf, now, "benchmark")
     tasks.build_training_set(reference)
     _judge_after("build_training_set", model, reference, now)
@@ -173,12 +174,12 @@ def _to_shadow(model: str, run_id: str, conf: dict[str, str], now: datetime) -> 
     return reference
 
 
-def _judge_after(step: str, model: str, reference: tasks.Reference, now: datetime) -> None:
+def _judge_after(step: str, model: str, reference: JourneyReference, now: datetime) -> None:
     for gate in tasks.gates_after(declarations().model(model), step):
         tasks.judge(gate)(reference, now)
 
 
-def _finish(reference: tasks.Reference, now: datetime) -> None:
+def _finish(reference: JourneyReference, now: datetime) -> None:
     tasks.judge("shadow_gate")(reference, now)
     tasks.promote(reference, now)
     tasks.close_journey(reference)

@@ -12,6 +12,7 @@ from include.workflows import gates
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
     from include.workflows.alerts.outbox import Send
+    from include.workflows.journey.facts import JourneyReference, ReportReference
 
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
@@ -89,13 +90,13 @@ def score(model: str, partition_key: str | None, run_id: str) -> Reference:
     return daily.score(model, _day(partition_key), run_id)
 
 
-def measure_drift(model: str, partition_key: str | None, run_id: str) -> Reference:
+def measure_drift(model: str, partition_key: str | None, run_id: str) -> ReportReference:
     from include.workflows.drift import sensor
 
     return sensor.measure(model, _day(partition_key), run_id)
 
 
-def decide(report: Reference) -> Reference:
+def decide(report: ReportReference) -> Reference:
     from include.workflows.drift import sensor
 
     return sensor.decide(report)
@@ -127,7 +128,7 @@ def _day(partition_key: str | None) -> str:
 
 def open_journey(
     model: str, run_id: str, run_type: str, conf: Mapping[str, Any] | None, run_after: datetime, user: str | None
-) -> Reference:
+) -> JourneyReference:
     from include.workflows.release import opening
 
     return opening.open_journey(model, run_id, run_type, conf, run_after, user)
@@ -149,19 +150,19 @@ def begin_journey(
     return {"reference": opened, "refused": None}
 
 
-def build_training_set(reference: Reference) -> Reference:
+def build_training_set(reference: JourneyReference) -> Reference:
     from include.workflows.evidence import training
 
     return training.build_training_set(reference)
 
 
-def train(reference: Reference) -> Reference:
+def train(reference: JourneyReference) -> Reference:
     from include.workflows.evidence import training
 
     return training.train(reference)
 
 
-def evaluate(reference: Reference) -> Reference:
+def evaluate(reference: JourneyReference) -> Reference:
     from include.workflows.evidence import evaluation
 
     return evaluation.evaluate(reference)
@@ -177,10 +178,10 @@ def asks(model: ModelDeclaration, gate: str) -> str:
     return gates.asks(gate, model)
 
 
-def judge(gate: str) -> Callable[[Reference, datetime], Reference]:
+def judge(gate: str) -> Callable[[JourneyReference, datetime], Reference]:
     """The workflow of the gate of that name."""
 
-    def judged(reference: Reference, now: datetime) -> Reference:
+    def judged(reference: JourneyReference, now: datetime) -> Reference:
         from include.workflows.gates import run
 
         return run.judge(gate, reference, now)
@@ -195,19 +196,19 @@ def refusal_to_answer(reference: Reference, gate: str, who: str) -> str | None:
     return overrides.refusal_to_answer(str(reference["model"]), gate, who)
 
 
-def approve(reference: Reference, gate: str, who: str, why: str, now: datetime) -> Reference:
+def approve(reference: JourneyReference, gate: str, who: str, why: str, now: datetime) -> Reference:
     from include.workflows.gates import run
 
     return run.approve(reference, gate, who, why, now)
 
 
-def register_challenger(reference: Reference, now: datetime) -> Reference:
+def register_challenger(reference: JourneyReference, now: datetime) -> Reference:
     from include.workflows.release import promotion
 
     return promotion.register_challenger(reference, now)
 
 
-def open_shadow_window(reference: Reference) -> Reference:
+def open_shadow_window(reference: JourneyReference) -> Reference:
     from include.workflows.evidence import shadow_window
 
     return shadow_window.open_window(reference)
@@ -219,13 +220,13 @@ def shadow_wait_is_over(candidate_id: str) -> bool:
     return shadow_window.wait_is_over(candidate_id)
 
 
-def promote(reference: Reference, now: datetime) -> Reference:
+def promote(reference: JourneyReference, now: datetime) -> Reference:
     from include.workflows.release import promotion
 
     return promotion.promote(reference, now)
 
 
-def close_journey(reference: Reference) -> Reference:
+def close_journey(reference: JourneyReference) -> Reference:
     from include.workflows.release import opening
 
     return opening.close_journey(reference)

@@ -17,8 +17,9 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
-from include.workflows.evidence import evaluation, training
+from include.workflows.evidence import training
 from include.workflows.journey import step
+from include.workflows.journey.facts import Evaluated, F, ReferenceProfile
 from include.workflows.scoring import point_in_time_rows
 
 LATE_SQL = (
@@ -51,10 +52,10 @@ def several_classes(world: JourneyWorld, classes: list[str], more: str = "", **c
     )
 
 
-def kept(reference: dict[str, Any], name: str) -> dict[str, Any]:
+def kept(reference: dict[str, Any], kind: type[F]) -> F:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
+        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(kind)
 
 
 def verdict(gate: str, reference: dict[str, Any]) -> tuple[Verdict, str]:
@@ -77,13 +78,13 @@ def test_f200_an_unlearned_class_has_the_probability_0_from_the_journey_to_the_l
     with Ledger.open(settings().ledger_url) as ledger:
         quality = ledger.gates.latest(first["candidate_id"])["data_quality_gate"].result
     assert "None is of class stuck, which gets the probability 0." in " ".join(c.reason for c in quality.criteria)
-    facts = kept(first, evaluation.FACTS)
+    metrics = kept(first, Evaluated).metrics
     # 36 is what an impossible event costs: the held-out rows of the class are counted, not dropped.
-    assert facts["metrics"]["candidate"]["log_loss"] > 1
-    assert facts["metrics"]["candidate"]["accuracy"] > 0.4
-    profile = kept(first, evaluation.PROFILE)
-    assert set(profile["importances"]) == {"station", "order", "level", "mean_level_3h"}
-    assert sum(profile["importances"].values()) == pytest.approx(1)
+    assert metrics["candidate"]["log_loss"] > 1
+    assert metrics["candidate"]["accuracy"] > 0.4
+    profile = kept(first, ReferenceProfile)
+    assert set(profile.importances) == {"station", "order", "level", "mean_level_3h"}
+    assert sum(profile.importances.values()) == pytest.approx(1)
     world.to_the_end(first)
     assert world.score(14)["skipped"] is None
     challenger = world.open("second", 15)
@@ -194,7 +195,7 @@ def test_f205_a_binary_holdout_of_one_class_reaches_its_gates(world, outcome):
     world.train(reference)
     tasks.evaluate(reference)
     assert len(set(training.frames(_journey(reference), "holdout")[1])) == 1
-    metrics = kept(reference, evaluation.FACTS)["metrics"]["candidate"]
+    metrics = kept(reference, Evaluated).metrics["candidate"]
     assert "roc_auc" not in metrics
     assert metrics["brier"] > 0
     for gate in ("threshold_gate", "champion_gate", "slice_gate"):

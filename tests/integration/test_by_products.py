@@ -19,7 +19,7 @@ from include.workflows import tasks
 from include.workflows.evidence import curves_on_mlflow, disagreement, evaluation
 from include.workflows.features import data_docs
 from include.workflows.journey import step as journey_step
-from include.workflows.journey.by_products import FILE
+from include.workflows.journey.facts import Curves, F, Remarks
 from include.workflows.pages.release import release
 
 MADE_BY = {
@@ -37,10 +37,10 @@ def fails(*_: Any, **__: Any) -> Any:
     raise Away("it\nbroke")
 
 
-def kept(reference: dict[str, Any], name: str) -> dict[str, Any]:
+def kept(reference: dict[str, Any], kind: type[F]) -> F:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return journey_step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
+        return journey_step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(kind)
 
 
 def test_no_by_product_stops_a_journey_and_each_leaves_a_remark(world: JourneyWorld, monkeypatch, capsys):
@@ -56,7 +56,7 @@ def test_no_by_product_stops_a_journey_and_each_leaves_a_remark(world: JourneyWo
     for number in (16, 17):
         world.next_day(number)
     assert world.to_the_end(reference)["state"] == "champion"
-    remarks = kept(reference, FILE)
+    remarks = kept(reference, Remarks).by_step
     said = {step: [r.split(" could not be made (Away: it broke). ")[0] for r in of] for step, of in remarks.items()}
     assert said == {
         "train": ["The parameters on the MLflow run", "The training set on the MLflow run"],
@@ -71,7 +71,7 @@ def test_no_by_product_stops_a_journey_and_each_leaves_a_remark(world: JourneyWo
         "shadow_window": ["The rows on which both disagree most"],
     }
     assert "Remark: The curve roc could not be made (Away: it broke). Nothing waits for it." in capsys.readouterr().out
-    assert set(kept(reference, evaluation.CURVES)) == {"precision_recall", "calibration", "scores"}
+    assert set(kept(reference, Curves).by_kind) == {"precision_recall", "calibration", "scores"}
     assert sum(len(of) for of in remarks.values()) == len(release(reference["candidate_id"], NOW).remarks)
     monkeypatch.undo()
     world.next_day(18)
@@ -84,10 +84,10 @@ def test_a_step_that_runs_again_takes_its_remark_back(world: JourneyWorld, monke
     world.train(reference)
     monkeypatch.setattr(curves_on_mlflow, "calibration", fails)
     tasks.evaluate(reference)
-    assert list(kept(reference, FILE)) == ["evaluate"]
+    assert list(kept(reference, Remarks).by_step) == ["evaluate"]
     monkeypatch.undo()
     tasks.evaluate(reference)
-    assert kept(reference, FILE) == {}
+    assert kept(reference, Remarks).by_step == {}
 
 
 @pytest.mark.parametrize("error", [Away("broke"), RegistryUnreachable("MLflow did not answer.")])

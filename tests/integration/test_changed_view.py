@@ -24,9 +24,10 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import stores, tasks
 from include.workflows.drift import sensor
-from include.workflows.evidence import evaluation, training
+from include.workflows.evidence import evaluation
 from include.workflows.explain import catalogue, consistency
 from include.workflows.journey import step
+from include.workflows.journey.facts import TrainingSets
 from include.workflows.scoring import as_trained, daily, fitted_models, point_in_time_rows
 from tests.invariants import check_invariants
 
@@ -144,9 +145,9 @@ def test_candidate_and_champion_are_compared_on_the_same_rows_each_as_it_reads_t
     tasks.evaluate(journey)
     folder = step.journey_folder(str(journey["candidate_id"]))
     kept = pd.read_parquet(folder / evaluation.ROWS)
-    made = step.Journey(declarations().model(world.model), world.candidate(journey), None).kept(training.SETS)
-    rows, answers = expected_of_champion(world, champion_id, made["holdout"])
-    held_out = point_in_time_rows.read(made["holdout"]).to_pandas()
+    made = step.Journey(declarations().model(world.model), world.candidate(journey), None).kept(TrainingSets)
+    rows, answers = expected_of_champion(world, champion_id, made.holdout)
+    held_out = point_in_time_rows.read(made.holdout).to_pandas()
     by_trip = dict(zip(rows["trip_id"], answers, strict=True))
     assert kept["champion"].tolist() == [by_trip[trip] for trip in held_out["trip_id"]]
     assert roc_auc_score(kept["y"], kept["candidate"]) > 0.6

@@ -27,8 +27,8 @@ from include.domain.journey import drift_run_id
 from include.domain.verdicts import Verdict
 from include.workflows import gates, tasks
 from include.workflows.drift import labels_behind_alarm, sensor
-from include.workflows.drift.reference import PROFILE
 from include.workflows.journey import estimate_hold, step
+from include.workflows.journey.facts import ReferenceProfile
 
 HARD = (0.5, 0.2)
 """Orders near which a trip is as likely late as not: rows of the kind the model knows, and harder to answer."""
@@ -334,14 +334,14 @@ def test_f107_a_reference_that_is_gone_is_fetched_again_or_refused_in_one_line(
     without_labels, mlflow_server: MlflowServer
 ):
     world, _, reference = without_labels
-    file = step.journey_folder(reference["candidate_id"]) / PROFILE
+    file = step.journey_folder(reference["candidate_id"]) / ReferenceProfile.FILE
     kept = file.read_bytes()
     file.unlink()
     assert tasks.measure_drift(world.model, key(25), "again")["day"] == "2024-03-25"
     assert file.is_file()
     file.unlink()
     run = world.candidate(reference).facts.mlflow_run_id
-    logged = [f for f in (mlflow_server.home / "artifacts").rglob(PROFILE) if run in f.parts]
+    logged = [f for f in (mlflow_server.home / "artifacts").rglob(ReferenceProfile.FILE) if run in f.parts]
     assert logged
     for copy in logged:
         copy.unlink()

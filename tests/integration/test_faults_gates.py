@@ -26,7 +26,7 @@ from include.domain.errors import Refusal
 from include.domain.gates import GateResult
 from include.domain.verdicts import Verdict
 from include.workflows import tasks
-from include.workflows.evidence import evaluation
+from include.workflows.journey.facts import Evaluated
 from include.workflows.scoring import fitted_models, point_in_time_rows
 
 HERE = Path(__file__).parent
@@ -293,7 +293,7 @@ def test_f053_a_champion_that_cannot_be_loaded_blocks_and_is_no_first_deployment
 
 def test_f048_scores_that_evaluate_did_not_keep_leave_every_gate_closed(world):
     reference = evaluated(world, "r", 13)
-    (settings().artifacts / "journeys" / reference["candidate_id"] / evaluation.FACTS).unlink()
+    (settings().artifacts / "journeys" / reference["candidate_id"] / Evaluated.FILE).unlink()
     for gate in ("threshold_gate", "champion_gate"):
         with pytest.raises(Refusal, match=r"an earlier step of .* has not run here"):
             world.judge(gate, reference)

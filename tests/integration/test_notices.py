@@ -18,6 +18,7 @@ from include.domain.lifecycle import Event
 from include.domain.verdicts import Verdict
 from include.workflows import pairs
 from include.workflows.alerts import outbox
+from include.workflows.journey import facts
 from include.workflows.pages import notices
 from include.workflows.pairs import StoresDiffer
 
@@ -89,13 +90,16 @@ def test_a_promotion_and_a_rollback_are_told_each_once(told):
     ]
 
 
+def evaluated(metrics: facts.Metrics) -> facts.Evaluated:
+    return facts.Evaluated(1200, 1, "before", None, "2024-03-01", metrics)
+
+
 def test_a_promotion_says_what_it_gained_on_the_same_rows(told):
     ledger, folder = told
     promoted = champion(ledger, "one")
     kept = folder / "work" / "journeys" / promoted.candidate_id
     kept.mkdir(parents=True)
-    measured = {"candidate": {"brier": 0.1714}, "champion": {"brier": 0.17523}}
-    (kept / "evaluation.json").write_text(json.dumps({"metrics": measured}))
+    facts.write(kept, evaluated({"candidate": {"brier": 0.1714}, "champion": {"brier": 0.17523}}))
     tell("promoted", "one")
     assert lines(folder)[0]["sentence"] == f"{MODEL}: promoted v1: brier 0.1752 → 0.1714."
 
@@ -129,7 +133,7 @@ def test_how_a_run_ended_is_one_line(told, run_id, dag, outcome):
     ):
         kept = folder / "work" / "journeys" / made.candidate_id
         kept.mkdir(parents=True)
-        (kept / "evaluation.json").write_text(json.dumps({"metrics": measured}))
+        facts.write(kept, evaluated(measured))
     assert notices.outcome(f"{dag}_{MODEL}", run_id) == outcome
 
 

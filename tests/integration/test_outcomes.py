@@ -72,7 +72,7 @@ def test_a_second_lap_that_breaks_does_not_name_the_gate_of_the_first(world, mon
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.provenance, "keep_training_sets", broken)
+        patch.setattr(training.recording, "keep_training_sets", broken)
         with pytest.raises(OSError, match="No space left"):
             tasks.build_training_set(reference)
     closed = tasks.close_journey(reference)
@@ -86,7 +86,7 @@ def test_a_second_lap_names_its_own_gate_and_a_step_that_went_through_since_is_n
     world.declare(world.model, gates=IMPOSSIBLE)
     reference = world.open("r", 13)
     with monkeypatch.context() as patch:
-        patch.setattr(training.provenance, "keep_training_sets", lambda *_: 1 / 0)
+        patch.setattr(training.recording, "keep_training_sets", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tasks.build_training_set(reference)
     assert not world.to_shadow(reference)  # the retry went through

@@ -611,6 +611,24 @@ def test_a_declaration_that_changes_is_read_again(pages, tmp_path, monkeypatch):
     assert "air_time" not in pages.page("/").text
 
 
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        pytest.param('{"version": 99}', "It comes from a newer Slipway", id="of a newer release"),
+        pytest.param('{"metrics": {}}', "is of a release before versions, and this release cannot read it", id="older"),
+        pytest.param("{", "is damaged", id="damaged"),
+    ],
+)
+def test_facts_that_this_release_cannot_read_are_named_on_the_page_and_not_shown_as_nothing(pages, kept, says):
+    from include.workflows.journey import step
+
+    made = champion(pages.ledger, "r1")
+    (step.journey_folder(made.candidate_id) / "evaluation.json").write_text(kept)
+    text = pages.page(f"/candidates/{made.candidate_id}").text
+    assert "evaluation.json" in text
+    assert says in text
+
+
 def test_the_rows_that_disagree_most_are_named_by_entity_and_time(pages):
     """And those that were kept before a request's name said when, as they were."""
     from include.workflows.journey import step
@@ -629,7 +647,7 @@ def test_the_rows_that_disagree_most_are_named_by_entity_and_time(pages):
         "points": [[0.2, 0.9]],
         "most": [{**row, "request_id": "north|2024-03-14T05:00:00Z"}, {**row, "request_id": "14-050"}],
     }
-    (step.journey_folder(shadowed.candidate_id) / release.DISAGREEMENT).write_text(json.dumps(kept))
+    (step.journey_folder(shadowed.candidate_id) / "disagreement.json").write_text(json.dumps(kept))
     text = pages.page(f"/candidates/{shadowed.candidate_id}").text
     assert ">north<br>2024-03-14T05:00:00Z</th>" in text
     assert ">14-050</th>" in text

@@ -16,8 +16,8 @@ from include.config.settings import settings
 from include.domain.gates import GateResult
 from include.domain.verdicts import Verdict
 from include.workflows import tasks
-from include.workflows.evidence import evaluation, training
 from include.workflows.journey import step
+from include.workflows.journey.facts import Evaluated, F, TrainingSets
 
 EVENT = -2.0
 """The effect of the order turned around: what made late makes punctual."""
@@ -45,10 +45,10 @@ def verdicts(reference: dict[str, Any]) -> dict[str, Verdict]:
     return {c.criterion: c.verdict for c in champion_gate_of(reference).criteria}
 
 
-def kept(reference: dict[str, Any], name: str) -> dict[str, Any]:
+def kept(reference: dict[str, Any], kind: type[F]) -> F:
     with Ledger.open(settings().ledger_url) as ledger:
         candidate = ledger.candidates.get(reference["candidate_id"])
-        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(name)
+        return step.Journey(loader.declarations().model(candidate.model), candidate, ledger).kept(kind)
 
 
 def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_days_before_it(world):
@@ -75,8 +75,8 @@ def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_days_before_it(
     assert line.measured > line.champion
     assert line.rows == window["rows"] == 324
 
-    facts = kept(reference, evaluation.FACTS)["replay"]
-    assert (facts["champion_id"], facts["missing"]) == (champion.candidate_id, None)
+    replayed = kept(reference, Evaluated).replay
+    assert (replayed.champion_id, replayed.missing) == (champion.candidate_id, None)
     run = next(r for r in world.runs_in_mlflow() if r.data.tags["slipway.run_id"] == "event")
     assert run.data.metrics["replay_candidate_brier"] == pytest.approx(line.measured)
     assert run.data.tags["slipway.gate.champion_gate"].startswith("FAIL: replay brier")
@@ -93,10 +93,9 @@ def test_neither_model_has_learned_from_a_row_of_the_window(world):
     second = evaluated(world, "second", 17)
     assert world.judge("champion_gate", second)["passed"]
     assert verdicts(second)["replay brier"] is Verdict.PASS
-    window = kept(second, evaluation.FACTS)["replay"]
+    window = kept(second, Evaluated).replay
     for reference in (first, second):
-        learned = kept(reference, training.SETS)["train"]
-        assert window["end"] <= learned["start"]
+        assert window.end <= kept(reference, TrainingSets).train.start
 
 
 def test_data_that_do_not_reach_so_far_back_leave_the_gate_to_a_person(world):
@@ -113,7 +112,7 @@ def test_data_that_do_not_reach_so_far_back_leave_the_gate_to_a_person(world):
 def test_a_champion_whose_training_window_is_not_known_leaves_the_gate_to_a_person(world):
     with_replay(world)
     champion = world.first_champion()
-    (step.journey_folder(champion.candidate_id) / training.SETS).unlink()
+    (step.journey_folder(champion.candidate_id) / TrainingSets.FILE).unlink()
     world.next_day(16)
     reference = evaluated(world, "second", 17)
     judged = world.judge("champion_gate", reference)

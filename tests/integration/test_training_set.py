@@ -27,8 +27,10 @@ from include.adapters.point_in_time import LabelGivenTwice
 from include.config.settings import settings
 from include.workflows.features.staged import NotAudited
 from include.workflows.features.view_rows import ViewRowsWrong
+from include.workflows.journey import facts
+from include.workflows.journey.facts import TrainingSet
 from include.workflows.scoring import point_in_time_rows
-from include.workflows.scoring.point_in_time_rows import BadLabels, TrainingSet, TrainingSetDamaged
+from include.workflows.scoring.point_in_time_rows import BadLabels, TrainingSetDamaged
 
 LATER = at(20)
 
@@ -240,9 +242,10 @@ def test_a_file_that_was_changed_is_not_trained_on(world):
         point_in_time_rows.read(made)
 
 
-def test_a_reference_survives_json(world):
+def test_what_is_known_of_a_set_survives_its_file(world):
     made = build(world)
-    assert TrainingSet.from_reference(made.as_reference()) == made
+    facts.write(world.root, facts.TrainingSets(made, made))
+    assert facts.read(world.root, facts.TrainingSets).holdout == made
     assert (
         OfflineStore(settings().store).current_version(world.declared.view("trip_plan"))
         == made.table_versions["trip_plan"]
@@ -301,14 +304,14 @@ def test_f201_a_number_is_the_same_key_in_every_type_for_views_and_labels(world,
     rows = frame(made)
     assert made.rows == 20
     assert rows["level"].equals(rows["order"].rename("level"))
-    assert "key_remarks" not in made.availability
+    assert made.key_remarks == ()
 
 
 def test_f201_a_key_that_cannot_be_of_the_requests_type_matches_nothing_and_is_told(world, capsys):
     by_trip(world, f"CASE WHEN trip_id LIKE '%-0' THEN 'GUEST-' || trip_id ELSE CAST({NUMBER} AS VARCHAR) END")
     made = build(world)
     assert frame(made)["level"].isna().sum() == 4, "the first trip of each day"
-    (remark,) = made.availability["key_remarks"]
+    (remark,) = made.key_remarks
     assert remark.startswith(
         "5 of 29 rows of view 'station_level' have a trip_id that view 'trip_plan', whose trip_id is int64, cannot "
         "have, for example 'GUEST-01-0'; they match nothing."

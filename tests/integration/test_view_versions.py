@@ -13,6 +13,7 @@ from include.config.loader import Declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows.features import staging
+from include.workflows.journey.facts import TrainingSet
 from include.workflows.scoring import point_in_time_rows
 
 world = filled_world(1, 9)
@@ -34,7 +35,7 @@ def keep_v1(world: World) -> None:
     world.declare_view(STATION_LEVEL, DOUBLED, version=2)
 
 
-def built(declared: Declarations) -> point_in_time_rows.TrainingSet:
+def built(declared: Declarations) -> TrainingSet:
     return point_in_time_rows.build(declared.model("trip_late"), DAYS, at(9), declared=declared)
 
 

@@ -16,7 +16,7 @@ from include.domain.gates.champion import (
 )
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, Measure
-from include.domain.gates.latency import LatencyRules, Timing, latency_gate
+from include.domain.gates.latency import LatencyRules, latency_gate
 from include.domain.gates.leakage import Availability, LeakageRules, Split, late_rows, leakage_gate, split_of
 from include.domain.gates.own import HeldOut, own_gate
 from include.domain.gates.signature import InputColumn, Signature, SignatureRules, signature_gate
@@ -24,6 +24,7 @@ from include.domain.gates.slices import SliceRules, slice_gate
 from include.domain.gates.smoke import Probe, SmokeEvidence, SmokeRules, smoke_gate
 from include.domain.gates.threshold import Bound, threshold_gate
 from include.domain.gates.training_data import TrainingDataRules, TrainingDataSummary, training_data_gate
+from include.domain.timing import Timing
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
 __all__ = [

@@ -3,7 +3,6 @@ candidate that an estimate asked for."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from include.domain.losses import DayLoss, losses_by_day, row_losses
 from include.domain.performance import RealisedPerformance, Unit, realised_performance
 from include.domain.promotion import Epoch
 from include.workflows import stores
-from include.workflows.journey import step
+from include.workflows.journey import facts, step
+from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
 from include.workflows.scoring import point_in_time_rows
 from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
@@ -26,9 +26,6 @@ from include.workflows.scoring.request_ids import SERVED, by_request, request_id
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-PROFILE = "reference_profile.json"
-"""What ``evaluate`` keeps of a champion's reference rows, in its journey's folder and on its MLflow run."""
 
 
 class NoReference(Refusal):
@@ -52,22 +49,23 @@ def reference_of(epoch: Epoch) -> Reference:
     Raises:
         NoReference: when neither has it.
     """
-    file = step.journey_folder(epoch.to_candidate) / PROFILE
-    if not file.is_file():
+    folder = step.journey_folder(epoch.to_candidate)
+    kept = facts.find(folder, ReferenceProfile)
+    if kept is None:
         with stores.open_ledger() as ledger:
             run = ledger.candidates.get(epoch.to_candidate).facts.mlflow_run_id
-        if run is None or not stores.registry().download(run, PROFILE, file.parent):
+        if run is None or not stores.registry().download(run, ReferenceProfile.FILE, folder):
             raise NoReference(
                 f"The reference profile of champion {epoch.to_candidate} is gone, from this machine and from MLflow, "
                 "so nothing can be held against it. Clear its journey's run from evaluate on, or promote a successor."
             )
-    kept = json.loads(file.read_text(encoding="utf-8"))
-    labels, estimate = kept.get("labels"), kept.get("estimate")
+        kept = facts.read(folder, ReferenceProfile)
+    labels = kept.labels
     return Reference(
-        profile=Profile.from_json(kept["profile"]),
-        importances=dict(kept["importances"]),
-        estimate=EstimateReference.from_json(estimate) if estimate else None,
-        never_labelled=labels["never_labelled"] / labels["rows"] if labels and labels["rows"] else None,
+        profile=Profile.from_json(kept.profile),
+        importances=kept.importances,
+        estimate=EstimateReference.from_json(kept.estimate) if kept.estimate else None,
+        never_labelled=labels.never_labelled / labels.rows if labels and labels.rows else None,
     )
 
 

@@ -6,7 +6,6 @@ had come. A day judged again finds the decision that stands and acts on that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from include.workflows.drift import reference as references
 from include.workflows.drift import report_on_mlflow
 from include.workflows.journey import causes
 from include.workflows.journey.estimate_hold import HOLD
+from include.workflows.journey.facts import ReportReference
 from include.workflows.lineage import promised
 from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
 from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
@@ -49,7 +49,7 @@ class NothingScored(Refusal):
     """A day that no champion scored."""
 
 
-def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
+def measure(model_name: str, day: str, run_id: str) -> ReportReference:
     """Measure input drift, prediction drift, estimated and realised performance of one scored day, and whether labels
     still come; keep the report.
 
@@ -90,7 +90,7 @@ def measure(model_name: str, day: str, run_id: str) -> dict[str, Any]:
         return {"model": model_name, "day": day, "report_id": kept.report_id, "flags": report.flags.as_json()}
 
 
-def decide(reference: Mapping[str, Any]) -> dict[str, Any]:
+def decide(reference: ReportReference) -> dict[str, Any]:
     """Decide about a report and keep the decision; the first decision about a report stands.
 
     ``conf`` and ``journey_run_id`` are what a retrain is triggered with; both are empty otherwise.

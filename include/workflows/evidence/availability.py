@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from include.domain.gates import Availability
+from include.workflows.journey.facts import JoinAvailability
 
 
-def availability_of(measured: Mapping[str, Any] | None) -> Availability | None:
+def availability_of(measured: JoinAvailability | None) -> Availability | None:
     """None for training sets built before availability was recorded."""
     if measured is None:
         return None
-    by_most = {name: timedelta(seconds=seconds) for name, seconds in measured["by_most_s"].items()}
-    return Availability(int(measured["rows"]), dict(measured["late"]), by_most)
+    by_most = {name: timedelta(seconds=seconds) for name, seconds in measured.by_most_s.items()}
+    return Availability(measured.rows, dict(measured.late), by_most)

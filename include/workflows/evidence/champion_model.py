@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.domain.intervals import Interval, instant
 from include.workflows import stores
-from include.workflows.evidence import training
+from include.workflows.journey.facts import TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording
 from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
@@ -35,8 +34,8 @@ class Opponent:
     tables: dict[str, int] | None
     """The table version of each view it is read from; None where it reads what the candidate reads."""
 
-    def features(self, journey: Journey, made: Mapping[str, Any], features: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a set of the journey (``made`` is its reference) as the champion reads them. ``features`` are the
+    def features(self, journey: Journey, made: TrainingSet, features: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a set of the journey as the champion reads them. ``features`` are the
         same rows as the candidate does.
 
         Raises:
@@ -45,11 +44,11 @@ class Opponent:
         if self.tables is None:
             return features
         rows = point_in_time_rows.read(made).to_pandas()
-        interval = Interval(instant(made["start"]), instant(made["end"]))
+        interval = Interval(instant(made.start), instant(made.end))
         return as_trained.asked_like(self.model, rows, interval, journey.as_of, self.tables)
 
     def scores(
-        self, journey: Journey, made: Mapping[str, Any], features: pd.DataFrame
+        self, journey: Journey, made: TrainingSet, features: pd.DataFrame
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Its answers to the rows, as ``estimators.predict`` gives them. Raises what ``features`` and the model do."""
         asked = self.features(journey, made, features)
@@ -75,6 +74,6 @@ def load(
     others = [f"{use.name} version {use.version}" for use in asked.views if use.view not in declared]
     print(f"Champion {candidate_id} learned from {', '.join(others) or 'other features'}, and is asked about that.")
     if tables is None:
-        shared = journey.kept(training.SETS)["train"]["table_versions"]
+        shared = journey.kept(TrainingSets).train.table_versions
         tables = {view: shared.get(view, newest) for view, newest in recording.pinned_now(asked).items()}
     return Opponent(pipeline, asked, tables)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
+from include.workflows.journey.facts import Apart, Disagreement
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import point_in_time_rows
 from include.workflows.scoring.request_ids import request_ids, scores_in
@@ -13,7 +14,6 @@ from include.workflows.scoring.request_ids import request_ids, scores_in
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "disagreement.json"
 SHOWN_ROWS = 8
 SHOWN_POINTS = 400
 QUANTILES = (0.5, 0.9, 0.99)
@@ -43,24 +43,23 @@ def keep(journey: Journey, champion: pd.DataFrame, challenger: pd.DataFrame) -> 
     spread = usable[np.unique(np.linspace(0, len(usable) - 1, SHOWN_POINTS).astype(int))] if len(usable) else usable
     found = _features(journey, champion.iloc[most])
     journey.keep(
-        FILE,
-        {
-            "rows": len(usable),
-            "mean": float(apart[usable].mean()) if len(usable) else None,
-            "quantiles": {str(q): float(np.quantile(apart[usable], q)) for q in QUANTILES} if len(usable) else {},
-            "of_class": (model.label.classes or [])[shown] if model.task == "multiclass" else None,
-            "points": [[float(theirs[i]), float(ours[i])] for i in spread],
-            "most": [
-                {
-                    "request_id": str(champion.index[i]),
-                    "event_time": champion["event_time"].iloc[i].isoformat(),
-                    "champion": float(theirs[i]),
-                    "challenger": float(ours[i]),
-                    "features": found.get(str(champion.index[i]), {}),
-                }
+        Disagreement(
+            rows=len(usable),
+            mean=float(apart[usable].mean()) if len(usable) else None,
+            quantiles={str(q): float(np.quantile(apart[usable], q)) for q in QUANTILES} if len(usable) else {},
+            of_class=(model.label.classes or [])[shown] if model.task == "multiclass" else None,
+            points=tuple((float(theirs[i]), float(ours[i])) for i in spread),
+            most=tuple(
+                Apart(
+                    request_id=str(champion.index[i]),
+                    event_time=champion["event_time"].iloc[i].isoformat(),
+                    champion=float(theirs[i]),
+                    challenger=float(ours[i]),
+                    features=found.get(str(champion.index[i]), {}),
+                )
                 for i in most
-            ],
-        },
+            ),
+        )
     )
 
 

@@ -7,6 +7,7 @@ It is the days right before the earlier of the two training windows, so that nei
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from include.domain.intervals import Interval, instant
 from include.domain.metrics import Task, measure_all
 from include.workflows.evidence import training
 from include.workflows.evidence.champion_model import UNABLE, Opponent
-from include.workflows.journey import step
+from include.workflows.journey.facts import Evaluated, Metrics, Replayed, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import point_in_time_rows
 
@@ -40,7 +41,7 @@ class EarlierWindow(NamedTuple):
     """Where it lies, for the report."""
 
 
-def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent | None) -> dict[str, Any] | None:
+def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent | None) -> Replayed | None:
     """Score the window by both, each asked about what it learned from, and keep the scores; what was done, for the
     facts of ``evaluate``.
 
@@ -51,30 +52,33 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     if declared is None:
         return None
     (journey.folder / ROWS).unlink(missing_ok=True)
-    facts: dict[str, Any] = {"champion_id": champion_id, "start": None, "end": None, "missing": None}
-    learned = {"candidate": journey.kept(training.SETS)["train"]}
+    learned = {"candidate": journey.kept(TrainingSets).train}
     opponent = Journey(journey.model, journey.ledger.candidates.get(champion_id), journey.ledger)
     try:
-        learned["champion"] = opponent.kept(training.SETS)["train"]
+        learned["champion"] = opponent.kept(TrainingSets).train
     except Refusal as refusal:
-        return {**facts, "missing": f"which days the champion learned from is not known: {refusal}"}
-    facts["learned"] = {who: f"[{made['start'][:10]}, {made['end'][:10]})" for who, made in learned.items()}
-    window = before([instant(made["start"]) for made in learned.values()], declared.days)
-    facts |= {"start": window.start.isoformat(), "end": window.end.isoformat()}
+        return Replayed(champion_id, missing=f"which days the champion learned from is not known: {refusal}")
+    window = before([instant(made.start) for made in learned.values()], declared.days)
+    placed = Replayed(
+        champion_id,
+        window.start.isoformat(),
+        window.end.isoformat(),
+        learned={who: f"[{made.start[:10]}, {made.end[:10]})" for who, made in learned.items()},
+    )
     if champion is None:
-        return {**facts, "missing": "the champion could not be loaded"}
-    made = point_in_time_rows.build(journey.model, window, journey.as_of, learned["candidate"]["table_versions"])
-    features, y, days = training.frames_of(journey, made.as_reference())
+        return replace(placed, missing="the champion could not be loaded")
+    made = point_in_time_rows.build(journey.model, window, journey.as_of, learned["candidate"].table_versions)
+    features, y, days = training.frames_of(journey, made)
     if len(y) == 0:
-        return {**facts, "missing": NO_ROWS, "rows": 0}
+        return replace(placed, missing=NO_ROWS, rows=0)
     try:
         scores = {
             "candidate": estimators.predict(candidate, features, classes=journey.model.class_count),
-            "champion": champion.scores(journey, made.as_reference(), features),
+            "champion": champion.scores(journey, made, features),
         }
     except UNABLE as error:
-        return {**facts, "missing": f"its rows could not be scored: {error}", "rows": len(y)}
-    return {**facts, **_kept(journey, y, days, scores)}
+        return replace(placed, missing=f"its rows could not be scored: {error}", rows=len(y))
+    return replace(placed, rows=len(y), metrics=_kept(journey, y, days, scores))
 
 
 def before(starts: Iterable[datetime], days: int) -> Interval:
@@ -83,9 +87,8 @@ def before(starts: Iterable[datetime], days: int) -> Interval:
     return Interval(earliest - timedelta(days=days), earliest)
 
 
-def _kept(
-    journey: Journey, y: np.ndarray[Any, Any], days: Any, scores: Mapping[str, np.ndarray[Any, Any]]
-) -> dict[str, Any]:
+def _kept(journey: Journey, y: np.ndarray[Any, Any], days: Any, scores: Mapping[str, np.ndarray[Any, Any]]) -> Metrics:
+    """Keep the scores, and measure them."""
     import pandas as pd
 
     kept = {"y": y, "day": days.to_numpy(), **{who: list(values) for who, values in scores.items()}}
@@ -93,45 +96,41 @@ def _kept(
         pd.DataFrame(kept).to_parquet(unfinished)
     task = Task(journey.model.task)
     return {
-        "rows": len(y),
-        "metrics": {
-            who: {name: m.value for name, m in measure_all(task, y, s).items() if m.value is not None}
-            for who, s in scores.items()
-        },
+        who: {name: m.value for name, m in measure_all(task, y, s).items() if m.value is not None}
+        for who, s in scores.items()
     }
 
 
-def evidence_of(journey: Journey, facts: dict[str, Any] | None) -> tuple[Evidence | None, str | None]:
+def evidence_of(journey: Journey, replayed: Replayed | None) -> tuple[Evidence | None, str | None]:
     """The scores of the window, and why there are none although a window is declared; both None where none is.
 
-    ``facts`` is what ``score`` returned.
+    ``replayed`` is what ``score`` returned.
     """
     import numpy as np
     import pandas as pd
 
     if journey.model.gates.champion_gate.replay is None:
         return None, None
-    if facts is None:
+    if replayed is None:
         return None, "it was declared after the candidate was evaluated; clear the run from evaluate on"
-    if facts["missing"] is not None:
-        return None, str(facts["missing"])
+    if replayed.missing is not None:
+        return None, replayed.missing
     rows = pd.read_parquet(journey.folder / ROWS)
     candidate, champion = (np.array(rows[who].tolist(), dtype=float) for who in ("candidate", "champion"))
     task = Task(journey.model.task)
     return Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy()), None
 
 
-def attempts(journey: Journey, facts: dict[str, Any], of_others: str, gate: str) -> int:
+def attempts(journey: Journey, replayed: Replayed, gate: str) -> int:
     """How many candidates were compared with this champion on this very window, this one included: each spends alpha.
 
-    ``of_others`` is the file that holds the facts of ``evaluate``, ``gate`` the one that compares.
+    ``gate`` is the one that compares.
     """
     count = 1
     for other in journey.ledger.candidates.of(journey.model.name):
         if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
             continue
-        file = step.journey_folder(other.candidate_id) / of_others
-        if file.is_file() and gate in journey.ledger.gates.latest(other.candidate_id):
-            theirs = Journey(journey.model, other, journey.ledger).kept(of_others).get("replay") or {}
-            count += all(theirs.get(name) == facts[name] for name in ("champion_id", "start", "end"))
+        if gate in journey.ledger.gates.latest(other.candidate_id):
+            theirs = Journey(journey.model, other, journey.ledger).found(Evaluated)
+            count += theirs is not None and theirs.replay is not None and theirs.replay.window == replayed.window
     return count

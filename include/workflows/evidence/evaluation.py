@@ -22,10 +22,17 @@ from include.domain.gates import Evidence
 from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import Task, measure_all
 from include.workflows import stores
-from include.workflows.drift.reference import PROFILE
 from include.workflows.evidence import champion_model, curves_on_mlflow, earlier_windows, training
-from include.workflows.journey import step
+from include.workflows.journey import facts, step
 from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.facts import (
+    Curves,
+    Evaluated,
+    JourneyReference,
+    Labelled,
+    ReferenceProfile,
+    TrainingSets,
+)
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models
 
@@ -33,21 +40,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-FACTS = "evaluation.json"
 ROWS = "evaluation.parquet"
-CURVES = "curves.json"
-"""Candidate and champion overlaid, small enough for a page: by kind of curve, then by whose it is."""
 SLICE = "slice."
 """What stands before the names of the columns that the rows are sliced by."""
 
 
-def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
+def evaluate(reference: JourneyReference) -> dict[str, Any]:
     """Score the holdout by candidate, champion and baseline; keep the scores, the curves and the reference profile."""
     import pandas as pd
 
     with step.step_of(reference, "evaluate") as journey:
-        model, facts, registry = journey.model, journey.candidate.facts, stores.registry()
-        run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
+        model, known, registry = journey.model, journey.candidate.facts, stores.registry()
+        run, digest = str(known.mlflow_run_id), str(known.artifact_digest)
         features, y, days = training.frames(journey, "holdout")
         learned, trained_on, _ = training.frames(journey, "train")
         logged = registry.logged_model(run)
@@ -61,8 +65,8 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
         head = journey.ledger.deployments.champion(model.name)
         if head is not None and head.to_candidate == journey.candidate_id:
             # The journey runs again after its promotion: what it was compared with then is what counts.
-            kept = journey.kept(FACTS)
-            return {"rows": kept["rows"], "metrics": kept["metrics"], "champion": kept["champion_id"]}
+            kept = journey.kept(Evaluated)
+            return {"rows": kept.rows, "metrics": dict(kept.metrics), "champion": kept.champion_id}
         opponent: champion_model.Opponent | None = None
         champion, why_not = None, "the model has no champion"
         if head is not None:
@@ -71,7 +75,7 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
                 opponent = champion_model.load(
                     journey, head.to_candidate, int(str(head.model_version)), head.digest, tables
                 )
-                champion, why_not = opponent.scores(journey, journey.kept(training.SETS)["holdout"], features), ""
+                champion, why_not = opponent.scores(journey, journey.kept(TrainingSets).holdout, features), ""
             except champion_model.UNABLE as error:
                 opponent, why_not = None, f"champion {head.to_candidate} could not answer: {error}"
                 print(f"Not compared with the champion: {why_not}")
@@ -92,29 +96,25 @@ def evaluate(reference: Mapping[str, Any]) -> dict[str, Any]:
             pd.DataFrame(scores).to_parquet(unfinished)
         replayed = earlier_windows.score(journey, pipeline, head.to_candidate, opponent) if head else None
         measured = _measured(model.task, y, {"candidate": candidate, "champion": champion, "baseline": baseline})
-        journey.keep(
-            FACTS,
-            {
-                "rows": len(y),
-                "champion_revision": head.revision if head else 0,
-                "champion_id": head.to_candidate if head else None,
-                "champion_missing": None if champion is not None else why_not,
-                "champion_tables": opponent.tables if opponent is not None else None,
-                "holdout": journey.kept(training.SETS)["holdout"]["start"],
-                "metrics": measured,
-                "replay": replayed,
-            },
+        evaluated = Evaluated(
+            rows=len(y),
+            champion_revision=head.revision if head else 0,
+            champion_id=head.to_candidate if head else None,
+            champion_missing=None if champion is not None else why_not,
+            champion_tables=opponent.tables if opponent is not None else None,
+            holdout=journey.kept(TrainingSets).holdout.start,
+            metrics=measured,
+            replay=replayed,
         )
+        journey.keep(evaluated)
         made = ByProducts()
-        _keep_reference_profile(journey, pipeline, features, y, candidate, days, made)
-        shown = dict(measured)
-        if replayed is not None and "metrics" in replayed:
-            shown |= {f"replay_{who}": values for who, values in replayed["metrics"].items()}
-            measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed["metrics"].items())
-            print(f"Replay rows: {replayed['rows']:,}. {measured_there}")
+        profile = _keep_reference_profile(journey, pipeline, features, y, candidate, days, made)
+        if replayed is not None and replayed.metrics:
+            measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed.metrics.items())
+            print(f"Replay rows: {replayed.rows:,}. {measured_there}")
         # Not a by-product: a machine without a copy reads the profile from there.
-        registry.log_json(run, journey.kept(PROFILE), PROFILE)
-        _show_on_run_page(journey, run, shown, made)
+        registry.log_json(run, facts.as_json(profile), profile.FILE)
+        _show_on_run_page(run, evaluated, made)
         _draw(journey, run, y, {"candidate": candidate, "champion": champion}, made)
         made.keep(journey, "evaluate")
         print(
@@ -129,7 +129,7 @@ def evidence_of(journey: Journey) -> Evidence:
     import numpy as np
     import pandas as pd
 
-    journey.kept(FACTS)
+    journey.kept(Evaluated)
     rows = pd.read_parquet(journey.folder / ROWS)
 
     def scores(who: str) -> np.ndarray[Any, Any] | None:
@@ -172,22 +172,21 @@ def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series
 
 def attempts_on_holdout(journey: Journey, gate: str) -> int:
     """How many candidates of the model ``gate`` compared on this holdout, this one included (docs/statistics.md, 4)."""
-    mine = journey.kept(FACTS)["holdout"]
+    mine = journey.kept(Evaluated).holdout
     count = 1
     for other in journey.ledger.candidates.of(journey.model.name):
         if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
             continue
-        sets = step.journey_folder(other.candidate_id) / FACTS
-        if gate in journey.ledger.gates.latest(other.candidate_id) and sets.is_file():
-            same = step.Journey(journey.model, other, journey.ledger).kept(FACTS)["holdout"] == mine
-            count += same
+        if gate in journey.ledger.gates.latest(other.candidate_id):
+            theirs = step.Journey(journey.model, other, journey.ledger).found(Evaluated)
+            count += theirs is not None and theirs.holdout == mine
     return count
 
 
 def _tables_read(journey: Journey, champion_id: str) -> dict[str, int] | None:
     """The table versions this champion was read from before, so that the same evidence is judged again."""
-    kept = journey.kept(FACTS) if (journey.folder / FACTS).is_file() else {}
-    return kept.get("champion_tables") if kept.get("champion_id") == champion_id else None
+    kept = journey.found(Evaluated)
+    return kept.champion_tables if kept is not None and kept.champion_id == champion_id else None
 
 
 def naive_baseline(
@@ -225,7 +224,7 @@ def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[st
 
 def _keep_reference_profile(
     journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any, made: ByProducts
-) -> None:
+) -> ReferenceProfile:
     model, kinds = journey.model, fitted_models.kinds_of(journey.model)
     usable = answered(scores)
     if not usable.any():
@@ -246,18 +245,17 @@ def _keep_reference_profile(
         "The estimate of losses without labels",
         lambda: estimate_of(model, kinds, features, y=y, scores=scores, days=held_out),
     )
-    sets = journey.kept(training.SETS)
-    never = sum(built["never_labelled"] for built in sets.values())
-    journey.keep(
-        PROFILE,
-        {
-            "profile": profile.as_json(),
-            "importances": importances or {},
-            "estimate": estimate.as_json() if estimate else None,
-            "loss_correlation_within_days": correlation_within_days(profile.losses),
-            "labels": {"rows": never + sum(built["rows"] for built in sets.values()), "never_labelled": never},
-        },
+    sets = journey.kept(TrainingSets)
+    never = sets.train.never_labelled + sets.holdout.never_labelled
+    kept = ReferenceProfile(
+        profile=profile.as_json(),
+        importances=importances or {},
+        estimate=estimate.as_json() if estimate else None,
+        loss_correlation_within_days=correlation_within_days(profile.losses),
+        labels=Labelled(never + sets.train.rows + sets.holdout.rows, never),
     )
+    journey.keep(kept)
+    return kept
 
 
 def answered(scores: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -317,13 +315,15 @@ def estimate_of(
     return estimate_reference(metric, days, losses, estimated, trees=fitted(slice(None)))
 
 
-def _show_on_run_page(
-    journey: Journey, run: str, measured: Mapping[str, Mapping[str, float]], made: ByProducts
-) -> None:
-    registry = stores.registry()
+def _show_on_run_page(run: str, evaluated: Evaluated, made: ByProducts) -> None:
+    registry, measured = stores.registry(), dict(evaluated.metrics)
+    if evaluated.replay is not None:
+        measured |= {f"replay_{who}": values for who, values in evaluated.replay.metrics.items()}
     metrics = {f"{who}_{name}": value for who, values in measured.items() for name, value in values.items()}
     made.attempt("The metrics on the MLflow run", lambda: registry.log_metrics(run, metrics))
-    made.attempt("The facts on the MLflow run", lambda: registry.log_json(run, journey.kept(FACTS), FACTS))
+    made.attempt(
+        "The facts on the MLflow run", lambda: registry.log_json(run, facts.as_json(evaluated), evaluated.FILE)
+    )
 
 
 def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: ByProducts) -> None:
@@ -351,7 +351,7 @@ def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: B
     if not found:
         return
     drawn = {name: {who: _as_json(c) for who, c in curves.items()} for name, curves in found.items()}
-    made.attempt("The curves of the page", lambda: journey.keep(CURVES, drawn))
+    made.attempt("The curves of the page", lambda: journey.keep(Curves(drawn)))
     file = "residuals" if journey.model.task == "regression" else "curves"
     made.attempt("The curves on the MLflow run", lambda: registry.log_json(run, drawn, f"curves/{file}.json"))
     for name, picture in pictures.items():

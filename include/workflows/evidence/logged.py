@@ -5,13 +5,13 @@ from __future__ import annotations
 from include.adapters.ledger import Candidate
 from include.adapters.registry import VersionMissing
 from include.workflows import stores
-from include.workflows.evidence import evaluation
+from include.workflows.journey.facts import Evaluated
 from include.workflows.journey.step import Journey
 
 
 def champion_of(journey: Journey) -> Candidate | None:
     """The champion the candidate is compared with, as ``evaluate`` found it; None for a first deployment."""
-    champion_id = journey.kept(evaluation.FACTS)["champion_id"]
+    champion_id = journey.kept(Evaluated).champion_id
     return journey.ledger.candidates.get(champion_id) if champion_id else None
 
 

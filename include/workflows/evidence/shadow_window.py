@@ -6,7 +6,6 @@ stopped scheduler neither lengthens nor shortens what the gate judges.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters.ledger import ShadowWindow
@@ -22,6 +21,7 @@ from include.workflows.drift import labels_behind_alarm
 from include.workflows.evidence import disagreement
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import promised
 from include.workflows.scoring import point_in_time_rows
@@ -41,7 +41,7 @@ class Shadowed(NamedTuple):
     """Whether matured labels show the alarm of an estimate; None for a candidate that no estimate asked for."""
 
 
-def open_window(reference: Mapping[str, Any]) -> dict[str, Any]:
+def open_window(reference: JourneyReference) -> dict[str, Any]:
     """Open the candidate's window beside the champion, from the first day that no scoring has claimed; or say
     where it is.
 

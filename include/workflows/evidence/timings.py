@@ -5,21 +5,21 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters import estimators
 from include.domain.gates import Timing
 from include.workflows import stores
-from include.workflows.evidence import champion_model, evaluation, training
+from include.workflows.evidence import champion_model, training
 from include.workflows.evidence.logged import champion_of, logged_of
+from include.workflows.journey.facts import Evaluated, Timings, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TIMINGS = "timings.json"
 BATCH_ROWS, BATCHES, WARM_UP = 1000, 20, 5
 
 
@@ -28,15 +28,14 @@ def timings_of(journey: Journey, repeats: int) -> tuple[Timing | None, Timing | 
 
     ``repeats`` is how many single rows are timed.
     """
-    file = journey.folder / TIMINGS
-    if journey.candidate.is_live or not file.is_file():
-        journey.keep(TIMINGS, _timings(journey, repeats))
-    kept = journey.kept(TIMINGS)
-    candidate, champion = (Timing(**kept[who]) if kept[who] else None for who in ("candidate", "champion"))
-    return candidate, champion
+    kept = None if journey.candidate.is_live else journey.found(Timings)
+    if kept is None:
+        kept = _timings(journey, repeats)
+        journey.keep(kept)
+    return kept.candidate, kept.champion
 
 
-def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
+def _timings(journey: Journey, repeats: int) -> Timings:
     features, _, _ = training.frames(journey, "holdout")
     registry, digest = stores.registry(), str(journey.candidate.facts.artifact_digest)
     timed = {"candidate": Asked(fitted_models.load_logged(registry, logged_of(journey), digest), features)}
@@ -45,16 +44,16 @@ def _timings(journey: Journey, repeats: int) -> dict[str, Any]:
     if champion is not None:
         digests["champion"] = str(champion.facts.artifact_digest)
         try:
-            tables = journey.kept(evaluation.FACTS).get("champion_tables")
+            tables = journey.kept(Evaluated).champion_tables
             version = int(str(champion.facts.model_version))
             opponent = champion_model.load(journey, champion.candidate_id, version, digests["champion"], tables)
-            asked = opponent.features(journey, journey.kept(training.SETS)["holdout"], features)
+            asked = opponent.features(journey, journey.kept(TrainingSets).holdout, features)
             timed["champion"] = Asked(opponent.pipeline, asked)
         except champion_model.UNABLE as error:
             print(f"The champion {champion.candidate_id} was not timed: {error}")
     took = time_in_turns(timed, repeats, classes=journey.model.class_count)
     sized = {who: replace(each, model_bytes=float(fitted_models.size_of(digests[who]))) for who, each in took.items()}
-    return {who: asdict(sized[who]) if who in sized else None for who in ("candidate", "champion")}
+    return Timings(sized.get("candidate"), sized.get("champion"))
 
 
 class Asked(NamedTuple):

@@ -23,20 +23,20 @@ from include.workflows import stores
 from include.workflows.journey import causes
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.facts import JourneyReference, TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
 from include.workflows.scoring import fitted_models, point_in_time_rows
-from include.workflows.scoring.point_in_time_rows import BadLabels, TrainingSet
+from include.workflows.scoring.point_in_time_rows import BadLabels
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SETS = "training_set.json"
 EXAMPLE_ROWS = 5
 
 
-def build_training_set(reference: Mapping[str, Any]) -> dict[str, Any]:
+def build_training_set(reference: JourneyReference) -> dict[str, Any]:
     """Join the training window and the holdout as of the journey's time, pinned to one version of each view's table.
 
     A retry, or the same journey run again after new publishes, reads the versions it pinned the first time.
@@ -46,11 +46,12 @@ def build_training_set(reference: Mapping[str, Any]) -> dict[str, Any]:
         windows = training_windows(
             journey.as_of, training.window_days, training.holdout_days, journey.model.label.delay
         )
-        pinned = journey.kept(SETS)["train"]["table_versions"] if (journey.folder / SETS).is_file() else None
+        before = journey.found(TrainingSets)
+        pinned = before.train.table_versions if before else None
         train = point_in_time_rows.build(journey.model, windows.train, journey.as_of, pinned)
         holdout = point_in_time_rows.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
-        sets = {"train": train.as_reference(), "holdout": holdout.as_reference()}
-        journey.keep(SETS, sets)
+        sets = TrainingSets(train, holdout)
+        journey.keep(sets)
         recording.keep_training_sets(journey.ledger, journey.model, journey.candidate_id, sets)
         reason = f"{train.rows:,} rows of {windows.train}, {holdout.rows:,} held out of {windows.holdout}."
         print(reason)
@@ -70,10 +71,10 @@ def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, 
     Raises:
         BadLabels: when the classes were declared anew after the set was built.
     """
-    return frames_of(journey, journey.kept(SETS)[which])
+    return frames_of(journey, journey.kept(TrainingSets).part(which))
 
 
-def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
+def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
     """Any built set of the model, as ``frames`` gives it."""
     import numpy as np
 
@@ -95,14 +96,16 @@ def frames_of(journey: Journey, made: Mapping[str, Any]) -> tuple[pd.DataFrame, 
 
 def known_of(journey: Journey, which: str, columns: Iterable[str]) -> pd.DataFrame:
     """Columns of one of the journey's sets as they were joined, in the order of ``frames``."""
-    found: pd.DataFrame = point_in_time_rows.read(journey.kept(SETS)[which]).select(list(columns)).to_pandas()
+    found: pd.DataFrame = (
+        point_in_time_rows.read(journey.kept(TrainingSets).part(which)).select(list(columns)).to_pandas()
+    )
     return found
 
 
 def summary_of(journey: Journey) -> TrainingDataSummary:
     """What was counted in the journey's training set."""
-    sets = journey.kept(SETS)
-    train, holdout = TrainingSet.from_reference(sets["train"]), TrainingSet.from_reference(sets["holdout"])
+    sets = journey.kept(TrainingSets)
+    train, holdout = sets.train, sets.holdout
     features, label, _ = frames(journey, "train")
     keys = declarations().view(journey.model.entity.view).keys
     rows, held_out = (
@@ -116,7 +119,7 @@ def summary_of(journey: Journey) -> TrainingDataSummary:
         split=split_of(rows, held_out, keys),
         missing_labels=int(rows["label"].isna().sum()),
         duplicate_rows=int(rows.duplicated([*keys, "event_time"]).sum()),
-        remarks=[each for made in (train, holdout) for each in (made.availability or {}).get("key_remarks", [])],
+        remarks=[each for made in (train, holdout) for each in made.key_remarks],
     )
 
 
@@ -155,19 +158,17 @@ def counted(
     )
 
 
-def train(reference: Mapping[str, Any]) -> dict[str, Any]:
+def train(reference: JourneyReference) -> dict[str, Any]:
     """Fit the declared estimator and put it on the candidate's MLflow run; a retry reuses what its first try logged."""
     with journey_step.step_of(reference, "train") as journey:
         model, candidate = journey.model, journey.candidate
-        sets = journey.kept(SETS)
+        learned = journey.kept(TrainingSets).train
         pipeline = estimators.build(fitted_models.spec_of(model))
         registry = stores.registry()
         run = registry.candidate_run(model.name, journey.candidate_id, _tags(journey))
         made = ByProducts()
-        made.attempt(
-            "The parameters on the MLflow run", lambda: registry.log_params(run, _params(journey, sets["train"]))
-        )
-        made.attempt("The training set on the MLflow run", lambda: _show_set(registry, run, model.name, sets["train"]))
+        made.attempt("The parameters on the MLflow run", lambda: registry.log_params(run, _params(journey, learned)))
+        made.attempt("The training set on the MLflow run", lambda: _show_set(registry, run, model.name, learned))
         made.keep(journey, "train")
         logged = registry.logged_model(run)
         if logged is None:
@@ -189,7 +190,7 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             )
         crashpoint("training.logged")
         tables_touched.reads(tables_touched.view_table(declarations().view(use.view)) for use in model.views)
-        tables_touched.reads([tables_touched.training_set(sets["train"]["path"])])
+        tables_touched.reads([tables_touched.training_set(learned.path)])
         tables_touched.writes([tables_touched.registered_model(model)])
         with registry.model_file(logged) as file:
             digest, content = model_files.digest(file), model_files.canonical_digest(file)
@@ -207,22 +208,22 @@ def train(reference: Mapping[str, Any]) -> dict[str, Any]:
             Event.TRAIN,
             actor="train",
             reason=f"Fitted {model.estimator.path}; artifact {digest[:12]}.",
-            facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=sets["train"]["content_hash"]),
+            facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=learned.content_hash),
         )
         return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
 
 
-def _show_set(registry: ModelRegistry, run: str, model: str, made: Mapping[str, Any]) -> None:
+def _show_set(registry: ModelRegistry, run: str, model: str, made: TrainingSet) -> None:
     registry.log_dataset(
         run,
         f"{model} training set",
-        made["content_hash"],
+        made.content_hash,
         {
-            "delta_table_versions": made["table_versions"],
-            "as_of": made["as_of"],
-            "content_hash": made["content_hash"],
+            "delta_table_versions": made.table_versions,
+            "as_of": made.as_of,
+            "content_hash": made.content_hash,
         },
-        {"rows": made["rows"], "labels": made["label_counts"], "start": made["start"], "end": made["end"]},
+        {"rows": made.rows, "labels": made.label_counts, "start": made.start, "end": made.end},
     )
 
 
@@ -235,7 +236,7 @@ def _learned_names(model: ModelDeclaration, pipeline: Any) -> list[str] | None:
     return [names[i] for i in estimators.learned_classes(pipeline, model.class_count)]
 
 
-def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:
+def _params(journey: Journey, made: TrainingSet) -> dict[str, Any]:
     model = journey.model
     return {
         "estimator": model.estimator.path,
@@ -245,9 +246,9 @@ def _params(journey: Journey, made: Mapping[str, Any]) -> dict[str, Any]:
         "seed": model.training.seed,
         "window_days": model.training.window_days,
         "holdout_days": model.training.holdout_days,
-        "as_of": made["as_of"],
+        "as_of": made.as_of,
         "features": ", ".join(model.features),
-        "training_set_hash": made["content_hash"],
+        "training_set_hash": made.content_hash,
     }
 
 

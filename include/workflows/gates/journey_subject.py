@@ -29,14 +29,13 @@ from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
 from include.workflows.evidence.promised_signature import promised_signature
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
+from include.workflows.journey.facts import Evaluated, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models, point_in_time_rows
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-_WINDOW = ("start", "end", "learned")
 
 
 class JourneySubject:
@@ -51,7 +50,7 @@ class JourneySubject:
 
     @property
     def has_champion(self) -> bool:
-        return bool(self.journey.kept(evaluation.FACTS)["champion_revision"] > 0)
+        return self.journey.kept(Evaluated).champion_revision > 0
 
     def training_data(self) -> TrainingDataSummary:
         return training.summary_of(self.journey)
@@ -61,13 +60,16 @@ class JourneySubject:
         return features, label
 
     def availability(self) -> Availability | None:
-        return availability_of(self.journey.kept(training.SETS)["train"].get("availability"))
+        return availability_of(self.journey.kept(TrainingSets).train.availability)
 
     def split(self) -> Split | None:
-        sets = self.journey.kept(training.SETS)
+        sets = self.journey.kept(TrainingSets)
         keys = declarations().view(self.model.entity.view).keys
-        rows = {which: point_in_time_rows.read(sets[which]).select([*keys, "event_time"]).to_pandas() for which in sets}
-        return split_of(rows["train"], rows["holdout"], keys)
+        train, holdout = (
+            point_in_time_rows.read(made).select([*keys, "event_time"]).to_pandas()
+            for made in (sets.train, sets.holdout)
+        )
+        return split_of(train, holdout, keys)
 
     def scored(self) -> Evidence:
         return evaluation.evidence_of(self.journey)
@@ -83,12 +85,13 @@ class JourneySubject:
 
     def earlier_window(self) -> EarlierWindow:
         journey = self.journey
-        replayed = journey.kept(evaluation.FACTS).get("replay")
+        replayed = journey.kept(Evaluated).replay
         evidence, missing = earlier_windows.evidence_of(journey, replayed)
         if evidence is None or replayed is None:
             return EarlierWindow(evidence, missing, 1)
-        attempts = earlier_windows.attempts(journey, replayed, evaluation.FACTS, champion_gate.NAME)
-        return EarlierWindow(evidence, missing, attempts, {name: replayed[name] for name in _WINDOW})
+        attempts = earlier_windows.attempts(journey, replayed, champion_gate.NAME)
+        window = {"start": replayed.start, "end": replayed.end, "learned": replayed.learned}
+        return EarlierWindow(evidence, missing, attempts, window)
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
         declared = self.model.gates.latency_gate

@@ -14,17 +14,17 @@ from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import gates, stores
-from include.workflows.evidence import training
 from include.workflows.gates.gate import BUILD, RUNBOOK, Gate
 from include.workflows.gates.journey_subject import JourneySubject
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.by_products import ByProducts
+from include.workflows.journey.facts import JourneyReference, TrainingSets
 from include.workflows.journey.step import Journey
 
 APPROVAL_HOLDS = timedelta(days=7)
 
 
-def judge(gate: str, reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def judge(gate: str, reference: JourneyReference, now: datetime) -> dict[str, Any]:
     """Judge one gate of a journey, append the result to the ledger, and say what the task should look like.
 
     ``now`` is the time an override is measured at.
@@ -70,7 +70,7 @@ def _judged(gate: Gate, journey: Journey) -> tuple[GateResult, str | None]:
     """The gate's result, and the digest of what it judged."""
     result = gate.judge(journey.model, JourneySubject(journey))
     if gate.after == BUILD:
-        return result, journey.kept(training.SETS)["train"]["content_hash"]
+        return result, journey.kept(TrainingSets).train.content_hash
     return result, journey.candidate.facts.artifact_digest
 
 
@@ -82,7 +82,7 @@ def _override_tag(live: Override | None) -> dict[str, str]:
 
 
 def outcome_of(
-    result: GateResult, reference: Mapping[str, Any], override: Override | None = None, *, page: str | None = None
+    result: GateResult, reference: Mapping[str, object], override: Override | None = None, *, page: str | None = None
 ) -> dict[str, Any]:
     """What the gate operator needs: whether to go on, and what to show. ``page`` is the gate's page in the runbook;
     None for the one of its name.
@@ -105,7 +105,7 @@ def outcome_of(
     }
 
 
-def approve(reference: Mapping[str, Any], gate: str, who: str, why: str, now: datetime) -> dict[str, Any]:
+def approve(reference: JourneyReference, gate: str, who: str, why: str, now: datetime) -> dict[str, Any]:
     """Record that a person let this candidate past an INCONCLUSIVE gate. A FAIL cannot be approved here.
 
     ``who`` is the user's name as the platform signed them in; what they may do is what it said when they answered.

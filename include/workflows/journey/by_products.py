@@ -10,11 +10,10 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
+from include.workflows.journey.facts import Remarks
 from include.workflows.journey.step import Journey
 
 T = TypeVar("T")
-FILE = "remarks.json"
-"""What could not be shown of a journey, by the step that tried."""
 _LONGEST = 300
 
 
@@ -43,7 +42,8 @@ class ByProducts:
 
     def keep(self, journey: Journey, step: str) -> None:
         """Remember the remarks beside what the step kept; a step that runs again replaces its own."""
-        kept = journey.kept(FILE) if (journey.folder / FILE).is_file() else {}
+        found = journey.found(Remarks)
+        kept = found.by_step if found else {}
         others = {name: said for name, said in kept.items() if name != step}
         if self.remarks or len(others) < len(kept):
-            journey.keep(FILE, {**others, **({step: self.remarks} if self.remarks else {})})
+            journey.keep(Remarks({**others, **({step: tuple(self.remarks)} if self.remarks else {})}))

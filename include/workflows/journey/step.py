@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from include.adapters import files
 from include.adapters.ledger import Candidate, Ledger, NotCleared, StopKind
 from include.config import ModelDeclaration, declarations
 from include.config.settings import settings
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
-from include.domain.intervals import instant
 from include.domain.lifecycle import Event, allowed_events
 from include.domain.verdicts import GateResult
 from include.workflows import stores
+from include.workflows.journey import facts
+from include.workflows.journey.facts import F, Fact, JourneyReference
 from include.workflows.journey.request_checks import newest_data as newest_data
 
 
@@ -57,23 +55,21 @@ class Journey:
     def folder(self) -> Path:
         return journey_folder(self.candidate_id)
 
-    def keep(self, name: str, data: Mapping[str, Any]) -> None:
-        """Write small JSON into the journey's folder, whole or not at all."""
-        files.write_json(self.folder / name, data)
+    def keep(self, fact: Fact) -> None:
+        """Leave a value for later steps and for the pages."""
+        facts.write(self.folder, fact)
 
-    def kept(self, name: str) -> dict[str, Any]:
-        """Read what an earlier step kept.
+    def kept(self, kind: type[F]) -> F:
+        """What an earlier step left.
 
         Raises:
-            Refusal: when that step has not run.
+            NotKept, UnreadableFacts: as ``facts.read``.
         """
-        file = self.folder / name
-        if not file.is_file():
-            raise Refusal(
-                f"{file} is missing: an earlier step of {self.candidate_id} has not run here. Clear the run "
-                "from open_journey on."
-            )
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        return facts.read(self.folder, kind)
+
+    def found(self, kind: type[F]) -> F | None:
+        """The same; None when that step has not run here."""
+        return facts.find(self.folder, kind)
 
 
 def journey_folder(candidate_id: str) -> Path:
@@ -83,7 +79,7 @@ def journey_folder(candidate_id: str) -> Path:
 
 
 @contextmanager
-def step_of(reference: Mapping[str, Any], step: str, *, live: bool = True, judges: bool = False) -> Iterator[Journey]:
+def step_of(reference: JourneyReference, step: str, *, live: bool = True, judges: bool = False) -> Iterator[Journey]:
     """Open one step of a journey, fencing out every older copy of the same step. What ends it by an exception is kept
     in the ledger as a stop of this lap, and taken back when the step goes through later.
 
@@ -130,7 +126,7 @@ def verdict_tag(result: GateResult) -> dict[str, str]:
     return {f"slipway.gate.{result.gate}": f"{result.verdict.value}: {result.reason}"}
 
 
-def reference_of(candidate: Candidate) -> dict[str, Any]:
+def reference_of(candidate: Candidate) -> JourneyReference:
     """The journey's reference, for XComs."""
     return {
         "model": candidate.model,
@@ -138,7 +134,3 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
         "run_id": candidate.run_id,
         "as_of": candidate.request.as_of.isoformat(),
     }
-
-
-def moment(reference: Mapping[str, Any], name: str) -> datetime:
-    return instant(str(reference[name]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.adapters.ledger import Ledger, TrainingRecord, ViewRead
 from include.config import ModelDeclaration, declarations
 from include.domain.intervals import Interval, instant
 from include.workflows import stores
+from include.workflows.journey.facts import TrainingSets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,22 +70,21 @@ def asked_about(ledger: Ledger, model_name: str) -> set[tuple[str, int]]:
     return {(read.view, read.view_version) for made in sets for read in made.sources}
 
 
-def keep_training_sets(ledger: Ledger, model: ModelDeclaration, candidate_id: str, sets: Mapping[str, Any]) -> None:
-    """Record both parts of a candidate's training set, as ``TrainingSet.as_reference`` gives them."""
-    for part in (TRAIN, HOLDOUT):
-        made = sets[part]
-        interval = Interval(instant(made["start"]), instant(made["end"]))
+def keep_training_sets(ledger: Ledger, model: ModelDeclaration, candidate_id: str, sets: TrainingSets) -> None:
+    """Record both parts of a candidate's training set."""
+    for part, made in ((TRAIN, sets.train), (HOLDOUT, sets.holdout)):
+        interval = Interval(instant(made.start), instant(made.end))
         ledger.lineage.record_training_set(
             TrainingRecord(
                 candidate_id=candidate_id,
                 part=part,
-                content_hash=made["content_hash"],
-                label_hash=made["label_hash"],
+                content_hash=made.content_hash,
+                label_hash=made.label_hash,
                 start=interval.start,
                 end=interval.end,
-                as_of=instant(made["as_of"]),
-                rows=int(made["rows"]),
-                sources=views_read(ledger, model, interval, made["table_versions"]),
+                as_of=instant(made.as_of),
+                rows=made.rows,
+                sources=views_read(ledger, model, interval, made.table_versions),
             )
         )
 

@@ -18,14 +18,11 @@ from include.workflows.gates import slices as slice_gate
 from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.causes import in_words
+from include.workflows.journey.facts import Curves, Disagreement, Evaluated, Remarks, TrainingSets
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
 from include.workflows.pages.words import TRIGGERS
 
-REMARKS = "remarks.json"
-"""As ``by_products`` keeps them."""
-CURVES, FACTS, SETS, DISAGREEMENT = "curves.json", "evaluation.json", "training_set.json", "disagreement.json"
-"""What tasks keep in the journey's folder (``evaluation``, ``training``, ``disagreement``)."""
 _PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
 """How many phases are surely behind a live candidate in each state."""
 
@@ -71,8 +68,8 @@ class ShadowView:
     min_rows: int
     days: int
     min_days: int
-    disagreement: Mapping[str, Any] | None
-    """As ``disagreement.keep`` wrote it; None before the shadow gate judged."""
+    disagreement: Disagreement | None
+    """None before the shadow gate judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,10 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
     asks = {gate: registered.asks(gate, declared) for gate in records}
     gates = {gate: _gate(record, count, asks[gate], live.get(gate)) for gate, (record, count) in records.items()}
-    facts, sets = sources.kept(candidate.candidate_id, FACTS), sources.kept(candidate.candidate_id, SETS)
+    kept = sources.KeptFacts(candidate.candidate_id)
+    evaluated, sets, curves = kept.of(Evaluated), kept.of(TrainingSets), kept.of(Curves)
+    remarks, disagreement = kept.of(Remarks), kept.of(Disagreement)
+    said = [each for of_step in (remarks.by_step.values() if remarks else ()) for each in of_step]
     order = [gate.name for gate in registered.of(declared)]
     in_the_way = (g for g in gates.values() if g.in_the_way)
     standing = sorted(in_the_way, key=lambda g: (g.verdict != "FAIL", _place(g.gate, order)))
@@ -156,12 +156,12 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         champion=champion,
         phases=_phases(candidate, declared, gates, found),
         gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate, order)))),
-        curves=sources.kept(candidate.candidate_id, CURVES),
-        remarks=tuple(r for said in (sources.kept(candidate.candidate_id, REMARKS) or {}).values() for r in said),
-        measured=_by_metric((facts or {}).get("metrics") or {}),
+        curves=curves.by_kind if curves else None,
+        remarks=(*said, *kept.unread),
+        measured=_by_metric(evaluated.metrics if evaluated else {}),
         slices=gates.get(slice_gate.NAME),
-        shadow=_shadow(candidate, found.windows[-1]) if found.windows else None,
-        lineage=_lineage(candidate, sets, facts),
+        shadow=_shadow(found.windows[-1], disagreement) if found.windows else None,
+        lineage=_lineage(candidate, sets, evaluated),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
         actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs),
@@ -353,7 +353,7 @@ def _by_metric(measured: Mapping[str, Mapping[str, float]]) -> dict[str, dict[st
     return found
 
 
-def _shadow(candidate: Candidate, window: ShadowWindow) -> ShadowView:
+def _shadow(window: ShadowWindow, disagreement: Disagreement | None) -> ShadowView:
     return ShadowView(
         champion_id=window.champion_id,
         since=window.opened_from,
@@ -362,12 +362,12 @@ def _shadow(candidate: Candidate, window: ShadowWindow) -> ShadowView:
         min_rows=window.min_rows,
         days=window.days,
         min_days=window.min_days,
-        disagreement=sources.kept(candidate.candidate_id, DISAGREEMENT),
+        disagreement=disagreement,
     )
 
 
 def _lineage(
-    candidate: Candidate, sets: Mapping[str, Any] | None, facts: Mapping[str, Any] | None
+    candidate: Candidate, sets: TrainingSets | None, evaluated: Evaluated | None
 ) -> tuple[tuple[str, str], ...]:
     request = candidate.request
     lines = [
@@ -375,15 +375,13 @@ def _lineage(
         ("Data as of", f"{request.as_of:%Y-%m-%d %H:%M} UTC"),
         ("Run", request.run_id),
     ]
-    for name, which in (("Learned from", "train"), ("Judged on", "holdout")):
-        found = (sets or {}).get(which)
-        if found:
-            lines.append((name, f"{found['rows']:,} rows of {found['start'][:10]} to {found['end'][:10]}"))
-    versions = ((sets or {}).get("train") or {}).get("table_versions") or {}
-    if versions:
-        lines.append(("Table versions", ", ".join(f"{view} {version}" for view, version in sorted(versions.items()))))
-    if facts and facts.get("champion_id"):
-        lines.append(("Compared with", str(facts["champion_id"])))
+    if sets is not None:
+        for name, made in (("Learned from", sets.train), ("Judged on", sets.holdout)):
+            lines.append((name, f"{made.rows:,} rows of {made.start[:10]} to {made.end[:10]}"))
+        versions = sorted(sets.train.table_versions.items())
+        lines.append(("Table versions", ", ".join(f"{view} {version}" for view, version in versions)))
+    if evaluated is not None and evaluated.champion_id:
+        lines.append(("Compared with", evaluated.champion_id))
     for name, value in (
         ("Training set hash", candidate.facts.training_set_hash),
         ("Artifact digest", candidate.facts.artifact_digest),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import quote
 
 from include.adapters.ledger import Ledger
 from include.config import Declarations, loader
 from include.config.settings import settings
+from include.workflows.journey import facts
+from include.workflows.journey.facts import F
 
 _lock = threading.Lock()
 _open: dict[str, Ledger] = {}
@@ -52,13 +52,24 @@ def _files(folder: str) -> Iterator[str]:
             yield from (inner.path for inner in os.scandir(entry.path) if inner.is_file())
 
 
-def kept(candidate_id: str, name: str) -> dict[str, Any] | None:
-    """What a task of the journey kept as JSON; None when it has not run, or ran where this process cannot read."""
-    file = settings().artifacts / "journeys" / candidate_id / name
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return None
+class KeptFacts:
+    """What the tasks of one journey left, as a page shows it.
+
+    Attributes:
+        unread: a sentence for each file that is there and cannot be read: of another release, or damaged.
+    """
+
+    def __init__(self, candidate_id: str) -> None:
+        self._folder = settings().artifacts / "journeys" / candidate_id
+        self.unread: list[str] = []
+
+    def of(self, kind: type[F]) -> F | None:
+        """None when the task has not run, ran where this process cannot read, or left what cannot be read."""
+        try:
+            return facts.find(self._folder, kind)
+        except facts.UnreadableFacts as error:
+            self.unread.append(str(error))
+            return None
 
 
 def mlflow_run(run_id: str | None) -> str | None:

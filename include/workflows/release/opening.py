@@ -18,6 +18,7 @@ from include.workflows import stores
 from include.workflows.gates import required as required_gates
 from include.workflows.gates.run import standing_in_the_way
 from include.workflows.journey import causes, step
+from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.request_checks import NoData as NoData
 from include.workflows.journey.request_checks import latest_allowed
 from include.workflows.release.mlflow_aliases import project_aliases
@@ -30,7 +31,7 @@ MAX_OUTCOME = 2000
 
 def open_journey(
     model_name: str, run_id: str, run_type: str, conf: Mapping[str, Any] | None, run_after: datetime, user: str | None
-) -> dict[str, Any]:
+) -> JourneyReference:
     """Check the request, freeze its as-of time, and take the model's one place in flight.
 
     Args:
@@ -122,7 +123,7 @@ def _request(
     return retrain_request(conf, latest=latest, default_requested_by=user)
 
 
-def close_journey(reference: Mapping[str, Any]) -> dict[str, Any]:
+def close_journey(reference: JourneyReference) -> dict[str, Any]:
     """Record how the journey ended, and drop the challenger alias when it did not win. Always runs, any number of
     times."""
     with step.step_of(reference, "close_journey", live=False) as journey:

@@ -17,8 +17,8 @@ from include.domain.faults import crashpoint
 from include.domain.lifecycle import Event
 from include.domain.promotion import Clearance, Epoch, EpochKind, rollback_target
 from include.workflows import gates, stores
-from include.workflows.evidence import evaluation
 from include.workflows.journey import estimate_hold, step
+from include.workflows.journey.facts import Evaluated, JourneyReference
 from include.workflows.journey.request_checks import rollback_request
 from include.workflows.journey.step import Journey
 from include.workflows.release.mlflow_aliases import project_aliases, require_whole_ledger
@@ -55,7 +55,7 @@ class OtherChampion(Refusal):
         )
 
 
-def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def register_challenger(reference: JourneyReference, now: datetime) -> dict[str, Any]:
     """Register the candidate's model as a version, check that it is what the gates judged, and call it challenger.
 
     The offline gates are asked again in the ledger: a red gate that was marked green costs no days in shadow. ``now``
@@ -100,7 +100,7 @@ def register_challenger(reference: Mapping[str, Any], now: datetime) -> dict[str
         return {"model": model.name, "version": version, "digest": digest}
 
 
-def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
     """Make the candidate champion if the ledger finds nothing in its way, then let the alias follow.
 
     ``now`` is the time overrides are measured at. The champion the candidate was compared with must still be champion.
@@ -127,7 +127,7 @@ def promote(reference: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         promoted = journey.ledger.deployments.promote(
             model.name,
             journey.candidate_id,
-            expected_revision=int(journey.kept(evaluation.FACTS)["champion_revision"]),
+            expected_revision=journey.kept(Evaluated).champion_revision,
             required_gates=gates.required(model, held=estimate_hold.alarm_day(journey.ledger, candidate) is not None),
             digest=digest,
             effective_from=_effective_from(journey),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from include.config.types import FeatureView, ModelDeclaration, ViewUse
 from include.domain import classes
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
+from include.workflows.journey.facts import JoinAvailability, TrainingSet
 from include.workflows.lineage import tables_touched
 
 if TYPE_CHECKING:
@@ -66,43 +67,6 @@ class KeysNotComparable(Refusal, TypeError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """A reference to a built training set: small JSON for XCom and lineage.
-
-    ``never_labelled`` are rows whose window closed without a label (a cancelled flight); ``not_matured`` those whose
-    window was still open at ``as_of``. Neither is in the file. ``label_counts`` is per class, in the declared order;
-    empty for regression. ``first_event`` and ``last_event`` are None without rows.
-    """
-
-    model: str
-    path: str
-    rows: int
-    content_hash: str
-    label_hash: str
-    start: str
-    end: str
-    as_of: str
-    table_versions: dict[str, int]
-    features: list[str]
-    label_counts: dict[str, int]
-    never_labelled: int
-    not_matured: int
-    first_event: str | None
-    last_event: str | None
-    availability: dict[str, Any] | None = None
-    """How many values of each feature were available only after the row's prediction time (``late``), by how many
-    seconds at most (``by_most_s``), of how many joined ``rows``; None in sets that were built before this was
-    measured. ``key_remarks`` are sentences about join keys whose types differ; left out where there are none."""
-
-    def as_reference(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_reference(cls, data: Mapping[str, Any]) -> TrainingSet:
-        return cls(**data)
-
-
 def build(
     model: ModelDeclaration,
     interval: Interval,
@@ -134,9 +98,8 @@ def build(
     labels = matured_labels(model, interval, as_of, declared=known)
     labelled_rows, remarks = label_of_each(model, joined, labels, declared=known)
     found = labelled_rows.column("label")
-    if remarks:
-        availability["key_remarks"] = [*availability.get("key_remarks", []), *remarks]
-    for remark in availability.get("key_remarks", []):
+    availability = replace(availability, key_remarks=(*availability.key_remarks, *remarks))
+    for remark in availability.key_remarks:
         print(remark)
     closed = _closed(model, joined.column("event_time"), as_of)
     labelled = pc.is_valid(found)
@@ -198,14 +161,14 @@ def features_for(
         PromiseBroken: when a day that is read is not what the ledger recorded.
     """
     rows, _, availability = _features(model, interval, as_of, versions, declared or declarations(), hold)
-    for remark in availability.get("key_remarks", []):
+    for remark in availability.key_remarks:
         print(remark)
     return rows
 
 
 def joined(
     model: ModelDeclaration, interval: Interval, as_of: datetime, *, declared: Declarations | None = None
-) -> tuple[pa.Table, dict[str, Any]]:
+) -> tuple[pa.Table, JoinAvailability]:
     """The rows of ``features_for``, and when their values were known, as ``TrainingSet.availability`` says it."""
     rows, _, availability = _features(model, interval, as_of, None, declared or declarations())
     return rows, availability
@@ -287,7 +250,7 @@ def key_remarks(entity: str, answers: str, told: Iterable[KeysTold]) -> list[str
     return found
 
 
-def read(training_set: TrainingSet | Mapping[str, Any]) -> pa.Table:
+def read(made: TrainingSet) -> pa.Table:
     """The rows of a built training set.
 
     Raises:
@@ -298,7 +261,6 @@ def read(training_set: TrainingSet | Mapping[str, Any]) -> pa.Table:
 
     from include.adapters import offline_store
 
-    made = training_set if isinstance(training_set, TrainingSet) else TrainingSet.from_reference(training_set)
     try:
         rows = pq.read_table(made.path)
     except (OSError, pa.ArrowException) as error:
@@ -318,7 +280,7 @@ def _features(
     versions: Mapping[str, int] | None,
     declared: Declarations,
     hold: bool = True,
-) -> tuple[pa.Table, dict[str, int], dict[str, Any]]:
+) -> tuple[pa.Table, dict[str, int], JoinAvailability]:
     """The joined rows, the table version of each view, and when the features were known, as ``TrainingSet`` says.
     With ``hold``, every day that is read is first held to what the ledger promised."""
     import pyarrow as pa
@@ -377,11 +339,8 @@ def _features(
             late[feature] = count
             if count:
                 by_most[feature] = most.total_seconds()
-    availability: dict[str, Any] = {"rows": spine.num_rows, "late": late, "by_most_s": by_most}
     remarks = [each for view, seen in told.items() for each in key_remarks(entity.ref, f"view {view!r}", seen)]
-    if remarks:
-        availability["key_remarks"] = remarks
-    return pa.table(columns), pinned, availability
+    return pa.table(columns), pinned, JoinAvailability(spine.num_rows, late, by_most, tuple(remarks))
 
 
 def _held(store: Any, view: FeatureView, interval: Interval, version: int) -> None:

@@ -3,15 +3,14 @@ after."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from include.adapters.ledger import Candidate, Ledger
 from include.config import declared_models
 from include.workflows import stores
-from include.workflows.evidence import evaluation
-from include.workflows.journey import step
+from include.workflows.journey import facts, step
+from include.workflows.journey.facts import Evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def report() -> DemonstrationReport:
 
 
 def _row(ledger: Ledger, metric: str, candidate: Candidate) -> JourneyRow:
-    facts = step.journey_folder(candidate.candidate_id) / evaluation.FACTS
-    metrics = json.loads(facts.read_text(encoding="utf-8"))["metrics"] if facts.is_file() else {}
+    evaluated = facts.find(step.journey_folder(candidate.candidate_id), Evaluated)
+    metrics = evaluated.metrics if evaluated else {}
     return JourneyRow(
         model=candidate.model,
         candidate_id=candidate.candidate_id,

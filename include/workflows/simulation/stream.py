@@ -19,6 +19,7 @@ from include.domain import classes
 from include.domain.intervals import DAY, Interval
 from include.domain.journey import training_windows
 from include.workflows import stores
+from include.workflows.journey.facts import JoinAvailability
 from include.workflows.scoring import fitted_models
 from include.workflows.simulation import table_checks
 from include.workflows.simulation.table_checks import BadStream as BadStream
@@ -56,7 +57,7 @@ class Stream:
     known_us: np.ndarray[Any, Any]
     classes: list[str] | None
     keys: pd.DataFrame | None = None
-    availability: Mapping[str, Any] | None = None
+    availability: JoinAvailability | None = None
 
     @property
     def day(self) -> np.ndarray[Any, Any]:
@@ -155,7 +156,11 @@ def stored(
 
 
 def _stream(
-    model: ModelDeclaration, rows: pd.DataFrame, labels: pd.DataFrame, keys: list[str], availability: Any
+    model: ModelDeclaration,
+    rows: pd.DataFrame,
+    labels: pd.DataFrame,
+    keys: list[str],
+    availability: JoinAvailability | None,
 ) -> Stream:
     import numpy as np
 

@@ -1,0 +1,377 @@
+"""What one step of a journey leaves for a later one, for the drift sensor and for the pages: each a value, written and
+read here.
+
+A value is one small JSON file in the journey's folder. It says in which version it was written: a file without one is
+of a release before versions, and is read as version 1. What this release cannot read is an ``UnreadableFacts`` that
+says so, never an empty value.
+
+    write(folder, Evaluated(rows=1200, ...))
+    read(folder, Evaluated).metrics["candidate"]["brier"]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
+
+from include.adapters import files
+from include.domain.errors import Refusal
+from include.domain.timing import Timing
+
+
+class NotKept(Refusal):
+    """An earlier step has not left its facts here."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file} is missing: an earlier step of {file.parent.name} has not run here. Clear the run from "
+            "open_journey on."
+        )
+
+
+class UnreadableFacts(Refusal):
+    """Facts that another release wrote in another form, or that are damaged."""
+
+
+class JourneyReference(TypedDict):
+    """Which journey a task belongs to, as it travels between tasks."""
+
+    model: str
+    candidate_id: str
+    run_id: str
+    as_of: str
+
+
+class ReportReference(TypedDict):
+    """Which drift report a decision is about, as it travels between tasks."""
+
+    model: str
+    day: str
+    report_id: str
+    flags: dict[str, Any]
+    """What the report found, by lane, for whoever reads the XCom."""
+
+
+class Fact(Protocol):
+    """A frozen dataclass that is kept as one file.
+
+    Attributes:
+        FILE: the file's name in the journey's folder.
+        VERSION: raised with each change that an older reader would misread.
+    """
+
+    FILE: ClassVar[str]
+    VERSION: ClassVar[int]
+
+
+F = TypeVar("F", bound=Fact)
+
+Metrics = Mapping[str, Mapping[str, float]]
+"""By whom (``candidate``, ``champion``, ``baseline``), then by metric; a metric that could not be computed is left
+out."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAvailability:
+    """How late values were known, as the join of a training set measured it.
+
+    Attributes:
+        rows: rows that were joined.
+        late: by feature, how many values were available only after their row's prediction time.
+        by_most_s: by feature, by how many seconds at most.
+        key_remarks: sentences about join keys whose types differ.
+    """
+
+    rows: int
+    late: Mapping[str, int]
+    by_most_s: Mapping[str, float]
+    key_remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """A built training set: where it is, what it was made from, and what was counted.
+
+    ``never_labelled`` are rows whose window closed without a label (a cancelled flight); ``not_matured`` those whose
+    window was still open at ``as_of``. Neither is in the file. ``label_counts`` is per class, in the declared order;
+    empty for regression. ``first_event`` and ``last_event`` are None without rows. Times are ISO 8601 in UTC.
+    """
+
+    model: str
+    path: str
+    rows: int
+    content_hash: str
+    label_hash: str
+    start: str
+    end: str
+    as_of: str
+    table_versions: dict[str, int]
+    features: list[str]
+    label_counts: dict[str, int]
+    never_labelled: int
+    not_matured: int
+    first_event: str | None
+    last_event: str | None
+    availability: JoinAvailability | None = None
+    """None in sets that were built before this was measured."""
+
+    @property
+    def key_remarks(self) -> tuple[str, ...]:
+        return self.availability.key_remarks if self.availability else ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSets:
+    """What ``build_training_set`` leaves."""
+
+    FILE: ClassVar[str] = "training_set.json"
+    VERSION: ClassVar[int] = 1
+
+    train: TrainingSet
+    holdout: TrainingSet
+
+    def part(self, which: str) -> TrainingSet:
+        """``train`` or ``holdout``."""
+        return {"train": self.train, "holdout": self.holdout}[which]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What ``evaluate`` did with the days before both training windows.
+
+    Attributes:
+        start, end: the window; None where it could not be placed.
+        missing: why there are no scores of it; None where there are.
+        learned: the training window of ``candidate`` and ``champion``, in words.
+    """
+
+    champion_id: str
+    start: str | None = None
+    end: str | None = None
+    missing: str | None = None
+    learned: Mapping[str, str] = field(default_factory=dict)
+    rows: int | None = None
+    metrics: Metrics = field(default_factory=dict)
+
+    @property
+    def window(self) -> tuple[str, str | None, str | None]:
+        """What two journeys share that compared with the same champion on the same days."""
+        return self.champion_id, self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What ``evaluate`` leaves beside the scores themselves.
+
+    Attributes:
+        champion_revision: the revision of the deployment that the candidate was compared with; 0 without a champion.
+        champion_missing: why the champion has no scores; None where it has.
+        champion_tables: the table version of each view the champion was read from; None where it reads what the
+            candidate reads.
+        holdout: when the held-out days begin.
+        replay: None where no replay window is declared.
+    """
+
+    FILE: ClassVar[str] = "evaluation.json"
+    VERSION: ClassVar[int] = 1
+
+    rows: int
+    champion_revision: int
+    champion_id: str | None
+    champion_missing: str | None
+    holdout: str
+    metrics: Metrics
+    champion_tables: dict[str, int] | None = None
+    replay: Replayed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """How many of the reference's rows never got a label."""
+
+    rows: int
+    never_labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceProfile:
+    """What a champion is held against: kept by ``evaluate``, here and on the candidate's MLflow run.
+
+    ``profile`` and ``estimate`` are in the domain's own form (``Profile.as_json``, ``EstimateReference.as_json``).
+    """
+
+    FILE: ClassVar[str] = "reference_profile.json"
+    VERSION: ClassVar[int] = 1
+
+    profile: dict[str, Any]
+    importances: dict[str, float]
+    estimate: dict[str, Any] | None = None
+    loss_correlation_within_days: float | None = None
+    labels: Labelled | None = None
+    """None in versions from before it was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long candidate and champion took; None where one was not timed."""
+
+    FILE: ClassVar[str] = "timings.json"
+    VERSION: ClassVar[int] = 1
+
+    candidate: Timing | None
+    champion: Timing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Candidate and champion overlaid, small enough for a page: by kind of curve, then by whose it is. A curve that
+    cannot be drawn is None."""
+
+    FILE: ClassVar[str] = "curves.json"
+    VERSION: ClassVar[int] = 1
+
+    by_kind: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A request that champion and challenger answered far apart, and what they were asked."""
+
+    request_id: str
+    event_time: str
+    champion: float
+    challenger: float
+    features: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """How far apart the answers of champion and challenger are in the shadow window.
+
+    Attributes:
+        quantiles: by share, as text (``"0.9"``), of the absolute difference.
+        of_class: the class whose scores are shown; None but for multiclass.
+        points: a sample of (champion, challenger).
+        most: the rows that differ most.
+    """
+
+    FILE: ClassVar[str] = "disagreement.json"
+    VERSION: ClassVar[int] = 1
+
+    rows: int
+    mean: float | None
+    quantiles: Mapping[str, float]
+    of_class: str | None
+    points: tuple[tuple[float, float], ...]
+    most: tuple[Apart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What could not be shown of a journey, by the step that tried."""
+
+    FILE: ClassVar[str] = "remarks.json"
+    VERSION: ClassVar[int] = 1
+
+    by_step: Mapping[str, tuple[str, ...]]
+
+
+KINDS: tuple[type[Fact], ...] = (
+    TrainingSets,
+    Evaluated,
+    ReferenceProfile,
+    Timings,
+    Curves,
+    Disagreement,
+    Remarks,
+)
+"""Every kind of file in a journey's folder that a later step or a page reads."""
+
+_BARE = {Curves: "by_kind", Remarks: "by_step"}
+"""Kinds of a single mapping: before versions its names were the file's own."""
+
+
+def write(folder: Path, fact: Fact) -> None:
+    """Keep a value in the folder, whole or not at all."""
+    files.write_json(folder / fact.FILE, as_json(fact))
+
+
+def read(folder: Path, kind: type[F]) -> F:
+    """The value that an earlier step left.
+
+    Raises:
+        NotKept: when that step has not run here.
+        UnreadableFacts: when another release wrote it in a form this one does not know, or it is damaged.
+    """
+    found = find(folder, kind)
+    if found is None:
+        raise NotKept(folder / kind.FILE)
+    return found
+
+
+def find(folder: Path, kind: type[F]) -> F | None:
+    """The same; None where there is no file that this process can read.
+
+    Raises:
+        UnreadableFacts: as ``read``.
+    """
+    file = folder / kind.FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    try:
+        kept = json.loads(text)
+    except ValueError as error:
+        raise UnreadableFacts(f"{file} is damaged: {error}. {_WAY_OUT}") from error
+    return from_json(kept, kind, str(file))
+
+
+_WAY_OUT = "Clear the run from the task that writes it, or look at the MLflow run."
+
+
+def as_json(fact: Fact) -> dict[str, Any]:
+    """The value as it is kept."""
+    return {"version": fact.VERSION, **_adapter(type(fact)).dump_python(fact, mode="json")}
+
+
+def from_json(kept: Any, kind: type[F], name: str) -> F:
+    """The value of what was kept.
+
+    Args:
+        name: whose it is, for the message.
+
+    Raises:
+        UnreadableFacts: as ``read``.
+    """
+    from pydantic import ValidationError
+
+    written = kept.pop("version", None) if isinstance(kept, dict) else None
+    if written is not None and (not isinstance(written, int) or written > kind.VERSION):
+        raise UnreadableFacts(
+            f"{name} was written in version {written} of its form; this release reads up to {kind.VERSION}. It comes "
+            "from a newer Slipway: read it with that one."
+        )
+    if written is None and kind in _BARE:
+        kept = {_BARE[kind]: kept}
+    try:
+        value: F = _adapter(kind).validate_python(kept)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        of = f"version {written}" if written else "a release before versions"
+        raise UnreadableFacts(
+            f"{name} is of {of}, and this release cannot read it: {where}: {first['msg'].lower()}. {_WAY_OUT}"
+        ) from error
+    return value
+
+
+@cache
+def _adapter(kind: type[Any]) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
