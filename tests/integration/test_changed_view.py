@@ -27,7 +27,7 @@ from include.workflows.drift import sensor
 from include.workflows.evidence import evaluation
 from include.workflows.explain import catalogue, consistency
 from include.workflows.journey import step
-from include.workflows.journey.facts import TrainingSets
+from include.workflows.journey.facts import TrainingSet, TrainingSets
 from include.workflows.scoring import as_trained, daily, fitted_models, point_in_time_rows
 from tests.invariants import check_invariants
 
@@ -112,11 +112,11 @@ def scorings(world: JourneyWorld, number: int) -> dict[str, dict[str, int]]:
     return {each.candidate_id: {read.view: read.view_version for read in each.sources} for each in found}
 
 
-def expected_of_champion(world: JourneyWorld, champion_id: str, made: dict) -> tuple[pd.DataFrame, list[float]]:
+def expected_of_champion(world: JourneyWorld, champion_id: str, made: TrainingSet) -> tuple[pd.DataFrame, list[float]]:
     """The set's rows as version 1 gives them, and the champion's answers to them, computed here by hand."""
     world.declare("by_hand", views=[TRIPS_READ, {**LEVELS_READ, "view": "station_level@v1"}])
     reading_v1 = declarations().model("by_hand")
-    window = Interval(pd.Timestamp(made["start"]), pd.Timestamp(made["end"]))
+    window = Interval(pd.Timestamp(made.start), pd.Timestamp(made.end))
     rows = point_in_time_rows.features_for(reading_v1, window, at(15)).to_pandas()
     with Ledger.open(settings().ledger_url) as ledger:
         facts = ledger.candidates.get(champion_id).facts

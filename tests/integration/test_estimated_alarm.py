@@ -25,7 +25,7 @@ from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.journey import drift_run_id
 from include.domain.verdicts import Verdict
-from include.workflows import gates, tasks
+from include.workflows import gates, stores, tasks
 from include.workflows.drift import labels_behind_alarm, sensor
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.facts import ReferenceProfile
@@ -192,7 +192,7 @@ def test_a_registry_that_is_away_costs_the_page_and_not_the_decision(alarmed, mo
             raise RegistryUnreachable("MLflow did not answer.")
 
     world, seen, _ = alarmed
-    monkeypatch.setattr(step, "registry", Away)
+    monkeypatch.setattr(stores, "registry", Away)
     decided = watch(world, 17)[1]
     assert {**decided, "remarks": []} == {**seen[17][1], "remarks": []}
     assert decided["remarks"][0].startswith("The report of 2024-03-17, which is in the ledger, on its MLflow run could")

@@ -102,7 +102,7 @@ def test_f183_a_promotion_that_commits_while_a_day_is_answered_begins_after_it(w
 
 def test_f183_a_promotion_that_commits_before_the_claim_has_the_day(world, second, monkeypatch):
     world.next_day(19, score=False)
-    claim, left = daily.training_set.features_for, [1]
+    claim, left = daily.point_in_time_rows.features_for, [1]
 
     def promoted_meanwhile(*args):
         if left:
@@ -110,7 +110,7 @@ def test_f183_a_promotion_that_commits_before_the_claim_has_the_day(world, secon
             tasks.promote(second, NOW)
         return claim(*args)
 
-    monkeypatch.setattr(daily.training_set, "features_for", promoted_meanwhile)
+    monkeypatch.setattr(daily.point_in_time_rows, "features_for", promoted_meanwhile)
     world.score(19)
     tasks.close_journey(second)
     assert servers(world, 19) == [second["candidate_id"]]

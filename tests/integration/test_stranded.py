@@ -10,7 +10,7 @@ from include.adapters.ledger import Ledger, LedgerUnavailable
 from include.config import loader
 from include.config.settings import settings
 from include.domain.lifecycle import Event, State
-from include.workflows import tasks
+from include.workflows import stores, tasks
 from include.workflows.drift import sensor
 from include.workflows.journey import step
 from include.workflows.pages import notices
@@ -120,7 +120,7 @@ def test_f188_mlflow_being_down_keeps_no_candidate_open(world, shadowing, monkey
         raise ConnectionError("MLflow is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(step, "registry", down)
+        patch.setattr(stores, "registry", down)
         tasks.end_stranded_journeys(says("gone"))
     assert world.candidate(shadowing).state is State.FAILED
     tasks.reconcile_aliases()
