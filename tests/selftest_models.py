@@ -48,7 +48,7 @@ BINARY: dict[str, Any] = {
     "estimator": {"path": "sklearn.linear_model.LogisticRegression", "encode": "one_hot", "impute": True},
     "training": {"window_days": 30, "holdout_days": 10, "min_rows": 2000, "seed": 3},
     "gates": {
-        "leakage": {"auc_at_most": 0.95},
+        "leakage_gate": {"auc_at_most": 0.95},
         "threshold_gate": {"min_rows": 500, "criteria": [{"metric": "roc_auc", "at_least": 0.65}]},
         "champion_gate": {
             "min_rows": 500,

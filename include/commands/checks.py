@@ -41,12 +41,12 @@ def _validate(args: argparse.Namespace) -> Answer:
     if not names and not problems:
         where = root or "include/"
         raise Mistake(f"{where} declares nothing; expected are models/*/model.yaml and features/*/view.yaml.")
-    blind = _cannot_judge(read, of_project=root is None)
-    lines = [*problems, *(f"note: {line}" for line in blind), f"{good}: {', '.join(names) or 'none'}."]
+    notes = [*_former_keys(root), *_cannot_judge(read, of_project=root is None)]
+    lines = [*problems, *(f"note: {line}" for line in notes), f"{good}: {', '.join(names) or 'none'}."]
     if problems:
         broken_files = len(read.broken) + len(unbuildable)
         lines.append(f"{count_of(broken_files, 'file')} cannot be used; only what they declare is left out.")
-    data = {"views": sorted(read.views), "models": usable, "problems": problems, "notes": blind}
+    data = {"views": sorted(read.views), "models": usable, "problems": problems, "notes": notes}
     return Answer(tuple(lines), data, EXIT_FAILED if problems else 0)
 
 
@@ -80,6 +80,28 @@ def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:
             wrong.append((tuple(int(part) if part.isdigit() else part for part in unmade[0].split(".")), unmade[1]))
         if wrong:
             found[name] = [f"{line_of(model.file, where)}: {line}" for where, line in wrong]
+    return found
+
+
+def _former_keys(root: Path | None) -> list[str]:
+    """A line for each key of a declaration that has another name now; the former one is read, too."""
+    from include.config import loader, old_keys
+
+    folder = (root or loader.ROOT) / "models"
+    found = []
+    for file in (*folder.glob("tiers.yaml"), *sorted(folder.glob("*/model.yaml"))):
+        try:
+            data = loader.mapping_in(file)
+        except loader.BadDeclaration:
+            continue  # what is wrong with it is among the problems
+        tiers = data if file.name == "tiers.yaml" else {}
+        for where, block in [((), data), *(((tier,), given) for tier, given in tiers.items())]:
+            gates = block.get("gates") if isinstance(block, dict) else None
+            for old, now in old_keys.FORMER.items():
+                if isinstance(gates, dict) and old in gates:
+                    place = (*where, "gates", old)
+                    path = ".".join(place)
+                    found.append(f"{loader.line_of(file, place)}: {path} is called {now} now; it is read all the same.")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, PrivateAttr, model_validator
 
 from include.config.base import ClassNames, Column, Declared, Name, Share
+from include.config.old_keys import both_given, renamed
 from include.config.own_gates import OwnGates
 from include.domain.verdicts import Direction, Mode
 
@@ -330,7 +331,7 @@ class SmokeGate(_Gate):
         return SmokeRules(max_difference=self.max_difference)
 
 
-class Leakage(_Gate):
+class LeakageGate(_Gate):
     """Signs that the features know what they cannot know."""
 
     auc_at_most: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
@@ -359,7 +360,7 @@ class Leakage(_Gate):
 class DeclaredGates(Declared):
     """The gates of a journey, in the order they are run."""
 
-    leakage: Leakage | None = None
+    leakage_gate: LeakageGate | None = None
     threshold_gate: ThresholdGate
     champion_gate: ChampionGate
     slice_gate: SliceGate | None = None
@@ -368,6 +369,14 @@ class DeclaredGates(Declared):
     smoke_gate: SmokeGate | None = None
     own: OwnGates = Field(default_factory=list)
     """Gates of the team's own, by import path; default none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:
+        wrong = both_given(given)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return renamed(given)
 
     def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """The columns that must be features of the model, each with where in ``gates`` it is named."""

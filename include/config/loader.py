@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from include.config import yaml_text
 from include.config.gates import DeclaredGates, JudgedGates
+from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
 from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
 from include.config.trusted_types import FILE as TRUSTED_FILE
@@ -181,7 +182,7 @@ def read_declaration(file: Path, kind: type[T]) -> T:
     Raises:
         BadDeclaration: naming file, line, field, value and what is allowed.
     """
-    data = _mapping_in(file)
+    data = mapping_in(file)
     try:
         declared = kind.model_validate(data)
     except ValidationError as error:
@@ -191,7 +192,12 @@ def read_declaration(file: Path, kind: type[T]) -> T:
     return declared
 
 
-def _mapping_in(file: Path) -> dict[str, Any]:
+def mapping_in(file: Path) -> dict[str, Any]:
+    """What the file holds, before it is judged.
+
+    Raises:
+        BadDeclaration: when it is no YAML, gives a key twice, or is no mapping.
+    """
     try:
         data = yaml_text.parsed(file.read_text(encoding="utf-8"))
     except yaml_text.KeyGivenTwice as error:
@@ -239,7 +245,7 @@ class _Tiers:
 
     def model(self, file: Path, kind: type[ModelDeclaration]) -> ModelDeclaration:
         """Read a model, its tier's defaults below it."""
-        own = _mapping_in(file)
+        own = mapping_in(file)
         name = own.get("tier", kind.model_fields["tier"].default)
         if isinstance(name, str) and name in Tiers.model_fields and name not in self.usable:
             place = line_of(file, ("tier",))
@@ -259,7 +265,7 @@ class _Tiers:
         problem = _problem(file, kind, error)
         block, *rest = error["loc"] or ("",)
         given = own.get(block)
-        if block in BLOCKS and rest and not (isinstance(given, Mapping) and rest[0] in given):
+        if block in BLOCKS and rest and not (isinstance(given, Mapping) and rest[0] in renamed(given)):
             asked = f"{block}.{rest[0]}" if getattr(self.usable.get(tier), block, {}).get(rest[0]) is not None else ""
             return problem + (f" {_shown(self.file)} declares {asked} for tier {tier!r}." if asked else "")
         return problem
@@ -375,7 +381,7 @@ def line_of(file: Path, loc: tuple[Any, ...]) -> str:
     for part in loc:
         found = None
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            found = next(((k, v) for k, v in node.value if k.value in spellings(part)), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             found = (node.value[part], node.value[part])
         if found is None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from include.config.base import Declared
+from include.config.old_keys import renamed
 from include.domain.authority import Approvers as Who
 
 BLOCKS = ("approvers", "gates", "shadow", "promotion")
@@ -50,7 +51,13 @@ class Tier(Declared):
     def below(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         """A model's raw declaration with this tier's defaults below it."""
         defaults = {block: given for block in BLOCKS if (given := getattr(self, block))}
-        return merged(defaults, declared)
+        own = {**declared, "gates": renamed(declared["gates"])} if "gates" in declared else declared
+        return merged(defaults, own)
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:
+        return renamed(given)
 
 
 class Tiers(Declared):

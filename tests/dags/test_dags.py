@@ -160,9 +160,9 @@ def test_a_gate_that_only_the_tier_names_is_a_task_too(declarations, tmp_path):
 
 def test_an_optional_gate_is_a_task_where_it_is_declared_and_nowhere_else(declarations, tmp_path):
     file = declarations / "models" / "air_time" / "model.yaml"
-    optional = "gates:\n  leakage: {}\n  smoke_gate: {}\n  signature_gate: {mode: advisory}\n"
+    optional = "gates:\n  leakage_gate: {}\n  smoke_gate: {}\n  signature_gate: {mode: advisory}\n"
     text = re.sub(
-        r"^  (leakage|slice_gate|latency_gate|signature_gate|smoke_gate):.*\n(    .*\n)*",
+        r"^  (leakage_gate|slice_gate|latency_gate|signature_gate|smoke_gate):.*\n(    .*\n)*",
         "",
         file.read_text(),
         flags=re.M,

@@ -37,7 +37,7 @@ def several_classes(world: JourneyWorld, classes: list[str], more: str = "", **c
             "comparisons": [{"metric": "accuracy", "margin": 0.2}],
             "beat_baseline_on": "accuracy",
         },
-        "leakage": {},
+        "leakage_gate": {},
         "smoke_gate": {},
         **changes,
     }

@@ -250,7 +250,7 @@ def test_f034_training_rows_that_are_judged_on_too_stop_the_journey_before_the_f
 
 
 def test_f033_a_feature_that_is_the_label_is_named_and_nothing_is_fitted(world, monkeypatch):
-    world.declare(world.model, gates=gates(leakage={}))
+    world.declare(world.model, gates=gates(leakage_gate={}))
     from include.workflows.evidence import training
 
     real = training.frames_of

@@ -27,7 +27,7 @@ from include.workflows.scoring import point_in_time_rows
 
 SLICES = {"by": ["station"], "metric": "brier", "strict": {"margin": 0.2}, "small": {"floor": 0.2, "min_rows": 50}}
 OPTIONAL: dict[str, Any] = {
-    "leakage": {},
+    "leakage_gate": {},
     "slice_gate": SLICES,
     "latency_gate": {"p99_ms_at_most": 5000, "model_mb_at_most": 5, "times_champion_at_most": 50, "repeats": 20},
     "signature_gate": {},
@@ -87,7 +87,7 @@ def test_every_declared_gate_judges_the_candidate_in_the_order_of_the_journey(st
 
 
 def test_a_declared_blocking_gate_is_required_for_promotion_and_an_advisory_one_is_not(world):
-    world.declare(world.model, gates=gates(leakage={}, smoke_gate={"mode": "advisory"}))
+    world.declare(world.model, gates=gates(leakage_gate={}, smoke_gate={"mode": "advisory"}))
     model = next(m for m in declared_models() if m.name == world.model)
     assert required_gates(model) == [
         "data_quality_gate", "leakage_gate", "threshold_gate", "champion_gate", "shadow_gate",
@@ -134,7 +134,7 @@ def test_the_registered_artifact_answers_real_missing_and_unseen_rows_as_evaluat
 
 
 def test_a_leaked_label_is_stopped_before_anything_is_fitted(world, monkeypatch):
-    world.declare(world.model, gates=gates(leakage={}))
+    world.declare(world.model, gates=gates(leakage_gate={}))
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
     honest = training.frames
@@ -150,7 +150,7 @@ def test_a_leaked_label_is_stopped_before_anything_is_fitted(world, monkeypatch)
 
 
 def test_a_value_that_was_known_too_late_is_counted_by_its_feature(world, monkeypatch):
-    world.declare(world.model, gates=gates(leakage={}))
+    world.declare(world.model, gates=gates(leakage_gate={}))
     honest = point_in_time_rows._asked
 
     def late(*arguments: Any) -> Any:

@@ -20,7 +20,7 @@ from include.workflows.scoring import daily
 from include.workflows.selftest import bench, seeds
 from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
-BARE = with_gates(BINARY, leakage=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None)
+BARE = with_gates(BINARY, leakage_gate=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None)
 """Only the gates that every model has: quick to test."""
 
 

@@ -28,7 +28,7 @@ def test_what_is_left_out_means_the_same_in_the_declaration_and_in_the_rule():
     assert declared.LatencyGate(p50_ms_at_most=1).rules() == LatencyRules(p50_ms_at_most=1)
     assert declared.SignatureGate().rules() == SignatureRules()
     assert declared.SmokeGate().rules() == SmokeRules()
-    assert declared.Leakage().rules() == LeakageRules()
+    assert declared.LeakageGate().rules() == LeakageRules()
 
 
 def test_every_declared_value_reaches_the_rule():
@@ -69,7 +69,7 @@ def test_every_declared_value_reaches_the_rule():
         first_deployment=FirstDeployment.ASK,
     )
     assert gate.columns_with(("race", "carrier")) == ("carrier", "race", "sex")
-    leakage = declared.Leakage(auc_at_most=0.9, r2_at_most=0.8, known_strong=["x"], entities_may_repeat=False)
+    leakage = declared.LeakageGate(auc_at_most=0.9, r2_at_most=0.8, known_strong=["x"], entities_may_repeat=False)
     assert leakage.rules() == LeakageRules(0.9, 0.8, ("x",), False)
     assert declared.SignatureGate(may_drop=["x"]).rules() == SignatureRules(("x",))
     assert declared.SmokeGate(max_difference=0.1).rules().max_difference == 0.1
@@ -92,13 +92,14 @@ def test_a_slice_gate_needs_its_metric_and_both_tiers(left_out):
 def test_the_models_of_the_project_may_declare_every_gate():
     gates = declared_models()[0].gates
     assert set(type(gates).model_fields) == {
-        "leakage",
+        "leakage_gate",
         "threshold_gate",
         "champion_gate",
         "slice_gate",
         "latency_gate",
         "signature_gate",
         "smoke_gate",
+        "own",
     }
 
 

@@ -46,7 +46,7 @@ OWN = [
     },
     {"name": "late_gate", "path": "own_abstains.answers", "after": "register_challenger"},
 ]
-BARE = with_gates(BINARY, leakage=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None)
+BARE = with_gates(BINARY, leakage_gate=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_every_gate_of_the_journey_is_shown_with_its_mode_and_the_seeded_failure
 @pytest.mark.parametrize(
     ("gate", "field", "severity", "no_longer_covered"),
     [
-        ("leakage", "gates.leakage", Severity.HIGH, "leaked label"),
+        ("leakage_gate", "gates.leakage_gate", Severity.HIGH, "leaked label"),
         ("slice_gate", "gates.slice_gate", Severity.MEDIUM, "one slice ruined"),
         ("latency_gate", "gates.latency_gate", Severity.MEDIUM, "10 times slower"),
         ("signature_gate", "gates.signature_gate", Severity.MEDIUM, "column renamed"),
@@ -77,7 +77,7 @@ def test_a_gate_that_is_not_declared_is_lacking_and_so_is_what_it_is_meant_for(
         ({"latency_gate": {"model_mb_at_most": 5}}, "gates.latency_gate.times_champion_at_most"),
         ({"signature_gate": {"may_drop": ["age"]}}, "gates.signature_gate.may_drop"),
         ({"smoke_gate": {"mode": "advisory"}}, "gates.smoke_gate.mode"),
-        ({"leakage": {"mode": "advisory"}}, "gates.leakage.mode"),
+        ({"leakage_gate": {"mode": "advisory"}}, "gates.leakage_gate.mode"),
         (
             {
                 "champion_gate": {
@@ -139,7 +139,7 @@ def test_a_task_is_not_asked_for_what_it_cannot_have(report):
 
 
 def test_every_lack_says_the_way_out_and_the_worst_come_first(report):
-    found = report(with_gates({**BINARY, "tier": "critical"}, leakage=None, smoke_gate=None))
+    found = report(with_gates({**BINARY, "tier": "critical"}, leakage_gate=None, smoke_gate=None))
     assert all(lack.what.endswith(".") and lack.way_out.endswith(".") for lack in found.lacks)
     ranks = [lack.severity.rank for lack in found.lacks]
     assert ranks == sorted(ranks)
@@ -152,18 +152,18 @@ def test_the_projects_own_models_have_owners_pages_and_matured_labels(model: Mod
 
 
 def test_the_command_prints_tables_and_gives_the_same_as_json(tmp_path, capsys):
-    with declared(tmp_path, with_gates(BINARY, leakage=None)):
+    with declared(tmp_path, with_gates(BINARY, leakage_gate=None)):
         assert main(["readiness", "fraud"]) == 0
         shown = capsys.readouterr().out
         assert main(["readiness", "fraud", "--json"]) == 0
         said = json.loads(capsys.readouterr().out)
     assert "champion_gate      blocking  labels shuffled, constant, worse than champion" in shown
-    assert "high      gates.leakage " in shown
+    assert "high      gates.leakage_gate " in shown
     assert "18 of 20 seeded failures are covered; lacking: 1 high" in shown
     assert {gate["gate"]: gate["mode"] for gate in said["gates"]}["slice_gate"] == Mode.BLOCKING.value
     assert said["not_covered"]["leaked label"] == "no leakage_gate is declared"
     assert said["lacks"][0]["severity"] == "high"
-    assert said["lacks"][0]["way_out"] == "Declare gates.leakage."
+    assert said["lacks"][0]["way_out"] == "Declare gates.leakage_gate."
 
 
 def test_a_model_nobody_declared_is_one_line_and_code_64(tmp_path, capsys):

@@ -7,7 +7,7 @@ from include.domain.verdicts import GateResult, Mode
 from include.workflows.gates.gate import BUILD, Gate, Lacking, SeedFor, Severity, Subject
 
 NAME = "leakage_gate"
-FIELD = "gates.leakage"
+FIELD = "gates.leakage_gate"
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
@@ -15,7 +15,7 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     from include.domain.gates import leakage_gate
     from include.domain.metrics import Task
 
-    declared = model.gates.leakage
+    declared = model.gates.leakage_gate
     if declared is None:
         raise LookupError(NAME)
     features, label = subject.learned()
@@ -25,13 +25,13 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
 
 
 def _mode(model: ModelDeclaration) -> Mode | None:
-    return model.gates.leakage.mode if model.gates.leakage else None
+    return model.gates.leakage_gate.mode if model.gates.leakage_gate else None
 
 
 def _leak(model: ModelDeclaration) -> Lacking | None:
-    declared = model.gates.leakage
+    declared = model.gates.leakage_gate
     if declared is not None and set(model.features) <= set(declared.known_strong):
-        return Lacking("every feature is named in leakage.known_strong, so none is judged", FIELD)
+        return Lacking("every feature is named in leakage_gate.known_strong, so none is judged", FIELD)
     return None
 
 

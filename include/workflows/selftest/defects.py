@@ -37,7 +37,7 @@ def _one_label(world: World, twin: SeededCandidate, folder: Path) -> SeededCandi
 
 
 def _leaked(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
-    declared = world.model.gates.leakage
+    declared = world.model.gates.leakage_gate
     judged = [f for f in world.model.features if f not in (declared.known_strong if declared else ())]
     kinds = fitted_models.kinds_of(world.model)
     leak = next((f for f in judged if kinds[f] == "numeric"), judged[0])

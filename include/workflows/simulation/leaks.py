@@ -31,7 +31,7 @@ def leaks(model: ModelDeclaration, first: ReplayedCandidate) -> list[str]:
     """A remark for each sign in the rows that the first champion learned from and was held out."""
     import numpy as np
 
-    declared = model.gates.leakage
+    declared = model.gates.leakage_gate
     bound = BOUND if declared is None else (declared.auc_at_most if model.is_classifier else declared.r2_at_most)
     trusted = set(declared.known_strong if declared is not None else ())
     rows = first.train[np.unique(np.linspace(0, len(first.train) - 1, min(len(first.train), ROWS)).astype(int))]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators
 from include.config import ModelDeclaration, yaml_text
 from include.config.loader import BadDeclaration, checked_against_views, checked_declaration
+from include.config.old_keys import path_now
 from include.config.types import FeatureView
 from include.domain.errors import Refusal
 from include.workflows.simulation.stream import Stream
@@ -65,7 +66,7 @@ def _changes(given: Sequence[str], declared: Mapping[str, Any]) -> dict[str, str
         path = path.strip()
         if not separator or not path or not value.strip():
             raise BadSetting(f"--set {text!r} is no PATH=VALUE; write for example drift.inputs.q=0.01.")
-        path = _whole_path(path, declared)
+        path = _whole_path(path_now(path), declared)
         if path in changes:
             raise BadSetting(f"--set gives {path} twice, {changes[path]} and {value}; in one --set each field has one.")
         changes[path] = value.strip()
