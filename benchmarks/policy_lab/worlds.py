@@ -1,7 +1,7 @@
 """Made worlds: a stream of labelled rows whose concept changes in one known way.
 
 Days are numbered from 0, the first day with rows. The change comes on a day drawn between 150 and 179, so that no
-schedule gains by its phase. Days differ: a shock of lag-1 correlation 0.3 moves all rows of a day.
+schedule gains by its phase. Days differ: a shock moves all rows of a day, by default with a lag-1 correlation of 0.3.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class World:
     rows_a_day: int = 200
     delay_days: int = 3
     days: int = DAYS
+    shock: float = SHOCK
+    """The standard deviation between days, in the unit of the effects."""
+    lag: float = LAG
+    """How much a day is like the one before."""
 
     @property
     def name(self) -> str:
@@ -72,6 +76,7 @@ class World:
         parts += [self.learner] if self.learner != "linear" else []
         parts += [f"{self.rows_a_day} rows"] if self.rows_a_day != 200 else []
         parts += [f"delay {self.delay_days}"] if self.delay_days != 3 else []
+        parts += [f"shocks {self.shock:g}, lag {self.lag:g}"] if (self.shock, self.lag) != (SHOCK, LAG) else []
         return ", ".join(parts)
 
 
@@ -178,7 +183,7 @@ def make(world: World, seed: int) -> Stream:
     numbers = rng.standard_normal((n, FEATURES)) + course.season[day][:, None] * np.array([1, 0.5, 0, 0, 1, 0])
     category = np.where(rng.random(n) < course.arrived[day], CATEGORIES, rng.integers(0, CATEGORIES, n))
     hot = (category[:, None] == np.arange(1, CATEGORIES + 1)).astype(float)
-    shock = SHOCK * autocorrelated(rng, world.days, LAG)[day]
+    shock = world.shock * autocorrelated(rng, world.days, world.lag)[day]
     linear = _effect(numbers, course.first[day], world.learner)
     linear = course.scale[day] * linear + 0.3 * (hot[:, 0] - hot[:, 1]) + course.base[day] + shock
     linear = np.where(category == CATEGORIES, 1.0 - 0.7 * linear, linear)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.policy_lab.models import Floats, Model, Rows, Shelf
 
@@ -83,8 +82,8 @@ def hindsight(shelf: Shelf, price: float, dwell: int = DWELL_DAYS) -> Run:
     days = slice(first, last)
     odd_share = (shelf.counts - shelf.even_counts)[days] / shelf.counts[days]
     even_share = shelf.even_counts[days] / shelf.counts[days]
-    odd = np.array([m.loss[days] - m.even[days] for m in models]) / np.maximum(odd_share, 1e-9)
-    even = np.array([m.even[days] for m in models]) / np.maximum(even_share, 1e-9)
+    odd = np.array([np.nan_to_num(m.loss[days] - m.even[days]) for m in models]) / np.maximum(odd_share, 1e-9)
+    even = np.array([np.nan_to_num(m.even[days]) for m in models]) / np.maximum(even_share, 1e-9)
     ready = np.array([max(m.rows.last + shelf.stream.delay_days - first, 0) for m in models], dtype=np.intp)
     ready[0] = 0
     course = cheapest_course(odd, even, ready, price=price, dwell_days=dwell)
@@ -95,18 +94,14 @@ def hindsight(shelf: Shelf, price: float, dwell: int = DWELL_DAYS) -> Run:
 
 
 def _choices(shelf: Shelf, first: int) -> list[Model]:
-    """The first champion, and models of windows that begin and end every ten days, each at least ten days long."""
+    """The first champion, and models of windows that end every ten days (boosting, every twenty), and of
+    each change."""
     models = [shelf.fit(candidate_rows(shelf, first))]
     changes = [c for c in shelf.stream.changes if c < shelf.stream.days]
-    for end in range(first - shelf.stream.delay_days, shelf.stream.days - 10, 10):
+    step = 20 if shelf.learner == "boosting" else 10
+    for end in range(first - shelf.stream.delay_days, shelf.stream.days - 10, step):
         begins = {end - WINDOW_DAYS, end - 30, *(c for c in changes if end - WINDOW_DAYS < c <= end - 5)}
         models += [shelf.fit(Rows(b, end)) for b in sorted(begins)]
     for c in changes:
         models += [shelf.fit(Rows(c, c + n)) for n in (5, 10, 20) if c + n < shelf.stream.days]
     return models
-
-
-def dwell_of(served: NDArray[np.intp]) -> int:
-    """The shortest stay of a course, its last apart."""
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(served)) + 1])
-    return int(np.diff(edges).min()) if len(edges) > 1 else len(served)
