@@ -22,7 +22,7 @@ OWN_CODES: dict[type[Exception], int] = {Mistake: EXIT_BAD_INPUT}
 BROKEN = 500
 
 
-def page_of(status_of: Callable[[type[BaseException]], int]) -> str:
+def page_of(status_of: Callable[[type[BaseException]], str]) -> str:
     """The page; ``status_of`` is how the pages and REST answer an exception of a class."""
     for module in modules(include):
         importlib.import_module(module)
@@ -82,8 +82,8 @@ def _all_below(root: type[Exception]) -> Iterator[type[Exception]]:
         yield from _all_below(each)
 
 
-def _row(kind: type[Exception], depth: int, status_of: Callable[[type[BaseException]], int]) -> list[str]:
+def _row(kind: type[Exception], depth: int, status_of: Callable[[type[BaseException]], str]) -> list[str]:
     indent = "&emsp;" * depth
     module = kind.__module__.replace("slipway_airflow", "plugins.slipway_airflow").replace(".", "/")
     name = f"{indent}{code(kind.__name__)}"
-    return [name, str(exit_code(kind)), str(status_of(kind)), first_paragraph(kind.__doc__), code(module)]
+    return [name, str(exit_code(kind)), status_of(kind), first_paragraph(kind.__doc__), code(module)]

@@ -30,12 +30,15 @@ def made() -> dict[str, Callable[[], str]]:
     return pages
 
 
-def status_of(kind: type[BaseException]) -> int:
+def status_of(kind: type[BaseException]) -> str:
     """The HTTP status that an exception of a class is answered with."""
     routes.application()
+    from slipway_airflow.pages.airflow_calls import AirflowSaidNo
     from slipway_airflow.pages.errors import STATUS
 
-    return next((status for each, status in STATUS if issubclass(kind, each)), errors.BROKEN)
+    if issubclass(kind, AirflowSaidNo):
+        return "Airflow's"
+    return str(next((status for each, status in STATUS if issubclass(kind, each)), errors.BROKEN))
 
 
 def adapted(markdown: str, place: str) -> str:

@@ -98,7 +98,7 @@ def test_every_gate_is_on_the_page_in_the_order_of_a_journey():
 
 
 def test_exceptions_are_listed_below_what_they_derive_from_with_code_and_status():
-    page = errors.page_of(lambda kind: 422 if issubclass(kind, Refusal) else 500)
+    page = errors.page_of(lambda kind: "422" if issubclass(kind, Refusal) else "500")
     assert "| `Refusal` | 64 | 422 |" in page
     assert re.search(r"^\| &emsp;`BadField` \| 64 \| 422 \| One field of a request is wrong", page, re.MULTILINE)
     assert re.search(r"^\| &emsp;&emsp;`JourneyUnderWay` \|", page, re.MULTILINE), "below LedgerError, below Refusal"
