@@ -66,25 +66,26 @@ def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnecti
 def run_sql(
     sql: str,
     tables: Mapping[str, pa.Table],
-    interval: Interval,
+    interval: Interval | None,
     *,
     what: str,
     file: Path | str,
     left_out: Mapping[str, Mapping[str, str]] | None = None,
 ) -> pa.Table:
-    """The result of a declared query over ``tables`` and the one-row table ``interval_``. ``left_out`` are the columns
-    that the tables have in the source and not here, by table, with the reason.
+    """The result of a declared query over ``tables`` and the one-row table ``interval_``, which is left out where there
+    is no interval. ``left_out`` are the columns that the tables have in the source and not here, by table, with the
+    reason.
 
     Raises:
         SqlFailed: naming ``what``, ``file`` and DuckDB's message; for an unknown column also what the tables have, and
         why it was left out.
     """
     with connect() as connection:
-        bounds = connection.sql(
-            _query("interval"), params={"start": interval.start, "end": interval.end}
-        ).to_arrow_table()
-        for name, table in {**tables, "interval_": bounds}.items():
+        for name, table in tables.items():
             connection.register(name, table)
+        if interval is not None:
+            bounds = {"start": interval.start, "end": interval.end}
+            connection.register("interval_", connection.sql(_query("interval"), params=bounds).to_arrow_table())
         _syntax_tree(sql, what, file)
         try:
             return connection.sql(sql).to_arrow_table()

@@ -67,6 +67,7 @@ def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:
     well."""
     from include.config.loader import line_of
     from include.config.own_paths import wrong_in
+    from include.workflows.evidence.business import wrong_in as wrong_sql
     from include.workflows.scoring.fitted_models import cannot_be_built
     from include.workflows.selftest.seeds import unknown_seeds
 
@@ -74,7 +75,8 @@ def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:
     for name, model in sorted(read.models.items()):
         known = {use.view: {c.name: c.kind for c in read.views[use.view].columns} for use in model.views}
         kinds = {feature: known[use.view][feature] for use in model.views for feature in use.features}
-        wrong = [*wrong_in(model), *unknown_seeds(model)]
+        spine = read.views[model.entity.view]
+        wrong = [*wrong_in(model), *unknown_seeds(model), *wrong_sql(model, [*spine.keys, "event_time", *kinds])]
         unmade = cannot_be_built(model, kinds)
         if unmade is not None:
             wrong.append((tuple(int(part) if part.isdigit() else part for part in unmade[0].split(".")), unmade[1]))

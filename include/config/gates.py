@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from include.config.base import ClassNames, Column, Declared, Name, Share
+from include.config.base import ClassNames, Column, Declared, Share
 from include.config.old_keys import both_given, renamed
 from include.config.own_gates import OwnGates
+from include.config.own_metrics import METRICS, MetricName, may_be_own
 from include.domain.verdicts import Direction, Mode
 
 if TYPE_CHECKING:
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
         SliceRules,
         SmokeRules,
     )
+    from include.domain.metrics import Metric
 
-METRICS = {
-    "binary": ("roc_auc", "log_loss", "brier", "accuracy", "average_precision", "ece"),
-    "multiclass": ("log_loss", "accuracy"),
-    "regression": ("mae", "rmse", "r2"),
-}
+    Own = Mapping[str, Metric]
 
 FAIRNESS_MEASURES = {
     "binary": ("demographic_parity", "equal_opportunity", "equalized_odds"),
@@ -47,7 +45,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Criterion(Declared):
     """One bound on one metric of the candidate. Exactly one of the two bounds, and it is inclusive."""
 
-    metric: Name
+    metric: MetricName
     """The metric that is measured on the holdout."""
     at_least: float | None = None
     """The lowest value that passes; default no such bound."""
@@ -91,17 +89,18 @@ class ThresholdGate(_Gate):
     LEAST: ClassVar[dict[str, Any]] = {"criteria": [{"metric": "accuracy", "at_least": 0.0}]}
     """What it needs beside a tier's defaults in order to be checked; so of each gate."""
 
-    def rules(self) -> list[Bound]:
-        """As the domain takes it; so of each gate."""
+    def rules(self, own: Own | None = None) -> list[Bound]:
+        """As the domain takes it; so of each gate. ``own`` are the team's metrics by the names they are declared with
+        (``config/measured_by.py``)."""
         from include.domain.gates import Bound
 
-        return [Bound(c.metric, c.direction, c.bound) for c in self.criteria]
+        return [Bound((own or {}).get(c.metric, c.metric), c.direction, c.bound) for c in self.criteria]
 
 
 class DeclaredComparison(Declared):
     """One paired comparison of candidate and champion on the same rows."""
 
-    metric: Name
+    metric: MetricName
     """The metric on which the two are compared."""
     margin: Margin
     """The loss against the champion that is tolerated, in the metric's unit; 0 asks for superiority's bound at zero."""
@@ -125,7 +124,7 @@ class ChampionGate(_Gate):
     """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
     comparisons: Annotated[list[DeclaredComparison], Field(min_length=1)]
     """The comparisons, all of which must pass."""
-    beat_baseline_on: Name
+    beat_baseline_on: MetricName
     """The metric on which the candidate must beat the naive baseline."""
     resamples: Annotated[int, Field(ge=200)] = 2000
     """Resamples of the bootstrap that is kept beside the bound for information; default 2000."""
@@ -144,12 +143,14 @@ class ChampionGate(_Gate):
     def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         return ((("baseline_by", i), column) for i, column in enumerate(self.baseline_by))
 
-    def rules(self) -> ChampionRules:
+    def rules(self, own: Own | None = None) -> ChampionRules:
         from include.domain.gates import ChampionRules, ComparisonRule, FirstDeployment
 
+        known = own or {}
+        compared = ((known.get(c.metric, c.metric), c) for c in self.comparisons)
         return ChampionRules(
-            comparisons=tuple(ComparisonRule(c.metric, c.margin, c.superiority) for c in self.comparisons),
-            beat_baseline_on=self.beat_baseline_on,
+            comparisons=tuple(ComparisonRule(metric, c.margin, c.superiority) for metric, c in compared),
+            beat_baseline_on=known.get(self.beat_baseline_on, self.beat_baseline_on),
             alpha=self.alpha,
             min_rows=self.min_rows,
             resamples=self.resamples,
@@ -220,7 +221,7 @@ class SliceGate(_Gate):
     """Columns whose every value is a slice; numbers of more than twelve values are cut at their quartiles."""
     protected: list[Column] = Field(default_factory=list)
     """Columns whose slices are strict whatever their size; default none."""
-    metric: Name
+    metric: MetricName
     """The metric on which each slice is compared."""
     alpha: Alpha = 0.05
     """The chance of passing a strict slice that is worse by the margin, and of failing equal models on small ones;
@@ -246,14 +247,16 @@ class SliceGate(_Gate):
         yield from ((("protected", i), column) for i, column in enumerate(self.protected))
         yield from ((("fairness", i, "groups"), rule.groups) for i, rule in enumerate(self.fairness))
 
-    def rules(self, champion_gate: ChampionGate | None, *, also_by: Iterable[str] = ()) -> SliceRules:
+    def rules(
+        self, champion_gate: ChampionGate | None, *, also_by: Iterable[str] = (), own: Own | None = None
+    ) -> SliceRules:
         """Its policy for a first deployment is the champion gate's, or the default of that."""
         from include.domain.gates import FirstDeployment, SliceRules
 
         first = champion_gate.first_deployment if champion_gate else "baseline_only"
         ask = self.small.under_support == "ask"
         return SliceRules(
-            metric=self.metric,
+            metric=(own or {}).get(self.metric, self.metric),
             margin=self.strict.margin,
             floor=self.small.floor,
             by=tuple(dict.fromkeys((*self.by, *also_by))),
@@ -428,17 +431,20 @@ class JudgedGates(Declared):
         return self
 
 
-def check_measures(task: str, gates: DeclaredGates | JudgedGates, prefix: str = "gates.") -> None:
-    """Each gate may only use measures its task has.
+def check_measures(
+    task: str, gates: DeclaredGates | JudgedGates, prefix: str = "gates.", business: Collection[str] = ()
+) -> None:
+    """Each gate may only use measures its task has, the model's business metrics, and what can be a team's own.
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
     """
     allowed = METRICS[task]
-    for where, metric in _metrics_used(gates):
-        if metric not in allowed:
+    for where, metric in metrics_used(gates):
+        if metric not in allowed and metric not in business and not may_be_own(metric):
             raise ValueError(
-                f"{prefix}{where} is {metric!r}; a {task} model is measured by one of {', '.join(allowed)}"
+                f"{prefix}{where} is {metric!r}; a {task} model is measured by one of "
+                f"{', '.join((*allowed, *business))}, or one of your own by its import path"
             )
     measures = FAIRNESS_MEASURES[task]
     for i, rule in enumerate(gates.slice_gate.fairness if gates.slice_gate else ()):
@@ -449,7 +455,8 @@ def check_measures(task: str, gates: DeclaredGates | JudgedGates, prefix: str = 
             )
 
 
-def _metrics_used(gates: DeclaredGates | JudgedGates) -> Iterator[tuple[str, str]]:
+def metrics_used(gates: DeclaredGates | JudgedGates) -> Iterator[tuple[str, str]]:
+    """Every metric that a gate names, each with the field that does."""
     for i, criterion in enumerate(gates.threshold_gate.criteria if gates.threshold_gate else ()):
         yield f"threshold_gate.criteria.{i}.metric", criterion.metric
     if gates.champion_gate is not None:

@@ -310,6 +310,7 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
                     f"{use.view} has: {', '.join(view.features)}." + did_you_mean(feature, view.features)
                 )
     yield from _gates_against_features(file, model)
+    yield from _business_files(file, model)
     spine = views.get(model.entity.view)
     if spine is None:
         return
@@ -322,6 +323,13 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
                     f"{line_of(file, ('views', i, 'view'))}: views.{i}.view {use.view!r} is joined by {key!r}, "
                     f"which {model.entity.view!r} does not give; it gives: {', '.join(sorted(given))}."
                 )
+
+
+def _business_files(file: Path, model: ModelDeclaration) -> Iterator[str]:
+    for i, metric in enumerate(model.business_metrics):
+        if not (file.parent / metric.sql).is_file():
+            where = line_of(file, ("business_metrics", i, "sql"))
+            yield f"{where}: business_metrics.{i}.sql is {metric.sql!r}, which is missing beside it; write it there."
 
 
 def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from include.config.gates import metrics_used
 from include.config.importing import BadPath
+from include.config.measured_by import imported, loss_of
 from include.config.notify import Channel
+from include.config.own_metrics import LOSSES, METRICS
 from include.config.types import FeatureView, ModelDeclaration
 
 Where = tuple[str | int, ...]
@@ -46,4 +49,10 @@ def _notifier(channel: Channel) -> Iterator[tuple[Where, Callable[[], Any]]]:
 def _paths(model: ModelDeclaration) -> Iterator[tuple[Where, Callable[[], Any]]]:
     for i, gate in enumerate(model.gates.own):
         yield ("gates", "own", i, "path"), lambda gate=gate, i=i: gate.function(i)  # type: ignore[misc]
+    for dotted, name in metrics_used(model.gates):
+        if name not in METRICS[model.task] and all(name != metric.name for metric in model.business_metrics):
+            where = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
+            yield ("gates", *where), lambda name=name, dotted=dotted: imported(name, f"gates.{dotted}")  # type: ignore[misc]
+    if model.drift.performance.metric not in LOSSES:
+        yield ("drift", "performance", "metric"), lambda: loss_of(model)
     yield from _notifier(model.notify)

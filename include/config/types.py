@@ -15,12 +15,13 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from include.config.base import ClassNames, Column, Declared, Duration, Name, Share
 from include.config.freshness import ModelFreshness
-from include.config.gates import METRICS as METRICS
 from include.config.gates import DeclaredGates, check_measures
 from include.config.importing import Dotted
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
 from include.config.notify import Owners as Owners
+from include.config.own_metrics import LOSSES, BusinessMetric, BusinessMetrics, MetricName, may_be_own
+from include.config.own_metrics import METRICS as METRICS
 from include.config.preprocess import Preprocess, named_twice
 from include.config.problems import did_you_mean
 from include.config.tiers import DeclaredApprovers, Tier
@@ -198,8 +199,9 @@ class PredictionDrift(Declared):
 class DeclaredPerformance(Declared):
     """The loss on matured labels against the reference's."""
 
-    metric: Literal["brier", "log_loss", "mae", "rmse", "error"]
-    """The loss that is watched: brier, log_loss or error for classifiers, mae or rmse for regression."""
+    metric: MetricName
+    """The loss that is watched: brier, log_loss or error for classifiers, mae or rmse for regression; or one of your
+    own by its import path: a value for each row, 0 or more, lower better."""
     tolerance: Annotated[float, Field(ge=0)]
     """How much worse than the reference, in the metric's unit, is still in band."""
     window_days: Annotated[int, Field(ge=1)] = 7
@@ -305,6 +307,8 @@ class ModelDeclaration(Declared):
     preprocess: list[Preprocess] = Field(default_factory=list)
     """What is done to groups of columns before the estimator sees them; default nothing."""
     training: Training
+    business_metrics: BusinessMetrics = Field(default_factory=list)
+    """What a row is worth, by SQL; the gates use them by name; default none."""
     gates: DeclaredGates
     shadow: DeclaredShadow
     drift: DeclaredDrift
@@ -339,6 +343,10 @@ class ModelDeclaration(Declared):
     def label_sql(self) -> str:
         """The text of label.sql."""
         return (self._folder / "label.sql").read_text(encoding="utf-8")
+
+    def business_sql(self, metric: BusinessMetric) -> str:
+        """The text of a business metric's file."""
+        return (self._folder / metric.sql).read_text(encoding="utf-8")
 
     @property
     def features(self) -> list[str]:
@@ -386,12 +394,13 @@ class ModelDeclaration(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelDeclaration:
-        check_measures(self.task, self.gates)
+        check_measures(self.task, self.gates, business=[metric.name for metric in self.business_metrics])
         losses = ("mae", "rmse") if self.task == "regression" else ("brier", "log_loss", "error")
-        if self.drift.performance.metric not in losses:
+        watched = self.drift.performance.metric
+        if watched not in losses and (watched in LOSSES or not may_be_own(watched)):
             raise ValueError(
                 f"drift.performance.metric is {self.drift.performance.metric!r}; a {self.task} model's loss is "
-                f"one of {', '.join(losses)}"
+                f"one of {', '.join(losses)}, or one of your own by its import path"
             )
         if self.is_classifier and not self.label.classes:
             raise ValueError("label.classes is missing; a classifier names its classes in the order of its outputs")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from include.domain.metrics import ECE_BINS, Floats, Ints, Metric, equal_mass_bins
+from include.domain.metrics import ECE_BINS, Floats, Ints, Metric, OwnMetricFailed, equal_mass_bins
 
 BlockStatistic = Callable[[Floats], Floats]
 """``(r, g)`` counts of each block to ``(r,)`` values; NaN where the counted rows do not allow the metric."""
@@ -72,7 +72,22 @@ def block_statistic(
         return _average_precision(y, score, blocks, COARSE)
     if metric.per_row is not None:
         return _mean(blocks.sums(metric.per_row(y, score)), blocks.sizes)
+    if metric.own:
+        return _whole(metric, y, score, blocks)
     return _NOT_MEANS[metric.name](y, score, blocks)
+
+
+def _whole(metric: Metric, y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
+    """A metric that nothing is known of: measured anew on the rows that count, as often as they do."""
+
+    def value(counts: Floats) -> float:
+        rows = np.repeat(np.arange(len(y)), counts.astype(np.intp)[blocks.codes])
+        try:
+            return metric.value(y[rows], score[rows])
+        except OwnMetricFailed:
+            return float("nan")
+
+    return lambda counts: np.array([value(each) for each in counts])
 
 
 def _mean(sums: Floats, sizes: Floats) -> BlockStatistic:

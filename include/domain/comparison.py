@@ -36,7 +36,16 @@ from include.domain.blocks import (
 )
 from include.domain.delong import delong
 from include.domain.errors import Refusal
-from include.domain.metrics import Floats, Metric, Task, as_floats, metric_of, why_bad_labels, why_bad_scores
+from include.domain.metrics import (
+    Floats,
+    Metric,
+    OwnMetricFailed,
+    Task,
+    as_floats,
+    metric_of,
+    why_bad_labels,
+    why_bad_scores,
+)
 
 MIN_BLOCKS = 3
 """Fewer days cannot show how much days differ."""
@@ -106,7 +115,7 @@ class _Spread:
 
 def compare(
     task: Task,
-    name: str,
+    name: str | Metric,
     y: ArrayLike,
     candidate: ArrayLike,
     champion: ArrayLike | None,
@@ -120,7 +129,7 @@ def compare(
 
     Args:
         task: what the labels and scores are, as in ``metrics``.
-        name: the metric.
+        name: the metric, or one of a team's own.
         y: labels, ``(n,)``.
         candidate: the candidate's scores, ``(n,)`` or ``(n, k)``.
         champion: the other's scores of the same rows, or None where there are none.
@@ -147,38 +156,44 @@ def compare(
     count = None if blocks is None else blocks.count
 
     def nothing(reason: str, one: float | None = None, other: float | None = None) -> PairedComparison:
-        return PairedComparison(name, one, other, None, None, None, n, count, level, "none", None, reason)
+        return PairedComparison(metric.name, one, other, None, None, None, n, count, level, "none", None, reason)
 
     reason = why_bad_labels(metric, task, labels, ours.shape[1] if many else 2)
     if reason is None and (bad := why_bad_scores(metric, ours)):
         reason = f"of the candidate's scores, {bad}"
     if reason is not None:
         return nothing(reason)
-    one = metric.value(labels, ours)
-    if theirs is None:
-        return nothing("there are no scores of the champion on these rows", one)
-    if bad := why_bad_scores(metric, theirs):
-        return nothing(f"of the champion's scores, {bad}", one)
-    other = metric.value(labels, theirs)
-    reason = _why_incomparable(metric, labels, one, other, blocks)
-    if reason is not None:
-        return nothing(reason, one, other)
-
-    spread = _spread(metric, labels, ours, theirs, blocks)
+    one = other = None
+    try:
+        one = metric.value(labels, ours)
+        if theirs is None:
+            return nothing("there are no scores of the champion on these rows", one)
+        if bad := why_bad_scores(metric, theirs):
+            return nothing(f"of the champion's scores, {bad}", one)
+        other = metric.value(labels, theirs)
+        reason = _why_incomparable(metric, labels, one, other, blocks)
+        if reason is not None:
+            return nothing(reason, one, other)
+        spread = _spread(metric, labels, ours, theirs, blocks)
+    except OwnMetricFailed as error:
+        return nothing(str(error), one, other)
     if not np.isfinite(spread.error) or not np.isfinite(spread.difference):
-        return nothing("leaving out one day leaves rows of a single class only", one, other)
+        without = "has no value" if metric.own else "leaves rows of a single class only"
+        return nothing(f"leaving out one day {without}", one, other)
     low, high = _bounds(spread, level)
-    sparse = _discordant(metric, labels, ours, theirs) if name == "accuracy" else None
+    sparse = _discordant(metric, labels, ours, theirs) if metric.name == "accuracy" else None
     if sparse is not None:
         high = max(high, tango_upper(*sparse, n, level))
         low = min(low, -tango_upper(sparse[1], sparse[0], n, level))
     sufficient = _sufficient_rows(spread, sparse, n, margin, level) if margin is not None and margin > 0 else None
-    return PairedComparison(name, one, other, spread.difference, low, high, n, count, level, spread.method, sufficient)
+    return PairedComparison(
+        metric.name, one, other, spread.difference, low, high, n, count, level, spread.method, sufficient
+    )
 
 
 def bootstrap_upper(
     task: Task,
-    name: str,
+    name: str | Metric,
     y: Floats,
     candidate: Floats,
     champion: Floats,

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from include.domain.metrics import Metric
+
 BOUNDED = frozenset({"brier", "error"})
 """Losses in [0, 1]. The others have no upper end, and their row sequence is asymptotic."""
 
@@ -38,18 +40,19 @@ class DayLoss:
         return asdict(self)
 
 
-def row_losses(metric: str, labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.float64]:
+def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.float64]:
     """The loss of each row, 0 or more; lower is better.
 
     Args:
         metric: ``brier`` (multiclass: half the squared distance, so that it stays in [0, 1]), ``log_loss`` (natural
             logarithm, probabilities clipped to 1e-15), ``error`` (share of wrong classes, a tie at 0.5 counts as the
             positive
-            class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse).
+            class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse). Or a loss of a team's own.
         labels: Shape (n,): class indices (0 and 1 for binary), or numbers for regression.
         predictions: Shape (n,): the positive class's probability or the predicted number; (n, classes): probabilities.
 
     Raises:
+        OwnMetricFailed: when a loss of a team's own has no value on these rows.
         BadLoss: for another metric, unequal lengths, a missing or infinite value, or a probability outside [0, 1].
     """
     y = np.asarray(labels, dtype=np.float64)
@@ -65,6 +68,10 @@ def row_losses(metric: str, labels: NDArray[Any], predictions: NDArray[Any]) -> 
                 f"{metric} needs finite numbers; {bad} of {len(values)} {name}s are missing or infinite. "
                 "Leave such rows out."
             )
+    if isinstance(metric, Metric):
+        if metric.per_row is None:
+            raise BadLoss(f"{metric} is no loss of each row.")
+        return metric.per_row(y, p) if len(y) else np.empty(0)
     if metric in ("mae", "rmse"):
         gap = np.abs(p - y)
         return np.asarray(gap if metric == "mae" else gap * gap, dtype=np.float64)

@@ -50,6 +50,10 @@ class UnknownMetric(Refusal, KeyError):
         return self.message
 
 
+class OwnMetricFailed(Refusal, ValueError):
+    """A metric of a team's own has no value on these rows; the message is a clause that says why."""
+
+
 class ShapesDiffer(ValueError):
     """Labels and scores that are not of the same rows: broken machinery, not weak evidence."""
 
@@ -72,6 +76,13 @@ class Metric:
     per_row: Callable[[Floats, Floats], Floats] | None = None
     needs_probabilities: bool = False
     needs_two_classes: bool = False
+    own: bool = False
+    """Whether it is a team's own: its functions may raise (``own_metrics.OwnMetricFailed``)."""
+    of_values: bool = False
+    """Whether it is the mean of values that are known beforehand, which its functions are given as the scores."""
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def worse_sign(self) -> int:
@@ -208,12 +219,14 @@ METRICS: dict[Task, dict[str, Metric]] = {
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
-def metric_of(task: Task, name: str) -> Metric:
-    """The task's metric of that name.
+def metric_of(task: Task, name: str | Metric) -> Metric:
+    """The task's metric of that name; a metric of a team's own is itself.
 
     Raises:
         UnknownMetric: naming the ones the task has.
     """
+    if isinstance(name, Metric):
+        return name
     try:
         return METRICS[task][name]
     except KeyError:
@@ -276,8 +289,8 @@ def why_bad_scores(metric: Metric, score: Floats) -> str | None:
     return None
 
 
-def measure(task: Task, name: str, y: ArrayLike, score: ArrayLike) -> Measurement:
-    """Measure one metric; None with a reason where the rows do not allow it.
+def measure(task: Task, name: str | Metric, y: ArrayLike, score: ArrayLike) -> Measurement:
+    """Measure one metric; None with a reason where the rows do not allow it, or a team's own metric has no value.
 
     Raises:
         UnknownMetric: the task has no such metric.
@@ -291,16 +304,19 @@ def measure(task: Task, name: str, y: ArrayLike, score: ArrayLike) -> Measuremen
     scores = as_floats("score", score, len(labels), matrix=task is Task.MULTICLASS)
     reason = why_unusable(metric, task, labels, scores)
     if reason is not None:
-        return Measurement(name, None, len(labels), reason)
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = metric.value(labels, scores)
+        return Measurement(metric.name, None, len(labels), reason)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = metric.value(labels, scores)
+    except OwnMetricFailed as error:
+        return Measurement(metric.name, None, len(labels), str(error))
     if not np.isfinite(value):
-        return Measurement(name, None, len(labels), "the values are too large to be squared and summed")
-    return Measurement(name, value, len(labels))
+        return Measurement(metric.name, None, len(labels), "the values are too large to be squared and summed")
+    return Measurement(metric.name, value, len(labels))
 
 
 def measure_all(
-    task: Task, y: ArrayLike, score: ArrayLike, names: Iterable[str] | None = None
+    task: Task, y: ArrayLike, score: ArrayLike, names: Iterable[str | Metric] | None = None
 ) -> dict[str, Measurement]:
     """Measure the named metrics, by default all of the task, by name."""
-    return {name: measure(task, name, y, score) for name in (METRICS[task] if names is None else names)}
+    return {str(name): measure(task, name, y, score) for name in (METRICS[task] if names is None else names)}

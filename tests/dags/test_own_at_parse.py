@@ -36,6 +36,10 @@ def own_everywhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parsed, Pa
     ]
     model["estimator"]["path"] = "recording.Estimator"
     model["preprocess"] = [{"columns": "numeric", "steps": ["recording.Encoder"]}]
+    gates = model["gates"]
+    gates["threshold_gate"]["criteria"].append({"metric": "recording.metric", "at_most": 1.0})
+    gates["champion_gate"]["comparisons"].append({"metric": "recording.metric", "margin": 1.0})
+    model["drift"]["performance"]["metric"] = "recording.loss"
     model["notify"] = {"via": "path", "path": "recording.notifier"}
     file.write_text(yaml.safe_dump(model, sort_keys=False), encoding="utf-8")
     path = os.pathsep.join([str(PROJECT), str(PROJECT / "plugins"), str(root)])
@@ -55,7 +59,8 @@ def test_its_gates_are_tasks_on_their_sides_of_registering(own_everywhere):
     found = parsed.dags["retrain_flight_delay"]["tasks"]
     assert "evaluate" in found["early_gate"]["after"]
     assert "early_gate" in found["register_challenger"]["after"]
-    assert "register_challenger" in found["late_gate"]["after"]
+    assert "register_challenger" in found["smoke_gate"]["after"]
+    assert "smoke_gate" in found["late_gate"]["after"]
     assert "late_gate" in found["shadow_window"]["after"]
 
 

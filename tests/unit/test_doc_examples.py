@@ -27,6 +27,8 @@ from tests.doc_examples import PAGES, examples, outside_of_blocks
 HERE = "tests/unit/test_doc_examples.py::"
 JUDGE = "tests/unit/test_judge_page.py::test_the_example_runs_and_prints_what_the_page_shows"
 EXTENDING = "tests/unit/test_extending_page.py::"
+METRIC = "test_the_metrics_are_used_where_a_metric_of_the_project_is"
+BUSINESS = "test_the_business_metric_compares_what_the_rows_are_worth"
 ENCODER = "test_the_encoder_is_fitted_and_its_model_is_loaded_again_where_its_type_is_listed"
 NOTIFIER = "test_the_notifier_hands_its_message_to_the_pager_and_raises_when_that_did_not_take_it"
 TREE = "tests/unit/test_citations.py::test_a_tree_of_the_repository_names_what_is_there"
@@ -38,6 +40,10 @@ RUN_HERE = {
     "docs/add-a-model.md > Add a model > 3": f"{HERE}test_the_model_to_add_is_validated_and_its_retrain_is_a_command",
     "docs/extending.md > A gate": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/extending.md > A gate > 2": f"{EXTENDING}test_the_gate_is_declared_and_judges",
+    "docs/extending.md > A metric": f"{EXTENDING}{METRIC}",
+    "docs/extending.md > A metric > 2": f"{EXTENDING}{METRIC}",
+    "docs/extending.md > A business metric": f"{EXTENDING}{BUSINESS}",
+    "docs/extending.md > A business metric > 2": f"{EXTENDING}{BUSINESS}",
     "docs/extending.md > An encoder": f"{EXTENDING}{ENCODER}",
     "docs/extending.md > An encoder > 2": f"{EXTENDING}{ENCODER}",
     "docs/extending.md > Types a model file may hold": f"{EXTENDING}{ENCODER}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -17,6 +18,8 @@ from include.domain.gates import Evidence, Verdict
 from include.domain.metrics import Task
 from include.workflows import gates
 from include.workflows.alerts import by_path
+from include.workflows.evidence import business
+from include.workflows.evidence.earlier_windows import EarlierWindow
 from tests.doc_examples import examples
 from tests.own_modules import own_module  # noqa: F401 - a fixture
 from tests.selftest_models import BINARY, declared, with_gates
@@ -124,3 +127,83 @@ def test_the_notifier_hands_its_message_to_the_pager_and_raises_when_that_did_no
         monkeypatch.setattr(urllib.request, "urlopen", down)
         with pytest.raises(by_path.NotTold, match=r"our_notify\.page raised URLError"):
             by_path.send(told, channel)
+
+
+def merged_gates(changed):
+    """The small model with the page's gates in place of its own, field by field."""
+    gates = copy.deepcopy(BINARY["gates"])
+    for name, fields in changed.items():
+        gates[name] |= fields
+    return gates
+
+
+def scored(seed, sharpness):
+    """2,000 rows of ten days: labels and the scores of somebody who knows them so well."""
+    rng = np.random.default_rng(seed)
+    level = np.random.default_rng(1).standard_normal(2000)
+    labels = (level + np.random.default_rng(2).standard_normal(2000) > 0.5).astype(int)
+    return labels, 1 / (1 + np.exp(-sharpness * (level - 0.5) + 0.2 * rng.standard_normal(2000)))
+
+
+class JudgedSubject:
+    """A candidate beside a champion that is nearly the same."""
+
+    has_champion = True
+
+    def __init__(self, model, sharpness=2.0):
+        labels, scores = scored(3, sharpness)
+        _, champion = scored(4, 2.0)
+        baseline = np.full(2000, labels.mean())
+        self.found = Evidence(Task.BINARY, labels, scores, champion, baseline, np.arange(2000) % 10)
+        if model.business_metrics:
+            known = pd.DataFrame({"amount": np.ones(2000) * 3})
+            self.found = business.valued(model, known, self.found)
+
+    def scored(self):
+        return self.found
+
+    def attempts(self):
+        return 1
+
+    def earlier_window(self):
+        return EarlierWindow(None, None, 1)
+
+
+def by_criterion(gate, model, subject):
+    return {c.criterion: c for c in gates.named(gate, model).judge(model, subject).criteria}
+
+
+def test_the_metrics_are_used_where_a_metric_of_the_project_is(write, tmp_path):
+    from include.config.measured_by import loss_of
+    from include.domain.losses import row_losses
+
+    write("A metric")
+    page = yaml.safe_load(block("A metric", 2))
+    with declared(tmp_path, {**BINARY, "gates": merged_gates(page["gates"]), "drift": page["drift"]}) as known:
+        model = known.model(BINARY["name"])
+        subject = JudgedSubject(model)
+        bound = by_criterion("threshold_gate", model, subject)["our_metrics.found_at_the_top"]
+        assert (bound.verdict, bound.allowed) == (Verdict.PASS, ">= 0.3")
+        compared = by_criterion("champion_gate", model, subject)
+        assert [c.verdict for c in compared.values()] == [Verdict.PASS] * 3
+        assert list(compared) == ["our_metrics.cost", "our_metrics.found_at_the_top", "baseline our_metrics.cost"]
+        worse = by_criterion("champion_gate", model, JudgedSubject(model, sharpness=-2.0))
+        assert {c.verdict for c in worse.values()} == {Verdict.FAIL}
+        losses = row_losses(loss_of(model), np.array([1, 0]), np.array([0.8, 0.4]))
+    assert losses.tolist() == pytest.approx([1.0, 0.4])
+
+
+def test_the_business_metric_compares_what_the_rows_are_worth(tmp_path):
+    page = yaml.safe_load(block("A business metric", 2))
+    made = {**BINARY, "business_metrics": page["business_metrics"], "gates": merged_gates(page["gates"])}
+    folder = tmp_path / "declared" / "models" / BINARY["name"]
+    folder.mkdir(parents=True)
+    (folder / "saved.sql").write_text(block("A business metric"), encoding="utf-8")
+    with declared(tmp_path, made) as known:
+        model = known.model(BINARY["name"])
+        good = by_criterion("champion_gate", model, JudgedSubject(model))["saved"]
+        bad = by_criterion("champion_gate", model, JudgedSubject(model, sharpness=-2.0))["saved"]
+        subject = JudgedSubject(model).found
+    looked_at, late = subject.candidate >= 0.5, subject.y == 1
+    assert good.measured == pytest.approx(np.where(looked_at, np.where(late, 2.0, -1.0), 0.0).mean())
+    assert (good.verdict, bad.verdict) == (Verdict.PASS, Verdict.FAIL)

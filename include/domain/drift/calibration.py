@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from include.domain.losses import row_losses
+from include.domain.metrics import Metric
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ def _isotonic(x: Floats, y: Floats) -> tuple[tuple[float, ...], tuple[float, ...
     return tuple(map(float, places[~inner])), tuple(map(float, fitted[~inner]))
 
 
-def expected_losses(metric: str, scores: NDArray[Any], probabilities: Floats) -> Floats:
+def expected_losses(metric: str | Metric, scores: NDArray[Any], probabilities: Floats) -> Floats:
     """The loss each row is expected to have, shape (n,), when its class is drawn from ``probabilities``.
 
     Args:

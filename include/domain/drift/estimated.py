@@ -31,6 +31,7 @@ from include.domain.drift.calibration import BadEstimate, Calibration, Floats, e
 from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
+from include.domain.metrics import Metric
 from include.domain.wording import count_of
 
 FOLDS = 5
@@ -146,7 +147,7 @@ def estimate_reference(
 
 
 def classifier_reference(
-    metric: str, days: Sequence[str], labels: NDArray[Any], scores: NDArray[Any]
+    metric: str | Metric, days: Sequence[str], labels: NDArray[Any], scores: NDArray[Any]
 ) -> EstimateReference:
     """The reference of a classifier from its held-out rows: the calibration on all of them, the check across days.
 
@@ -163,7 +164,7 @@ def classifier_reference(
 
     estimated = cross_fitted(days, estimate)
     return estimate_reference(
-        metric, days, row_losses(metric, y, s), estimated, calibration=fit_calibration(y, s), trees=None
+        str(metric), days, row_losses(metric, y, s), estimated, calibration=fit_calibration(y, s), trees=None
     )
 
 

@@ -14,7 +14,7 @@ from include.domain.gates.champion import (
     champion_gate,
     judge_comparison,
 )
-from include.domain.gates.evidence import BadEvidence, Evidence
+from include.domain.gates.evidence import BadEvidence, Evidence, RowValues
 from include.domain.gates.fairness import FairnessRule, Measure
 from include.domain.gates.latency import LatencyRules, latency_gate
 from include.domain.gates.leakage import Availability, LeakageRules, Split, late_rows, leakage_gate, split_of
@@ -47,6 +47,7 @@ __all__ = [
     "Measure",
     "Mode",
     "Probe",
+    "RowValues",
     "Signature",
     "SignatureRules",
     "SliceRules",

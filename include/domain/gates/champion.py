@@ -27,6 +27,7 @@ import numpy as np
 from include.domain.comparison import PairedComparison, bootstrap_upper, compare
 from include.domain.errors import Refusal
 from include.domain.gates.evidence import Evidence
+from include.domain.metrics import Metric
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
 
@@ -49,7 +50,7 @@ class ComparisonRule:
     that is demanded, and must be exceeded.
     """
 
-    metric: str
+    metric: str | Metric
     margin: float
     superiority: bool = False
 
@@ -74,7 +75,7 @@ class ChampionRules:
     adds the percentile bootstrap's upper bound to the notes, where it decides nothing."""
 
     comparisons: tuple[ComparisonRule, ...]
-    beat_baseline_on: str
+    beat_baseline_on: str | Metric
     alpha: float = 0.05
     min_rows: int = 500
     first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
@@ -134,19 +135,20 @@ def _against_champion(
     same = evidence.champion is not None and bool(np.array_equal(evidence.candidate, evidence.champion))
     criteria = []
     for rule in rules.comparisons:
+        seen = evidence.seen_by(rule.metric)
         comparison = compare(
-            evidence.task,
+            seen.task,
             rule.metric,
-            evidence.y,
-            evidence.candidate,
-            evidence.champion,
-            days=evidence.days,
+            seen.y,
+            seen.candidate,
+            seen.champion,
+            days=seen.days,
             alpha=rules.alpha,
             attempts=attempts,
             margin=None if rule.superiority else rule.margin,
         )
         name = f"{prefix}{rule.metric}"
-        notes[name] = _note(comparison, rules, evidence, evidence.champion)
+        notes[name] = _note(comparison, rule.metric, rules, seen, seen.champion)
         result = judge_comparison(rule, comparison, criterion=name, min_rows=rules.min_rows)
         criteria.append(_twin(result) if same else result)
     return criteria
@@ -156,7 +158,7 @@ def judge_comparison(
     rule: ComparisonRule, comparison: PairedComparison, *, criterion: str | None = None, min_rows: int = 1
 ) -> CriterionResult:
     """The verdict of one comparison with the champion."""
-    c, name = comparison, criterion or rule.metric
+    c, name = comparison, criterion or str(rule.metric)
     if c.rows < min_rows:
         verdict, why = (
             Verdict.INCONCLUSIVE,
@@ -261,18 +263,19 @@ def _against_baseline(
     rules: ChampionRules, evidence: Evidence, attempts: int, notes: dict[str, Any]
 ) -> CriterionResult:
     metric = rules.beat_baseline_on
+    seen = evidence.seen_by(metric)
     c = compare(
-        evidence.task,
+        seen.task,
         metric,
-        evidence.y,
-        evidence.candidate,
-        evidence.baseline,
-        days=evidence.days,
+        seen.y,
+        seen.candidate,
+        seen.baseline,
+        days=seen.days,
         alpha=rules.alpha,
         attempts=attempts,
     )
     name = f"baseline {metric}"
-    notes[name] = _note(c, rules, evidence, evidence.baseline)
+    notes[name] = _note(c, metric, rules, seen, seen.baseline)
     if c.rows < rules.min_rows:
         verdict = Verdict.INCONCLUSIVE
         why = f"{name} was compared on {c.rows:,} rows; at least {rules.min_rows:,} are needed."
@@ -308,12 +311,16 @@ def _beats(difference: float, high: float) -> tuple[Verdict, str]:
     return Verdict.INCONCLUSIVE, "so these rows cannot tell whether the baseline is beaten."
 
 
-def _note(comparison: PairedComparison, rules: ChampionRules, evidence: Evidence, other: Any) -> Mapping[str, Any]:
+def _note(
+    comparison: PairedComparison, metric: str | Metric, rules: ChampionRules, evidence: Evidence, other: Any
+) -> Mapping[str, Any]:
     note = comparison.as_json()
-    if rules.resamples and comparison.difference is not None and other is not None:
+    # Thousands of resamples of a metric that nothing is known of would take minutes.
+    quick = not isinstance(metric, Metric) or metric.per_row is not None
+    if rules.resamples and quick and comparison.difference is not None and other is not None:
         note["bootstrap_high"] = bootstrap_upper(
             evidence.task,
-            comparison.metric,
+            metric,
             evidence.y,
             evidence.candidate,
             other,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from include.domain.metrics import Floats, Ints, Task, as_floats
+from include.domain.metrics import Floats, Ints, Metric, Task, as_floats
 
 
 class BadEvidence(ValueError):
@@ -18,12 +19,27 @@ class BadEvidence(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RowValues:
+    """What each of ``n`` rows is worth by a business metric, ``(n,)``, under each one's answer; NaN where it is not
+    known, None where nobody answered."""
+
+    candidate: Floats
+    champion: Floats | None = None
+    baseline: Floats | None = None
+
+    def where(self, rows: NDArray[np.bool_]) -> RowValues:
+        """Those of some of the rows, chosen by a mask."""
+        champion, baseline = (None if v is None else v[rows] for v in (self.champion, self.baseline))
+        return RowValues(self.candidate[rows], champion, baseline)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Labels and scores of the same ``n`` rows, as in ``metrics``; anything array-like is taken, None becomes NaN.
 
     ``champion`` is None where no champion scored these rows, ``baseline`` where no naive baseline did. ``days`` labels
     each row's day: rows of one day are not independent. Without it every row counts as independent of every other. The
-    labels are kept as their positions in sorted order.
+    labels are kept as their positions in sorted order. ``values`` are those of the model's business metrics, by name.
 
     Raises:
         ShapesDiffer, BadEvidence: the parts are not of the same rows.
@@ -35,6 +51,7 @@ class Evidence:
     champion: Floats | None = None
     baseline: Floats | None = None
     days: Ints | None = None
+    values: Mapping[str, RowValues] = field(default_factory=dict)
 
     def __init__(
         self,
@@ -44,6 +61,7 @@ class Evidence:
         champion: ArrayLike | None = None,
         baseline: ArrayLike | None = None,
         days: ArrayLike | None = None,
+        values: Mapping[str, RowValues] | None = None,
     ) -> None:
         many = task is Task.MULTICLASS
         labels = as_floats("y", y)
@@ -61,6 +79,7 @@ class Evidence:
             "champion": scores("champion", champion),
             "baseline": scores("baseline", baseline),
             "days": day,
+            "values": dict(values or {}),
         }
         for name, value in parts.items():
             object.__setattr__(self, name, value)
@@ -78,4 +97,18 @@ class Evidence:
             None if self.champion is None else self.champion[rows],
             None if self.baseline is None else self.baseline[rows],
             None if self.days is None else self.days[rows],
+            {name: values.where(rows) for name, values in self.values.items()},
         )
+
+    def with_values(self, values: Mapping[str, RowValues]) -> Evidence:
+        """The same with the values of business metrics."""
+        parts = (self.task, self.y, self.candidate, self.champion, self.baseline, self.days)
+        return Evidence(*parts, values)
+
+    def seen_by(self, metric: str | Metric) -> Evidence:
+        """The evidence as the metric is measured on it: itself, or the values of a business metric as the scores. Where
+        these were never computed they are missing, which is no evidence."""
+        if not isinstance(metric, Metric) or not metric.of_values:
+            return self
+        own = self.values.get(metric.name) or RowValues(np.full(self.rows, np.nan))
+        return Evidence(Task.REGRESSION, self.y, own.candidate, own.champion, own.baseline, self.days)

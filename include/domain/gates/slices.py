@@ -28,7 +28,7 @@ from include.domain.gates.champion import BadRule, ComparisonRule, FirstDeployme
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
 from include.domain.gates.grouping import Grouping, group
-from include.domain.metrics import Metric, metric_of, why_bad_scores
+from include.domain.metrics import Metric, measure, metric_of, why_bad_scores
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
 OTHERS = "(all under the support)"
@@ -54,7 +54,7 @@ class SliceRules:
         first_deployment: what replaces the comparison while a model has no champion.
     """
 
-    metric: str
+    metric: str | Metric
     margin: float
     floor: float
     by: tuple[str, ...] = ()
@@ -117,11 +117,12 @@ def slice_gate(
     small: list[_Slice] = []
     if not has_champion and rules.columns and rules.first_deployment is FirstDeployment.ASK:
         criteria.append(_nobody_to_compare(evidence.rows))
+    seen = evidence.seen_by(rules.metric)
     for column in rules.columns:
         if column not in columns:
             criteria.append(_no_column(column, evidence.rows))
             continue
-        found = _slices(column, columns[column], evidence, rules, notes["under_support"], criteria)
+        found = _slices(column, columns[column], seen, rules, notes["under_support"], criteria)
         for one in found:
             (strict if one.is_strict and has_champion else small).append(one)
     thin: list[tuple[_Slice, str]] = []
@@ -269,9 +270,12 @@ def _opponent(one: _Slice, has_champion: bool) -> Any:
 
 
 def _is_only_thin(metric: Metric, evidence: Evidence, has_champion: bool) -> bool:
-    """Whether nothing was compared although every label and score can be used: the slice is too thin, not broken."""
+    """Whether nothing was compared although every label and score can be used: the slice is too thin, not broken. A
+    metric of a team's own that has no value there is broken."""
     other = evidence.champion if has_champion else evidence.baseline
     scores = (evidence.candidate, other)
+    if metric.own and any(s is None or measure(evidence.task, metric, evidence.y, s).value is None for s in scores):
+        return False
     return bool(np.isfinite(evidence.y).all()) and all(
         s is not None and why_bad_scores(metric, s) is None for s in scores
     )

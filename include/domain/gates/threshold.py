@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from include.domain.gates.evidence import Evidence
-from include.domain.metrics import measure
+from include.domain.metrics import Metric, measure
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, against_bound
 
 
@@ -14,7 +14,7 @@ from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode
 class Bound:
     """One absolute, inclusive bound on one metric, in the metric's unit."""
 
-    metric: str
+    metric: str | Metric
     direction: Direction
     bound: float
 
@@ -32,13 +32,14 @@ def threshold_gate(bounds: Sequence[Bound], evidence: Evidence, *, mode: Mode, m
 
 
 def _judge(bound: Bound, evidence: Evidence, min_rows: int) -> CriterionResult:
-    measured = measure(evidence.task, bound.metric, evidence.y, evidence.candidate)
+    seen = evidence.seen_by(bound.metric)
+    measured = measure(seen.task, bound.metric, seen.y, seen.candidate)
     others = {
-        name: None if scores is None else measure(evidence.task, bound.metric, evidence.y, scores).value
-        for name, scores in (("champion", evidence.champion), ("baseline", evidence.baseline))
+        name: None if scores is None else measure(seen.task, bound.metric, seen.y, scores).value
+        for name, scores in (("champion", seen.champion), ("baseline", seen.baseline))
     }
     result = against_bound(
-        bound.metric, measured.value, bound.direction, bound.bound, rows=evidence.rows, min_rows=min_rows, **others
+        measured.metric, measured.value, bound.direction, bound.bound, rows=evidence.rows, min_rows=min_rows, **others
     )
     if measured.reason is None or evidence.rows < min_rows:
         return result

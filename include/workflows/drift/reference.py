@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
+from include.config.measured_by import loss_of
 from include.domain import classes
 from include.domain.drift.estimated import EstimateReference
 from include.domain.drift.maturity import Cohort
@@ -110,7 +111,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     labelled = joined["day_served"].value_counts()
     asked = rows["day_served"].value_counts()
     cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in asked.items())
-    losses = row_losses(model.drift.performance.metric, joined["y"].to_numpy(), scores_in(model, joined))
+    losses = row_losses(loss_of(model), joined["y"].to_numpy(), scores_in(model, joined))
     return losses_by_day(joined["day_served"].tolist(), losses), cohorts
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators
 from include.adapters.ledger import Ledger, RetrainAction, RetrainDecision
 from include.config import ModelDeclaration, declarations
+from include.config.measured_by import loss_of
 from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
@@ -259,7 +260,7 @@ def estimated_losses(
     if reference.calibration is not None:
         probabilities = reference.calibration(scores)
         auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 else None
-        return expected_losses(metric, scores, probabilities), auc
+        return expected_losses(loss_of(model), scores, probabilities), auc
     if reference.trees is None:
         return np.empty(0), None
     return reference.trees.estimated(features, scores), None

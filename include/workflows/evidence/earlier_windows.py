@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters import estimators, files
 from include.domain.errors import Refusal
-from include.domain.gates import Evidence
+from include.domain.gates import Evidence, RowValues
 from include.domain.intervals import Interval, instant
 from include.domain.metrics import Task, measure_all
-from include.workflows.evidence import training
+from include.workflows.evidence import business, training
 from include.workflows.evidence.champion_model import UNABLE, Opponent
 from include.workflows.journey.facts import Evaluated, Metrics, Replayed, TrainingSets
 from include.workflows.journey.step import Journey
@@ -78,7 +78,10 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
         }
     except UNABLE as error:
         return replace(placed, missing=f"its rows could not be scored: {error}", rows=len(y))
-    return replace(placed, rows=len(y), metrics=_kept(journey, y, days, scores))
+    values: dict[str, RowValues] = {}
+    if journey.model.business_metrics:
+        values = business.values_of(journey.model, training.known_rows(journey, made), y, scores)
+    return replace(placed, rows=len(y), metrics=_kept(journey, y, days, scores, values))
 
 
 def before(starts: Iterable[datetime], days: int) -> Interval:
@@ -87,11 +90,18 @@ def before(starts: Iterable[datetime], days: int) -> Interval:
     return Interval(earliest - timedelta(days=days), earliest)
 
 
-def _kept(journey: Journey, y: np.ndarray[Any, Any], days: Any, scores: Mapping[str, np.ndarray[Any, Any]]) -> Metrics:
+def _kept(
+    journey: Journey,
+    y: np.ndarray[Any, Any],
+    days: Any,
+    scores: Mapping[str, np.ndarray[Any, Any]],
+    values: Mapping[str, RowValues],
+) -> Metrics:
     """Keep the scores, and measure them."""
     import pandas as pd
 
-    kept = {"y": y, "day": days.to_numpy(), **{who: list(values) for who, values in scores.items()}}
+    kept = {"y": y, "day": days.to_numpy(), **{who: list(answers) for who, answers in scores.items()}}
+    kept |= business.as_columns(values)
     with files.whole(journey.folder / ROWS) as unfinished:
         pd.DataFrame(kept).to_parquet(unfinished)
     task = Task(journey.model.task)
@@ -118,7 +128,8 @@ def evidence_of(journey: Journey, replayed: Replayed | None) -> tuple[Evidence |
     rows = pd.read_parquet(journey.folder / ROWS)
     candidate, champion = (np.array(rows[who].tolist(), dtype=float) for who in ("candidate", "champion"))
     task = Task(journey.model.task)
-    return Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy()), None
+    values = business.kept_in(journey.model, rows)
+    return Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy(), values=values), None
 
 
 def attempts(journey: Journey, replayed: Replayed, gate: str) -> int:

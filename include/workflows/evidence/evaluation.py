@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators, files
 from include.adapters.registry import VersionMissing
-from include.config import ModelDeclaration, declarations
+from include.config import ModelDeclaration
+from include.config.measured_by import loss_of, metrics_of
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import reference_profile
 from include.domain.errors import Refusal
-from include.domain.gates import Evidence
+from include.domain.gates import Evidence, RowValues
 from include.domain.losses import correlation_within_days, row_losses
-from include.domain.metrics import Task, measure_all
+from include.domain.metrics import Task, measure, measure_all
 from include.workflows import stores
-from include.workflows.evidence import champion_model, curves_on_mlflow, earlier_windows, training
+from include.workflows.evidence import business, champion_model, curves_on_mlflow, earlier_windows, training
 from include.workflows.journey import facts, step
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import (
@@ -92,10 +93,16 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         if model.gates.slice_gate is not None:
             columns = model.gates.slice_gate.columns
             scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
+        answers = {"candidate": candidate, "champion": champion, "baseline": baseline}
+        values: dict[str, RowValues] = {}
+        if model.business_metrics:
+            values = business.values_of(model, held_out_rows(journey), y, answers)
+            scores |= business.as_columns(values)
         with files.whole(journey.folder / ROWS) as unfinished:
             pd.DataFrame(scores).to_parquet(unfinished)
         replayed = earlier_windows.score(journey, pipeline, head.to_candidate, opponent) if head else None
-        measured = _measured(model.task, y, {"candidate": candidate, "champion": champion, "baseline": baseline})
+        judged = Evidence(Task(model.task), y, candidate, champion, baseline, values=values)
+        measured = measured_by(model, judged)
         evaluated = Evaluated(
             rows=len(y),
             champion_revision=head.revision if head else 0,
@@ -143,23 +150,13 @@ def evidence_of(journey: Journey) -> Evidence:
         scores("champion"),
         scores("baseline"),
         rows["day"].to_numpy(),
+        business.kept_in(journey.model, rows),
     )
 
 
 def held_out_rows(journey: Journey) -> pd.DataFrame:
     """The keys, ``event_time`` and features of the held-out rows, in the order of ``evidence_of``."""
-    features, _, _ = training.frames(journey, "holdout")
-    keys = declarations().view(journey.model.entity.view).keys
-    known = training.known_of(journey, "holdout", [*keys, "event_time"])
-    return with_known(features, known)
-
-
-def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """The features, and behind them what else is known of the same rows, in the same order."""
-    import pandas as pd
-
-    more = known[[name for name in known if name not in features]]
-    return pd.concat([features.reset_index(drop=True), more.reset_index(drop=True)], axis=1)
+    return training.known_rows(journey, journey.kept(TrainingSets).holdout)
 
 
 def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series[Any]]:
@@ -213,13 +210,19 @@ def naive_baseline(
     return joined["mean"].fillna(overall).to_numpy(dtype=float)
 
 
-def _measured(task: str, y: Any, scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    return {
-        who: {name: m.value for name, m in measure_all(Task(task), y, s).items() if m.value is not None}
-        if s is not None
-        else {}
-        for who, s in scores.items()
-    }
+def measured_by(model: ModelDeclaration, evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Every metric of the task, and those of the team's own that the gates use, of candidate, champion and baseline;
+    without those that have no value."""
+    found = {}
+    for who in ("candidate", "champion", "baseline"):
+        answers = getattr(evidence, who)
+        measured = {} if answers is None else measure_all(evidence.task, evidence.y, answers)
+        for metric in metrics_of(model).values():
+            seen = evidence.seen_by(metric)
+            if getattr(seen, who) is not None:
+                measured[metric.name] = measure(seen.task, metric, seen.y, getattr(seen, who))
+        found[who] = {name: m.value for name, m in measured.items() if m.value is not None}
+    return found
 
 
 def _keep_reference_profile(
@@ -287,7 +290,7 @@ def profile_of(
         learned_days,
         scores=scores,
         score_days=score_days,
-        losses=row_losses(model.drift.performance.metric, y, scores),
+        losses=row_losses(loss_of(model), y, scores),
         classes=model.label.classes or [] if model.task == "multiclass" else [],
         bins=model.drift.inputs.bins,
     )
@@ -301,7 +304,7 @@ def estimate_of(
     Raises:
         BadEstimate: where there is but one day.
     """
-    metric = model.drift.performance.metric
+    metric, name = loss_of(model), model.drift.performance.metric
     if model.is_classifier:
         return classifier_reference(metric, days, y, scores)
     losses = row_losses(metric, y, scores)
@@ -312,7 +315,7 @@ def estimate_of(
         )
 
     estimated = cross_fitted(days, lambda known, asked: fitted(known).estimated(features.iloc[asked], scores[asked]))
-    return estimate_reference(metric, days, losses, estimated, trees=fitted(slice(None)))
+    return estimate_reference(name, days, losses, estimated, trees=fitted(slice(None)))
 
 
 def _show_on_run_page(run: str, evaluated: Evaluated, made: ByProducts) -> None:

@@ -94,12 +94,19 @@ def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.nda
     return features, label.astype(np.int64), days
 
 
-def known_of(journey: Journey, which: str, columns: Iterable[str]) -> pd.DataFrame:
-    """Columns of one of the journey's sets as they were joined, in the order of ``frames``."""
-    found: pd.DataFrame = (
-        point_in_time_rows.read(journey.kept(TrainingSets).part(which)).select(list(columns)).to_pandas()
-    )
-    return found
+def known_rows(journey: Journey, made: TrainingSet) -> pd.DataFrame:
+    """All that is known of the rows of a built set, in the order of ``frames_of``: features, keys, ``event_time``."""
+    features, _, _ = frames_of(journey, made)
+    keys = declarations().view(journey.model.entity.view).keys
+    return with_known(features, point_in_time_rows.read(made).select([*keys, "event_time"]).to_pandas())
+
+
+def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """The features, and behind them what else is known of the same rows, in the same order."""
+    import pandas as pd
+
+    more = known[[name for name in known if name not in features]]
+    return pd.concat([features.reset_index(drop=True), more.reset_index(drop=True)], axis=1)
 
 
 def summary_of(journey: Journey) -> TrainingDataSummary:

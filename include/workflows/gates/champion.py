@@ -23,12 +23,13 @@ COMPARED = r"^(?!baseline )"
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
+    from include.config.measured_by import metrics_of
     from include.domain.gates import champion_gate
 
     declared = model.gates.champion_gate
     earlier = subject.earlier_window()
     result = champion_gate(
-        declared.rules(),
+        declared.rules(metrics_of(model)),
         subject.scored(),
         mode=declared.mode,
         has_champion=subject.has_champion,

@@ -15,13 +15,14 @@ FAIR = r"^(demographic_parity|equal_opportunity|equalized_odds|mean_prediction|g
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     """The rows that ``champion_gate`` judges, cut by columns."""
+    from include.config.measured_by import metrics_of
     from include.domain.gates import slice_gate
 
     declared = model.gates.slice_gate
     if declared is None:
         raise LookupError(NAME)
     return slice_gate(
-        declared.rules(model.gates.champion_gate),
+        declared.rules(model.gates.champion_gate, own=metrics_of(model)),
         subject.scored(),
         subject.columns(declared.columns),
         mode=declared.mode,

@@ -13,10 +13,12 @@ OFF = rf"^(?!baseline ).*({'|'.join(CALIBRATED)})"
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
+    from include.config.measured_by import metrics_of
     from include.domain.gates import threshold_gate
 
     declared = model.gates.threshold_gate
-    return threshold_gate(declared.rules(), subject.scored(), mode=declared.mode, min_rows=declared.min_rows)
+    rules = declared.rules(metrics_of(model))
+    return threshold_gate(rules, subject.scored(), mode=declared.mode, min_rows=declared.min_rows)
 
 
 def uncalibrated(model: ModelDeclaration) -> Lacking:

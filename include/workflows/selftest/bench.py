@@ -25,7 +25,7 @@ from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
-from include.workflows.evidence import evaluation, probes, shadow_window, smoke_process, training
+from include.workflows.evidence import business, probes, shadow_window, smoke_process, training
 from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import daily, fitted_models
@@ -198,7 +198,17 @@ class Bench:
             raise NotReached(broke)
         world = self.world
         holdout = world.holdout
-        return Evidence(Task(self.model.task), holdout.y, scores, self._champion_scores, world.baseline, holdout.days)
+        champion = self._champion_scores
+        evidence = Evidence(Task(self.model.task), holdout.y, scores, champion, world.baseline, holdout.days)
+        if not self.model.business_metrics:
+            return evidence
+        return business.valued(self.model, self.known_rows(candidate), evidence)
+
+    def known_rows(self, candidate: SeededCandidate) -> pd.DataFrame:
+        """What the candidate is asked about, with the rows' keys and ``event_time``."""
+        rows = self.world.holdout.rows
+        known = [*declarations().view(self.model.entity.view).keys, "event_time"]
+        return training.with_known(candidate.held_out, rows[[name for name in known if name in rows]])
 
     def _answers(self, scorer: Any, features: pd.DataFrame) -> np.ndarray[Any, Any]:
         return estimators.predict(scorer, features, classes=self.model.class_count)
@@ -256,9 +266,7 @@ class SeededSubject:
         return {name: held_out[name] for name in names if name in held_out}
 
     def held_out(self) -> pd.DataFrame:
-        rows = self.bench.world.holdout.rows
-        known = [*declarations().view(self.model.entity.view).keys, "event_time"]
-        return evaluation.with_known(self.candidate.held_out, rows[[name for name in known if name in rows]])
+        return self.bench.known_rows(self.candidate)
 
     def attempts(self) -> int:
         return 1

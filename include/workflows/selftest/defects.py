@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from include.adapters import estimators
 from include.config.gates import Fairness
+from include.config.measured_by import metrics_of
 from include.domain.gates import Availability
 from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB
-from include.domain.metrics import Task, measure, metric_of
+from include.domain.metrics import Metric, Task, measure, metric_of
 from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
 from include.workflows.scoring import fitted_models
 from include.workflows.selftest.candidates import Altered, Change, Scores, SeededCandidate, Slow, signature_of, timed
@@ -80,7 +81,7 @@ def _inverted(world: World, twin: SeededCandidate, folder: Path) -> SeededCandid
 
 def _worse(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
     everywhere = np.ones(len(twin.held_out), dtype=bool)
-    rules = world.model.gates.champion_gate.comparisons
+    rules = world.model.gates.champion_gate.rules(metrics_of(world.model)).comparisons
     weight = max(_weight_for(world, rule.metric, MARGINS * rule.margin, everywhere) for rule in rules)
     return _altered(world, twin, lambda scores, rows: _mixed(world, scores, weight))
 
@@ -115,7 +116,7 @@ def _slice(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate
     gates = world.model.gates
     if gates.slice_gate is None:
         raise ValueError("slice_gate is not declared")  # its seed does not apply then
-    rules = gates.slice_gate.rules(gates.champion_gate)
+    rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model))
     column, values = rules.columns[0], twin.held_out[rules.columns[0]]
     groups = group(column, values)
     supported = [i for i, size in enumerate(groups.sizes) if size >= rules.min_rows] or [0]
@@ -318,9 +319,12 @@ def _mixed(world: World, scores: Scores, weight: float) -> Scores:
     return (1 - weight) * scores + weight * _opposite(world, scores)
 
 
-def _weight_for(world: World, metric: str, target: float, rows: NDArray[np.bool_]) -> float:
+def _weight_for(world: World, metric: str | Metric, target: float, rows: NDArray[np.bool_]) -> float:
     """How much of the opposite to mix in, from 0 to 1, so that the twin is worse than the champion by ``target`` on
-    these rows of the holdout. Without a margin a twentieth of the champion's own value is the target."""
+    these rows of the holdout. Without a margin a twentieth of the champion's own value is the target. All of it for a
+    business metric, whose values need more than scores."""
+    if isinstance(metric, Metric) and metric.of_values:
+        return 1.0
     task, features, y = Task(world.model.task), world.holdout.features, world.holdout.y[rows].astype(float)
     ours, theirs = (
         estimators.predict(pipeline, features, classes=world.model.class_count)[rows]

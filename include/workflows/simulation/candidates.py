@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration
+from include.config.measured_by import loss_of
 from include.domain.errors import Refusal
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import TrainingWindows, training_windows
@@ -145,7 +146,7 @@ class ReplayedCandidate:
         labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
         # Not kept: of a yardstick's model only the days' sums are ever looked at again.
         scores = self._predicted(slice(start, rows.stop))[labelled - start]
-        losses = row_losses(self.model.drift.performance.metric, self.stream.y[labelled], scores)
+        losses = row_losses(loss_of(self.model), self.stream.y[labelled], scores)
         return np.bincount(self.stream.day[labelled] - first_day, weights=losses, minlength=days)
 
     def reference(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:

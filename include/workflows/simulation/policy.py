@@ -30,7 +30,7 @@ from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import gates
 from include.workflows.drift import labels_behind_alarm, sensor
 from include.workflows.drift.reference import Reference
-from include.workflows.evidence import earlier_windows, evaluation
+from include.workflows.evidence import business, earlier_windows, evaluation, training
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.evidence.probes import Smoked
@@ -234,7 +234,18 @@ class DeclaredPolicy:
             champion.answers(features),
             days=self.stream.day[rows],
         )
-        return EarlierWindow(evidence, None, attempts)
+        return EarlierWindow(self._valued(candidate, rows, evidence), None, attempts)
+
+    def known_rows(self, candidate: ReplayedCandidate, rows: np.ndarray[Any, Any]) -> pd.DataFrame:
+        """The features of the rows, and where the table has them their keys and ``event_time``."""
+        features, known = candidate.features(rows), self.stream.keyed(rows)
+        return features if known is None else training.with_known(features, known)
+
+    def _valued(self, candidate: ReplayedCandidate, rows: np.ndarray[Any, Any], evidence: Evidence) -> Evidence:
+        """The evidence with what its rows are worth by the business metrics."""
+        if not self.model.business_metrics:
+            return evidence
+        return business.valued(self.model, self.known_rows(candidate, rows), evidence)
 
     def evidence(self, candidate: ReplayedCandidate, champion: ReplayedCandidate | None) -> Evidence:
         """Candidate, champion and baseline on the held-out rows."""
@@ -249,7 +260,7 @@ class DeclaredPolicy:
             candidate.features(rows),
         )
         held_out = candidate.features(rows)
-        return Evidence(
+        evidence = Evidence(
             Task(self.model.task),
             self.stream.y[rows],
             candidate.holdout_scores(),
@@ -257,6 +268,7 @@ class DeclaredPolicy:
             baseline,
             self.stream.day[rows],
         )
+        return self._valued(candidate, rows, evidence)
 
     def attempts(self, candidate: ReplayedCandidate) -> int:
         """Candidates that were compared with the champion on this very holdout, this one included."""
@@ -385,9 +397,7 @@ class ReplayedSubject:
         return {name: held_out[name] for name in names if name in held_out}
 
     def held_out(self) -> pd.DataFrame:
-        features = self.candidate.features(self.candidate.holdout)
-        known = self.policy.stream.keyed(self.candidate.holdout)
-        return features if known is None else evaluation.with_known(features, known)
+        return self.policy.known_rows(self.candidate, self.candidate.holdout)
 
     def attempts(self) -> int:
         return self.policy.attempts(self.candidate)

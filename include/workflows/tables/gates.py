@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from include.config.gates import JudgedGates
 from include.config.loader import read_declaration
+from include.config.measured_by import metrics_in
 from include.config.problems import what_is_wrong
 from include.domain import classes
 from include.domain.gates import Evidence, champion_gate, slice_gate, threshold_gate
@@ -181,15 +182,15 @@ def judge_frame(
 def _judged(
     declared: JudgedGates, evidence: Evidence, frame: pd.DataFrame, roles: PredictionColumns, attempts: int
 ) -> Iterable[GateResult]:
-    has_champion = bool(roles.champion)
+    has_champion, own = bool(roles.champion), metrics_in(declared, declared.task)
     if (threshold := declared.threshold_gate) is not None:
-        bounds = threshold.rules()
+        bounds = threshold.rules(own)
         yield threshold_gate(bounds, evidence, mode=threshold.mode, min_rows=threshold.min_rows)
     if (champion := declared.champion_gate) is not None:
-        rules = champion.rules()
+        rules = champion.rules(own)
         yield champion_gate(rules, evidence, mode=champion.mode, has_champion=has_champion, attempts=attempts)
     if (slices := declared.slice_gate) is not None:
-        sliced = slices.rules(champion, also_by=roles.slices)
+        sliced = slices.rules(champion, also_by=roles.slices, own=own)
         columns = {name: frame[name] for name in slices.columns_with(roles.slices)}
         yield slice_gate(sliced, evidence, columns, mode=slices.mode, has_champion=has_champion, attempts=attempts)
 
