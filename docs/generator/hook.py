@@ -12,7 +12,7 @@ from docs.generator import links, site
 
 
 def on_config(config: Any) -> Any:
-    """A folder in the navigation, such as ``adr/``, stands for its README and all its other pages."""
+    """A folder in the navigation, such as ``adr/``, means its README and all its other pages."""
     config.nav = [_with_folders(entry, Path(config.docs_dir)) for entry in config.nav]
     return config
 

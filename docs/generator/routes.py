@@ -15,7 +15,7 @@ ROOT = "/slipway"
 
 
 def application() -> Any:
-    """The application as Airflow mounts it. It starts nothing and asks nobody."""
+    """The application as Airflow mounts it. It starts nothing and asks no other service."""
     # Airflow writes a configuration into its home when it is imported; that is not to be the reader's.
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="slipway-docs-"))
     plugins = str(PROJECT / "plugins")
