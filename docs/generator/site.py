@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from docs.generator import commands, declarations, errors, faults, gates, ledger, routes
+from docs.generator import commands, declarations, errors, faults, gates, ledger, routes, wings
 from include.config.settings import PROJECT
 
 FROM_THE_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")
@@ -20,6 +20,7 @@ def made() -> dict[str, Callable[[], str]]:
         "reference/command-line.md": commands.page_of,
         "reference/gates.md": gates.page_of,
         "reference/ledger.md": ledger.page_of,
+        "reference/wings.md": wings.page_of,
         "reference/rest.md": lambda: routes.page_of(routes.application().openapi()),
         "reference/errors.md": lambda: errors.page_of(status_of),
     }

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from docs.generator import commands, declarations, errors, faults, gates, ledger, links, since, site
+from docs.generator import commands, declarations, errors, faults, gates, ledger, links, since, site, wings
 from include import cli
 from include.adapters.ledger.tables import metadata
 from include.config.settings import PROJECT
@@ -103,6 +103,15 @@ def test_exceptions_are_listed_below_what_they_derive_from_with_code_and_status(
     assert re.search(r"^\| &emsp;`BadField` \| 64 \| 422 \| One field of a request is wrong", page, re.MULTILINE)
     assert re.search(r"^\| &emsp;&emsp;`JourneyUnderWay` \|", page, re.MULTILINE), "below LedgerError, below Refusal"
     assert "| `Mistake` | 64 |" in page
+
+
+def test_every_wing_says_what_comes_in_and_goes_out_in_the_order_that_is_checked():
+    named = [name for floor in wings.order() for name in floor]
+    there = {each.stem for each in wings.WORKFLOWS.iterdir() if each.stem[0] != "_"}
+    assert set(named) == there
+    folders = [name for name in named if (wings.WORKFLOWS / name).is_dir()]
+    assert [name for name in folders if " In: " not in f" {wings.sentences(name)}"] == []
+    assert re.findall(r"^\| `(\w+)` \|", wings.page_of(), re.MULTILINE) == named
 
 
 def test_each_fault_has_the_files_of_its_tests():
