@@ -28,7 +28,7 @@ from include.domain.verdicts import Direction, GateResult, Mode, against_bound
 
 RESULTS = 10_000
 GATES = (
-    "data_quality_gate",
+    "training_data_gate",
     "leakage_gate",
     "threshold_gate",
     "champion_gate",

@@ -37,7 +37,7 @@ def fill(url: str, models: int, journeys: int, days: int) -> None:
         against_bound(f"slice={i} brier", 0.1 + i / 1000, Direction.AT_MOST, 0.2, rows=5000, champion=0.12)
         for i in range(12)
     )
-    gates = ("data_quality_gate", "threshold_gate", "champion_gate", "slice_gate", "smoke_gate", "shadow_gate")
+    gates = ("training_data_gate", "threshold_gate", "champion_gate", "slice_gate", "smoke_gate", "shadow_gate")
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables.metadata.tables}
     for m in range(models):
         model = f"model_{m:03d}"

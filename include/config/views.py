@@ -32,7 +32,7 @@ def slug(ref: str) -> str:
     return ref.replace("@", "_")
 
 
-AUDIT_GATE = "data_quality_gate"
+AUDIT_GATE = "audit_gate"
 """The task that audits a view's staged rows before anyone can read them."""
 
 

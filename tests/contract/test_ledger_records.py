@@ -310,11 +310,11 @@ def test_a_candidate_is_explained_from_its_report_to_its_promotion(ledger: Ledge
     decision = decide(ledger, report.report_id, RetrainAction.RETRAIN, "run-1")
     ledger.candidates.open(request("run-1", report_id=report.report_id))
     candidate_id = ledger.candidates.of(MODEL)[0].candidate_id
-    ledger.candidates.close(candidate_id, Event.REJECT, outcome="data_quality_gate failed.", actor="journey")
+    ledger.candidates.close(candidate_id, Event.REJECT, outcome="training_data_gate failed.", actor="journey")
     told = ledger.explain(candidate_id)
     assert (told.report, told.decision) == (report, decision)
     assert [(t.event, t.to_state) for t in told.transitions] == [(None, State.OPENED), (Event.REJECT, State.REJECTED)]
-    assert told.candidate.outcome == "data_quality_gate failed."
+    assert told.candidate.outcome == "training_data_gate failed."
 
 
 def test_a_models_history_tells_its_champions_and_journeys(ledger: Ledger) -> None:

@@ -95,7 +95,7 @@ def test_the_journey_is_the_chain_of_the_design(parsed):
     chain = [
         "open_journey",
         "build_training_set",
-        ("data_quality_gate", "leakage_gate"),
+        ("training_data_gate", "leakage_gate"),
         "train",
         "evaluate",
         ("threshold_gate", "champion_gate", "slice_gate", "latency_gate", "signature_gate"),
@@ -132,7 +132,7 @@ def test_each_gate_is_a_task_of_its_own_so_that_the_grid_names_what_failed(parse
     tasks = parsed.dags["retrain_flight_delay"]["tasks"]
     gates = {task for task, facts in tasks.items() if facts["kind"] == "GateOperator"}
     offline = {"threshold_gate", "champion_gate", "slice_gate", "latency_gate", "signature_gate"}
-    assert gates == {"data_quality_gate", "leakage_gate", *offline, "smoke_gate", "shadow_gate"}
+    assert gates == {"training_data_gate", "leakage_gate", *offline, "smoke_gate", "shadow_gate"}
 
 
 def test_no_field_of_a_gates_form_is_filled_in_with_what_the_journey_was_started_with(parsed):
@@ -169,7 +169,7 @@ def test_an_optional_gate_is_a_task_where_it_is_declared_and_nowhere_else(declar
     )
     file.write_text(text.replace("gates:\n", optional))
     tasks = parse(tmp_path, declarations).dags["retrain_air_time"]["tasks"]
-    assert {"data_quality_gate", "leakage_gate"} <= set(tasks["train"]["after"])
+    assert {"training_data_gate", "leakage_gate"} <= set(tasks["train"]["after"])
     assert {"champion_gate", "signature_gate", "threshold_gate"} <= set(tasks["register_challenger"]["after"])
     assert "smoke_gate" in tasks["shadow_window"]["after"]
     assert "register_challenger" in tasks["smoke_gate"]["after"]

@@ -76,7 +76,7 @@ def test_f200_an_unlearned_class_has_the_probability_0_from_the_journey_to_the_l
     first = world.open("first", 13)
     assert world.to_shadow(first), "a gate stopped the first candidate"
     with Ledger.open(settings().ledger_url) as ledger:
-        quality = ledger.gates.latest(first["candidate_id"])["data_quality_gate"].result
+        quality = ledger.gates.latest(first["candidate_id"])["training_data_gate"].result
     assert "None is of class stuck, which gets the probability 0." in " ".join(c.reason for c in quality.criteria)
     metrics = kept(first, Evaluated).metrics
     # 36 is what an impossible event costs: the held-out rows of the class are counted, not dropped.

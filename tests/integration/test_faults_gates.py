@@ -189,7 +189,7 @@ def test_f047_a_fit_over_its_time_is_killed_with_what_it_started(world, tmp_path
     )
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
-    world.judge("data_quality_gate", reference)
+    world.judge("training_data_gate", reference)
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
@@ -242,7 +242,7 @@ def test_f034_training_rows_that_are_judged_on_too_stop_the_journey_before_the_f
     monkeypatch.setattr(point_in_time_rows, "build", twice_the_same)
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
-    judged = world.judge("data_quality_gate", reference)
+    judged = world.judge("training_data_gate", reference)
     assert (judged["verdict"], judged["passed"]) == ("FAIL", False)
     assert judged["reason"] == "648 of 648 held-out rows were to be learned from, too."
     tasks.close_journey(reference)

@@ -39,7 +39,7 @@ def set_built(world: JourneyWorld) -> dict[str, Any]:
     """A journey that is about to fit."""
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
-    assert world.judge("data_quality_gate", reference)["passed"]
+    assert world.judge("training_data_gate", reference)["passed"]
     return reference
 
 
@@ -163,7 +163,7 @@ def test_f121_a_ledger_locked_for_a_minute_costs_a_task_its_tries_and_no_more(wo
     assert 2 <= len(refused) <= 4
     assert all("did not answer within 20 s or failed: database is locked" in said for said in refused)
     assert tasks.build_training_set(reference)["rows"] == 648
-    assert world.judge("data_quality_gate", reference)["passed"]
+    assert world.judge("training_data_gate", reference)["passed"]
     tasks.close_journey(reference)
     check_invariants(world)
 

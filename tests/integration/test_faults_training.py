@@ -36,13 +36,13 @@ from include.workflows import tasks
 # --- too little to learn from ----------------------------------------------------------------------------------------
 
 
-def refused_by_data_quality(world: JourneyWorld, day: int = 13) -> str:
-    """The reason of a journey's data_quality_gate, which must be FAIL; closes the journey and checks the rest."""
+def refused_by_training_data(world: JourneyWorld, day: int = 13) -> str:
+    """The reason of a journey's training_data_gate, which must be FAIL; closes the journey and checks the rest."""
     reference = world.open("r", day)
     tasks.build_training_set(reference)
-    judged = world.judge("data_quality_gate", reference)
+    judged = world.judge("training_data_gate", reference)
     assert (judged["verdict"], judged["passed"]) == ("FAIL", False)
-    assert tasks.close_journey(reference)["outcome"] == f"Rejected: data_quality_gate: {judged['reason']}"
+    assert tasks.close_journey(reference)["outcome"] == f"Rejected: training_data_gate: {judged['reason']}"
     assert world.runs_in_mlflow() == [], "nothing was fitted"
     check_invariants(world)
     return str(judged["reason"])
@@ -50,23 +50,23 @@ def refused_by_data_quality(world: JourneyWorld, day: int = 13) -> str:
 
 def test_f031_a_single_class_fails_before_anything_is_fitted(world):
     world.set_outcomes(1, 16, "on_time")
-    assert refused_by_data_quality(world) == (
+    assert refused_by_training_data(world) == (
         "Single class: all 648 training rows have the same label, so there is nothing to tell apart."
     )
 
 
 def test_f032_five_rows_are_too_few(world):
     world.remove(RESULTS, RESULTS.c.trip_id.not_in([f"05-{k:03d}" for k in range(1, 6)] + ["10-001"]))
-    assert refused_by_data_quality(world) == "rows 5 is outside its bound >= 200 on 5 rows."
+    assert refused_by_training_data(world) == "rows 5 is outside its bound >= 200 on 5 rows."
 
 
 def test_f032_a_window_without_any_label_is_refused(world):
     world.remove(RESULTS)
-    assert refused_by_data_quality(world).startswith("rows 0 is outside its bound >= 200")
+    assert refused_by_training_data(world).startswith("rows 0 is outside its bound >= 200")
 
 
 def test_a_journey_before_the_first_published_days_has_no_rows(world):
-    assert refused_by_data_quality(world, day=2).startswith("rows 0 is outside its bound >= 200")
+    assert refused_by_training_data(world, day=2).startswith("rows 0 is outside its bound >= 200")
 
 
 # --- what a user wrote wrongly ---------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_f008_an_empty_day_inside_the_window_only_costs_its_rows(world):
     world.remove(RESULTS, RESULTS.c.starts_at >= naive(at(5)), RESULTS.c.starts_at < naive(at(6)))
     reference = world.open("r", 13)
     assert tasks.build_training_set(reference)["rows"] == 648 - 108
-    assert world.judge("data_quality_gate", reference)["passed"]
+    assert world.judge("training_data_gate", reference)["passed"]
     tasks.close_journey(reference)
     check_invariants(world)
 
@@ -191,7 +191,7 @@ tasks.train({"model": sys.argv[1].rpartition("-")[0].rpartition("-")[0], "candid
 def test_f038_f119_killed_in_the_middle_of_the_fit_the_retry_makes_one_version(world, tmp_path):
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
-    world.judge("data_quality_gate", reference)
+    world.judge("training_data_gate", reference)
     fitting = tmp_path / "fitting"
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", HANGS_IN_FIT, reference["candidate_id"], str(fitting)],
@@ -226,7 +226,7 @@ def test_f043_mlflow_down_is_one_clear_error_in_bounded_time_and_the_retry_succe
     champion = world.first_champion()
     reference = world.open("second", 16)
     tasks.build_training_set(reference)
-    world.judge("data_quality_gate", reference)
+    world.judge("training_data_gate", reference)
     mlflow_server.kill()
     try:
         with pytest.raises(RegistryUnreachable) as failed:

@@ -139,7 +139,7 @@ def test_a_failed_audit_is_not_published_even_if_somebody_accepts_it(world):
     result = world.audit(staged)
     assert result.verdict is Verdict.FAIL
     assert "atlantis" in result.reason
-    with pytest.raises(NotAudited, match=r"data_quality_gate says FAIL.*atlantis"):
+    with pytest.raises(NotAudited, match=r"audit_gate says FAIL.*atlantis"):
         world.publish(staged, accepted_by="ada")
 
 

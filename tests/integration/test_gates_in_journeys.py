@@ -82,7 +82,7 @@ def test_every_declared_gate_judges_the_candidate_in_the_order_of_the_journey(st
         judged = list(ledger.gates.latest(story.second["candidate_id"]))
     first, rest = NAMES[0], NAMES[1:]
     assert judged == [
-        "data_quality_gate", first, "threshold_gate", "champion_gate", *rest, "shadow_gate",
+        "training_data_gate", first, "threshold_gate", "champion_gate", *rest, "shadow_gate",
     ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_a_declared_blocking_gate_is_required_for_promotion_and_an_advisory_one_
     world.declare(world.model, gates=gates(leakage_gate={}, smoke_gate={"mode": "advisory"}))
     model = next(m for m in declared_models() if m.name == world.model)
     assert required_gates(model) == [
-        "data_quality_gate", "leakage_gate", "threshold_gate", "champion_gate", "shadow_gate",
+        "training_data_gate", "leakage_gate", "threshold_gate", "champion_gate", "shadow_gate",
     ]  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_explain_shows_every_gates_table_and_the_way(world, capsys):
     champion = world.first_champion()
     assert main(["explain", champion.candidate_id]) == 0
     shown = capsys.readouterr().out
-    for gate in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"):
+    for gate in ("training_data_gate", "threshold_gate", "champion_gate", "shadow_gate"):
         assert f"data verdict: PASS ({gate}, blocking)" in shown
     assert "opened" in shown.split("its way")[1]
     assert main(["explain", champion.candidate_id, "--json"]) == 0
@@ -124,7 +124,9 @@ def test_a_failed_gate_can_be_overridden_and_its_task_is_green_when_cleared(reje
         pytest.param("threshold_gate", ["--reason", REASON, "--expires", "soon"], "--expires is 'soon'", id="no time"),
         pytest.param("threshold_gate", ["--reason", REASON, "--expires", "2001-01-01"], "which is past", id="past"),
         pytest.param("shadow_gate", ["--reason", REASON, "--expires", "2d"], "has not judged", id="gate not run"),
-        pytest.param("data_quality_gate", ["--reason", REASON, "--expires", "2d"], "is PASS", id="nothing to override"),
+        pytest.param(
+            "training_data_gate", ["--reason", REASON, "--expires", "2d"], "is PASS", id="nothing to override"
+        ),
     ],
 )
 @pytest.mark.usefixtures("signed_in")

@@ -70,7 +70,7 @@ def works(dag_id: str, task_id: str, day: str | None = None, **how) -> str | Non
 
 EVERY_KIND = [
     pytest.param("features_origin_weather", "materialize", "2013-05-01", "weather-desk", id="features"),
-    pytest.param("features_origin_weather", "data_quality_gate", "2013-05-01", "weather-desk", id="a view's red gate"),
+    pytest.param("features_origin_weather", "audit_gate", "2013-05-01", "weather-desk", id="a view's red gate"),
     pytest.param(f"score_{MODEL}", "score", "2013-05-01", "ml-on-call", id="score"),
     pytest.param(f"drift_{MODEL}", "measure", "2013-05-01", "ml-on-call", id="drift"),
     pytest.param(f"retrain_{MODEL}", "train", None, "ml-on-call", id="train"),
@@ -101,6 +101,17 @@ def test_f190_its_owner_is_told_once_and_once_more_when_it_is_over(ledger, home,
     fails(dag_id, task_id, day)
     assert told() == [("failed", owner), ("over", owner), ("failed", owner)]
     assert len({line["key"] for line in lines(home)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "day"),
+    [("features_origin_weather", "audit_gate", "2013-05-01"), (f"retrain_{MODEL}", "training_data_gate", None)],
+)
+def test_a_task_that_was_renamed_ends_what_failed_under_its_former_name(ledger, told, dag_id, task_id, day):
+    fails(dag_id, "data_quality_gate", day)
+    works(dag_id, task_id, day)
+    assert [kind for kind, _ in told()] == ["failed", "over"]
+    assert ledger.outages.open() == []
 
 
 def test_f190_ten_red_days_are_one_message_and_over_when_the_last_is_mended(ledger, told):

@@ -110,7 +110,7 @@ def test_a_floor_that_lets_a_slice_be_ruined_is_found_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["data_quality_gate", "threshold_gate", "champion_gate", "slice_gate", "signature_gate", "leakage_gate"]
+    "name", ["training_data_gate", "threshold_gate", "champion_gate", "slice_gate", "signature_gate", "leakage_gate"]
 )
 def test_a_gate_that_always_passes_is_found_out_and_is_uncovered(name, tmp_path, monkeypatch):
     honest = gates.named(name, None)
@@ -189,7 +189,7 @@ def test_the_command_prints_the_matrix_and_ends_with_0_where_the_gates_hold(tmp_
     with declared(tmp_path, BARE):
         assert main(["selftest", "fraud"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[2].split() == ["candidate", "data_quality", "threshold", "champion", "shadow", "outcome"]
+    assert shown[2].split() == ["candidate", "training_data", "threshold", "champion", "shadow", "outcome"]
     assert shown[-1] == "selftest of fraud: the gates hold (9 of 9 bad candidates stopped, 11 not applicable)."
 
 

@@ -94,7 +94,7 @@ def gates_of(reference: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_first_deployment_is_judged_on_bounds_and_baseline_and_says_so(story):
     gates = gates_of(story.first)
-    assert list(gates) == ["data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"]
+    assert list(gates) == ["training_data_gate", "threshold_gate", "champion_gate", "shadow_gate"]
     assert {record.verdict.value for record in gates.values()} == {"PASS"}
     assert gates["champion_gate"].result.criteria[0].criterion == "first_deployment"
     assert gates["shadow_gate"].result.criteria[0].allowed == "policy baseline_only"
@@ -145,7 +145,7 @@ def test_the_run_page_holds_everything_about_a_candidate(story):
     }
     assert expected.items() <= run.data.tags.items()
     assert run.data.tags.get("mlflow.source.git.commit") == git_revision()
-    for gate in ("data_quality_gate", "threshold_gate", "champion_gate", "shadow_gate"):
+    for gate in ("training_data_gate", "threshold_gate", "champion_gate", "shadow_gate"):
         assert run.data.tags[f"slipway.gate.{gate}"].startswith("PASS: ")
     dataset = run.inputs.dataset_inputs[0].dataset
     assert dataset.digest == candidate.facts.training_set_hash[:36]

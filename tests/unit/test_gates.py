@@ -387,7 +387,7 @@ def test_a_regression_is_compared_too():
     assert judged(rules, on).verdict is Verdict.PASS
 
 
-# --- data_quality_gate of a training set -----------------------------------------------------------------------------
+# --- training_data_gate ----------------------------------------------------------------------------------------------
 
 SOUND = TrainingDataSummary(
     rows=20_000, holdout_rows=5_000, distinct_labels=2, null_shares={"hour": 0.0, "wind_gust": 0.8}

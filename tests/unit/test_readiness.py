@@ -34,7 +34,7 @@ def lacks(found: ReadinessReport) -> dict[str, Severity]:
 def test_every_gate_of_the_journey_is_shown_with_its_mode_and_the_seeded_failures_it_is_meant_for(report):
     found = report(BINARY)
     assert list(found.gates) == [
-        "data_quality_gate",
+        "training_data_gate",
         "leakage_gate",
         "threshold_gate",
         "champion_gate",

@@ -177,8 +177,12 @@ def upsert(connection: Connection, table: Table, key: Mapping[str, Any], values:
 
 
 def next_number(connection: Connection, table: Table, column: str, key: Mapping[str, Any]) -> int:
-    """One more than the largest number under the key; call it while holding the key."""
-    query = select(func.max(table.c[column])).where(*(table.c[name] == value for name, value in key.items()))
+    """One more than the largest number under the key; call it while holding the key. A tuple stands for any of its
+    values."""
+    mine = (
+        table.c[name].in_(value) if isinstance(value, tuple) else table.c[name] == value for name, value in key.items()
+    )
+    query = select(func.max(table.c[column])).where(*mine)
     return int(connection.execute(query).scalar() or 0) + 1
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, func, insert, select, update
 
 from include.adapters.ledger.candidates import asked_by_in, candidate_in
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
@@ -15,6 +16,7 @@ from include.adapters.ledger.records import Candidate, GateStanding
 from include.adapters.ledger.tables import gate_results, overrides
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
+from include.domain.gate_names import FORMER, name_now, names_of
 from include.domain.promotion import Clearance, GateRecord, Override, clearance
 from include.domain.verdicts import GateResult
 
@@ -31,7 +33,7 @@ class GateRecords:
         Args:
             digest: what the gate saw: the artifact's digest, or the training set's hash for a gate that looks at data.
         """
-        gate, run_id = words("gate", result.gate), words("run_id", run_id)
+        gate, run_id = name_now(words("gate", result.gate)), words("run_id", run_id)
         evidence = plain(f"The evidence of {gate}", result.as_json())
         with self._database.writing(f"gates:{candidate_id}") as connection:
             candidate_in(connection, candidate_id)
@@ -41,7 +43,7 @@ class GateRecords:
             key = {"candidate_id": candidate_id, "gate": gate}
             record = GateRecord(
                 **key,
-                attempt=next_number(connection, gate_results, "attempt", key),
+                attempt=next_number(connection, gate_results, "attempt", {**key, "gate": names_of(gate)}),
                 digest=digest,
                 run_id=run_id,
                 recorded_at=clock(),
@@ -96,7 +98,7 @@ class GateRecords:
             OverrideStands: when another one is live.
             BadValue: when it would be expired already.
         """
-        gate, who, why = words("gate", gate), words("who", by.name), words("why", why)
+        gate, who, why = name_now(words("gate", gate)), words("who", by.name), words("why", why)
         claimed = None if by.claims is None else words("by", by.claims)
         now, expires_at = utc("now", now), utc("expires_at", expires_at)
         if expires_at <= now:
@@ -121,7 +123,7 @@ class GateRecords:
             connection.execute(
                 insert(overrides).values(
                     **key,
-                    number=next_number(connection, overrides, "number", key),
+                    number=next_number(connection, overrides, "number", {**key, "gate": names_of(gate)}),
                     who=who,
                     why=why,
                     expires_at=expires_at,
@@ -172,19 +174,20 @@ def standings_in(connection: Connection, candidate_id: str, gate: str | None = N
     """The newest attempt of each gate; only those rows' evidence is read."""
     mine = gate_results.c.candidate_id == candidate_id
     if gate is not None:
-        mine = and_(mine, gate_results.c.gate == gate)
+        mine = and_(mine, gate_results.c.gate.in_(names_of(gate)))
     # Grouped by the key's own index, without the evidence, so that many attempts cost little.
-    grouped = select(gate_results.c.gate, func.max(gate_results.c.attempt).label("attempt")).where(mine)
-    newest = grouped.group_by(gate_results.c.gate).subquery()
+    name = gate_column()
+    grouped = select(name, func.max(gate_results.c.attempt).label("attempt")).where(mine)
+    newest = grouped.group_by(name).subquery()
     first = gate_results.alias("first")
     query = (
         select(gate_results)
-        .join(newest, and_(gate_results.c.gate == newest.c.gate, gate_results.c.attempt == newest.c.attempt))
+        .join(newest, and_(name == newest.c.gate_now, gate_results.c.attempt == newest.c.attempt))
         .join(
             first,
             and_(
                 first.c.candidate_id == gate_results.c.candidate_id,
-                first.c.gate == gate_results.c.gate,
+                gate_column(first) == name,
                 first.c.attempt == 1,
             ),
         )
@@ -196,7 +199,9 @@ def standings_in(connection: Connection, candidate_id: str, gate: str | None = N
 
 def gate_attempt_in(connection: Connection, candidate_id: str, gate: str, attempt: int) -> GateRecord | None:
     key = and_(
-        gate_results.c.candidate_id == candidate_id, gate_results.c.gate == gate, gate_results.c.attempt == attempt
+        gate_results.c.candidate_id == candidate_id,
+        gate_results.c.gate.in_(names_of(gate)),
+        gate_results.c.attempt == attempt,
     )
     row = connection.execute(select(gate_results).where(key)).one_or_none()
     return None if row is None else gate_of(row)
@@ -205,11 +210,18 @@ def gate_attempt_in(connection: Connection, candidate_id: str, gate: str, attemp
 def overrides_in(connection: Connection, candidate_id: str, gate: str | None = None) -> list[Override]:
     query = select(overrides).where(overrides.c.candidate_id == candidate_id)
     if gate is not None:
-        query = query.where(overrides.c.gate == gate)
+        query = query.where(overrides.c.gate.in_(names_of(gate)))
     rows = connection.execute(query.order_by(overrides.c.recorded_at, overrides.c.gate, overrides.c.number))
     return [
         Override(
-            row.candidate_id, row.gate, row.who, row.why, row.expires_at, row.recorded_at, row.ended_at, row.claimed
+            row.candidate_id,
+            name_now(row.gate),
+            row.who,
+            row.why,
+            row.expires_at,
+            row.recorded_at,
+            row.ended_at,
+            row.claimed,
         )
         for row in rows
     ]
@@ -218,19 +230,26 @@ def overrides_in(connection: Connection, candidate_id: str, gate: str | None = N
 def _end(connection: Connection, override: Override, now: datetime) -> None:
     standing = and_(
         overrides.c.candidate_id == override.candidate_id,
-        overrides.c.gate == override.gate,
+        overrides.c.gate.in_(names_of(override.gate)),
         overrides.c.ended_at.is_(None),
     )
     connection.execute(update(overrides).where(standing).values(ended_at=now))
 
 
+def gate_column(table: FromClause = gate_results) -> ColumnElement[str]:
+    """The gate of each row under the name it has now. Named so that grouping by it cannot mean the table's column; one
+    of these to a query, which Postgres demands of what it groups by."""
+    return case(FORMER, value=table.c.gate, else_=table.c.gate).label("gate_now")
+
+
 def gate_of(row: Row[Any]) -> GateRecord:
+    gate = name_now(row.gate)
     return GateRecord(
         candidate_id=row.candidate_id,
-        gate=row.gate,
+        gate=gate,
         attempt=row.attempt,
         digest=row.digest,
         run_id=row.run_id,
         recorded_at=row.recorded_at,
-        result=GateResult.from_json(row.evidence),
+        result=replace(GateResult.from_json(row.evidence), gate=gate),
     )

@@ -15,7 +15,7 @@ from include.adapters.ledger.candidates import candidate_of
 from include.adapters.ledger.database import Database
 from include.adapters.ledger.drift import decision_of
 from include.adapters.ledger.epochs import epoch_of
-from include.adapters.ledger.gates import gate_of
+from include.adapters.ledger.gates import gate_column, gate_of
 from include.adapters.ledger.records import Candidate, DriftSummary, RetrainAction, RetrainDecision
 from include.adapters.ledger.tables import (
     candidates,
@@ -97,29 +97,30 @@ class Overview:
 
     def verdicts(self, candidate_ids: Collection[str]) -> dict[str, dict[str, str]]:
         """The verdict of the newest attempt of each gate, by candidate; no evidence is read."""
+        gate = gate_column()
         newest = (
-            select(gate_results.c.candidate_id, gate_results.c.gate, func.max(gate_results.c.attempt).label("attempt"))
+            select(gate_results.c.candidate_id, gate, func.max(gate_results.c.attempt).label("attempt"))
             .where(gate_results.c.candidate_id.in_(candidate_ids))
-            .group_by(gate_results.c.candidate_id, gate_results.c.gate)
+            .group_by(gate_results.c.candidate_id, gate)
             .subquery()
         )
         same = and_(
             gate_results.c.candidate_id == newest.c.candidate_id,
-            gate_results.c.gate == newest.c.gate,
+            gate == newest.c.gate_now,
             gate_results.c.attempt == newest.c.attempt,
         )
-        query = select(gate_results.c.candidate_id, gate_results.c.gate, gate_results.c.verdict).join(newest, same)
+        query = select(gate_results.c.candidate_id, gate, gate_results.c.verdict).join(newest, same)
         found: dict[str, dict[str, str]] = {}
         with self._database.reading() as connection:
-            for candidate_id, gate, verdict in connection.execute(query.order_by(gate_results.c.recorded_at)):
-                found.setdefault(candidate_id, {})[gate] = verdict
+            for candidate_id, name, verdict in connection.execute(query.order_by(gate_results.c.recorded_at)):
+                found.setdefault(candidate_id, {})[name] = verdict
         return found
 
     def attempts(self, candidate_id: str) -> list[GateRecord]:
         """Every attempt of every gate at the candidate, in order."""
         query = select(gate_results).where(gate_results.c.candidate_id == candidate_id)
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(gate_results.c.gate, gate_results.c.attempt))
+            rows = connection.execute(query.order_by(gate_column(), gate_results.c.attempt))
             return [gate_of(row) for row in rows]
 
     def drift_days(self, model: str, *, last: int) -> list[DriftSummary]:
@@ -286,20 +287,21 @@ def _of(column: ColumnElement[str], only: str | None) -> ColumnElement[bool]:
 
 def _waiting(connection: Connection, live: Collection[str]) -> dict[str, str]:
     """The blocking gate at which each of the candidates waits for a person, where one does."""
+    gate = gate_column()
     newest = (
-        select(gate_results.c.candidate_id, gate_results.c.gate, func.max(gate_results.c.attempt).label("attempt"))
+        select(gate_results.c.candidate_id, gate, func.max(gate_results.c.attempt).label("attempt"))
         .where(gate_results.c.candidate_id.in_(live))
-        .group_by(gate_results.c.candidate_id, gate_results.c.gate)
+        .group_by(gate_results.c.candidate_id, gate)
         .subquery()
     )
     same = and_(
         gate_results.c.candidate_id == newest.c.candidate_id,
-        gate_results.c.gate == newest.c.gate,
+        gate == newest.c.gate_now,
         gate_results.c.attempt == newest.c.attempt,
     )
     query = (
-        select(gate_results.c.candidate_id, gate_results.c.gate)
+        select(gate_results.c.candidate_id, gate)
         .join(newest, same)
         .where(gate_results.c.verdict == Verdict.INCONCLUSIVE.value, gate_results.c.mode == Mode.BLOCKING.value)
     )
-    return {row.candidate_id: row.gate for row in connection.execute(query)}
+    return {row.candidate_id: row.gate_now for row in connection.execute(query)}

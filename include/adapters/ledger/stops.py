@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, func, insert, select
 from include.adapters.ledger.database import MAX_TEXT, Database, clock, next_number, words
 from include.adapters.ledger.records import Stop, StopKind
 from include.adapters.ledger.tables import candidate_transitions, journey_stops
+from include.domain.gate_names import name_now
 from include.domain.lifecycle import Event
 
 
@@ -22,7 +23,7 @@ class Stops:
     def record(self, candidate_id: str, step: str, kind: StopKind, said: str | None) -> None:
         """Keep what stopped the step in this lap; ``said`` None takes it back. Saying the same again changes
         nothing."""
-        step = words("step", step)
+        step = name_now(words("step", step))
         said = None if said is None else words("said", said[:MAX_TEXT])
         with self._database.writing(f"stops:{candidate_id}") as connection:
             lap = _lap(connection, candidate_id)
@@ -72,4 +73,6 @@ def _lap(connection: Connection, candidate_id: str) -> int:
 def _of(connection: Connection, candidate_id: str, lap: int) -> list[Stop]:
     mine = and_(journey_stops.c.candidate_id == candidate_id, journey_stops.c.lap == lap)
     rows = connection.execute(select(journey_stops).where(mine).order_by(journey_stops.c.number))
-    return [Stop(r.candidate_id, r.number, r.lap, r.step, StopKind(r.kind), r.said, r.recorded_at) for r in rows]
+    return [
+        Stop(r.candidate_id, r.number, r.lap, name_now(r.step), StopKind(r.kind), r.said, r.recorded_at) for r in rows
+    ]

@@ -1,4 +1,4 @@
-"""``data_quality_gate`` of a journey: may these rows be learned from at all?
+"""``training_data_gate``: may these rows be learned from at all?
 
 Judged on counts, before anything is fitted, because boosted trees fit a single class or five rows without a word.
 """
@@ -83,7 +83,7 @@ def training_data_gate(
     warnings += summary.remarks
     warnings += [f"No training row is of class {name}: its probability is always 0." for name in _absent(summary)]
     notes = {"warnings": warnings, "classes": dict(summary.classes), "features": features}
-    return GateResult("data_quality_gate", mode, tuple(criteria), notes)
+    return GateResult("training_data_gate", mode, tuple(criteria), notes)
 
 
 def _classes(summary: TrainingDataSummary) -> CriterionResult:

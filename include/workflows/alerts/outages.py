@@ -13,6 +13,7 @@ from urllib.parse import quote
 from include.adapters.ledger import Failing, Ledger, Outage, Scope, Told
 from include.adapters.ledger.outages import WHOLE
 from include.config import declarations
+from include.domain.gate_names import FORMER_TASKS
 from include.domain.intervals import Interval
 from include.domain.verdicts import Verdict
 from include.workflows import stores
@@ -67,9 +68,11 @@ def step_works(
     scope, subject = whose(dag_id, task_id)
     with stores.open_ledger() as ledger:
         sentence = f"{subject}: it is over, {_title(task_id)} of {dag_id} works again."
-        cause = cause_of(dag_id, task_id)
-        key = ledger.outages.works(cause, item, sentence, _told(scope, subject, FAILED), now)
-        return None if key is None else outbox.deliver(ledger, key, send, now)
+        # A task that was renamed also ends what failed while it had its former name.
+        causes = [cause_of(dag_id, task) for task in (task_id, *FORMER_TASKS.get(task_id, ()))]
+        told = _told(scope, subject, FAILED)
+        keys = [ledger.outages.works(cause, item, sentence, told, now) for cause in causes]
+        return "\n".join(outbox.deliver(ledger, key, send, now) for key in keys if key is not None) or None
 
 
 def watch(ledger: Ledger, now: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a staged interval must be before anybody may read it: the criteria of ``data_quality_gate`` for feature views.
+"""What a staged interval must be before anybody may read it: the criteria of ``audit_gate`` for feature views.
 
 Great Expectations passes what is empty or all missing, so rows, keys, times and missing shares are counted here.
 """

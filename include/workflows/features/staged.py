@@ -143,13 +143,9 @@ def require_audit(staged: Staged, accepted_by: str | None) -> None:
     try:
         receipt = json.loads(_receipt(staged).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
-        raise NotAudited(
-            staged.view, staged.start, staged.end, "it was not audited; run its data_quality_gate"
-        ) from None
+        raise NotAudited(staged.view, staged.start, staged.end, "it was not audited; run its audit_gate") from None
     if receipt["digest"] != staged.digest:
-        raise NotAudited(
-            staged.view, staged.start, staged.end, "the audit judged other rows; run its data_quality_gate again"
-        )
+        raise NotAudited(staged.view, staged.start, staged.end, "the audit judged other rows; run its audit_gate again")
     verdict = Verdict(receipt["verdict"])
     if verdict is Verdict.PASS or staged.is_empty:
         return
@@ -159,5 +155,5 @@ def require_audit(staged: Staged, accepted_by: str | None) -> None:
         staged.view,
         staged.start,
         staged.end,
-        f"its data_quality_gate says {verdict.value}: {receipt['reason'].rstrip('.')}",
+        f"its audit_gate says {verdict.value}: {receipt['reason'].rstrip('.')}",
     )

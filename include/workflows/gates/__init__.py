@@ -12,7 +12,6 @@ from include.domain.verdicts import Mode
 from include.workflows.gates import (
     approval,
     champion,
-    data_quality,
     latency,
     leakage,
     own,
@@ -21,11 +20,12 @@ from include.workflows.gates import (
     slices,
     smoke,
     threshold,
+    training_data,
 )
 from include.workflows.gates.gate import REGISTER, STATIONS, Gate
 
 GATES: tuple[Gate, ...] = (
-    data_quality.GATE,
+    training_data.GATE,
     leakage.GATE,
     threshold.GATE,
     champion.GATE,

@@ -13,6 +13,7 @@ from include.adapters.ledger import Candidate
 from include.config import declarations
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require
 from include.domain.errors import BadField, Refusal
+from include.domain.gate_names import name_now
 from include.domain.intervals import BadInstant, duration, instant
 from include.domain.promotion import Override
 from include.domain.verdicts import Verdict
@@ -31,6 +32,7 @@ def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: dat
         Refusal: when the gate has not judged the candidate, or passed.
         MayNotDecide, RequesterMayNotDecide, OverrideStands, BadValue, UnknownCandidate: as the ledger says.
     """
+    gate = name_now(gate)
     with stores.open_ledger() as ledger:
         latest = ledger.gates.latest(candidate_id)
         model = declarations().model(ledger.candidates.get(candidate_id).model)

@@ -21,7 +21,7 @@ from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
 from include.workflows.drift.reference import Reference
 from include.workflows.evidence import evaluation, training
-from include.workflows.gates.data_quality import on as training_data_gate
+from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.scoring import fitted_models
 from include.workflows.simulation.stream import Stream, day_name

@@ -15,7 +15,7 @@ from include.domain.simulation.hindsight import best_in_hindsight
 from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
-from include.workflows.gates.data_quality import on as training_data_gate
+from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates
 from include.workflows.simulation.leaks import leaks
 from include.workflows.simulation.policy import DeclaredPolicy

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from include.domain.authority import Person
 from include.domain.errors import BadField, Refusal
+from include.domain.gate_names import name_now
 from include.workflows.gates import overrides
 from include.workflows.journey import request_checks
 from include.workflows.pages import models, release, sources
@@ -63,6 +64,7 @@ async def clear(request: Request, candidate_id: str, gate: Any, who: str) -> str
     """Judge again from a gate on. Returns the run."""
     view = await run_in_threadpool(release.release, candidate_id, datetime.now(UTC))
     known = [g.gate for g in view.gates]
+    gate = name_now(gate) if isinstance(gate, str) else gate
     if gate not in known:
         raise BadField("gate", gate, f"gates that have judged {candidate_id}: {', '.join(known) or 'none'}")
     dag_id, run_id = f"retrain_{view.model}", view.candidate.run_id
@@ -77,6 +79,7 @@ async def approve(request: Request, candidate_id: str, gate: Any, reason: Any) -
     candidate = (await run_in_threadpool(release.release, candidate_id, datetime.now(UTC))).candidate
     if not isinstance(gate, str) or not gate:
         raise BadField("gate", gate, "name the gate that waits")
+    gate = name_now(gate)
     await airflow_calls.answer(request, f"retrain_{candidate.model}", candidate.run_id, gate, APPROVE, why)
 
 

@@ -190,9 +190,9 @@ def of_run(request: Request, user: User, dag_id: str, run_id: str) -> Response:
 def _of_features(request: Request, view: str, run_id: str) -> Response:
     mine = [p for p in data_docs.pages([view]) if p.run == data_docs.run_key(run_id)]
     links = [(f"Data Docs of {p.start} to before {p.end}", f"{base(request)}/data-docs/{view}/{p.name}") for p in mine]
-    said = "Its audit found something: what, is in the Data Docs and at the end of the log of data_quality_gate."
+    said = "Its audit found something: what, is in the Data Docs and at the end of the log of audit_gate."
     quiet = "It publishes days of a feature view. A release belongs to a run of a retrain Dag."
-    links += [("Runbook", f"{base(request)}/runbook/data_quality_gate"), ("All models", f"{base(request)}/")]
+    links += [("Runbook", f"{base(request)}/runbook/audit_gate"), ("All models", f"{base(request)}/")]
     return message(request, f"Features: {view}", said if mine else quiet, links=links)
 
 

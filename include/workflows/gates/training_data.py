@@ -1,4 +1,4 @@
-"""``data_quality_gate`` of a journey: may these rows be learned from?"""
+"""``training_data_gate``: may these rows be learned from?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.workflows.gates.gate import BUILD, Gate, SeedFor, Subject
 if TYPE_CHECKING:
     from include.domain.gates import TrainingDataSummary
 
-NAME = "data_quality_gate"
+NAME = "training_data_gate"
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:

@@ -1,0 +1,26 @@
+"""Names that gates had before. What was written under one stays as it is, and is read under the name of now."""
+
+from __future__ import annotations
+
+FORMER = {"data_quality_gate": "training_data_gate"}
+"""The name that each former name of a journey's gate has now."""
+FORMER_TASKS = {"training_data_gate": ("data_quality_gate",), "audit_gate": ("data_quality_gate",)}
+"""The ids that a gate's task had before, of a journey or of a feature view."""
+
+
+def name_now(gate: str) -> str:
+    """The name that a journey's gate has now.
+
+    >>> name_now("data_quality_gate"), name_now("champion_gate")
+    ('training_data_gate', 'champion_gate')
+    """
+    return FORMER.get(gate, gate)
+
+
+def names_of(gate: str) -> tuple[str, ...]:
+    """Every name under which verdicts on a gate may have been written: the one of now first.
+
+    >>> names_of("training_data_gate"), names_of("champion_gate")
+    (('training_data_gate', 'data_quality_gate'), ('champion_gate',))
+    """
+    return (name_now(gate), *(old for old, now in FORMER.items() if now == name_now(gate)))
