@@ -106,7 +106,7 @@ def run_sql(
 
 
 def named_in(sql: str, *, what: str, file: Path | str) -> frozenset[str]:
-    """Every word, in lower case, that the query may use as a column's name.
+    """Every word, in lower case, that the query may use as a column's name; ``*`` where it takes all there are.
 
     Raises:
         SqlFailed: when the query cannot be parsed.
@@ -116,6 +116,8 @@ def named_in(sql: str, *, what: str, file: Path | str) -> frozenset[str]:
 
 def _column_words(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
+        if node.get("class") == "STAR":
+            yield "*"
         for field, inner in node.items():
             if field in ("column_names", "using_columns"):
                 yield from (word for word in inner if isinstance(word, str))

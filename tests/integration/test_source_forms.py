@@ -493,6 +493,57 @@ def test_f202_in_sqlite_what_is_not_needed_is_not_read(tmp_path):
         extract(url, AT.model_copy(update={"columns": ["image"]}), day(10), at(99))
 
 
+@pytest.fixture
+def kept_as(tmp_path):
+    """Makes a SQLite table whose column ``u`` has a type and values; what is read of it for a query."""
+
+    def made(kind: str, *values: str):
+        url = f"sqlite:///{tmp_path / 'kept.db'}"
+
+        def build(connection: Connection) -> None:
+            connection.execute(text(f"CREATE TABLE t (at TIMESTAMP, u {kind}, n INTEGER)"))
+            for value in values:
+                connection.execute(text(f"INSERT INTO t VALUES ('2024-03-10 05:00:00', {value}, 1)"))
+
+        runner(url)(build)
+        return lambda named: extract(url, AT, day(10), at(99), attempts=1, named=named)
+
+    return made
+
+
+FOREIGN = ["UUID", "UNIQUEIDENTIFIER", "INET", "STRING", "POINT", "HSTORE", "INTERVAL", "DOUBLEISH"]
+"""Types of other databases: SQLite takes each for a number, and keeps the text that it is given."""
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_text_in_sqlite_under_the_name_of_another_databases_type_is_text_where_it_is_needed(kept_as, kind):
+    read = kept_as(kind, "'3fa8'", "NULL", "'b-7'")
+    unneeded = read({"n"})
+    assert unneeded.column_names == ["at", "n"]
+    assert "Could not convert '3fa8'" in left_out(unneeded)["u"]
+    for named in ({"n", "u"}, {"*"}, None):
+        assert read(named).column("u").to_pylist() == ["3fa8", None, "b-7"]
+
+
+@pytest.mark.parametrize("kind", ["INT8", "BIGSERIAL", "UNSIGNED BIG INT", "MONEY"])
+def test_numbers_in_sqlite_under_a_foreign_types_name_stay_numbers(kept_as, kind):
+    assert kept_as(kind, "1", "3")({"u"}).column("u").to_pylist() == [1, 3]
+
+
+@pytest.mark.parametrize("kind", ["INTEGER", "DATE", "BOOLEAN", "REAL"])
+def test_a_value_that_is_not_of_its_columns_type_stops_a_query_only_if_it_needs_the_column(kept_as, kind):
+    read = kept_as(kind, "'x'", "NULL")
+    assert read({"n"}).column("n").to_pylist() == [1, 1]
+    for named in ({"n", "u"}, {"*"}, None):
+        with pytest.raises(ColumnUnreadable, match=r"t\.u cannot be read: 1 of 2 values .* 'x'"):
+            read(named)
+
+
+def test_a_boolean_of_sqlite_is_what_its_word_says(kept_as):
+    read = kept_as("BOOLEAN", "1", "0", "'true'", "'false'", "'T'", "'f'", "NULL")
+    assert read(None).column("u").to_pylist() == [True, False, True, False, True, False, None]
+
+
 def test_f202_a_query_that_needs_what_was_left_out_says_the_way_out(world):
     world.run("ALTER TABLE readings ADD COLUMN raw BLOB")
     world.declare_view(STATION_LEVEL, LEVEL_SQL.replace("level AS mean", "octet_length(raw) AS mean"))

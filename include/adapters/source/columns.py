@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -28,8 +28,9 @@ from sqlalchemy import (
     inspect,
     select,
     table,
+    text,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import NullType, TypeEngine
@@ -54,6 +55,7 @@ class Form(Enum):
     PLAIN = "as its type says"
     MOMENT = "a time in any form"
     DAY = "a date in any form"
+    FLAG = "true or false in any form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,16 @@ def split_name(name: str) -> tuple[str | None, str]:
     return schema or None, bare
 
 
-def layout(connection: Connection, source: SourceTable, named: Collection[str] | None) -> SourceLayout:
+def layout(
+    connection: Connection,
+    source: SourceTable,
+    named: Collection[str] | None,
+    doubted: Mapping[str, str] | None = None,
+) -> SourceLayout:
     """The columns that can be read, or those that are declared. ``named`` are the words, in lower case, that the SQL
-    uses for columns: a column of SQLite without a type is read only if it is one of them, since its values have to be
-    looked through for what they are.
+    uses for columns, ``*`` among them where it takes all: a column of SQLite without a type is read only if it is one
+    of them, since its values have to be looked through for what they are. ``doubted`` are columns that hold other
+    values than their type says, and what it was: such a column is left out, or where it is needed read by its values.
 
     Raises:
         TableVanished, ColumnVanished: naming what is missing and what is there.
@@ -140,7 +148,12 @@ def layout(connection: Connection, source: SourceTable, named: Collection[str] |
         if source.columns is not None and not is_declared and which not in times:
             left_out[which] = "it is not among its columns in the declaration"
             continue
-        read = _read(connection, source, which, _of_domain(kind), which in times, is_declared, named)
+        if doubted is not None and which in doubted:
+            is_needed = _needs(source, named, which)
+            odd = "its type is none that SQLite knows"
+            read = _by_storage(connection, source, which, odd) if is_needed else doubted[which]
+        else:
+            read = _read(connection, source, which, _of_domain(kind), which in times, is_declared, named)
         if isinstance(read, Read):
             reads.append(read)
         elif is_declared or which in times:
@@ -151,6 +164,31 @@ def layout(connection: Connection, source: SourceTable, named: Collection[str] |
         first = next(iter(left_out), "*")
         raise ColumnUnreadable(source.table, first, f"{left_out.get(first, 'there is no column')}. {WAY_OUT}")
     return SourceLayout(source, tuple(reads), left_out)
+
+
+def _needs(source: SourceTable, named: Collection[str] | None, which: str) -> bool:
+    """Whether the column is declared, or the SQL may use it."""
+    declared = source.columns or ()
+    is_named = named is None or "*" in named or which.lower() in named
+    return is_named or which in (source.time, source.known, *declared)
+
+
+def _has_foreign_type(connection: Connection, source: SourceTable, which: str) -> bool:
+    """Whether SQLite was told a type that it does not know, such as UUID: it then takes the column for a number by
+    rules of spelling, and keeps whatever it is given."""
+    if connection.dialect.name != "sqlite":
+        return False
+    schema, name = split_name(source.table)
+    told = text("SELECT type FROM pragma_table_info(:name, :schema) WHERE name = :which")
+    given = connection.execute(told, {"name": name, "schema": schema, "which": which}).scalar()
+    return given is not None and given.partition("(")[0].strip().upper() not in sqlite.base.ischema_names
+
+
+def may_go_otherwise(connection: Connection, source: SourceTable, named: Collection[str] | None, which: str) -> bool:
+    """Whether the rows can be read although this column cannot be as its type says."""
+    if which in (source.time, source.known):
+        return False
+    return not _needs(source, named, which) or _has_foreign_type(connection, source, which)
 
 
 WAY_OUT = "Make a database view that casts it to text, a number or a timestamp, and read that"
@@ -179,7 +217,7 @@ def _read(
         case Date():
             return Read(which, kind, pa.date32(), Form.DAY if is_sqlite else Form.PLAIN)
         case Boolean():
-            return Read(which, kind, pa.bool_())
+            return Read(which, kind, pa.bool_(), Form.FLAG if is_sqlite else Form.PLAIN)
         case Integer():
             return Read(which, kind, pa.int64())
         case Float():
@@ -191,19 +229,19 @@ def _read(
         case String():
             return Read(which, kind, pa.string())
         case NullType() if is_sqlite:
-            return _by_storage(connection, source, which, is_declared or which.lower() in (named or ()))
+            is_needed = is_declared or not {"*", which.lower()}.isdisjoint(named or ())
+            return _by_storage(connection, source, which, "it has no type") if is_needed else "it has no type"
         case _:
             return f"its type {kind!r} is none of text, integer, number, boolean, date and timestamp"
 
 
-def _by_storage(connection: Connection, source: SourceTable, which: str, is_needed: bool) -> Read | str:
-    if not is_needed:
-        return "it has no type"
+def _by_storage(connection: Connection, source: SourceTable, which: str, because: str) -> Read | str:
+    """As what its values are kept."""
     schema, name = split_name(source.table)
     stored = select(func.typeof(column(which))).select_from(table(name, column(which), schema=schema)).distinct()
     kinds = frozenset(connection.execute(stored).scalars()) - {"null"}
     if kinds not in OF_STORAGE and kinds:
-        return f"it has no type, and its values are {' and '.join(sorted(kinds))}"
+        return f"{because}, and its values are {' and '.join(sorted(kinds))}"
     kind, arrow = OF_STORAGE.get(kinds, (String(), pa.string()))
     return Read(which, kind, arrow)
 

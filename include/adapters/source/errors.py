@@ -52,6 +52,7 @@ class ColumnUnreadable(Refusal, TypeError):
 
     def __init__(self, name: str, which: str, reason: str, what: str | None = None) -> None:
         asked = f"{what}: the" if what else "The"
+        self.column, self.reason = which, reason
         super().__init__(f"{asked} source's column {name}.{which} cannot be read: {reason}.")
 
 

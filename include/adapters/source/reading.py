@@ -6,8 +6,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,18 +18,12 @@ from sqlalchemy import (
     URL,
     Connection,
     Date,
-    DateTime,
     Engine,
     Select,
-    Text,
-    cast,
-    column,
     create_engine,
     func,
     inspect,
-    literal,
     make_url,
-    not_,
     or_,
     select,
 )
@@ -46,8 +39,9 @@ from sqlalchemy.exc import (
 )
 
 from include.adapters.source import times
-from include.adapters.source.columns import Form, Read, SourceLayout, layout, split_name
+from include.adapters.source.columns import Read, SourceLayout, layout, may_go_otherwise, split_name
 from include.adapters.source.errors import ColumnUnreadable, SourceRefused, SourceUnreachable
+from include.adapters.source.values import Reading, one_line, refused_by_driver
 from include.config import bounds
 from include.config.types import SourceTable
 from include.domain.intervals import Interval
@@ -76,13 +70,14 @@ def extract(
     """The table's rows with ``start - lookback <= time < end + lookahead`` that were known at ``as_of``.
 
     ``what`` begins a message about a value that cannot be read: who asked, and for which interval. ``named`` are the
-    words, in lower case, that the SQL over the rows uses for columns.
+    words, in lower case, that the SQL over the rows uses for columns, and ``*`` where it takes all; None is all too.
 
     A table declared without ``time`` is read whole. Timestamps come as ``timestamp[us, tz=UTC]``, and so do ``time``
     and ``known`` in whatever form the source keeps them (see ``times``); one without an offset is taken as UTC. Columns
-    of types that have no place in Arrow are left out, and ``left_out`` says which. Errors that may pass (a lost
-    connection, a bad page) are tried again from the first row, at most ``attempts`` times with a pause that doubles
-    from ``pause_s``: either all the rows come back or none do.
+    of types that have no place in Arrow are left out, and so are those that are not needed and hold a value that cannot
+    be read; ``left_out`` says which. Errors that may pass (a lost connection, a bad page) are tried again from the
+    first row, at most ``attempts`` times with a pause that doubles from ``pause_s``: either all the rows come back or
+    none do.
 
     Raises:
         SourceUnreachable: when no attempt came through.
@@ -92,13 +87,24 @@ def extract(
     """
 
     def rows(connection: Connection) -> pa.Table:
-        found = layout(connection, source, named)
+        doubted: dict[str, str] = {}
+        while True:
+            try:
+                return once(connection, doubted)
+            except ColumnUnreadable as error:
+                if error.column in doubted or not may_go_otherwise(connection, source, named, error.column):
+                    raise
+                doubted[error.column] = error.reason
+                connection.rollback()
+
+    def once(connection: Connection, doubted: Mapping[str, str]) -> pa.Table:
+        found = layout(connection, source, named, doubted)
         statement = _statement(connection, found, interval, as_of)
-        batches = _batches(connection, statement, _Reading(found, what), batch_rows)
+        batches = _batches(connection, statement, Reading(found, what), batch_rows)
         try:
             read = pa.Table.from_batches(batches, found.arrow)
         except DataError as error:
-            raise _unreadable(connection, found, statement, error, what) from error
+            raise refused_by_driver(connection, found, statement, error, what) from error
         return _exactly(read, found, interval, as_of).replace_schema_metadata(_noted(found))
 
     return _tried(url, source.table, rows, attempts, pause_s)
@@ -135,7 +141,9 @@ def daily_counts(
         try:
             counted = connection.execute(answer).all()
         except DataError as error:
-            raise _unreadable(connection, found, _statement(connection, found, interval, as_of), error, None) from error
+            raise refused_by_driver(
+                connection, found, _statement(connection, found, interval, as_of), error, None
+            ) from error
         return {str(each): (int(count), latest and _in_utc(latest)) for each, count, latest in counted}
 
     counted = _tried(url, source.table, grouped, attempts, pause_s)
@@ -156,10 +164,10 @@ def _tried(url: str, name: str, action: Callable[[Connection], T], attempts: int
                 with engine.connect() as connection:
                     return action(connection)
             except ProgrammingError as error:
-                raise SourceRefused(engine.url, name, _one_line(error)) from error
+                raise SourceRefused(engine.url, name, one_line(error)) from error
             except (DBAPIError, OSError) as error:
                 if attempt == attempts:
-                    raise SourceUnreachable(engine.url, attempts, _one_line(error)) from error
+                    raise SourceUnreachable(engine.url, attempts, one_line(error)) from error
                 time.sleep(pause_s * 2 ** (attempt - 1))
         raise SourceUnreachable(engine.url, attempts, "no attempt was allowed")
     finally:
@@ -281,88 +289,8 @@ def _noted(found: SourceLayout) -> dict[bytes, bytes] | None:
     return {LEFT_OUT: json.dumps(found.left_out).encode()} if found.left_out else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What is being read, for messages about its values."""
-
-    layout: SourceLayout
-    what: str | None
-
-    def array(self, read: Read, values: Sequence[Any], page: Sequence[Any]) -> pa.Array:
-        if read.form is not Form.PLAIN:
-            found, bad = times.moments(values)
-            if bad:
-                raise self.unreadable(read, bad, values, page, f"no time. {times.WHAT_WOULD_DO}")
-            if read.form is Form.MOMENT:
-                return found
-            days = found.cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
-            with_a_time = pc.not_equal(days.cast(times.TIMES), found)
-            bad = [i for i, is_time in enumerate(with_a_time.to_pylist()) if is_time]
-            if bad:
-                raise self.unreadable(read, bad, values, page, "no date but a time")
-            return days
-        try:
-            return pa.array(values, type=read.arrow)
-        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-            bad = [i for i, value in enumerate(values) if not _fits(value, read.arrow)]
-            raise self.unreadable(read, bad, values, page, f"no {read.arrow} ({_one_line(error)})") from error
-
-    def unreadable(
-        self, read: Read, rows: Sequence[int], values: Sequence[Any], page: Sequence[Any], problem: str
-    ) -> ColumnUnreadable:
-        source, first = self.layout.source, rows[0] if rows else 0
-        when = ""
-        if source.time is not None and source.time != read.name:
-            place = [each.name for each in self.layout.reads].index(source.time)
-            when = f" in the row of {page[first][place]}"
-        shown = repr(values[first])[:40]
-        is_time = read.name in (source.time, source.known)
-        must = "it must be a timestamp, and " if is_time else ""
-        reason = f"{must}{len(rows) or 'some'} of {len(values)} values read at once are {problem}"
-        # The example stands before the way out.
-        said, stop, way = reason.partition(". ")
-        reason = f"{said}, the first {shown}{when}{stop}{way}"
-        return ColumnUnreadable(source.table, read.name, reason, self.what)
-
-
-def _unreadable(
-    connection: Connection, found: SourceLayout, statement: Select[Any], error: DataError, what: str | None
-) -> ColumnUnreadable:
-    """Which value the driver could not take: a time without end, or before the year 1 or after 9999."""
-    source = found.source
-    connection.rollback()
-    for each in found.reads:
-        if connection.dialect.name != "postgresql" or not isinstance(each.kind, DateTime | Date):
-            continue
-        value = column(each.name, each.kind)
-        beyond = or_(
-            not_(func.isfinite(value)),
-            value > cast(literal("9999-12-31 23:59:59.999999"), each.kind),
-            value < cast(literal("0001-01-01"), each.kind),
-        )
-        moment = cast(column(source.time), Text) if source.time is not None else cast(value, Text)
-        rows = statement.with_only_columns(cast(value, Text), moment).where(beyond).order_by(None).limit(1)
-        first = connection.execute(rows).first()
-        if first is not None:
-            where = f" in the row of {first[1]}" if source.time not in (None, each.name) else ""
-            reason = (
-                f"a value is {first[0]!r}{where}, and a time lies in the years 1 to 9999. Make a database view that "
-                "gives NULL, or 9999-12-31, for a time without end, and read that"
-            )
-            return ColumnUnreadable(source.table, each.name, reason, what)
-    return ColumnUnreadable(source.table, source.time or "*", _one_line(error), what)
-
-
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    try:
-        pa.array([value], type=kind)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        return False
-    return True
-
-
 def _batches(
-    connection: Connection, statement: Select[Any], reading: _Reading, batch_rows: int
+    connection: Connection, statement: Select[Any], reading: Reading, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     source, what = reading.layout.source, reading.what
     pages: Iterator[Sequence[Any]] | None = None
@@ -374,7 +302,7 @@ def _batches(
             page = next(pages, None)
         except OperationalError as error:
             # SQLite hands out any bytes as text; half of a surrogate pair is none in any encoding.
-            broken = NO_TEXT.search(_one_line(error))
+            broken = NO_TEXT.search(one_line(error))
             if broken is None:
                 raise
             shown = broken["text"].encode("unicode_escape").decode()[:40]
@@ -382,7 +310,7 @@ def _batches(
                 source.table, broken["column"], f"a value is no UTF-8 text: {shown}", what
             ) from error
         except (ValueError, TypeError) as error:  # the driver's own reading of a date or a number
-            raise ColumnUnreadable(source.table, source.time or "*", _one_line(error), what) from error
+            raise ColumnUnreadable(source.table, source.time or "*", one_line(error), what) from error
         if page is None:
             return
         columns = zip(*page, strict=True)
@@ -394,11 +322,6 @@ def _batches(
 def _in_utc(moment: Any) -> datetime:
     value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
-    return " ".join(text.split()).rstrip(".") or type(error).__name__
 
 
 def _shown(url: URL) -> str:
