@@ -8,9 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from ledger_fixtures import AS_OF, MODEL, champion, judged, trained
+from sqlalchemy import select, update
 
-from include.adapters.ledger import Ledger, Partition, PartitionStatus, Scoring
+from include.adapters.ledger import Ledger, Partition, PartitionStatus, Scoring, claims, lineage, partitions
+from include.adapters.ledger import drift as drift_records
 from include.adapters.ledger import outages as kept
+from include.adapters.ledger.tables import outage_items
 from include.config import declarations
 from include.config.freshness import ViewFreshness
 from include.config.views import Calendar
@@ -18,6 +21,7 @@ from include.domain.verdicts import Verdict
 from include.workflows import tasks
 from include.workflows.alerts import outages, outbox
 from include.workflows.pages import notices
+from include.workflows.services.teller import Teller
 
 FIRST = AS_OF.date()
 
@@ -122,7 +126,7 @@ def test_f190_ten_red_days_are_one_message_and_over_when_the_last_is_mended(ledg
     for day in days[:-1]:
         works("features_origin_weather", "materialize", day)
     assert told() == [("failed", "weather-desk")]
-    assert ledger.outages.open()[0].items == (days[-1],)
+    assert [*ledger.outages.open()[0].items] == [days[-1]]
     works("features_origin_weather", "materialize", days[-1], only_its_day=True)
     assert told() == [("failed", "weather-desk"), ("over", "weather-desk")]
 
@@ -168,6 +172,49 @@ def test_f190_what_a_lost_callback_did_not_say_the_ledger_does(ledger, told):
     serve(ledger, champion(ledger, "one").candidate_id, a_day(1))
     look(ledger)
     assert told()[2:] == [("over", "weather-desk"), ("over", "ml-on-call")]
+
+
+def test_f190_a_later_record_ends_an_outage_whatever_the_clocks_of_both_processes_say(ledger, told, monkeypatch):
+    fails("features_origin_weather", "publish", "2013-05-01")
+    fails(f"score_{MODEL}", "score", a_day(1))
+    fails(f"drift_{MODEL}", "measure", a_day(1))
+    behind = now() - timedelta(days=400)
+    for module in (partitions, lineage, drift_records, claims):
+        monkeypatch.setattr(module, "clock", lambda: behind)
+    publish(ledger, "origin_weather", "2013-05-01")
+    serve(ledger, champion(ledger, "one").candidate_id, a_day(1))
+    ledger.drift.report(MODEL, "1", a_day(1), {}, run_id="drift")
+    look(ledger)
+    assert [kind for kind, _ in told()][3:] == ["over"] * 3
+    assert ledger.outages.open() == []
+
+
+def test_f190_what_was_there_before_a_day_failed_does_not_end_its_outage(ledger, told):
+    serve(ledger, champion(ledger, "one").candidate_id, a_day(1))
+    fails("features_origin_weather", "publish", "2013-04-01")
+    for rows in (5, 6):
+        publish(ledger, "origin_weather", "2013-05-01", rows)
+        # A day that joins the outage after it was published, and once more after it was published again.
+        fails("features_origin_weather", "publish", "2013-05-01")
+        look(ledger)
+        assert [*ledger.outages.open()[0].items] == ["2013-04-01", "2013-05-01"]
+    fails(f"score_{MODEL}", "score", a_day(1))
+    look(ledger)
+    assert len(causes(ledger)) == 2
+    publish(ledger, "origin_weather", "2013-05-01", 7)
+    look(ledger)
+    assert [[*o.items] for o in ledger.outages.open()] == [["2013-04-01"], [a_day(1)]]
+
+
+def test_an_outage_from_before_it_was_written_down_what_there_was_is_ended_by_its_task_alone(ledger, told):
+    fails("features_origin_weather", "publish", "2013-05-01")
+    with ledger.database.writing("outages") as connection:
+        connection.execute(update(outage_items).values(had=None))
+    publish(ledger, "origin_weather", "2013-05-01")
+    look(ledger)
+    assert len(causes(ledger)) == 1
+    works("features_origin_weather", "publish", "2013-05-01")
+    assert causes(ledger) == []
 
 
 # --- what does not come ----------------------------------------------------------------------------------------------
@@ -412,3 +459,14 @@ def test_f191_the_page_of_all_models_and_status_say_what_is_out_of_order(ledger,
 
 def _away(*_) -> None:
     raise ConnectionError("the mail server is away")
+
+
+def test_what_the_watchdog_tells_has_the_time_that_it_was_given(ledger, home, told):
+    at = datetime(2031, 5, 1, tzinfo=UTC)
+    teller = Teller(home / "logs", lambda: at)
+    for news in ("scheduler was restarted 5 times; it is given up", None):
+        teller.tell("scheduler", news)
+        teller.turn(0)
+    assert told() == [("failed", "operator"), ("over", "operator")]
+    with ledger.database.reading() as connection:
+        assert connection.execute(select(outage_items.c.ended_at)).scalars().all() == [at]

@@ -15,8 +15,10 @@ from markupsafe import escape
 
 from include.adapters.ledger import Facts, RetrainAction
 from include.domain.authority import OPERATORS
+from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event, State
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
+from include.workflows.journey import causes
 from include.workflows.pages import release
 
 pytestmark = [
@@ -472,6 +474,33 @@ def test_f111_f132_what_looks_like_markup_or_code_is_shown_as_it_is(pages):
             assert "&lt;script&gt;" in text, path
             assert "49 &#39; OR" not in text
     check_invariants(pages)
+
+
+@pytest.mark.parametrize("suffix", ["", "__2", "__5"])
+def test_a_drift_report_is_linked_to_the_journey_it_started_whatever_run_id_was_free(pages, suffix):
+    day = "2013-06-01"
+    report = pages.ledger.drift.report(MODEL, "1", day, drift_report_of("x"), run_id="r")
+    path = f"/drift/{quote(report.report_id, safe='')}"
+    asked = replace(request(drift_run_id(MODEL, day) + suffix), trigger=Trigger.DRIFT, report_id=report.report_id)
+    stranger = pages.ledger.candidates.open(replace(asked, run_id="by-hand", trigger=Trigger.API))
+    pages.ledger.candidates.close(stranger.candidate_id, Event.FAIL, outcome="It failed.", actor="close_journey")
+    pages.ledger.drift.decide(
+        report.report_id, RetrainAction.RETRAIN, rule="5 x", reason="x", numbers={}, journey_run_id=asked.run_id
+    )
+    assert "The journey it" not in pages.page(path, "vera").text
+    journey = pages.ledger.candidates.open(asked)
+    shown = pages.page(path, "vera").text
+    assert f'<a href="/slipway/candidates/{quote(journey.candidate_id)}">The journey it started</a>' in shown
+
+
+def test_a_drift_report_is_linked_to_the_journey_under_way_that_it_joined(pages):
+    journey = pages.ledger.candidates.open(request("first"))
+    report = pages.ledger.drift.report(MODEL, "1", "2013-06-01", drift_report_of("x"), run_id="r")
+    pages.ledger.drift.decide(report.report_id, RetrainAction.SUPPRESS, rule="6 x", reason="x", numbers={})
+    asks = replace(request("drift"), trigger=Trigger.DRIFT, report_id=report.report_id)
+    causes.join(pages.ledger, "first", asks)
+    shown = pages.page(f"/drift/{quote(report.report_id, safe='')}", "vera").text
+    assert f'<a href="/slipway/candidates/{quote(journey.candidate_id)}">The journey it joined</a>' in shown
 
 
 def test_a_feature_that_was_not_judged_is_named_on_the_report_and_on_the_models_page(pages):

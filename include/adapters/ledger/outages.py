@@ -7,7 +7,7 @@ The notice of its beginning and of its end are written in the same transaction, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +38,8 @@ class Failing:
     link: str
     item: str = WHOLE
     """Which part of it, such as the day; empty where it has none."""
+    had: str | None = None
+    """What the ledger had of that part, as the watch will ask for it; None where it cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ class Outage:
     link: str
     recorded_at: datetime
     ended_at: datetime | None
-    items: tuple[str, ...]
-    """What of it has not ended, by name; empty where it has no parts."""
+    items: Mapping[str, str | None]
+    """What of it has not ended, by name, and what the ledger had of it when it failed last; empty where it has no
+    parts."""
 
 
 class Outages:
@@ -117,9 +120,9 @@ class Outages:
         here = [outage_items.c[name] == value for name, value in key.items()]
         row = connection.execute(select(outage_items).where(*here)).first()
         if row is None:
-            connection.execute(insert(outage_items).values(**key, recorded_at=clock()))
-        elif row.ended_at is not None:
-            connection.execute(update(outage_items).where(*here).values(ended_at=None))
+            connection.execute(insert(outage_items).values(**key, had=failing.had, recorded_at=clock()))
+        else:
+            connection.execute(update(outage_items).where(*here).values(ended_at=None, had=failing.had))
         return row is None or row.ended_at is not None
 
     def works(self, cause: str, item: str, sentence: str, told: Told | None, now: datetime) -> str | None:
@@ -155,12 +158,12 @@ class Outages:
         with self._database.reading() as connection:
             found = connection.execute(query).all()
             items = connection.execute(
-                select(outage_items.c.cause, outage_items.c.item)
+                select(outage_items.c.cause, outage_items.c.item, outage_items.c.had)
                 .join(outages, (outages.c.cause == outage_items.c.cause) & (outages.c.number == outage_items.c.number))
                 .where(outages.c.ended_at.is_(None), outage_items.c.ended_at.is_(None), outage_items.c.item != WHOLE)
                 .order_by(outage_items.c.item)
             ).all()
-        return [_outage(row, tuple(i.item for i in items if i.cause == row.cause)) for row in found]
+        return [_outage(row, {i.item: i.had for i in items if i.cause == row.cause}) for row in found]
 
     def beat(self, name: str, now: datetime) -> None:
         """What guards has just run to its end."""
@@ -188,7 +191,7 @@ def _notice(key: str, failing: Failing, kind: str, sentence: str, told: Told) ->
     return Notice(key, failing.scope, failing.subject, kind, told.role, told.name, sentence, failing.link)
 
 
-def _outage(row: Row[Any], items: tuple[str, ...]) -> Outage:
+def _outage(row: Row[Any], items: Mapping[str, str | None]) -> Outage:
     return Outage(
         cause=row.cause,
         number=row.number,

@@ -5,11 +5,12 @@ Evidence and reports are large; nothing here reads them but for the one page tha
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
 from include.adapters.ledger.candidates import candidate_of
 from include.adapters.ledger.database import Database
@@ -23,6 +24,7 @@ from include.adapters.ledger.tables import (
     deployments,
     drift_reports,
     gate_results,
+    journey_causes,
     partition_history,
     partitions,
     retrain_decisions,
@@ -30,6 +32,7 @@ from include.adapters.ledger.tables import (
     shadow_days,
     shadow_windows,
 )
+from include.domain.journey import Trigger
 from include.domain.promotion import Epoch, GateRecord
 from include.domain.verdicts import Mode, Verdict
 
@@ -162,6 +165,14 @@ class Overview:
             for row in reversed(rows)
         ]
 
+    def journey_of_report(self, report_id: str) -> str | None:
+        """The candidate of the journey that a drift report started or joined; None when there is none. A run that only
+        says that it comes from the report is not meant."""
+        asked = (journey_causes.c.report_id == report_id, journey_causes.c.trigger_kind == Trigger.DRIFT.value)
+        query = select(journey_causes.c.candidate_id).where(*asked).order_by(journey_causes.c.recorded_at.desc())
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).scalar()
+
     def report_of_run(self, model: str, run_id: str) -> str | None:
         """The id of the report a drift run made; None when it made none."""
         query = select(drift_reports.c.report_id).where(
@@ -206,6 +217,34 @@ class Overview:
         query = select(*columns).where(drift_reports.c.model == model, drift_reports.c.day >= first_day)
         with self._database.reading() as connection:
             return {(row.day, row.model_version): row.recorded_at for row in connection.execute(query)}
+
+    def publishes(self, view: str, view_version: int, day: str) -> str:
+        """How often the day was published, as a text that another publish changes; empty before the first."""
+        mine = (
+            partition_history.c.view == view,
+            partition_history.c.view_version == view_version,
+            partition_history.c.day == day,
+        )
+        with self._database.reading() as connection:
+            return str(connection.execute(select(func.max(partition_history.c.number)).where(*mine)).scalar() or "")
+
+    def scorings(self, model: str, day: str) -> str:
+        """Who served the day and by which run, as a text that another scoring changes; empty before the first."""
+        columns = (scorings.c.candidate_id, scorings.c.run_id, scorings.c.recorded_at)
+        query = select(*columns).where(scorings.c.model == model, scorings.c.day == day, scorings.c.role == "served")
+        with self._database.reading() as connection:
+            return _told(connection.execute(query.order_by(*columns)))
+
+    def reports(self, model: str, day: str) -> str:
+        """The drift reports and decisions of the day, as a text that changes with them; empty before the first."""
+        columns = (drift_reports.c.report_id, drift_reports.c.recorded_at, retrain_decisions.c.recorded_at)
+        query = (
+            select(*columns)
+            .outerjoin(retrain_decisions, retrain_decisions.c.report_id == drift_reports.c.report_id)
+            .where(drift_reports.c.model == model, drift_reports.c.day == day)
+        )
+        with self._database.reading() as connection:
+            return _told(connection.execute(query.order_by(*columns)))
 
     def first_publishes(self, view: str, view_version: int) -> tuple[str, datetime] | None:
         """The newest published day, and when any day was last published that had not been before; None before the
@@ -305,3 +344,7 @@ def _waiting(connection: Connection, live: Collection[str]) -> dict[str, str]:
         .where(gate_results.c.verdict == Verdict.INCONCLUSIVE.value, gate_results.c.mode == Mode.BLOCKING.value)
     )
     return {row.candidate_id: row.gate_now for row in connection.execute(query)}
+
+
+def _told(rows: Iterable[Row[Any]]) -> str:
+    return "; ".join(" ".join(str(value) for value in row) for row in rows)

@@ -416,6 +416,7 @@ outage_items = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("item", String, primary_key=True),
     Column("ended_at", UtcTime),
+    Column("had", Text),
     _recorded_at(),
     ForeignKeyConstraint(["cause", "number"], ["outages.cause", "outages.number"]),
 )

@@ -202,6 +202,25 @@ class OfflineStore:
                 found.append(who)  # answers that cannot be read are nobody's; the day is being written anew
         return found
 
+    def servers_held(self, model: str) -> dict[str, set[str]]:
+        """Whose served answers the log holds, by day. Two columns of the whole log are read.
+
+        Raises:
+            TableDamaged: when a file of it cannot be read.
+        """
+        path, found = self.log_path(model), dict[str, set[str]]()
+        table = open_table(path)
+        if table is None:
+            return found
+        with readable(path, "who served each day", way_out=SCORE.format(model=model)):
+            served = table.to_pyarrow_dataset().scanner(
+                columns=[DAY, "candidate_id"], filter=pc.field("role") == "served"
+            )
+            for batch in served.to_batches():
+                for row in pa.table(batch).group_by([DAY, "candidate_id"]).aggregate([]).to_pylist():
+                    found.setdefault(row[DAY], set()).add(row["candidate_id"])
+        return found
+
     def drop_predictions(self, model: str, day: str, candidate_id: str) -> Replaced:
         """Take out what ``candidate_id`` answered for ``day``; nothing where it answered nothing."""
         path = self.log_path(model)

@@ -47,6 +47,7 @@ def step_failed(
             sentence=f"{subject}: {_title(task_id)} of {dag_id} failed{day}. {_reason(error)}",
             link=f"/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}/tasks/{quote(task_id)}",
             item=item,
+            had=_held(ledger, dag_id, subject, item),
         )
         key = ledger.outages.fails(failing, _told(scope, subject, FAILED), now)
         if key is None:
@@ -84,7 +85,8 @@ def watch(ledger: Ledger, now: datetime) -> list[str]:
         if outage.kind == STALE and outage.cause not in lasting and _can_be_seen(outage):
             keys.append(_over(ledger, outage, WHOLE, now))
         elif outage.kind == FAILED:
-            keys += [_over(ledger, outage, day, now) for day in outage.items if _is_mended(ledger, outage, day)]
+            ended = [day for day, had in outage.items.items() if _is_over(ledger, outage, day, had)]
+            keys += [_over(ledger, outage, day, now) for day in ended]
     return [key for key in keys if key is not None]
 
 
@@ -126,22 +128,25 @@ def _has_judged(ledger: Ledger, model: str, run_id: str, task_id: str) -> bool:
     return record is not None and record.verdict is not Verdict.PASS
 
 
-def _is_mended(ledger: Ledger, outage: Outage, day: str) -> bool:
-    """Whether the ledger has what the red task was to bring, recorded after it failed: a task that was marked, or whose
-    callback was lost, ends no outage by itself."""
-    kind = outage.cause.partition("_")[0]
-    declared = declarations()
-    if kind == "features" and outage.subject in declared.views:
-        view = declared.views[outage.subject]
-        partition = ledger.partitions.get(view.name, view.version, day)
-        came = partition.recorded_at if partition else None
-    elif kind == "score":
-        came = ledger.overview.scored(outage.subject, day).get(day)
-    elif kind == "drift":
-        came = max((at for (d, _), at in ledger.overview.judged(outage.subject, day).items() if d == day), default=None)
-    else:
-        came = None
-    return came is not None and came > outage.recorded_at
+def _is_over(ledger: Ledger, outage: Outage, day: str, had: str | None) -> bool:
+    """Whether the ledger has something else of the day by now than when its task failed: the result of a later run. A
+    task that was marked, or whose callback was lost, ends no outage by itself. No clock is asked."""
+    if had is None:
+        return False
+    has = _held(ledger, outage.cause, outage.subject, day)
+    return has not in (None, "", had)
+
+
+def _held(ledger: Ledger, cause: str, subject: str, day: str) -> str | None:
+    """What the ledger has of the day, in words that change with every record of it; empty where it has nothing, and
+    None where a Dag of this kind brings nothing that could be asked for."""
+    kind, declared = cause.partition("_")[0], declarations()
+    if day == WHOLE or kind not in DAILY:
+        return None
+    if kind == "features":
+        view = declared.views.get(subject)
+        return None if view is None else ledger.overview.publishes(view.name, view.version, day)
+    return ledger.overview.scorings(subject, day) if kind == "score" else ledger.overview.reports(subject, day)
 
 
 def _over(ledger: Ledger, outage: Outage, item: str, now: datetime) -> str | None:

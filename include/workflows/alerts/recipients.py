@@ -43,8 +43,11 @@ def now_of(notice: Notice) -> Recipient:
     declared = declarations()
     if notice.scope is Scope.MODEL and notice.subject in declared.models:
         model = declared.models[notice.subject]
-        name = getattr(model.owners, notice.role) if notice.role else notice.told
-        return Recipient(Told(name, notice.role), model.notify)
+        # A role that another release knew is nobody's now: then it is whoever was named when it was written down.
+        known = notice.role in type(model.owners).model_fields
+        return Recipient(
+            Told(getattr(model.owners, str(notice.role)) if known else notice.told, notice.role), model.notify
+        )
     if notice.scope is Scope.VIEW and notice.subject in declared.views:
         view = declared.views[notice.subject]
         return Recipient(Told(view.owner, None), view.notify)

@@ -69,7 +69,8 @@ class DriftView:
     rule_says: str
     reason: str
     run_id: str
-    journey_run_id: str | None
+    journey: str | None
+    """The candidate of the journey that the report started or joined."""
     realised: Mapping[str, Any]
     predictions: Mapping[str, Any]
     inputs_reason: str
@@ -89,6 +90,7 @@ def drift(report_id: str) -> DriftView:
     """
     with sources.open_ledger() as ledger:
         kept, decision = ledger.drift.get(report_id), ledger.drift.decision(report_id)
+        journey = ledger.overview.journey_of_report(report_id)
     if kept is None:
         raise UnknownReport(report_id)
     report = kept.report
@@ -108,7 +110,7 @@ def drift(report_id: str) -> DriftView:
         rule_says=RULES.get(rule.partition(" ")[2], ""),
         reason=decision.reason if decision else "Nothing was decided about this report yet.",
         run_id=kept.run_id,
-        journey_run_id=decision.journey_run_id if decision else None,
+        journey=journey,
         realised=report["realised"],
         predictions={k: v for k, v in report["predictions"].items() if k != "features"},
         inputs_reason=inputs["reason"],

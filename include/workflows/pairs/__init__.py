@@ -132,6 +132,12 @@ CHECKS: tuple[PairCheck, ...] = (
         "scores again the days that lost answers",
     ),
     PairCheck(
+        "claims",
+        "scoring claims and prediction log",
+        "include.workflows.pairs.claims",
+        "scores again the days that were not answered by whoever claimed them",
+    ),
+    PairCheck(
         "registry",
         "ledger and MLflow",
         "include.workflows.pairs.registry",

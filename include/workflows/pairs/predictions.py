@@ -34,7 +34,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
     with stores.open_ledger() as ledger:
         for model in [only] if only is not None else ledger.candidates.models():
             lost = dict.fromkeys(broken.day for _, broken in _broken(ledger, model))
-            failed = {day: _scored_again(model, day) for day in lost}
+            failed = {day: scored_again(model, day) for day in lost}
             left = {broken.day for _, broken in _broken(ledger, model)}
             for day in lost:
                 if failed[day] is None and day not in left:
@@ -51,7 +51,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
     return found
 
 
-def _scored_again(model: str, day: str) -> str | None:
+def scored_again(model: str, day: str) -> str | None:
     """Why the day could not be scored again; None when it was."""
     try:
         skipped = daily.score(model, day, f"repair_{day}")["skipped"]

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from include.adapters import files
@@ -116,9 +117,8 @@ def running_services(
         running = Running(os.getpid(), place.airflow_url, place.mlflow_url, without_password(settings().ledger_url))
         files.write_text(place.home / "services.json", json.dumps(asdict(running)) + "\n")
         services.ready_after_s = time.monotonic() - began
-        guard = Watchdog(
-            services, say, wall_clock, place.logs / "watchdog.log", patience, told=Teller(services.logs).tell
-        )
+        teller = Teller(services.logs, lambda: datetime.fromtimestamp(wall_clock(), UTC)).start()
+        guard = Watchdog(services, say, wall_clock, place.logs / "watchdog.log", patience, told=teller.tell)
         for name, seconds in services.starts_s.items():
             guard.started_after(name, seconds)
         services._watchdog = guard

@@ -9,8 +9,9 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,27 +33,37 @@ class OnlyByAirflow(Exception):
 
 
 class Teller:
-    """Writes what the watchdog reports into the ledger, and to the file of notices at once."""
+    """Writes what the watchdog reports into the ledger, and to the file of notices at once.
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    ``now`` is asked when something is written down: the supervisor's wall clock, since nothing here has a data time.
+    """
+
+    def __init__(self, logs: Path, now: Callable[[], datetime]) -> None:
+        self._logs, self._now = logs, now
         self._news: queue.Queue[tuple[str, str | None]] = queue.Queue()
+        self._looked = time.monotonic()
+
+    def start(self) -> Teller:
         threading.Thread(target=self._run, name="slipway-teller", daemon=True).start()
+        return self
 
     def tell(self, cause: str, why: str | None) -> None:
         self._news.put((cause, why))
 
     def _run(self) -> None:
-        looked = time.monotonic()
         while True:
-            with suppress(queue.Empty):
-                cause, why = self._news.get(timeout=10)
-                with suppress(Exception):
-                    self._record(cause, why, datetime.now(UTC))
-            if time.monotonic() - looked >= WATCH_EVERY_S:
-                looked = time.monotonic()
-                with suppress(Exception):
-                    self._look(datetime.now(UTC))
+            self.turn(10)
+
+    def turn(self, wait_s: float) -> None:
+        """Write down the next piece of news, if one comes in so many seconds; look after the watch, if it is time."""
+        with suppress(queue.Empty):
+            cause, why = self._news.get(timeout=wait_s)
+            with suppress(Exception):
+                self._record(cause, why, self._now())
+        if time.monotonic() - self._looked >= WATCH_EVERY_S:
+            self._looked = time.monotonic()
+            with suppress(Exception):
+                self._look(self._now())
 
     def _record(self, cause: str, why: str | None, now: datetime) -> None:
         to = recipients.of(Scope.PROJECT, recipients.PROJECT, outages.FAILED)

@@ -142,13 +142,12 @@ def _candidate_page(
 def drift(request: Request, user: User, report_id: str) -> Response:
     view = drift_views.drift(report_id)
     require_read(request, user, view.model)
-    journey = view.journey_run_id and release_views.candidate_of_run(view.model, view.journey_run_id)
     return page(
         request,
         "drift.html",
         view=view,
         top=max((f.rank for f in view.features), default=0.0),
-        journey_url=f"{base(request)}/candidates/{quote(journey)}" if journey else None,
+        journey_url=f"{base(request)}/candidates/{quote(view.journey)}" if view.journey else None,
         run_url=_run_url(request, f"drift_{view.model}", view.run_id),
     )
 
