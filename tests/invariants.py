@@ -2,11 +2,11 @@
 
     check_invariants(world)
 
-``world`` gives ``declared`` (Declarations). What else it has is checked too: ``registry`` (Registry) for I2, I4 and
-I10, ``lost`` (numbers of versions that the test deleted in MLflow on purpose), ``secrets`` (texts that were planted)
-for I11, ``children`` (process ids that must be gone) for I12, ``api`` (AirflowApi) for I16. Where things are comes
-from the environment, as everywhere. An invariant that needs a component the world does not have is not silently true:
-the report says "not applicable" and why.
+``world`` gives ``declared`` (Declarations). What else it has is checked too: ``registry`` for I2, I4 and I10, ``lost``
+(numbers of versions that the test deleted in MLflow on purpose), ``secrets`` (texts that were planted) for I11,
+``children`` (process ids that must be gone) for I12, ``api`` (AirflowApi) for I16. Where things are comes from the
+environment, as everywhere. An invariant that needs a component the world does not have is not silently true: the report
+says "not applicable" and why.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from include.adapters.ledger import Ledger, NoticeState, PartitionStatus, ledger
 from include.adapters.ledger.notices import LEASE
 from include.adapters.offline_store import DAY, OfflineStore, content_hash, ordered, plain, split_by_day
 from include.adapters.online_store import OnlineStore, compared
-from include.adapters.registry import CHALLENGER, CHAMPION, Registry, VersionMissing
+from include.adapters.registry import CHALLENGER, CHAMPION, ModelRegistry, VersionMissing
 from include.config import Declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, State
 from include.domain.verdicts import Verdict
+from include.workflows import stores
 from include.workflows.alerts import outbox
 from include.workflows.lineage import promised
 
@@ -88,7 +89,7 @@ def check_invariants(world: Any) -> Report:
             report.verdicts[name] = "not applicable: there is no ledger yet"
         broken += _unfinished()
     else:
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             broken += _all(world, ledger, report)
     if broken:
         raise InvariantsBroken("\n".join(broken))
@@ -97,7 +98,7 @@ def check_invariants(world: Any) -> Report:
 
 def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
     found = ledger_invariants(ledger)
-    registry: Registry | None = getattr(world, "registry", None)
+    registry: ModelRegistry | None = getattr(world, "registry", None)
     for name in NAMES:
         report.verdicts[name] = HOLDS
     if registry is None:
@@ -128,7 +129,7 @@ def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
     return found
 
 
-def _aliases(ledger: Ledger, registry: Registry) -> Iterator[str]:
+def _aliases(ledger: Ledger, registry: ModelRegistry) -> Iterator[str]:
     for model in ledger.candidates.models():
         head = ledger.deployments.champion(model)
         wanted = int(str(head.model_version)) if head else None
@@ -143,7 +144,7 @@ def _aliases(ledger: Ledger, registry: Registry) -> Iterator[str]:
             yield f"I2 {model}: the ledger's challenger is version {expected}, the alias says {found}."
 
 
-def _artifacts(ledger: Ledger, registry: Registry, lost: Iterable[int]) -> Iterator[str]:
+def _artifacts(ledger: Ledger, registry: ModelRegistry, lost: Iterable[int]) -> Iterator[str]:
     for model in ledger.candidates.models():
         epochs = ledger.deployments.epochs(model)
         for epoch in epochs:

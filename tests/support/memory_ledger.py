@@ -33,11 +33,16 @@ def empty() -> bytes:
     with tempfile.TemporaryDirectory(prefix="slipway-ledger-") as folder:
         file = Path(folder) / "ledger.db"
         Ledger.open(f"sqlite:///{file}").close()
-        with closing(sqlite3.connect(file)) as made:
-            # In memory there is no second file to write ahead to.
-            made.execute("PRAGMA journal_mode = DELETE")
-            content: bytes = made.serialize()
-            return content
+        return content_of(file)
+
+
+def content_of(file: Path) -> bytes:
+    """What a ledger's file holds, to begin one in memory with. It must not be open elsewhere."""
+    with closing(sqlite3.connect(file)) as made:
+        # In memory there is no second file to write ahead to.
+        made.execute("PRAGMA journal_mode = DELETE")
+        content: bytes = made.serialize()
+        return content
 
 
 class MemoryLedger:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from journey_world import MODEL
 
-from include.adapters.ledger import Ledger
 from include.cli import main
-from include.config.settings import settings
 from include.domain.authority import Person
 from include.domain.intervals import instant
 from include.domain.verdicts import Verdict
+from include.workflows import stores, tasks
 from include.workflows.gates import overrides
 
 REASON = "The outage of 12 March explains it"
@@ -24,20 +24,17 @@ REASON = "The outage of 12 March explains it"
 def rejected(world):
     """A candidate that failed its bound, whose journey is closed."""
     bounds = [{"metric": "roc_auc", "at_least": 0.999}]
-    from journey_world import MODEL
-
     gates = {**MODEL["gates"], "threshold_gate": {"min_rows": 100, "criteria": bounds}}
     world.declare(world.model, gates=gates)
-    reference = world.open("hopeless", 13)
-    assert not world.to_shadow(reference)
-    from include.workflows import tasks
-
+    reference = world.references["r"]
+    world.judge_offline(reference)
     tasks.close_journey(reference)
     return reference
 
 
+@pytest.mark.moment("first champion")
 def test_history_shows_champions_and_journeys(world, capsys):
-    champion = world.first_champion()
+    champion = world.candidate(world.references["r"])
     assert main(["history", world.model]) == 0
     shown = capsys.readouterr().out
     assert f"{world.model}: champion {champion.candidate_id} (version 1)" in shown
@@ -50,8 +47,9 @@ def test_history_of_a_model_nobody_declared_is_one_line(world, capsys):
     assert capsys.readouterr().err.startswith("slipway: There is no model 'nobody'; declared are: ")
 
 
+@pytest.mark.moment("first champion")
 def test_explain_shows_every_gates_table_and_the_way(world, capsys):
-    champion = world.first_champion()
+    champion = world.candidate(world.references["r"])
     assert main(["explain", champion.candidate_id]) == 0
     shown = capsys.readouterr().out
     for gate in ("training_data_gate", "threshold_gate", "champion_gate", "shadow_gate"):
@@ -91,7 +89,7 @@ def test_f179_an_override_without_anybody_signed_in_is_refused_and_says_the_way_
     argv = ["override", rejected["candidate_id"], "threshold_gate", "--reason", REASON, "--expires", "2d"]
     assert main(argv) == 64
     assert "Run `slipway up`, or name another Airflow" in capsys.readouterr().err
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         assert ledger.gates.overrides(rejected["candidate_id"]) == []
 
 
@@ -100,19 +98,14 @@ def test_a_failed_gate_can_be_overridden_and_its_task_is_green_when_cleared(reje
     candidate = rejected["candidate_id"]
     assert main(["override", candidate, "threshold_gate", "--reason", REASON, "--expires", "30d", "--by", "ada"]) == 0
     assert "is overridden by admin (who says: ada) until" in capsys.readouterr().out
-    again = world.open("hopeless", 13)
+    again = world.open("r", 13)
     outcome = world.judge("threshold_gate", again)
     assert (outcome["verdict"], outcome["passed"]) == (Verdict.FAIL.value, True)
     assert (
         f"overridden by admin (who says: ada) until {outcome['table'].split('until ')[1].split(':')[0]}"
         in outcome["table"]
     )
-    run = world.registry
-    with Ledger.open(settings().ledger_url) as ledger:
-        facts = ledger.candidates.get(candidate).facts
-    from mlflow import MlflowClient
-
-    assert REASON in MlflowClient(run.url).get_run(facts.mlflow_run_id).data.tags["slipway.override.threshold_gate"]
+    assert REASON in world.tags_of(rejected)["slipway.override.threshold_gate"]
 
 
 @pytest.mark.parametrize(

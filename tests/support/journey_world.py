@@ -34,12 +34,12 @@ from feature_world import (
 )
 from sqlalchemy import update
 
-from include.adapters.ledger import Candidate, Ledger
-from include.adapters.registry import Registry
+from include.adapters.ledger import Candidate
+from include.adapters.registry import ModelRegistry
 from include.config import loader
 from include.config.settings import settings
 from include.domain.authority import Person
-from include.workflows import tasks
+from include.workflows import stores, tasks
 
 FIRST_DAY, END_DAY = 1, 16
 """The days of March 2024 that a fresh world has published: ``[FIRST_DAY, END_DAY)``."""
@@ -93,7 +93,7 @@ OPERATING = ("ada", "bob", "eve", "judge")
 class JourneyWorld(World):
     """The world of one test, its models and what is needed to drive a journey through them."""
 
-    registry: Registry = field(default_factory=lambda: Registry(settings().mlflow_url))
+    registry: ModelRegistry = field(default_factory=lambda: stores.registry())
     secrets: tuple[str, ...] = (SECRET,)
     model: str = ""
 
@@ -110,7 +110,7 @@ class JourneyWorld(World):
 
     def let_operate(self, model: str, *names: str) -> None:
         """As if each had just acted through Airflow, which lets them operate the model."""
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             for name in names:
                 ledger.rights.saw(model, Person(name, frozenset({"op"}), operator=True))
 
@@ -224,14 +224,14 @@ class JourneyWorld(World):
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def candidate(self, reference: Mapping[str, Any]) -> Candidate:
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             return ledger.candidates.get(str(reference["candidate_id"]))
 
     def rows_of_ledger(self) -> dict[str, list[Any]]:
         """Every row of every table of the ledger but the attempts handed out, which count each try."""
         from sqlalchemy import inspect, text
 
-        with Ledger.open(settings().ledger_url) as ledger, ledger.database.engine.connect() as connection:
+        with stores.open_ledger() as ledger, ledger.database.engine.connect() as connection:
             names = [n for n in inspect(connection).get_table_names() if n not in ("attempts", "alembic_version")]
             return {n: sorted(map(repr, connection.execute(text(f'SELECT * FROM "{n}"')))) for n in sorted(names)}
 

@@ -7,10 +7,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from forking import KILLED
 from ledger_fixtures import MODEL, NOW, challenger, champion, judged, promote, roll_back, trained
 
-from include.adapters.ledger import Ledger, NoticeState, Scope
+from include.adapters.ledger import NoticeState
 from include.adapters.ledger.notices import LEASE
 from include.config import declarations
 from include.config.settings import absolute, what_is_wrong_with
@@ -24,14 +23,10 @@ from include.workflows.pairs import StoresDiffer
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """A ledger where the workflow finds it, and a function that tells and gives what was sent."""
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
-    monkeypatch.setenv("SLIPWAY_LEDGER_URL", url)
+def told(ledger, tmp_path, monkeypatch):
+    """A ledger where the workflow finds it, and the folder in which what was sent is written."""
     monkeypatch.setenv("SLIPWAY_URL", "https://slipway.example.org/")
-    with Ledger.open(url) as ledger:
-        yield ledger, tmp_path
+    return ledger, tmp_path
 
 
 def tell(kind: str, run_id: str, task_id: str = "threshold_gate") -> str:
@@ -193,26 +188,6 @@ def test_one_process_sends_a_notice_at_a_time_and_an_older_try_changes_nothing(t
     assert ledger.notices.get(key).state is NoticeState.SENT
 
 
-@pytest.mark.parametrize("point", ["notices.put", "notices.taken", "notices.handed"])
-def test_f189_killed_between_claiming_and_sending_somebody_is_told_at_least_once(told, forking, point):
-    ledger, folder = told
-    champion(ledger, "one")
-    arguments = (MODEL, "promoted", "one", "promote")
-    pid = forking.start("test_notices:tell_in_a_child", *arguments, FAULT_CRASH=point)
-    assert forking.wait(pid) == KILLED, forking.said(pid)
-    (left,) = ledger.notices.unsent()
-    assert left.state is (NoticeState.PENDING if point == "notices.put" else NoticeState.SENDING)
-    outbox.sweep(ledger, notices.to_file, NOW + LEASE)
-    outbox.sweep(ledger, notices.to_file, NOW + 2 * LEASE)
-    assert {line["key"] for line in lines(folder)} == {f"promoted/{MODEL}/1"}
-    assert len(lines(folder)) == (2 if point == "notices.handed" else 1)
-    assert ledger.notices.unsent() == []
-
-
-def tell_in_a_child(*what: str) -> None:
-    notices.tell(*what, notices.to_file, NOW)
-
-
 def test_f189_killed_before_anything_was_written_down_the_ledger_still_says_what_to_tell(told):
     ledger, folder = told
     champion(ledger, "one")
@@ -257,27 +232,6 @@ def test_what_was_given_up_differs_until_it_is_repaired_and_sent_to_the_owner_de
     outbox.sweep(ledger, notices.to_file, NOW)
     assert [line["to"] for line in lines(folder)] == ["grace@example.org"]
     assert pairs.compared("notices", NOW)["facts"]["mended"] == 0
-
-
-def test_what_an_earlier_release_told_is_not_told_again(ledger_url):
-    from sqlalchemy import text
-
-    from include.adapters.ledger import schema
-    from include.adapters.ledger.database import make_engine
-
-    engine = make_engine(ledger_url)
-    with engine.begin() as connection:
-        from alembic import command
-
-        command.upgrade(schema.alembic_config(connection), "0006")
-        values = "'promoted/m/1', 'm', 'promoted', 'ada', 'm: promoted v1.', '/m', '2013-07-01'"
-        connection.execute(text(f"INSERT INTO notices VALUES ({values})"))
-    engine.dispose()
-    with Ledger.open(ledger_url) as ledger:
-        (kept,) = ledger.notices.of("m")
-        assert (kept.key, kept.scope, kept.told, kept.link) == ("promoted/m/1", Scope.MODEL, "ada", "/m")
-        assert ledger.notices.unsent() == []
-        assert ledger.notices.put(kept, NOW) is False
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from ledger_fixtures import AS_OF, MODEL, champion, judged, trained
@@ -27,20 +28,12 @@ FIRST = AS_OF.date()
 
 
 @pytest.fixture
-def home(ledger_url, tmp_path, monkeypatch):
-    """A ledger where the workflow finds it."""
-    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
-    monkeypatch.setenv("SLIPWAY_LEDGER_URL", ledger_url)
+def home(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the notices are written, beside a ledger."""
     monkeypatch.setenv("SLIPWAY_URL", "https://slipway.example.org")
     for name in ("SLIPWAY_OPERATOR", "SLIPWAY_OPERATOR_VIA"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
-
-
-@pytest.fixture
-def ledger(home, ledger_url):
-    with Ledger.open(ledger_url) as opened:
-        yield opened
 
 
 @pytest.fixture

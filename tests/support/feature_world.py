@@ -15,12 +15,12 @@ import pytest
 import yaml
 from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, delete, insert, text, update
 
-from include.adapters.ledger import Ledger
 from include.adapters.offline_store import OfflineStore, content_hash
 from include.config.loader import Declarations, read_declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import GateResult
+from include.workflows import stores
 from include.workflows.features import staging
 from include.workflows.features.staged import Staged
 from tests.invariants import check_invariants
@@ -226,12 +226,12 @@ class World:
         return staging.audit(staged, declared=self.declared)
 
     def publish(self, staged: Staged, accepted_by: str | None = None) -> staging.Published:
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             return staging.publish(staged, ledger.partitions, accepted_by=accepted_by, declared=self.declared)
 
     def stage_day(self, view: str, number: int) -> Staged:
         """What the day's run stages: the day, and the earlier days whose source rows changed."""
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             return staging.stage(view, day(number), f"day-{number}", ledger.partitions, declared=self.declared)
 
     def run_day(self, view: str, number: int) -> staging.Published:
@@ -248,7 +248,7 @@ class World:
         self, view: str, interval: Interval, run_id: str = "run-1", as_of: datetime | None = None
     ) -> staging.Published:
         """Stage, audit and publish, as a bulk run does."""
-        with Ledger.open(settings().ledger_url) as ledger:
+        with stores.open_ledger() as ledger:
             staged = staging.stage(
                 view, interval, run_id, ledger.partitions, as_of=as_of, look_again=False, declared=self.declared
             )
@@ -287,13 +287,13 @@ def stored(world: World, view: str, interval: Interval) -> str:
 
 def partition(view: str, number: int) -> Any:
     """What the ledger says of a day; None when it was never published."""
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         return ledger.partitions.get(view, 1, at(number).date())
 
 
 def history(view: str, number: int) -> Any:
     """Every publication of a day, the oldest first."""
-    with Ledger.open(settings().ledger_url) as ledger:
+    with stores.open_ledger() as ledger:
         return ledger.partitions.history(view, 1, at(number).date())
 
 

@@ -1,0 +1,255 @@
+"""The world of whole journeys without a server and without a ledger's file: what a test of a use case runs on.
+
+The ledger and the registry are in memory; the tables and the journeys' folders are small files below the test's own
+folder. One model's way is told once, with the real steps, and kept at its ``MOMENTS``; a test begins at one of them
+with a copy of its own, which takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journey_world import NOW, JourneyWorld, at, living_in, published
+from memory_ledger import MemoryLedger, content_of
+from memory_registry import MemoryRegistry, Run
+
+from include.adapters.ledger import Facts
+from include.config.settings import settings
+from include.domain.lifecycle import Event
+from include.workflows import stores, tasks
+from include.workflows.pages import sources
+
+NOWHERE = "http://127.0.0.1:9"
+"""Where an MLflow would be, were it asked over the network."""
+SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
+EVALUATED = "evaluated"
+
+
+@dataclass
+class LightWorld(JourneyWorld):
+    """A journey's world whose ledger and registry are in memory."""
+
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    held: MemoryLedger = field(default_factory=MemoryLedger)
+    secrets: tuple[str, ...] = ()
+    """None is planted: what looks for one starts a process."""
+    references: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the journeys told so far are known by, by run id."""
+
+    def declare(self, name: str, *args: Any, **changes: Any) -> None:
+        """Declare a model; its shadow window is full after one day unless it is said otherwise."""
+        super().declare(name, *args, **{"shadow": SHADOW, **changes})
+
+    def versions_in_mlflow(self, model: str | None = None) -> list[tuple[int, str]]:
+        known = self.registry.models.get(model or self.model)
+        return sorted((number, held.source) for number, held in known.versions.items()) if known else []
+
+    def runs_in_mlflow(self, model: str | None = None) -> list[Run]:
+        return [run for run in self.registry.runs.values() if run.experiment == (model or self.model)]
+
+    def tags_of(self, reference: dict[str, Any]) -> dict[str, str]:
+        """The tags of a candidate's run page."""
+        return self.registry.runs[str(self.candidate(reference).facts.mlflow_run_id)].tags
+
+    def evaluated(self, run_id: str, *, user: str | None = "ada", day: int = 13, **conf: Any) -> dict[str, Any]:
+        """A candidate that was opened by this request and has learned and measured what the tale's first one did, of
+        which no gate has judged anything yet."""
+        sent = {"as_of": at(day).isoformat(), "reason": "a test asks", **conf}
+        reference = dict(tasks.open_journey(self.model, run_id, "manual", sent, NOW, user))
+        like, made = self.candidate(self.references["r"]), str(reference["candidate_id"])
+        journeys = settings().artifacts / "journeys"
+        shutil.copytree(journeys / like.candidate_id, journeys / made, dirs_exist_ok=True)
+        run = self.registry.candidate_run(self.model, made, {})
+        self.registry.runs[run].models = list(self.registry.runs[str(like.facts.mlflow_run_id)].models)
+        facts = Facts(like.facts.artifact_digest, like.facts.training_set_hash, mlflow_run_id=run)
+        self.held.ledger.candidates.advance(made, Event.TRAIN, actor="train", reason="as the first one", facts=facts)
+        return reference
+
+    def judge_offline(self, reference: dict[str, Any]) -> list[bool]:
+        """Every gate before the registration, whatever the one before said: as when red ones are marked green."""
+        gates = ("data_quality_gate", "threshold_gate", "champion_gate")
+        return [bool(self.judge(gate, reference)["passed"]) for gate in gates]
+
+
+@contextmanager
+def ledger_of_this_process(held: MemoryLedger) -> Iterator[None]:
+    """The use cases of this process open this ledger; another process cannot see it."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Whoever opens the ledger past ``stores`` is told that there is none at this address.
+        patch.setenv("SLIPWAY_LEDGER_URL", "memory://")
+        patch.setattr(stores, "open_ledger", held.opened)
+        patch.setattr(sources, "open_ledger", held.opened)
+        yield
+
+
+@contextmanager
+def living_lightly(world: LightWorld) -> Iterator[LightWorld]:
+    """This process takes the world for its own."""
+    with living_in(world.root, NOWHERE), ledger_of_this_process(world.held), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores, "registry", lambda: world.registry)
+        yield world
+
+
+# --- the tale --------------------------------------------------------------------------------------------------------
+
+
+def _evaluated(world: LightWorld) -> None:
+    reference = world.references["r"] = world.open("r", 13)
+    tasks.build_training_set(reference)
+    tasks.train(reference)
+    tasks.evaluate(reference)
+
+
+def _first_champion(world: LightWorld) -> None:
+    world.judge_offline(world.references["r"])
+    _to_the_end(world, "r")
+    world.next_day(16)
+
+
+def _second_in_shadow(world: LightWorld) -> None:
+    _to_shadow(world, "second", 17)
+
+
+def _second_judged(world: LightWorld) -> None:
+    world.next_day(17)
+    _passes(world, "second")
+
+
+def _second_champion(world: LightWorld) -> None:
+    tasks.promote(world.references["second"], NOW)
+    tasks.close_journey(world.references["second"])
+    world.next_day(18)
+
+
+def _third_judged(world: LightWorld) -> None:
+    _to_shadow(world, "third", 19)
+    world.next_day(19)
+    _passes(world, "third")
+
+
+def _third_champion(world: LightWorld) -> None:
+    tasks.promote(world.references["third"], NOW)
+    tasks.close_journey(world.references["third"])
+    world.next_day(20)
+
+
+def _to_shadow(world: LightWorld, run_id: str, day: int) -> None:
+    world.references[run_id] = world.open(run_id, day)
+    if not world.to_shadow(world.references[run_id]):
+        raise RuntimeError(f"{run_id} was stopped by a gate")
+
+
+def _to_the_end(world: LightWorld, run_id: str) -> None:
+    reference = world.references[run_id]
+    tasks.register_challenger(reference, NOW)
+    tasks.open_shadow_window(reference)
+    _passes(world, run_id)
+    tasks.promote(reference, NOW)
+    tasks.close_journey(reference)
+
+
+def _passes(world: LightWorld, run_id: str) -> None:
+    if not world.judge("shadow_gate", world.references[run_id])["passed"]:
+        raise RuntimeError(f"{run_id} did not pass its shadow window")
+
+
+MOMENTS: dict[str, Callable[[LightWorld], None] | None] = {
+    "published": None,
+    EVALUATED: _evaluated,
+    "first champion": _first_champion,
+    "second in shadow": _second_in_shadow,
+    "second judged": _second_judged,
+    "second champion": _second_champion,
+    "third judged": _third_judged,
+    "third champion": _third_champion,
+}
+"""In their order, each told from the one before:
+
+- published: the views have the days ``[FIRST_DAY, END_DAY)``, and the model is declared;
+- evaluated: candidate ``r`` as of the 13th is trained and measured, and no gate has judged it;
+- first champion: ``r`` serves since the 13th, and has scored the 16th;
+- second in shadow: ``second``, as of the 17th, runs beside it and has seen no day;
+- second judged: it has seen the 17th, and its gate passed;
+- second champion: it is promoted, and has scored the 18th;
+- third judged, third champion: the same again, as of the 19th, the 20th scored.
+"""
+
+
+@dataclass
+class Tale:
+    """One model's way, told as far as somebody asks, once for all processes that share the folder."""
+
+    folder: Path
+    model: str = "trip_late"
+
+    @contextmanager
+    def at(self, moment: str, root: Path) -> Iterator[LightWorld]:
+        """A world of one's own at the moment, below ``root``."""
+        self._told(moment)
+        with self._world(moment, root) as world:
+            yield world
+
+    def _told(self, moment: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            names = list(MOMENTS)
+            for before, name in zip([None, *names], names[: names.index(moment) + 1], strict=False):
+                if not self._kept(name).exists():
+                    self._tell(before, name)
+
+    def _tell(self, before: str | None, name: str) -> None:
+        root = self.folder / f"{name} being told"
+        if before is None:
+            published(_made(root))
+            ledger = root / "home" / "ledger.db"
+            held = MemoryLedger(content_of(ledger))
+            for file in ledger.parent.glob("ledger.db*"):
+                file.unlink()
+            shutil.rmtree(root / "declared" / "models")
+            world = LightWorld(root, model=self.model, held=held)
+            with living_lightly(world):
+                world.declare(self.model)
+            self._keep(name, world)
+            held.close()
+            return
+        with self._world(before, root) as world:
+            step = MOMENTS[name]
+            if step is None:
+                raise RuntimeError(f"{name} is where the tale begins")
+            step(world)
+            self._keep(name, world)
+
+    def _keep(self, name: str, world: LightWorld) -> None:
+        (world.root / "memory").write_bytes(
+            pickle.dumps((str(world.root), world.held.content(), world.registry, world.references))
+        )
+        world.root.rename(self._kept(name))
+
+    def _kept(self, name: str) -> Path:
+        return self.folder / name.replace(" ", "_")
+
+    @contextmanager
+    def _world(self, moment: str, root: Path) -> Iterator[LightWorld]:
+        shutil.copytree(self._kept(moment), root, dirs_exist_ok=True)
+        before, content, registry, references = pickle.loads((root / "memory").read_bytes())
+        # What a step kept names the training set's file by its whole path.
+        for file in (root / "home" / "work").rglob("*.json"):
+            file.write_text(file.read_text(encoding="utf-8").replace(before, str(root)), encoding="utf-8")
+        with MemoryLedger(content) as held:
+            world = LightWorld(root, model=self.model, registry=registry, held=held, references=references)
+            with living_lightly(world):
+                yield world
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
