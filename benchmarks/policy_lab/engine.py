@@ -27,7 +27,8 @@ class Parts:
     Attributes:
         name: as the table has it.
         sensor: makes a fresh sensor.
-        race: recipes: ``window``, ``change``, ``expanding``, ``recent`` (newer days count more), ``former``.
+        race: recipes: ``window``, ``change``, ``expanding``, ``recent`` (newer days count more), ``month``,
+            ``week`` (a month in which newer days count more), ``former``.
         refit: whether the winner learns from all matured rows before it serves.
         pool: how many of the last models serve together.
         gate: ``none``; ``no_worse`` by a margin; ``gain`` (shown better on rows after the change); ``worth`` (its
@@ -36,6 +37,7 @@ class Parts:
         every: a journey so many days after the last one; None has none.
         backs_off: whether ``every`` doubles after each scheduled journey that was not better, up to ``latest``, and
             halves after one that was, down to ``soonest``; an alarm sets it back.
+        spacing: the next journey of an incident starts when so many times the days since the change have matured.
         wait_days, wait_rows: fewest matured days and rows after the change before a journey starts.
         horizon: over which a gain is counted against the price.
     """
@@ -51,6 +53,7 @@ class Parts:
     backs_off: bool = False
     soonest: int = 7
     latest: int = 240
+    spacing: float = 2.0
     wait_days: int = 4
     wait_rows: int = 300
     horizon: int = 60
@@ -150,7 +153,7 @@ class Engine:
                 won = self._journey(day + 1, known, incident.change)
                 incident.journeys += 1
                 incident.promoted = incident.promoted or won
-                incident.next_days = 2 * since
+                incident.next_days = max(int(self.parts.spacing * since), since + 2)
                 if since >= WINDOW_DAYS or not self.parts.follow:
                     self.incident = None
                     if not won:
@@ -237,6 +240,10 @@ def _rows_of(recipe: str, end: int, change: int | None) -> Rows:
         return Rows(change, end)
     if recipe == "expanding":
         return Rows(0, end)
+    if recipe == "month":
+        return Rows(max(end - 30, 0), end)
+    if recipe == "week":
+        return Rows(max(end - 30, 0), end, 4.0)
     if recipe == "recent":
         return Rows(max(end - WINDOW_DAYS, 0), end, 15.0)
     return Rows(max(end - WINDOW_DAYS, 0), end)

@@ -132,27 +132,38 @@ class Today:
             journey.ending = Ending.FUTILE
 
     def _passes(self, rows: Rows) -> bool:
-        """Whether the candidate is shown to be no worse than the champion by the margin, on its holdout."""
+        """Whether the candidate is shown, on its holdout, to be no worse than the champion by the margin, and better
+        than a baseline that looks at nothing."""
         held = self.shelf.stream.rows(rows.last, rows.last + HOLDOUT_DAYS)
         candidate, champion = (self.shelf.fit(r).answers[held] for r in (rows, self.champion))
         margin = self._scaled(MARGIN, MARGIN_SHARE)
         days = np.repeat(
             np.arange(HOLDOUT_DAYS), np.diff(self.shelf.stream.start)[rows.last : rows.last + HOLDOUT_DAYS]
         )
-        return _upper(self.shelf, held, candidate, champion, days, margin) <= margin
+        if _upper(self.shelf, held, candidate, champion, days, margin) > margin:
+            return False
+        return _upper(self.shelf, held, candidate, self._baseline(rows, candidate), days, None) < 0
+
+    def _baseline(self, rows: Rows, candidate: NDArray[Any]) -> NDArray[Any]:
+        """The learned labels' mean, or the shares of their classes, for every row."""
+        learned = self.shelf.stream.y[self.shelf.stream.rows(rows.first, rows.last)]
+        if candidate.ndim == 1:
+            return np.full(len(candidate), learned.mean())
+        shares = np.bincount(learned.astype(int), minlength=candidate.shape[1]) / len(learned)
+        return np.broadcast_to(shares, candidate.shape)
 
 
 def _upper(
-    shelf: Shelf, held: slice, candidate: NDArray[Any], champion: NDArray[Any], days: NDArray[Any], margin: float
+    shelf: Shelf, held: slice, candidate: NDArray[Any], other: NDArray[Any], days: NDArray[Any], margin: float | None
 ) -> float:
     y, task = shelf.stream.y[held], Task(shelf.stream.task)
-    if np.array_equal(candidate, champion):
+    if np.array_equal(candidate, other):
         return 0.0
     if task is Task.BINARY:
-        high = compare(task, "brier", y, candidate, champion, days=days, margin=margin).high
+        high = compare(task, "brier", y, candidate, other, days=days, margin=margin).high
     else:
         # Each row's difference as a regression's absolute error, which the comparison takes by days in the same way.
-        worse = shelf.losses(candidate, held), shelf.losses(champion, held)
+        worse = shelf.losses(candidate, held), shelf.losses(other, held)
         high = compare(Task.REGRESSION, "mae", np.zeros(len(y)), worse[0], worse[1], days=days, margin=margin).high
     return np.inf if high is None else float(high)
 
