@@ -1,7 +1,7 @@
 """A policy as a combination of parts, day by day.
 
 At the end of a day the sensor looks at what has matured. An alarm opens an incident with a change point; a journey of
-the incident starts once enough days have matured since then, and again each time they have doubled, until a whole
+the incident starts once enough days have matured since then, and again after twice as long each time, until a whole
 training window lies after the change. A journey races recipes on the newest matured days, refits the winner, and its
 model serves after the shadow days.
 """
@@ -33,11 +33,11 @@ class Parts:
         pool: how many of the last models serve together.
         gate: ``none``; ``no_worse`` by a margin; ``gain`` (shown better on rows after the change); ``worth`` (its
             expected gain over the horizon is more than the price).
-        follow: whether an incident's journeys are repeated each time the days since the change have doubled.
+        follow: whether an incident's journeys are repeated.
         every: a journey so many days after the last one; None has none.
         backs_off: whether ``every`` doubles after each scheduled journey that was not better, up to ``latest``, and
             halves after one that was, down to ``soonest``; an alarm sets it back.
-        spacing: the next journey of an incident starts when so many times the days since the change have matured.
+        spacing: how many times as long each wait between the journeys of an incident is.
         wait_days, wait_rows: fewest matured days and rows after the change before a journey starts.
         horizon: over which a gain is counted against the price.
     """
@@ -67,7 +67,7 @@ class Parts:
 class Incident:
     opened: int
     change: int
-    next_days: int
+    next_known: int
     promoted: bool = False
     journeys: int = 0
 
@@ -139,21 +139,24 @@ class Engine:
             return
         if alarm is not None and (self.incident is None or self._is_new(alarm, self.incident)):
             self.alarms.append(day)
-            self.incident = Incident(day, alarm.since, self.parts.wait_days)
+            self.incident = Incident(day, alarm.since, alarm.since + self.parts.wait_days)
             self._gap = min(self._gap, self.parts.every or 0)
             self.log.append(f"{day}: alarm since {alarm.since}")
         incident = self.incident
         if incident is not None:
             since = known - incident.change
-            if since >= incident.next_days and since * self.shelf.stream.rows_a_day >= self.parts.wait_rows:
-                if incident.journeys and not incident.promoted and alarm is None:
-                    # What raised it is over, and nothing was changed: a passing event.
-                    self.incident = None
-                    return
+            if known >= incident.next_known and since * self.shelf.stream.rows_a_day >= self.parts.wait_rows:
+                if incident.journeys and not incident.promoted:
+                    if alarm is None:
+                        # What raised it is over, and nothing was changed: a passing event.
+                        self.incident = None
+                        return
+                    # What has matured since may date the change better.
+                    incident.change = min(alarm.since, known - self.parts.wait_days)
                 won = self._journey(day + 1, known, incident.change)
                 incident.journeys += 1
                 incident.promoted = incident.promoted or won
-                incident.next_days = max(int(self.parts.spacing * since), since + 2)
+                incident.next_known = known + int(self.parts.wait_days * self.parts.spacing**incident.journeys)
                 if since >= WINDOW_DAYS or not self.parts.follow:
                     self.incident = None
                     if not won:

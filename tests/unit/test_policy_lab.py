@@ -7,9 +7,9 @@ from benchmarks.policy_lab.combinations import CHOSEN, changed
 from benchmarks.policy_lab.engine import Engine, policy
 from benchmarks.policy_lab.models import Rows, Shelf
 from benchmarks.policy_lab.study import outcomes
-from benchmarks.policy_lab.today import today
+from benchmarks.policy_lab.today import Today, today
 from benchmarks.policy_lab.worlds import KINDS, World, make
-from benchmarks.policy_lab.yardsticks import HOLDOUT_DAYS, SHADOW_DAYS, every, first_day, hindsight, price_of
+from benchmarks.policy_lab.yardsticks import SHADOW_DAYS, every, first_day, hindsight, price_of
 
 SMALL = {"rows_a_day": 60, "days": 330}
 
@@ -66,9 +66,10 @@ def test_nothing_learns_from_a_day_before_its_labels_are_known(turned):
 
 
 def test_todays_first_candidate_after_a_change_has_learned_nothing_from_it(turned):
-    run, change = today(turned), turned.stream.changes[0]
-    first = next(rows for day, rows in run.serving if day > change)
-    assert first.last <= change + HOLDOUT_DAYS
+    replay, change = Today(turned), turned.stream.changes[0]
+    replay.run()
+    first = next(j for j in replay.journeys if j.as_of > change)
+    assert first.rows.last <= change
 
 
 def test_the_chosen_combination_serves_a_model_that_learned_within_three_weeks(turned):
