@@ -71,10 +71,7 @@ def _values(
     n, scores = len(y), np.asarray(answers, dtype=float)
     columns = {"row": pa.array(np.arange(n)), "label": _labels(model, y)}
     columns["score"] = pa.array(scores) if scores.ndim == 1 else pa.array(scores.tolist(), pa.list_(pa.float64()))
-    taken = known[[name for name in known if name not in columns]].reset_index(drop=True)
-    table = pa.Table.from_pandas(taken, preserve_index=False)
-    for name, values in columns.items():
-        table = table.append_column(name, values)
+    table = pa.table({str(name): _column(known[name]) for name in known if name not in columns} | columns)
     given = sql_engine.run_sql(model.business_sql(metric), {"scored": table}, None, what=what, file=file)
     missing = [name for name in ("row", "value") if name not in given.column_names]
     if missing:
@@ -90,6 +87,16 @@ def _values(
     found = np.full(n, np.nan)
     found[rows] = values
     return found
+
+
+def _column(values: pd.Series[Any]) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        naive = values.dt.tz_convert("UTC").dt.tz_localize(None)
+        return pa.array(naive.to_numpy(dtype="datetime64[us]")).cast(pa.timestamp("us", tz="UTC"))
+    return pa.array(values, from_pandas=True)
 
 
 def _labels(model: ModelDeclaration, y: np.ndarray[Any, Any]) -> Any:
