@@ -228,14 +228,17 @@ def test_what_is_declared_well_is_read(folder):
             "{metric: mae, at_most: 9}",
             [
                 f"{M}:29: gates.threshold_gate.criteria.0.metric is 'mae'; a binary model is measured by one of "
-                "roc_auc, log_loss, brier, accuracy, average_precision, ece."
+                "roc_auc, log_loss, brier, accuracy, average_precision, ece, or one of your own by its import path."
             ],
             id="a metric of another task",
         ),
         pytest.param(
             "{metric: brier, tolerance: 0.01}",
             "{metric: mae, tolerance: 0.01}",
-            [f"{M}:41: drift.performance.metric is 'mae'; a binary model's loss is one of brier, log_loss, error."],
+            [
+                f"{M}:41: drift.performance.metric is 'mae'; a binary model's loss is one of brier, log_loss, error, "
+                "or one of your own by its import path."
+            ],
             id="a loss of another task",
         ),
         pytest.param(
