@@ -27,7 +27,7 @@ from include.domain.drift.report import Flags
 from include.domain.history import Ending, PastJourney, futile_streak
 from include.domain.losses import DayLoss
 from include.domain.metrics import Task
-from include.domain.performance import realised_performance
+from include.domain.performance import Band, realised_performance
 
 EPOCH = date(2021, 1, 1)
 TOLERANCE, MARGIN = 0.01, 0.005
@@ -109,8 +109,10 @@ class Today:
         return realised_performance(
             self._losses(model, reference),
             self._losses(model, matured),
-            metric="mse" if self.shelf.stream.task == "regression" else "brier",
-            tolerance=self._scaled(TOLERANCE, TOLERANCE_SHARE),
+            band=Band(
+                metric="mse" if self.shelf.stream.task == "regression" else "brier",
+                tolerance=self._scaled(TOLERANCE, TOLERANCE_SHARE),
+            ),
             min_rows=max(30, min(7 * usual, MOST_ROWS)),
         ).out_of_band
 

@@ -83,14 +83,27 @@ class RealisedPerformance:
         return cls(**(dict(data) | {"unit": Unit(data["unit"])}))
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What a version's risk is held to.
+
+    Attributes:
+        metric: As in :func:`include.domain.losses.row_losses`.
+        tolerance: How much more than the reference is still in band, in the metric's unit.
+        alpha: The chance that a version in its band is called out of it.
+    """
+
+    metric: str
+    tolerance: float
+    alpha: float = 0.05
+
+
 def realised_performance(
     reference: Iterable[DayLoss],
     current: Iterable[DayLoss],
+    band: Band,
     *,
-    metric: str,
-    tolerance: float,
     window_days: int = 7,
-    alpha: float = 0.05,
     min_rows: int = 1000,
     unit: Unit = Unit.DAY,
 ) -> RealisedPerformance:
@@ -99,14 +112,13 @@ def realised_performance(
     Args:
         reference: The version's losses on its holdout, by day.
         current: Every matured cohort since the version became champion; leave out cohorts whose label window is open.
-        metric: As in :func:`row_losses`.
-        tolerance: How much more than the reference is still in band, in the metric's unit.
+        band: What is held to. Its alpha is the chance that a version in its band is *ever* called out of it.
         window_days: A further sequence starts after as many days; also the days whose own risk must be above the
             band, so that an old excursion that is over raises no alarm.
-        alpha: The chance that a version in its band is ever called out of it.
         min_rows: Fewest rows of a sequence, and of the reference, that are judged.
         unit: What counts as one observation; see the module.
     """
+    metric, tolerance, alpha = band.metric, band.tolerance, band.alpha
     past = tuple(c for c in merged_losses(reference) if c.rows)
     now = tuple(c for c in merged_losses(current) if c.rows)
     rows, reference_rows = sum(c.rows for c in now), sum(c.rows for c in past)

@@ -404,8 +404,8 @@ def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothi
     from include.domain.drift.prediction_drift import prediction_drift
     from include.domain.drift.profile import FeatureKind, count_window
     from include.domain.drift.reference import build_profile
-    from include.domain.drift.report import Flags, drift_report
-    from include.domain.performance import DayLoss, realised_performance
+    from include.domain.drift.report import DriftMeasurements, Flags, ScoredDay, drift_report
+    from include.domain.performance import Band, DayLoss, realised_performance
 
     rng = np.random.default_rng(24)
     frame = pd.DataFrame({"level": rng.gamma(2, 50, 4000), "station": rng.choice(["north", "south"], 4000)})
@@ -414,10 +414,9 @@ def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothi
     inputs = input_drift(reference, window, importances={"level": 0.5, "station": 0.5})
     assert [f.name for f in inputs.features if f.drifted] == ["level"]
     losses = [DayLoss(f"2024-03-{n:02d}", 900, 126.0, 40.0) for n in range(1, 22)]
-    realised = realised_performance(losses[:14], losses[14:], metric="brier", tolerance=0.01)
-    report = drift_report(
-        "m", "m-1", "2024-03-21", reference, window, inputs, prediction_drift(reference, window), realised
-    )
+    realised = realised_performance(losses[:14], losses[14:], band=Band(metric="brier", tolerance=0.01))
+    measured = DriftMeasurements(inputs, prediction_drift(reference, window), realised)
+    report = drift_report(ScoredDay("m", "m-1", "2024-03-21"), reference, window, measured)
     out = tuple(Flags(f"2024-03-{n}", realised=True) for n in (19, 20, 21))
     decision = decide(Situation(now=at(21), flags=out, realised_reason="Out.", outside=report.outside))
     assert (decision.action, decision.rule) == (Action.ESCALATE, 2)

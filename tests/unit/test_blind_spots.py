@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from include.domain.decision import Situation, decide
 from include.domain.drift.blind_spots import Doubts
 from include.domain.drift.distances import compare
-from include.domain.drift.input_drift import DriftVerdict, input_drift
+from include.domain.drift.input_drift import NO_DOUBTS, DriftRules, DriftVerdict, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import FeatureKind, Profile, count_window, merged_feature, without
 from include.domain.drift.reference import build_profile, profile_scores
-from include.domain.drift.report import DriftReport, Flags, drift_report
+from include.domain.drift.report import DriftMeasurements, DriftReport, Flags, ScoredDay, drift_report
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss
-from include.domain.performance import realised_performance
+from include.domain.performance import Band, realised_performance
 
 DAY = "2013-06-15"
 
@@ -28,8 +28,8 @@ def profiles(past, now, kinds):
     return reference, count_window(reference, pd.DataFrame(now))
 
 
-def judged(past, now, kinds, **options):
-    return input_drift(*profiles(past, now, kinds), **options)
+def judged(past, now, kinds, *, importances=None, doubts=NO_DOUBTS, **rules):
+    return input_drift(*profiles(past, now, kinds), DriftRules(**rules), importances=importances, doubts=doubts)
 
 
 def one(past, now, kind, **options):
@@ -149,12 +149,13 @@ def test_a_doubt_of_the_caller_takes_quiet_away_and_never_drift():
 def report_of(past, now, kinds, **options):
     reference, current = profiles(past, now, kinds)
     losses = [DayLoss(f"2013-05-{d:02d}", 900, 126.0, 40.0) for d in range(1, 21)]
-    realised = realised_performance(losses[:14], losses[14:], metric="brier", tolerance=0.01)
+    realised = realised_performance(losses[:14], losses[14:], band=Band(metric="brier", tolerance=0.01))
     scores = np.random.default_rng(0).random(4000)
     answers = Profile(4000, (), profile_scores(scores))
     answered = prediction_drift(answers, count_window(answers, pd.DataFrame(index=range(4000)), scores))
     inputs = input_drift(reference, current, **options)
-    return drift_report("delay", "delay-1", DAY, reference, current, inputs, answered, realised)
+    measured = DriftMeasurements(inputs, answered, realised)
+    return drift_report(ScoredDay("delay", "delay-1", DAY), reference, current, measured)
 
 
 def decided(report):

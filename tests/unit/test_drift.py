@@ -7,13 +7,13 @@ from scipy import stats
 
 from include.domain.drift.distances import compare, expected_stability, population_stability, wasserstein
 from include.domain.drift.feature_histograms import compare_features
-from include.domain.drift.input_drift import DriftVerdict, input_drift
+from include.domain.drift.input_drift import DriftRules, DriftVerdict, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import FeatureKind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
-from include.domain.drift.report import DriftReport, drift_report
+from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, ScoredDay, drift_report
 from include.domain.losses import DayLoss
-from include.domain.performance import realised_performance
+from include.domain.performance import Band, realised_performance
 
 DAYS = [f"2013-05-{d:02d}" for d in range(1, 31)]
 
@@ -28,9 +28,9 @@ def numeric_kinds(frame):
     return dict.fromkeys(frame.columns, FeatureKind.NUMERIC)
 
 
-def judged(reference, current, kinds=None, **options):
+def judged(reference, current, kinds=None, *, importances=None, **rules):
     profile = build_profile(reference, kinds or numeric_kinds(reference))
-    return input_drift(profile, count_window(profile, current), **options)
+    return input_drift(profile, count_window(profile, current), DriftRules(**rules), importances=importances)
 
 
 def one(reference, current, kind, **options):
@@ -215,7 +215,9 @@ def test_f101_forty_features_without_drift_stay_quiet_in_a_thousand_runs():
         )
         for _ in range(20):
             current = count_window(profile, columns(600, 40, rng.integers(1 << 31)))
-            alarms += any(f.drifted for f in input_drift(profile, current, effect_at_least=1e-9).features)
+            alarms += any(
+                f.drifted for f in input_drift(profile, current, rules=DriftRules(effect_at_least=1e-9)).features
+            )
     assert alarms <= stats.binom.isf(0.001, 1000, 0.05)
 
 
@@ -284,7 +286,7 @@ def test_an_ordinary_day_is_no_alarm_once_the_reference_days_were_looked_at():
         profile = build_profile(frame, {"temp": FeatureKind.NUMERIC}, days=list(np.repeat(DAYS, 300)))
         for _ in range(10):
             day = count_window(profile, weather(1, 300, rng))
-            naive += bool(input_drift(profile, day, calibrate=False).features[0].drifted)
+            naive += bool(input_drift(profile, day, rules=DriftRules(calibrate=False)).features[0].drifted)
             calm += bool(input_drift(profile, day).features[0].drifted)
         storm = count_window(profile, weather(1, 300, rng, shift=3.0))
         strange += bool(input_drift(profile, storm).features[0].drifted)
@@ -342,7 +344,7 @@ def test_without_scores_nothing_is_said_of_predictions():
 # --- the report -------------------------------------------------------------------------------------------------------
 
 
-def a_report(frame, wind_weight=0.5, **bounds):
+def a_report(frame, wind_weight=0.5, *, labels=None, **bounds):
     rng = np.random.default_rng(13)
     reference_frame = pd.DataFrame({"wind": rng.gamma(2, 5, 5000), "carrier": rng.choice(["UA", "B6"], 5000)})
     kinds = {"wind": FeatureKind.NUMERIC, "carrier": FeatureKind.CATEGORICAL}
@@ -351,18 +353,11 @@ def a_report(frame, wind_weight=0.5, **bounds):
     reference = Profile(5000, reference.features, profile_scores(scores))
     current = count_window(reference, frame, np.full(len(frame), 0.5))
     losses = [DayLoss(d, 900, 126.0, 40.0) for d in DAYS]
-    realised = realised_performance(losses[:14], losses[14:20], metric="brier", tolerance=0.01)
-    return drift_report(
-        "flight_delay",
-        "flight_delay-20130601-abcdef",
-        "2013-06-15",
-        reference,
-        current,
-        input_drift(reference, current, importances={"wind": wind_weight, "carrier": 1 - wind_weight}),
-        prediction_drift(reference, current),
-        realised,
-        **bounds,
-    )
+    realised = realised_performance(losses[:14], losses[14:20], band=Band(metric="brier", tolerance=0.01))
+    inputs = input_drift(reference, current, importances={"wind": wind_weight, "carrier": 1 - wind_weight})
+    measured = DriftMeasurements(inputs, prediction_drift(reference, current), realised, labels=labels)
+    day = ScoredDay("flight_delay", "flight_delay-20130601-abcdef", "2013-06-15")
+    return drift_report(day, reference, current, measured, DataBounds(**bounds))
 
 
 def test_broken_data_is_named_with_what_was_measured_and_allowed():

@@ -30,6 +30,7 @@ from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
 from include.domain.metrics import Task, measure
+from include.domain.performance import Band
 
 
 def days_of(rows, days=14):
@@ -52,9 +53,10 @@ def classes_of(rng, rows, *, at=0.0, miscalibrated=1.0):
     return y, special.softmax(miscalibrated * logits, axis=1)
 
 
-def estimated(reference, scores, **options):
+def estimated(reference, scores, *, metric=None, tolerance=0.005, alpha=0.05, **options):
     losses = expected_losses(reference.metric, scores, reference.calibration(scores))
-    return estimated_performance(reference, losses, **({"metric": reference.metric, "tolerance": 0.005} | options))
+    band = Band(metric or reference.metric, tolerance, alpha)
+    return estimated_performance(reference, losses, band, **options)
 
 
 # --- the estimate -----------------------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ def test_a_loss_regressor_finds_rows_that_are_harder_to_answer(metric):
     for at, out in ((0.0, False), (0.35, True)):
         frame, predicted, y = trips(rng, 2000, at=at)
         found = estimated_performance(
-            reference, reference.trees.estimated(frame, predicted), metric=metric, tolerance=0.2
+            reference, reference.trees.estimated(frame, predicted), band=Band(metric=metric, tolerance=0.2)
         )
         realised = row_losses(metric, y, predicted).mean() ** (0.5 if metric == "rmse" else 1)
         assert found.out_of_band is out, found.reason
@@ -237,7 +239,7 @@ def test_too_few_rows_or_days_and_no_reference_are_inconclusive(reference):
     y, short = events(np.random.default_rng(13), 5000)
     week = classifier_reference("brier", days_of(5000, days=5), y, short)
     assert "the reference has 5 days; at least 6 are needed" in estimated(week, scores).reason
-    nothing = estimated_performance(None, np.empty(0), metric="brier", tolerance=0.0)
+    nothing = estimated_performance(None, np.empty(0), band=Band(metric="brier", tolerance=0.0))
     assert "Train again" in nothing.reason
     for found in (estimated(reference, scores[:200]), estimated(week, scores), nothing):
         assert (found.out_of_band, found.void) == (None, False)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from include.domain.drift.input_drift import input_drift
+from include.domain.drift.input_drift import DriftRules, input_drift
 from include.domain.drift.profile import FeatureKind, count_window
 from include.domain.drift.reference import build_profile
 from include.domain.drift.sequences import bernstein_evidence, t_evidence
@@ -47,7 +47,9 @@ def test_of_300_features_the_share_of_false_alarms_is_at_most_q(truly_drifted):
             values = rng.normal(size=(1000, 300))
             values[:, :truly_drifted] += 0.4
             found = input_drift(
-                profile, count_window(profile, pd.DataFrame(values, columns=names)), effect_at_least=1e-9
+                profile,
+                count_window(profile, pd.DataFrame(values, columns=names)),
+                rules=DriftRules(effect_at_least=1e-9),
             )
             alarms = [f.drifted for f in found.features]
             shares.append(sum(alarms[truly_drifted:]) / max(sum(alarms), 1))
@@ -133,7 +135,7 @@ def test_key_one_alone_keeps_the_rate_of_the_whole_sensor_whatever_the_columns(r
     for _ in range(20):
         profile = drawn_again(like, max(rows, 20_000), rng)
         for _ in range(20):
-            found = input_drift(profile, drawn_again(like, rows, rng), effect_at_least=1e-9)
+            found = input_drift(profile, drawn_again(like, rows, rng), rules=DriftRules(effect_at_least=1e-9))
             alarms += any(f.drifted for f in found.features)
     assert alarms <= at_most(Q, 400)
 
@@ -265,12 +267,15 @@ def test_f106_a_weekend_is_held_against_weekends():
     profile = build_profile(traffic(days), {"commuters": FeatureKind.NUMERIC}, days=list(np.repeat(days, 300)))
     later = pd.date_range("2013-04-01", periods=56).strftime("%Y-%m-%d").tolist()
     alarms = sum(
-        bool(input_drift(profile, count_window(profile, traffic([d])), day=d).features[0].drifted) for d in later
+        bool(input_drift(profile, count_window(profile, traffic([d])), rules=DriftRules(day=d)).features[0].drifted)
+        for d in later
     )
     assert alarms <= at_most(Q, 56)
     tuesdays = [d for d in later if pd.Timestamp(d).weekday() == 1]
     found = [
-        input_drift(profile, count_window(profile, traffic([d], as_weekday=6)), day=d).features[0].drifted
+        input_drift(profile, count_window(profile, traffic([d], as_weekday=6)), rules=DriftRules(day=d))
+        .features[0]
+        .drifted
         for d in tuesdays
     ]
     assert all(found)

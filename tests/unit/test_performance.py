@@ -10,7 +10,7 @@ from scipy import stats
 
 from include.domain.drift.sequences import bernstein_bound, t_bound, t_evidence
 from include.domain.losses import BadLoss, DayLoss, correlation_within_days, losses_by_day, merged_losses, row_losses
-from include.domain.performance import RealisedPerformance, Unit, realised_performance
+from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
 
 ROWS = 900
 WITHIN_DAY_SD = 0.18
@@ -39,8 +39,8 @@ def days_of_weather(rng, days, *, mean=0.14, sd=0.03, carry_over=0.0, skewed=Fal
     return mean + sd * level
 
 
-def judged(current, past=None, **options):
-    return realised_performance(past or reference(), current, **({"metric": "brier", "tolerance": 0.005} | options))
+def judged(current, past=None, *, metric="brier", tolerance=0.005, alpha=0.05, **options):
+    return realised_performance(past or reference(), current, Band(metric, tolerance, alpha), **options)
 
 
 def first_alarm(past, current, **options):
@@ -169,7 +169,7 @@ def test_a_day_of_enormous_traffic_is_one_day():
     ],
 )
 def test_what_cannot_be_judged_is_neither_in_nor_out_of_band(past, current, message):
-    found = realised_performance(past, current, metric="brier", tolerance=0.0)
+    found = realised_performance(past, current, band=Band(metric="brier", tolerance=0.0))
     assert found.out_of_band is None
     assert message in found.reason
 

@@ -16,7 +16,13 @@ from include.domain.drift.profile import (
     merge,
     score_frame,
 )
-from include.domain.drift.reference import build_profile, profile_scores, quantile_edges, reference_profile
+from include.domain.drift.reference import (
+    HeldOutScores,
+    build_profile,
+    profile_scores,
+    quantile_edges,
+    reference_profile,
+)
 from include.domain.losses import DayLoss
 
 KINDS = {"wind": FeatureKind.NUMERIC, "carrier": FeatureKind.CATEGORICAL, "holiday": FeatureKind.BOOLEAN}
@@ -81,7 +87,9 @@ def test_a_profile_survives_json_unchanged():
     frame = a_frame()
     days = ["2013-05-0" + str(1 + i % 8) for i in range(len(frame))]
     losses = np.full(len(frame), 0.25)
-    profile = reference_profile(frame, KINDS, days, scores=frame.wind.to_numpy(), score_days=days, losses=losses)
+    profile = reference_profile(
+        frame, KINDS, days, held_out=HeldOutScores(scores=frame.wind.to_numpy(), score_days=days, losses=losses)
+    )
     text = json.dumps(profile.as_json(), allow_nan=False)
     assert Profile.from_json(json.loads(text)) == profile
     assert len(text) < 20_000

@@ -32,6 +32,7 @@ from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
 from include.domain.metrics import Metric
+from include.domain.performance import Band
 from include.domain.wording import count_of
 
 FOLDS = 5
@@ -218,10 +219,8 @@ def outside_support(inputs: DriftVerdict, predictions: DriftVerdict) -> float:
 def estimated_performance(
     reference: EstimateReference | None,
     losses: Floats,
+    band: Band,
     *,
-    metric: str,
-    tolerance: float,
-    alpha: float = 0.05,
     min_rows: int = 300,
     outside_share: float = 0.0,
     outside_at_most: float = 0.1,
@@ -232,20 +231,20 @@ def estimated_performance(
     Args:
         reference: The version's; None when it has none.
         losses: Shape (n,): the estimated loss of each row.
-        metric: As in :func:`include.domain.losses.row_losses`.
-        tolerance: How much above an ordinary day's reach is still in band, in the metric's unit.
-        alpha: The chance that a window like the reference's days is out of band.
+        band: What is held to: the tolerance is how much above an ordinary day's reach is still in band, and alpha the
+            chance that a window like the reference's days is out of it.
         min_rows: Fewest rows that are judged.
         outside_share: From :func:`outside_support`.
         outside_at_most: The share from which on the estimate is void, exclusive.
         roc_auc: From :func:`expected_roc_auc`, to be reported.
     """
+    metric, tolerance = band.metric, band.tolerance
     usable = np.asarray(losses, dtype=np.float64)
     usable = usable[np.isfinite(usable)]
     n, risk = len(usable), float(usable.mean()) if len(usable) else None
     days = [d for d in reference.days if d.rows] if reference is not None else []
     usual = UsualWindow.of([d.estimated for d in days], [d.rows for d in days])
-    high = usual.high(alpha, n, float(usable.var())) if usual is not None and n else None
+    high = usual.high(band.alpha, n, float(usable.var())) if usual is not None and n else None
     void, out = False, None
     root = math.sqrt if metric == "rmse" else float
     if reference is None:

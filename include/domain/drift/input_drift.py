@@ -130,17 +130,39 @@ class DriftVerdict:
         return cls(data["drifted"], data["reason"], data["rows"], data["share"], features)
 
 
+@dataclass(frozen=True, slots=True)
+class DriftRules:
+    """When a feature of a window counts as drifted, and what its window is held against.
+
+    Attributes:
+        q: False discovery rate over the features.
+        effect_at_least: The floor under the effect, inclusive.
+        share_at_least: The importance-weighted share of drifted features from which the inputs count as drifted,
+            inclusive.
+        min_rows: Fewest rows, of either window and of one feature, that are judged.
+        calibrate: Whether day-to-day variation of the reference is allowed for. The window must then be of the length
+            of the reference's windows, one day.
+        day: The window's ``YYYY-MM-DD``: where the reference holds enough days of that weekday it is held against
+            those, so that a Sunday is no drift. None holds it against all.
+    """
+
+    q: float = 0.05
+    effect_at_least: float = EFFECT_AT_LEAST
+    share_at_least: float = 0.3
+    min_rows: int = 300
+    calibrate: bool = True
+    day: str | None = None
+
+
+DEFAULT_RULES = DriftRules()
+
+
 def input_drift(
     reference: Profile,
     current: Profile,
+    rules: DriftRules = DEFAULT_RULES,
     *,
-    q: float = 0.05,
-    effect_at_least: float = EFFECT_AT_LEAST,
-    share_at_least: float = 0.3,
-    min_rows: int = 300,
     importances: Mapping[str, float] | None = None,
-    calibrate: bool = True,
-    day: str | None = None,
     doubts: Doubts = NO_DOUBTS,
 ) -> DriftVerdict:
     """Judge the features of a window against the reference.
@@ -148,38 +170,20 @@ def input_drift(
     Args:
         reference: As built at training.
         current: The window, counted in the reference's bins.
-        q: False discovery rate over the features.
-        effect_at_least: The floor under the effect, inclusive.
-        share_at_least: The importance-weighted share of drifted features from which the inputs count as drifted,
-            inclusive.
-        min_rows: Fewest rows, of either window and of one feature, that are judged.
+        rules: What counts as drift.
         importances: Weight of each feature, 0 or more; equal where left out.
-        calibrate: Whether day-to-day variation of the reference is allowed for. The window must then be of the length
-            of the reference's windows, one day.
-        day: The window's ``YYYY-MM-DD``: where the reference holds enough days of that weekday it is held against
-            those, so that a Sunday is no drift. None holds it against all.
         doubts: What is known of the features beyond their counts.
     """
     weights = _weights([f.name for f in reference.features], importances)
-    features = judged_features(
-        reference.features,
-        current.features,
-        weights,
-        q=q,
-        effect_at_least=effect_at_least,
-        min_rows=min_rows,
-        calibrate=calibrate,
-        day=day,
-        doubts=doubts,
-    )
+    features = judged_features(reference.features, current.features, weights, rules, doubts)
     enough = sum(f.adjusted_p is not None for f in features)
-    if current.rows < min_rows or not enough:
+    if current.rows < rules.min_rows or not enough:
         reason = (
             f"Inputs were not judged: {current.rows} rows, and {enough} features with enough of them; "
-            f"at least {min_rows} rows are needed."
+            f"at least {rules.min_rows} rows are needed."
         )
         return DriftVerdict(None, reason, current.rows, 0.0, features)
-    return _summed_up(features, current.rows, share_at_least)
+    return _summed_up(features, current.rows, rules.share_at_least)
 
 
 SHOWN = 5
@@ -226,40 +230,36 @@ def judged_features(
     reference: Sequence[FeatureProfile],
     current: Sequence[FeatureProfile],
     weights: Mapping[str, float],
-    *,
-    q: float,
-    effect_at_least: float,
-    min_rows: int,
-    calibrate: bool,
-    day: str | None = None,
+    rules: DriftRules,
     doubts: Doubts = NO_DOUBTS,
 ) -> tuple[FeatureDrift, ...]:
     """Each feature with both keys; p values are adjusted over those of enough rows."""
-    found = []
-    for past, now in zip(reference, current, strict=True):
-        usual = _Usual.of(past, day) if calibrate else None
-        comparison = compare_features(past, now)
-        enough_rows = min(now.rows, past.rows) >= min_rows
-        p = max(comparison.p, usual.p(comparison, now.rows)) if usual else comparison.p
-        found.append((past, now, usual, comparison, p if enough_rows else None))
-    raw = [p for *_, p in found if p is not None]
+    measured = [_measured(past, now, rules) for past, now in zip(reference, current, strict=True)]
+    raw = [m.p for m in measured if m.p is not None]
     adjusted = iter(stats.false_discovery_control(raw)) if raw else iter(())
     return tuple(
-        _judged(
-            past,
-            now,
-            usual,
-            c,
-            p,
-            float(next(adjusted)) if p is not None else None,
-            weights[past.name],
-            q,
-            effect_at_least,
-            min_rows,
-            doubts,
-        )
-        for past, now, usual, c, p in found
+        _judged(m, float(next(adjusted)) if m.p is not None else None, weights[m.past.name], rules, doubts)
+        for m in measured
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One feature of both windows, compared. ``p`` is None where one of them has too few rows."""
+
+    past: FeatureProfile
+    now: FeatureProfile
+    usual: _Usual | None
+    comparison: HistogramComparison
+    p: float | None
+
+
+def _measured(past: FeatureProfile, now: FeatureProfile, rules: DriftRules) -> _Measured:
+    usual = _Usual.of(past, rules.day) if rules.calibrate else None
+    comparison = compare_features(past, now)
+    enough_rows = min(now.rows, past.rows) >= rules.min_rows
+    p = max(comparison.p, usual.p(comparison, now.rows)) if usual else comparison.p
+    return _Measured(past, now, usual, comparison, p if enough_rows else None)
 
 
 @lru_cache(maxsize=1024)
@@ -308,18 +308,10 @@ class _Usual:
 
 
 def _judged(
-    past: FeatureProfile,
-    now: FeatureProfile,
-    usual: _Usual | None,
-    found: HistogramComparison,
-    p: float | None,
-    adjusted: float | None,
-    importance: float,
-    q: float,
-    effect_at_least: float,
-    min_rows: int,
-    doubts: Doubts,
+    measured: _Measured, adjusted: float | None, importance: float, rules: DriftRules, doubts: Doubts
 ) -> FeatureDrift:
+    past, now, usual, found = measured.past, measured.now, measured.usual, measured.comparison
+    q, effect_at_least, min_rows = rules.q, rules.effect_at_least, rules.min_rows
     high = usual.high(q) if usual else None
     if adjusted is None:
         drifted: bool | None = None
@@ -355,7 +347,7 @@ def _judged(
         reference_rows=past.rows,
         effect=found.effect,
         psi=found.psi,
-        p=p,
+        p=measured.p,
         adjusted_p=adjusted,
         usual_high=high,
         jensen_shannon=found.jensen_shannon,

@@ -3,19 +3,14 @@ detection)."""
 
 from __future__ import annotations
 
-from include.domain.drift.input_drift import EFFECT_AT_LEAST, DriftVerdict, judged_features
+from include.domain.drift.input_drift import DEFAULT_RULES, DriftRules, DriftVerdict, judged_features
 from include.domain.drift.profile import Profile
 
 
 def prediction_drift(
     reference: Profile,
     current: Profile,
-    *,
-    q: float = 0.05,
-    effect_at_least: float = EFFECT_AT_LEAST,
-    min_rows: int = 300,
-    calibrate: bool = True,
-    day: str | None = None,
+    rules: DriftRules = DEFAULT_RULES,
 ) -> DriftVerdict:
     """Judge the scores of a window against the reference's; any drifted column of scores counts.
 
@@ -26,16 +21,7 @@ def prediction_drift(
         which = "reference" if not reference.scores else "window"
         return DriftVerdict(None, f"Predictions were not judged: the {which} has no scores.", 0, 0.0, ())
     weights = {s.name: 1 / len(reference.scores) for s in reference.scores}
-    scores = judged_features(
-        reference.scores,
-        current.scores,
-        weights,
-        q=q,
-        effect_at_least=effect_at_least,
-        min_rows=min_rows,
-        calibrate=calibrate,
-        day=day,
-    )
+    scores = judged_features(reference.scores, current.scores, weights, rules)
     judged = [s for s in scores if s.drifted is not None]
     rows = current.scores[0].rows
     if not judged:

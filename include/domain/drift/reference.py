@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -172,15 +172,29 @@ def quantile_edges(finite: NDArray[np.float64], bins: int) -> tuple[float, ...]:
     return tuple(float(e) for e in edges if math.isfinite(e))
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOutScores:
+    """What a candidate answered on its holdout, never on rows it was trained on: those it knows by heart.
+
+    Attributes:
+        scores: Shape (holdout rows,), or (holdout rows, classes).
+        score_days: Shape (holdout rows,): the day of each holdout row.
+        losses: Shape (holdout rows,): the loss of each, from :func:`include.domain.losses.row_losses`.
+        classes: As in :func:`profile_scores`.
+    """
+
+    scores: NDArray[Any]
+    score_days: Sequence[str]
+    losses: NDArray[np.float64]
+    classes: Sequence[str] = ()
+
+
 def reference_profile(
     frame: pd.DataFrame,
     kinds: Mapping[str, FeatureKind],
     days: Sequence[str],
     *,
-    scores: NDArray[Any],
-    score_days: Sequence[str],
-    losses: NDArray[np.float64],
-    classes: Sequence[str] = (),
+    held_out: HeldOutScores,
     bins: int = 10,
     max_categories: int = MAX_CATEGORIES,
 ) -> Profile:
@@ -190,13 +204,10 @@ def reference_profile(
         frame: The features of the training window.
         kinds: The features, in order.
         days: Shape (rows,): the day of each training row.
-        scores: The candidate's scores on its holdout, never on rows it was trained on: those it knows by heart.
-        score_days: Shape (holdout rows,): the day of each holdout row.
-        losses: Shape (holdout rows,): the loss of each, from :func:`include.domain.losses.row_losses`.
-        classes: As in :func:`profile_scores`.
+        held_out: Its scores, and what they lose.
         bins: Quantile bins.
         max_categories: Most categories named of one feature.
     """
     profile = build_profile(frame, kinds, days=days, bins=bins, max_categories=max_categories)
-    scored = profile_scores(scores, days=score_days, bins=bins, classes=classes)
-    return replace(profile, scores=scored, losses=losses_by_day(score_days, losses))
+    scored = profile_scores(held_out.scores, days=held_out.score_days, bins=bins, classes=held_out.classes)
+    return replace(profile, scores=scored, losses=losses_by_day(held_out.score_days, held_out.losses))

@@ -134,68 +134,103 @@ class DriftReport:
         )
 
 
-def drift_report(
-    model: str,
-    version: str,
-    day: str,
-    reference: Profile,
-    current: Profile,
-    inputs: DriftVerdict,
-    predictions: DriftVerdict,
-    realised: RealisedPerformance,
-    *,
-    estimated: EstimatedPerformance | None = None,
-    labels: LabelMaturity | None = None,
-    missing_jump: float = 0.2,
-    unseen_share: float = 0.2,
-    outside_support: float = 0.3,
-    min_rows: int = 300,
-) -> DriftReport:
-    """Join the measurements of one partition and look for broken data. Each bound is exclusive: above it counts.
+@dataclass(frozen=True, slots=True)
+class ScoredDay:
+    """Whose rows of which day a report is about.
 
-    Args:
+    Attributes:
         model: The model's name.
         version: The candidate id that scored the rows.
         day: ``YYYY-MM-DD``.
-        reference: As built at training.
-        current: The partition, counted in the reference's bins.
+    """
+
+    model: str
+    version: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftMeasurements:
+    """What was measured of one day.
+
+    Attributes:
         inputs: From :func:`~include.domain.drift.input_drift.input_drift`.
         predictions: From :func:`~include.domain.drift.prediction_drift.prediction_drift`.
         realised: From :func:`~include.domain.performance.realised_performance`.
-        estimated: From :func:`~include.domain.drift.estimated.estimated_performance`.
+        estimated: From :func:`~include.domain.drift.estimated.estimated_performance`; None where it was not.
         labels: From :func:`~include.domain.drift.maturity.label_maturity`; overdue ones are broken data.
+    """
+
+    inputs: DriftVerdict
+    predictions: DriftVerdict
+    realised: RealisedPerformance
+    estimated: EstimatedPerformance | None = None
+    labels: LabelMaturity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataBounds:
+    """From where on data is broken or out of range. Each bound is exclusive: above it counts.
+
+    Attributes:
         missing_jump: Rise of a feature's missing share over the reference's, and of its infinite share.
         unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
         outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
             a season's heat in a feature the model hardly reads is no reason to call a person.
         min_rows: Fewest rows from which a share is a finding: of three rows one missing value is a third.
     """
+
+    missing_jump: float = 0.2
+    unseen_share: float = 0.2
+    outside_support: float = 0.3
+    min_rows: int = 300
+
+
+DEFAULT_BOUNDS = DataBounds()
+
+
+def drift_report(
+    scored: ScoredDay,
+    reference: Profile,
+    current: Profile,
+    measured: DriftMeasurements,
+    bounds: DataBounds = DEFAULT_BOUNDS,
+) -> DriftReport:
+    """Join the measurements of one day and look for broken data.
+
+    Args:
+        scored: What the report is about.
+        reference: As built at training.
+        current: The day, counted in the reference's bins.
+        measured: What was measured of it.
+        bounds: From where on data is broken.
+    """
+    inputs, labels = measured.inputs, measured.labels
     broken: list[Finding] = []
     outside: list[Finding] = []
-    for f in inputs.features if current.rows >= min_rows else ():
-        broken += _above(f, "missing", f.missing_jump, missing_jump, _missing(f))
-        broken += _above(f, "infinite", f.infinite_jump, missing_jump, _infinite(f))
+    for f in inputs.features if current.rows >= bounds.min_rows else ():
+        broken += _above(f, "missing", f.missing_jump, bounds.missing_jump, _missing(f))
+        broken += _above(f, "infinite", f.infinite_jump, bounds.missing_jump, _infinite(f))
         new = f" ({', '.join(f.new_categories)})" if f.new_categories else ""
-        broken += _above(
-            f, "unseen", f.unseen_share, unseen_share, f"{f.name} has categories never seen in training{new} in"
-        )
+        words = f"{f.name} has categories never seen in training{new} in"
+        broken += _above(f, "unseen", f.unseen_share, bounds.unseen_share, words)
     if labels is not None and labels.overdue:
         reason = f"Labels are overdue: {labels.reason}"
         broken.append(Finding("label", "labels", labels.rise, labels.allowed_rise, reason))
-    if current.rows >= min_rows:
-        outside += _outside(inputs, outside_support)
+    if current.rows >= bounds.min_rows:
+        outside += _outside(inputs, bounds.outside_support)
     return DriftReport(
-        model=model,
-        version=version,
-        day=day,
+        model=scored.model,
+        version=scored.version,
+        day=scored.day,
         rows=current.rows,
         inputs=inputs,
-        predictions=predictions,
-        realised=realised,
+        predictions=measured.predictions,
+        realised=measured.realised,
         broken=tuple(broken),
         outside=tuple(outside),
         histograms=histograms(reference, current),
-        estimated=estimated,
+        estimated=measured.estimated,
         labels=labels,
     )
 

@@ -15,7 +15,7 @@ from include.domain.drift.profile import Profile
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day, row_losses
-from include.domain.performance import RealisedPerformance, Unit, realised_performance
+from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
 from include.domain.promotion import Epoch
 from include.workflows import stores
 from include.workflows.journey import facts, step
@@ -76,10 +76,8 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
     return realised_performance(
         reference.profile.losses,
         losses,
-        metric=declared.metric,
-        tolerance=declared.tolerance,
+        band=Band(metric=declared.metric, tolerance=declared.tolerance, alpha=declared.alpha),
         window_days=declared.window_days,
-        alpha=declared.alpha,
         min_rows=declared.min_rows,
         unit=Unit(declared.unit),
     )

@@ -17,11 +17,11 @@ from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
 from include.domain.drift.estimated import EstimateReference, estimated_performance, outside_support
-from include.domain.drift.input_drift import input_drift
+from include.domain.drift.input_drift import DriftRules, input_drift
 from include.domain.drift.maturity import Cohort, label_maturity
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile, count_window
-from include.domain.drift.report import DriftReport, Flags, drift_report
+from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, Flags, ScoredDay, drift_report
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
@@ -29,6 +29,7 @@ from include.domain.intervals import Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
 from include.domain.losses import DayLoss
+from include.domain.performance import Band
 from include.workflows import stores
 from include.workflows.drift import reference as references
 from include.workflows.drift import report_on_mlflow
@@ -282,28 +283,30 @@ def report_on(
     inputs = input_drift(
         reference.profile,
         measured.profile,
-        q=declared.inputs.q,
-        effect_at_least=declared.inputs.effect_at_least,
-        share_at_least=declared.inputs.share_at_least,
-        min_rows=declared.inputs.min_rows,
+        rules=DriftRules(
+            q=declared.inputs.q,
+            effect_at_least=declared.inputs.effect_at_least,
+            share_at_least=declared.inputs.share_at_least,
+            min_rows=declared.inputs.min_rows,
+            day=day,
+        ),
         importances=reference.importances,
-        day=day,
     )
     predictions = prediction_drift(
         reference.profile,
         measured.profile,
-        q=declared.inputs.q,
-        effect_at_least=declared.predictions.effect_at_least,
-        min_rows=declared.predictions.min_rows,
-        day=day,
+        rules=DriftRules(
+            q=declared.inputs.q,
+            effect_at_least=declared.predictions.effect_at_least,
+            min_rows=declared.predictions.min_rows,
+            day=day,
+        ),
     )
     realised = references.realised(model, reference, measured.losses)
     estimated = estimated_performance(
         reference.estimate,
         measured.losses_expected,
-        metric=performance.metric,
-        tolerance=performance.tolerance,
-        alpha=performance.alpha,
+        band=Band(metric=performance.metric, tolerance=performance.tolerance, alpha=performance.alpha),
         min_rows=declared.estimated.min_rows,
         outside_share=outside_support(inputs, predictions),
         outside_at_most=declared.estimated.outside_at_most,
@@ -316,19 +319,16 @@ def report_on(
         allowed_rise=declared.data.overdue_labels,
         min_rows=declared.inputs.min_rows,
     )
-    return drift_report(
-        model.name,
-        version,
-        day,
-        reference.profile,
-        measured.profile,
-        inputs,
-        predictions,
-        realised,
-        estimated=estimated,
-        labels=labels,
+    bounds = DataBounds(
         missing_jump=declared.data.missing_jump,
         unseen_share=declared.data.unseen_share,
         outside_support=declared.data.outside_support,
         min_rows=declared.inputs.min_rows,
+    )
+    return drift_report(
+        ScoredDay(model.name, version, day),
+        reference.profile,
+        measured.profile,
+        DriftMeasurements(inputs, predictions, realised, estimated, labels),
+        bounds,
     )

@@ -17,7 +17,7 @@ from include.config.measured_by import loss_of, metrics_of
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.profile import FeatureKind, Profile
-from include.domain.drift.reference import reference_profile
+from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
 from include.domain.gates import Evidence, RowValues
 from include.domain.losses import correlation_within_days, row_losses
@@ -288,10 +288,12 @@ def profile_of(
         learned,
         {name: FeatureKind(kind) for name, kind in kinds.items()},
         learned_days,
-        scores=scores,
-        score_days=score_days,
-        losses=row_losses(loss_of(model), y, scores),
-        classes=model.label.classes or [] if model.task == "multiclass" else [],
+        held_out=HeldOutScores(
+            scores=scores,
+            score_days=score_days,
+            losses=row_losses(loss_of(model), y, scores),
+            classes=model.label.classes or [] if model.task == "multiclass" else [],
+        ),
         bins=model.drift.inputs.bins,
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.domain.drift.blind_spots import Doubts
-from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict, input_drift
+from include.domain.drift.input_drift import LEAST_WINDOWS, DriftRules, DriftVerdict, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import SCORE, FeatureProfile, Profile, counted, merged_feature, score_frame
 from include.domain.drift.reference import OTHERS, build_profile, profile_scores
@@ -290,11 +290,13 @@ class _Comparison:
             inputs = input_drift(
                 profile,
                 current,
-                q=limits.q / parts,
-                effect_at_least=limits.effect_at_least,
-                share_at_least=limits.share_at_least,
-                min_rows=limits.min_rows,
-                calibrate=calibrate,
+                rules=DriftRules(
+                    q=limits.q / parts,
+                    effect_at_least=limits.effect_at_least,
+                    share_at_least=limits.share_at_least,
+                    min_rows=limits.min_rows,
+                    calibrate=calibrate,
+                ),
                 doubts=Doubts(self.columns.doubtful, frozenset(self.columns.mixed)),
             )
             self.blind |= _blind(inputs)
@@ -302,10 +304,12 @@ class _Comparison:
             predictions = prediction_drift(
                 profile,
                 current,
-                q=limits.q / parts,
-                effect_at_least=limits.effect_at_least,
-                min_rows=limits.min_rows,
-                calibrate=calibrate,
+                rules=DriftRules(
+                    q=limits.q / parts,
+                    effect_at_least=limits.effect_at_least,
+                    min_rows=limits.min_rows,
+                    calibrate=calibrate,
+                ),
             )
         estimated, realised = lane.judged(rows, inputs, predictions, limits.q / parts)
         labels = self.labels.judged(rows, limits.q / parts, calibrate=calibrate)

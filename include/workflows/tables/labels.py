@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from include.domain import classes as labels
-from include.domain.drift.input_drift import DriftVerdict, judged_features
+from include.domain.drift.input_drift import DriftRules, DriftVerdict, judged_features
 from include.domain.drift.profile import FeatureKind, FeatureProfile, counted
 from include.workflows.tables.alike_values import flags_of
 from include.workflows.tables.drift_columns import agree_on_numbers
@@ -142,10 +142,9 @@ class LabelLane:
             (self.reference,),
             current,
             {self.name: 1.0},
-            q=alpha,
-            effect_at_least=self.limits.effect_at_least,
-            min_rows=self.limits.min_rows,
-            calibrate=calibrate,
+            rules=DriftRules(
+                q=alpha, effect_at_least=self.limits.effect_at_least, min_rows=self.limits.min_rows, calibrate=calibrate
+            ),
         )
         return DriftVerdict(
             found[0].drifted, f"Labels: {found[0].reason}", len(values), float(found[0].drifted is True), found

@@ -20,6 +20,7 @@ from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.once import RiskRise, risk_rise
 from include.domain.drift.profile import FeatureKind, as_numbers, column_of
 from include.domain.losses import BadLoss, row_losses
+from include.domain.performance import Band
 from include.workflows.tables.alike_values import aligned
 from include.workflows.tables.drift_columns import agree_on_numbers
 from include.workflows.tables.labels import label_values
@@ -154,9 +155,7 @@ class Lane:
             estimated = estimated_performance(
                 self.estimate,
                 losses,
-                metric=self.metric,
-                tolerance=self.tolerance,
-                alpha=alpha,
+                band=Band(metric=self.metric, tolerance=self.tolerance, alpha=alpha),
                 min_rows=limits.min_rows,
                 outside_share=outside_support(inputs or _NO_INPUTS, predictions),
                 outside_at_most=limits.outside_at_most,
