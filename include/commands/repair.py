@@ -40,7 +40,7 @@ def _repair(args: argparse.Namespace) -> Answer:
         found = check.repair(now, args.name)
     lines = [finding.line for finding in found] or ["Nothing to compare."]
     wrong = any(finding.state is not PairState.AGREES for finding in found)
-    repairable = sorted({f.pair for f in found if f.state is PairState.DIFFERS and pairs.check_named(f.pair).repairs})
+    repairable = sorted({f.pair for f in found if f.state is PairState.DIFFERS and pairs.check_named(f.pair).may_help})
     if args.pair is None or args.check:
         lines += [f"To repair: slipway repair {name}" for name in repairable]
     return Answer(tuple(lines), {"findings": [f.as_json() for f in found], "agrees": not wrong}, wrong * EXIT_FAILED)

@@ -24,6 +24,8 @@ class GateRecord:
     run_id: str
     recorded_at: datetime
     result: GateResult
+    lap: int | None = None
+    """The lap of the journey in which it judged; None in records from before it was kept."""
 
     @property
     def verdict(self) -> Verdict:

@@ -142,7 +142,7 @@ def test_everybody_with_a_role_reads(pages, user):
 def test_a_viewer_sees_no_buttons_and_an_operator_does(pages):
     path = f"/candidates/{stopped(pages).candidate_id}"
     assert "<form" not in pages.page(path, "vera").text
-    assert "Acting on it needs an operator." in pages.page(path, "vera").text
+    assert "Acting on it is for the model's approvers." in pages.page(path, "vera").text
     assert f'action="/slipway{path}/override"' in pages.page(path, "otto").text
 
 

@@ -231,7 +231,7 @@ def test_a_model_that_never_had_a_champion_has_nothing_to_roll_back(world):
     with pytest.raises(NothingToRollBackTo) as refused:
         tasks.roll_back(world.model, "rollback-1", {"reason": "late flights missed"}, "ada")
     assert str(refused.value) == (
-        f"{world.model} has nothing to roll back to: it never had a champion. Promote a new candidate instead."
+        f"{world.model} has nothing to roll back to: it never had a champion. Start a retrain instead."
     )
 
 

@@ -320,7 +320,8 @@ def test_while_a_journey_is_under_way_a_second_one_is_refused_with_its_name(worl
         world.open("second", 14)
     assert str(refused.value) == (
         f"{world.model} has a journey under way: run first, candidate {first['candidate_id']}. "
-        "This request is recorded as one of its causes. Wait for it, or ask with supersede: true."
+        "This request is recorded as one of its causes. Wait until it has ended, or start a new run with "
+        "supersede: true, which ends it."
     )
     check_invariants(world)
 

@@ -13,6 +13,7 @@ from include.workflows import pairs
 from include.workflows.pairs import NotCompared, PairCheck, PairFinding, PairState, StoresDiffer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+shipped = pairs.CHECKS
 
 
 def told(
@@ -25,7 +26,7 @@ def told(
 def trial(monkeypatch):
     """Makes the only check one that finds what it is given, or is stopped by it."""
 
-    def make(*outcome: PairFinding | Exception, repairs: str | None = "makes it so") -> None:
+    def make(*outcome: PairFinding | Exception, repairs: str | None = "makes it so", at_once: bool = False) -> None:
         def compare(now: datetime) -> list[PairFinding]:
             if isinstance(outcome[0], Exception):
                 raise outcome[0]
@@ -34,7 +35,7 @@ def trial(monkeypatch):
         module = types.ModuleType("trial_pair")
         module.compare = compare
         monkeypatch.setitem(sys.modules, "trial_pair", module)
-        monkeypatch.setattr(pairs, "CHECKS", (PairCheck("trial", "ledger and trial", "trial_pair", repairs),))
+        monkeypatch.setattr(pairs, "CHECKS", (PairCheck("trial", "ledger and trial", "trial_pair", repairs, at_once),))
 
     return make
 
@@ -54,6 +55,13 @@ def test_what_no_program_can_repair_says_so(trial):
     trial(told(PairState.DIFFERS), repairs=None)
     with pytest.raises(StoresDiffer, match="No program can repair"):
         pairs.compared("trial", NOW)
+
+
+def test_no_repair_is_advised_that_comparing_has_made_already(trial):
+    trial(told(PairState.DIFFERS), at_once=True)
+    with pytest.raises(StoresDiffer, match="No program can repair"):
+        pairs.compared("trial", NOW)
+    assert [check.name for check in shipped if check.repairs_at_once] == ["registry"]
 
 
 def test_what_could_not_be_compared_is_tried_again_and_never_green(trial):

@@ -83,7 +83,10 @@ class CandidateRecords:
             refused: LedgerError
             if other is not None and not supersede:
                 causes.record_in(connection, other, request)
-                refused = JourneyUnderWay(request.model, other.candidate_id, other.run_id, recorded=True)
+                cleared = None if found is None else mine.candidate_id
+                refused = JourneyUnderWay(
+                    request.model, other.candidate_id, other.run_id, recorded=True, cleared=cleared
+                )
             elif answer is not None:
                 causes.record_in(connection, answer, request)
                 refused = AnsweredMeanwhile(request.model, answer.candidate_id, answer.run_id)
@@ -152,7 +155,7 @@ class CandidateRecords:
                 return mine
             other = live_in(connection, mine.model)
             if other is not None:
-                raise JourneyUnderWay(mine.model, other.candidate_id, other.run_id)
+                raise JourneyUnderWay(mine.model, other.candidate_id, other.run_id, cleared=mine.candidate_id)
             return apply(connection, candidate_id, Event.REOPEN, words("actor", actor), words("reason", reason))
 
     def reject(self, candidate_id: str, *, by: Person, approvers: Approvers, why: str) -> Candidate:

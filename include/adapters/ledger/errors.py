@@ -52,15 +52,24 @@ class UnknownCandidate(LedgerError, KeyError):
 
 
 class JourneyUnderWay(LedgerError):
-    """The model has a live candidate already."""
+    """The model has a live candidate already.
 
-    def __init__(self, model: str, candidate_id: str, run_id: str, *, recorded: bool = False) -> None:
+    ``cleared`` is the candidate of a journey that had ended and whose run was cleared: what that run was asked for can
+    no longer be changed, so that only a new run can take the other's place.
+    """
+
+    def __init__(
+        self, model: str, candidate_id: str, run_id: str, *, recorded: bool = False, cleared: str | None = None
+    ) -> None:
         self.model, self.candidate_id, self.run_id = model, candidate_id, run_id
         with_it = "This request is recorded as one of its causes. " if recorded else ""
-        super().__init__(
-            f"{model} has a journey under way: run {run_id}, candidate {candidate_id}. {with_it}"
-            "Wait for it, or ask with supersede: true."
-        )
+        way_out = "Wait until it has ended, or start a new run with supersede: true, which ends it."
+        if cleared is not None:
+            way_out = (
+                f"{cleared} stays as it ended. Wait until the other has ended and clear this run again, or start a new "
+                "run with supersede: true, which ends the other."
+            )
+        super().__init__(f"{model} has a journey under way: run {run_id}, candidate {candidate_id}. {with_it}{way_out}")
 
 
 class AnsweredMeanwhile(LedgerError):
@@ -155,7 +164,7 @@ class NothingToRollBackTo(LedgerError):
 
     def __init__(self, model: str, champion: str | None) -> None:
         now = f"champion {champion} is the oldest one left" if champion else "it never had a champion"
-        super().__init__(f"{model} has nothing to roll back to: {now}. Promote a new candidate instead.")
+        super().__init__(f"{model} has nothing to roll back to: {now}. Start a retrain instead.")
 
 
 class EffectiveTooEarly(LedgerError):
@@ -175,7 +184,7 @@ class OverrideStands(LedgerError):
     def __init__(self, candidate_id: str, gate: str, who: str, expires_at: datetime) -> None:
         super().__init__(
             f"{gate} of {candidate_id} is already overridden by {who} until {expires_at.isoformat()}; "
-            "withdraw that override first."
+            "nothing more is needed until then, and a longer one can be given when it has ended."
         )
 
 

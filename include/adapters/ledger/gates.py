@@ -13,6 +13,7 @@ from include.adapters.ledger.candidates import asked_by_in, candidate_in
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
 from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
 from include.adapters.ledger.records import Candidate, GateStanding
+from include.adapters.ledger.stops import lap_in
 from include.adapters.ledger.tables import gate_results, overrides
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
@@ -28,7 +29,10 @@ class GateRecords:
         self._database = database
 
     def record(self, candidate_id: str, result: GateResult, *, digest: str | None, run_id: str) -> GateRecord:
-        """Append one attempt. The newest attempt again (same evidence, digest and run) changes nothing.
+        """Append one attempt. The newest attempt again (same evidence, digest, run and lap) changes nothing.
+
+        In a later lap of the journey the same evidence is a new attempt: the gate looked again, and what it says is as
+        old as this look.
 
         Args:
             digest: what the gate saw: the artifact's digest, or the training set's hash for a gate that looks at data.
@@ -38,7 +42,9 @@ class GateRecords:
         with self._database.writing(f"gates:{candidate_id}") as connection:
             candidate_in(connection, candidate_id)
             newest = next((s.newest for s in standings_in(connection, candidate_id, gate)), None)
-            if newest and (newest.digest, newest.run_id, newest.result.as_json()) == (digest, run_id, evidence):
+            lap = lap_in(connection, candidate_id)
+            said = None if newest is None else (newest.digest, newest.run_id, newest.result.as_json(), newest.lap or 1)
+            if newest is not None and said == (digest, run_id, evidence, lap):
                 return newest
             key = {"candidate_id": candidate_id, "gate": gate}
             record = GateRecord(
@@ -48,6 +54,7 @@ class GateRecords:
                 run_id=run_id,
                 recorded_at=clock(),
                 result=GateResult.from_json(evidence),
+                lap=lap,
             )
             connection.execute(
                 insert(gate_results).values(
@@ -59,6 +66,7 @@ class GateRecords:
                     run_id=run_id,
                     evidence=evidence,
                     recorded_at=record.recorded_at,
+                    lap=lap,
                 )
             )
             crashpoint("ledger.gate.inserted")
@@ -252,4 +260,5 @@ def gate_of(row: Row[Any]) -> GateRecord:
         run_id=row.run_id,
         recorded_at=row.recorded_at,
         result=replace(GateResult.from_json(row.evidence), gate=gate),
+        lap=row.lap,
     )

@@ -26,7 +26,7 @@ class Stops:
         step = name_now(words("step", step))
         said = None if said is None else words("said", said[:MAX_TEXT])
         with self._database.writing(f"stops:{candidate_id}") as connection:
-            lap = _lap(connection, candidate_id)
+            lap = lap_in(connection, candidate_id)
             newest = next((s for s in reversed(_of(connection, candidate_id, lap)) if _same(s, step, kind)), None)
             if (newest.said if newest else None) == said:
                 return
@@ -44,12 +44,12 @@ class Stops:
     def lap(self, candidate_id: str) -> int:
         """Which lap the journey is in: 1, and one more each time it was opened again."""
         with self._database.reading() as connection:
-            return _lap(connection, candidate_id)
+            return lap_in(connection, candidate_id)
 
     def of_lap(self, candidate_id: str) -> list[Stop]:
         """All that was recorded of this lap, oldest first, also what was taken back."""
         with self._database.reading() as connection:
-            return _of(connection, candidate_id, _lap(connection, candidate_id))
+            return _of(connection, candidate_id, lap_in(connection, candidate_id))
 
 
 def in_force(stops: list[Stop]) -> list[Stop]:
@@ -62,7 +62,7 @@ def _same(stop: Stop, step: str, kind: StopKind) -> bool:
     return (stop.step, stop.kind) == (step, kind)
 
 
-def _lap(connection: Connection, candidate_id: str) -> int:
+def lap_in(connection: Connection, candidate_id: str) -> int:
     again = and_(
         candidate_transitions.c.candidate_id == candidate_id, candidate_transitions.c.event == Event.REOPEN.value
     )

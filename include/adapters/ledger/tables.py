@@ -202,6 +202,7 @@ gate_results = Table(  # append-only
     Column("run_id", String, nullable=False),
     _evidence("evidence"),
     _recorded_at(),
+    Column("lap", Integer),
 )
 
 overrides = Table(

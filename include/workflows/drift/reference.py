@@ -58,7 +58,8 @@ def reference_of(epoch: Epoch) -> Reference:
         if run is None or not stores.registry().download(run, ReferenceProfile.FILE, folder):
             raise NoReference(
                 f"The reference profile of champion {epoch.to_candidate} is gone, from this machine and from MLflow, "
-                "so nothing can be held against it. Clear its journey's run from evaluate on, or promote a successor."
+                "so nothing can be held against it. Restore it there from a backup, or start a retrain: its candidate "
+                "keeps a profile of its own."
             )
         kept = facts.read(folder, ReferenceProfile)
     labels = kept.labels

@@ -9,6 +9,7 @@ from include.adapters.ledger import Candidate
 from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, rollback_target
 from include.workflows.gates.gate import title as gate_title
+from include.workflows.release import stranded
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,17 @@ def allowed(
     standing: Sequence[tuple[str, str, bool]],
     champion: Epoch | None,
     epochs: Sequence[Epoch],
+    under_way: str | None = None,
 ) -> tuple[Button, ...]:
-    """The actions that make sense in the candidate's state, the likeliest first.
+    """The actions that are possible in the candidate's state, the likeliest first.
 
     Args:
         standing: the gates that did not pass, as (gate, verdict, whether an override holds).
+        under_way: the model's other candidate in flight, beside which this one cannot go on.
     """
     found: list[Button] = []
-    open_to_people = candidate.is_live or candidate.state in (State.REJECTED, State.FAILED)
+    may_go_on = under_way is None and not stranded.run_is_gone(candidate)
+    open_to_people = candidate.is_live or (candidate.state in (State.REJECTED, State.FAILED) and may_go_on)
     in_the_way = [(gate, verdict) for gate, verdict, overridden in standing if not overridden]
     # A gate that waits is answered; one that has ended, red, is overridden and judged again.
     waiting = [gate for gate, verdict in in_the_way if candidate.is_live and verdict == "INCONCLUSIVE"]

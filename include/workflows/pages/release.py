@@ -22,6 +22,7 @@ from include.workflows.journey.facts import Curves, Disagreement, Evaluated, Rem
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
 from include.workflows.pages.words import TRIGGERS
+from include.workflows.release import stranded
 
 _PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
 """How many phases are surely behind a live candidate in each state."""
@@ -44,6 +45,8 @@ class GateView:
     override: Override | None
     in_the_way: bool
     """Whether it keeps the candidate from promotion now."""
+    earlier: bool = False
+    """Whether it judged in an earlier lap of the journey, and in this one not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +136,21 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     candidate = found.candidate
     champion = ledger.deployments.champion(candidate.model)
     declared = sources.declared_now().models.get(candidate.model)
+    lap = 1 if found.epochs else ledger.stops.lap(candidate.candidate_id)
+    other = ledger.candidates.live(candidate.model)
+    under_way = other.candidate_id if other is not None and other.candidate_id != candidate.candidate_id else None
     records = {s.newest.gate: (s.newest, s.attempts) for s in found.gates}
     # What it was promoted by stays what it was promoted by, long after the override expired.
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
     asks = {gate: registered.asks(gate, declared) for gate in records}
-    gates = {gate: _gate(record, count, asks[gate], live.get(gate)) for gate, (record, count) in records.items()}
+    gates = {gate: _gate(record, count, asks[gate], live.get(gate), lap) for gate, (record, count) in records.items()}
     kept = sources.KeptFacts(candidate.candidate_id)
     evaluated, sets, curves = kept.of(Evaluated), kept.of(TrainingSets), kept.of(Curves)
     remarks, disagreement = kept.of(Remarks), kept.of(Disagreement)
     said = [each for of_step in (remarks.by_step.values() if remarks else ()) for each in of_step]
     order = [gate.name for gate in registered.of(declared)]
     in_the_way = (g for g in gates.values() if g.in_the_way)
-    standing = sorted(in_the_way, key=lambda g: (g.verdict != "FAIL", _place(g.gate, order)))
+    standing = sorted(in_the_way, key=lambda g: (g.earlier, g.verdict != "FAIL", _place(g.gate, order)))
     epochs = ledger.deployments.epochs(candidate.model)
     headline, tone, sentence = _headline(candidate, standing, found, champion, live)
     return ReleaseView(
@@ -152,7 +158,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         headline=headline,
         tone=tone,
         sentence=sentence,
-        next_steps=_next_steps(candidate, standing, champion, live, rollback_target(epochs) is not None),
+        next_steps=_next_steps(candidate, standing, champion, live, rollback_target(epochs) is not None, under_way),
         champion=champion,
         phases=_phases(candidate, declared, gates, found),
         gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate, order)))),
@@ -164,19 +170,21 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         lineage=_lineage(candidate, sets, evaluated),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
-        actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs),
+        actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs, under_way),
         asked_by=f"{candidate.request.asked_by} ({TRIGGERS[candidate.request.trigger.value]})",
         also_asked=in_words(found.causes[1:]),
     )
 
 
 def standing_gates(gates: Mapping[str, GateView], order: Sequence[str]) -> list[tuple[str, str, bool]]:
-    """The blocking gates that judged and did not pass, as (gate, verdict, whether an override holds), along the way."""
-    found = sorted((g for g in gates.values() if g.in_the_way or g.override), key=lambda g: _place(g.gate, order))
+    """The blocking gates that judged in this lap and did not pass, as (gate, verdict, whether an override holds), along
+    the way; one with an override in whatever lap."""
+    standing = (g for g in gates.values() if (g.in_the_way and not g.earlier) or g.override)
+    found = sorted(standing, key=lambda g: _place(g.gate, order))
     return [(g.gate, g.verdict, g.override is not None) for g in found]
 
 
-def _gate(record: GateRecord, attempts: int, asks: str, override: Override | None) -> GateView:
+def _gate(record: GateRecord, attempts: int, asks: str, override: Override | None, lap: int) -> GateView:
     passed = record.verdict is Verdict.PASS
     return GateView(
         gate=record.gate,
@@ -190,6 +198,7 @@ def _gate(record: GateRecord, attempts: int, asks: str, override: Override | Non
         criteria=tuple(c.as_json() for c in record.result.criteria),
         override=None if passed else override,
         in_the_way=not passed and record.mode is Mode.BLOCKING and override is None,
+        earlier=record.lap is not None and record.lap < lap,
     )
 
 
@@ -218,6 +227,7 @@ def _headline(
         standing: the gates in the way, the worst first.
     """
     state, outcome = candidate.state, candidate.outcome or ""
+    earlier, standing = [g for g in standing if g.earlier], [g for g in standing if not g.earlier]
     worst = standing[0] if standing else None
     if state is State.CHAMPION:
         since = f" since {champion.effective_from:%Y-%m-%d}" if champion else ""
@@ -241,6 +251,14 @@ def _headline(
         who = f"{worst.title} waits" if len(standing) == 1 else f"{len(standing)} gates wait"
         tail = "" if len(standing) == 1 else f": {names}"
         return f"{who} for a person{tail}", "waits", worst.reason
+    if candidate.is_live and earlier:
+        said = ", ".join(f"{g.title} ({g.verdict})" for g in earlier)
+        again = "they judge" if len(earlier) > 1 else "it judges"
+        return (
+            "Under way again",
+            "quiet",
+            f"In an earlier lap it was stopped by {said}; {again} again before promotion.",
+        )
     if state is State.SHADOWING and found.windows and found.windows[-1].closed_at is None:
         window = found.windows[-1]
         so_far = (
@@ -267,8 +285,15 @@ def _next_steps(
     champion: Epoch | None,
     live: Mapping[str, Override],
     can_go_back: bool,
+    under_way: str | None,
 ) -> tuple[str, ...]:
-    """What the person who opened the page should know and may do next, a sentence each."""
+    """What the person who opened the page should know and may do next, a sentence each.
+
+    Args:
+        standing: the gates in the way.
+        under_way: the model's other candidate in flight.
+    """
+    standing = [g for g in standing if not g.earlier]
     if candidate.state is State.CHAMPION:
         back = "If it answers badly, roll back: the champion before it serves again at once."
         first = "It is the first that is good: there is no champion before it to roll back to."
@@ -280,6 +305,10 @@ def _next_steps(
     waits = [g for g in standing if candidate.is_live and g.verdict == "INCONCLUSIVE"]
     if candidate.state in (State.RETIRED, State.ROLLED_BACK):
         steps = [f"Version {champion.model_version} serves now."] if champion else []
+    elif ended and stranded.run_is_gone(candidate):
+        steps.append("Its run is gone from Airflow, so it cannot go on. Start a new retrain.")
+    elif ended and under_way is not None:
+        steps.append(f"{under_way} is under way; only when that journey has ended can this one be judged again.")
     elif live and not standing and ended:
         gate = next(iter(live))
         steps.append(f"Judge again from {gate_title(gate).lower()}, and the journey goes on by itself.")
@@ -287,7 +316,7 @@ def _next_steps(
         steps.append("The red task's log says what broke. When it is mended, clear that task and what follows it.")
     elif waits:
         steps.append("Approve with a reason, or reject. No answer in time is a rejection.")
-    elif standing:
+    elif standing and (ended or candidate.is_live):
         steps.append("Leaving it is a decision too: drift asks again after the cooldown.")
         steps.append("If you know what the evidence cannot, override this gate for this candidate, then judge again.")
     return tuple(steps)
@@ -328,13 +357,13 @@ def _expected_gates(declared: ModelDeclaration | None, gates: Mapping[str, GateV
 def _status(candidate: Candidate, number: int, behind: int, mine: tuple[GateView, ...], promoted: bool) -> str:
     if promoted:
         return "done"
-    in_the_way = [g for g in mine if g.in_the_way]
+    in_the_way = [g for g in mine if g.in_the_way and not g.earlier]
     if in_the_way:
         waits = candidate.is_live and all(g.verdict == "INCONCLUSIVE" for g in in_the_way)
         return "waits" if waits else "stopped"
     if candidate.state is State.REJECTED and any(g.override for g in mine):
         return "waits"
-    judged = bool(mine) and all(g.verdict for g in mine)
+    judged = bool(mine) and all(g.verdict and (g.verdict == "PASS" or not g.earlier) for g in mine)
     trained = candidate.facts.artifact_digest is not None
     registered = candidate.facts.model_version is not None
     if judged or number < behind or (number == 1 and trained) or (number == 3 and registered and judged):

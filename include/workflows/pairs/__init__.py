@@ -91,6 +91,13 @@ class PairCheck:
     module: str
     repairs: str | None
     """What its repair does, in a few words; None where only a person can."""
+    repairs_at_once: bool = False
+    """Whether comparing repairs already whatever a program may: what still differs afterwards needs a person."""
+
+    @property
+    def may_help(self) -> bool:
+        """Whether the repair can do more about what differs than the comparison that found it."""
+        return self.repairs is not None and not self.repairs_at_once
 
     def compare(self, now: datetime) -> list[PairFinding]:
         """The module's findings. What stops it is a finding too: one pair never ends the comparison of the others."""
@@ -142,6 +149,7 @@ CHECKS: tuple[PairCheck, ...] = (
         "ledger and MLflow",
         "include.workflows.pairs.registry",
         "writes the aliases again as the ledger has them",
+        repairs_at_once=True,
     ),
     PairCheck(
         "notices",
@@ -191,7 +199,7 @@ def compared(name: str, now: datetime) -> dict[str, Any]:
         print(finding.line)
     differ = [f for f in found if f.state is PairState.DIFFERS]
     if differ:
-        way_out = f"Then: slipway repair {name}" if check.repairs else "No program can repair this pair."
+        way_out = f"Then: slipway repair {name}" if check.may_help else "No program can repair this pair."
         raise StoresDiffer(f"{_told(differ)} {way_out} (docs/runbook/repair.md).")
     silent = [f for f in found if f.state is PairState.NOT_COMPARED]
     if silent:

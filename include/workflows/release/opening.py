@@ -173,7 +173,7 @@ def end(ledger: Ledger, candidate: Candidate, *, actor: str, because: str | None
     if event is None:
         event, cause = Event.FAIL, "" if because else f"Failed {_how_far(ledger, candidate)}"
     return ledger.candidates.close(
-        candidate.candidate_id, event, outcome=f"{cause}{also}".strip()[:MAX_OUTCOME], actor=actor
+        candidate.candidate_id, event, outcome=f"{cause[: MAX_OUTCOME - len(also)]}{also}".strip(), actor=actor
     )
 
 

@@ -18,6 +18,7 @@ from include.workflows import stores
 from include.workflows.release import opening
 
 ACTOR = "housekeeping"
+IS_GONE = "is gone from Airflow"
 
 
 class RunIs(Enum):
@@ -50,6 +51,11 @@ class Stranded:
 
 Ask = Callable[[str, str], RunIs]
 """What Airflow says of the run of a Dag; raises where it does not answer."""
+
+
+def run_is_gone(candidate: Candidate) -> bool:
+    """Whether the journey was closed because its run is gone, so that no clearing can let it go on."""
+    return not candidate.is_live and IS_GONE in (candidate.outcome or "")
 
 
 def end_stranded(ask: Ask) -> dict[str, Any]:
@@ -101,7 +107,7 @@ def _close(ledger: Ledger, candidate: Candidate, found: RunIs) -> None:
     run = f"retrain_{candidate.model} {candidate.run_id}"
     why = {
         RunIs.OVER: f"Its run {run} is over and did not close it; the run's close_journey says why.",
-        RunIs.GONE: f"Its run {run} is gone from Airflow, so nothing else would have ended it.",
+        RunIs.GONE: f"Its run {run} {IS_GONE}, so nothing else would have ended it.",
     }[found]
     closed = opening.end(ledger, candidate, actor=ACTOR, because=f"{why} Housekeeping closed it.")
     crashpoint("stranded.closed")

@@ -101,7 +101,7 @@ def _as_read(
     if entity is None:
         raise NotAskable(
             f"{model.name}: {what} requests of {', '.join(views)}, and entity.view is {model.entity.view} now: they "
-            "are not the same requests. Promote a candidate that was made since."
+            "are not the same requests. Start a retrain: its candidate learns from what is declared now."
         )
     read = model.model_copy(update={"views": uses, "entity": model.entity.model_copy(update={"view": entity.ref})})
     return model if same(read, model) else read
@@ -113,7 +113,7 @@ def _declared(model: ModelDeclaration, read: ViewRead, what: str) -> FeatureView
         raise NotAskable(
             f"{model.name}: {what} {read.view} version {read.view_version}, which is not declared any more. Put it "
             f"back as features/{read.view}/v{read.view_version}/ for as long as it is asked about (docs/adr/0018), or "
-            "promote a candidate that was made since."
+            "start a retrain: its candidate learns from what is declared now."
         )
     return view
 
