@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def test_a_file_of_a_release_before_versions_is_read(tmp_path, fact):
         (kept,) = kept.values()
     (tmp_path / fact.FILE).write_text(json.dumps(kept))
     assert facts.read(tmp_path, type(fact)) == fact
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), 0.1 + 0.2, 2**60], ids=str)
+def test_a_number_inside_the_domain_s_own_form_is_kept_to_the_last_bit(tmp_path, number):
+    facts.write(tmp_path, ReferenceProfile({"edges": [number]}, {}, {"trees": {"thresholds": [[number, None]]}}))
+    kept = facts.read(tmp_path, ReferenceProfile)
+    assert kept.profile == {"edges": [number]}
+    assert kept.estimate == {"trees": {"thresholds": [[number, None]]}}
+
+
+def test_a_figure_that_is_no_number_stays_one(tmp_path):
+    facts.write(tmp_path, replace(EVALUATED, metrics={"candidate": {"brier": float("nan")}}))
+    assert math.isnan(facts.read(tmp_path, Evaluated).metrics["candidate"]["brier"])
 
 
 def test_a_missing_file_says_which_step_to_clear(tmp_path):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
@@ -66,6 +66,7 @@ class Fact(Protocol):
 
     FILE: ClassVar[str]
     VERSION: ClassVar[int]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 F = TypeVar("F", bound=Fact)
@@ -336,7 +337,8 @@ _WAY_OUT = "Clear the run from the task that writes it, or look at the MLflow ru
 
 def as_json(fact: Fact) -> dict[str, Any]:
     """The value as it is kept."""
-    return {"version": fact.VERSION, **_adapter(type(fact)).dump_python(fact, mode="json")}
+    # Not by the reader's library: it would turn an infinite threshold of a tree into a missing one.
+    return {"version": fact.VERSION, **asdict(fact)}
 
 
 def from_json(kept: Any, kind: type[F], name: str) -> F:
