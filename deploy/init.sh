@@ -19,7 +19,7 @@ PYTHON
 
 echo "The ledger's tables"
 python -c "
-from include.workflows.journey.step import open_ledger
+from include.workflows.stores import open_ledger
 with open_ledger():
     pass
 "

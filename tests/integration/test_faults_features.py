@@ -498,7 +498,7 @@ RUN_AGAIN = "world.materialize('trip_plan', day(2), 'run-2')"
 def run_alone(world: World, code: str, **env: str) -> subprocess.CompletedProcess:
     """The code in a process of its own, which sees the world as this one does."""
     start = (
-        f"import sys; sys.path.insert(0, {str(PROJECT / 'tests' / 'integration')!r})\n"
+        f"import sys; sys.path.insert(0, {str(PROJECT / 'tests' / 'support')!r})\n"
         "from pathlib import Path\nfrom feature_world import *\nfrom include.workflows.features import staging\n"
         f"world = World(Path({str(world.root)!r}))\n"
     )
