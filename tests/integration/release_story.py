@@ -20,6 +20,15 @@ from include.workflows import tasks
 SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
 
 
+def emptied(folder: Path) -> None:
+    """Remove the folder. A process that was killed may write its last file while it is being removed."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+    shutil.rmtree(folder)
+
+
 @dataclass
 class Moment:
     """The world as it was just before a step, on disk and in MLflow."""
@@ -53,7 +62,7 @@ class Story:
 
     def back_to(self, name: str) -> None:
         moment = self.moments[name]
-        shutil.rmtree(settings().home)
+        emptied(settings().home)
         shutil.copytree(moment.folder / "home", settings().home)
         shutil.copyfile(moment.folder / "source.db", self.world.root / "source.db")
         with closing(self._mlflow()) as live, closing(sqlite3.connect(moment.mlflow)) as copy:
