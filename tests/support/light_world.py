@@ -75,7 +75,7 @@ class LightWorld(JourneyWorld):
 
     def judge_offline(self, reference: dict[str, Any]) -> list[bool]:
         """Every gate before the registration, whatever the one before said: as when red ones are marked green."""
-        gates = ("data_quality_gate", "threshold_gate", "champion_gate")
+        gates = ("training_data_gate", "threshold_gate", "champion_gate")
         return [bool(self.judge(gate, reference)["passed"]) for gate in gates]
 
 

@@ -157,7 +157,7 @@ def test_the_command_prints_tables_and_gives_the_same_as_json(tmp_path, capsys):
         shown = capsys.readouterr().out
         assert main(["readiness", "fraud", "--json"]) == 0
         said = json.loads(capsys.readouterr().out)
-    assert "champion_gate      blocking  labels shuffled, constant, worse than champion" in shown
+    assert "champion_gate       blocking  labels shuffled, constant, worse than champion" in shown
     assert "high      gates.leakage_gate " in shown
     assert "18 of 20 seeded failures are covered; lacking: 1 high" in shown
     assert {gate["gate"]: gate["mode"] for gate in said["gates"]}["slice_gate"] == Mode.BLOCKING.value
