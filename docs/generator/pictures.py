@@ -7,6 +7,7 @@ a successor. The pages are taken as a signed-in viewer sees them, in the light t
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ MAX_BYTES = 200_000
 WIDTH = 1280
 PAGES = {
     # The picture, the page below /slipway, and how high a piece of it is taken.
-    "models.png": ("/", 620),
-    "release.png": ("/candidates/{candidate}", 900),
+    "models.png": ("/", 350),
+    "release.png": ("/candidates/{candidate}", 760),
 }
 
 
@@ -43,11 +44,17 @@ def take(url: str, password: str, candidate: str) -> list[Path]:
 
 def _browser() -> Any:
     from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
 
+    # Both are named, for Selenium asks other hosts for what it is not given.
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        raise FileNotFoundError("There is no chromium with its driver; on Debian: apt install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(argument)
-    return webdriver.Chrome(options=options)
+    options.binary_location = browser
+    return webdriver.Chrome(options=options, service=Service(driver))
 
 
 def _picture(browser: Any, wait: Any, url: str, name: str, candidate: str) -> Path:
