@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from airflow_process import airflow_imported
 from databases import postgres_url
-from invariants import InvariantsBroken, check_invariants
 from xdist.scheduler import LoadFileScheduling
 
 __all__ = ["airflow_imported", "postgres_url"]
@@ -29,6 +28,8 @@ MOVING_S = 60.0
 
 def settled(world: Any, patience_s: float) -> None:
     """The invariants hold, at the latest after ``patience_s``."""
+    from invariants import InvariantsBroken, check_invariants  # most tests need none of what it imports
+
     until = time.monotonic() + patience_s
     while True:
         try:

@@ -1,7 +1,7 @@
 """Today's default policy, by the product's own domain code: sensor, rules, windows and champion gate.
 
 What a made world cannot ask about is left out: input drift, broken data, the estimated lane, machines and people.
-:mod:`tests.unit.test_policy_lab` holds it against ``slipway simulate`` on one world.
+:mod:`tests.unit.benchmarks.test_policy_lab` holds it against ``slipway simulate`` on one world.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Every difference is in the *worse* orientation: positive means the candidate is worse, whatever the metric's
 direction. ``high`` is the one-sided upper bound of the true difference at ``1 - alpha``. A candidate that is worse by
-the margin is let through with a probability of at most ``alpha``; tests/unit/test_guarantees_champion.py measures it.
+the margin is let through with a probability of at most ``alpha``:
+tests/unit/domain/gates/test_guarantees_champion.py measures it.
 
 The methods, each with what it was chosen over (false promotions at alpha 0.05, simulated, 1,000 rows):
 - **rows in days** (all metrics): jackknife over days with Student's t of ``days - 1``. 3.5 to 5.5 % at 3, 5, 7, 14 and

@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 from sqlalchemy import create_engine, make_url, text
+from waiting import PATIENCE_S
 
 from include.adapters.processes import Child, Command, ProcessGuard, end_sessions, free_ports
 from include.config.settings import PROJECT
-from tests.waiting import PATIENCE_S
 
 DATABASES = ("airflow", "mlflow", "slipway", "source")
 LASTING = ("mlflow", "api-server", "scheduler", "dag-processor", "triggerer", "worker")

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from invariants import check_invariants
 from sqlalchemy import create_engine, text
+from waiting import PATIENCE_S
 
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable
 from include.adapters.ledger import Ledger
@@ -22,8 +24,6 @@ from include.workflows.services.demonstration import Demonstration, Plan
 from include.workflows.services.supervisor import dag_ids
 from tests.distributed.compose_natively import Composed
 from tests.e2e.conftest import HISTORY, Quiet, declared_smaller
-from tests.invariants import check_invariants
-from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 DAY = HISTORY[1]

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowApi
 from include.adapters.ledger import Ledger
@@ -24,7 +25,6 @@ from include.workflows.services.demonstration import Demonstration, Plan
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import dag_ids, running_services
 from include.workflows.services.watchdog import Patience
-from tests.waiting import PATIENCE_S, eventually
 
 STAGE = pytest.StashKey[ExitStack]()
 HISTORY = ("2013-03-01", "2013-04-15")

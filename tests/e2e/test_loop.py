@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from invariants import check_invariants
+from waiting import PATIENCE_S, eventually
 
 from include.adapters.offline_store import OfflineStore
 from include.adapters.registry import CHAMPION
@@ -13,8 +15,6 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows import gates as registered
 from tests.e2e.conftest import DAYS, JOURNEY
-from tests.invariants import check_invariants
-from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -10,12 +10,12 @@ import time
 
 import httpx
 import pytest
+from invariants import check_invariants
+from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowRefused
 from tests.e2e.conftest import HISTORY
 from tests.e2e.test_loop import ledger_rows
-from tests.invariants import check_invariants
-from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 RETRAIN = "retrain_air_time"

@@ -16,10 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from invariants import check_invariants
+from waiting import PATIENCE_S, eventually
 
 from include.config import loader
-from tests.invariants import check_invariants
-from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 DAG, MODEL, RUN = "retrain_air_time", "air_time", "api__browser"

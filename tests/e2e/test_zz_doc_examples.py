@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from doc_examples import examples
+from waiting import PATIENCE_S, eventually
 
 from include.config.settings import PROJECT
-from tests.doc_examples import examples
 from tests.e2e.conftest import HISTORY
-from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 RETRAIN = "retrain_flight_delay"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from forking import Forking
-from journey_world import JourneyWorld, journey_world, living_in, published
+from journey_world import JourneyWorld, journey_world, living_in, published, registry_in_memory
 from ledger_fixtures import ledger, ledger_url
 from mlflow_server import MlflowServer
 from pages_world import pages
@@ -32,19 +33,32 @@ def published_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(published_days: Path, tmp_path: Path, mlflow_server: MlflowServer) -> Iterator[JourneyWorld]:
-    """A small world with published days and one declared model without a champion."""
-    with journey_world(published_days, tmp_path, mlflow_server.url) as made:
+def world(request: pytest.FixtureRequest, published_days: Path, tmp_path: Path) -> Iterator[JourneyWorld]:
+    """A small world with published days and one declared model without a champion; where the test is marked light,
+    with a registry in memory."""
+    with _with_its_registry(request) as url, journey_world(published_days, tmp_path, url) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def shared_world(
-    published_days: Path, tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer
+    request: pytest.FixtureRequest, published_days: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JourneyWorld]:
     """As ``world``, one for a module whose tests only look."""
-    with journey_world(published_days, tmp_path_factory.mktemp("shared"), mlflow_server.url) as made:
+    folder = tmp_path_factory.mktemp("shared")
+    with _with_its_registry(request) as url, journey_world(published_days, folder, url) as made:
         yield made
+
+
+@contextmanager
+def _with_its_registry(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of the MLflow that the marked test or module has; of none where it is light."""
+    if request.node.get_closest_marker("light") is None:
+        server: MlflowServer = request.getfixturevalue("mlflow_server")
+        yield server.url
+        return
+    with registry_in_memory() as registry:
+        yield registry.url
 
 
 @pytest.fixture(scope="session")

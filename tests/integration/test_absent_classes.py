@@ -22,6 +22,8 @@ from include.workflows.journey import step
 from include.workflows.journey.facts import Evaluated, F, ReferenceProfile
 from include.workflows.scoring import point_in_time_rows
 
+pytestmark = pytest.mark.light
+
 LATE_SQL = (
     "CASE WHEN starts_at >= TIMESTAMPTZ '2024-03-10 00:00Z' AND trip_id LIKE '%5' THEN 'stuck' {more} ELSE outcome END"
 )

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from invariants import check_invariants
-from journey_world import MODEL as DECLARED
-from journey_world import NOW, JourneyWorld, at
-from ledger_fixtures import MODEL, an_operator, challenger, champion, promote, request, roll_back, trained
-from ledger_fixtures import NOW as LONG_AGO
+from ledger_fixtures import MODEL, an_operator, challenger, champion, promote, roll_back, trained
 
-from include.adapters.ledger import JourneyUnderWay, Ledger, RequesterMayNotDecide, RetrainAction
 from include.cli import main
-from include.config.settings import settings
-from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person
-from include.domain.journey import Trigger, drift_run_id
-from include.domain.lifecycle import Event, State
-from include.workflows import tasks
-from include.workflows.drift import sensor
-from include.workflows.gates import overrides
+from include.domain.authority import Person
 
 # Airflow and FastAPI warn about their own dependencies.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -33,211 +20,6 @@ def live(pages: Any, run_id: str = "one") -> Any:
     return pages.ledger.candidates.get(trained(pages.ledger, run_id).candidate_id)
 
 
-# --- the asker comes from the platform --------------------------------------------------------------------------------
-
-TRIGGERS = (None, "drift", "schedule", "api")
-NAMES = (None, "ada", "bob", "drift_m", "drift sensor", " ADA ")
-USERS = (None, "ada")
-RUN_TYPES = ("manual", "operator_triggered")
-
-
-def test_f177_no_request_frees_whoever_started_its_run_from_having_asked(world: JourneyWorld) -> None:
-    """All combinations: the user is always among those who asked, and nothing but the ledger makes it a drift."""
-    world.declare(world.model, tier="critical")
-    combinations = itertools.product(TRIGGERS, NAMES, USERS, RUN_TYPES, (None, "made-up"))
-    with Ledger.open(settings().ledger_url) as ledger:
-        for i, (trigger, name, user, run_type, report) in enumerate(combinations):
-            if name is None and user is None:
-                continue  # nobody says who asks, which is refused
-            sent = {"trigger": trigger, "requested_by": name, "report_id": report}
-            conf = {"as_of": at(13).isoformat(), "reason": "a test asks", **{k: v for k, v in sent.items() if v}}
-            reference = tasks.open_journey(world.model, f"run-{i}", run_type, conf, NOW, user)
-            opened = ledger.candidates.get(reference["candidate_id"])
-            assert opened.request.trigger is Trigger.API, (trigger, name, user, run_type)
-            for asked in filter(None, (user, name)):
-                with pytest.raises(RequesterMayNotDecide):
-                    overridden(ledger, opened.candidate_id, an_operator(asked))
-                with pytest.raises(RequesterMayNotDecide):
-                    overridden(ledger, opened.candidate_id, an_operator("eve").claiming(asked))
-            overridden(ledger, opened.candidate_id, an_operator("eve"))
-            ledger.candidates.close(opened.candidate_id, Event.FAIL, outcome="over", actor="test")
-
-
-def overridden(ledger: Ledger, candidate_id: str, by: Person) -> None:
-    ends = NOW + timedelta(days=1)
-    ledger.gates.override(
-        candidate_id, "slice_gate", by=by, approvers=OPERATORS, why="a test", expires_at=ends, now=NOW
-    )
-
-
-def decision(world: JourneyWorld, day: str) -> dict[str, Any]:
-    """A decision to retrain, and the conf the sensor sends."""
-    with Ledger.open(settings().ledger_url) as ledger:
-        report = ledger.drift.report(world.model, "v1", day, {}, run_id=f"drift-{day}")
-        ledger.drift.decide(
-            report.report_id,
-            RetrainAction.RETRAIN,
-            rule="7 drift",
-            reason="inputs drifted",
-            numbers={},
-            journey_run_id=drift_run_id(world.model, day),
-        )
-    sent = {"reason": "inputs drifted", "requested_by": f"drift_{world.model}", "trigger": "drift"}
-    return {**sent, "as_of": at(13).isoformat(), "report_id": report.report_id}
-
-
-def test_f177_only_the_drift_sensors_own_run_counts_as_drift(world: JourneyWorld) -> None:
-    day = at(12).date().isoformat()
-    conf = decision(world, day)
-    own = drift_run_id(world.model, day)
-    by_hand = tasks.open_journey(world.model, own, "manual", conf, NOW, "ada")
-    other_run = tasks.begin_journey(world.model, "elsewhere", "operator_triggered", conf, NOW, None)
-    assert "has a journey under way" in other_run["refused"]
-    tasks.close_journey(by_hand)
-    with Ledger.open(settings().ledger_url) as ledger:
-        assert ledger.candidates.get(by_hand["candidate_id"]).request.trigger is Trigger.API
-        from include.config import declarations
-
-        history = sensor._history(ledger, declarations().model(world.model), at(20).date().isoformat())
-        assert [j.by_drift for j in history.journeys] == [False], "no journey of the sensor is in its budget"
-
-
-def test_the_sensors_own_run_is_drift_and_no_person_asked_for_it(world: JourneyWorld) -> None:
-    day = at(12).date().isoformat()
-    conf = decision(world, day)
-    reference = tasks.open_journey(
-        world.model, f"{drift_run_id(world.model, day)}__2", "operator_triggered", conf, NOW, None
-    )
-    with Ledger.open(settings().ledger_url) as ledger:
-        opened = ledger.candidates.get(reference["candidate_id"])
-        assert (opened.request.trigger, opened.request.user) == (Trigger.DRIFT, None)
-        overridden(ledger, opened.candidate_id, an_operator("ada"))
-
-
-def test_f206_decisions_of_several_days_at_once_make_one_journey_and_nothing_red(world: JourneyWorld) -> None:
-    days = [at(n).date().isoformat() for n in (9, 10, 11, 12)]
-    confs = {day: decision(world, day) for day in days}
-    begin = lambda day: tasks.begin_journey(  # noqa: E731 - one call, four times
-        world.model, drift_run_id(world.model, day), "operator_triggered", confs[day], NOW, None
-    )
-    first, second, third = begin(days[0]), begin(days[1]), begin(days[2])
-    assert first["refused"] is None
-    for other in (second, third):
-        assert other["reference"] is None
-        assert "has a journey under way" in other["refused"]
-    tasks.close_journey(first["reference"])
-    late = begin(days[3])
-    assert "had a journey since this was decided" in late["refused"], "it ended before the fourth run began"
-    with Ledger.open(settings().ledger_url) as ledger:
-        assert len(ledger.candidates.of(world.model)) == 1
-        found = ledger.explain(first["reference"]["candidate_id"])
-        assert [c.request.report_id for c in found.causes] == [confs[day]["report_id"] for day in days]
-        joined = ledger.candidates.joined_by(world.model, drift_run_id(world.model, days[3]))
-        assert joined is not None
-        assert joined.candidate_id == first["reference"]["candidate_id"]
-    assert begin(days[0])["refused"] is None, "the journey's own run may be cleared and goes on"
-
-
-@pytest.mark.parametrize(
-    ("conf", "said"),
-    [
-        ({"as_of": "2099-01-01", "reason": "x"}, "as_of is '2099-01-01'; it is after the newest data"),
-        ({"as_of": "soon", "reason": "x"}, "as_of is 'soon'"),
-        ({"as_of": "2024-01-01"}, "reason is missing"),
-        ({"as_of": "2024-01-01", "reason": "x", "resaon": "y"}, "there is no such field"),
-    ],
-)
-def test_a_typed_mistake_that_reaches_the_first_task_begins_nothing_and_is_not_red(world, conf, said) -> None:
-    begun = tasks.begin_journey(world.model, "r", "manual", conf, NOW, "ada")
-    assert begun["reference"] is None
-    assert said in begun["refused"]
-    with Ledger.open(settings().ledger_url) as ledger:
-        assert ledger.candidates.of(world.model) == []
-
-
-# --- who may decide: the writer --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("approvers", "allowed", "refused"),
-    [
-        (OPERATORS, Person("otto", operator=True), Person("uma", frozenset({"user"}))),
-        (Approvers.of(["ada"]), Person("ada"), Person("otto", frozenset({"op"}), operator=True)),
-        (Approvers.of(roles=["Admin"]), Person("ann", frozenset({"admin"})), Person("otto", frozenset({"op"}), True)),
-    ],
-)
-def test_f178_the_ledgers_writer_takes_each_decision_from_an_approver_alone(
-    ledger, approvers, allowed, refused
-) -> None:
-    champion(ledger, "one")
-    second = champion(ledger, "two", days=1)
-    third = trained(ledger, "three")
-    before = ledger.history(MODEL), ledger.explain(third.candidate_id)
-    ends = LONG_AGO + timedelta(days=1)
-    decisions = {
-        "override": lambda by: ledger.gates.override(
-            third.candidate_id, "slice_gate", by=by, approvers=approvers, why="w", expires_at=ends, now=LONG_AGO
-        ),
-        "supersede": lambda by: ledger.candidates.open(request("four"), supersede=True, by=by, approvers=approvers),
-        "rollback": lambda by: ledger.deployments.rollback(
-            MODEL, by=by, approvers=approvers, reason="w", run_id="back", effective_from=LONG_AGO
-        ),
-        "reject": lambda by: ledger.candidates.reject(
-            ledger.candidates.live(MODEL).candidate_id, by=by, approvers=approvers, why="w"
-        ),
-    }
-    for name, decide in decisions.items():
-        with pytest.raises(MayNotDecide, match=rf"^{refused.name}.* may not .*Nothing was changed") as said:
-            decide(refused)
-        assert "\n" not in str(said.value), name
-    assert (ledger.history(MODEL), ledger.explain(third.candidate_id)) == before
-    for decide in decisions.values():
-        decide(allowed)
-    assert ledger.candidates.get(second.candidate_id).state is State.ROLLED_BACK
-    assert ledger.deployments.champion(MODEL).actor == allowed.name
-
-
-def test_f178_a_run_that_no_user_started_replaces_nobodys_journey(ledger) -> None:
-    trained(ledger, "one")
-    with pytest.raises(MayNotDecide, match="A run that no user started may not replace"):
-        ledger.candidates.open(request("two"), supersede=True)
-
-
-def test_whoever_was_the_only_one_to_ask_may_replace_their_own_journey(ledger) -> None:
-    from dataclasses import replace
-
-    mine = replace(request("one"), requested_by="uma", user="uma")
-    ledger.candidates.open(mine)
-    newer = ledger.candidates.open(replace(mine, run_id="two"), supersede=True, by=Person("uma"), approvers=OPERATORS)
-    assert newer.is_live
-    shared = replace(mine, run_id="three", requested_by="ada")
-    ledger.candidates.open(shared, supersede=True, by=an_operator("otto"), approvers=OPERATORS)
-    with pytest.raises(MayNotDecide, match="which others asked for"):
-        ledger.candidates.open(replace(mine, run_id="four"), supersede=True, by=Person("uma"), approvers=OPERATORS)
-
-
-def test_f178_a_task_takes_an_approval_and_a_rollback_only_from_somebody_of_whom_the_platform_said_so(world) -> None:
-    world.first_champion()
-    for who in ("mallory", "uma"):
-        with pytest.raises(MayNotDecide, match=f"{who}.* may not roll it back"):
-            tasks.roll_back(world.model, "back", {"reason": "late flights missed", "requested_by": "ada"}, who)
-    with pytest.raises(MayNotDecide, match="A run that no user started"):
-        tasks.roll_back(world.model, "back", {"reason": "late flights missed", "requested_by": "ada"}, None)
-    unsure = {"min_rows": 5000, "criteria": [{"metric": "roc_auc", "at_least": 0.5}]}
-    world.declare(world.model, gates={**DECLARED["gates"], "threshold_gate": unsure})
-    reference = world.open("second", 14)
-    world.train(reference)
-    tasks.evaluate(reference)
-    assert world.judge("threshold_gate", reference)["verdict"] == "INCONCLUSIVE"
-    with pytest.raises(MayNotDecide, match="mallory may not let"):
-        tasks.approve(reference, "threshold_gate", "mallory", REASON, NOW)
-    said = tasks.refusal_to_answer(reference, "threshold_gate", "mallory")
-    assert said.startswith(f"mallory may not answer threshold_gate: for {world.model} that is for its operators")
-    assert tasks.refusal_to_answer(reference, "threshold_gate", "eve") is None
-    assert tasks.approve(reference, "threshold_gate", "eve", REASON, NOW)["passed"]
-    check_invariants(world)
-
-
 def test_f179_the_actor_of_a_rollback_is_who_is_signed_in_and_the_claim_is_kept_beside(pages, capsys) -> None:
     champion(pages.ledger, "one")
     promote(pages.ledger, challenger(pages.ledger, "two"), days=1)
@@ -247,16 +29,6 @@ def test_f179_the_actor_of_a_rollback_is_who_is_signed_in_and_the_claim_is_kept_
     assert main(["history", MODEL]) == 0
     assert "by ada (who says: the boss): late flights missed" in capsys.readouterr().out
     assert "ada (who says: the boss)" in pages.page(f"/candidates/{head.from_candidate}").text
-
-
-def test_f181_a_rollback_takes_out_the_champion_that_was_meant_and_no_later_one(world) -> None:
-    world.first_champion()
-    why = {"reason": "late flights missed"}
-    with pytest.raises(overrides.Refusal, match=r"was asked for at .* the champion is .* Nothing was changed"):
-        tasks.roll_back(world.model, "old", why, "ada", datetime.now(UTC) - timedelta(hours=1))
-    with pytest.raises(overrides.Refusal, match="was asked to take out revision 7, and since"):
-        tasks.roll_back(world.model, "old", {**why, "revision": 7}, "ada")
-    check_invariants(world)
 
 
 # --- who may decide: the door -----------------------------------------------------------------------------------------
@@ -485,9 +257,3 @@ def test_a_broken_declaration_is_named_to_those_who_may_see_its_dag(pages, monke
 def test_the_readmes_table_of_answers_is_true_of_who_is_not_signed_in(pages, headers, status) -> None:
     for path in ("/slipway/api/v1/models", "/api/v2/dags/retrain_x/dagRuns"):
         assert pages.client.get(path, headers=headers).status_code == status, path
-
-
-def test_a_journey_under_way_is_named_to_a_request_that_comes_meanwhile(ledger) -> None:
-    trained(ledger, "one")
-    with pytest.raises(JourneyUnderWay, match="recorded as one of its causes"):
-        ledger.candidates.open(request("two"))

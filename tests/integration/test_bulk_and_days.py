@@ -14,6 +14,8 @@ from include.workflows.features import audit, staging
 from include.workflows.features.range_check import RangeDiffers
 from include.workflows.features.staged import NotAudited
 
+pytestmark = pytest.mark.light
+
 EXISTS = {"expectation": "expect_column_to_exist", "kwargs": {"column": "level"}}
 QUALITY = {"min_rows": 2, "expectations": [EXISTS]}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from feature_world import STATION_LEVEL, STATION_LEVEL_SQL, days
+from invariants import check_invariants
 from journey_world import MODEL, JourneyWorld, at, champion_that_served, journey_world
 from sklearn.metrics import roc_auc_score
 
@@ -29,7 +30,6 @@ from include.workflows.explain import catalogue, consistency
 from include.workflows.journey import step
 from include.workflows.journey.facts import TrainingSet, TrainingSets
 from include.workflows.scoring import as_trained, daily, fitted_models, point_in_time_rows
-from tests.invariants import check_invariants
 
 TRIPS_READ, LEVELS_READ = MODEL["views"]
 NEW = {"view": "station_level", "version": 2, "features": ["depth", "mean_level_3h"]}

@@ -12,6 +12,8 @@ from include.domain.errors import Refusal
 from include.domain.journey import Trigger
 from include.workflows import tasks
 
+pytestmark = pytest.mark.light
+
 
 def watch(world: JourneyWorld, day: int) -> tuple[dict, dict]:
     """Report and decision of one scored day."""

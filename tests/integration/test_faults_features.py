@@ -28,6 +28,7 @@ from feature_world import (
     naive,
     partition,
 )
+from invariants import check_invariants
 
 from include.adapters import estimators
 from include.adapters.ledger import Ledger, PartitionStatus
@@ -42,7 +43,6 @@ from include.domain.intervals import Interval
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows.features.staged import NotAudited, StagedFileDamaged
 from include.workflows.features.view_rows import ViewRowsWrong
-from tests.invariants import check_invariants
 
 world = filled_world(1, 5)
 

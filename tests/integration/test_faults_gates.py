@@ -29,6 +29,8 @@ from include.workflows import tasks
 from include.workflows.journey.facts import Evaluated
 from include.workflows.scoring import fitted_models, point_in_time_rows
 
+pytestmark = pytest.mark.light
+
 HERE = Path(__file__).parent
 
 
@@ -46,10 +48,6 @@ def evaluated(world: JourneyWorld, run_id: str, day: int) -> dict[str, Any]:
     world.train(reference)
     tasks.evaluate(reference)
     return reference
-
-
-def run_of(world: JourneyWorld, run_id: str) -> Any:
-    return next(r for r in world.runs_in_mlflow() if r.data.tags["slipway.run_id"] == run_id)
 
 
 # --- the same again --------------------------------------------------------------------------------------------------
@@ -71,9 +69,9 @@ def test_f036_the_same_rows_parameters_and_seed_give_the_same_model_to_the_last_
     found = []
     for run_id in ("one", "other"):
         reference = evaluated(world, run_id, 13)
-        run = run_of(world, run_id)
+        page = world.page_of(run_id)
         facts = world.candidate(reference).facts
-        found.append((run.data.metrics, run.data.tags["slipway.content"], facts.training_set_hash))
+        found.append((page.metrics, page.tags["slipway.content"], facts.training_set_hash))
         tasks.close_journey(reference)
     assert found[0] == found[1]
     check_invariants(world)

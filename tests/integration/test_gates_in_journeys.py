@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from invariants import check_invariants
 from journey_world import MODEL, NOW, JourneyWorld
+from memory_registry import MemoryRegistry
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Ledger
-from include.adapters.registry import Registry
 from include.config import declared_models, read_declarations
 from include.config.settings import settings
 from include.domain.errors import Refusal
@@ -24,6 +24,8 @@ from include.workflows import tasks
 from include.workflows.evidence import smoke_process, training
 from include.workflows.gates import required as required_gates
 from include.workflows.scoring import point_in_time_rows
+
+pytestmark = pytest.mark.light
 
 SLICES = {"by": ["station"], "metric": "brier", "strict": {"margin": 0.2}, "small": {"floor": 0.2, "min_rows": 50}}
 OPTIONAL: dict[str, Any] = {
@@ -216,8 +218,8 @@ def test_another_artifact_than_was_judged_is_stopped_by_the_smoke_gate(story, mo
     for gate in ("threshold_gate", "champion_gate", *NAMES[1:-1]):
         world.judge(gate, reference)
     tasks.register_challenger(reference, NOW)
-    champion = Registry.fetched
-    monkeypatch.setattr(Registry, "fetched", lambda self, model, version: champion(self, model, 1))
+    champion = MemoryRegistry.fetched
+    monkeypatch.setattr(MemoryRegistry, "fetched", lambda self, model, version: champion(self, model, 1))
     judged = world.judge("smoke_gate", reference)
     assert judged["verdict"] == "FAIL"
     assert "cannot be loaded in a fresh process: ModelFileRefused" in judged["reason"]

@@ -16,6 +16,8 @@ from include.domain.intervals import Interval
 from include.workflows import tasks
 from include.workflows.scoring import daily
 
+pytestmark = pytest.mark.light
+
 REASON = {"reason": "it answers nonsense"}
 
 

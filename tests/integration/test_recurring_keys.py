@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from feature_world import CALENDAR, READINGS, days, naive
+from invariants import check_invariants
 from journey_world import MODEL, JourneyWorld, at, journey_world, key
 
 from include.adapters.ledger import Ledger
@@ -26,7 +27,6 @@ from include.workflows.evidence import shadow_window
 from include.workflows.explain import consistency
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import request_ids
-from tests.invariants import check_invariants
 
 STATIONS = ("north", "south")
 AHEAD = {

@@ -19,6 +19,8 @@ from include.workflows import tasks
 from include.workflows.journey import step
 from include.workflows.journey.facts import Evaluated, F, TrainingSets
 
+pytestmark = pytest.mark.light
+
 EVENT = -2.0
 """The effect of the order turned around: what made late makes punctual."""
 
@@ -77,9 +79,9 @@ def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_days_before_it(
 
     replayed = kept(reference, Evaluated).replay
     assert (replayed.champion_id, replayed.missing) == (champion.candidate_id, None)
-    run = next(r for r in world.runs_in_mlflow() if r.data.tags["slipway.run_id"] == "event")
-    assert run.data.metrics["replay_candidate_brier"] == pytest.approx(line.measured)
-    assert run.data.tags["slipway.gate.champion_gate"].startswith("FAIL: replay brier")
+    page = world.page_of("event")
+    assert page.metrics["replay_candidate_brier"] == pytest.approx(line.measured)
+    assert page.tags["slipway.gate.champion_gate"].startswith("FAIL: replay brier")
     assert tasks.close_journey(reference)["outcome"].startswith("Rejected: champion_gate: replay brier")
     check_invariants(world)
 

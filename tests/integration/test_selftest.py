@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
 from include.adapters.offline_store import OfflineStore
 from include.cli import main
@@ -18,7 +19,6 @@ from include.domain.verdicts import CriterionResult, GateResult, Verdict
 from include.workflows import gates, tasks
 from include.workflows.scoring import daily
 from include.workflows.selftest import bench, seeds
-from tests.selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
 BARE = with_gates(BINARY, leakage_gate=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None)
 """Only the gates that every model has: quick to test."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from invariants import check_invariants
 from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, delete, insert, text, update
 
 from include.adapters.offline_store import OfflineStore, content_hash
@@ -23,7 +24,6 @@ from include.domain.verdicts import GateResult
 from include.workflows import stores
 from include.workflows.features import staging
 from include.workflows.features.staged import Staged
-from tests.invariants import check_invariants
 
 METADATA = MetaData()
 TRIPS = Table(

@@ -32,6 +32,7 @@ from feature_world import (
     days,
     naive,
 )
+from memory_registry import MemoryRegistry
 from sqlalchemy import update
 
 from include.adapters.ledger import Candidate
@@ -87,6 +88,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 OPERATING = ("ada", "bob", "eve", "judge")
 """The users who operate every model of the world; others may only look."""
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """What MLflow shows of one run."""
+
+    tags: dict[str, str]
+    metrics: dict[str, float]
 
 
 @dataclass
@@ -244,18 +253,33 @@ class JourneyWorld(World):
 
     def versions_in_mlflow(self, model: str | None = None) -> list[tuple[int, str]]:
         """Version and source of everything registered under the model's name."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(settings().mlflow_url, settings().mlflow_url)
-        found = client.search_model_versions(f"name='{model or self.model}'")
+        name = model or self.model
+        if isinstance(self.registry, MemoryRegistry):
+            known = self.registry.models.get(name)
+            return sorted((number, held.source) for number, held in known.versions.items()) if known else []
+        found = self._mlflow().search_model_versions(f"name='{name}'")
         return sorted((int(v.version), str(v.source)) for v in found)
 
     def runs_in_mlflow(self, model: str | None = None) -> list[Any]:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(settings().mlflow_url, settings().mlflow_url)
+        """The runs of the model's candidates, as MLflow's client gives them."""
+        client = self._mlflow()
         experiment = client.get_experiment_by_name(model or self.model)
         return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+
+    def page_of(self, run_id: str) -> RunPage:
+        """What is shown of the candidate that this journey's run made."""
+        if isinstance(self.registry, MemoryRegistry):
+            made = self.registry.runs.values()
+            pages = [RunPage(r.tags, r.metrics) for r in made if r.experiment == self.model]
+        else:
+            pages = [RunPage(r.data.tags, r.data.metrics) for r in self.runs_in_mlflow()]
+        return next(page for page in pages if page.tags["slipway.run_id"] == run_id)
+
+    @staticmethod
+    def _mlflow() -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(settings().mlflow_url, settings().mlflow_url)
 
     def set_outcomes(self, first: int, end: int, outcome: str) -> None:
         """Give every result of the days ``[first, end)`` the same outcome."""
@@ -319,3 +343,12 @@ def living_in(root: Path, mlflow_url: str) -> Iterator[None]:
             yield
         finally:
             loader.declarations.cache_clear()
+
+
+@contextlib.contextmanager
+def registry_in_memory() -> Iterator[MemoryRegistry]:
+    """The use cases of this process have a registry in memory; no MLflow is needed."""
+    registry = MemoryRegistry()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores, "registry", lambda: registry)
+        yield registry

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from journey_world import NOW, JourneyWorld, at, living_in, published
 from memory_ledger import MemoryLedger, content_of
-from memory_registry import MemoryRegistry, Run
+from memory_registry import MemoryRegistry
 
 from include.adapters.ledger import Facts
 from include.config.settings import settings
@@ -47,13 +47,6 @@ class LightWorld(JourneyWorld):
     def declare(self, name: str, *args: Any, **changes: Any) -> None:
         """Declare a model; its shadow window is full after one day unless it is said otherwise."""
         super().declare(name, *args, **{"shadow": SHADOW, **changes})
-
-    def versions_in_mlflow(self, model: str | None = None) -> list[tuple[int, str]]:
-        known = self.registry.models.get(model or self.model)
-        return sorted((number, held.source) for number, held in known.versions.items()) if known else []
-
-    def runs_in_mlflow(self, model: str | None = None) -> list[Run]:
-        return [run for run in self.registry.runs.values() if run.experiment == (model or self.model)]
 
     def tags_of(self, reference: dict[str, Any]) -> dict[str, str]:
         """The tags of a candidate's run page."""

@@ -1,21 +1,30 @@
-"""Use cases on stores in memory: a ledger, or a whole world that begins at a moment of the tale."""
+"""Use cases on stores in memory: a ledger, or a whole world that begins at a moment of the tale.
+
+What most tests do not need is imported by the fixture that needs it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from invariants import check_invariants
-from light_world import EVALUATED, LightWorld, Tale, ledger_of_this_process
-from memory_ledger import MemoryLedger
 
-from include.adapters.ledger import Ledger, ledger_invariants
+if TYPE_CHECKING:
+    from light_world import LightWorld, Tale
+
+    from include.adapters.ledger import Ledger
 
 
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """A fresh ledger in memory where the use cases find it, and an empty home; its invariants must hold at the end."""
+    from light_world import ledger_of_this_process
+    from memory_ledger import MemoryLedger
+
+    from include.adapters.ledger import ledger_invariants
+
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
     with MemoryLedger() as held, ledger_of_this_process(held):
         yield held.ledger
@@ -25,6 +34,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
 @pytest.fixture(scope="session")
 def tale(tmp_path_factory: pytest.TempPathFactory) -> Tale:
     """Shared with the other processes of a run side by side, each of which has a folder below the same one."""
+    from light_world import Tale
+
     base = tmp_path_factory.getbasetemp()
     return Tale((base.parent if base.name.startswith("popen-") else base) / "tale")
 
@@ -32,6 +43,9 @@ def tale(tmp_path_factory: pytest.TempPathFactory) -> Tale:
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tale: Tale, tmp_path: Path) -> Iterator[LightWorld]:
     """The world at the moment that the test is marked with; without a mark its first candidate is evaluated."""
+    from invariants import check_invariants
+    from light_world import EVALUATED
+
     marked = request.node.get_closest_marker("moment")
     with tale.at(marked.args[0] if marked else EVALUATED, tmp_path / "world") as at_that_moment:
         yield at_that_moment
