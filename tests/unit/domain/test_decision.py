@@ -183,6 +183,100 @@ def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been
     assert "brier 0.18" in reason
 
 
+@pytest.mark.parametrize(
+    ("situation", "reason"),
+    [
+        pytest.param(
+            a_situation(flags=(Flags("2013-06-19", False, False, None, False),), realised_reason="0.17, in its band."),
+            "Nothing to do: no drift, and performance is in its band. 0.17, in its band.",
+            id="all was judged",
+        ),
+        pytest.param(
+            a_situation(flags=(Flags("2013-06-19", None, None, None, None),), realised_reason=""),
+            "Nothing to do: no drift seen (not judged: inputs and predictions), and realised performance could not be "
+            "judged yet.",
+            id="nothing was judged",
+        ),
+        pytest.param(
+            a_situation(
+                flags=(Flags("2013-06-19", False, None, None, True),),
+                unjudged=("a", "b", "c", "d", "e"),
+                realised_reason="",
+            ),
+            "Nothing to do: no drift seen (not judged: predictions and a, b, c, d, e), and performance is out of "
+            "band in 1 reports, 2 are needed.",
+            id="five features, and one alarm of two",
+        ),
+        pytest.param(
+            a_situation(
+                flags=(Flags("2013-06-19", True, True, None, False),),
+                unjudged=("a", "b", "c", "d", "e", "f", "g"),
+                realised_reason="",
+            ),
+            "Only logged: inputs and predictions drifted (not judged: a, b, c, d, e and 2 more), but performance is in "
+            "its band.",
+            id="drift, and more than five features",
+        ),
+        pytest.param(
+            a_situation(flags=(Flags("2013-06-19", False, True, None, False),), realised_reason=""),
+            "Only logged: predictions drifted, but performance is in its band.",
+            id="scores alone",
+        ),
+        pytest.param(
+            a_situation(flags=flags(None, None, estimated=True), estimated_reason="Estimated brier 0.19."),
+            "Prepare a candidate, not to be promoted before labels mature: estimated performance is out of band in 2 "
+            "of the last 2 reports (needed: 2). Estimated brier 0.19.",
+            id="an estimate",
+        ),
+        pytest.param(
+            a_situation(broken=(BROKEN,) * 4),
+            "The data broke, so nothing is retrained: " + " ".join([BROKEN.reason] * 3) + " Look at the source.",
+            id="three findings at most",
+        ),
+        pytest.param(
+            a_situation(outside=(OUTSIDE,) * 4),
+            "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
+            + " ".join([OUTSIDE.reason] * 3)
+            + " Look at where these rows come from, and whether the model is meant for them.",
+            id="three findings outside",
+        ),
+        pytest.param(
+            a_situation(futile_streak=2),
+            "Retraining does not help: 2 journeys in a row were futile (limit 2). Look at the label, the features and "
+            "the tolerance; realised performance is out of band in 3 of the last 3 reports (needed: 2). Out of band: "
+            "brier 0.18. The breaker is open until 2013-07-04.",
+            id="futile",
+        ),
+        pytest.param(
+            a_situation(flags=flags(True, True, True, True), started_in_30_days=3),
+            "No further journey: drift started 3 in the last 30 days and 3 are allowed; realised performance is out of "
+            "band in 3 of the last 3 reports (needed: 2). Out of band: brier 0.18.",
+            id="the budget, and no more reports than are looked at",
+        ),
+    ],
+)
+def test_each_decision_says_why_in_one_sentence(situation, reason):
+    assert decide(situation).reason == reason
+
+
+def test_what_nobody_said_counts_for_nothing():
+    numbers = decide(Situation(NOW, IN)).numbers
+    assert (numbers["started_in_30_days"], numbers["futile_streak"], numbers["asked_at_streak"]) == (0, 0, 0)
+    assert (numbers["in_flight"], numbers["last_journey_started"], numbers["cooldown_ends"]) == (None, None, None)
+    assert (numbers["needed"], numbers["of"], numbers["budget_per_month"], numbers["cooldown_days"]) == (2, 3, 3, 7)
+    assert decide(Situation(NOW, IN)).breaker_open_until is None
+
+
+def test_the_numbers_of_a_decision_are_those_of_the_reports_it_may_look_at():
+    seen = flags(True, False, True, True, estimated=True)
+    numbers = decide(a_situation(flags=seen, last_journey_started=NOW - 9 * DAY, breaker_open_until=NOW - DAY)).numbers
+    assert (numbers["realised_alarms"], numbers["estimated_alarms"]) == (2, 3)
+    assert [f["day"] for f in numbers["flags"]] == ["2013-06-11", "2013-06-12", "2013-06-13"]
+    assert numbers["last_journey_started"] == "2013-06-11T00:00:00+00:00"
+    assert numbers["cooldown_ends"] == "2013-06-18T00:00:00+00:00"
+    assert numbers["breaker_open_until"] == "2013-06-19T00:00:00+00:00"
+
+
 def test_what_a_decision_looked_at_is_recorded_as_json():
     decision = decide(a_situation(futile_streak=2, broken=()))
     data = json.loads(json.dumps(decision.as_json(), allow_nan=False))

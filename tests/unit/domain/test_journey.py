@@ -205,6 +205,34 @@ def test_text_is_one_bounded_line(name, value, message):
     assert message in refused(GOOD | {name: value})
 
 
+@pytest.mark.parametrize(("name", "most"), [("reason", 500), ("requested_by", 100), ("issue", 200), ("report_id", 200)])
+def test_text_of_just_the_most_characters_is_kept(name, most):
+    assert getattr(read({name: "x" * most}), name) == "x" * most
+    assert f"{name} is 'xxx" in refused(GOOD | {name: "x" * (most + 1)})
+
+
+def test_a_time_at_either_end_of_the_data_is_taken():
+    assert read({"as_of": LATEST.isoformat()}).as_of == LATEST
+    assert read({"as_of": EARLIEST.isoformat()}).as_of == EARLIEST
+    assert read({"as_of": "2013-06-15T06:00:00.000000+00:00        "[:40]}).as_of == instant("2013-06-15T06:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        pytest.param("x" * 60, "'" + "x" * 60 + "'", id="sixty characters are shown whole"),
+        pytest.param("x" * 61, "'" + "x" * 59 + "...", id="one more is cut"),
+        pytest.param([1, 2, 3], "a list of 3", id="a list"),
+        pytest.param({"a": 1}, "an object of 1", id="an object"),
+        pytest.param(2**200 - 1, str(2**200 - 1)[:60] + "...", id="a large number"),
+        pytest.param(2**200, "a number of more than 60 digits", id="a larger number"),
+        pytest.param(True, "True", id="a boolean"),
+    ],
+)
+def test_a_bad_value_is_shown_on_one_short_line(value, shown):
+    assert refused(GOOD | {"trigger": value}).startswith(f"trigger is {shown}; allowed are")
+
+
 @pytest.mark.parametrize("name", ["reason", "requested_by"])
 def test_a_required_text_that_is_missing_is_named(name):
     conf = {k: v for k, v in GOOD.items() if k != name}
@@ -284,6 +312,11 @@ def test_training_ends_where_the_holdout_begins():
     assert windows.train == Interval.between("2013-03-02", "2013-05-31")
     assert windows.whole == Interval.between("2013-03-02", "2013-06-14")
     assert len(windows.train.days) == 90
+
+
+def test_the_smallest_windows_are_one_day_each():
+    windows = training_windows(instant("2013-06-15"), 1, 1, timedelta(0))
+    assert (windows.train.days, windows.holdout.days) == (("2013-06-13",), ("2013-06-14",))
 
 
 def test_a_window_before_the_year_one_or_a_negative_delay_is_refused():

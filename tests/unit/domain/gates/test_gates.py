@@ -366,6 +366,14 @@ def test_a_gate_result_survives_its_journey_through_json():
     assert GateResult.from_json(result.as_json()) == result
 
 
+@pytest.mark.parametrize("superiority", [False, True])
+def test_a_margin_of_nothing_is_a_margin(superiority):
+    rule = ComparisonRule("roc_auc", 0.0, superiority)
+    assert (rule.margin, rule.limit) == (0.0, 0.0)
+    assert ComparisonRule("roc_auc", 0.01).limit == 0.01
+    assert ComparisonRule("roc_auc", 0.01, superiority=True).limit == -0.01
+
+
 @pytest.mark.parametrize("margin", [-0.01, nan, inf])
 def test_a_margin_that_is_no_tolerance_is_refused(margin):
     with pytest.raises(BadRule, match="a margin is at least 0"):
