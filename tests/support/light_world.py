@@ -10,22 +10,25 @@ from __future__ import annotations
 import fcntl
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from journey_world import NOW, JourneyWorld, at, living_in, published
 from memory_ledger import MemoryLedger, content_of
 from memory_registry import MemoryRegistry
 
+from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
 from include.config.settings import settings
 from include.domain.lifecycle import Event
 from include.workflows import stores, tasks
 from include.workflows.pages import sources
+from include.workflows.scoring import challenger_process
 
 NOWHERE = "http://127.0.0.1:9"
 """Where an MLflow would be, were it asked over the network."""
@@ -88,7 +91,16 @@ def living_lightly(world: LightWorld) -> Iterator[LightWorld]:
     """This process takes the world for its own."""
     with living_in(world.root, NOWHERE), ledger_of_this_process(world.held), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stores, "registry", lambda: world.registry)
+        patch.setattr(challenger_process, "scores_of", _answered_here)
         yield world
+
+
+def _answered_here(
+    model_file: Path, digest: str, rows: pd.DataFrame, *, kinds: Mapping[str, str], classes: int | None, **_: Any
+) -> Any:
+    """A challenger's answers without the process of its own, which takes two seconds to start."""
+    pipeline = model_files.load(model_file, digest)
+    return estimators.predict(pipeline, estimators.as_input(rows.reset_index(drop=True), kinds), classes=classes)
 
 
 # --- the tale --------------------------------------------------------------------------------------------------------

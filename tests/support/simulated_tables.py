@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from include.domain.simulation.outcome import PolicyKind, PolicyOutcome
 from include.workflows.simulation.run import Simulation, Yardsticks, range_of, simulate
@@ -54,9 +53,3 @@ def simulated(
 
 def policy(found: Simulation, kind: PolicyKind) -> PolicyOutcome:
     return next(p for p in found.policies if p.kind is kind)
-
-
-@pytest.fixture(scope="module")
-def model():
-    past = from_frame(a_table(5), Columns("t", "y"), KINDS, classifier=True)
-    return declared_for(TableModel(ESTIMATOR, {}, "y", timedelta(hours=36)), past.stream)

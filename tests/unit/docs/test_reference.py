@@ -118,7 +118,7 @@ def test_each_fault_has_the_files_of_its_tests():
     page = faults.with_tests((PROJECT / "docs/faults.md").read_text(encoding="utf-8"))
     assert "| number | fault | what must hold | tests |" in page
     line = next(line for line in page.splitlines() if line.startswith("| f134 |"))
-    assert line.endswith("| `unit/test_judge.py` |")
+    assert line.endswith("| `integration/test_judge.py` |")
 
 
 # --- the site --------------------------------------------------------------------------------------------------------

@@ -279,6 +279,12 @@ def test_the_answer_is_a_table_json_and_a_picture(turned, tmp_path):
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def model():
+    past = from_frame(a_table(5), Columns("t", "y"), KINDS, classifier=True)
+    return declared_for(TableModel(ESTIMATOR, {}, "y", timedelta(hours=36)), past.stream)
+
+
 def test_each_set_is_one_variant_beside_the_declaration_as_it_is(model):
     found = variants(model, [["drift.inputs.q=0.01"], ["drift.retrain.windows=[3, 5]", "label.delay=2d"]], None)
     assert [v.name for v in found] == [

@@ -27,7 +27,7 @@ from include.adapters.processes import (
     members,
 )
 
-PROJECT = Path(__file__).resolve().parents[3]
+PROJECT = Path(__file__).resolve().parents[2]
 
 # A parent with a child in a process group of its own that takes no SIGTERM, as Airflow's tasks are.
 FAMILY = """
@@ -150,9 +150,9 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
         f"""
         import os, sys, time
         from pathlib import Path
-        from include.adapters.processes import Child, Command, Guard
+        from include.adapters.processes import Child, Command, ProcessGuard
         folder = Path({str(tmp_path)!r})
-        guard = Guard(grace_s=0.2)
+        guard = ProcessGuard(grace_s=0.2)
         child = Child(Command("toy", (sys.executable, "-c", {FAMILY!r}), folder, dict(os.environ), folder / "toy.log"))
         guard.watch(child.pid)
         print(child.pid, guard.pid, flush=True)
