@@ -1,8 +1,7 @@
 """One candidate's way: train on what is known now, pass every gate, answer in shadow, be promoted or not.
 
-Starts by a drift decision, by the API or this form, and by the model's declared cron. A backfill never starts one: a
-candidate belongs to the moment it was asked for. Promotion re-reads the ledger, so marking a red gate green promotes
-nothing.
+Starts by a drift decision, by the API or this form, and by the model's declared cron; never by a backfill. Promotion
+re-reads the ledger, so marking a red gate green promotes nothing.
 """
 
 from airflow.sdk import chain, dag
@@ -36,8 +35,8 @@ def retrain_dag(model: ModelDeclaration):
     def retrain():
         @step
         def open_journey(dag_run=None):
-            run, user = dag_run, dag_run.triggering_user_name
-            begun = tasks.begin_journey(model.name, run.run_id, run.run_type, run.conf, run.run_after, user)
+            run, who = dag_run, dag_run.triggering_user_name
+            begun = tasks.begin_journey(model.name, run.run_id, run.run_type, run.conf, run.run_after, who)
             if begun["refused"]:
                 raise skip(begun["refused"])
             return begun["reference"]
@@ -52,13 +51,13 @@ def retrain_dag(model: ModelDeclaration):
 
         journey = open_journey()
 
-        def gate(name, **more):
-            judged = {"judge": tasks.judge(name), "approve": tasks.approve, "journey": journey}
-            asks, who = tasks.asks(model, name), approvers.assigned(model)
-            return GateOperator(task_id=name, asks=asks, assigned_users=who, **judged, **more)
+        shared = {"approve": tasks.approve, "journey": journey, "assigned_users": approvers.assigned(model)}
 
         def gates_after(name, **more):
-            return [gate(each, **more) for each in tasks.gates_after(model, name)]
+            return [
+                GateOperator(task_id=each, judge=tasks.judge(each), asks=tasks.asks(model, each), **shared, **more)
+                for each in tasks.gates_after(model, name)
+            ]
 
         chain(
             journey,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from benchmarks.policy_lab.engine import Parts
 from benchmarks.policy_lab.sensors import EitherSensor, GainSensor, LossSensor, Sensor
@@ -31,6 +32,6 @@ def gain() -> Sensor:
 CHOSEN = Parts("chosen", either, RACE, follow_gate="mean")
 
 
-def changed(name: str, **parts: object) -> Parts:
+def changed(name: str, **parts: Any) -> Parts:
     """The chosen combination with some parts changed."""
-    return replace(CHOSEN, name=name, **parts)  # type: ignore[arg-type]
+    return replace(CHOSEN, name=name, **parts)

@@ -231,12 +231,13 @@ def _flat(metadata: list[Any]) -> Iterator[Any]:
         yield from _flat(each.metadata) if isinstance(each, FieldInfo) else [each]
 
 
-def _limits(annotation: Any, metadata: list[Any]) -> tuple[float | None, float | None]:
+def _limits(annotation: Any, metadata: list[Any]) -> tuple[Any, Any]:
+    """The least and the greatest value allowed, as annotated; None where there is none."""
     inner = [each for arg in get_args(annotation) for each in getattr(arg, "__metadata__", ())]
     flat = list(_flat([*metadata, *inner, *getattr(annotation, "__metadata__", ())]))
     low = next((each.ge for each in flat if isinstance(each, annotated_types.Ge)), None)
     high = next((each.le for each in flat if isinstance(each, annotated_types.Le)), None)
-    return low, high  # type: ignore[return-value]
+    return low, high
 
 
 def _default(field: FieldInfo) -> str:

@@ -32,7 +32,7 @@ def complete(whole: argparse.ArgumentParser) -> None:
     }
     for action in _arguments_of(whole):
         if action.dest in named and action.choices is None:
-            action.completer = named[action.dest]  # type: ignore[attr-defined]
+            setattr(action, "completer", named[action.dest])  # noqa: B010 - argcomplete looks for it there
     argcomplete.autocomplete(whole)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from include.config.gates import metrics_used
@@ -48,11 +49,11 @@ def _notifier(channel: Channel) -> Iterator[tuple[Where, Callable[[], Any]]]:
 
 def _paths(model: ModelDeclaration) -> Iterator[tuple[Where, Callable[[], Any]]]:
     for i, gate in enumerate(model.gates.own):
-        yield ("gates", "own", i, "path"), lambda gate=gate, i=i: gate.function(i)  # type: ignore[misc]
+        yield ("gates", "own", i, "path"), partial(gate.function, i)
     for dotted, name in metrics_used(model.gates):
         if name not in METRICS[model.task] and all(name != metric.name for metric in model.business_metrics):
             where = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
-            yield ("gates", *where), lambda name=name, dotted=dotted: imported(name, f"gates.{dotted}")  # type: ignore[misc]
+            yield ("gates", *where), partial(imported, name, f"gates.{dotted}")
     if model.drift.performance.metric not in LOSSES:
         yield ("drift", "performance", "metric"), lambda: loss_of(model)
     yield from _notifier(model.notify)

@@ -144,7 +144,8 @@ def test_a_gate_that_never_ran_stops_the_promotion(ledger: Ledger) -> None:
         promote(ledger, first, required_gates=[*GATES, "champion_gate"])
 
 
-def test_a_live_override_lets_a_failed_gate_pass_and_is_recorded_with_the_epoch(ledger: Ledger) -> None:
+def failed_and_overridden(ledger: Ledger) -> Candidate:
+    """A candidate that a gate stopped, and that a person let past for a day."""
     first = challenger(ledger, "run-1")
     ledger.gates.record(
         first.candidate_id, judged(verdict=Verdict.FAIL), digest=first.facts.artifact_digest, run_id="run-1"
@@ -158,6 +159,11 @@ def test_a_live_override_lets_a_failed_gate_pass_and_is_recorded_with_the_epoch(
         expires_at=NOW + DAY,
         now=NOW,
     )
+    return first
+
+
+def test_a_live_override_lets_a_failed_gate_pass_and_is_recorded_with_the_epoch(ledger: Ledger) -> None:
+    first = failed_and_overridden(ledger)
     done = promote(ledger, first)
     assert done.epoch.cleared_by["overridden"] == {
         "threshold_gate": {"who": "ann", "why": "known outlier", "expires_at": (NOW + DAY).isoformat()}
@@ -165,19 +171,7 @@ def test_a_live_override_lets_a_failed_gate_pass_and_is_recorded_with_the_epoch(
 
 
 def test_an_expired_override_no_longer_lets_the_gate_pass(ledger: Ledger) -> None:
-    first = challenger(ledger, "run-1")
-    ledger.gates.record(
-        first.candidate_id, judged(verdict=Verdict.FAIL), digest=first.facts.artifact_digest, run_id="run-1"
-    )
-    ledger.gates.override(
-        first.candidate_id,
-        "threshold_gate",
-        by=an_operator("ann"),
-        approvers=OPERATORS,
-        why="known outlier",
-        expires_at=NOW + DAY,
-        now=NOW,
-    )
+    first = failed_and_overridden(ledger)
     with pytest.raises(NotCleared, match="the override by ann expired at 2026-01-02T12:00:00"):
         promote(ledger, first, now=NOW + DAY)
 

@@ -168,9 +168,9 @@ def _why_not(given: CriterionResult, plain: CriterionResult) -> str | None:
     return None if good else f"it says PASS, and {compared:g} is outside its bound {plain.bound:g}"
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
