@@ -52,8 +52,10 @@ def shared_world(
 
 @contextmanager
 def _with_its_registry(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of the MLflow that the marked test or module has; of none where it is light."""
-    if request.node.get_closest_marker("light") is None:
+    """The address of the MLflow that the marked test or module has; of none where it is light. In a light module a test
+    whose own process asks MLflow is marked ``light(False)``."""
+    mark = request.node.get_closest_marker("light")
+    if mark is None or mark.args == (False,):
         server: MlflowServer = request.getfixturevalue("mlflow_server")
         yield server.url
         return

@@ -174,6 +174,7 @@ def test_f042_f051_a_metric_that_is_nan_is_never_not_worse(world, monkeypatch):
     check_invariants(world)
 
 
+@pytest.mark.light(False)
 def test_f047_a_fit_over_its_time_is_killed_with_what_it_started(world, tmp_path):
     pids = tmp_path / "pids"
     world.declare(
