@@ -61,8 +61,8 @@ def written(key):
 
 
 def begun(stage, block):
-    """Status and body of a call that starts a run. Airflow on SQLite answers 500, and starts nothing, where its database
-    was locked for three seconds: the call is then made again, as a person would."""
+    """Status and body of a call that starts a run. Airflow on SQLite answers 500, and starts nothing, where its
+    database was locked for three seconds: the call is then made again, as a person would."""
     for _ in range(5):
         ((status, body),) = answered(stage, block)
         if status != 500:
