@@ -44,7 +44,7 @@ class BrokenPromise:
     def sentence(self) -> str:
         """What was promised and what was found.
 
-        >>> Broken("2024-03-01", 6, 0).sentence
+        >>> BrokenPromise("2024-03-01", 6, 0).sentence
         '2024-03-01: 6 rows were promised, none is there'
         """
         rows = count_of(self.promised, "row") if self.promised else "no row"
