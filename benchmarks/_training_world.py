@@ -143,7 +143,7 @@ def _view_sql(view: ViewSize, month: Interval) -> str:
 def _orders_sql(orders: int, views: list[ViewSize], month: Interval) -> str:
     keys = []
     for view in views:
-        # One in 50 asks for an entity that nobody has ever seen.
+        # One in 50 asks for an entity that is in no history.
         number = f"(hash(id, 'to {view.name}') % {view.entities + view.entities // 50 + 1})::BIGINT"
         keys.append(f"{view.key_sql.replace('e)', number + ')') if '(' in view.key_sql else number} AS {view.key}")
     return f"""

@@ -80,7 +80,7 @@ def check(folder: Path, current: Path) -> float:
         reference = Profile.from_json(json.loads((folder / PROFILE).read_text()))
         found = input_drift(reference, count_table(Table(current, option="--current"), reference))
         if found.drifted is not False or found.rows == 0:
-            raise RuntimeError(f"The tables are alike, and the check said: {found.reason}")
+            raise RuntimeError(f"The tables are the same, and the check said: {found.reason}")
 
     return quickest(once)
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import yaml
 from deltalake import DeltaTable, write_deltalake
 
-# All before any clock starts: nobody's imports are measured.
+# All before any clock starts, so that imports are not measured.
 import include.domain.gates  # noqa: F401
 from benchmarks._common import own_peak_mb, report
 from include.adapters import expectations, online_store, source, sql_engine  # noqa: F401

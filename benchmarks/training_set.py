@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-# All before any clock starts: nobody's imports are measured.
+# All before any clock starts, so that imports are not measured.
 import include.domain.gates  # noqa: F401
 from benchmarks._common import own_peak_mb, report
 from benchmarks._training_world import LEAD, YEAR, OrdersWorld, make, read_labels, sizes
@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3, help="runs of each, of which the median counts")
     parser.add_argument("--orders", type=int, default=ORDERS)
-    parser.add_argument("--root", type=Path, help="where the tables are, or will be made and kept; default: made anew")
+    parser.add_argument("--root", type=Path, help="where the tables are, or will be made and kept; default: made again")
     parser.add_argument("--only", choices=CONTENDERS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.only:

@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lost = _print(json.dumps(answer.data, indent=2, default=str) if as_json else "\n".join(answer.lines))
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # the outermost caller: nobody should ever see a stack trace
+    except Exception as error:  # the outermost caller: no user should ever see a stack trace
         if os.environ.get("SLIPWAY_DEBUG"):
             raise
         code, line = _explained(error)
@@ -119,8 +119,8 @@ def _explained(error: Exception) -> tuple[int, str]:
 
 
 def _print(text: str, *, to_stderr: bool = False) -> str | None:
-    """Print, and do not mind when nobody listens any more (a closed terminal, ``| head``). Why the text is lost where
-    somebody does listen, for example a file on a full disk; None where nothing is."""
+    """Print, and do not fail when no one reads the output any more (a closed terminal, ``| head``). Returns why
+    the text was lost on its way to a reader, for example a file on a full disk; None when nothing was lost."""
     try:
         if text:
             print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)

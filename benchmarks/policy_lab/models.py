@@ -114,7 +114,7 @@ class Shelf:
         kind = HistGradientBoostingRegressor if self.stream.task == "regression" else HistGradientBoostingClassifier
         made = kind(max_iter=20, learning_rate=0.25, max_leaf_nodes=12, max_bins=31, early_stopping=False)
         made.fit(self._design[span], y, sample_weight=weight)
-        # Earlier days are asked of nobody, and trees are slow.
+        # No answers for earlier days are needed, and trees are slow.
         asked = slice(self.stream.rows(max(first, 0), first + 1).start, len(self.stream.y))
         if self.stream.task == "regression":
             found = made.predict(self._design[asked])

@@ -35,7 +35,7 @@ class FitOutOfMemory(NotDone):
 
 
 class OutputsUnknown(Refusal, ValueError):
-    """A model whose columns of probabilities nobody can say the classes of."""
+    """A model that does not say which class each column of its probabilities is of."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The model's answers cannot be read: {why}. Train it on the declared classes.")
@@ -193,7 +193,7 @@ def _made(where: str, path: str, params: Mapping[str, Any], seed: int) -> Any:
     if lacking:
         raise EstimatorUnusable(
             f"{where}.path {path!r} needs {', '.join(lacking)}, which {where}.params does not give. Name an "
-            "estimator that stands on its own, or a class of yours that puts this one together."
+            "estimator that needs no other, or a class of yours that puts this one together."
         )
     try:
         made: Any = found(**given)
@@ -337,7 +337,7 @@ def _by_class(
 
 
 SMALL = 50_000
-"""Rows below which one thread predicts: boosting starts its threads anew for each tree, and beside other tasks on a
+"""Rows below which one thread predicts: boosting starts its threads again for each tree, and beside other tasks on a
 small
 machine waiting for them cost ten times the work (measured: 0.25 s instead of 0.02 s for 3,000 rows)."""
 
@@ -410,7 +410,7 @@ def importances(
 def _sampled(
     label: np.ndarray[Any, Any], rows: int, rng: np.random.Generator, *, by_class: bool
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Positions of about so many rows, and how many each stands for."""
+    """Positions of about so many rows, and how many rows each represents."""
     strata = [np.flatnonzero(label == c) for c in np.unique(label)] if by_class else [np.arange(len(label))]
     chosen, weights = [], []
     for stratum in strata:

@@ -64,7 +64,7 @@ def write_text(path: Path, text: str, mode: int | None = None) -> None:
 
 
 def write_once(path: Path, text: str, mode: int) -> None:
-    """The file with this text unless it is there; of two writers the first wins, and nobody reads half of it."""
+    """The file with this text unless it is there; of two writers the first wins, and no reader sees half of it."""
     with draft(path.parent, path.name) as (unfinished, _):
         unfinished.touch(mode)
         unfinished.write_text(text, encoding="utf-8")

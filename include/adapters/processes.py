@@ -87,7 +87,7 @@ def _why_not(host: str, port: int) -> str | None:
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Ports nobody listens on at this moment, all different; for tests."""
+    """Ports without a listener at this moment, all different; for tests."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

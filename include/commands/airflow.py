@@ -155,7 +155,7 @@ def _start(dag_id: str, ask: Callable[[AirflowApi], dict[str, Any]], args: argpa
             return Answer(tuple(lines), _data(run, started, address), 0)
         run = api.wait(dag_id, run.run_id, timeout_s=7 * 86400, every_s=2.0)
         ending = api.ending(dag_id, run.run_id)
-    # The colour of a run is what its tasks were marked as; what it did stands in the ledger.
+    # The colour of a run is what its tasks were marked as; what it did is in the ledger.
     well = ending is not None and bool(ending["well"])
     lines.append(f"It ended: {ending['sentence'] if ending is not None else _left_nothing(dag_id, run)}")
     data = {**_data(run, started, address), "ending": ending}
@@ -179,7 +179,7 @@ def _data(run: DagRun, started: bool, address: str) -> dict[str, Any]:
 
 
 def me() -> str:
-    """The user of this shell: a claim, since nobody signed in with it."""
+    """The user of this shell: a claim, since it is not from a sign-in."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

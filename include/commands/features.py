@@ -48,7 +48,7 @@ def _list(args: argparse.Namespace) -> Answer:
         shown = f"{f.view:<18} {f.version:>2} {f.owner:<16} {f.days:>5,} {f.rows:>11,} {f.last_day or '-':<11}"
         ended = "-" if age is None else f"{age}d ago"
         version = "-" if f.table_version is None else str(f.table_version)
-        lines.append(f"{shown} {ended:>8} {version:>6}  {', '.join(f.used_by) or 'nobody'}")
+        lines.append(f"{shown} {ended:>8} {version:>6}  {', '.join(f.used_by) or 'no model'}")
         if f.is_changed:
             lines.append(
                 f"    its definition changed under version {f.version}: raise it, or `slipway features adopt {f.view}`"
@@ -90,7 +90,7 @@ def _adopt(args: argparse.Namespace) -> Answer:
     done = catalogue.adopt(_view(args), getpass.getuser())
     line = (
         f"{done['view']}: the definition {done['definition'][:12]} gave the same bytes on "
-        f"{count_of(done['compared_days'], 'day')} and now stands for {done['adopted_days']} published days."
+        f"{count_of(done['compared_days'], 'day')} and is now the definition of {done['adopted_days']} published days."
     )
     return Answer((line,), done)
 

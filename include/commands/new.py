@@ -1,4 +1,4 @@
-"""``new``: writes a declaration to start from, which is valid as it stands and says what to change."""
+"""``new``: writes a declaration to start from, which is valid unchanged and says what to change."""
 
 from __future__ import annotations
 

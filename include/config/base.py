@@ -18,7 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 def _to_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    # A bare number would be taken for seconds, which nobody means who writes ``lead: 2``.
+    # A bare number would be taken for seconds, and ``lead: 2`` hardly ever means seconds.
     return duration(value if isinstance(value, str) else repr(value))
 
 

@@ -41,7 +41,7 @@ class BadDeclaration(Refusal, ValueError):
 
 
 class UnknownName(Refusal, KeyError):
-    """A model or view that nobody declared."""
+    """A model or view that is not declared."""
 
     def __init__(self, kind: str, name: str, declared: list[str]) -> None:
         close = difflib.get_close_matches(name, declared, n=1)
@@ -344,7 +344,7 @@ def _gates_against_features(file: Path, model: ModelDeclaration) -> Iterator[str
 
 
 def _problem(file: Path, kind: type[BaseModel], error: Any, under: tuple[str, ...] = ()) -> str:
-    """The error as a line; ``under`` is where in the file the mapping stands that was read as ``kind``."""
+    """The error as a line; ``under`` is the place in the file of the mapping that was read as ``kind``."""
     loc = (*under, *fields_in(error))
     place = line_of(file, loc)
     if error["type"] == "value_error":

@@ -30,7 +30,7 @@ def metrics_of(model: ModelDeclaration) -> dict[str, Metric]:
 def metrics_in(
     gates: DeclaredGates | JudgedGates, task: str, prefix: str = "", *, without: Collection[str] = ()
 ) -> dict[str, Metric]:
-    """The same of gates that stand by themselves; ``without`` are names that are known otherwise."""
+    """The same for gates without a model; ``without`` are names that are known otherwise."""
     known = {*METRICS[task], *without}
     return {name: imported(name, f"{prefix}{where}") for where, name in metrics_used(gates) if name not in known}
 

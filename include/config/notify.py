@@ -12,7 +12,7 @@ from include.config.base import Declared
 from include.config.importing import ImportPath
 
 Role = Literal["model", "data", "on_call", "nobody"]
-"""Which of the model's owners; nobody for nothing."""
+"""Which of the model's owners is notified; ``nobody`` sends no notice."""
 Way = Literal["file", "smtp", "slack", "path"]
 WAYS: tuple[Way, ...] = ("file", "smtp", "slack")
 """The ways that need nothing else to be said; those that the operator's setting may name."""

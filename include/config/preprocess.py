@@ -13,7 +13,7 @@ Kind = Literal["numeric", "categorical", "boolean"]
 
 
 class Step(Declared):
-    """One transformer. Its import path alone may stand for it."""
+    """One transformer. Its import path alone may be written instead."""
 
     path: ImportPath
     """The import path of a scikit-learn transformer class; or an entry point of slipway.encoders."""

@@ -15,7 +15,7 @@ def fields_in(error: Any) -> tuple[str | int, ...]:
 
 
 def what_is_wrong(kind: type[BaseModel], error: Any, under: tuple[str, ...] = ()) -> str:
-    """The sentence; ``under`` is where in the file the mapping stands that was read as ``kind``."""
+    """The sentence; ``under`` is the place in the file of the mapping that was read as ``kind``."""
     inner = fields_in(error)
     field = ".".join(str(p) for p in (*under, *inner)) or "the file"
     if error["type"] == "extra_forbidden":

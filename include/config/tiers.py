@@ -23,7 +23,7 @@ class DeclaredApprovers(Declared):
     """Who may decide about a model: approve, override, reject, roll back, and replace a journey under way."""
 
     users: list[str] = Field(default_factory=list)
-    """Names of users, as Airflow signs them in; default nobody by name."""
+    """Names of users, as Airflow signs them in; default none by name."""
     roles: list[str] = Field(default_factory=list)
     """Roles of Airflow's auth manager, in any case; default none. Users and roles both left out: the operators, that is
     whoever may change the model's runs and the Airflow variable ``slipway_operator``."""

@@ -207,7 +207,7 @@ class DeclaredPerformance(Declared):
     window_days: Annotated[int, Field(ge=1)] = 7
     """The sliding window of matured days the current risk is taken over; default 7."""
     unit: Literal["day", "row"] = "day"
-    """What is one observation. day: is the model worse, its days being alike? row: was it worse on these very rows?
+    """What is one observation. day: is the model worse, if days are exchangeable? row: was it worse on these very rows?
     Rows of one day share its weather, so row is the quicker and the more easily alarmed of the two; default day."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """The chance that a champion in its band is ever called out of it; default 0.05."""
@@ -275,7 +275,7 @@ class DeclaredDrift(Declared):
 
 
 class Promotion(Declared):
-    """What stands between a passed shadow window and the alias."""
+    """What must happen between a passed shadow window and the change of the alias."""
 
     approval: Literal["never", "always"] = "never"
     """Whether a person approves each promotion; default never."""

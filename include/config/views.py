@@ -1,4 +1,4 @@
-"""Feature views: rows computed once and read by training and serving alike, as frozen types.
+"""Feature views: rows computed once and read by both training and serving, as frozen types.
 
 Every field has one sentence with its unit, its default and what leaving it out means.
 """
@@ -123,7 +123,7 @@ class Recheck(Declared):
 
 
 class FeatureView(Declared):
-    """``include/features/<view>/view.yaml``: rows computed once and read by training and serving alike."""
+    """``include/features/<view>/view.yaml``: rows computed once and read by both training and serving."""
 
     name: Name
     """The view's name, and that of its folder: small letters, digits and ``_``."""

@@ -1,7 +1,7 @@
 """YAML as Slipway reads it everywhere: a key is given once.
 
 YAML says that the keys of a mapping are unique. PyYAML lets the last one win without a word: of a bound that was
-written twice, nobody saw the first.
+written twice, the first was lost unseen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import yaml
 from include.domain.errors import Refusal
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Every task reads the declarations anew: libyaml's loader, where PyYAML was built with it, is ten times as fast."""
+"""Every task reads the declarations again: libyaml's loader, where PyYAML was built with it, is ten times as fast."""
 
 
 class KeyGivenTwice(Refusal, ValueError):

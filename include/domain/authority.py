@@ -77,7 +77,7 @@ class Approvers:
 
 
 OPERATORS = Approvers()
-"""Who decides where a declaration names nobody."""
+"""Who decides where a declaration names no one."""
 
 
 class MayNotDecide(Refusal):

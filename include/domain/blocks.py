@@ -78,7 +78,7 @@ def block_statistic(
 
 
 def _whole(metric: Metric, y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
-    """A metric that nothing is known of: measured anew on the rows that count, as often as they do."""
+    """An unknown metric: measured again on each resample, each row as often as it was drawn."""
 
     def value(counts: Floats) -> float:
         rows = np.repeat(np.arange(len(y)), counts.astype(np.intp)[blocks.codes])

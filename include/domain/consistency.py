@@ -123,7 +123,7 @@ def compare(
 
 
 def merged(parts: list[FeatureConsistency]) -> FeatureConsistency:
-    """One feature's results of several days as one; a cause stands where every day that differs has the same."""
+    """One feature's results of several days as one; a cause is kept when every day that differs has the same."""
     first = parts[0]
     causes = {p.cause for p in parts if p.differing}
     sizes = [p.largest for p in parts if p.largest is not None]

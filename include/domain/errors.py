@@ -1,4 +1,4 @@
-"""The bases of what is told in one line: what a person has to mend, and what only takes time.
+"""The bases of what is reported in one line: what a person has to fix, and what only takes time.
 
 Each class knows the exit code the command line ends with (``exit_code``); one that has none is broken machinery.
 

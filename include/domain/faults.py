@@ -1,6 +1,6 @@
 """Crash points: named places between two writes where a test may kill or hold the process.
 
-They stand in production code because a crash between two writes is what must be proven harmless. Unset, a crash point
+They are in production code because a crash between two writes is what must be proven harmless. Unset, a crash point
 costs three look-ups in the environment.
 
 ``FAULT_CRASH=name`` or ``name:nth`` kills the process (SIGKILL, so nothing is cleaned up) the first or the n-th time

@@ -79,7 +79,7 @@ def situation_of(
     Args:
         report: the one to decide about.
         flags: of the last reports of this version, newest last, the report's own included; without those of an
-            estimate that shall only be reported.
+            estimate that is only to be reported.
         policy: as declared.
         history: journeys later than ``now`` are left out.
         now: the end of the report's day.

@@ -134,7 +134,7 @@ def retrain_request(
 def _as_of(value: object, default: datetime | None, earliest: datetime | None, latest: datetime) -> datetime:
     if value is None:
         if default is None:
-            raise BadRequest("as_of", None, "say as of when the model shall be trained, for example 2013-06-01")
+            raise BadRequest("as_of", None, "say as of when to train the model, for example 2013-06-01")
         value = default.isoformat()
     if not isinstance(value, str):
         raise BadRequest("as_of", value, f"it must be text with a date or time in ISO 8601, not {_type(value)}")

@@ -1,6 +1,6 @@
 """A candidate's way, as a table: which event leads from which state to which.
 
-A journey has one candidate. While the candidate is *live* it stands in its model's way: one live candidate per model.
+A journey has one candidate. While the candidate is *live*, its model can have no other: one live candidate per model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from include.domain.journey import Trigger, candidate_id
 
 
 class State(Enum):
-    """Where a candidate stands."""
+    """The state of a candidate."""
 
     OPENED = "opened"
     """The journey is open and its as-of time frozen; there is no artifact yet."""
@@ -25,7 +25,7 @@ class State(Enum):
     CHALLENGER = "challenger"
     """It is registered beside the champion."""
     SHADOWING = "shadowing"
-    """It scores the same rows as the champion, and nobody is served its answers."""
+    """It scores the same rows as the champion, and its answers are not served."""
     CHAMPION = "champion"
     """It serves. One per model."""
     RETIRED = "retired"

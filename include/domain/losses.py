@@ -123,7 +123,7 @@ def merged_losses(*windows: Iterable[DayLoss]) -> tuple[DayLoss, ...]:
 
 
 def correlation_within_days(cohorts: Iterable[DayLoss]) -> float | None:
-    """How alike the losses of one day are: their intraclass correlation, at most 1; None where it is not defined.
+    """How similar the losses of one day are: their intraclass correlation, at most 1; None where it is not defined.
 
     By the analysis of variance of the day (Donner, International Statistical Review 54, 1986). With correlation r a day
     of n rows is worth n / (1 + (n - 1) r) independent ones.

@@ -3,9 +3,9 @@
 The history is offered in parts and never held. What is remembered is at most one row for each request, and the few that
 a late correction hides. So memory follows the requests, and time is linear in the history.
 
-How: the requests stand in order of key and time. A row of the history can first answer the request that follows its
-available time: that is its *place*. Of the rows with the same place the newest holds it, and a request whose place
-nobody holds asks the place before, as long as the key is the same.
+How: the requests are sorted by key and time. A row of the history can first answer the request that follows its
+available time: that is its *place*. Of the rows with the same place the newest is kept, and a request whose place is
+empty uses the place before, as long as the key is the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NewestKnown:
         self._keys, self._asked, self._places = keys[self._order], asked[self._order], places[self._order]
         count = len(keys)
         self._number = np.full(count, -1, np.int64)
-        """Of each place: the number of the row that holds it, -1 for nobody."""
+        """Of each place: the number of the row that is kept there, -1 for none."""
         self._available = np.full(count, NEVER, np.int64)
         self._event = np.full(count, NEVER, np.int64)
         self._hidden: list[_Rows] = []
@@ -85,7 +85,7 @@ class NewestKnown:
     def answers(self) -> Ints:
         """Of each request, in the order they were given: the number of the kept row that answers it, -1 for none."""
         count = len(self._keys)
-        # Requests alike share the first one's place.
+        # Equal requests share the first one's place.
         first = np.append(True, self._places[1:] != self._places[:-1])[:count]
         place = np.maximum.accumulate(np.where(first, np.arange(count), 0))
         holder = np.maximum.accumulate(np.where(self._number >= 0, np.arange(count), -1))[place]
@@ -144,7 +144,7 @@ class NewestKnown:
             # Newer in both times than all before them, those that come last at their places hide the others for good.
             ends = np.flatnonzero(last)
             order, at, keys, available, event = order[ends], at[ends], keys[ends], available[ends], event[ends]
-        # The last one stands in for "after all requests", so the times are compared as well as the keys.
+        # The last one means "after all requests", so the times are compared as well as the keys.
         np.minimum(at, len(self._keys) - 1, out=at)
         asked = self._asked[at]
         can = np.flatnonzero((self._keys[at] == keys) & (asked >= available) & (event > asked - self._ttl))
@@ -214,7 +214,7 @@ class _Rows:
         return later
 
     def is_ordered(self) -> bool:
-        """Whether place, then available time, then event time only ever rise; never two rows alike in all three."""
+        """Whether place, then available time, then event time only ever rise; never two rows equal in all three."""
         before, after = self.part(slice(None, -1)), self.part(slice(1, None))
         return bool(np.all((after.at > before.at) | ((after.at == before.at) & after.later_than(before))))
 

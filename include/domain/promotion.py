@@ -1,4 +1,4 @@
-"""What still stands between a candidate and its promotion, and which champion a rollback returns to."""
+"""What still blocks a candidate's promotion, and which champion a rollback returns to."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Override:
     """First moment at which it no longer holds."""
     recorded_at: datetime
     ended_at: datetime | None = None
-    """When it was withdrawn or replaced; None while it stands."""
+    """When it was withdrawn or replaced; None while it holds."""
     claimed: str | None = None
     """The name that ``who`` gave, where it is another than they were signed in with."""
 
@@ -87,7 +87,7 @@ class Clearance:
     """Whether a candidate may be promoted, and on what that rests."""
 
     obstacles: tuple[Obstacle, ...]
-    """What stands in the way; empty means cleared."""
+    """What blocks it; empty means cleared."""
     attempts: Mapping[str, int]
     """The attempt of each gate that cleared the candidate, by PASS or by override."""
     overridden: Mapping[str, Override]
@@ -109,7 +109,7 @@ class Clearance:
     @property
     def why(self) -> str:
         """Every obstacle in one line."""
-        return " ".join(o.message for o in self.obstacles) or "Nothing stands in the way."
+        return " ".join(o.message for o in self.obstacles) or "Nothing blocks it."
 
 
 def clearance(
@@ -297,7 +297,7 @@ def lost_history(mark: str | None, history: Sequence[Epoch]) -> str | None:
 
     An epoch is written to the ledger before the registry hears of it, so a registry that knows a revision, or another
     candidate under one, that the ledger does not have has met a ledger that is gone: this one was restored from an
-    older backup or begun anew. ``mark`` is what ``head_mark`` gave; None when the registry was never told. Read the
+    older backup or begun again. ``mark`` is what ``head_mark`` gave; None when the registry never got one. Read the
     mark before the history, or an epoch written in between looks like a lost one.
     """
     if mark is None or mark == NO_HEAD:

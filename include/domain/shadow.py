@@ -17,7 +17,7 @@ from include.domain.wording import count_of
 
 
 class Window(Enum):
-    """Where a shadow window stands."""
+    """The state of a shadow window."""
 
     OPEN = "open"
     FULL = "full"

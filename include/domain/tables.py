@@ -15,7 +15,7 @@ _RIGHT = (False, True, False, True, True, False)
 def as_table(result: GateResult) -> str:
     """The result as fixed-width text, at most 120 columns, ending in the verdict and its reason on one line.
 
-    Below a criterion stand its interval (positive: the candidate is worse) and the naive baseline, where there are any.
+    Below a criterion are its interval (positive: the candidate is worse) and the naive baseline, where there are any.
 
     >>> from include.domain.verdicts import Direction, against_bound
     >>> auc = against_bound("roc_auc", 0.71, Direction.AT_LEAST, 0.65, rows=9000, champion=0.7)

@@ -137,8 +137,8 @@ def open_journey(
 def begin_journey(
     model: str, run_id: str, run_type: str, conf: Mapping[str, Any] | None, run_after: datetime, user: str | None
 ) -> Reference:
-    """Open the run's journey: its ``reference``, or why it was ``refused``, which began nothing and left nothing to
-    mend: a mistake in the request, a journey that is under way already, a user who may not replace it."""
+    """Open the run's journey: its ``reference``, or why it was ``refused``. A refusal begins nothing, so nothing has to
+    be repaired: a mistake in the request, a journey that is under way already, a user who may not replace it."""
     from include.adapters.ledger import AnsweredMeanwhile, JourneyUnderWay
     from include.domain.authority import MayNotDecide
     from include.domain.journey import BadRequest

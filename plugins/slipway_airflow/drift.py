@@ -81,12 +81,12 @@ class TriggerJourneyOperator(TriggerDagRunOperator):
                 "%s of %s is not the drift sensor's run: %s started it (%s). The journey gets another run id.",
                 run_id,
                 self.trigger_dag_id,
-                found.triggering_user_name or "nobody signed in",
+                found.triggering_user_name or "no signed-in user",
                 found.run_type,
             )
         raise refuse(
             f"Somebody has taken {self.TRIED} run ids of this decision, {first} the first of them, so no journey was "
-            f"started. Look who started those runs of {self.trigger_dag_id}, delete them, and clear this task."
+            f"started. Find out who started those runs of {self.trigger_dag_id}, delete them, and clear this task."
         )
 
 

@@ -40,10 +40,10 @@ class GateOperator(HITLOperator):
     """Runs one gate of one journey.
 
     :param judge: the workflow that judges and writes the result to the ledger.
-    :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where nobody may
+    :param approve: the workflow that records a person's approval of an INCONCLUSIVE gate; None where no one may
     approve.
     :param journey: the reference the first task returned.
-    :param asks: its question, for people; empty where nobody wrote one.
+    :param asks: its question, for people; empty where none is written.
     :param may_answer: says why a user may not answer, or None; an answer of such a user does not count.
     :param assigned_users: whom Airflow itself lets answer; None leaves it to ``may_answer``.
     """

@@ -43,7 +43,7 @@ class ShadowWindowOperator(BaseOperator):
         return self._go_on_or_wait(state)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        """Look again: the window is closed now, or starts anew because the champion was replaced."""
+        """Check again: the window is closed now, or starts again because the champion was replaced."""
         return self.execute(context)
 
     def _go_on_or_wait(self, state: Mapping[str, Any]) -> Any:

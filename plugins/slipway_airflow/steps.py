@@ -1,7 +1,7 @@
 """A step: one task that is one call into a workflow, with the project's rules for failing.
 
-What a person must mend (``Refusal``) fails the task at once with its one line and no stack trace: Airflow prints a
-``SystemExit`` as one line, and the retry policy lets it end there. What a machine may mend by itself (MLflow
+What a person must fix (``Refusal``) fails the task at once with its one line and no stack trace: Airflow prints a
+``SystemExit`` as one line, and the retry policy lets it end there. What may end by itself (MLflow
 restarting, a locked database, a source that does not answer) is retried for about four minutes.
 """
 
@@ -99,7 +99,7 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _out_of_time(name: str) -> str:
-    """End what the step has started, whose answer nobody waits for; what to say."""
+    """End what the step has started, because no one waits for its answer any more; what to say."""
     from include.adapters.processes import end_descendants
 
     end_descendants()

@@ -105,7 +105,7 @@ def test_f109_a_wrong_type_is_refused_at_once_and_the_field_is_named(stage, conf
         ("bad-date", {**GOOD, "as_of": "garbage"}, "as_of is 'garbage'; write a date or time in ISO 8601"),
         ("unknown-key", {**GOOD, "reasn": "x"}, "there is no such field; allowed are: as_of, reason, requested_by"),
         ("future", {**GOOD, "as_of": "2031-01-01"}, "it is after the newest data; the latest allowed is 2013-04-"),
-        ("no-date", {"reason": "x y z"}, "as_of is missing; say as of when the model shall be trained"),
+        ("no-date", {"reason": "x y z"}, "as_of is missing; say as of when to train the model"),
         ("no-reason", {"as_of": "2013-04-15"}, "reason is missing; it is required: 1 to 500 characters of text"),
         ("sql", {**GOOD, "as_of": "2013-04-15'; DROP TABLE candidates; --"}, "write a date or time in ISO 8601"),
     ],

@@ -55,7 +55,7 @@ def test_f204_the_start_of_the_run_as_each_rows_time_is_refused_before_a_bulk_is
     assert partition("station_level", 2).rows == 2, "alone, a day is right"
     told = (
         r"gives 2024-03-03 other rows within .* than alone: level of north at 2024-03-03 .* the range, .* alone\. "
-        r"Every row of the range has the event_time 2024-03-03 .*interval_\.\"start\".* mend features"
+        r"Every row of the range has the event_time 2024-03-03 .*interval_\.\"start\".* fix features"
     )
     with pytest.raises(RangeDiffers, match=told):
         world.run_days("station_level", 3, 10)

@@ -69,7 +69,7 @@ def test_an_alias_moved_by_hand_is_found(sound):
 def test_a_second_champion_in_the_ledger_is_found(sound):
     with Ledger.open(settings().ledger_url) as ledger, ledger.database.engine.begin() as connection:
         connection.execute(text("UPDATE candidates SET state = 'retired' WHERE state = 'champion'"))
-    assert damage_of(sound)[0].startswith(f"I1 {sound.model}: champion by state is nobody, by deployment ")
+    assert damage_of(sound)[0].startswith(f"I1 {sound.model}: champion by state is none, by deployment ")
     with Ledger.open(settings().ledger_url) as ledger, ledger.database.engine.begin() as connection:
         connection.execute(text("UPDATE candidates SET state = 'champion' WHERE state = 'retired'"))
     check_invariants(sound)

@@ -214,7 +214,10 @@ def test_a_rewritten_definition_is_adopted_where_it_gives_the_same_bytes_and_onl
     loader.declarations.cache_clear()
     assert "its definition changed" in said(capsys, "features")[1]
     code, text = said(capsys, "features", "adopt", "station_level")
-    assert (code, "gave the same bytes on 7 days and now stands for 15 published days" in text) == (0, True), text
+    assert (code, "gave the same bytes on 7 days and is now the definition of 15 published days" in text) == (
+        0,
+        True,
+    ), text
     world.fill_days(16, 17)
     world.publish_day(16)
     world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL.replace("avg(past.level)", "avg(past.level) + 1"))

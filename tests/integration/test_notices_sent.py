@@ -106,7 +106,7 @@ def test_a_kind_that_is_declared_for_nobody_is_sent_to_nobody(pages, declared, r
     declared("{via: smtp, conn_id: mail, gate_failed: nobody}", "on-call@example.org")
     with listening.smtp() as server:
         mail_server(monkeypatch, server.port)
-        assert tell().startswith("Nobody is told: ")
+        assert tell().startswith("No one is notified: ")
     assert server.mails == []
 
 

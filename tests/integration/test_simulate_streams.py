@@ -103,7 +103,7 @@ REFUSED = {
     "all times far away": (lambda f: f.assign(t="9998-01-01"), LINEAR, (), ["after 2250"]),
     "a missing time": (lambda f: changed(f, [7], "t", ""), LINEAR, (), ["1 values that are no time"]),
     "all in one day": (lambda f: f.assign(t="2024-03-01"), LINEAR, (), ["leave no day to simulate"]),
-    "a meta-estimator": (lambda f: f, STACK, (), ["needs estimators", "stands on its own"]),
+    "a meta-estimator": (lambda f: f, STACK, (), ["needs estimators", "needs no other"]),
     "a meta-estimator with words": (lambda f: f, STACK, ("--params", "{estimators: [a, b]}"), ["StackingClassifier"]),
     "a wrong type of parameter": (lambda f: f, LINEAR, ("--params", "{C: high}"), ["estimator.params"]),
     "a wrong choice of parameter": (

@@ -112,7 +112,7 @@ class CandidateRecords:
                 _require_replacing(connection, live, by, approvers)
 
     def also_asked(self, request: JourneyRequest, *, beside: str) -> Candidate | None:
-        """Keep a request that shall start nothing, since the run ``beside`` is under way, as a cause of its journey.
+        """Keep a request that must start nothing, since the run ``beside`` is under way, as a cause of its journey.
 
         Returns that run's candidate; None, and nothing is kept, when it is no longer in flight.
         """
@@ -175,7 +175,7 @@ class CandidateRecords:
             return apply(connection, candidate_id, Event.REJECT, words("by", by.name), outcome, outcome=outcome)
 
     def close(self, candidate_id: str, event: Event | None, *, outcome: str, actor: str) -> Candidate:
-        """End the journey and record how. The first outcome stands, so closing again changes nothing.
+        """End the journey and record how. The first outcome is final, so closing again changes nothing.
 
         Args:
             event: REJECT, FAIL or SUPERSEDE for a candidate that is still live; None for one that ended already.

@@ -23,7 +23,7 @@ from include.config import bounds
 from include.domain.intervals import BadInstant, BadInterval, Interval
 
 DAMAGED = ("file is not a database", "disk image is malformed")
-"""What SQLite says of a file that no waiting mends."""
+"""What SQLite says of a file that is damaged, so that waiting does not help."""
 MAX_TEXT = 4000
 """Longest text a person or a service may leave in one field, in characters."""
 
@@ -177,7 +177,7 @@ def upsert(connection: Connection, table: Table, key: Mapping[str, Any], values:
 
 
 def next_number(connection: Connection, table: Table, column: str, key: Mapping[str, Any]) -> int:
-    """One more than the largest number under the key; call it while holding the key. A tuple stands for any of its
+    """One more than the largest number under the key; call it while holding the key. A tuple means any of its
     values."""
     mine = (
         table.c[name].in_(value) if isinstance(value, tuple) else table.c[name] == value for name, value in key.items()

@@ -65,7 +65,7 @@ class Deployments:
         run_id: str,
         max_age: timedelta | None = None,
     ) -> Promoted:
-        """Make the candidate champion if nothing changed and nothing stands in its way, in one transaction.
+        """Make the candidate champion if nothing changed and nothing blocks it, in one transaction.
 
         A retry by the same run finds its own epoch and succeeds. A candidate whose digest is the champion's is closed
         as UNCHANGED and consumes no revision.

@@ -34,9 +34,9 @@ class DriftRecords:
     def report(
         self, model: str, model_version: str, day: str | date, report: Mapping[str, Any], *, run_id: str
     ) -> DriftReportRecord:
-        """Keep the day's report, replacing an earlier one until a decision rests on it; then the first stands.
+        """Keep the day's report, replacing an earlier one until a decision is based on it; then the first is kept.
 
-        Returns the report that stands.
+        Returns the report that is kept.
         """
         model, model_version, run_id = (
             words("model", model),
@@ -67,7 +67,7 @@ class DriftRecords:
         numbers: Mapping[str, Any],
         journey_run_id: str | None = None,
     ) -> RetrainDecision:
-        """Append the decision about a report and return the one that stands, which is the first.
+        """Append the decision about a report and return the valid one, which is the first.
 
         A sensor that runs again may see another world (its own journey under way, say) and decide otherwise; it
         must act on what is returned here.

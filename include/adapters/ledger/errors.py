@@ -132,7 +132,7 @@ class Conflict(LedgerError):
 
 
 class NotCleared(LedgerError):
-    """Gates stand in the way of a promotion."""
+    """Gates block a promotion."""
 
     def __init__(self, candidate_id: str, clearance: Clearance) -> None:
         self.clearance = clearance

@@ -80,7 +80,7 @@ class GateRecords:
     def clearance(
         self, candidate_id: str, required: Collection[str], *, now: datetime, max_age: timedelta | None = None
     ) -> Clearance:
-        """What stands between the candidate and its promotion; ``required`` names the model's blocking gates."""
+        """What blocks the candidate's promotion; ``required`` names the model's blocking gates."""
         with self._database.reading() as connection:
             return clearance_in(connection, candidate_in(connection, candidate_id), required, utc("now", now), max_age)
 

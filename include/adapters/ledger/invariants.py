@@ -63,7 +63,7 @@ def _one_champion(connection: Connection, model: str, epochs: list[Epoch], mine:
             yield f"I1 {model}: {', '.join(champions)} is champion without an epoch."
         return
     if champions != [row.candidate_id]:
-        yield f"I1 {model}: champion by state is {', '.join(champions) or 'nobody'}, by deployment {row.candidate_id}."
+        yield f"I1 {model}: champion by state is {', '.join(champions) or 'none'}, by deployment {row.candidate_id}."
     if (row.revision, row.candidate_id) != (head.revision, head.to_candidate):
         ends = f"{head.revision}, {head.to_candidate}"
         yield f"I3 {model}: the deployment is revision {row.revision}, {row.candidate_id}; history ends with {ends}."
@@ -73,7 +73,7 @@ def _no_gaps(model: str, epochs: list[Epoch]) -> Iterator[str]:
     before: Epoch | None = None
     for number, epoch in enumerate(epochs, start=1):
         if epoch.revision != number:
-            yield f"I3 {model}: revision {epoch.revision} stands where {number} belongs."
+            yield f"I3 {model}: revision {epoch.revision} is where {number} belongs."
         if epoch.from_candidate != (before.to_candidate if before else None):
             yield f"I3 {model}: revision {epoch.revision} is not from the champion before it."
         if before is not None and epoch.effective_from < before.effective_from:
@@ -143,7 +143,7 @@ def _one_server(connection: Connection, model: str, epochs: list[Epoch]) -> Iter
     for day, taken in claims.items():
         for number, claim in enumerate(taken, start=1):
             if claim.number != number:
-                yield f"I13 {model} {day}: claim {claim.number} stands where {number} belongs."
+                yield f"I13 {model} {day}: claim {claim.number} is where {number} belongs."
             if number > 1 and taken[number - 2].candidate_id not in out:
                 before = taken[number - 2].candidate_id
                 yield f"I13 {model} {day}: {claim.candidate_id} took the day from {before}, which was not rolled back."

@@ -19,7 +19,7 @@ SERVED = "served"
 
 
 class Lineage:
-    """Records and finds training sets and scored days. Each is keyed, so the newest writing of one stands."""
+    """Records and finds training sets and scored days. Each is keyed, so the newest writing of one is valid."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

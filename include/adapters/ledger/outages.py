@@ -1,6 +1,6 @@
 """Outages: what of the machinery does not work, from when to when. And the beats of what guards it.
 
-An outage has a cause, such as ``features_weather/publish``. While it lasts nobody is told a second time; what fails for
+An outage has a cause, such as ``features_weather/publish``. While it lasts no one is notified twice; what fails for
 the same cause meanwhile (another day of the same view) joins it as an item. It ends when every item of it has ended.
 The notice of its beginning and of its end are written in the same transaction, so neither can be lost.
 """
@@ -81,7 +81,7 @@ class Outages:
         """Open the outage, or join the one that is open. The key of the notice this made; None when nothing is new.
 
         Args:
-            told: None where the declaration names nobody.
+            told: None where the declaration names no one.
         """
         with self._database.writing(f"outages:{failing.cause}") as connection:
             found = _open(connection, failing.cause)

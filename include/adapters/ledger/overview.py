@@ -50,7 +50,7 @@ class ModelStanding:
     decision: RetrainDecision | None
     """The decision about the newest judged day."""
     waits_at: str | None
-    """The blocking gate of the live candidate whose newest attempt is INCONCLUSIVE; None when nobody is waited for."""
+    """The blocking gate of the live candidate whose newest attempt is INCONCLUSIVE; None when there is none."""
     journeys: int
 
 

@@ -28,8 +28,8 @@ class Partitions:
         """Make each partition the current one of its day, all or none, and append it to the history.
 
         A partition equal to the current one in all but its run and as-of time changes nothing, and the current one is
-        returned. Of two publishes of one day the one that the table took last stands, whichever is recorded last;
-        ``table_version_now`` tells that from a table that was removed and made again, whose versions start anew.
+        returned. Of two publishes of one day the one that the table took last is valid, whichever is recorded last;
+        ``table_version_now`` tells that from a table that was removed and made again, whose versions start again.
 
         Raises:
             BadValue: when status and rows contradict one another.

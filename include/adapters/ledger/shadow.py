@@ -104,7 +104,7 @@ class ShadowRecords:
             return newest_window_in(connection, candidate_id)
 
     def close(self, candidate_id: str, *, closed_at: datetime) -> ShadowWindow:
-        """Close the window before the data time ``closed_at``. The first closing stands.
+        """Close the window before the data time ``closed_at``. The first closing is final.
 
         Raises:
             NoShadowWindow: when the candidate has none.

@@ -126,7 +126,7 @@ def split(rows: pa.Table, by: Sequence[str]) -> dict[tuple[str, ...], pa.Table]:
         tuple(rows.column(name)[start].as_py() for name in by): rows.slice(start, end - start)
         for start, end in zip(starts, ends, strict=True)
     }
-    # Fewer parts than slices: one stands in several places.
+    # Fewer parts than slices: one is in several places.
     return parts if len(parts) == len(starts) else split(ordered(rows, by), by)
 
 
@@ -177,7 +177,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 def _order(columns: Sequence[pa.ChunkedArray], group: Ints | None = None) -> Ints | None:
     """What sorts by the columns, within each ``group`` where there are some; None when they are sorted. A column counts
-    only among the rows that those before it leave alike, and only there it is looked at."""
+    only among the rows that are equal in those before it, and only there it is compared."""
     codes, size = _codes(columns[0])
     if group is None and np.all(codes[1:] > codes[:-1]):
         return None

@@ -2,7 +2,7 @@
 content by reading them.
 
 A file of a Delta table is never changed, and its name is never used again. So whoever knows a partition's files by
-name and size knows its content, as long as nobody has written into the folder by hand.
+name and size knows its content, as long as the folder was not changed by hand.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class StoreConflict(RuntimeError):
 
 
 class TableMissing(Refusal, LookupError):
-    """A table that nobody has published to yet."""
+    """A table to which nothing has been published yet."""
 
     def __init__(self, path: str, version: int | None = None) -> None:
         at = "" if version is None else f" in version {version}"
@@ -209,7 +209,7 @@ def _readable_hashes(
     slots: Sequence[Slot],
     order: Sequence[str],
 ) -> dict[Slot, str]:
-    """What each slot holds; a slot whose files cannot be read holds nothing that could stand, so it is written anew."""
+    """What each slot holds; a slot whose files cannot be read counts as empty, so it is written again."""
     try:
         return _stored_hashes(path, table, schema, partition_by, slots, order)
     except (OSError, pa.ArrowException):

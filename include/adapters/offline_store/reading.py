@@ -20,9 +20,9 @@ from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
 MATERIALIZE = "Materialize those days again; that replaces the damaged files."
-"""What mends a table of features."""
+"""What repairs a table of features."""
 SCORE = "Score those days again (run score_{model} for them); that replaces the damaged files."
-"""What mends what was answered, and the features it was answered from."""
+"""What repairs the answers of a day, and the features they were computed from."""
 RESTORE = (
     "Its list of files cannot be read either. Restore the table's folder from a backup, or move it away and make its "
     "days again."

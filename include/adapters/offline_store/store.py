@@ -199,7 +199,7 @@ class OfflineStore:
                 if "served" in dataset.to_table(columns=["role"], filter=mine).column(0).unique().to_pylist():
                     found.append(who)
             except (OSError, pa.ArrowException):
-                found.append(who)  # answers that cannot be read are nobody's; the day is being written anew
+                found.append(who)  # the role cannot be read; the day is being written again
         return found
 
     def servers_held(self, model: str) -> dict[str, set[str]]:

@@ -41,7 +41,7 @@ def point_in_time(
 
     ``requests`` has the keys and ``asked_at``; ``history`` has the keys, the features, ``event_time`` and
     ``available_time``. A row answers if ``available_time <= asked_at`` and ``event_time > asked_at - ttl``; of several,
-    the latest ``available_time`` wins, then the latest ``event_time``, then the one that stands first in the history.
+    the latest ``available_time`` wins, then the latest ``event_time``, then the one that comes first in the history.
     No answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of the answer: the
     ``available_time`` of the row that answered. ``told`` is given what was noticed about keys whose types differ
     (``keys`` says when two are the same).

@@ -217,7 +217,7 @@ def _plain(column: Any) -> Any:
 
 
 def _as_text(column: Any, kind: str) -> Any:
-    """Each key as the text that stands for it in every type; missing where it is missing, and for a double that stands
+    """Each key as the text that represents it in every type; missing where it is missing, and for a double that stands
     for several whole numbers."""
     plain = _plain(column)
     if kind == "decimal":
@@ -244,7 +244,7 @@ def _found(values: Any, among: pa.Array) -> Ints:
 
 
 def _ranks(codes: Ints, pairs: Ints | None) -> Ints:
-    """Where each code stands in the sorted ``pairs``; -1 for one that does not. None: the codes are their own ranks."""
+    """The position of each code in the sorted ``pairs``; -1 for one that is not there. None: codes are ranks."""
     if pairs is None:
         return codes
     if not len(pairs):

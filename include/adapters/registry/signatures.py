@@ -8,7 +8,7 @@ from typing import Any
 from include.domain.gates import InputColumn, Signature
 
 CLASSES = "slipway_classes"
-"""The key of the description's metadata under which a classifier's classes stand, in the order of its outputs."""
+"""The key of the description's metadata that holds a classifier's classes, in the order of its outputs."""
 
 
 def model_signature(example: Any, output: Any) -> Any:

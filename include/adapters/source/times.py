@@ -3,11 +3,12 @@
 A column declared as a timestamp with a database that has such a type needs none of this. SQLite has none, and other
 databases keep times as text or numbers too. Understood are ISO 8601 texts (``2024-03-10``, a blank or ``T``, with or
 without seconds, fractions and an offset; without one it is UTC) and whole or broken numbers since 1970 in seconds,
-milliseconds, microseconds or nanoseconds, told apart by their size. Nothing else is guessed: it is refused by name.
+milliseconds, microseconds or nanoseconds, which are distinguished by their size. Nothing else is guessed: it is refused
+by name.
 
-The query asks for a little more than the interval, in a way that an index on the column can answer; what lies outside
-is taken away afterwards, by the moments themselves. So that a time in a form nobody understands is not left out without
-a word, the query asks for those as well.
+The query reads a little more than the interval, with a condition that an index on the column can answer; rows outside
+the interval are removed afterwards, by their moments. The query also reads times in an unknown form, so that they are
+reported and not silently left out.
 """
 
 from __future__ import annotations

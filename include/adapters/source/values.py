@@ -64,7 +64,7 @@ class Reading:
         is_time = read.name in (source.time, source.known)
         must = "it must be a timestamp, and " if is_time else ""
         reason = f"{must}{len(rows) or 'some'} of {len(values)} values read at once are {problem}"
-        # The example stands before the way out.
+        # The example comes before the way out.
         said, stop, way = reason.partition(". ")
         reason = f"{said}, the first {shown}{when}{stop}{way}"
         return ColumnUnreadable(source.table, read.name, reason, self.what)

@@ -21,7 +21,7 @@ class BadEvidence(ValueError):
 @dataclass(frozen=True, slots=True, eq=False)
 class RowValues:
     """What each of ``n`` rows is worth by a business metric, ``(n,)``, under each one's answer; NaN where it is not
-    known, None where nobody answered."""
+    known, None where there is no answer."""
 
     candidate: Floats
     champion: Floats | None = None

@@ -32,7 +32,7 @@ class Message:
 
 
 class NotTold(RuntimeError):
-    """A notifier of a team's own raised, or said that nobody was told."""
+    """A notifier of a team's own raised, or answered that it notified no one."""
 
 
 def send(notice: Notice, channel: Channel) -> None:
@@ -45,7 +45,7 @@ def send(notice: Notice, channel: Channel) -> None:
     function, link = channel.function(), outbox.link_of(notice)
     message = Message(notice.kind, notice.subject, notice.told, notice.sentence, link, notice.key)
     if _called(lambda: function(message, **channel.params), str(channel.path)) is False:
-        raise NotTold(f"{channel.path} returned False, so nobody was told")
+        raise NotTold(f"{channel.path} returned False, so no one was notified")
 
 
 def _called(function: Callable[[], object], path: str) -> object:

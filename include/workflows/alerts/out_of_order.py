@@ -1,4 +1,4 @@
-"""What is out of order right now: outages that last, and what nobody could be told. For the pages and ``status``."""
+"""What is out of order right now: open outages and undelivered notices. For the pages and ``status``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Machinery that fails tells somebody, once for each cause, and once more when it is over.
 
 A step that failed for good opens an outage of its cause, the Dag and the task. For a Dag that works day by day the day
-is an item of it: ten red days are one message, and the outage is over when the last of them is mended. For any other
+is an item of it: ten red days are one message, and the outage is over when the last of them is fixed. For any other
 Dag the next time the step succeeds ends it.
 """
 
@@ -51,7 +51,7 @@ def step_failed(
         )
         key = ledger.outages.fails(failing, _told(scope, subject, FAILED), now)
         if key is None:
-            return f"Nobody is told a second time, or the declaration names nobody: {failing.cause}."
+            return f"No one is notified: it was notified before, or the declaration names no one: {failing.cause}."
         return outbox.deliver(ledger, key, send, now)
 
 
@@ -77,7 +77,7 @@ def step_works(
 
 
 def watch(ledger: Ledger, now: datetime) -> list[str]:
-    """Look for what is missing and for what is mended; the keys of the notices that this made."""
+    """Look for what is missing and for what is fixed; the keys of the notices that this made."""
     found = freshness.missing(ledger, now, beats=(HOUSEKEEPING,))
     keys = [ledger.outages.fails(failing, _told(failing.scope, failing.subject, STALE), now) for failing in found]
     lasting = {failing.cause for failing in found}

@@ -23,7 +23,7 @@ class Recipient:
 
 
 def of(scope: Scope, subject: str, kind: str) -> Recipient | None:
-    """Who hears of this kind of event; None where the declaration names nobody.
+    """Who is notified of this kind of event; None when the declaration names no one.
 
     A subject that is not declared any more, or whose declaration is broken, is the operator's.
     """
@@ -39,11 +39,11 @@ def of(scope: Scope, subject: str, kind: str) -> Recipient | None:
 
 
 def now_of(notice: Notice) -> Recipient:
-    """Where to send a notice that was written down before: a declaration that was mended meanwhile counts."""
+    """Where to send a notice that was written down before; a declaration that was fixed meanwhile counts."""
     declared = declarations()
     if notice.scope is Scope.MODEL and notice.subject in declared.models:
         model = declared.models[notice.subject]
-        # A role that another release knew is nobody's now: then it is whoever was named when it was written down.
+        # Another release knew a role that this one does not: then the name that was written down is used.
         known = notice.role in type(model.owners).model_fields
         return Recipient(
             Told(getattr(model.owners, str(notice.role)) if known else notice.told, notice.role), model.notify

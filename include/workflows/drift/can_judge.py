@@ -27,7 +27,7 @@ def never_judged(model: ModelDeclaration, rows: float | None) -> Iterator[str]:
     """One line for each part of the sensor that cannot judge, with the way out.
 
     Args:
-        rows: of an ordinary day, before any is left out for want of a label; None where nobody knows yet.
+        rows: of an ordinary day, including rows that get no label; None before the first publish.
     """
     days = model.training.holdout_days
     if days < LEAST_DAYS:

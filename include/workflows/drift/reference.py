@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class NoReference(Refusal):
-    """A champion whose reference profile nobody has any more."""
+    """A champion whose reference profile is lost."""
 
 
 @dataclass(frozen=True, slots=True)

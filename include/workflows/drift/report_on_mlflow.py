@@ -15,8 +15,7 @@ from include.workflows import stores
 from include.workflows.journey.by_products import ByProducts
 
 DRAWN = (RetrainAction.RETRAIN, RetrainAction.ESCALATE)
-"""Decisions whose report is drawn: importing the client and drawing take seconds, which an ordinary day shall not
-pay."""
+"""Decisions whose report is drawn: importing the client and drawing take seconds, which other days must not cost."""
 SHOWN_REPORTS = 90
 """Reports before the one shown whose performance is drawn."""
 
@@ -26,7 +25,7 @@ def show_on_run_page(
 ) -> tuple[str, ...]:
     """Log the report of a decision to the run of the version it is about.
 
-    The decision stands in the ledger already, so what fails here costs the page and nothing else; a remark says what.
+    The decision is in the ledger already, so what fails here costs the page and nothing else; a remark says what.
     """
     run = ledger.candidates.get(report.version).facts.mlflow_run_id
     if run is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CANDIDATE, CHAMPION, BASELINE = "candidate", "champion", "baseline"
 KEPT = "value"
-"""What stands before the name of a metric and of who answered, in the columns of a file of scores."""
+"""The prefix before the name of a metric and of who answered, in the columns of a file of scores."""
 
 
 def values_of(
@@ -38,7 +38,7 @@ def values_of(
         model: what is declared.
         known: what is known of the rows.
         y: the labels, ``(n,)``; a class as its position.
-        scores: by who answered (``CANDIDATE`` and so on) the answers to the same rows; None where nobody did.
+        scores: by who answered (``CANDIDATE`` and so on) the answers to the same rows; None where there are none.
 
     Raises:
         SqlFailed: when the SQL does not run, or does not give each row one value.

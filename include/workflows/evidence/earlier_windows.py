@@ -45,7 +45,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     """Score the window by both, each asked about what it learned from, and keep the scores; what was done, for the
     facts of ``evaluate``.
 
-    ``champion`` is None where it could not be loaded. What stands in the way is said in ``missing``, which is None when
+    ``champion`` is None where it could not be loaded. The reason is in ``missing``, which is None when
     nothing does. None where no window is declared.
     """
     declared = journey.model.gates.champion_gate.replay

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ROWS = "evaluation.parquet"
 SLICE = "slice."
-"""What stands before the names of the columns that the rows are sliced by."""
+"""The prefix of the names of the columns that the rows are sliced by."""
 
 
 def evaluate(reference: JourneyReference) -> dict[str, Any]:

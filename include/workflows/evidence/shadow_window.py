@@ -105,7 +105,7 @@ def window_seen(journey: Journey) -> Shadowed:
 
 
 def _first_deployment(journey: Journey) -> CriterionResult:
-    """Without a champion there is no traffic to shadow; the declared first-deployment policy stands in, and is
+    """Without a champion there is no traffic to shadow; the declared first-deployment policy is used instead, and is
     recorded."""
     head = journey.ledger.deployments.champion(journey.model.name)
     # Its own promotion does not count, so that a journey run again finds what it found the first time.

@@ -69,7 +69,7 @@ def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, 
     The label of a classifier is the index of its class.
 
     Raises:
-        BadLabels: when the classes were declared anew after the set was built.
+        BadLabels: when the declared classes changed after the set was built.
     """
     return frames_of(journey, journey.kept(TrainingSets).part(which))
 

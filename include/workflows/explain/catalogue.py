@@ -183,7 +183,7 @@ def _damaged(view: FeatureView, partitions: Sequence[Partition]) -> list[StaleDa
 
 
 def adopt(view_name: str, who: str) -> dict[str, Any]:
-    """Let a rewritten definition stand for the published days, after it gave the same bytes on the newest of them.
+    """Accept a rewritten definition for the published days, after it gave the same bytes on the newest of them.
 
     Raises:
         OtherRows: naming the days on which it does not. NothingPublished: when there is nothing to compare with.

@@ -53,7 +53,7 @@ def of_prediction(prediction_id: str) -> Node:
     """From one line of the prediction log back to the source.
 
     Raises:
-        NoSuchThing: when no log has the prediction. UnknownCandidate: when nobody trained what answered it.
+        NoSuchThing: when no log has the prediction. UnknownCandidate: when the ledger lacks the one that answered.
     """
     candidate_id, _, request = prediction_id.partition("|")
     if not request:

@@ -55,7 +55,7 @@ def own_checks(
     wrong_unit = [
         c for c in ("event_time", "available_time") if rows.schema.field(c).type != pa.timestamp("us", tz="UTC")
     ]
-    # A late row is available late and no fault. One that claims a time nobody has seen yet, and past its own ttl, is.
+    # A late row is available late, which is no fault. A row whose time lies in the future, past its own ttl, is one.
     expires = pc.add(moment, pa.scalar(view.ttl, pa.duration(rows.schema.field("event_time").type.unit)))
     read_at = pa.scalar(as_of or interval.end, pa.timestamp("us", tz="UTC"))
     future = pc.and_(pc.greater_equal(available, expires), pc.greater(available, read_at))

@@ -54,7 +54,7 @@ class Published:
     corrected: list[str] = field(default_factory=list)
     """Earlier days whose content was replaced because their source rows changed."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Corrections that the audit did not let through, with its reason; what was published before stands."""
+    """Corrections that the audit refused, with its reason; what was published before stays valid."""
 
     def as_reference(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,7 +85,7 @@ def publish(
         try:
             corrected += _published(each, ledger, None, declared).changed
         except NotAudited as error:
-            # What was published before stands, and the day stays stale: the next run looks at it again.
+            # What was published before stays valid, and the day stays stale: the next run reads it again.
             print(error)
             refused[each.interval.days[0]] = str(error)
     return replace(own, corrected=corrected, refused=refused)

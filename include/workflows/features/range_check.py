@@ -26,7 +26,7 @@ class RangeDiffers(Refusal, ValueError):
     def __init__(self, view: FeatureView, interval: Interval, day: str, difference: str, cause: str) -> None:
         super().__init__(
             f"Feature view {view.name!r}: features.sql gives {day} other rows within {interval} than alone: "
-            f"{difference}. {cause} Nothing was staged; mend features.sql, or materialize the days one by one."
+            f"{difference}. {cause} Nothing was staged; fix features.sql, or materialize the days one by one."
         )
 
 

@@ -72,7 +72,7 @@ def read(view: FeatureView, interval: Interval, as_of: datetime) -> SourceRead:
     """Extract every source table of the view: the interval and its look-back, as known at ``as_of``.
 
     A row that is equal to another of its table in every column was delivered twice, and is read once. Where a column of
-    the table was left out, nobody can say so, and every row is kept.
+    the table was left out, that cannot be known, and every row is kept.
     """
     from include.adapters import source
 

@@ -34,7 +34,7 @@ class StagedFileDamaged(Refusal, OSError):
 
 
 def write(path: Path, rows: pa.Table, sizes: Iterable[int]) -> None:
-    """``sizes`` are the rows of each day, in the order in which the days stand in ``rows``."""
+    """``sizes`` are the rows of each day, in the order of the days in ``rows``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

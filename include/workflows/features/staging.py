@@ -111,7 +111,7 @@ def materialize(
     """Extract the interval and its look-back as known at ``as_of``, run features.sql, and stage the rows.
 
     Raises:
-        UnknownName: for a view nobody declared. BadInterval: when the interval is not made of whole days.
+        UnknownName: for a view that is not declared. BadInterval: when the interval is not made of whole days.
         SourceUnreachable, TableVanished, ColumnVanished, ColumnUnreadable: when the source does not give what is
         declared; nothing is staged. SqlFailed, ViewRowsWrong: when the SQL does not run, or gives something else than
         declared.

@@ -132,7 +132,7 @@ def _require_kind(view: FeatureView, name: str, kind: str, given: pa.Table) -> N
 
 
 def _exact_key(view: FeatureView, name: str, column: Any, given: pa.Table, nan: dict[str, int]) -> Any:
-    """The key with NaN as missing; refused where one double may stand for several whole numbers."""
+    """The key with NaN as missing; refused where one double may represent several whole numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -40,7 +40,7 @@ GATES: tuple[Gate, ...] = (
 
 def of(model: ModelDeclaration | None) -> tuple[Gate, ...]:
     """All gates that there are for the model, declared or not, in the order of its journey; those of every model where
-    it is None, because nobody declares it any more."""
+    it is None, because it is not declared any more."""
     if model is None or not model.gates.own:
         return GATES
     steps = [station.step for station in STATIONS]

@@ -79,10 +79,10 @@ def reject(candidate_id: str, by: Person, why: str) -> Candidate:
 
 
 def approvers_of(model: str) -> Approvers:
-    """Who may decide about the model; its operators where nobody declares it any more.
+    """Who may decide about the model; the operators when it is not declared any more.
 
     Raises:
-        Refusal: when its declaration is broken, so that nobody knows.
+        Refusal: when its declaration is broken, so that its approvers are not known.
     """
     found = declarations()
     if model in found.models or any(file.parent.name == model for file in found.broken):

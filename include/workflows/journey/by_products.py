@@ -1,4 +1,4 @@
-"""By-products: pictures, curves, pages and figures that nobody waits for.
+"""By-products: pictures, curves, pages and figures that no step waits for.
 
 One of them that fails costs itself and a remark. Evidence (scores, reports, profiles, model files) is no by-product:
 nothing that a gate or the drift sensor reads is made here.
@@ -32,7 +32,7 @@ class ByProducts:
         """
         try:
             return make()
-        except Exception as error:  # noqa: BLE001 - drawing and foreign stores may raise anything, and nobody waits
+        except Exception as error:  # noqa: BLE001 - drawing and foreign stores may raise anything, no step waits
             said = " ".join(str(error).split())[:_LONGEST] or "no reason given"
             remark = f"{what} could not be made ({type(error).__name__}: {said.rstrip('.')}). Nothing waits for it."
             print(f"Remark: {remark}")

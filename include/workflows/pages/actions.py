@@ -105,7 +105,7 @@ def _clear(gate: str, overridden: bool) -> Button:
     then = (
         "The gate is overridden, so its task turns green and the journey goes on to shadow and promotion by itself."
         if overridden
-        else "The rows are pinned, so the same evidence gives the same verdict, unless something outside was mended."
+        else "The rows are pinned, so the same evidence gives the same verdict, unless something outside was fixed."
     )
     return Button(
         "clear",

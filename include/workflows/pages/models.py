@@ -33,7 +33,7 @@ class ModelRow:
 
     model: str
     tier: str
-    """Empty for a model nobody declares any more."""
+    """Empty for a model that is not declared any more."""
     owner: str
     on_call: str
     champion: str | None
@@ -48,7 +48,7 @@ class ModelRow:
     drift_reason: str
     report_id: str | None
     last: str
-    """How the newest journey ended or where it stands, in a sentence."""
+    """How the newest journey ended or which step it is at, in a sentence."""
     last_candidate: str | None
     live: str | None
     """The candidate under way."""
@@ -100,7 +100,7 @@ class ModelView:
     readiness: tuple[tuple[str, bool, str], ...]
     """What a model needs, whether it has it, and how that shows."""
     report: ReadinessReport | None
-    """What its declared gates cover and lack; None for a model nobody declares."""
+    """What its declared gates cover and lack; None for a model that is not declared."""
     rollback: Button | None
 
 
@@ -143,7 +143,7 @@ def model(name: str) -> ModelView:
     """The page of one model.
 
     Raises:
-        UnknownName: when nobody declared it and the ledger never met it.
+        UnknownName: when it is neither declared nor in the ledger.
     """
     declared = sources.declared_now()
     with sources.open_ledger() as ledger:

@@ -1,7 +1,7 @@
-"""What people are told: one sentence and a link, about something that happened in the ledger.
+"""What people are notified of: one sentence and a link, about something that happened in the ledger.
 
 Everything follows from the run and the task, so that a callback that runs twice, or a task that runs again, finds the
-same key and tells nobody a second time. A notice is written into the outbox and sent from there (``outbox``); what no
+same key and notifies no one twice. A notice is written into the outbox and sent from there (``outbox``); what no
 callback wrote down, because its process was killed, housekeeping finds in the ledger (``missed``).
 """
 
@@ -37,7 +37,7 @@ JOURNEYS = 30
 def about(
     ledger: Ledger, kind: str, model: ModelDeclaration, run_id: str, task_id: str, now: datetime
 ) -> Notice | None:
-    """What there is to tell; None when it did not happen, or nobody shall be told."""
+    """What there is to tell; None when it did not happen, or no one is to be notified."""
     to = recipients.of(Scope.MODEL, model.name, kind)
     if to is None:
         return None
@@ -58,7 +58,7 @@ def tell(model_name: str, kind: str, run_id: str, task_id: str, send: Send, now:
     with stores.open_ledger() as ledger:
         notice = about(ledger, kind, model, run_id, task_id, now)
         if notice is None:
-            return f"Nobody is told: nothing of kind {kind} happened in {run_id}, or the declaration names nobody."
+            return f"No one is notified: nothing of kind {kind} happened in {run_id}, or the declaration names no one."
         ledger.notices.put(notice, now)
         crashpoint("notices.put")
         return outbox.deliver(ledger, notice.key, send, now)

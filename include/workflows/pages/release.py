@@ -103,7 +103,7 @@ class ReleaseView:
     actions: tuple[Button, ...]
     asked_by: str
     also_asked: str
-    """Who asked while it was under way; empty when nobody did."""
+    """Who asked while it was under way; empty when no one did."""
 
     @property
     def model(self) -> str:
@@ -203,7 +203,7 @@ def _gate(record: GateRecord, attempts: int, asks: str, override: Override | Non
 
 
 def _place(gate: str, order: Sequence[str]) -> int:
-    """Where on the way the gate stands; one of an older declaration comes last."""
+    """The gate's place on the way; one of an older declaration comes last."""
     return order.index(gate) if gate in order else len(order)
 
 
@@ -264,7 +264,7 @@ def _headline(
         so_far = (
             f"{window.answered:,} of {window.min_rows:,} rows on {window.days} of {count_of(window.min_days, 'day')}"
         )
-        return "In shadow", "quiet", f"It answers the champion's traffic and nobody is served its answers: {so_far}."
+        return "In shadow", "quiet", f"It answers the champion's traffic and its answers are not served: {so_far}."
     return "Under way", "quiet", f"Its newest state is {state.value}."
 
 
@@ -313,7 +313,7 @@ def _next_steps(
         gate = next(iter(live))
         steps.append(f"Judge again from {gate_title(gate).lower()}, and the journey goes on by itself.")
     elif candidate.state is State.FAILED:
-        steps.append("The red task's log says what broke. When it is mended, clear that task and what follows it.")
+        steps.append("The red task's log says what broke. When it is fixed, clear that task and what follows it.")
     elif waits:
         steps.append("Approve with a reason, or reject. No answer in time is a rejection.")
     elif standing and (ended or candidate.is_live):

@@ -79,7 +79,7 @@ def mlflow_run(run_id: str | None) -> str | None:
 
 
 def close() -> None:
-    """Give every connection back; the next page opens the ledger anew."""
+    """Give every connection back; the next page opens the ledger again."""
     with _lock:
         while _open:
             _open.popitem()[1].close()

@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast
 from include.domain.errors import NotYet, Refusal
 
 MOST_TOLD = 20
-"""So many findings are told in one message; the log has all."""
+"""How many findings one message names; the log has all."""
 
 
 class PairState(Enum):
@@ -75,7 +75,7 @@ class Repaired(Protocol):
             only: the one view or model to repair; None for all.
 
         Returns:
-            What was mended, and what still differs, with the way out.
+            What was fixed, and what still differs, with the way out.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Scoring claims and prediction log: each claimed day has the answers of whoever claimed it, and of nobody else."""
+"""Scoring claims and prediction log: each claimed day has only the answers of the candidate that claimed it."""
 
 from __future__ import annotations
 

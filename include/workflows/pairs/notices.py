@@ -1,4 +1,4 @@
-"""Ledger and notices: what happened and was never written down as a notice, and what was and reached nobody."""
+"""Ledger and notices: events that were never written down as a notice, and notices that were never delivered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ledger and MLflow: ``reconcile``, told as every other pair is."""
+"""Ledger and MLflow: ``reconcile``, reported as every other pair is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def compare(now: datetime) -> list[PairFinding]:
 
 
 def repair(now: datetime, only: str | None) -> list[PairFinding]:
-    """The same, of one model or of all: comparing this pair mends what a program may mend."""
+    """The same, of one model or of all: comparing this pair fixes what a program may fix."""
     return _found(only)
 
 

@@ -10,7 +10,7 @@ from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, head_mark, lost_history
 
 ROUNDS = 10
-"""How often a projection is begun anew because the ledger changed under it; then the rest is left to the one who
+"""How often a projection is begun again because the ledger changed under it; then the rest is left to the one who
 changed it."""
 
 
@@ -20,7 +20,7 @@ class LedgerBehind(Refusal):
     def __init__(self, model: str, why: str) -> None:
         super().__init__(
             f"The ledger of {model} is not the one its registry knows: {why}. It was restored from an older backup, or "
-            "begun anew. Nothing is promoted, rolled back or moved in MLflow. Restore the newer ledger, or, if it is "
+            "begun again. Nothing is promoted, rolled back or moved in MLflow. Restore the newer ledger, or, if it is "
             f"gone for good, run `slipway reconcile {model} --accept-ledger --reason ...`."
         )
 
@@ -35,7 +35,7 @@ def require_whole_ledger(ledger: Ledger, registry: ModelRegistry, model: str) ->
 
 
 def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list[str]:
-    """Point ``champion`` at the ledger's head and ``challenger`` at the candidate in shadow; say what was mended.
+    """Point ``champion`` at the ledger's head and ``challenger`` at the candidate in shadow; say what was fixed.
 
     MLflow's aliases know no compare-and-swap, so a copy that was held between reading the ledger and writing the alias
     may write an old champion. Therefore the ledger is read again after each write, and what it says by then is written.

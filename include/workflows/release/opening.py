@@ -162,7 +162,7 @@ def tell_registry(ledger: Ledger, candidate: Candidate) -> None:
 def end(ledger: Ledger, candidate: Candidate, *, actor: str, because: str | None = None) -> Candidate:
     """End a candidate that is still in flight when its run is over: it did not win.
 
-    Rejected where a gate of this lap stands in its way, failed where the machinery stopped it. What stopped an earlier
+    Rejected when a gate of this lap blocks it, failed when the machinery stopped it. What stopped an earlier
     lap of the journey is not why this one ended.
 
     Args:

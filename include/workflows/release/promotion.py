@@ -37,7 +37,7 @@ class CannotRunHere(Refusal):
 
 
 class NotRegistered(NotCleared):
-    """A gate before registering stands in the way, whatever the colour of its task."""
+    """A gate before registering blocks the candidate, whatever the colour of its task."""
 
     def __init__(self, candidate_id: str, cleared: Clearance, standing: list[str]) -> None:
         super().__init__(candidate_id, cleared)

@@ -54,7 +54,7 @@ class AliasRepair(Enum):
 
     MENDED = "mended"
     NOTED = "noted"
-    """Harms nobody as long as nobody relies on it."""
+    """Harmless as long as nothing uses it."""
     NEEDS_A_PERSON = "needs_a_person"
 
 
@@ -77,7 +77,7 @@ class NeedsAPerson(Refusal):
 
 
 def reconcile(models: Collection[str] | None = None) -> list[AliasFinding]:
-    """Compare each model's registry with the ledger and mend what the ledger can mend; everything found.
+    """Compare each model's registry with the ledger and fix what the ledger can fix; everything found.
 
     Args:
         models: which; None for every model the ledger has met.
@@ -202,7 +202,7 @@ def _wrong_with(registry: ModelRegistry, model: str, epoch: Epoch) -> str | None
 
 
 def accept_ledger(model: str, *, reason: str, who: str, now: datetime) -> list[AliasFinding]:
-    """Take the ledger as it is for the truth about a model whose registry has seen more; what was mended by that.
+    """Take the ledger as it is for the truth about a model whose registry has seen more; what that fixed.
 
     What the registry had seen, who decided and why stay on the registered model as a tag.
 

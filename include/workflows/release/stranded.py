@@ -61,9 +61,9 @@ def run_is_gone(candidate: Candidate) -> bool:
 def end_stranded(ask: Ask) -> dict[str, Any]:
     """Close every candidate in flight whose run is over or gone.
 
-    ``tell`` names those whose owner is to be told, also from an earlier try: telling is keyed, so naming one again
-    tells nobody twice. ``not_asked`` says what is not known. Neither MLflow nor one model's trouble keeps another model
-    waiting.
+    ``tell`` names those whose owner is to be notified, also from an earlier try: notices are keyed, so naming one again
+    sends nothing twice. ``not_asked`` says what is not known. A failure of MLflow or of one model does not stop the
+    work on the other models.
     """
     not_asked: list[str] = []
     with stores.open_ledger() as ledger:
@@ -114,5 +114,5 @@ def _close(ledger: Ledger, candidate: Candidate, found: RunIs) -> None:
     print(f"{closed.candidate_id} is {closed.state.value}: {closed.outcome}")
     try:
         opening.tell_registry(ledger, closed)
-    except Exception as error:  # noqa: BLE001 - the candidate is closed; the nightly check of MLflow mends the rest
+    except Exception as error:  # noqa: BLE001 - the candidate is closed; the nightly check of MLflow fixes the rest
         print(f"MLflow has not heard of it yet: {error}")

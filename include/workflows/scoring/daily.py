@@ -160,8 +160,8 @@ def _scored_by(
 def _require_server(ledger: Ledger, champion: Epoch, day: str) -> None:
     now = ledger.claims.server(champion.model, day)
     if now is None or now.to_candidate != champion.to_candidate:
-        who = "nobody" if now is None else now.to_candidate
-        raise DayTakenOver(f"{day} is served by {who}, not by {champion.to_candidate} any more; it is scored anew.")
+        who = "no one" if now is None else now.to_candidate
+        raise DayTakenOver(f"{day} is served by {who}, not by {champion.to_candidate} any more; it is scored again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class _Asked:
 def _shadow(
     ledger: Any, registry: ModelRegistry, model: ModelDeclaration, asked: _Asked, candidate_id: str
 ) -> dict[str, Any]:
-    """Let a challenger answer the same requests. Whatever it does, the champion's answers stand: its failures are
+    """Let a challenger answer the same requests. Whatever it does, the champion's answers stay valid: its failures are
     counted."""
     facts, day, rows = ledger.candidates.get(candidate_id).facts, asked.made.day, asked.rows
     try:

@@ -15,7 +15,7 @@ EXACT = 2**53
 SERVED = "served"
 """The role of the champion's answers."""
 SHADOW = "shadow"
-"""The role of a challenger's answers, which nobody is served."""
+"""The role of a challenger's answers, which are never served."""
 
 
 def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:

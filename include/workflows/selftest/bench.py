@@ -47,7 +47,7 @@ def run(model_name: str, *, stored: bool = True, tell: Tell = lambda line: None)
         tell: is told what is going on now.
 
     Raises:
-        UnknownName: nobody declared the model.
+        UnknownName: the model is not declared.
         EstimatorUnusable: the declared estimator cannot be fitted.
         Refusal: a gate of the model's own names a seed that there is not.
     """

@@ -138,7 +138,7 @@ def _rows(model: ModelDeclaration) -> Iterator[Lack]:
 def _people(model: ModelDeclaration, project: Path) -> Iterator[Lack]:
     for role, who in model.owners.model_dump().items():
         if str(who).strip().lower() in PLACEHOLDERS:
-            yield Lack(Severity.HIGH, f"owners.{role}", f"The owner is {who!r}: nobody is told.", "Name one.")
+            yield Lack(Severity.HIGH, f"owners.{role}", f"The owner is {who!r}: no one is notified.", "Name one.")
     for gate in gates.declared(model):
         page = gate.runbook
         if gate.looks_at and not (project / page).is_file():

@@ -142,7 +142,7 @@ def fixed(place: Place) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(place.logs / "tasks"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(place.logs / "dag_processor"),
         # One service each would otherwise invent its own keys and refuse the others' tokens. By command, so that no
-        # secret stands in a process's environment, where any task's log could show it.
+        # secret is in a process's environment, where any task's log could show it.
         "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat {shlex.quote(str(place.keys / 'fernet_key'))}",
         "AIRFLOW__API__SECRET_KEY_CMD": f"cat {shlex.quote(str(place.keys / 'api_secret_key'))}",
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD": f"cat {shlex.quote(str(place.keys / 'jwt_secret'))}",

@@ -51,7 +51,7 @@ class Running:
 
 
 def _nobody(line: str) -> None:
-    """Progress that nobody wants to see."""
+    """Progress that is not shown."""
 
 
 def read_running(home: Path) -> Running | None:

@@ -4,7 +4,7 @@ The order within a day is that of the Dags. The champion of the day serves it, a
 the drift sensor judges and decides at its end. A journey that is started is as of that end: its offline gates judge at
 once, its shadow window begins with the next day, and its candidate serves from the day after the window is full.
 
-A gate that is INCONCLUSIVE waits for a person in the Dags; here nobody answers, which is a rejection there too.
+A gate that is INCONCLUSIVE waits for a person in the Dags; here no one answers, which is a rejection there too.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _Journey:
 
     @property
     def passes(self) -> bool:
-        """Whether no blocking gate stands in the way so far."""
+        """Whether no blocking gate blocks it so far."""
         return self.stopped_by is None
 
     @property

@@ -1,4 +1,4 @@
-"""What is wrong with a table that shall be simulated, in one line each: its times, its numbers, its labels."""
+"""What is wrong with a table to be simulated, in one line each: its times, its numbers, its labels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LARGEST = 1e60
 
 
 def check_times(name: str, moments: np.ndarray[Any, Any]) -> None:
-    """Refuses what stands for "never" among times: it would stretch the stream over thousands of years."""
+    """Refuses dates that mean "never": they would stretch the stream over thousands of years."""
     import numpy as np
 
     days = np.sort(moments.astype("datetime64[D]").astype(np.int64))
@@ -62,7 +62,7 @@ def check_times(name: str, moments: np.ndarray[Any, Any]) -> None:
             others = days[at + 1 :] if early < late else days[: at + 1]
             raise BadStream(
                 f"Time {name!r} has {few:,} of {len(days):,} values from {_day(lonely[0])} to {_day(lonely[-1])}, far "
-                f"from the others ({_day(others[0])} to {_day(others[-1])}). If they stand for no time, leave such "
+                f"from the others ({_day(others[0])} to {_day(others[-1])}). If they mean no time, leave such "
                 "rows out."
             )
     low, high = np.datetime64("1700-01-01", "D").astype(int), np.datetime64("2250-01-01", "D").astype(int)

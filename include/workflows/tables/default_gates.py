@@ -1,6 +1,6 @@
-"""Bounds for predictions nobody declared gates for: what a model that looks at nothing just fails.
+"""Bounds for predictions without declared gates: a model that ignores its inputs just fails them.
 
-They say whether a candidate is worth a second look. They are nobody's standard: a team writes its own.
+They say whether a candidate is worth closer inspection. They are no standard: a team writes its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COMPARED = {"binary": ("brier", "log_loss"), "multiclass": ("log_loss",), "regression": ("mae", "rmse")}
-"""The losses that gates measure; the first stands in for the others."""
+"""The losses that gates measure; the first replaces the others."""
 
 
 class BadDefault(Refusal, ValueError):
@@ -28,7 +28,7 @@ class BadDefault(Refusal, ValueError):
 
 
 def floor(task: str, count: int, known: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """The bound that a model which looks at nothing just reaches, or fails.
+    """The bound that a model which ignores its inputs just reaches, or fails.
 
     Args:
         task: of the model.

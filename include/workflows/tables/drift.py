@@ -1,8 +1,8 @@
 """Drift between any two tables: the domain's tests without Airflow, a declared model or a ledger.
 
-The current table is judged as a whole, or piece by piece in its order. Piece by piece the reference is cut alike, so
-that what is usual from one piece to the next is allowed for. All that is looked at shares the error rate ``q``: the
-chance that anything of a table without drift is called out stays what was asked for.
+The current table is judged as a whole, or piece by piece in its order. Piece by piece, the reference is split in the
+same way, so that the usual variation between pieces is allowed for. All tests share the error rate ``q``: the chance of
+any false alarm on a table without drift is at most the one asked for.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A model's pages are read by whoever may read the runs of its ``retrain_`` Dag. To override, clear, approve, reject or
 roll back one must be allowed to change runs of that Dag *and* to change the Airflow variable ``slipway_operator``: the
 right that separates an operator from a user who may only trigger, in every auth manager there is (ADR 0017). Where a
-declaration names ``approvers``, they decide, and nobody else.
+declaration names ``approvers``, they decide, and no one else.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def csrf_token(user: Any, now: datetime | None = None) -> str:
 
 
 def require_own_form(request: Request, user: Any, given: str | None) -> None:
-    """Refuse what another site made a signed-in browser send. A bearer token is no cookie, so nobody can borrow it.
+    """Refuse what another site made a signed-in browser send. A bearer token is no cookie, so no other site can use it.
 
     Raises:
         HTTPException: 403.

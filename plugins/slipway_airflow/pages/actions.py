@@ -43,7 +43,7 @@ class IdsTaken(Refusal):
     def __init__(self, dag_id: str, first: str) -> None:
         super().__init__(
             f"The run ids {first} and following of {dag_id} are taken by runs that are not this one, so nothing was "
-            "started. Look in Airflow who started them, and delete them or start the run there."
+            "started. Find in Airflow who started them, and delete them or start the run there."
         )
 
 

@@ -19,7 +19,7 @@ DESCRIPTION = (
 
 
 def make_app() -> FastAPI:
-    # FastAPI's own documentation pages load scripts from another host and ask nobody's name: ours is /api.
+    # FastAPI's own documentation pages load scripts from another host and ask for no sign-in: ours is /api.
     app = FastAPI(
         title="Slipway",
         version="1",

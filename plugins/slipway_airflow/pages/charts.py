@@ -258,7 +258,7 @@ def _whisker(
 def performance(days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metric: str) -> Markup | None:
     """The loss by day, realised on matured labels and estimated before them, with the reference and its band.
 
-    ``marks`` are (day, kind, text); one between two judged days stands at the later. None with too few days to draw.
+    ``marks`` are (day, kind, text); one between two judged days is drawn at the later. None with too few days to draw.
     """
     realised = _known(d.realised.get("recent_risk") for d in days)
     estimated = _known(None if d.estimated.get("void") else d.estimated.get("risk") for d in days)

@@ -37,7 +37,7 @@ _READS = ("/list", "/dry_run", "/favorite", "/unfavorite")
 
 
 class ApproverGuard:
-    """A root middleware; it stands behind the limit on bodies, so a body is small."""
+    """A root middleware; it comes after the limit on bodies, so a body is small."""
 
     def __init__(self, app: App) -> None:
         self.app = app

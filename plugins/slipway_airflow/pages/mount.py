@@ -1,4 +1,4 @@
-"""Puts the application under ``/slipway`` without importing it where nobody is served.
+"""Puts the application under ``/slipway`` without importing it in processes that serve no pages.
 
 Airflow loads a plugin in every process. FastAPI, SQLAlchemy and the declarations would cost a second there, so the
 application is imported by the one process that builds the root middlewares: the API server.

@@ -70,7 +70,7 @@ class ReasonBody(Body):
 
 class RollbackBody(Body):
     reason: Reason
-    revision: Annotated[int, Field(description="The champion's revision that shall go; another one is refused.")]
+    revision: Annotated[int, Field(description="The champion's revision to replace; another one is refused.")]
     requested_by: Claim = None
 
 
@@ -135,7 +135,7 @@ def drift(request: Request, user: User, report_id: str) -> JSONResponse:
     return _json(asdict(view))
 
 
-@router.get("/candidates/{candidate_id}", summary="One candidate: where it stands and what may be done")
+@router.get("/candidates/{candidate_id}", summary="One candidate: its state and what may be done")
 def candidate(request: Request, user: User, candidate_id: str) -> JSONResponse:
     view = release_views.release(candidate_id, datetime.now(UTC))
     require_read(request, user, view.model)

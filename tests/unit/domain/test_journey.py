@@ -101,7 +101,7 @@ def test_a_scheduled_run_brings_its_own_time_reason_and_name():
 @pytest.mark.parametrize("conf", [None, {}, {"reason": "r", "requested_by": "ana"}, GOOD | {"as_of": None}])
 def test_f010_a_run_without_a_time_is_refused_and_never_means_all_data(conf):
     message = refused(conf)
-    assert message == "as_of is missing; say as of when the model shall be trained, for example 2013-06-01."
+    assert message == "as_of is missing; say as of when to train the model, for example 2013-06-01."
 
 
 @pytest.mark.parametrize(

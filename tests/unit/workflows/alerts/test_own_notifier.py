@@ -72,7 +72,7 @@ def test_it_is_given_the_sentence_the_link_and_the_owner(ours, notice, tmp_path)
     [
         ("notify_ours.down", "notify_ours.down raised ConnectionError: pager does not answer"),
         ("notify_ours.ends", "notify_ours.ends raised SystemExit: 0"),
-        ("notify_ours.refuses", "notify_ours.refuses returned False, so nobody was told"),
+        ("notify_ours.refuses", "notify_ours.refuses returned False, so no one was notified"),
         ("notify_ours.gone", "notify.path 'notify_ours.gone' cannot be imported"),
     ],
 )

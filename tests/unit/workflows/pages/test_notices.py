@@ -64,9 +64,9 @@ def test_a_gate_that_passed_or_never_judged_tells_nobody(told):
     candidate = trained(ledger, "r1")
     ledger.gates.record(candidate.candidate_id, judged(), digest=candidate.facts.artifact_digest, run_id="r1")
     for kind in ("gate_failed", "waiting"):
-        assert tell(kind, "r1").startswith("Nobody is told")
-        assert tell(kind, "r1", "champion_gate").startswith("Nobody is told")
-        assert tell(kind, "no-such-run").startswith("Nobody is told")
+        assert tell(kind, "r1").startswith("No one is notified")
+        assert tell(kind, "r1", "champion_gate").startswith("No one is notified")
+        assert tell(kind, "no-such-run").startswith("No one is notified")
     assert lines(folder) == []
 
 
