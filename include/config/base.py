@@ -27,7 +27,7 @@ Duration = Annotated[timedelta, BeforeValidator(_to_duration)]
 
 def _texts(value: object) -> object:
     """Numbers as the texts they are written as: ``classes: [0, 1]`` names the same two as ``["0", "1"]``. A bare yes or
-    no is a truth value by then and stays wrong: which word stood there is lost."""
+    no was already read as a boolean and is refused, because the written word is lost."""
     if not isinstance(value, list):
         return value
     return [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in value]

@@ -1,4 +1,4 @@
-"""After what time something that is missing is told.
+"""After what time something that is missing is reported.
 
 Every time is counted by the clock from when the ledger learned the last thing, never from the day of the data: history
 that is replayed today is as fresh as what happened today.

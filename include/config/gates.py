@@ -87,11 +87,11 @@ class ThresholdGate(_Gate):
     """The bounds, all of which must hold."""
 
     LEAST: ClassVar[dict[str, Any]] = {"criteria": [{"metric": "accuracy", "at_least": 0.0}]}
-    """What it needs beside a tier's defaults in order to be checked; so of each gate."""
+    """The fields it needs beside a tier's defaults before it can be validated; every gate has this."""
 
     def rules(self, own: Own | None = None) -> list[Bound]:
-        """As the domain takes it; so of each gate. ``own`` are the team's metrics by the names they are declared with
-        (``config/measured_by.py``)."""
+        """The rule in the domain's own type; every gate has this. ``own`` are the team's metrics by the names they are
+        declared with (``config/measured_by.py``)."""
         from include.domain.gates import Bound
 
         return [Bound((own or {}).get(c.metric, c.metric), c.direction, c.bound) for c in self.criteria]
@@ -112,7 +112,7 @@ class DeclaredEarlierWindow(Declared):
     """The window before the drift, on which a candidate must not be worse either (docs/adr/0012)."""
 
     days: Annotated[int, Field(ge=3, le=365)]
-    """So many days right before the earlier of both training windows: neither model has learned from them."""
+    """How many days right before the earlier of both training windows: neither model has learned from them."""
 
 
 class ChampionGate(_Gate):
@@ -215,7 +215,7 @@ class Fairness(Declared):
 
 
 class SliceGate(_Gate):
-    """No slice of the rows pays for the average, and no group is treated worse than it was."""
+    """No slice of the rows gets worse for the sake of the average, and no group is treated worse than it was."""
 
     by: list[Column] = Field(default_factory=list)
     """Columns whose every value is a slice; numbers of more than twelve values are cut at their quartiles."""
@@ -307,7 +307,7 @@ class LatencyGate(_Gate):
 
 
 class SignatureGate(_Gate):
-    """What the champion's callers send and read must go on working."""
+    """The champion's callers must be able to go on sending and reading what they do now."""
 
     may_drop: list[Column] = Field(default_factory=list)
     """Input columns the candidate may do without, each named knowingly; default none."""
@@ -335,14 +335,14 @@ class SmokeGate(_Gate):
 
 
 class LeakageGate(_Gate):
-    """Signs that the features know what they cannot know."""
+    """Signs that the features contain what is only known later."""
 
     auc_at_most: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Classifiers: the area under the curve that one feature alone may reach; default 0.99."""
     r2_at_most: Annotated[float, Field(gt=0, lt=1)] = 0.99
     """Regression: the share of the label's variance that one feature alone may explain; default 0.99."""
     known_strong: list[Column] = Field(default_factory=list)
-    """Features somebody looked at and found honest in spite of their strength; default none."""
+    """Features that a person has reviewed and that are no leak in spite of their strength; default none."""
     entities_may_repeat: bool = True
     """Whether an entity may be in the training window and in the holdout; default yes, at different times."""
 

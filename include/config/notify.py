@@ -1,4 +1,4 @@
-"""Who is told what, and how."""
+"""Who is notified of what, and how."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Role = Literal["model", "data", "on_call", "nobody"]
 """Which of the model's owners is notified; ``nobody`` sends no notice."""
 Way = Literal["file", "smtp", "slack", "path"]
 WAYS: tuple[Way, ...] = ("file", "smtp", "slack")
-"""The ways that need nothing else to be said; those that the operator's setting may name."""
+"""The ways that need no further field; those that the operator's setting may name."""
 
 PROVIDERS = {"smtp": "apache-airflow-providers-smtp", "slack": "apache-airflow-providers-slack"}
-"""The package each way of telling people needs; ``file`` needs none."""
+"""The package each way of notifying people needs; ``file`` needs none."""
 
 
 class Channel(Declared):
-    """How people are told."""
+    """How people are notified."""
 
     via: Way = "file"
     """file: a line in ``notices.jsonl`` of Slipway's home and in the task's log. smtp and slack: through Airflow's
@@ -30,8 +30,8 @@ class Channel(Declared):
     conn_id: str | None = None
     """The Airflow connection of smtp or slack; default the provider's own."""
     path: ImportPath | None = None
-    """The import path of a function (message, **params) that tells people; or an entry point of slipway.notifiers. Only
-    with via: path."""
+    """The import path of a function (message, **params) that notifies people; or an entry point of slipway.notifiers.
+    Only with via: path."""
     params: dict[str, Any] = Field(default_factory=dict)
     """The function's keyword arguments; default none."""
 
@@ -45,7 +45,7 @@ class Channel(Declared):
         return self
 
     def function(self) -> Callable[..., Any]:
-        """What tells people, where ``via`` is path; imported now.
+        """The function that notifies people, where ``via`` is path; imported now.
 
         Raises:
             NoModule, NoSuchName, WrongShape: when it cannot be used.
@@ -54,18 +54,18 @@ class Channel(Declared):
 
 
 class Owners(Declared):
-    """Who is told what. Values are names or addresses."""
+    """Who is notified of what. Values are names or addresses."""
 
     model: str
-    """Who owns the model: told of promotions, and of journeys that housekeeping had to close."""
+    """Who owns the model: notified of promotions, and of journeys that housekeeping had to close."""
     data: str
     """Who owns the data that the model reads."""
     on_call: str
-    """Who is told when somebody must act."""
+    """Who is notified when somebody must act."""
 
 
 class Notify(Channel):
-    """Who is told when something happens to the model, and how. Each is told once."""
+    """Who is notified when something happens to the model, and how. Each event is reported once."""
 
     gate_failed: Role = "on_call"
     """A gate failed; default on_call."""
@@ -82,6 +82,6 @@ class Notify(Channel):
     promoted: Role = "model"
     """A candidate became champion; default model."""
     failed: Role = "on_call"
-    """A step of one of the model's Dags failed for good, other than by a gate's verdict; and that it works again."""
+    """A step of one of the model's Dags failed for good, other than by a gate's verdict; and when it works again."""
     stale: Role = "on_call"
-    """Something is missing for longer than ``freshness`` allows; and that it has come."""
+    """Something is missing for longer than ``freshness`` allows; and when it has come."""

@@ -23,7 +23,7 @@ Where = tuple[str | int, ...]
 def wrong_in(model: ModelDeclaration) -> Iterator[tuple[Where, str]]:
     """What cannot be imported or has the wrong shape: where in the file, and the line that says so.
 
-    The estimator and the steps of ``preprocess`` are not looked at here: they are built, by ``cannot_be_built`` of
+    The estimator and the steps of ``preprocess`` are not checked here: they are built, by ``cannot_be_built`` of
     ``workflows/scoring/fitted_models.py``.
     """
     yield from _wrong(_paths(model))

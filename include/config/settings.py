@@ -26,7 +26,7 @@ class Settings:
     url: str
     """Slipway's address for a person's browser, without a slash at its end: what every link in a notice begins with."""
     operator: str
-    """Who is told about Slipway itself: a name or an address."""
+    """Who is notified about Slipway itself: a name or an address."""
     operator_via: str
     """How: ``file``, ``smtp`` or ``slack``, as in a model's ``notify``."""
     operator_conn_id: str | None

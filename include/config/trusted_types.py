@@ -28,4 +28,4 @@ class TrustedTypes(Declared):
     """The file. One that is left out trusts nothing beyond Slipway's own list."""
 
     types: dict[TypeName, Annotated[str, Field(min_length=3)]] = Field(default_factory=dict)
-    """Each type by its full name (module and class), with who looked at it and why it may be constructed."""
+    """Each type by its full name (module and class), with who reviewed it and why it may be constructed."""

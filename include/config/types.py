@@ -315,10 +315,10 @@ class ModelDeclaration(Declared):
     promotion: Promotion = Promotion()
     notify: Notify = Notify()
     freshness: ModelFreshness = ModelFreshness()
-    """After what time somebody is told that something is missing."""
+    """After what time the owner is notified that something is missing."""
     journey_within: Duration | None = None
-    """The promise: how long a journey may take, by the clock, before whoever ``notify.late`` names is told; default the
-    shadow window's max_days, the fit's timeout, and the days a person has."""
+    """The promise: how long a journey may take, by the clock, before whoever ``notify.late`` names is notified; default
+    the shadow window's max_days, the fit's timeout, and the days a person has."""
 
     _folder: Path = PrivateAttr(default=Path())
     _tier: Tier = PrivateAttr(default=Tier())

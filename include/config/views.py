@@ -89,8 +89,8 @@ class Quality(Declared):
     max_null_share: dict[Column, Share] = Field(default_factory=dict)
     """Largest share of missing values per column, checked by Slipway itself; columns left out are not bounded."""
     max_value_share: dict[Column, Share] = Field(default_factory=dict)
-    """Largest share of a day's rows that one value of the column may have, so that one supplier's flood is named and
-    stopped; columns left out are not bounded."""
+    """Largest share of a day's rows that one value of the column may have, so that a source that sends too many rows is
+    named and stopped; columns left out are not bounded."""
     expectations: Annotated[list[Expectation], Field(min_length=1)]
     """At least one expectation: a suite without any would pass everything."""
 
@@ -113,10 +113,10 @@ class Calendar(Declared):
 
 
 class Recheck(Declared):
-    """Where a run looks again for source rows that came late, or were changed, after their day was published."""
+    """Where a run checks for source rows that came late, or were changed, after their day was published."""
 
     days: Annotated[int, Field(ge=0, le=31)] = 2
-    """How many days before the run's own are looked at again; 0 for none; default 2."""
+    """How many days before the run's own are checked again; 0 for none; default 2."""
     by: Literal["digest", "watermark"] = "digest"
     """digest reads the days' source rows and compares hashes, which also finds a row changed in place; watermark
     compares their number and the newest time known, which is one grouped query; default digest."""
@@ -130,7 +130,7 @@ class FeatureView(Declared):
     description: str
     """One or two sentences for people: what a row says."""
     owner: str
-    """Who is asked when the view is wrong, and told when it cannot be published: a name or an address."""
+    """Who is asked when the view is wrong, and notified when it cannot be published: a name or an address."""
     version: Annotated[int, Field(ge=1)] = 1
     """Raised when the definition changes; each version has its own table; default 1."""
     calendar: Calendar
@@ -146,12 +146,12 @@ class FeatureView(Declared):
     source: Annotated[list[SourceTable], Field(min_length=1)]
     """The source tables that features.sql reads."""
     recheck: Recheck = Recheck()
-    """Which earlier days a run looks at again, and how."""
+    """Which earlier days a run checks again, and how."""
     quality: Quality
     notify: Channel = Channel()
-    """How the owner is told when the view is not published."""
+    """How the owner is notified when the view is not published."""
     freshness: ViewFreshness = ViewFreshness()
-    """After what time the owner is told that nothing is published."""
+    """After what time the owner is notified that nothing is published."""
 
     _folder: Path = PrivateAttr(default=Path())
     _is_kept: bool = PrivateAttr(default=False)

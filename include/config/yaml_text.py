@@ -56,7 +56,7 @@ def _loaded(text: str, kind: Any) -> Any:
 
 def _given_twice(loader: Any, node: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[tuple[int, str]]:
     """Of each key that a mapping has again: the line where it is first given again, and the sentence. A node that
-    several anchors share is looked at once."""
+    several anchors share is checked once."""
     if id(node) in seen:
         return
     seen.add(id(node))

@@ -294,7 +294,7 @@ def report_lapsed_overrides(now: datetime) -> Reference:
 
 
 def send_notices(send: Send, now: datetime) -> Reference:
-    """Write down what was never written down, and send everything that is due; the last step of housekeeping."""
+    """Write the notices that are missing, and send everything that is due; the last step of housekeeping."""
     from include.workflows import stores
     from include.workflows.alerts import outages, outbox
     from include.workflows.pages import notices
@@ -310,7 +310,7 @@ def send_notices(send: Send, now: datetime) -> Reference:
 
 
 def watch(send: Send, now: datetime) -> Reference:
-    """Look for what is missing, tell it, and send whatever else is due."""
+    """Find what is missing, report it, and send whatever else is due."""
     from include.workflows import stores
     from include.workflows.alerts import outages, outbox
 

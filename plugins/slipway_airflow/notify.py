@@ -1,6 +1,6 @@
 """Tells people through Airflow's notifiers: a file and the log by default, SMTP or Slack by declaration.
 
-A task is never red because somebody could not be told; its log says so, and a later try may tell.
+A task is never red because somebody could not be notified; its log says so, and a later try may succeed.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def said(what: str, telling: Callable[[], str | None]) -> str | None:
     try:
         done = telling()
     except Exception as error:  # noqa: BLE001 - whatever a mail server or a database does, the task is not to blame
-        done = f"Somebody could not be told ({what}): {error}"
+        done = f"Somebody could not be notified ({what}): {error}"
         log.warning(done)
     else:
         if done:

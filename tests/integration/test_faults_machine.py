@@ -393,7 +393,7 @@ def test_f126_a_notice_that_finds_no_room_in_its_file_waits_with_the_reason_and_
     told = Notice("promoted/flight_delay/1", Scope.MODEL, "flight_delay", "promoted", "model", "ada", "v1", "/")
     ledger.notices.put(told, NOW)
     (said,) = outbox.sweep(ledger, outbox.to_file, NOW)
-    assert "could not be told (promoted, try 1): " in said
+    assert "could not be notified (promoted, try 1): " in said
     assert "\n" not in said
     file.unlink() if file.is_symlink() else file.rmdir()
     outbox.sweep(ledger, outbox.to_file, ledger.notices.unsent()[0].due_at)

@@ -90,7 +90,7 @@ def test_a_mail_server_that_is_away_makes_nothing_red_and_the_next_try_tells(pag
     with listening.smtp() as server:
         port = server.port
     mail_server(monkeypatch, port)
-    assert tell().startswith("on-call@example.org could not be told (gate_failed, try 1): ")
+    assert tell().startswith("on-call@example.org could not be notified (gate_failed, try 1): ")
     assert pages.ledger.notices.of(MODEL) == []
     from slipway_airflow import notify
 
@@ -131,7 +131,7 @@ def test_without_the_slack_provider_the_log_says_what_to_install(pages, declared
     declared("{via: slack}", "#ml-on-call")
     monkeypatch.setitem(__import__("sys").modules, "airflow.providers.slack.notifications.slack", None)
     assert tell().startswith(
-        "#ml-on-call could not be told (gate_failed, try 1): notify.via is slack, which needs the package "
+        "#ml-on-call could not be notified (gate_failed, try 1): notify.via is slack, which needs the package "
         "apache-airflow-providers-slack; install it, or declare smtp or file; the next try is due at "
     )
     assert pages.ledger.notices.of(MODEL) == []

@@ -1,4 +1,4 @@
-"""Tells people through a function of a team's own. Whatever it raises is a try that failed, as with every channel."""
+"""Notifies people through a function of a team's own. Whatever it raises is a failed try, as with every channel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Message:
     Attributes:
         kind: what happened: ``promoted``, ``gate_failed``, ``failed``, ... (the fields of ``notify``).
         subject: the model or view it is about; ``slipway`` for Slipway itself.
-        to: whom to tell, as ``owners`` names them.
+        to: whom to notify, as ``owners`` names them.
         sentence: all there is to say, in one sentence. It may hold what a person typed: escape it.
         link: the whole address of the page about it.
         key: the same for the same notice, however often it is tried.

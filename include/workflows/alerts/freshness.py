@@ -1,7 +1,7 @@
-"""What should have come and has not: counted by the clock from when the ledger learned the last thing.
+"""What is overdue: counted by the clock from the ledger's last record of it.
 
-The day of the data never counts, so history that is replayed today is fresh today; and a view whose calendar has ended
-owes nothing, unless its declaration says what it owes.
+The day of the data never counts, so history that is replayed today is fresh today; and of a view whose calendar has
+ended nothing is expected, unless its declaration says so.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from include.domain.wording import count_of
 
 STALE = "stale"
 LOOKED_AT = timedelta(days=62)
-"""How many days of data, back from the newest published one, are looked at."""
+"""How many days of data, back from the newest published one, are checked."""
 USUAL = timedelta(hours=36)
 """How long a view whose calendar goes on may publish nothing: a day, and half of one."""
 SILENT_AFTER = {"housekeeping": timedelta(hours=36), "watch": timedelta(hours=1)}
-"""How long what guards the rest may be without a run that ended; both run more than twice in that time."""
+"""How long a Dag that guards the others may go without a finished run; each runs more than twice in that time."""
 PROJECT = "slipway"
 
 
@@ -39,7 +39,7 @@ def missing(ledger: Ledger, now: datetime, beats: Sequence[str]) -> list[Failing
 
 
 def silent(ledger: Ledger, now: datetime, names: Sequence[str]) -> list[Failing]:
-    """Which of what guards the rest has not run for too long."""
+    """Which of the Dags that guard the others have not run for too long."""
     return [
         Failing(
             cause=cause_of_silence(name),
@@ -101,7 +101,7 @@ def _not_scored(ledger: Ledger, model: ModelDeclaration, now: datetime) -> Itera
     waiting = {
         day: at
         for day, at in published.items()
-        # What was published before the model had a champion, and before the first day it ever scored, is history.
+        # Days published before the model had a champion, or before the first day it scored, need no score.
         if day >= first_served and day not in scored and (day > started if started is not None else at > since)
     }
     yield from _waiting(
@@ -162,7 +162,8 @@ def _not_shadowed(ledger: Ledger, model: ModelDeclaration, now: datetime) -> Ite
 
 
 def _published_in_all(ledger: Ledger, model: ModelDeclaration) -> dict[str, datetime]:
-    """The newest days that every view of the model has, and that have requests; with when the last view came."""
+    """The newest days that every view of the model has, and that have requests; with the time at which the last view
+    was published."""
     declared = declarations()
     entity = declared.view(model.entity.view)
     newest = ledger.overview.newest_days().get((entity.name, entity.version))

@@ -25,7 +25,7 @@ class OutOfOrder:
 
 
 def out_of_order(ledger: Ledger, now: datetime) -> list[OutOfOrder]:
-    """Everything, oldest first. That the watch runs is asked here, for it cannot tell of itself."""
+    """Everything, oldest first. Whether the watch runs is checked here, because the watch cannot report that itself."""
     found = []
     for outage in ledger.outages.open():
         days = f" ({len(outage.items)} days)" if len(outage.items) > 1 else ""
@@ -37,7 +37,7 @@ def out_of_order(ledger: Ledger, now: datetime) -> list[OutOfOrder]:
     for posted in ledger.notices.unsent():
         if posted.error is not None:
             notice = posted.notice
-            what = "will not be told" if posted.state is NoticeState.GIVEN_UP else "could not be told yet"
+            what = "will not be notified" if posted.state is NoticeState.GIVEN_UP else "could not be notified yet"
             sentence = f"{notice.told} {what}: {notice.sentence} ({posted.tries} tries; {posted.error})"
             found.append(OutOfOrder(notice.scope.value, notice.subject, sentence, posted.recorded_at))
     return sorted(found, key=lambda each: each.since)

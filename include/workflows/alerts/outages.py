@@ -1,8 +1,8 @@
-"""Machinery that fails tells somebody, once for each cause, and once more when it is over.
+"""When machinery fails somebody is notified: once for each cause, and once more when it is over.
 
-A step that failed for good opens an outage of its cause, the Dag and the task. For a Dag that works day by day the day
-is an item of it: ten red days are one message, and the outage is over when the last of them is fixed. For any other
-Dag the next time the step succeeds ends it.
+A step that failed for good opens an outage of its cause, the Dag and the task. In a Dag that works day by day the day
+is an item of the outage: ten red days are one message, and the outage is over when the last of them is fixed. For any
+other Dag the next time the step succeeds ends it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def step_failed(
     scope, subject = whose(dag_id, task_id)
     with stores.open_ledger() as ledger:
         if scope is Scope.MODEL and _has_judged(ledger, subject, run_id, task_id):
-            return f"{task_id} has judged; its verdict is told as one."
+            return f"{task_id} has judged; its verdict is reported instead."
         item = _item(dag_id, partition_key)
         day = f" for {item}" if item else ""
         failing = Failing(
@@ -58,10 +58,10 @@ def step_failed(
 def step_works(
     dag_id: str, task_id: str, partition_key: str | None, send: Send, now: datetime, *, only_its_day: bool = False
 ) -> str | None:
-    """A task succeeded: whatever outage of it there was may be over. None where there was none.
+    """A task succeeded, so its outage may be over. None when there was none.
 
     Args:
-        only_its_day: whether it only says something about its own day, because it was skipped.
+        only_its_day: whether only the outage of its own day may end, because the task was skipped.
     """
     item = _item(dag_id, partition_key)
     if only_its_day and item == WHOLE:
@@ -77,7 +77,7 @@ def step_works(
 
 
 def watch(ledger: Ledger, now: datetime) -> list[str]:
-    """Look for what is missing and for what is fixed; the keys of the notices that this made."""
+    """Find what is missing and what is fixed; returns the keys of the notices that this made."""
     found = freshness.missing(ledger, now, beats=(HOUSEKEEPING,))
     keys = [ledger.outages.fails(failing, _told(failing.scope, failing.subject, STALE), now) for failing in found]
     lasting = {failing.cause for failing in found}
@@ -91,7 +91,8 @@ def watch(ledger: Ledger, now: datetime) -> list[str]:
 
 
 def unguarded(ledger: Ledger, now: datetime) -> list[str]:
-    """Whether the watch itself runs: asked by who does not depend on the scheduler. The keys of the notices."""
+    """Check that the watch itself runs; the caller must not depend on the scheduler. Returns the keys of the
+    notices."""
     found = freshness.silent(ledger, now, (WATCH,))
     keys = [ledger.outages.fails(failing, _told(Scope.PROJECT, failing.subject, STALE), now) for failing in found]
     if not found:
@@ -122,15 +123,15 @@ def whose(dag_id: str, task_id: str) -> tuple[Scope, str]:
 
 
 def _has_judged(ledger: Ledger, model: str, run_id: str, task_id: str) -> bool:
-    """Whether a gate's verdict is why the task is red: that is told as what it is, to whom the declaration names."""
+    """Whether a gate's verdict is why the task is red: then the verdict is reported, to those the declaration names."""
     candidate = ledger.candidates.of_run(model, run_id)
     record = ledger.gates.latest(candidate.candidate_id).get(task_id) if candidate else None
     return record is not None and record.verdict is not Verdict.PASS
 
 
 def _is_over(ledger: Ledger, outage: Outage, day: str, had: str | None) -> bool:
-    """Whether the ledger has something else of the day by now than when its task failed: the result of a later run. A
-    task that was marked, or whose callback was lost, ends no outage by itself. No clock is asked."""
+    """Whether the ledger's records of the day have changed since its task failed, because a later run brought a result.
+    A task whose state was set by hand, or whose callback was lost, ends no outage by itself. No clock is read."""
     if had is None:
         return False
     has = _held(ledger, outage.cause, outage.subject, day)
@@ -138,8 +139,8 @@ def _is_over(ledger: Ledger, outage: Outage, day: str, had: str | None) -> bool:
 
 
 def _held(ledger: Ledger, cause: str, subject: str, day: str) -> str | None:
-    """What the ledger has of the day, in words that change with every record of it; empty where it has nothing, and
-    None where a Dag of this kind brings nothing that could be asked for."""
+    """A text of the ledger's records of the day, which changes with every record; empty when there is none, and None
+    for a kind of Dag that writes no records of its days."""
     kind, declared = cause.partition("_")[0], declarations()
     if day == WHOLE or kind not in DAILY:
         return None
@@ -157,7 +158,7 @@ def _over(ledger: Ledger, outage: Outage, item: str, now: datetime) -> str | Non
 
 
 def _can_be_seen(outage: Outage) -> bool:
-    """Whether the look would have found it: nothing is over because a declaration broke."""
+    """Whether a check could have found it: an outage does not end because a declaration broke."""
     declared = declarations()
     if outage.scope is Scope.MODEL and outage.subject not in declared.models:
         return not _is_broken(f"/models/{outage.subject}/")

@@ -1,4 +1,4 @@
-"""Sends what the outbox holds: one process at a time for each notice, again after a failure, and never in silence.
+"""Sends what the outbox holds: one process at a time for each notice, again after a failure. No failure is hidden.
 
 What could not be sent stays in the ledger with its reason: ``slipway status`` and the page of all models show it.
 """
@@ -21,7 +21,7 @@ FILE = "notices.jsonl"
 MOST_TRIES = 20
 FIRST_PAUSE = timedelta(minutes=1)
 AT_ONCE = 20
-"""Most notices of one sweep; what is left over is first in the next."""
+"""Most notices that one sweep sends; the others are first in the next."""
 
 Send = Callable[[Notice, Channel], None]
 """Hands a notice to its channel; raises when it could not."""
@@ -52,7 +52,7 @@ def deliver(ledger: Ledger, key: str, send: Send, now: datetime) -> str:
         again_at = None if last else now + pause_after(posted.tries)
         ledger.notices.not_sent(key, posted.tries, reason, again_at)
         what = "it is given up" if again_at is None else f"the next try is due at {again_at:%Y-%m-%d %H:%M} UTC"
-        return f"{notice.told} could not be told ({notice.kind}, try {posted.tries}): {reason}; {what}."
+        return f"{notice.told} could not be notified ({notice.kind}, try {posted.tries}): {reason}; {what}."
     crashpoint("notices.handed")
     ledger.notices.sent(key, notice.told, now)
     return f"{notice.told} is told: {notice.sentence}"
@@ -89,7 +89,7 @@ def _not_due(posted: Posted | None, key: str) -> str:
         return f"There is no notice {key}."
     told = posted.notice.told
     if posted.state is NoticeState.SENT:
-        return f"{told} was told before: {key}."
+        return f"{told} was notified before: {key}."
     if posted.state is NoticeState.GIVEN_UP:
-        return f"{told} could not be told after {posted.tries} tries: {posted.error}."
-    return f"{told} is told by another process, or later: {key}."
+        return f"{told} could not be notified after {posted.tries} tries: {posted.error}."
+    return f"{told} is notified by another process, or later: {key}."

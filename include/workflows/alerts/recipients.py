@@ -1,4 +1,4 @@
-"""Who hears of something, and by which way: the owner that a declaration names, or the operator of Slipway."""
+"""Who is notified, and by which channel: the owner that a declaration names, or the operator of Slipway."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def now_of(notice: Notice) -> Recipient:
 
 
 def operators_channel() -> Channel:
-    """The operator's way; the file where the setting names none that exists, which ``slipway doctor`` says."""
+    """The operator's channel; the file when the setting names no channel that exists, which ``slipway doctor``
+    reports."""
     chosen = settings()
     known = chosen.operator_via in WAYS
     return Channel(via=cast(Way, chosen.operator_via) if known else "file", conn_id=chosen.operator_conn_id)

@@ -113,8 +113,8 @@ def _labels(model: ModelDeclaration, y: np.ndarray[Any, Any]) -> Any:
 def wrong_in(model: ModelDeclaration, columns: Collection[str]) -> list[tuple[tuple[str | int, ...], str]]:
     """What is wrong with the SQL of the model's business metrics: where in model.yaml, and the line that says so.
 
-    It is asked of no rows, with every column a text: only what is wrong whatever the types is told. ``columns`` are
-    those of its rows.
+    The SQL runs on no rows, with every column a text, so that only errors that do not depend on types are reported.
+    ``columns`` are those of its rows.
     """
     import numpy as np
     import pandas as pd

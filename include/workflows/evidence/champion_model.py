@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNABLE = (model_files.ModelFileRefused, VersionMissing, as_trained.NotAskable, TableMissing, ValueError, KeyError)
-"""What a champion raises that cannot be compared with. The gate is INCONCLUSIVE then, never a first deployment."""
+"""What is raised when the champion cannot be compared with. The gate is then INCONCLUSIVE, never a first deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Opponent:
     model: ModelDeclaration
     """The model as the champion learned it."""
     tables: dict[str, int] | None
-    """The table version of each view it is read from; None where it reads what the candidate reads."""
+    """The table version of each view it is read from; None when it reads what the candidate reads."""
 
     def features(self, journey: Journey, made: TrainingSet, features: pd.DataFrame) -> pd.DataFrame:
         """The rows of a set of the journey as the champion reads them. ``features`` are the
@@ -58,8 +58,8 @@ class Opponent:
 def load(
     journey: Journey, candidate_id: str, version: int, digest: str, tables: dict[str, int] | None = None
 ) -> Opponent:
-    """The champion ``candidate_id``. ``tables`` are the table versions it was read from before; by default those that
-    the candidate is read from, and the newest of what only the champion reads.
+    """The champion ``candidate_id``. ``tables`` are the table versions it was read from before; by default those of the
+    candidate, and the newest version of each view that only the champion reads.
 
     Raises:
         ModelFileRefused, VersionMissing: when its artifact is not what its gates judged.

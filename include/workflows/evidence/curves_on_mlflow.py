@@ -34,7 +34,7 @@ def calibration(found: Mapping[str, Reliability | None]) -> Any:
 
 
 def residual_histogram(found: Mapping[str, Residuals | None], unit: str) -> Any:
-    """What the predictions missed by, as a histogram for each model."""
+    """The errors of the predictions, as a histogram for each model."""
     figure, axes = _new()
     for who, shown in found.items():
         if shown is not None:

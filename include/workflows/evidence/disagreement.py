@@ -1,4 +1,4 @@
-"""Where challenger and champion answered differently in the shadow window, small enough for the page people look at."""
+"""Where challenger and champion answered differently in the shadow window, small enough for a page."""
 
 from __future__ import annotations
 

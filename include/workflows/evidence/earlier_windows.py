@@ -46,8 +46,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     facts of ``evaluate``.
 
     ``champion`` is None where it could not be loaded. The reason is in ``missing``, which is None when
-    nothing does. None where no window is declared.
-    """
+    nothing does. None when no window is declared."""
     declared = journey.model.gates.champion_gate.replay
     if declared is None:
         return None

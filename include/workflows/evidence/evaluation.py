@@ -65,7 +65,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
 
         head = journey.ledger.deployments.champion(model.name)
         if head is not None and head.to_candidate == journey.candidate_id:
-            # The journey runs again after its promotion: what it was compared with then is what counts.
+            # The journey runs again after its promotion: it keeps the comparison it was promoted by.
             kept = journey.kept(Evaluated)
             return {"rows": kept.rows, "metrics": dict(kept.metrics), "champion": kept.champion_id}
         opponent: champion_model.Opponent | None = None
@@ -189,8 +189,8 @@ def _tables_read(journey: Journey, champion_id: str) -> dict[str, int] | None:
 def naive_baseline(
     model: ModelDeclaration, learned: pd.DataFrame, label: np.ndarray[Any, Any], features: pd.DataFrame
 ) -> np.ndarray[Any, Any]:
-    """Of each row of ``features`` the mean label of its group in the training rows; the overall mean where there is no
-    group or it was not seen.
+    """For each row of ``features`` the mean label of its group in the training rows; the overall mean when there is no
+    group or the group is unseen.
 
     For a multiclass model the share of each class. ``learned`` and ``trained_on`` are the training rows' features and
     labels, ``features`` the rows to answer.
@@ -233,7 +233,7 @@ def _keep_reference_profile(
     if not usable.any():
         raise Refusal(
             f"{journey.candidate_id} answers none of the {len(y):,} held-out rows with a number: there is nothing to "
-            "judge. Look at its estimator and its training set."
+            "judge. Check its estimator and its training set."
         )
     features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
     learned, _, learned_days = training.frames(journey, "train")
@@ -262,8 +262,8 @@ def _keep_reference_profile(
 
 
 def answered(scores: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """``(n,)``: the rows whose score is a number. Another is for the gates to judge; it says nothing about what is
-    usual."""
+    """``(n,)``: the rows whose score is a finite number. Other scores are judged by the gates; they say nothing about
+    the usual range."""
     import numpy as np
 
     found: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(np.asarray(scores)).reshape(len(scores), -1).all(axis=1)
@@ -280,7 +280,7 @@ def profile_of(
     scores: Any,
     score_days: list[str],
 ) -> Profile:
-    """What no drift looks like for this version: the inputs it learned from, its scores and losses on held-out days.
+    """This version's reference, without drift: the inputs it learned from, its scores and losses on held-out days.
 
     ``y``, ``scores`` and ``score_days`` are of the held-out rows.
     """

@@ -8,7 +8,8 @@ from include.workflows.scoring import fitted_models
 
 
 def promised_signature(model: ModelDeclaration, candidate: Signature | None) -> Signature | None:
-    """What the declaration promises callers. It says nothing about the answer's number type, so that is taken as is."""
+    """What the declaration promises callers. It says nothing about the answer's number type, so that type is not
+    compared."""
     if candidate is None:
         return None
     kinds = fitted_models.kinds_of(model)

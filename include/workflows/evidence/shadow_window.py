@@ -36,16 +36,16 @@ class Shadowed(NamedTuple):
 
     evidence: ShadowEvidence | None
     instead: CriterionResult | None
-    """What is to be said where there is no closed window to judge; None where there is one."""
+    """The sentence when there is no closed window to judge; None when there is one."""
     labels: CriterionResult | None
-    """Whether matured labels show the alarm of an estimate; None for a candidate that no estimate asked for."""
+    """Whether matured labels confirm the estimate's alarm; None for a candidate that no estimate asked for."""
 
 
 def open_window(reference: JourneyReference) -> dict[str, Any]:
     """Open the candidate's window beside the champion, from the first day that no scoring has claimed; or say
     where it is.
 
-    Against another champion than when it was opened the window starts again: its rows compared another pair.
+    When the champion has changed since it was opened the window starts again, because its rows compared another pair.
     """
     with step.step_of(reference, "shadow_window") as journey:
         ledger, model = journey.ledger, journey.model
@@ -108,7 +108,7 @@ def _first_deployment(journey: Journey) -> CriterionResult:
     """Without a champion there is no traffic to shadow; the declared first-deployment policy is used instead, and is
     recorded."""
     head = journey.ledger.deployments.champion(journey.model.name)
-    # Its own promotion does not count, so that a journey run again finds what it found the first time.
+    # Its own promotion does not count, so that a journey that runs again finds the same champion.
     has_champion = head is not None and head.to_candidate != journey.candidate_id
     policy = journey.model.gates.champion_gate.first_deployment
     ask = policy == "ask" or has_champion

@@ -43,7 +43,7 @@ def ask(
     classes: int | None,
     timeout_s: float,
 ) -> Answered:
-    """Load the file in a fresh process and ask it every probe's rows. Whatever goes wrong there is an answer too."""
+    """Load the file in a fresh process and ask it every probe's rows. A failure there is returned too, not raised."""
     with tempfile.TemporaryDirectory(prefix="slipway-smoke-") as made:
         folder = Path(made)
         files = {name: f"probe-{i}.parquet" for i, name in enumerate(probes)}

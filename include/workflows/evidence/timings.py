@@ -24,7 +24,7 @@ BATCH_ROWS, BATCHES, WARM_UP = 1000, 20, 5
 
 
 def timings_of(journey: Journey, repeats: int) -> tuple[Timing | None, Timing | None]:
-    """Candidate and champion timed by this process. A journey that is over is judged by the times it was judged by.
+    """Candidate and champion timed by this process. For a journey that is over its recorded times are used again.
 
     ``repeats`` is how many single rows are timed.
     """
@@ -57,7 +57,7 @@ def _timings(journey: Journey, repeats: int) -> Timings:
 
 
 class Asked(NamedTuple):
-    """A pipeline, and the rows it is asked; several have the same ones, each as it reads them."""
+    """A pipeline, and its rows; several pipelines get the same rows, each with its own columns."""
 
     pipeline: Any
     features: pd.DataFrame
@@ -105,7 +105,7 @@ def time_in_turns(
 
 
 def _in_turns(timed: Mapping[str, Any], i: int) -> list[str]:
-    """Each is asked first every other time, so that neither always finds the caches warm."""
+    """The two take turns in being first, so that neither always has warm caches."""
     return list(timed) if i % 2 else list(timed)[::-1]
 
 

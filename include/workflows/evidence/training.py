@@ -95,14 +95,14 @@ def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.nda
 
 
 def known_rows(journey: Journey, made: TrainingSet) -> pd.DataFrame:
-    """All that is known of the rows of a built set, in the order of ``frames_of``: features, keys, ``event_time``."""
+    """Features, keys and ``event_time`` of the rows of a built set, in the order of ``frames_of``."""
     features, _, _ = frames_of(journey, made)
     keys = declarations().view(journey.model.entity.view).keys
     return with_known(features, point_in_time_rows.read(made).select([*keys, "event_time"]).to_pandas())
 
 
 def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """The features, and behind them what else is known of the same rows, in the same order."""
+    """The features, followed by the other known columns of the same rows, in the same order."""
     import pandas as pd
 
     more = known[[name for name in known if name not in features]]
@@ -143,7 +143,7 @@ def counted(
 ) -> TrainingDataSummary:
     """Any training set as its gate reads it. ``classes`` counts the training rows of each class; empty for regression.
 
-    ``split`` says how the training rows lie beside the held-out ones; None where there are none to compare with.
+    ``split`` compares training and held-out rows (times, shared entities); None when no rows are held out.
     ``remarks`` are what a reader must know about how the rows were joined.
     """
     import numpy as np
@@ -202,7 +202,7 @@ def train(reference: JourneyReference) -> dict[str, Any]:
         with registry.model_file(logged) as file:
             digest, content = model_files.digest(file), model_files.canonical_digest(file)
             fitted_models.keep(file, digest)
-        # The gate of the data judged before there was a run to say so on.
+        # The training data's gate judged before there was a run to record that on.
         judged = {
             name: value
             for record in journey.ledger.gates.latest(journey.candidate_id).values()
@@ -235,8 +235,8 @@ def _show_set(registry: ModelRegistry, run: str, model: str, made: TrainingSet) 
 
 
 def _learned_names(model: ModelDeclaration, pipeline: Any) -> list[str] | None:
-    """The classes that its columns of probabilities are of: what MLflow's readers of the file get, without Slipway's
-    column of zeros for a class that had no rows. None for regression."""
+    """The classes of its columns of probabilities: what readers of the file through MLflow get, without the column of
+    zeros that Slipway adds for a class without rows. None for regression."""
     names = model.label.classes
     if model.class_count is None or names is None:
         return None

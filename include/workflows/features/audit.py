@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 GATE = AUDIT_GATE
 MANY_CATEGORIES = 1000
-"""More different values of a category than this are no category any more."""
+"""With more different values than this a column is no category any more."""
 MANY_DAYS = 7
-"""From so many days with source rows on, one single day with rows is a question."""
+"""Least number of days with source rows from which rows on one single day are questioned."""
 ENOUGH_TO_VARY = 100
 """Fewer rows than this may well share one value."""
 
@@ -134,8 +134,8 @@ def own_checks(
 def days_without_rows(
     view: FeatureView, rows: Mapping[str, int], source_rows: Mapping[str, int]
 ) -> list[CriterionResult]:
-    """A question where all rows of a long range are on one day, though the source has rows on many: INCONCLUSIVE, for a
-    person to accept. Nothing where that is not so."""
+    """INCONCLUSIVE, for a person to accept, when all rows of a long range are on one day though the source has rows on
+    many. Nothing otherwise."""
     has = [day for day, count in rows.items() if count]
     could = sum(count > 0 for count in source_rows.values())
     if len(has) != 1 or could < MANY_DAYS:
@@ -169,7 +169,7 @@ def settled_warnings(view: FeatureView, notes: Mapping[str, Any]) -> list[str]:
 
 
 def column_warnings(view: FeatureView, rows: pa.Table) -> list[str]:
-    """Columns that hold nothing, one value, or so many categories that no encoder serves them."""
+    """Columns that hold nothing, one value, or more categories than an encoder keeps."""
     import pyarrow.compute as pc
 
     found = []
@@ -222,7 +222,7 @@ def _of_expectation(view: FeatureView, found: ExpectationResult, rows: int) -> C
     verdicts = {
         ExpectationOutcome.MET: (Verdict.PASS, "is met"),
         ExpectationOutcome.UNMET: (Verdict.FAIL, "is not met"),
-        # It raised: that says nothing about the data, and what says nothing opens nothing.
+        # The expectation raised: that is no evidence about the data, so the gate does not pass.
         ExpectationOutcome.BROKEN: (Verdict.INCONCLUSIVE, "could not be asked"),
     }
     verdict, words = verdicts[found.outcome]
@@ -258,7 +258,7 @@ def _largest_value_share(rows: pa.Table, column: str) -> tuple[str, Any, float]:
 
 
 def _repeated(rows: pa.Table, identity: list[str]) -> Any:
-    """Whether each row's keys and event time stood in a row before it."""
+    """Whether an earlier row has the same keys and event time."""
     import numpy as np
     import pyarrow as pa
 

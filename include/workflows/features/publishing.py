@@ -50,7 +50,7 @@ class Published:
     changed: list[str]
     online_rows: int
     newer: list[str] = field(default_factory=list)
-    """Days left as they are, because they were read from the source as of later."""
+    """Days left as they are, because they were read from the source as of a later moment."""
     corrected: list[str] = field(default_factory=list)
     """Earlier days whose content was replaced because their source rows changed."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def _published(
     before = {
         p.day: p for p in ledger.between(view.name, view.version, interval.days[0], interval.end.date().isoformat())
     }
-    # A slower run that read the source as of earlier must not take back what a later one has published.
+    # A slow run that read the source as of an earlier moment must not undo what a later one has published.
     newer = [day for day, p in before.items() if p.source_as_of is not None and p.source_as_of > as_of]
     days = [day for day in interval.days if day not in newer]
     # Whatever was staged for another day than these is refused.
@@ -181,8 +181,8 @@ def _published(
 
 
 def _withdraw(view: FeatureView, online: OnlineStore, store: OfflineStore, days: list[str], run_id: str) -> None:
-    """Take rows of corrected days that are published no more out of the online store, and offer what came before
-    them: a push alone only ever goes forward."""
+    """Remove rows of corrected days that are no longer published from the online store, and put back the rows that came
+    before them: a push alone only replaces rows by newer ones."""
     from include.adapters.online_store import compared
 
     end = Interval.of_day(max([store.newest_day(view) or days[-1], *days])).end

@@ -52,7 +52,7 @@ def require_alike(
     for day in dict.fromkeys(days[round(i * (len(days) - 1) / (DAYS - 1))] for i in range(DAYS)):
         alone = Interval.of_day(day)
         given = compute(_read_alone(view, alone, tables), alone)
-        # A row that is dated into another day is the audit's to refuse.
+        # A row that is dated into another day is refused by the audit.
         own = offline_store.split_by_day(given).get(day, given.slice(0, 0))
         difference = _difference(view, by_day.get(day, rows.slice(0, 0)), own)
         if difference is not None:
@@ -118,6 +118,6 @@ def _cause(view: FeatureView, interval: Interval, rows: pa.Table) -> str:
                     "and no row's own time. Take each row's time from its source row."
                 )
     return (
-        "Likely it uses interval_ for more than the bounds of its rows, or looks at rows further away than the "
+        "Likely it uses interval_ for more than the bounds of its rows, or reads rows further away than the "
         "declared lookback and lookahead."
     )

@@ -1,8 +1,8 @@
 """What the source has for each day: counted, dated by when it was known, and hashed.
 
-A day's hash is what tells a row that came late, or was changed afterwards, from one that was there when the day was
-published. It is of the day's own rows, without look-back, so that it is the same whether the day is read alone or in
-bulk. Tables that are read whole (reference tables) belong to no day and do not count.
+A day's hash shows whether a row came late, or was changed, after the day was published. It is of the day's own rows,
+without look-back, so that it is the same whether the day is read alone or in bulk. Tables that are read whole
+(reference tables) belong to no day and do not count.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class StaleDay:
 
 
 class KnownPartitions(Protocol):
-    """What is asked of the ledger: its ``partitions``."""
+    """The part of the ledger that is needed: its ``partitions``."""
 
     def between(self, view: str, view_version: int, start: str, end: str) -> list[Partition]: ...
 
@@ -97,8 +97,8 @@ def read(view: FeatureView, interval: Interval, as_of: datetime) -> SourceRead:
 def as_of_for(view: FeatureView, interval: Interval, known: KnownPartitions) -> datetime:
     """The moment as of which a run of ``interval`` reads the source.
 
-    It is the interval's end, or later where the view has been read as of later: as far as a run after it would have
-    looked back at these days. So the order in which days are materialized does not matter, and a run never takes a
+    It is the interval's end, or later where the view has been read as of later: as far as the next run would have
+    checked these days again. So the order in which days are materialized does not matter, and a run never takes a
     correction back.
     """
     recorded = known.between(view.name, view.version, interval.days[0], interval.end.date().isoformat())
@@ -154,7 +154,7 @@ def stale_within(
     now = _days_now(view, narrowed, as_of, tables or {}) if deep else _counted(view, narrowed, as_of)
     stale = {day: reason for day in days if (reason := _changed(recorded[day], now[day])) is not None}
     if not deep:
-        # A row that was delivered twice is counted twice, and is no change: what looks changed is read.
+        # A row that was delivered twice is counted twice, and is no change: a day that seems changed is read.
         read = {day: _days_now(view, Interval.of_day(day), as_of, {})[day] for day in stale}
         stale = {day: reason for day in read if (reason := _changed(recorded[day], read[day])) is not None}
     found = [StaleDay(day, reason) for day, reason in stale.items()]

@@ -1,4 +1,4 @@
-"""What lies between materializing and publishing: a staged file, what an audit said of it, and who may read it.
+"""Between materializing and publishing: a staged file, the audit's verdict on it, and who may read it.
 
 A reference to it is small JSON that goes from task to task; the file and the audit's receipt lie beside each other.
 """
@@ -130,15 +130,15 @@ def _receipt(staged: Staged) -> Path:
 
 
 def write_receipt(staged: Staged, result: GateResult) -> None:
-    """Lay the audit's verdict beside the staged file, bound to its content."""
+    """Write the audit's verdict beside the staged file, bound to its content."""
     files.write_text(_receipt(staged), json.dumps({"digest": staged.digest, **result.as_json()}))
 
 
 def require_audit(staged: Staged, accepted_by: str | None) -> None:
-    """Let through what its audit let through: a FAIL never, an INCONCLUSIVE where ``accepted_by`` says who accepted it.
+    """Accept what passed its audit: never a FAIL; an INCONCLUSIVE only when ``accepted_by`` says who accepted it.
 
     Raises:
-        NotAudited: when no audit of exactly this content did.
+        NotAudited: when no audit of exactly this content passed.
     """
     try:
         receipt = json.loads(_receipt(staged).read_text(encoding="utf-8"))

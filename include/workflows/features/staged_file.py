@@ -25,7 +25,7 @@ Days = dict[str | None, "pa.Table"]
 
 
 class StagedFileDamaged(Refusal, OSError):
-    """A staged file that is missing, cut off, or not the one its reference speaks of."""
+    """A staged file that is missing, cut off, or not the one its reference names."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ def write(path: Path, rows: pa.Table, sizes: Iterable[int]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Read twice and then swept: quickly written counts for more than small.
+    # The file is read twice and then removed, so that writing speed matters more than size.
     text = [f.name for f in rows.schema if pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)]
     with pq.ParquetWriter(path, rows.schema, compression="lz4", use_dictionary=text) as file:
         start = count = 0
@@ -52,7 +52,7 @@ def write(path: Path, rows: pa.Table, sizes: Iterable[int]) -> None:
 
 
 class StagedFile:
-    """The rows that were staged, as far as they are asked for.
+    """The staged rows, read in parts.
 
     Every reading raises ``StagedFileDamaged`` when they are not the ones that were staged.
     """
@@ -125,7 +125,7 @@ class StagedFile:
             if day is not None and offline_store.content_hash(part) != self._content.get(day):
                 raise self._differ(day)
         if is_newest:
-            # What is served online is the newest, which was just read to be stored.
+            # The online store gets the newest rows, which were just read to be stored.
             self._newest = parts
         return parts
 

@@ -74,7 +74,7 @@ def stage(
     Args:
         as_of: the moment as of which the source is read; None for the interval's end, or later where the days were
             read as of later before.
-        look_again: whether earlier days are looked at (``recheck`` in view.yaml says which).
+        look_again: whether earlier days are checked (``recheck`` in view.yaml says which).
 
     Raises:
         DefinitionChanged: when published days of this version were made by another definition.
@@ -219,8 +219,7 @@ def audit(staged: Staged | Mapping[str, Any], *, declared: Declarations | None =
     them is in its notes.
 
     The gate blocks, and its verdict is written beside the staged file: ``publish`` reads it there and not from a task's
-    colour. An interval without any row is no evidence: INCONCLUSIVE, but advisory, since there is no row that it could
-    keep back.
+    colour. An interval without any row is no evidence: INCONCLUSIVE, but advisory, since there is no row to hold back.
 
     Raises:
         StagedFileDamaged: when the file is not the one that was staged.

@@ -1,4 +1,5 @@
-"""What features.sql gave, as the rows that view.yaml declares: or a refusal that names view, column, day and count."""
+"""Turns the result of features.sql into the rows that view.yaml declares, or refuses it by view, column, day and
+count."""
 
 from __future__ import annotations
 
@@ -98,7 +99,7 @@ def settled(view: FeatureView, given: pa.Table) -> ViewRows:
 
 
 def _require_kind(view: FeatureView, name: str, kind: str, given: pa.Table) -> None:
-    """Refuse what Arrow would convert without a word: texts that look like numbers, numbers that lose digits."""
+    """Refuse what Arrow would convert silently: texts that can be read as numbers, numbers that lose digits."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -24,7 +24,7 @@ class ByProducts:
         self.remarks: list[str] = []
 
     def attempt(self, what: str, make: Callable[[], T]) -> T | None:
-        """Make it; None and a remark where that fails, whatever it fails with.
+        """Make it; None and a remark when that raises anything.
 
         Args:
             what: as the start of a sentence: ``The curves``.

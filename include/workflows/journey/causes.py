@@ -22,13 +22,13 @@ def in_words(causes: Sequence[Cause]) -> str:
 
 
 def tag(ledger: Ledger, candidate_id: str) -> dict[str, str]:
-    """What the candidate's MLflow run says of its causes; as of now, so it is set again when the journey closes."""
+    """What the candidate's MLflow run says of its causes; as known now, so it is set again when the journey closes."""
     return {TAG: in_words(ledger.explain(candidate_id).causes)}
 
 
 def join(ledger: Ledger, run_id: str, request: JourneyRequest) -> None:
-    """Keep a request that starts nothing, because the journey of ``run_id`` is under way, as one of its causes. Once
-    that journey is over nothing is added to it."""
+    """Keep a request that starts nothing, because the journey of ``run_id`` is under way, as one of its causes. Nothing
+    is added once that journey is over."""
     live = ledger.candidates.also_asked(request, beside=run_id)
     if live is not None:
         print(f"Recorded as one of the causes of {live.candidate_id}.")

@@ -1,5 +1,5 @@
 """Whether a candidate was prepared for an estimate, and until when it is held: it is not promoted before matured labels
-show what the estimate said.
+confirm the estimate.
 
 Its shadow window stays open until the labels of the alarm's day, and of a window of days from it on, have matured.
 """
@@ -13,11 +13,11 @@ from include.config import ModelDeclaration
 from include.domain.intervals import Interval
 
 HOLD = "hold_promotion"
-"""In a decision's numbers: whether its candidate may not be promoted before matured labels show the alarm."""
+"""The key in a decision's numbers: whether its candidate must wait until matured labels confirm the alarm."""
 
 
 def alarm_day(ledger: Ledger, candidate: Candidate) -> str | None:
-    """The day whose estimate asked for this candidate; None when it may be promoted without labels showing more."""
+    """The day whose estimate asked for this candidate; None when it may be promoted without waiting for labels."""
     report_id = candidate.request.report_id
     decision = ledger.drift.decision(report_id) if report_id else None
     return decision.day if decision is not None and decision.numbers.get(HOLD) else None

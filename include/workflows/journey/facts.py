@@ -160,7 +160,7 @@ class Replayed:
 
     @property
     def window(self) -> tuple[str, str | None, str | None]:
-        """What two journeys share that compared with the same champion on the same days."""
+        """Equal for two journeys that compared with the same champion on the same days."""
         return self.champion_id, self.start, self.end
 
 
@@ -200,7 +200,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceProfile:
-    """What a champion is held against: kept by ``evaluate``, here and on the candidate's MLflow run.
+    """What a champion is compared with: kept by ``evaluate``, here and on the candidate's MLflow run.
 
     ``profile`` and ``estimate`` are in the domain's own form (``Profile.as_json``, ``EstimateReference.as_json``).
     """

@@ -80,8 +80,8 @@ def journey_folder(candidate_id: str) -> Path:
 
 @contextmanager
 def step_of(reference: JourneyReference, step: str, *, live: bool = True, judges: bool = False) -> Iterator[Journey]:
-    """Open one step of a journey, fencing out every older copy of the same step. What ends it by an exception is kept
-    in the ledger as a stop of this lap, and taken back when the step goes through later.
+    """Open one step of a journey, fencing out every older copy of the same step. An exception that ends it is kept in
+    the ledger as a stop of this lap, and removed when the step succeeds later.
 
     Args:
         live: whether the candidate must still be in flight.
@@ -109,8 +109,8 @@ def step_of(reference: JourneyReference, step: str, *, live: bool = True, judges
 
 
 def _stopped(ledger: Ledger, candidate_id: str, step: str, error: BaseException) -> None:
-    """Keep why the step did not go through, for the end of the journey. What it raised is what the caller sees, also
-    where this cannot be kept: then the end says less."""
+    """Keep why the step failed, for the end of the journey. The caller always sees what the step raised; when the
+    reason cannot be kept, the end of the journey says less."""
     said = " ".join(str(error).split()) or type(error).__name__
     gates = isinstance(error, NotCleared) and error.clearance.was_judged
     if not isinstance(error, Refusal | NotYet):

@@ -1,9 +1,9 @@
-"""What the ledger promised of a view's days, or of a day's predictions, held against the table that keeps them.
+"""What the ledger promised of a view's days, or of a day's predictions, compared with the table that keeps them.
 
-Readers call ``require`` before they use a row; ``compared`` is the same for housekeeping, which tells instead of
+Readers call ``require`` before they use a row; ``compared`` is the same for housekeeping, which reports instead of
 refusing. The number of rows is compared by the table's log, without opening a file. So is the content, as long as the
-day lies in the very files that its publish wrote, which Delta never changes; where it does not, what is read is hashed
-and compared with the hash that the ledger recorded.
+day is in the very files that its publish wrote, which Delta never changes; otherwise the rows are hashed, and the hash
+is compared with the one that the ledger recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PATIENCE_S = 3.0
-"""How long a reader waits for a publish that has committed to the table and is about to tell the ledger."""
+"""How long a reader waits for a publish that has committed to the table and is about to write to the ledger."""
 TOLD = 3
 UNTOLD = 0
 """The rows promised of a day that the ledger does not know."""
@@ -87,7 +87,7 @@ def require(
     ledger: Ledger, store: OfflineStore, view: FeatureView, days: Sequence[str], version: int | None = None
 ) -> None:
     """Nothing when the view's table holds, on each of the days, what the ledger promised. A file that is cut off or
-    gone is left to the reading, which ends with ``PartitionDamaged``.
+    gone is found by the reader, which raises ``PartitionDamaged``.
 
     Args:
         days: those that are read, in order, without gaps; a day that was never published is promised to be empty.
@@ -97,7 +97,7 @@ def require(
         PromiseBroken: naming the days, what was promised and what was found.
         TableMissing: when there is no such version.
     """
-    # Files that cannot be read are told by whoever reads them, with the reason.
+    # Whoever reads the files reports those that cannot be read, with the reason.
     broken = [each for each in compared(ledger, store, view, days, version) if each.found is not None]
     if broken:
         raise PromiseBroken(view, version, broken)
@@ -132,7 +132,7 @@ def compared(
             return broken
         if being_published:
             time.sleep(0.1)
-        # What was promised is read after asking: a publish that told the ledger meanwhile has changed it.
+        # The promise is read again after the table: a publish may have changed the ledger meanwhile.
         promised, held = _current(ledger, view, days), _held(store, view, days, version)
         hashes = _hashes(store, view, held, promised, version, thorough)
         broken = _broken(promised, held, hashes)
@@ -158,8 +158,8 @@ def _hashes(
     version: int | None,
     thorough: Callable[[str], bool],
 ) -> dict[str, str]:
-    """The hash of what each day holds: the recorded one where the very files of the publish are still there and a
-    ``thorough`` look is not asked for, else by reading."""
+    """The hash of each day's rows: the recorded one when the very files of the publish are still there and the day need
+    not be checked thoroughly (``thorough``), else computed from the rows."""
     path, known, unknown = store.view_path(view), dict[str, str](), list[str]()
     for day, found in sorted(held.items()):
         told = promised.get(day)
@@ -200,7 +200,7 @@ def _broken_then(
     held: Mapping[str, Held],
     hashes: Mapping[str, str],
 ) -> list[BrokenPromise]:
-    """Of the days that are not what is promised now, those that are not what was promised at the version either."""
+    """The days whose rows match neither the present promise nor the promise at the table version."""
     found = []
     for each in broken:
         then = _promised_then(ledger.partitions.history(view.name, view.version, each.day), version)
@@ -233,7 +233,7 @@ def _promised_then(history: Iterable[Partition], version: int) -> list[Partition
 
 
 def _is_being_published(ledger: Ledger, view: FeatureView, newest: int | None) -> bool:
-    """Whether the table has a version that the ledger has not heard of."""
+    """Whether the table has a version that the ledger does not know."""
     if newest is None:
         return False
     known = ledger.partitions.newest_table_version(view.name, view.version)
@@ -280,8 +280,8 @@ def predictions_compared(
 
 
 def served_compared(ledger: Ledger, store: OfflineStore, model: str) -> list[tuple[str, BrokenPromise]]:
-    """The days of which the features are not all there that the answers were computed from, with ``the features of``
-    and their table's name."""
+    """The days for which features that the answers were computed from are missing, with ``the features of`` and the
+    name of their table."""
     made = ledger.lineage.scorings(model)
     served = {(each.feature_set, each.day): each.rows for each in made}
     held = {name: store.served_held(model, name) for name in {name for name, _ in served}}

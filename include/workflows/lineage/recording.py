@@ -38,8 +38,8 @@ def pinned_now(model: ModelDeclaration) -> dict[str, int]:
 def views_read(
     ledger: Ledger, model: ModelDeclaration, interval: Interval, table_versions: Mapping[str, int]
 ) -> tuple[ViewRead, ...]:
-    """Which state of each view the events of ``interval`` were asked of: table version, definition, and the newest
-    moment at which the source had learned any row of the days that could answer."""
+    """The state of each view that answered the events of ``interval``: table version, definition, and the latest moment
+    at which the source learned a row of the days that could answer."""
     found = []
     for use in model.views:
         view = declarations().view(use.view)
@@ -91,7 +91,7 @@ def keep_training_sets(ledger: Ledger, model: ModelDeclaration, candidate_id: st
 
 def keep_served(model: ModelDeclaration, day: str, rows: pa.Table, request_ids: list[str]) -> tuple[str, bool]:
     """Keep the features that the requests of ``day`` are answered from; the name of the table that holds them, and
-    whether they are others than were kept before."""
+    whether they differ from those kept before."""
     import pyarrow as pa
 
     from include.adapters.offline_store import SERVED_PREFIX

@@ -1,7 +1,7 @@
-"""Which tables a piece of work reads and writes, by their addresses, for whoever listens.
+"""Which tables a piece of work reads and writes, by their addresses, for a listener.
 
-A Dag task's wrapper listens and hands what it heard to Airflow's lineage; a command or a test has no listener, and then
-nothing is kept. Addresses are those other tools know the same tables by, without user names and passwords.
+A Dag task's wrapper listens and hands the addresses to Airflow's lineage; a command or a test has no listener, and then
+nothing is kept. Other tools use the same addresses for these tables; they hold no user names and passwords.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class ModelsView:
     """What is wrong with declarations that cannot be used, a line each."""
     sorted_by: str
     out_of_order: tuple[OutOfOrder, ...] = ()
-    """What of the machinery does not work, what has not come, and what could not be told."""
+    """What of the machinery does not work, what has not come, and what could not be notified."""
 
 
 @dataclass(frozen=True, slots=True)

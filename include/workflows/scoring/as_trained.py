@@ -1,8 +1,8 @@
 """A model as one of its candidates learned it: the versions of its views, and the features it takes from them.
 
-A declaration moves on while a champion that was made under an earlier one still serves. It is asked about what it
-learned from, for as long as that is kept (docs/adr/0018): so a new version of a view, or another list of features,
-comes into use like any other change, by a candidate that is compared with the champion on the same requests.
+A declaration moves on while a champion that was made under an earlier one still serves. It gets the features it learned
+from, for as long as they are kept (docs/adr/0018). So a new version of a view, or another list of features, comes into
+use like any other change, by a candidate that is compared with the champion on the same requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class NotAskable(Refusal):
-    """What a candidate learned from is not there to be asked about."""
+    """The features that a candidate learned from are not available."""
 
 
 def as_learned(
@@ -46,7 +46,7 @@ def as_learned(
 
 
 def as_scored(model: ModelDeclaration, scored: Scoring, inputs: Sequence[str]) -> ModelDeclaration:
-    """The model as it was read for a day's answers, of which ``inputs`` were kept.
+    """The model as it was read for a day's answers; ``inputs`` are the features that were kept.
 
     Raises:
         NotAskable: as ``as_learned``.
@@ -72,7 +72,7 @@ def asked_like(
 
 
 def aligned(model: ModelDeclaration, given: pd.DataFrame, requests: Sequence[str]) -> pd.DataFrame:
-    """The model's inputs of each request, in their order; ``given`` has them in any.
+    """The model's inputs of each request, in the order of the requests; ``given`` may have any order.
 
     Raises:
         NotAskable: when ``given`` has none for some of them.

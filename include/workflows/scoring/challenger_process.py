@@ -1,5 +1,5 @@
-"""A challenger's answers, from a process of its own: what it does there costs the champion's day neither a row nor more
-than the time it is given.
+"""A challenger's answers, from a process of its own, so that it can cost the champion's day no row and no more time
+than its limit.
 
 ``python -m include.workflows.scoring.challenger_process FOLDER`` is that process. It reads ``request.json`` and the
 rows beside it, and leaves ``scores.npy``, or ``error.txt`` with one line. It may take half of the machine's memory,
@@ -31,7 +31,7 @@ SHARE_OF_MEMORY = 0.5
 
 
 class ChallengerFailed(Exception):
-    """It gave no answers; the message says what became of it."""
+    """It gave no answers; the message says why."""
 
 
 def scores_of(
@@ -98,8 +98,8 @@ def main(folder: Path) -> None:
 
 
 def _held_to_its_share() -> None:
-    """No more memory than its share, and no life after whoever started it (on Linux; elsewhere the limit of time has to
-    do)."""
+    """Limit its memory to its share, and end it with the process that started it (on Linux; elsewhere only the time
+    limit holds)."""
     import resource
 
     most = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * SHARE_OF_MEMORY)

@@ -1,8 +1,8 @@
 """Score a day: the champion of that day serves, every challenger whose shadow window covers it answers the same rows.
 
-Which champion and which challengers is a question of data time, answered by the ledger, where each day is claimed
-before it is answered. So a day scored again, at any later time, gets the same answers by the same models; but for the
-days of a candidate that was rolled back: scored again, they are answered by the champion that was restored.
+Champion and challengers are chosen by data time, from the ledger, where each day is claimed before it is answered. So a
+day scored again, at any later time, gets the same answers by the same models; but for the days of a candidate that was
+rolled back: scored again, they are answered by the champion that was restored.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _scored_by(
     try:
         _require_server(ledger, champion, day)
     except DayTakenOver:
-        # Taken over between the last look and the commit: whoever did it has not seen these answers.
+        # Taken over between the last check and the commit: the other process has not seen these answers.
         stores.offline_store().drop_predictions(model.name, day, champion.to_candidate)
         raise
     ledger.lineage.record_scoring(made, same_features=not changed)
@@ -166,7 +166,7 @@ def _require_server(ledger: Ledger, champion: Epoch, day: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What somebody was asked of a day: the requests, row by row with their features, as ``model`` reads them."""
+    """The requests of a day, row by row with their features, as ``model`` reads them."""
 
     model: ModelDeclaration
     made: Scoring
@@ -222,7 +222,7 @@ def _shadow(
     try:
         _write(asked.model, shadowed, rows, answers, ledger.database.require_newest)
     except OSError as error:
-        # The champion's answers are in the log. What is lost is the challenger's, and counts as not answered.
+        # The champion's answers are in the log. Only the challenger's are lost, and count as not answered.
         print(f"{day}: what {candidate_id} answered in shadow could not be kept ({error}); it counts as not answered.")
         answered = 0
     else:
@@ -323,7 +323,7 @@ def _table(frame: pd.DataFrame) -> pa.Table:
     def column(name: str) -> pa.Array:
         values = frame[name]
         if name in TIMES:
-            # Without its zone for the way: asking a Series with one for its values is deprecated in pandas 3.1.
+            # Converted without its time zone: the values of a Series with one are deprecated in pandas 3.1.
             naive = pa.array(values.dt.tz_convert(None).to_numpy(), pa.timestamp("us"), from_pandas=True)
             return naive.cast(pa.timestamp("us", tz="UTC"))
         kind = pa.float64() if name.startswith("score") else pa.string() if name in TEXT else None

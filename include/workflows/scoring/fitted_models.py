@@ -1,4 +1,4 @@
-"""Fitted models by digest: what the gates judged is what is loaded, or nothing is."""
+"""Fitted models by digest: exactly the file that the gates judged is loaded, or none."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[
 
 
 def _step_of(spec: estimators.EstimatorSpec, types: Sequence[str]) -> str:
-    """The field that brings in one of the types; the estimator where no step is of such a type."""
+    """The field that uses one of the types; the estimator when no step does."""
     for group in spec.groups:
         for number, (path, _) in enumerate(group.steps):
             step = importing.found(path, group.where, importing.ENCODER)

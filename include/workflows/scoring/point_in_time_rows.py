@@ -36,7 +36,7 @@ KNOWN = "slipway_known"
 
 
 class RowsLost(RuntimeError):
-    """The join gave another number of rows than it was asked for: a bug, never to be trained on."""
+    """The join gave another number of rows than there were requests: a bug, so the rows must not be used."""
 
     def __init__(self, model: str, view: str, asked: int, got: int) -> None:
         super().__init__(f"Joining {view} for {model} made {got} rows of {asked}. Nothing was written; report this.")
@@ -57,7 +57,7 @@ class TrainingSetDamaged(Refusal, OSError):
 
 
 class KeysNotComparable(Refusal, TypeError):
-    """A join key has types, in two places, that have no value in common."""
+    """A join key has two types that have no value in common."""
 
     def __init__(self, model: str, asked_in: str, found_in: str, error: KeysOfTwoKinds) -> None:
         super().__init__(
@@ -153,8 +153,8 @@ def features_for(
     """The rows to score: every event of ``interval`` whose prediction was due by ``as_of``, with its features and
     without a label.
 
-    Columns and order are those of ``build``; it is the same join. ``hold`` is for who looks for differences himself:
-    False takes what the tables hold, whatever the ledger promised.
+    Columns and order are those of ``build``; it is the same join. With ``hold`` False the tables are read whatever the
+    ledger promised, for callers that look for differences.
 
     Raises:
         TableMissing: when a view was never published, or not in the pinned version.
@@ -179,8 +179,8 @@ def matured_labels(
 ) -> pa.Table:
     """The labels of ``interval``'s events whose window had closed at ``as_of``, as known then.
 
-    Columns: the entity's keys, label, event_time, available_time. An event of a closed window that is not here has no
-    label, and never will have had one at ``as_of``: that is not label 0.
+    Columns: the entity's keys, label, event_time, available_time. An event of a closed window that is not among them
+    had no label at ``as_of``; that is not label 0.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -232,7 +232,7 @@ def label_of_each(
 
 
 def key_remarks(entity: str, answers: str, told: Iterable[KeysTold]) -> list[str]:
-    """What a person has to know about keys that are compared across types: sentences, none where all went well."""
+    """Sentences for people about keys that are compared across types; none when there is nothing to say."""
     found = []
     for each in told:
         if each.unlike:
@@ -282,7 +282,7 @@ def _features(
     hold: bool = True,
 ) -> tuple[pa.Table, dict[str, int], JoinAvailability]:
     """The joined rows, the table version of each view, and when the features were known, as ``TrainingSet`` says.
-    With ``hold``, every day that is read is first held to what the ledger promised."""
+    With ``hold``, every day that is read is first compared with the ledger's promise."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -301,7 +301,7 @@ def _features(
     spine = spine.append_column("prediction_time", asked_at)
     due = pc.less_equal(asked_at, _scalar(as_of))
     spine = (spine if _true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
-    # What the spine's own row says counts only once it was available, for its features as for the keys of other views.
+    # The spine's own row is used only once it was available, both for its features and for the keys of other views.
     available = pc.less_equal(spine.column("available_time"), spine.column("prediction_time"))
     if _true(available) < spine.num_rows:
         for name in (*entity.features, *entity.carries):
@@ -352,7 +352,7 @@ def _held(store: Any, view: FeatureView, interval: Interval, version: int) -> No
 
 
 def _taken_as_it_is(view: FeatureView, interval: Interval, version: int) -> None:
-    """Where differences are what is looked for."""
+    """For callers that look for differences."""
 
 
 def _asked(
@@ -429,7 +429,7 @@ def _class_names(model: ModelDeclaration, column: Any) -> Any:
     meant = classes.meaning(names, written)
     codes = pa.array([None if at is None else names[at] for at in meant], pa.string())
     counted = {c["values"]: c["counts"] for c in pc.value_counts(encoded.indices).to_pylist()}
-    # A text without anything in it and NaN are strange too: a source that has no label says so with NULL.
+    # An empty text and NaN are wrong too: a source without a label must give NULL.
     strange = [
         classes.Strange(value, counted.get(i, 0))
         for i, (value, at) in enumerate(zip(written, meant, strict=True))
@@ -470,7 +470,7 @@ def _written(rows: pa.Table, model: str, as_of: datetime) -> tuple[Path, str]:
     with files.draft(folder, f"{as_of:%Y%m%d}") as (unfinished, keep_as):
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(offline_store.content_hash, rows)
-            # A dictionary is worth its time for text only: numbers rarely repeat.
+            # A dictionary saves time for text only: numbers rarely repeat.
             text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
             pq.write_table(rows, unfinished, compression="lz4", use_dictionary=text)
             content = hashed.result()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXACT = 2**53
-"""A double tells all whole numbers up to here apart."""
+"""Up to here a double represents every whole number exactly."""
 SERVED = "served"
 """The role of the champion's answers."""
 SHADOW = "shadow"
@@ -34,8 +34,8 @@ def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
 
 
 def by_request(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the log, or of what was served, by their request. What was logged under another id is found all the
-    same."""
+    """Rows of the log, or of what was served, by their request. Rows that were logged under another form of the id are
+    found too."""
     return rows.set_axis(request_ids(model, rows), axis=0)
 
 

@@ -13,8 +13,8 @@ from include.workflows.journey import estimate_hold
 def count_day(
     ledger: Ledger, model: ModelDeclaration, candidate_id: str, day: str, rows: int, answered: int
 ) -> ShadowWindow:
-    """Count a scored day, and close the window at the end of the day that filled it or was its last; not before labels
-    could show what an estimate said, where one asked for the candidate."""
+    """Count a scored day, and close the window at the end of the day that filled it or was its last; if an estimate
+    asked for the candidate, not before labels could confirm the estimate."""
     window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
     crashpoint("scoring.shadow.counted")
     state = window_state(model.shadow.rules(), rows=window.answered, days=window.days)

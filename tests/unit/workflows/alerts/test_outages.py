@@ -143,7 +143,7 @@ def test_f190_a_gate_that_judged_is_told_as_a_verdict_and_one_that_broke_as_a_fa
     result = judged(verdict=Verdict.FAIL)
     digest = candidate.facts.artifact_digest
     ledger.gates.record(candidate.candidate_id, result, digest=digest, run_id="run of None")
-    assert fails(dag_id, "threshold_gate").endswith("its verdict is told as one.")
+    assert fails(dag_id, "threshold_gate").endswith("its verdict is reported instead.")
     assert [kind for kind, _ in told()] == ["failed", "over"]
 
 
@@ -438,7 +438,7 @@ def test_f191_the_page_of_all_models_and_status_say_what_is_out_of_order(ledger,
     said = "\n".join(each.sentence for each in shown)
     assert "scored and not judged" in said
     assert "materialize of features_origin_weather failed for 2013-05-01" in said
-    assert "flight-operations-science could not be told yet" in said
+    assert "flight-operations-science could not be notified yet" in said
     assert [each["sentence"] for each in services._out_of_order()] == [each.sentence for each in shown]
     hidden = models.only(models.models(now=now()), ["air_time"]).out_of_order
     assert [each.subject for each in hidden] == ["origin_weather"]

@@ -141,8 +141,8 @@ def test_what_could_not_be_told_waits_and_is_told_by_the_sweep_that_is_due(told)
     champion(ledger, "one")
     said = notices.tell(MODEL, "promoted", "one", "promote", broken, NOW)
     assert said == (
-        "flight-operations-science could not be told (promoted, try 1): the mail server is away; the next try is due "
-        "at 2026-01-01 12:01 UTC."
+        "flight-operations-science could not be notified (promoted, try 1): the mail server is away; the next try is "
+        "due at 2026-01-01 12:01 UTC."
     )
     (waiting,) = ledger.notices.unsent()
     assert (waiting.state, waiting.tries, waiting.error) == (NoticeState.PENDING, 1, "the mail server is away")
@@ -165,7 +165,7 @@ def test_tries_are_bounded_and_what_is_given_up_can_be_tried_again_by_hand(told)
     assert timedelta(days=2) < now - NOW < timedelta(days=4)
     assert outbox.sweep(ledger, notices.to_file, now + timedelta(days=30)) == []
     key = left.notice.key
-    assert "could not be told after 20 tries" in outbox.deliver(ledger, key, notices.to_file, now)
+    assert "could not be notified after 20 tries" in outbox.deliver(ledger, key, notices.to_file, now)
     assert ledger.notices.try_again(key, now) is True
     assert len(outbox.sweep(ledger, notices.to_file, now)) == len(lines(folder)) == 1
     assert ledger.notices.try_again(key, now) is False
