@@ -582,7 +582,7 @@ def test_the_first_thing_said_is_what_failed_by_how_much_and_that_the_champion_s
     banner = text[text.index('class="banner') : text.index("</section>")]
     assert "Stopped at threshold gate: FAIL" in banner
     assert "roc_auc 0.55 is outside its bound &gt;= 0.65 on 12,000 rows." in banner
-    assert "Version 1 still serves. Nobody was served this candidate." in banner
+    assert "Version 1 still serves. This candidate was never served." in banner
 
 
 def test_a_champion_that_was_let_past_a_gate_stays_explained_after_the_override_expired(pages):

@@ -1,4 +1,4 @@
-"""What feature views there are: how fresh, how large, whose, read by whom, and which days no longer hold."""
+"""The feature views: how fresh, how large, their owners and readers, and which days are stale."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The consistency check: served requests against what the offline store gives for them, value by value.
+"""The consistency check: served requests compared with the offline store's values for them, one by one.
 
 It uses the join that training uses. A difference is skew between training and serving, or a table that was corrected
-since; the report tells the two apart by asking the table's version of then as well.
+since; the report distinguishes the two by reading the table's version at that time as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHIFTS = tuple(timedelta(hours=h) for h in (1, -1, 2, -2, 3, 6, 12, 24, -24))
-"""How much earlier (or, negative, later) a request is asked, to explain a difference."""
+"""By how much a request's time is moved earlier (negative: later) to explain a difference."""
 NO_TTL = timedelta(days=3650)
 WEEK = 7 * DAY
 
@@ -70,7 +70,7 @@ def check(model_name: str, interval: Interval) -> ConsistencyReport:
     """Compare every served request of the interval's days with its features recomputed as of its prediction time.
 
     Raises:
-        NothingServed: when there is nothing to compare, which is no evidence of anything.
+        NothingServed: when there is nothing to compare; that is no evidence of agreement.
         NotAskable: when a version of a view that was served from is not declared any more.
     """
     model, known = declarations().model(model_name), declarations()

@@ -1,7 +1,7 @@
 """Lineage, both ways: what one prediction came from, and what one day of a view's source rows went into.
 
-Everything is read from the ledger, where each step wrote down what it used when it used it; nothing is inferred from
-the declarations of today but which views a model reads and how far they look back.
+Everything is read from the ledger, where each step wrote down what it used when it used it; today's declarations are
+used only for which views a model reads and their look-back.
 """
 
 from __future__ import annotations

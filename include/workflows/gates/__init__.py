@@ -1,7 +1,7 @@
 """One file a gate, in the order of a journey. In: a subject with its evidence. Out: a verdict in the ledger.
 
 ``GATES`` is the one list of them, in the order of a journey; ``of`` adds those that a model declares of its own, each
-behind the others of its step. The Dag, what must have passed before registering and promoting, the release page, the
+after the others of its step. The Dag, what must have passed before registering and promoting, the release page, the
 selftest, the simulation and ``readiness`` follow from it.
 """
 
@@ -70,7 +70,7 @@ def modes(model: ModelDeclaration) -> dict[str, Mode]:
 def required(model: ModelDeclaration, *, held: bool = False) -> list[str]:
     """The gates that must have passed, or carry a live override, before the candidate is promoted.
 
-    ``held``: whether it waits for labels to show what an estimate said; its shadow gate asks them, so that is required.
+    ``held``: whether it waits for labels to confirm an estimate; its shadow gate checks them, so that gate is required.
     """
     return [
         gate.name for gate in declared(model) if gate.mode(model) is Mode.BLOCKING or (held and gate is shadow.GATE)

@@ -12,7 +12,7 @@ NAME = "approval"
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
-    """Nothing measured can answer for a person: always INCONCLUSIVE, with what the other gates said as its evidence."""
+    """No measurement replaces a person's approval: always INCONCLUSIVE, with the other gates' results as evidence."""
     said = "; ".join(f"{gate} {verdict}" for gate, verdict in subject.said().items() if gate != NAME)
     criterion = CriterionResult(
         criterion="a person's approval",

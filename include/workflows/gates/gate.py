@@ -1,4 +1,4 @@
-"""What a gate is: one file that says all there is to say about it. Light, because Dag files read it at parse."""
+"""What a gate is: one file that says everything about it. Light, because Dag files read it at parse."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OWN_RUNBOOK = RUNBOOK.format(gate="own_gate")
 
 
 class Station(NamedTuple):
-    """One station of a candidate's way. ``step`` is the task that does the work."""
+    """One station on a candidate's way. ``step`` is the task that does the work."""
 
     phase: str
     step: str
@@ -44,14 +44,14 @@ STATIONS = (
     Station("Approve", APPROVE),
     Station("Promote", PROMOTE),
 )
-"""In the order of the journey. The station of a person's approval has no step before it: its gate is all there is."""
+"""In the order of the journey. The station of a person's approval has no step before it, only its gate."""
 
 
 class Severity(Enum):
     """How much a lack matters."""
 
     HIGH = "high"
-    """A known way to be bad reaches production unseen, or no one is told."""
+    """A known way to be bad reaches production unseen, or no one is notified."""
     MEDIUM = "medium"
     """A gate sees less than it could."""
     LOW = "low"
@@ -64,7 +64,7 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """One thing a declaration does without. ``field`` is where it would be declared."""
+    """One thing that a declaration lacks. ``field`` is where it would be declared."""
 
     severity: Severity
     field: str
@@ -89,8 +89,8 @@ def more_where_critical(model: ModelDeclaration, otherwise: Severity) -> Severit
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """Why a seeded bad candidate does not apply to a model. ``declare`` is what would be meant for it; None where
-    nothing could be."""
+    """Why a seeded bad candidate does not apply to a model. ``declare`` is what to declare against it; None when
+    nothing can be declared."""
 
     why: str
     declare: str | None = None
@@ -114,7 +114,7 @@ class SeedFor:
 class Subject(Protocol):
     """The candidate a gate is asked about, and all that can be measured of it.
 
-    A journey, a selftest and a simulation each have their own: what judges is the same. Everything is measured when a
+    A journey, a selftest and a simulation each have their own: the judge is the same. Everything is measured when a
     gate asks for it.
     """
 
@@ -166,14 +166,14 @@ class Gate:
         field: where its declaration is, such as ``gates.latency_gate``.
         mode: how the model declares it; None where it is not declared, and then it is not run.
         judge: the verdict on a candidate. It reads what it needs of the subject and nothing else.
-        looks_at: the parts of a seeded candidate it reads (``selftest/candidates.py``); where all of them are the
-            honest candidate's, it can say nothing new. Empty for a gate that no seeded candidate can meet.
+        looks_at: the parts of a seeded candidate it reads (``selftest/candidates.py``); when all of them are the honest
+        candidate's, its verdict is the same as for that one. Empty for a gate that no seeded candidate can meet.
         seeds: the bad candidates it is meant to stop.
-        replayable: whether a simulation of the past can ask it; a machine, an artifact or a person cannot be replayed.
+        replayable: whether a simulation of the past can run it; a machine, an artifact or a person cannot be replayed.
         signal: whether its verdict depends on how much the features tell of the label.
         absence: what its absence means, and how much that matters; None for a gate that is always there.
-        lacks: what else its declaration does without.
-        advisory: how much it matters that it only advises.
+        lacks: what else its declaration lacks.
+        advisory: how severe it is that it only advises.
         own: whether a team declares it by an import path.
     """
 

@@ -1,7 +1,7 @@
-"""A journey's candidate as the gates ask about it.
+"""A journey's candidate as the gates measure it.
 
-What is measured here is measured on this journey's own sets, model file and machine; nothing is taken on trust from
-the step that made it.
+Everything is measured here on this journey's own sets, model file and machine; figures of the step that made it are not
+trusted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``leakage_gate``: does any feature know the answer?"""
+"""``leakage_gate``: does any feature contain the answer?"""
 
 from __future__ import annotations
 

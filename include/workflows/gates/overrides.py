@@ -26,7 +26,7 @@ WHEN = "give a duration (2d, 12h) or a time in ISO 8601"
 
 
 def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: datetime, now: datetime) -> Override:
-    """Let one candidate past one gate that judged it and did not pass. It clears nothing but that gate.
+    """Let one candidate past one gate that judged it and did not pass. It has no effect on other gates.
 
     Raises:
         Refusal: when the gate has not judged the candidate, or passed.
@@ -54,7 +54,7 @@ def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: dat
 
 
 def withdraw(candidate_id: str, gate: str, now: datetime) -> Override | None:
-    """End the standing override of one gate; None when there is none."""
+    """End the override in force for one gate; None when there is none."""
     with stores.open_ledger() as ledger:
         ledger.candidates.get(candidate_id)
         return ledger.gates.withdraw(candidate_id, gate, now=now)

@@ -50,7 +50,7 @@ def judge(gate: str, reference: JourneyReference, now: datetime) -> dict[str, An
 
 
 def _tagged(journey: Journey, run: str, gate: str, tags: Mapping[str, str]) -> None:
-    """Say it on the candidate's MLflow run. The ledger has it by then, and is what counts."""
+    """Write it on the candidate's MLflow run. The ledger has it already, and decides."""
     made = ByProducts()
     made.attempt(f"The mark of {gate} on the MLflow run", lambda: stores.registry().tag(run, tags))
     made.keep(journey, gate)
@@ -138,7 +138,7 @@ def approve(reference: JourneyReference, gate: str, who: str, why: str, now: dat
 
 
 def standing_in_the_way(ledger: Ledger, model: ModelDeclaration, candidate: Candidate) -> list[str]:
-    """What the gates that did judge the candidate hold against it, a sentence each; those not run, and those that a
+    """The objections of the gates that judged the candidate, a sentence each; gates that did not run, and those that a
     person overrode, are left out."""
     overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}
     latest = ledger.gates.latest(candidate.candidate_id)

@@ -18,8 +18,8 @@ ERRORS = "^errors and NaN"
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     """What the prediction log holds of the window, challenger against the champion's own answers.
 
-    A candidate that an estimate asked for is held until labels show the alarm: for it the gate is blocking whatever was
-    declared.
+    A candidate that an estimate asked for is held until labels confirm the alarm: for it the gate is blocking, even if
+    declared advisory.
     """
     from include.domain.shadow import shadow_gate
 

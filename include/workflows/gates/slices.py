@@ -14,7 +14,7 @@ FAIR = r"^(demographic_parity|equal_opportunity|equalized_odds|mean_prediction|g
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
-    """The rows that ``champion_gate`` judges, cut by columns."""
+    """The rows that ``champion_gate`` judges, sliced by columns."""
     from include.config.measured_by import metrics_of
     from include.domain.gates import slice_gate
 

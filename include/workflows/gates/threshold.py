@@ -7,9 +7,9 @@ from include.domain.verdicts import GateResult
 from include.workflows.gates.gate import EVALUATE, Gate, Lacking, SeedFor, Subject
 
 CALIBRATED = ("brier", "log_loss", "ece")
-"""The metrics that a candidate cannot be good in with probabilities that are off."""
+"""The metrics in which a candidate with badly calibrated probabilities cannot be good."""
 OFF = rf"^(?!baseline ).*({'|'.join(CALIBRATED)})"
-"""The criteria in which probabilities that are off must show."""
+"""The criteria that must show badly calibrated probabilities."""
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
@@ -22,7 +22,7 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
 
 
 def uncalibrated(model: ModelDeclaration) -> Lacking:
-    """Why no criterion is meant for probabilities that are off."""
+    """Why no criterion is meant for badly calibrated probabilities."""
     if not model.is_classifier:
         return Lacking("a regression gives no probabilities")
     names = ", ".join(CALIBRATED)
@@ -38,7 +38,7 @@ def compares_calibration(model: ModelDeclaration) -> bool:
 
 
 def _miscalibrated(model: ModelDeclaration) -> Lacking | None:
-    """A comparison with the champion sees it better, so the bound is meant for it only where nothing compares."""
+    """A comparison with the champion shows it better, so the bound is meant for it only when there is no comparison."""
     return None if bounds_calibration(model) and not compares_calibration(model) else uncalibrated(model)
 
 

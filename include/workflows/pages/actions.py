@@ -44,11 +44,11 @@ def allowed(
     may_go_on = under_way is None and not stranded.run_is_gone(candidate)
     open_to_people = candidate.is_live or (candidate.state in (State.REJECTED, State.FAILED) and may_go_on)
     in_the_way = [(gate, verdict) for gate, verdict, overridden in standing if not overridden]
-    # A gate that waits is answered; one that has ended, red, is overridden and judged again.
+    # A waiting gate is answered; a red one is overridden and judged again.
     waiting = [gate for gate, verdict in in_the_way if candidate.is_live and verdict == "INCONCLUSIVE"]
     found += [_approve(gate) for gate in waiting]
     if open_to_people:
-        # A journey that goes on past an overridden gate needs no push.
+        # A journey that goes on past an overridden gate needs no action.
         found += [
             _clear(gate, overridden) for gate, _, overridden in standing[:1] if overridden and not candidate.is_live
         ]

@@ -1,4 +1,4 @@
-"""The drift page: what moved, how much it matters, and what was decided by which rule."""
+"""The drift page: what drifted, how much it matters, and what was decided by which rule."""
 
 from __future__ import annotations
 

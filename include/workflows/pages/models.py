@@ -75,7 +75,7 @@ class ModelsView:
     """What is wrong with declarations that cannot be used, a line each."""
     sorted_by: str
     out_of_order: tuple[OutOfOrder, ...] = ()
-    """What of the machinery does not work, what has not come, and what could not be notified."""
+    """What of the machinery does not work, what is overdue, and who could not be notified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ def _gates(own: ModelDeclaration | None, verdicts: Iterable[Mapping[str, str]]) 
 
 
 def _features(days: Iterable[DriftSummary]) -> list[tuple[str, tuple[float | None, ...]]]:
-    """By the largest effect of the last two weeks, for that is what one asks about."""
+    """By the largest effect of the last two weeks, because that is the usual question."""
     shown = list(days)
     names = list(dict.fromkeys(name for day in reversed(shown) for name in day.effects))
     recent = shown[-14:]

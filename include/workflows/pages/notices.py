@@ -29,9 +29,9 @@ from include.workflows.pages import release, sources
 GATE_FAILED, WAITING, ESCALATED = "gate_failed", "waiting", "escalated"
 PROMOTED, ROLLED_BACK, LATE, STRANDED = "promoted", "rolled_back", "late", "stranded"
 LOOKS_BACK = timedelta(days=7)
-"""How far back what was never written down is looked for, by the clock."""
+"""How far back missing notices are searched for, by the clock."""
 JOURNEYS = 30
-"""The journeys of each model whose gates are looked at, newest first."""
+"""The number of journeys of each model whose gates are checked, newest first."""
 
 
 def about(
@@ -53,7 +53,7 @@ def about(
 
 
 def tell(model_name: str, kind: str, run_id: str, task_id: str, send: Send, now: datetime) -> str:
-    """Write it down and send it, unless it was told. Returns what became of it, for the log."""
+    """Write it down and send it, unless it was sent before. Returns what became of it, for the log."""
     model = declarations().model(model_name)
     with stores.open_ledger() as ledger:
         notice = about(ledger, kind, model, run_id, task_id, now)
@@ -65,7 +65,7 @@ def tell(model_name: str, kind: str, run_id: str, task_id: str, send: Send, now:
 
 
 def missed(ledger: Ledger, now: datetime) -> list[str]:
-    """Write down what happened in the last days and was never written down; the keys of it."""
+    """Write the missing notices about the last days; returns their keys."""
     found = [notice for model in declarations().models.values() for notice in _happened(ledger, model, now)]
     return [notice.key for notice in found if ledger.notices.put(notice, now)]
 
@@ -163,7 +163,7 @@ def _stranded(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: str, 
 
 
 def _late(ledger: Ledger, model: ModelDeclaration, run_id: str, now: datetime) -> Found:
-    """A journey that is under way, or whose run has not even opened one."""
+    """A journey that is under way, or whose run has not opened one yet."""
     promised = f"longer than the {spoken(model.promise)} that {model.name} promises"
     candidate = ledger.candidates.of_run(model.name, run_id)
     if candidate is None:

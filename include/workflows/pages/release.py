@@ -25,7 +25,7 @@ from include.workflows.pages.words import TRIGGERS
 from include.workflows.release import stranded
 
 _PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
-"""How many phases are surely behind a live candidate in each state."""
+"""How many phases a live candidate has certainly passed in each state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class GateView:
     in_the_way: bool
     """Whether it keeps the candidate from promotion now."""
     earlier: bool = False
-    """Whether it judged in an earlier lap of the journey, and in this one not yet."""
+    """Whether it judged in an earlier lap of the journey, and not yet in this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     other = ledger.candidates.live(candidate.model)
     under_way = other.candidate_id if other is not None and other.candidate_id != candidate.candidate_id else None
     records = {s.newest.gate: (s.newest, s.attempts) for s in found.gates}
-    # What it was promoted by stays what it was promoted by, long after the override expired.
+    # The record of its promotion stays the same after the override has expired.
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
     asks = {gate: registered.asks(gate, declared) for gate in records}
     gates = {gate: _gate(record, count, asks[gate], live.get(gate), lap) for gate, (record, count) in records.items()}
@@ -224,7 +224,7 @@ def _headline(
     """What happened in a few words, the tone, and the one sentence that explains it.
 
     Args:
-        standing: the gates in the way, the worst first.
+        standing: the gates that block it, the worst first.
     """
     state, outcome = candidate.state, candidate.outcome or ""
     earlier, standing = [g for g in standing if g.earlier], [g for g in standing if not g.earlier]
@@ -287,10 +287,10 @@ def _next_steps(
     can_go_back: bool,
     under_way: str | None,
 ) -> tuple[str, ...]:
-    """What the person who opened the page should know and may do next, a sentence each.
+    """What the reader should know and may do next, a sentence each.
 
     Args:
-        standing: the gates in the way.
+        standing: the gates that block it.
         under_way: the model's other candidate in flight.
     """
     standing = [g for g in standing if not g.earlier]
@@ -300,7 +300,7 @@ def _next_steps(
         return (f"Nothing has to be done. {back if can_go_back else first}",)
     steps = ["No champion serves yet."] if champion is None else []
     if champion is not None:
-        steps.append(f"Version {champion.model_version} still serves. Nobody was served this candidate.")
+        steps.append(f"Version {champion.model_version} still serves. This candidate was never served.")
     ended = candidate.state in (State.REJECTED, State.FAILED)
     waits = [g for g in standing if candidate.is_live and g.verdict == "INCONCLUSIVE"]
     if candidate.state in (State.RETIRED, State.ROLLED_BACK):

@@ -1,4 +1,4 @@
-"""Every pair of stores held against each other. In: two stores that keep the same fact. Out: what differs, and
+"""Compares every pair of stores. In: two stores that keep the same fact. Out: what differs, and
 repairs.
 
 ``CHECKS`` is the list. A check is a module with ``compare(now)``, and with ``repair(now, only)`` where a program can
@@ -24,7 +24,7 @@ MOST_TOLD = 20
 
 
 class PairState(Enum):
-    """What holding two stores against each other found."""
+    """The result of comparing two stores."""
 
     AGREES = "agrees"
     DIFFERS = "differs"
@@ -35,12 +35,12 @@ class PairState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PairFinding:
-    """What became of one thing that two stores both speak of."""
+    """The result for one fact that two stores both keep."""
 
     pair: str
     """The check's name."""
     about: str
-    """What: ``origin_weather v1 2013-03-04``, or a model, or a candidate."""
+    """The subject: ``origin_weather v1 2013-03-04``, or a model, or a candidate."""
     state: PairState
     message: str
     """One line: what was promised, what was found, and the way out."""
@@ -66,7 +66,7 @@ class PairModule(Protocol):
 
 
 class Repaired(Protocol):
-    """What the module of a check has besides, where a program can make the two agree."""
+    """What the module of a check has too, when a program can make the two agree."""
 
     def repair(self, now: datetime, only: str | None) -> list[PairFinding]:
         """Make the store hold what the ledger promised. Keyed and repeatable: repairing twice changes nothing.
@@ -90,9 +90,9 @@ class PairCheck:
     """The two, for a sentence."""
     module: str
     repairs: str | None
-    """What its repair does, in a few words; None where only a person can."""
+    """What its repair does, in a few words; None when only a person can repair."""
     repairs_at_once: bool = False
-    """Whether comparing repairs already whatever a program may: what still differs afterwards needs a person."""
+    """Whether comparing already repairs everything that a program may: what still differs afterwards needs a person."""
 
     @property
     def may_help(self) -> bool:
@@ -100,7 +100,7 @@ class PairCheck:
         return self.repairs is not None and not self.repairs_at_once
 
     def compare(self, now: datetime) -> list[PairFinding]:
-        """The module's findings. What stops it is a finding too: one pair never ends the comparison of the others."""
+        """The module's findings. An error is a finding too: one pair never ends the comparison of the others."""
         try:
             return cast("PairModule", import_module(self.module)).compare(now)
         except Exception as error:  # noqa: BLE001 - whatever stops a comparison, nothing was compared
@@ -111,7 +111,7 @@ class PairCheck:
         return cast("Repaired", import_module(self.module)).repair(now, only)
 
     def not_compared(self, about: str, error: Exception) -> PairFinding:
-        """The finding about something that could not be asked."""
+        """The finding about a store that did not answer."""
         said = " ".join(str(error).split()) or type(error).__name__
         expected = isinstance(error, Refusal | NotYet | ConnectionError)
         return PairFinding(
@@ -165,7 +165,7 @@ class StoresDiffer(Refusal):
 
 
 class NotCompared(NotYet):
-    """A store did not answer, so that nothing is known of it. Trying again may help."""
+    """A store did not answer, so that nothing is known. Trying again may help."""
 
 
 def check_named(name: str) -> PairCheck:

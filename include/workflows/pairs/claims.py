@@ -14,7 +14,8 @@ from include.workflows.pairs.predictions import scored_again
 
 PAIR = "claims"
 ANSWERED_WITHIN = timedelta(days=1)
-"""A scoring claims its day before it answers it. A claim this old without an answer is of a run that ended between."""
+"""A scoring claims its day before it answers it. A claim this old without an answer is of a run that ended in
+between."""
 
 
 def compare(now: datetime) -> list[PairFinding]:
@@ -24,7 +25,7 @@ def compare(now: datetime) -> list[PairFinding]:
 
 
 def repair(now: datetime, only: str | None) -> list[PairFinding]:
-    """Score the days again. Whoever claimed a day answers it, and what others served of it goes."""
+    """Score the days again. The candidate that claimed a day answers it, and answers of others are removed."""
     if only is not None:
         declarations().model(only)
     found = list[PairFinding]()
@@ -56,7 +57,7 @@ def _of(ledger: Ledger, model: str, now: datetime) -> Iterator[PairFinding]:
 
 def _wrong(ledger: Ledger, model: str, now: datetime) -> Iterator[tuple[str, str]]:
     """The days that differ, and how."""
-    # The log first: a day that is claimed and answered between the two looks is in neither, or in both.
+    # The log first: a day that is claimed and answered between the two reads is in neither, or in both.
     served = stores.offline_store().servers_held(model)
     claims = {claim.day: claim for claim in ledger.claims.of(model)}
     for day in sorted({*served, *claims}):

@@ -11,11 +11,11 @@ from include.workflows.pairs import PairFinding, PairState
 
 PAIR = "notices"
 WAITS_AT_MOST = timedelta(days=1)
-"""How long a notice may wait, with tries that failed, before that is told here too."""
+"""How long a notice may wait, with tries that failed, before that is reported here too."""
 
 
 def compare(now: datetime) -> list[PairFinding]:
-    """What no callback wrote down is written down at once; what could not be sent differs."""
+    """Missing notices are written at once; notices that could not be sent differ."""
     with stores.open_ledger() as ledger:
         missed = notices.missed(ledger, now)
         unsent = ledger.notices.unsent()
@@ -25,14 +25,12 @@ def compare(now: datetime) -> list[PairFinding]:
     ]
     found += [_unsent(posted) for posted in unsent if _too_long(posted, now)]
     if not any(finding.state is PairState.DIFFERS for finding in found):
-        found.append(
-            PairFinding(PAIR, "notices", PairState.AGREES, "Everything that happened was told, or is about to be.")
-        )
+        found.append(PairFinding(PAIR, "notices", PairState.AGREES, "Every event was notified, or is about to be."))
     return found
 
 
 def repair(now: datetime, only: str | None) -> list[PairFinding]:
-    """Let everything that was given up be tried again, to the owner and by the way that are declared now.
+    """Try everything again that was given up, to the owner and by the channel that are declared now.
 
     Args:
         only: the one model or view, or ``slipway``; None for all.
@@ -57,5 +55,5 @@ def _unsent(posted: Posted) -> PairFinding:
         "is not tried any more" if posted.state is NoticeState.GIVEN_UP else f"waits since {posted.recorded_at:%F %R}"
     )
     why = f"{posted.tries} tries failed, the last with: {posted.error}" if posted.error else "no try has ended"
-    message = f"{notice.told} was not told {notice.sentence!r}; {why}. It {what}. Mend owners or notify first."
+    message = f"{notice.told} was not notified of {notice.sentence!r}; {why}. It {what}. Correct owners or notify."
     return PairFinding(PAIR, f"{notice.subject} {notice.key}", PairState.DIFFERS, message)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PAIR = "online"
 LOOKS = 3
-"""A publish tells the table, the ledger and the online store one after the other: what differs is looked at again."""
+"""A publish writes to the table, the ledger and the online store in turn: a difference is checked again."""
 PAUSE_S = 1.0
 
 

@@ -27,7 +27,7 @@ def compare(now: datetime) -> list[PairFinding]:
 
 def repair(now: datetime, only: str | None) -> list[PairFinding]:
     """Score the days again that lost answers or features. The same models answer the same rows, so the answers are the
-    same; what a candidate can no longer answer still differs afterwards."""
+    same; rows that a candidate can no longer answer still differ afterwards."""
     if only is not None:
         declarations().model(only)
     found = list[PairFinding]()

@@ -12,7 +12,7 @@ PAIR = "registry"
 
 
 def compare(now: datetime) -> list[PairFinding]:
-    """Hold every model's aliases and artifacts against the ledger. Aliases that were moved are put back at once."""
+    """Compare every model's aliases and artifacts with the ledger. Aliases that were moved are put back at once."""
     return _found(None)
 
 

@@ -1,4 +1,4 @@
-"""How a run of a journey or a rollback ended, read from the ledger: the colour of the run says something else. A red
+"""How a run of a journey or a rollback ended, read from the ledger: the colour of the run can differ. A red
 ``promote`` that somebody marked as success is a green run that promoted nothing."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class RunEnding:
     dag_id: str
     run_id: str
     candidate_id: str | None
-    """The journey's candidate, or the champion that a rollback restored; None where the run opened or restored none."""
+    """The journey's candidate, or the champion that a rollback restored; None when the run opened or restored none."""
     state: str | None
     """The candidate's state now."""
     over: bool

@@ -1,4 +1,4 @@
-"""The registry's aliases are a projection of the ledger: any run may write them again, and gets the same."""
+"""The registry's aliases are a projection of the ledger: any run may write them again, with the same result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, head_mark, lost_history
 
 ROUNDS = 10
-"""How often a projection is begun again because the ledger changed under it; then the rest is left to the one who
+"""How often a projection is begun again because the ledger changed under it; then the rest is left to the process that
 changed it."""
 
 
@@ -37,8 +37,8 @@ def require_whole_ledger(ledger: Ledger, registry: ModelRegistry, model: str) ->
 def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list[str]:
     """Point ``champion`` at the ledger's head and ``challenger`` at the candidate in shadow; say what was fixed.
 
-    MLflow's aliases know no compare-and-swap, so a copy that was held between reading the ledger and writing the alias
-    may write an old champion. Therefore the ledger is read again after each write, and what it says by then is written.
+    MLflow's aliases have no compare-and-swap, so a process that paused between reading the ledger and writing the alias
+    may write an old champion. Therefore the ledger is read again after each write, and its newest state is written.
 
     Raises:
         Fenced: when a newer copy of this step took over before the projection began.
@@ -59,14 +59,14 @@ def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list
 
 
 def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
-    """The registered candidate that is judged now, whom the challenger alias names; None when there is none."""
+    """The registered candidate that is judged now, which the challenger alias names; None when there is none."""
     live = ledger.candidates.live(model)
     registered = live is not None and live.state in (State.CHALLENGER, State.SHADOWING)
     return live if registered and live is not None and live.facts.model_version else None
 
 
 def _registered_and_history(ledger: Ledger, registry: ModelRegistry, model: str) -> tuple[Registered, list[Epoch]]:
-    # In this order: an epoch promoted in between must not look like one the ledger lost.
+    # In this order: an epoch promoted in between must not be taken for one the ledger lost.
     found = registry.registered(model)
     history = ledger.deployments.epochs(model)
     lost = lost_history(found.tags.get(HEAD), history)

@@ -24,7 +24,7 @@ from include.workflows.journey.request_checks import latest_allowed
 from include.workflows.release.mlflow_aliases import project_aliases
 
 SCHEDULED, BY_A_DAG = "scheduled", "operator_triggered"
-"""The types of a run that no person started: Airflow gives them, and a caller cannot."""
+"""The types of a run that no person started: Airflow sets them, and a caller cannot."""
 MAX_OUTCOME = 2000
 """The longest outcome that is kept, in characters: a page shows it whole."""
 
@@ -37,7 +37,7 @@ def open_journey(
     Args:
         run_type: the Dag run's type; a scheduled run is asked for by the declaration, as of its own time, and only a
             run that a Dag started can be the drift sensor's.
-        conf: what the caller sent, untrusted: what it says of who asks is kept beside what Airflow knows.
+        conf: what the caller sent, untrusted: the requester it names is kept beside the user that Airflow knows.
         run_after: the run's own time.
         user: who triggered the run, where Airflow knows.
 
@@ -80,7 +80,7 @@ def open_journey(
 
 
 def asker(ledger: Ledger, model_name: str, user: str | None, claimed: str | None) -> Person | None:
-    """Who started a run, with the rights the platform said they have and the name the run gives; None where no user
+    """Who started a run, with the rights that the platform reported and the name that the run gives; None when no user
     did."""
     return None if user is None else ledger.rights.person(model_name, user).claiming(claimed)
 
@@ -162,8 +162,8 @@ def tell_registry(ledger: Ledger, candidate: Candidate) -> None:
 def end(ledger: Ledger, candidate: Candidate, *, actor: str, because: str | None = None) -> Candidate:
     """End a candidate that is still in flight when its run is over: it did not win.
 
-    Rejected when a gate of this lap blocks it, failed when the machinery stopped it. What stopped an earlier
-    lap of the journey is not why this one ended.
+    Rejected when a gate of this lap blocks it, failed when the machinery stopped it. What stopped an earlier lap of the
+    journey does not count here.
 
     Args:
         because: what ended the run, where that is not its own last step; it is part of the outcome.
@@ -178,7 +178,7 @@ def end(ledger: Ledger, candidate: Candidate, *, actor: str, because: str | None
 
 
 def _cause(ledger: Ledger, candidate: Candidate) -> tuple[Event | None, str]:
-    """What this lap says about its end; None where it says nothing: a process that was killed leaves no word."""
+    """The recorded reason of this lap's end; None when there is none, because a killed process records nothing."""
     lap, recorded = ledger.stops.lap(candidate.candidate_id), ledger.stops.of_lap(candidate.candidate_id)
     stops = in_force(recorded)
     overridden = {o.gate for o in ledger.gates.overrides(candidate.candidate_id) if o.ended_at is None}

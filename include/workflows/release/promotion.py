@@ -45,7 +45,7 @@ class NotRegistered(NotCleared):
 
 
 class OtherChampion(Refusal):
-    """A rollback that means another champion than the one that serves."""
+    """A rollback of another champion than the one that serves."""
 
     def __init__(self, model: str, asked: str, head: Epoch) -> None:
         super().__init__(
@@ -101,12 +101,12 @@ def register_challenger(reference: JourneyReference, now: datetime) -> dict[str,
 
 
 def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
-    """Make the candidate champion if the ledger finds nothing in its way, then let the alias follow.
+    """Make the candidate champion if nothing in the ledger blocks it, then move the alias.
 
     ``now`` is the time overrides are measured at. The champion the candidate was compared with must still be champion.
 
     Raises:
-        NotCleared: naming each gate in the way, whatever the colours of the tasks.
+        NotCleared: naming each gate that blocks it, whatever the colours of the tasks.
         Conflict: when the champion changed since the comparison.
         DigestMismatch: when the registry holds another artifact than the gates judged.
         ModelFileRefused, CannotRunHere: when the artifact does not load here.
@@ -189,8 +189,8 @@ def roll_back(
 
     Args:
         user: who started the run, as the platform knows; a name in ``conf`` is kept beside it.
-        asked_at: when the run was asked for. A champion that came later is not what was meant, as when a run that
-            failed long ago is cleared. None does not ask.
+        asked_at: when the run was asked for. A champion that came later is not taken out, for example when an old
+        failed run is cleared. None: not checked.
 
     Raises:
         BadRequest: without a reason, or with a field that does not exist.
@@ -239,8 +239,8 @@ def _require_whole_ledger_if_reachable(ledger: Ledger, registry: ModelRegistry, 
 
 
 def _unusable(ledger: Ledger, registry: ModelRegistry, model: ModelDeclaration) -> list[str]:
-    """The former champions a rollback has to pass over on its way to one that loads as what its gates judged, and that
-    can be asked about what it learned from."""
+    """The former champions that a rollback must skip before it finds one whose file is the one its gates judged, and
+    whose features are still available."""
     history, found = ledger.deployments.epochs(model.name), list[str]()
     while (target := rollback_target(history, found)) is not None:
         epoch = next(e for e in reversed(history) if e.to_candidate == target)
@@ -255,7 +255,7 @@ def _unusable(ledger: Ledger, registry: ModelRegistry, model: ModelDeclaration) 
 
 
 def _loaded(registry: ModelRegistry, model_name: str, version: int, digest: str) -> Any:
-    """The registered version's pipeline; where MLflow is down, this machine's copy has to do."""
+    """The registered version's pipeline; when MLflow is down, this machine's copy."""
     try:
         registry.source(model_name, version)
     except RegistryUnreachable as error:
@@ -266,7 +266,7 @@ def _loaded(registry: ModelRegistry, model_name: str, version: int, digest: str)
 def _meant(
     ledger: Ledger, model_name: str, run_id: str, head: Epoch | None, revision: int | None, asked_at: datetime | None
 ) -> str | None:
-    """The candidate to take out. A run that has rolled back already means what it took out then.
+    """The candidate to take out. For a run that has rolled back already, the one it took out then.
 
     Raises:
         OtherChampion: when the champion is another one than the run was asked to take out.

@@ -1,4 +1,4 @@
-"""Holding MLflow against the ledger: what a person moved there by hand is put back, what is lost is reported."""
+"""Compares MLflow with the ledger: what a person moved there by hand is put back, what is lost is reported."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class AliasFault(Enum):
     ALIAS_MOVED = "alias_moved"
     """``champion`` or ``challenger`` did not point where the ledger says."""
     ALIAS_LOOKALIKE = "alias_lookalike"
-    """An alias that reads like one of ours, such as ``Champion``."""
+    """An alias that resembles one of ours, such as ``Champion``."""
     ALIAS_NUMERIC = "alias_numeric"
-    """An alias that reads like a version, such as ``1``."""
+    """An alias that can be taken for a version, such as ``1``."""
     CHAMPION_LOST = "champion_lost"
     """The champion's version or its file is gone, or holds something else than its gates judged."""
     FALLBACK_LOST = "fallback_lost"
     """The same of the champion that a rollback would restore."""
     VERSION_UNKNOWN = "version_unknown"
-    """A registered version that the ledger knows no candidate for."""
+    """A registered version without a candidate in the ledger."""
     UNREACHABLE = "unreachable"
     """MLflow did not answer about this model."""
 
@@ -121,7 +121,7 @@ def _of(ledger: Ledger, registry: ModelRegistry, model: str) -> list[AliasFindin
     found = _lookalikes(registry, model, before)
     found += _lost(ledger.deployments.epochs(model), registry, model)
     for line in project_aliases(ledger, registry, model):
-        message = f"{line}. Somebody moved it, or a run died before it wrote it; the ledger's word was written again."
+        message = f"{line}. Somebody moved it, or a run died before it wrote it; it was written again from the ledger."
         found.append(AliasFinding(model, AliasFault.ALIAS_MOVED, AliasRepair.MENDED, message))
     known = {c.candidate_id for c in ledger.candidates.of(model)}
     for version in registry.versions(model):
@@ -202,7 +202,7 @@ def _wrong_with(registry: ModelRegistry, model: str, epoch: Epoch) -> str | None
 
 
 def accept_ledger(model: str, *, reason: str, who: str, now: datetime) -> list[AliasFinding]:
-    """Take the ledger as it is for the truth about a model whose registry has seen more; what that fixed.
+    """Accept the ledger as it is for a model whose registry has seen more; returns what that fixed.
 
     What the registry had seen, who decided and why stay on the registered model as a tag.
 
@@ -229,7 +229,7 @@ def accept_ledger(model: str, *, reason: str, who: str, now: datetime) -> list[A
 
 
 def lapsed_overrides(now: datetime) -> dict[str, Any]:
-    """Overrides that no longer hold for a candidate that is still under way: its promotion will be refused."""
+    """Expired overrides of a candidate that is still under way: its promotion will be refused."""
     with stores.open_ledger() as ledger:
         lapsed: list[Mapping[str, str]] = []
         for model in ledger.candidates.models():

@@ -1,7 +1,7 @@
 """Journeys whose run is gone: nothing would ever end them, and while a candidate is in flight its model gets no other.
 
 Airflow is asked about the run of each candidate in flight. A run that is over, or that was deleted, closes nothing any
-more, so its candidate is closed here. Where Airflow cannot be asked nothing is closed, and that is said.
+more, so its candidate is closed here. When Airflow cannot be asked, nothing is closed, and that is reported.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class RunIs(Enum):
 
     UNDER_WAY = "under way"
     OVER = "over"
-    """It ended, and yet its last step has not closed the journey."""
+    """It ended, but its last step has not closed the journey."""
     GONE = "gone"
     """There is no such run: somebody deleted it, or cleaned Airflow's database."""
 
 
 class NotAsked(NotYet):
-    """Airflow did not say what became of a run, so its candidate was not closed. Asking again may help."""
+    """Airflow did not give the state of a run, so its candidate was not closed. Asking again may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stranded:
-    """A candidate that was closed because its run would not have."""
+    """A candidate that was closed here because its run did not close it."""
 
     model: str
     candidate_id: str

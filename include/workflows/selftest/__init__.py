@@ -1,6 +1,6 @@
 """Seeded bad candidates against every gate of a declared model. In: a declaration. Out: which gate stopped which
 seed.
 
-``seeds`` says what they are, ``world`` makes the rows and the honest models, ``candidates`` what a candidate is made
-of, ``defects`` the bad ones, and ``bench`` lets the gates judge them.
+``seeds`` says what they are, ``world`` makes the rows and the honest models, ``candidates`` the parts of a candidate,
+``defects`` the bad ones, and ``bench`` lets the gates judge them.
 """

@@ -1,7 +1,7 @@
 """The selftest: every gate of a model judges candidates that were made to fail it, and an honest one.
 
-What judges is what judges in a journey: the registered gates (``gates``), ``scoring`` and ``smoke``.
-What is written is written to a folder that is gone afterwards: no ledger, no registry and no prediction log is touched.
+The judges are those of a journey: the registered gates (``gates``), ``scoring`` and ``smoke``. Files are written to a
+folder that is removed afterwards: no ledger, no registry and no prediction log is touched.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def run(model_name: str, *, stored: bool = True, tell: Tell = lambda line: None)
     Args:
         model_name: a declared model.
         stored: whether real feature rows of the offline store may be used.
-        tell: is told what is going on now.
+        tell: called with each progress message.
 
     Raises:
         UnknownName: the model is not declared.
         EstimatorUnusable: the declared estimator cannot be fitted.
-        Refusal: a gate of the model's own names a seed that there is not.
+        Refusal: a gate of the model's own names a seed that does not exist.
     """
     model = declarations().model(model_name)
     unknown = seeds.unknown_seeds(model)
@@ -78,7 +78,7 @@ def _tried(bench: Bench, tell: Tell) -> Iterator[Seeded]:
 
 
 def _bench_of(model: ModelDeclaration, source: Source, folder: Path, tell: Tell) -> Bench:
-    """The world whose labels the features tell least of, of those in which the honest twin can pass; else the last."""
+    """The world with the weakest signal in which the honest twin still passes; the last one when it passes in none."""
     bench = None
     for strength in worlds.STRENGTHS:
         tell(f"{model.name}: champion and honest twin")
@@ -92,7 +92,7 @@ def _bench_of(model: ModelDeclaration, source: Source, folder: Path, tell: Tell)
 
 
 class NotReached(Exception):
-    """A gate asks for answers that ``evaluate`` could not take: a journey ends there, before the gate."""
+    """A gate needs answers that ``evaluate`` refuses: a journey ends there, before the gate."""
 
 
 class Bench:
@@ -117,12 +117,12 @@ class Bench:
             self.twin = replace(self.twin, timing=timing)
 
     def twin_can_pass(self) -> bool:
-        """Whether the gates that look at answers pass the twin."""
+        """Whether the gates that judge answers pass the twin."""
         telling = [gate for gate in gates.declared(self.model) if gate.signal]
         return all(self._judge(gate, self.twin).verdict is Verdict.PASS for gate in telling)
 
     def cells(self, candidate: SeededCandidate, seed: seeds.Seed | None = None) -> dict[str, Cell]:
-        """What each gate says of it; a gate that a journey would not reach is left out. ``seed`` is its defect."""
+        """Each gate's verdict on it; a gate that a journey would not reach is left out. ``seed`` is its defect."""
         found = {}
         for gate in gates.declared(self.model):
             if not gate.looks_at:
@@ -161,7 +161,8 @@ class Bench:
     # --- what the gates are given ------------------------------------------------------------------------------------
 
     def asked(self, candidate: SeededCandidate, probes_asked: Mapping[str, pd.DataFrame]) -> smoke_process.Answered:
-        """The twin and what has a file of its own are asked in a fresh process; what only answers otherwise, here."""
+        """The twin and candidates with a file of their own are run in a fresh process; those that only change answers,
+        here."""
         declared, kinds = self.model.gates.smoke_gate, fitted_models.kinds_of(self.model)
         classes = self.model.class_count
         own_file = candidate.scorer is self.world.twin
@@ -180,7 +181,7 @@ class Bench:
         rows, days = candidate.held_out, self.world.holdout.days
         try:
             shadow = self._log(daily.answers_of(self.model, candidate.scorer, rows))
-        except Exception:  # noqa: BLE001 - a candidate may raise anything; which days it loses is looked at below
+        except Exception:  # noqa: BLE001 - a candidate may raise anything; which days it loses is counted below
             order = np.argsort(days, kind="stable")
             each = [self._scored(candidate, rows[days == day]) for day in np.unique(days)]
             shadow = self._log(pd.concat(each, ignore_index=True), order)
@@ -205,7 +206,7 @@ class Bench:
         return business.valued(self.model, self.known_rows(candidate), evidence)
 
     def known_rows(self, candidate: SeededCandidate) -> pd.DataFrame:
-        """What the candidate is asked about, with the rows' keys and ``event_time``."""
+        """The candidate's held-out rows, with their keys and ``event_time``."""
         rows = self.world.holdout.rows
         known = [*declarations().view(self.model.entity.view).keys, "event_time"]
         return training.with_known(candidate.held_out, rows[[name for name in known if name in rows]])

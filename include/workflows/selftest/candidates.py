@@ -1,5 +1,5 @@
-"""What a candidate is made of: its training rows, its answers, its file, its signature, its times. That is exactly what
-a journey's gates get to see of one."""
+"""The parts of a candidate: its training rows, its answers, its file, its signature, its times. A journey's gates get
+exactly these."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeededCandidate:
-    """One candidate as the gates get to see it. A part that is the honest twin's own object was not touched.
+    """One candidate as the gates get it. A part that is the honest twin's own object is unchanged.
 
     Attributes:
         features: its training rows.
         label: their labels.
         availability: when its features were known.
         split: how its training rows and the holdout lie.
-        scorer: what answers, with the methods of a fitted pipeline.
+        scorer: gives the answers, with the methods of a fitted pipeline.
         held_out: the holdout's features, as it gets them.
         timing: its times beside the champion's; None where no gate asks.
         signature: what it takes and gives; None where no gate asks.
@@ -136,7 +136,7 @@ def timed(world: World, scorer: Any, file: Path, folder: Path, clock: Callable[[
 def signature_of(
     model: ModelDeclaration, pipeline: Any, features: pd.DataFrame, classes: list[str] | None
 ) -> Signature | None:
-    """What MLflow would write down of the model, as its gate reads it."""
+    """What MLflow would record of the model, as its gate reads it."""
     example = features.head(EXAMPLE_ROWS)
     output = pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example)
     return registry.read_signature(registry.model_signature(example, output), classes)

@@ -1,4 +1,5 @@
-"""The seeded bad candidates themselves: each is the honest twin with one defect, put where a real one would have it."""
+"""The seeded bad candidates themselves: each is the honest twin with one defect, in the place where a real candidate
+would have it."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from include.workflows.selftest.seeds import LARGER, SLOWER
 from include.workflows.selftest.world import World
 
 LITTLE = 3000
-"""Rows to fit a candidate on whose answers are not its point."""
+"""Training rows of a candidate whose answers do not matter."""
 MARGINS = 3.0
 """How many margins worse a candidate is that is meant to be stopped for being worse."""
 # --- training rows ---------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def _error(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate
 
 
 def _slice(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
-    """The smallest slice that is judged on its own, so that the whole shows the least of it."""
+    """The smallest slice that is judged on its own, so that it shows least in the whole."""
     gates = world.model.gates
     if gates.slice_gate is None:
         raise ValueError("slice_gate is not declared")  # its seed does not apply then
@@ -321,7 +322,7 @@ def _mixed(world: World, scores: Scores, weight: float) -> Scores:
 
 def _weight_for(world: World, metric: str | Metric, target: float, rows: NDArray[np.bool_]) -> float:
     """How much of the opposite to mix in, from 0 to 1, so that the twin is worse than the champion by ``target`` on
-    these rows of the holdout. Without a margin a twentieth of the champion's own value is the target. All of it for a
+    these rows of the holdout. Without a margin a twentieth of the champion's own value is the target. Always 1 for a
     business metric, whose values need more than scores."""
     if isinstance(metric, Metric) and metric.of_values:
         return 1.0

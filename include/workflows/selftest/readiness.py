@@ -72,7 +72,7 @@ class ReadinessReport:
 
 
 def report_on(model: ModelDeclaration, project: Path = PROJECT) -> ReadinessReport:
-    """Everything there is to say of the model's declaration; ``project`` is where the runbook is looked for."""
+    """Every finding about the model's declaration; ``project`` is the folder in which the runbook is found."""
     modes, covered, not_covered = gates.modes(model), dict[str, tuple[str, ...]](), dict[str, str]()
     for seed in seeds.SEEDS:
         meant = seed.meant(model)
@@ -95,7 +95,7 @@ def _gates(model: ModelDeclaration) -> Iterator[Lack]:
             severity, why = gate.absence(model)
             yield Lack(severity, gate.field, f"There is no {gate.name}. {why}", f"Declare {gate.field}.")
         if mode is Mode.ADVISORY:
-            what = f"{gate.name} only advises: what it sees goes on."
+            what = f"{gate.name} only advises: a bad candidate goes on."
             yield Lack(gate.advisory(model), f"{gate.field}.mode", what, "Set it to blocking.")
         yield from gate.lacks(model)
 

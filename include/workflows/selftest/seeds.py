@@ -48,7 +48,8 @@ class Seed:
         return tuple(found) or lacking or Lacking("no gate is meant for it")
 
     def on_defect(self, result: GateResult) -> Verdict | None:
-        """The verdict of the criteria it must show in; PASS where the gate has none of these, None for any."""
+        """The verdict of the criteria it must show in; PASS when the gate has none of these; ``None`` means any
+        criterion."""
         pattern = next((meant.shows_in for gate, meant in self._gates(None) if gate.name == result.gate), None)
         if pattern is None:
             return None

@@ -1,8 +1,8 @@
-"""The rows a selftest judges on, and the two honest models: a champion, and a twin that may succeed it.
+"""The rows a selftest judges on, and the two honest models: a champion, and a twin that may replace it.
 
 The rows are real feature rows of the model's views where the offline store has enough of them, else rows made from the
 declaration. The labels are made in both cases, from a known function of the features and seeded chance: so it is known
-that the twin is honest, whatever the world did in those days. Nothing is written, and the ledger is not opened.
+that the twin is honest, whatever happened in those days. Nothing is written, and the ledger is not opened.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from include.workflows.evidence.availability import availability_of
 from include.workflows.scoring import fitted_models, point_in_time_rows
 
 STRENGTHS = (2.0, 4.0, 8.0)
-"""How much of the label the features tell, weakest first: the weakest in which an honest model can pass is taken."""
+"""How strongly the label depends on the features, weakest first: the weakest with which an honest model passes is
+taken."""
 MADE_FROM = datetime(2024, 1, 1, tzinfo=UTC)
 """The first day of made rows; any would do."""
 FEWEST = 2000
@@ -93,10 +94,10 @@ def seed_of(model: ModelDeclaration) -> int:
 
 
 def rows_for(model: ModelDeclaration, *, stored: bool = True) -> Source:
-    """Feature rows for the model's selftest: from the store where it has enough, else made.
+    """Feature rows for the model's selftest: from the store when it has enough, else made.
 
     Args:
-        stored: whether the store is asked at all.
+        stored: whether rows of the store may be used.
     """
     why = "made rows were asked for"
     if stored:
@@ -161,7 +162,7 @@ def _needed(model: ModelDeclaration) -> tuple[int, int, int]:
 
 
 def _stored(model: ModelDeclaration) -> Source | str:
-    """The newest published rows; or why they will not do."""
+    """The newest published rows; or why they cannot be used."""
     train_rows, held_rows, days = _needed(model)
     store = stores.offline_store()
     newest = [store.newest_day(declarations().view(use.view)) for use in model.views]
@@ -265,7 +266,8 @@ def _unit(model: ModelDeclaration) -> float:
 
 
 def _signal(model: ModelDeclaration, features: pd.DataFrame, which: int) -> np.ndarray[Any, Any]:
-    """What the features tell, ``(n,)``, with mean 0 and deviation 1: a sum over up to six of them."""
+    """The part of the label that the features explain, ``(n,)``, with mean 0 and standard deviation 1: a sum over up to
+    six of them."""
     kinds = fitted_models.kinds_of(model)
     usable = [f for f in features.columns if features[f].nunique() > 1 and features[f].isna().mean() < 0.5]
     texts = [f for f in usable if kinds[f] == "categorical"][:2]

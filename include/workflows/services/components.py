@@ -1,4 +1,4 @@
-"""The services of a home as one value: their processes, how each is started and ended, and what it says of itself."""
+"""The services of a home as one value: their processes, how each is started and ended, and how it reports its state."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ class Services:
         return self._watchdog.restarts if self._watchdog else {}
 
     def keep_watched(self) -> None:
-        """Start the watchdog's thread again, should it have died; called by who waits for the services' end."""
+        """Start the watchdog's thread again, should it have died; called by the thread that waits for the services'
+        end."""
         if self._watchdog is not None:
             self._watchdog.keep_going()
 
@@ -107,7 +108,8 @@ class Services:
         return self.children[name].age_s if name in self.children else 0.0
 
     def cpu_s(self, name: str) -> float | None:
-        # Servers answer from processes below their own; a scheduler's are its tasks, which say nothing about it.
+        # Servers answer from processes below their own; a scheduler's child processes are its tasks, which are no sign
+        # of its health.
         if name not in self.children:
             return None
         pid = self.children[name].pid
@@ -180,7 +182,7 @@ class Services:
 
     def _hurried(self, children: Collection[Child]) -> Callable[[], bool]:
         def hurried() -> bool:
-            # A child that has ended is a process still, until it is asked for its exit code.
+            # A child that has ended stays a process until its exit code is read.
             for child in children:
                 child.exit_code()
             return self.hurry.is_set()

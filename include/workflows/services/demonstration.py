@@ -33,7 +33,7 @@ class Stopped(Exception):
 
 
 class DemonstrationProgress(Protocol):
-    """What shows a person how it goes: ``now`` is replaced by the next one, ``line`` stays."""
+    """Shows the progress: ``now`` is replaced by the next text, ``line`` stays."""
 
     def now(self, text: str) -> None: ...
 
@@ -93,9 +93,9 @@ class Demonstration:
     _materialized: set[tuple[str, str]] = field(default_factory=set)
     """The views and days whose runs were started."""
     _scored: dict[str, dict[str, Any] | None] = field(default_factory=dict)
-    """What the score runs handed on, by Dag and run id: each look costs the API server time."""
+    """What the score runs handed on, by Dag and run id: each query costs the API server time."""
     _journey_seen: bool = True
-    """Whether a journey was under way since the ended ones were last looked at; one of an earlier replay may be."""
+    """Whether a journey was under way since the ended ones were last checked; there may be one of an earlier replay."""
 
     def run(self) -> DemonstrationOutcome:
         """The whole replay.
@@ -154,8 +154,8 @@ class Demonstration:
     def replay_day(self, day: str, following: str | None = None) -> bool:
         """Materialize the day and wait until every model has scored and judged it; say what was decided.
 
-        While it is judged, the views of the ``following`` day are prepared, all but those whose rows are the requests:
-        without requests nothing of that day is scored, and no as-of time moves.
+        While it is judged, the views of the ``following`` day are prepared, except the views whose rows are the
+        requests: without requests nothing of that day is scored, and no as-of time moves.
 
         Returns whether a shadow window closed with this day.
         """

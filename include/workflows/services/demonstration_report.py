@@ -1,4 +1,4 @@
-"""What a replay leaves behind, read from the ledger: champions over time, each journey's verdicts, score before and
+"""The results of a replay, read from the ledger: champions over time, each journey's verdicts, score before and
 after."""
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def fixed(place: Place) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(place.passwords_file),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-        # Airflow listens on every interface unless told.
+        # Airflow listens on every interface unless this is set.
         "AIRFLOW__API__HOST": place.host,
         "AIRFLOW__API__PORT": str(place.ports.airflow),
         "AIRFLOW__API__BASE_URL": place.airflow_url,
@@ -170,7 +170,7 @@ TUNED = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     # A task whose process was killed is retried after 30 s instead of five minutes.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
-    # A task's supervisor may miss its end and look again only after this many seconds: 1 instead of 5. Ninety failed
+    # A task's supervisor may miss its end and check again only after this many seconds: 1 instead of 5. Ninety failed
     # heartbeats instead of 3 before it gives up, so that a restart of the API server kills no task.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "90",
@@ -185,7 +185,7 @@ TUNED = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
     "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
-    # Nobody reads gauges here, and each of these is a query per interval.
+    # No one reads gauges here, and each of these is a query per interval.
     "AIRFLOW__SCHEDULER__POOL_METRICS_INTERVAL": "3600",
     "AIRFLOW__SCHEDULER__TI_METRICS_INTERVAL": "3600",
     "AIRFLOW__SCHEDULER__DAGRUN_METRICS_INTERVAL": "3600",

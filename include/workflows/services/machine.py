@@ -1,4 +1,5 @@
-"""Is this machine in order: what ``slipway doctor`` tells in full, and ``slipway up`` before it starts anything."""
+"""Is this machine in order: ``slipway doctor`` reports everything, ``slipway up`` checks it before it starts
+anything."""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ PACKAGES = ("apache-airflow", "mlflow", "great-expectations", "deltalake", "duck
 
 @dataclass(frozen=True, slots=True)
 class MachineCheck:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     ok: bool
     found: str
     stops: bool = False
-    """Whether the services cannot be started like this."""
+    """Whether the services cannot be started in this state."""
 
 
 def checks(place: Place) -> list[MachineCheck]:
@@ -86,7 +87,7 @@ def ways_of_telling() -> list[MachineCheck]:
 
 
 def _own_notifiers(declared: Declarations) -> list[MachineCheck]:
-    """Whether each function of a team's own that tells people can be imported here."""
+    """Whether each function of a team's own that notifies people can be imported here."""
     from include.config.importing import BadPath
 
     found = []
@@ -126,7 +127,7 @@ def _disk(place: Place) -> list[MachineCheck]:
     home = place.home
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free / 1e9
-    # What is nearly full is told in its last digits: "0 GB free" would say less.
+    # A nearly full disk is shown with decimals: "0 GB free" would say less.
     shown = f"{free:.0f}" if free >= 10 else f"{free:.2g}"
     full = f"{shown} GB free for {home}, needed are {NEEDED_GB:g}"
     return [

@@ -17,11 +17,11 @@ from include.workflows.services.components import AIRFLOW, MIGRATION, Services
 from include.workflows.services.watchdog import API_SERVER, MLFLOW
 
 STARTING_S = 180.0
-"""How long a start may take before it is looked at whether anything is still at work."""
+"""How long a start may take before it is checked whether any process still works."""
 STARTING_AT_MOST_S = 1200.0
-"""How long a start may take on a machine so busy that it is only slow."""
+"""How long a start may take on a busy machine, while it makes progress."""
 STILL_S = 30.0
-"""A start in which nothing used the processor for so long does not go on."""
+"""A start in which nothing used the processor for this long is given up."""
 DAGS_S = 60.0
 
 
@@ -63,7 +63,7 @@ def _migrate(services: Services, tell: Callable[[str], None]) -> None:
 
 
 class _Patience:
-    """Waits as long as it takes on a slow machine, and not for what does nothing any more."""
+    """Waits as long as a slow machine needs, but not for processes that do nothing any more."""
 
     def __init__(self, services: Services, tell: Callable[[str], None]) -> None:
         self._services, self._tell = services, tell
@@ -116,7 +116,7 @@ def wait_until_healthy(services: Services, tell: Callable[[str], None], began_at
         with suppress(AirflowUnreachable):
             health = services.health()
             ready.add(API_SERVER)
-            # A heartbeat of an earlier life counts as healthy for half a minute.
+            # A heartbeat of an earlier process counts as healthy for half a minute.
             for name, status in health.components.items():
                 heart = health.heartbeats[name]
                 beats = _seconds(heart) >= began_at or heart != first.setdefault(name, heart)
@@ -139,12 +139,12 @@ def _seconds(moment: str | None) -> float:
 def wait_for_dags(
     services: Services, api: AirflowApi, expected: Collection[str], tell: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """Poll until Airflow lists the expected Dags; those that it does not, with the reason told."""
+    """Poll until Airflow lists the expected Dags; returns those that are missing, with the reason."""
     began = time.monotonic()
     while missing := set(expected) - set(api.dags()):
         _check_alive(services)
         waited = time.monotonic() - began
-        # A file that cannot be read will not be a moment later either.
+        # A file that cannot be parsed will not become readable by waiting.
         if waited > DAGS_S or (waited > 10 and api.import_errors()):
             tell(f"not among Airflow's Dags: {', '.join(sorted(missing))}")
             for file, reason in api.import_errors().items():

@@ -92,7 +92,7 @@ def running_services(
         AlreadyRunning: when services of the same home run.
         PortTaken: before anything is started.
         StartFailed: with the last lines of the log of what failed.
-        StopRequested: when ``stop`` was set before everything was ready; afterwards it is the caller's to look at.
+        StopRequested: when ``stop`` was set before everything was ready; afterwards the caller has to check it.
     """
     began, began_at = time.monotonic(), wall_clock()
     lock = _take_lock(place, say)
@@ -146,7 +146,7 @@ def _take_lock(place: Place, say: Callable[[str], None]) -> Lock:
             if time.monotonic() > until:
                 raise AlreadyRunning(
                     f"Services of {place.home} are still being stopped after 20 s; "
-                    f"look for what holds {place.home / 'services.lock'}."
+                    f"find the process that holds {place.home / 'services.lock'}."
                 ) from None
             if not told:
                 say("An earlier set of services ended abruptly; waiting until its processes are gone.")

@@ -1,4 +1,4 @@
-"""Tells the operator about the services themselves, from outside Airflow: its scheduler may be what is dead.
+"""Notifies the operator about the services themselves, from outside Airflow, whose scheduler may be dead.
 
 It works in a thread of its own, so that a ledger that does not answer never holds up the watchdog.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from include.config.notify import Channel
 
 WATCH_EVERY_S = 300.0
-"""How often it is asked whether the Dag ``watch`` runs."""
+"""How often it is checked whether the Dag ``watch`` runs."""
 
 
 class OnlyByAirflow(Exception):
@@ -55,7 +55,7 @@ class Teller:
             self.turn(10)
 
     def turn(self, wait_s: float) -> None:
-        """Write down the next piece of news, if one comes in so many seconds; look after the watch, if it is time."""
+        """Write down the next piece of news, if one comes in so many seconds; check the watch, if it is time."""
         with suppress(queue.Empty):
             cause, why = self._news.get(timeout=wait_s)
             with suppress(Exception):
@@ -95,7 +95,7 @@ def to_file_at_least(notice: Notice, channel: Channel) -> None:
 
     Raises:
         OnlyByAirflow: for mail and Slack.
-        NotTold: when the team's function could not tell.
+        NotTold: when the team's function could not notify anyone.
     """
     outbox.to_file(notice)
     if channel.via == "path":

@@ -1,5 +1,5 @@
-"""Watches the services: a component that ended, or that lives but does nothing any more, is started again. One that is
-only slow is left alone: whatever uses processor time is alive.
+"""Watches the services: a component that ended, or that runs but does nothing any more, is started again. One that is
+only slow is left alone: a process that uses processor time is alive.
 
 Airflow's own supervisor never does that, and its API goes on answering while its scheduler is dead.
 """
@@ -21,7 +21,8 @@ from include.adapters.airflow_api import AirflowUnreachable, Health
 API_SERVER = "api-server"
 MLFLOW = "mlflow"
 OLD_HEART_S = 35.0
-"""So long after a restart Airflow may still take a heartbeat of the component's earlier life for a sign of health."""
+"""How long after a restart Airflow may still take a heartbeat of the component's earlier process as a sign of
+health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Patience:
     """
 
     look_every_s: float = 0.5
-    """How often it looks whether a process has ended."""
+    """How often it checks whether a process has ended."""
     check_every_s: float = 5.0
     """How often it asks the services how they are."""
     silent_for_s: float = 40.0
@@ -129,9 +130,8 @@ class _Seen:
 
 @dataclass(slots=True)
 class Watchdog:
-    """Looks after the services until it is stopped. ``look`` is one look, made by a thread of its own.
-
-    Nothing that it writes or says can stop it: it restarts first, and tells afterwards, as well as it can.
+    """Watches the services until it is stopped. ``look`` is one check, made by a thread of its own.      A failing
+    report cannot stop it: it restarts first and reports afterwards, if it can.
     """
 
     services: Watched
@@ -174,7 +174,7 @@ class Watchdog:
             self._thread.join()
 
     def keep_going(self) -> bool:
-        """Start the thread again if it has died, and tell it; whether it had."""
+        """Start the thread again if it has died, and report that; returns whether it had."""
         if self._stop.is_set() or self._thread is None or self._thread.is_alive():
             return False
         self.start()
@@ -187,14 +187,14 @@ class Watchdog:
         while not self._stop.wait(self.patience.look_every_s):
             now = self.wall_clock()
             if now - seen > 15:
-                # The machine slept, and everybody's heart with it.
+                # The machine slept, so every heartbeat is late.
                 self._forgiving_until = self.clock() + self.patience.young_for_s
                 self._unanswered_since.clear()
                 for each in self._seen.values():
                     each.unwell_since = None
             try:
                 self.look()
-            except Exception as error:  # noqa: BLE001 - whatever a look meets, the next one is made
+            except Exception as error:  # noqa: BLE001 - whatever one check raises, the next one is made
                 self._stumbled(error)
             else:
                 if self._stumbles:
@@ -203,7 +203,7 @@ class Watchdog:
             seen = self.wall_clock()
 
     def _stumbled(self, error: Exception) -> None:
-        """A look failed. Said once for a row of them, as each half second brings another."""
+        """A check failed. Several in a row are reported once, because there is one every half second."""
         self._stumbles += 1
         if self._stumbles == 1:
             why = f"a look failed: {type(error).__name__}: {error}"
@@ -211,7 +211,7 @@ class Watchdog:
             self._told("watchdog", why)
 
     def look(self) -> None:
-        """Restart what has ended and, when it is time to ask, what does nothing any more."""
+        """Restart what has ended and, when it is time to ask, those that do nothing any more."""
         now = self.clock()
         for name in self.services.names:
             code = self.services.exit_code(name)
@@ -319,13 +319,13 @@ class Watchdog:
             self._restart(name, reason, f" (death {seen.deaths.count} of {self.patience.most_restarts})")
 
     def _restart(self, name: str, reason: str, counted: str = "") -> None:
-        """Restart it, and tell it afterwards: a full disk must not keep a dead scheduler dead."""
+        """Restart it, and report afterwards: a full disk must not prevent the restart of a dead scheduler."""
         if self._stop.is_set():
             return
         seen = self._of(name)
         try:
             self.services.restart(name)
-        except Exception as error:  # noqa: BLE001 - it is tried again at the next look, as a death
+        except Exception as error:  # noqa: BLE001 - it is tried again at the next check, as a death
             self._tell(f"{name} {reason}, and could not be started again: {type(error).__name__}: {error}")
             self._told(name, f"{name} could not be started again: {error}")
         else:

@@ -1,2 +1,2 @@
-"""Files of anyone, outside of any journey. In: one or two tables and what their columns mean. Out: drift,
+"""Files that anyone hands in, outside of any journey. In: one or two tables and what their columns mean. Out: drift,
 performance, or verdicts of gates, and what was not judged."""

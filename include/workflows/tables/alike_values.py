@@ -14,7 +14,7 @@ FLAGS = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "false": 0.0, "n
 
 
 def aligned(column: pd.Series[Any], kind: FeatureKind) -> pd.Series[Any]:
-    """The values of a column as the reference's kind compares them; what has no such form stays as it is."""
+    """The values of a column as the reference's kind compares them; other values stay as they are."""
     import pandas as pd
 
     flag = pd.api.types.is_bool_dtype(column.dtype)

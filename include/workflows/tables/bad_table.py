@@ -1,4 +1,4 @@
-"""What is said of a file that cannot be used: one line with the file, the column, what it holds and what would do."""
+"""Messages about a file that cannot be used: one line with the file, the column, what it holds and what is allowed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from include.domain.errors import Refusal
 
 
 class BadTable(Refusal, ValueError):
-    """A file that cannot be used the way it was asked for; the message says what is wrong and what would do."""
+    """A file that cannot be used the way it was asked for; the message says what is wrong and what is allowed."""
 
 
 class readable:

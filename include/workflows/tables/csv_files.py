@@ -1,5 +1,5 @@
-"""CSV files as other tools write them: the encoding, the separator and the header are found out, never guessed in
-silence. What has two readings is refused, and the message says which option decides.
+"""CSV files as other tools write them: the encoding, the separator and the header are detected. What is ambiguous is
+refused, and the message says which option decides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STANDARD_MISSING = (
     *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "None"),
     *("Null", "na", "NAN", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
 )
-"""Texts that the usual tools write where there is no value."""
+"""Texts that common tools write for a missing value."""
 _HEAD_BYTES = 1_000_000
 _SAMPLED_ROWS = 200
 _BLOCK_BYTES = 16_000_000
@@ -91,10 +91,10 @@ def layout_of(path: Path, separator: str | None) -> CsvLayout:
 
 
 def read_csv(path: Path, layout: CsvLayout, *, as_text: Sequence[str] = ()) -> Any:
-    """The file as an Arrow table; columns without a name and without a value are left away.
+    """The file as an Arrow table; columns without a name and without a value are left out.
 
     Args:
-        as_text: columns whose texts are kept as they are; of none others are read where some are named.
+        as_text: columns whose texts are kept as they are; where some are named, no others are read.
 
     Raises:
         BadTable: where a row has more or fewer values than the header has names, or a quotation mark is never closed.
@@ -202,7 +202,7 @@ def _first_wrong(path: Path, encoding: str) -> int | None:
 
 
 def _rows(text: str, separator: str, cut: bool) -> list[list[str]]:
-    """The first rows; the last one is left away where the text ends within it."""
+    """The first rows; the last one is left out when the text ends within it."""
     csv.field_size_limit(10_000_000)
     found: list[list[str]] = []
     for row in csv.reader(io.StringIO(text, newline=None), delimiter=separator):

@@ -93,7 +93,7 @@ def judged(task: str, label: pd.Series[Any], named: tuple[str, ...]) -> JudgedGa
 
 
 def stated(declared: JudgedGates) -> list[str]:
-    """What was taken, as the file that would say the same."""
+    """The defaults, as the file that would declare the same."""
     data = declared.model_dump(mode="json", exclude_unset=True)
     text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
     return [

@@ -61,7 +61,7 @@ def compare_files(
         BadTable: the one line says what is wrong.
     """
     past = Table(reference, option="--reference", separator=separator)
-    # A window without rows is no mistake of the caller: nothing can be said of it.
+    # An empty window is no mistake of the caller; it is not judged.
     now = Table(current, option="--current", may_be_empty=chunk is None, separator=separator)
     return _Comparison(past, now, roles, limits or Limits(), _chunk(chunk, roles)).made(chunk)
 
@@ -105,7 +105,7 @@ class _Comparison:
             raise BadTable(f"{past.path} has no column to compare besides the label and the time.{out}")
 
     def made(self, chunk: str | None) -> TablesDrift:
-        # Of the reference only what is usual from piece to piece needs pieces; a whole has no like.
+        # Split the reference only when the current table is split.
         if self.chunk is not None:
             self._check_pieces()
         windows = self._windows(self.past) if self.chunk is not None else None
@@ -192,7 +192,8 @@ class _Comparison:
         return np.asarray((moments - np.datetime64(0, "us")) // length)
 
     def _alike(self, windows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """The reference's pieces as names. The rows left over at its end are fewer, so no piece is like them."""
+        """The name of each row's piece of the reference. The last, shorter piece is named apart: its size is not
+        usual."""
         import numpy as np
 
         names = windows.astype(str).astype(object)
@@ -241,7 +242,7 @@ class _Comparison:
         return self._cut(pieces), whole
 
     def _cut(self, pieces: list[Piece]) -> list[Piece]:
-        """The pieces; one that is too short, where they usually are not, because the table begins or ends in it."""
+        """The pieces; a piece counts as cut when only it is too short, because the table begins or ends in it."""
         least = self.limits.min_rows
         if sorted(piece.rows for piece in pieces)[len(pieces) // 2] < least:
             return pieces
@@ -282,7 +283,7 @@ class _Comparison:
         self, name: str, current: Profile, profile: Profile, lane: Lane, rows: pd.DataFrame | None, pieces: int
     ) -> Piece:
         limits = self.limits
-        # What is looked at shares the error rate, so that the whole comparison keeps to it.
+        # All tests share the error rate, so that it holds for the whole comparison.
         parts = pieces * (1 + bool(self.roles.score) + self.labels.asked + 2 * (lane.metric is not None))
         calibrate = self.chunk is not None
         inputs, predictions = None, None
@@ -330,7 +331,7 @@ class _Comparison:
 
 
 def _blind(inputs: DriftVerdict) -> dict[str, str]:
-    """Why each column that has enough rows was not judged all the same, and the way out."""
+    """Why each column was not judged although it has enough rows, and the way out."""
     return {
         f.name: f"{f.reason.removeprefix(f'{f.name} was not judged: ').rstrip('.')}; --ignore leaves it out"
         for f in inputs.blind

@@ -1,8 +1,8 @@
-"""Which columns of two tables are compared, which are left out because they tell of no drift, and which cannot be
+"""Which columns of two tables are compared, which are left out because they show no drift, and which cannot be
 judged.
 
-An index, an id, a day: they differ in every two tables, and mean nothing. They are left out with a remark. What is not
-understood (a nested value, free text) is named as not judged; it is never quiet.
+An index, an id, a day: they differ between any two tables, and this means nothing. They are left out with a remark.
+An unsupported column (a nested value, free text) is named as not judged; it never counts as quiet.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEAD_ROWS = 10_000
-"""Rows that are looked at before a whole column is: an id shows in them."""
+"""Rows that are tested before a whole column is read: they are enough to show an id."""
 LEAST_ROWS_OF_AN_ID = 100
 TOO_SURE = 10.0
-"""Values given twice that would be expected by chance, from which on none at all is the mark of an id."""
+"""Expected number of duplicates by chance, from which on a column without any duplicate counts as an id."""
 TELLING_ROWS = 5
-"""Rows of a second value from which on it is no accident that they come after those of the first."""
+"""Rows of a second value from which on it is no chance that they all come after those of the first."""
 LONG_TEXT = 200
 LONG_SHARE = 0.01
 LARGEST_WHOLE = 2**53
-"""Whole numbers above it are not told apart by a float."""
+"""A float does not represent every whole number above it."""
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)*")
 _UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*|Unnamed: \d+_level_\d+")
 _KINDS = {kind.value for kind in FeatureKind}
@@ -44,10 +44,10 @@ class ComparedColumns:
     Attributes:
         kinds: the columns that are compared, and as what.
         mixed: those of them that hold numbers and texts.
-        left_out: why a column is left out, by name; nobody asked for it.
+        left_out: why a column is left out, by name; no one asked for it.
         unjudged: why a column cannot be judged, by name.
-        doubtful: why a column that shows no drift is not judged all the same, by name.
-        remarks: what a reader must know of how the columns were taken.
+        doubtful: why a column without drift still counts as not judged, by name.
+        remarks: what a reader must know of how the columns were read.
     """
 
     kinds: dict[str, FeatureKind] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def compared(
         past: the reference.
         now: the table that is judged.
         taken: the columns with another role (label, scores, time).
-        features: the only columns that are compared, whatever they look like; empty takes all others.
+        features: the only columns that are compared, even if they seem to be ids; empty takes all others.
         ignore: columns that are left out.
 
     Raises:
@@ -96,7 +96,7 @@ def compared(
 
 
 def agree_on_numbers(past: Table, now: Table, names: Iterable[str]) -> None:
-    """Where one table says how a column's numbers are written and the other leaves it open, read both that way."""
+    """When one table shows how a column's numbers are written and the other is ambiguous, read both that way."""
     for name in names:
         for sure, other in ((past, now), (now, past)):
             style = sure.typed(name).style
@@ -223,7 +223,7 @@ class _Sorting:
 
 
 def _ascends(column: pd.Series[Any], telling: bool = False) -> bool:
-    """Whether the numbers ascend (or descend) with the rows; ``telling`` asks whether that can be no accident."""
+    """Whether the numbers ascend (or descend) with the rows; ``telling`` says whether that is no chance."""
     import numpy as np
     import pandas as pd
 
@@ -243,7 +243,7 @@ def _ascends(column: pd.Series[Any], telling: bool = False) -> bool:
 
 
 def _differs(column: pd.Series[Any], telling: bool = False) -> bool:
-    """Whether no two rows have one value; ``telling`` asks whether that can be no accident, as it is of fractions."""
+    """Whether no two rows have one value; ``telling`` says whether that is no chance; of fractions it is always one."""
     import numpy as np
     import pandas as pd
 
@@ -263,5 +263,5 @@ def _differs(column: pd.Series[Any], telling: bool = False) -> bool:
     if not telling:
         return True
     spread = float(numbers.max()) - float(numbers.min()) + 1 if len(numbers) else 0.0
-    # Of n numbers spread over so many, n squared over twice as many would be given twice by chance.
+    # Of n numbers drawn from m, about n^2 / 2m pairs are equal by chance.
     return spread > 0 and len(numbers) ** 2 / (2 * spread) >= TOO_SURE

@@ -1,8 +1,8 @@
 """What a comparison of two tables found: for each part whether it found something, is quiet, or was not judged.
 
-Harm is worse performance; change is that inputs, predictions or labels are no longer what they were. They are told
-apart, because most change does no harm, and harm needs an answer today. What was asked for and could not be judged is
-a third thing, and neither of the two.
+Harm is worse performance; change is that inputs, predictions or labels are no longer what they were. They are reported
+separately, because most change does no harm, and harm needs an answer today. What was asked for and could not be judged
+is a third outcome.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from include.workflows.tables.reading import finite
 class TablesDrift:
     """What was found. ``histograms`` are of the whole of both tables, as in a drift report.
 
-    ``left_out`` are columns nobody asked for (an index, an id, a day) and ``unjudged`` those that could not be judged,
-    each with the reason.
+    ``left_out`` are columns that no one asked for (an index, an id, a day) and ``unjudged`` those that could not be
+    judged, each with the reason.
     """
 
     reference: str

@@ -38,7 +38,7 @@ class PieceOutcome(Enum):
 
 
 def outcome_of(code: int) -> PieceOutcome:
-    """What an exit code says in words; what was found stays found, whatever else was not judged."""
+    """The outcome of an exit code; a finding counts even when something else was not judged."""
     if code & HARMED:
         return PieceOutcome.BOTH if code & CHANGED else PieceOutcome.HARM
     if code & CHANGED:
@@ -58,10 +58,10 @@ CHANGE, HARM = ("inputs", "predictions", "labels"), ("estimated", "realised")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The current table, or one piece of it. A part is None where it was not asked for.
+    """The current table, or one piece of it. A part is None when it was not asked for.
 
-    ``asked`` are the parts that must be judged. ``cut`` says that the piece lies at an end of the table and is short
-    for no other reason.
+    ``asked`` are the parts that must be judged. ``cut`` says that the piece is short only because it lies at an end of
+    the table.
     """
 
     name: str
@@ -73,11 +73,11 @@ class Piece:
     labels: DriftVerdict | None = None
     asked: tuple[str, ...] = ("inputs",)
     lacking: Mapping[str, str] = field(default_factory=dict)
-    """Why a part that was asked for is not there at all."""
+    """Why a part that was asked for is missing."""
     cut: bool = False
 
     def state(self, part: str) -> PieceState | None:
-        """What the part says; None where it is neither there nor asked for."""
+        """The state of the part; None when it is neither there nor asked for."""
         found = getattr(self, part)
         if found is None:
             return PieceState.NOT_JUDGED if part in self.asked else None

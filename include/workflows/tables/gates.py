@@ -38,7 +38,8 @@ class PredictionColumns:
         candidate: the candidate's scores; of a multiclass model one column for each class, in their order.
         champion: the champion's, likewise; empty where there is no champion yet.
         baseline: a naive baseline's, likewise; empty takes the mean label of these rows.
-        time: when each row happened; rows of one UTC day are not taken for independent. None takes all for independent.
+        time: when each row happened; rows of one UTC day are not taken as independent. None takes all rows as
+        independent.
         slices: columns to slice by, besides those the gates name.
     """
 
@@ -140,7 +141,7 @@ def _check_label(table: reading.Table, roles: PredictionColumns) -> None:
 
 
 def _task(label: pd.Series[Any], roles: PredictionColumns, named: tuple[str, ...]) -> str:
-    """What the columns say the label is, where no gates do."""
+    """The task and classes that the columns show, when no gates declare them."""
     import pandas as pd
 
     if len(roles.candidate) > 1 or len(named) > 2:
@@ -212,7 +213,7 @@ def _needed(declared: JudgedGates | None, roles: PredictionColumns) -> list[str]
 
 
 def _labels(column: pd.Series[Any], declared: JudgedGates, outputs: Sequence[str]) -> np.ndarray[Any, Any]:
-    """The labels as floats, a class as its position; missing ones stay missing, which no gate passes."""
+    """The labels as floats, a class as its position; missing labels stay missing, and then no gate passes."""
     import numpy as np
     import pandas as pd
 

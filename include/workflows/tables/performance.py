@@ -1,4 +1,4 @@
-"""Performance on any two tables: what the reference's labels and scores say of the current rows."""
+"""Performance on any two tables: the current rows judged by the reference's labels and scores."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOLERATED = 0.05
-"""The rise of the risk, as a share of the reference's, that is in band where nothing else is said."""
+"""The default rise of the risk that is still in band, as a share of the reference's risk."""
 _NO_INPUTS = DriftVerdict(None, "No column was compared.", 0, 0.0, ())
 BLOCKS = 10
 """Blocks of rows a reference without windows is cut into, to check estimates of losses."""
 
 
 class Lane:
-    """Performance, where the reference has labels and scores: what losses are held against."""
+    """Performance, where the reference has labels and scores: what losses are compared with."""
 
     def __init__(self, roles: ColumnRoles, limits: Limits, kinds: Mapping[str, str]) -> None:
         self.roles, self.limits, self.kinds = roles, limits, kinds
@@ -111,7 +111,8 @@ class Lane:
         return lane
 
     def _inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The features as the loss is estimated from them; what is no number of a number is missing."""
+        """The features as the loss is estimated from them; a value of a numeric feature that is no number is
+        missing."""
         import pandas as pd
 
         columns = {}

@@ -1,8 +1,8 @@
 """Tables that somebody hands in as files: parquet or CSV, read a column or a span of rows at a time where it can be.
 
 There is one reader for every command, so that a table means the same wherever it is read and however it is written.
-What is wrong with one is said in one line: the file, the column, what it holds and what would do. How a column was
-taken, where that is not plain, is a remark.
+What is wrong with one is said in one line: the file, the column, what it holds and what is allowed. How a column was
+read, when that is not obvious, is a remark.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ class Table:
         self._read_in_one_style()
 
     def _read_in_one_style(self) -> None:
-        """Where some column of a CSV file shows how numbers are written in it, read the undecided ones so too."""
+        """When one column of a CSV file shows how its numbers are written, read the undecided columns in the same
+        way."""
         import pyarrow as pa
 
         texts = [field.name for field in self._schema if of_arrow(field.type) is None]
@@ -186,7 +187,7 @@ class Table:
 
     @property
     def _likely(self) -> Style:
-        """How an undecided number is taken: where the comma does not separate values it is a decimal mark."""
+        """How an undecided number is read: when the comma does not separate values, it is a decimal mark."""
         return Style.COMMA if self._layout is not None and self._layout.separator == ";" else Style.POINT
 
     def _may_be_without_value(self, name: str) -> bool:
@@ -427,7 +428,7 @@ def times_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 def finite(data: Any) -> Any:
-    """The same small JSON with what JSON cannot say (NaN, infinity) as null."""
+    """The same small JSON with null for the numbers that JSON lacks (NaN, infinity)."""
     if isinstance(data, Mapping):
         return {str(name): finite(value) for name, value in data.items()}
     if isinstance(data, list | tuple):

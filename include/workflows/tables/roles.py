@@ -37,5 +37,5 @@ class Limits:
     bins: int = 10
     metric: str | None = None
     tolerance: float | None = None
-    """None is five hundredths of the reference's own risk."""
+    """None: 0.05 of the reference's own risk."""
     outside_at_most: float = 0.1

@@ -1,7 +1,7 @@
 """What a column of a file holds, found out from all of its values, and the same values in one form.
 
 A number is a number whether it is kept as int8, float32, decimal or text, and a category is the same one as text or as
-a dictionary. What is not understood keeps the name of its type, so that whoever asks can say that it was not judged.
+a dictionary. An unknown type keeps its name, so that the caller can report that it was not judged.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEARLY_ALL = 0.95
-"""Share of a text column's values from which what they are decides; the others count as missing, with a remark."""
+"""The share of a text column's values that must be of one kind to decide it; the others count as missing, with a
+remark."""
 OTHER_MISSING = ("-", "--", "---", "?", ".", "\N{EN DASH}", "\N{EM DASH}")
-"""Texts that people write where there is no value; a remark says so."""
+"""Texts that people write for a missing value; a remark says so."""
 _SHOWN = 3
 
 
@@ -35,13 +36,13 @@ class Typed:
     """What a column is.
 
     Attributes:
-        kind: ``numeric``, ``categorical``, ``boolean``, ``time``, ``empty``; or in words what it holds that is neither.
+        kind: ``numeric``, ``categorical``, ``boolean``, ``time``, ``empty``; else a description of what it holds.
         text: whether it is kept as text.
         style: how its numbers are written, of text; None where any reading gives the same.
         unsure: whether its texts can be read in the other style as well.
         whole: whether it is kept as whole numbers or decimals, which can have more digits than a float.
         mixed: whether it is a category of which some values, and not nearly all, are numbers.
-        remarks: how the values were taken, where a reader must know; each follows the column's name.
+        remarks: how the values were read, when a reader must know; each follows the column's name.
     """
 
     kind: str
@@ -77,7 +78,7 @@ def typed(column: Any, *, style: Style | None = None, likely: Style = Style.POIN
 
     Args:
         style: how its numbers are written, where it is known from elsewhere.
-        likely: how they are taken where both readings fit.
+        likely: how they are read when both styles fit.
     """
     found = of_arrow(column.type)
     if found is None:
@@ -182,13 +183,13 @@ def _style(numbers: Any, shares: dict[Style, float], likely: Style) -> tuple[Sty
     import pyarrow.compute as pc
 
     if shares[Style.POINT] != shares[Style.COMMA]:
-        # A number such as 1.234 is read by both; what only one reads has decided.
+        # A number such as 1.234 fits both styles; a number that fits only one decides.
         return max(shares, key=lambda s: shares[s]), False
     commas = bool(pc.any(pc.match_substring(numbers, ",")).as_py())
     points = bool(pc.any(pc.match_substring(numbers, ".")).as_py())
     if not commas:
         return Style.POINT, points
-    # Whoever separates thousands writes 1,234 and never 1234 beside it.
+    # A file with a thousands separator has 1,234 and never 1234 beside it.
     if pc.any(pc.match_substring_regex(numbers, _SIGN + r"\d{4,}$")).as_py():
         return Style.COMMA, True
     return likely, True
@@ -235,7 +236,7 @@ def _value_of(texts: Any, what: Typed) -> Any:
 
 
 def _cleaned(texts: Any) -> Any:
-    """Without blanks around them; null where they are written for no value."""
+    """Without blanks around them; null for the texts that mean a missing value."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -245,7 +246,7 @@ def _cleaned(texts: Any) -> Any:
 
 
 def _signed(texts: Any) -> Any:
-    """A typographic minus as the one that numbers are read with."""
+    """Replace a typographic minus by the ASCII one."""
     import pyarrow.compute as pc
 
     return pc.replace_substring(texts, "\N{MINUS SIGN}", "-")
@@ -266,7 +267,7 @@ def _some(texts: Any) -> str:
 
 
 def _stored(column: Any) -> Any:
-    """Extension types as what they are kept as; dictionaries of anything but text as their values."""
+    """Extension types as their storage type; dictionaries of anything but text as their values."""
     import pyarrow as pa
 
     kind = column.type
