@@ -9,6 +9,7 @@ import copy
 import io
 import itertools
 import json
+import pickle
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -42,7 +43,8 @@ class Run:
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, bytes] = field(default_factory=dict)
+    """Pickled: a world that is copied need not make the objects of a figure that nobody looks at."""
     datasets: list[dict[str, Any]] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     """Addresses of the models that were logged to it, in order."""
@@ -130,7 +132,7 @@ class MemoryRegistry:
         return True
 
     def log_figure(self, run_id: str, figure: Any, path: str) -> None:
-        self._run(run_id).figures[path] = figure
+        self._run(run_id).figures[path] = pickle.dumps(figure)
 
     def log_dataset(
         self, run_id: str, name: str, digest: str, source: Mapping[str, Any], profile: Mapping[str, Any]
@@ -297,7 +299,7 @@ class MemoryRegistry:
         return held[version]
 
 
-def _drawn(figure: Any) -> bytes:
+def _drawn(figure: bytes) -> bytes:
     written = io.BytesIO()
-    figure.savefig(written, format="png")
+    pickle.loads(figure).savefig(written, format="png")
     return written.getvalue()

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def product() -> dict[str, ast.Module]:
-    """Every file of the product by its path, without the migrations, which Alembic loads by itself."""
-    return {
-        file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
-        for folder in ("include", "plugins", "dags")
-        for file in sorted((ROOT / folder).rglob("*.py"))
-        if "migrations" not in file.parts
-    }
+def product() -> Iterator[tuple[str, ast.Module]]:
+    """Every file of the product with its path, without the migrations, which Alembic loads by itself."""
+    for folder in ("include", "plugins", "dags"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            if "migrations" not in file.parts:
+                yield file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
 
 
 def test_no_class_name_is_defined_twice():
     defined = defaultdict(list)
-    for path, tree in product().items():
+    for path, tree in product():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 defined[node.name].append(path)

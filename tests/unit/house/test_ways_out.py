@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -51,7 +52,8 @@ def of_python(file: Path) -> Iterator[Said]:
         yield Said(f"{file.relative_to(PROJECT)}:{node.lineno}", text)
 
 
-def everything() -> list[Said]:
+@cache
+def everything() -> tuple[Said, ...]:
     found: list[Said] = []
     for folder in CODE:
         for file in sorted((PROJECT / folder).rglob("*.py")):
@@ -66,10 +68,7 @@ def everything() -> list[Said]:
         for page in sorted(pages)
         if page.name != "CHANGELOG.md"  # it says what was, too
     ]
-    return found
-
-
-TEXTS = everything()
+    return tuple(found)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ def wrong_with(command: str) -> str | None:
 
 
 def commands() -> Iterator[tuple[Said, str]]:
-    for said in TEXTS:
+    for said in everything():
         for found in COMMAND.finditer(said.text):
             yield said, found["rest"]
 
@@ -149,7 +148,7 @@ def test_every_make_verb_that_is_named_exists():
     there = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
     named = [
         (said.where, verb)
-        for said in TEXTS
+        for said in everything()
         for verb in re.findall(
             r"(?:`|^)make ([a-z][a-z-]*)" if ".md" in said.where else r"`make ([a-z][a-z-]*)", said.text, re.M
         )
@@ -164,7 +163,7 @@ ASKED_WITH = re.compile(r"(?:run|journey|retrain|ask) with `?(?P<key>[a-z_]+): "
 
 
 def test_every_key_that_a_journey_is_asked_with_is_one_that_a_request_has():
-    named = [(said.where, found["key"]) for said in TEXTS for found in ASKED_WITH.finditer(said.text)]
+    named = [(said.where, found["key"]) for said in everything() for found in ASKED_WITH.finditer(said.text)]
     assert len(named) > 2
     assert [(where, key) for where, key in named if key not in FIELDS] == []
 
@@ -211,7 +210,7 @@ SHORT = {"drift.q"}
 
 
 def paths() -> Iterator[tuple[str, str]]:
-    for said in TEXTS:
+    for said in everything():
         if "/adr/" in said.where or "old_keys" in said.where:
             continue  # a decision record says what was; a former key is named as one
         for found in DOTTED.finditer(said.text):
@@ -245,20 +244,23 @@ def test_a_key_that_no_declaration_has_is_found(path, lack):
 
 
 def test_every_page_of_the_documentation_that_is_named_is_there():
-    named = [(s.where, page) for s in TEXTS for page in re.findall(r"(?<![\w/])docs/[\w/-]+\.md", s.text)]
+    named = [(s.where, page) for s in everything() for page in re.findall(r"(?<![\w/])docs/[\w/-]+\.md", s.text)]
     assert len(named) > 20
     assert [(where, page) for where, page in named if not (PROJECT / page).is_file()] == []
 
 
 def test_every_setting_that_is_named_is_read():
-    code = [said.text for said in TEXTS if said.where.startswith(CODE)]
+    code = [said.text for said in everything() if said.where.startswith(CODE)]
     shell = [PROJECT / "Makefile", PROJECT / "docker-compose.yaml", *(PROJECT / "deploy").rglob("*")]
     scripts = "".join(file.read_text(encoding="utf-8", errors="ignore") for file in shell if file.is_file())
     tests = "".join(file.read_text(encoding="utf-8") for file in (PROJECT / "tests").rglob("*.py"))
     read = {text for text in code if re.fullmatch(r"SLIPWAY_[A-Z_]+", text)}
     read |= set(re.findall(r"SLIPWAY_[A-Z_]+", scripts)) | set(re.findall(r'"(SLIPWAY_TEST_[A-Z_]+)"', tests))
     named = [
-        (s.where, name) for s in TEXTS for name in re.findall(r"\bSLIPWAY_[A-Z_]*[A-Z]\b", s.text) if s.text != name
+        (s.where, name)
+        for s in everything()
+        for name in re.findall(r"\bSLIPWAY_[A-Z_]*[A-Z]\b", s.text)
+        if s.text != name
     ]
     assert len(named) > 40
     assert sorted({f"{where}: {name}" for where, name in named if name not in read}) == []
@@ -272,6 +274,6 @@ def test_every_step_from_which_a_run_is_to_be_cleared_is_a_step():
     for file in (*(PROJECT / "dags").glob("*.py"), PROJECT / "include/workflows/tasks.py"):
         tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         steps |= {node.name for node in tree if isinstance(node, ast.FunctionDef)}
-    named = [(said.where, found["step"]) for said in TEXTS for found in CLEARED.finditer(said.text)]
+    named = [(said.where, found["step"]) for said in everything() for found in CLEARED.finditer(said.text)]
     assert len(named) > 10
     assert [(where, step) for where, step in named if step not in steps] == []
