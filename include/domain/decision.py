@@ -104,9 +104,9 @@ class Decision:
     name: str
     reason: str
     numbers: dict[str, Any]
-    hold_promotion: bool = False
+    hold_promotion: bool
     """Whether the candidate may not be promoted before labels mature (rule 4)."""
-    breaker_open_until: datetime | None = None
+    breaker_open_until: datetime | None
     """Set when this decision opens the breaker."""
 
     def as_json(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def cooldown_days(policy: Policy, asked_at_streak: int) -> int:
     opened = max(asked_at_streak - policy.futile_before_escalation + 1, 0) if asked_at_streak else 0
     if not opened:
         return policy.cooldown_days
-    return int(min(max(policy.cooldown_days, 1) * 2 ** min(opened, 16), LONGEST_BREAK_DAYS))
+    return int(min(max(policy.cooldown_days, 1) * 2**opened, LONGEST_BREAK_DAYS))
 
 
 def _breaker_is_open(s: Situation) -> bool:

@@ -1,4 +1,7 @@
-"""Which test runs which line of the mutated modules, and how long it takes; measured again when either changes."""
+"""Which test runs which line of the mutated modules, and how long it takes.
+
+A test file is measured again when it, a ``conftest.py``, or a module that its tests ran has changed.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 RUN = """
-import json, sys, time
+import hashlib, json, sys, time
 from pathlib import Path
 import coverage, pytest
 
@@ -36,12 +39,12 @@ class Watch:
         return result
 
 watched.start()
-code = pytest.main(["-q", "-p", "no:cacheprovider", *kept], plugins=[Watch()])
+code = pytest.main(["-q", "-m", "not slow", "-p", "no:cacheprovider", *kept], plugins=[Watch()])
 watched.stop()
 if code not in (0, 1, 5):
     sys.exit(1)
 data = watched.get_data()
-said = {file: {"took": {}, "reached": {}} for file in kept}
+said = {file: {"took": {}, "reached": {}, "of": {file}} for file in kept}
 for test, seconds in took.items():
     if test in red:
         print("RED", test)
@@ -50,10 +53,12 @@ for test, seconds in took.items():
 for file in data.measured_files():
     for line, tests in data.contexts_by_lineno(file).items():
         for test in set(tests) - red - {""}:
-            reached = said[test.partition("::")[0]]["reached"].setdefault(test, {})
-            reached.setdefault(str(Path(file).relative_to(root)), []).append(line)
+            of_file, module = said[test.partition("::")[0]], str(Path(file).relative_to(root))
+            of_file["reached"].setdefault(test, {}).setdefault(module, []).append(line)
+            of_file["of"].add(module)
 for file, place in kept.items():
-    Path(place).write_text(json.dumps(said[file]))
+    of = {path: hashlib.sha256(Path(root, path).read_bytes()).hexdigest() for path in said[file]["of"]}
+    Path(place).write_text(json.dumps(said[file] | {"of": of}))
 """
 
 
@@ -88,13 +93,13 @@ def measured(root: Path, kept: Path, mutated: str, places: Sequence[str]) -> Rea
         SystemExit: when the tests could not be run.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    product = _digest(sorted((root / mutated).rglob("*.py")) + sorted((root / "tests").rglob("conftest.py")))
+    shared = _digest(sorted((root / "tests").rglob("conftest.py")))[:16]
     reach, stale, now = Reach(), {}, {}
     for file in _files(root, places):
         name = file.replace("/", ".")
-        said = kept / f"{name}.{_digest([root / file], product)[:16]}.json"
+        said = kept / f"{name}.{shared}.json"
         now[file] = said
-        if not said.exists():
+        if not said.exists() or not _still_so(root, json.loads(said.read_text(encoding="utf-8"))["of"]):
             for old in kept.glob(f"{name}.*.json"):
                 old.unlink()
             stale[file] = str(said)
@@ -130,13 +135,19 @@ def _add(reach: Reach, said: dict[str, dict[str, dict[str, list[int]]]]) -> None
 def _files(root: Path, places: Sequence[str]) -> list[str]:
     found: list[Path] = []
     for place in places:
-        inside = sorted((root / place).rglob("*.py"))
+        whole = root / place
+        inside = [whole] if whole.is_file() else sorted(whole.rglob("*.py"))
         found += [f for f in inside if f.name.startswith("test_")] if place.startswith("tests") else inside
     return [str(f.relative_to(root)) for f in found]
 
 
-def _digest(files: Iterable[Path], *more: str) -> str:
-    made = hashlib.sha256("".join(more).encode())
+def _still_so(root: Path, digests: Mapping[str, str]) -> bool:
+    """Whether each file is there and what it was."""
+    return all((root / path).exists() and _digest([root / path]) == was for path, was in digests.items())
+
+
+def _digest(files: Iterable[Path]) -> str:
+    made = hashlib.sha256()
     for file in files:
         made.update(file.read_bytes())
     return made.hexdigest()

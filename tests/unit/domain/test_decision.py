@@ -297,6 +297,11 @@ def test_the_cooldown_doubles_with_each_time_a_person_was_asked_up_to_a_year():
     assert cooldown_days(Policy(cooldown_days=0), 2) == 2
 
 
+def test_whoever_was_asked_under_a_lower_limit_leaves_the_cooldown_as_it_is_declared():
+    raised = Policy(cooldown_days=7, futile_before_escalation=3)
+    assert [cooldown_days(raised, n) for n in (1, 2, 3)] == [7, 7, 14]
+
+
 def test_the_same_situation_always_gives_the_same_decision():
     for broken, streak, journey in itertools.product(((), (BROKEN,)), (0, 2), (None, "x")):
         situation = a_situation(broken=broken, futile_streak=streak, in_flight=journey)
