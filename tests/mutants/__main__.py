@@ -65,6 +65,7 @@ def main() -> int:
     args = asked.parse_args()
     modules = modules_of(args.modules)
     os.environ.update(quiet())
+    sys.dont_write_bytecode = False  # what did not change is compiled once, and not for each change
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
     from .changes import Change, changes_of

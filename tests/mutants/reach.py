@@ -118,9 +118,8 @@ def measured(root: Path, kept: Path, mutated: str, places: Sequence[str]) -> Rea
 
 
 def quiet() -> dict[str, str]:
-    """The environment for a test that runs beside others: one thread of arithmetic, no files of compiled code."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**os.environ, **dict.fromkeys(names, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
+    """The environment for a test that runs beside others: one thread of arithmetic."""
+    return {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
 
 
 def _add(reach: Reach, said: dict[str, dict[str, dict[str, list[int]]]]) -> None:

@@ -7,6 +7,7 @@ seconds here before the first test. A fork of a process that has the libraries l
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -42,6 +43,7 @@ def load_libraries() -> None:
             importlib.import_module(name)
         except ImportError:
             continue
+    gc.freeze()  # or each child's garbage collections would look through, and copy, all of it
 
 
 @dataclass
