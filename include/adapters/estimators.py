@@ -27,7 +27,7 @@ class EstimatorUnusable(Refusal, ValueError):
 
 
 class FitDidNotConverge(Refusal, ValueError):
-    """The estimator stopped before it had found what it looked for: what it would answer is an accident."""
+    """The estimator stopped before it converged, so its answers would be arbitrary."""
 
 
 class FitOutOfMemory(NotDone):
@@ -45,8 +45,8 @@ class OutputsUnknown(Refusal, ValueError):
 class ColumnGroup:
     """Columns with steps of their own, and where the declaration has them (``preprocess.0``).
 
-    ``columns`` are names, or the kind whose columns are meant as far as no group names them. ``encode`` and ``impute``
-    are None for what the estimator says, unless a step does the same.
+    ``columns`` are names, or a kind: all columns of that kind that no group names. ``encode`` and ``impute``
+    are None for the estimator's own setting, unless a step does the same.
     """
 
     where: str
@@ -212,12 +212,12 @@ def _first_line(error: Exception) -> str:
 
 
 def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> Any:
-    """Fit and return the pipeline. What the estimator refuses only now is a user's mistake, not a crash.
+    """Fit and return the pipeline. A refusal by the estimator is a user's mistake, not a crash.
 
     Raises:
         EstimatorUnusable: when scikit-learn refuses a parameter, or the rows.
         FitDidNotConverge: when it warns that it has not converged.
-        FitOutOfMemory: when the memory did not suffice; nothing is kept, and with more of it the same fit goes through.
+        FitOutOfMemory: when the memory did not suffice; nothing is kept, and with more of it the same fit succeeds.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils._param_validation import InvalidParameterError
@@ -286,7 +286,7 @@ def predict(pipeline: Any, features: pd.DataFrame, *, classes: int | None) -> np
     regression. The one place where an estimator's columns become classes.
 
     Args:
-        pipeline: fitted on class positions, or something with the methods of one.
+        pipeline: fitted on class positions, or an object with the methods of one.
         features: the rows.
         classes: how many are declared; None for regression. One that the estimator never saw has the probability 0.
 
@@ -310,7 +310,7 @@ def learned_classes(pipeline: Any, classes: int) -> list[int]:
         OutputsUnknown: when it was fitted on something else than declared positions.
     """
     named = getattr(pipeline, "classes_", None)
-    if named is None:  # no estimator, but something in front of one, which answers for every class
+    if named is None:  # no estimator, but a wrapper of one, which answers for every class
         return list(range(classes))
     found = np.asarray(named)
     positions = [int(c) for c in found] if found.ndim == 1 and found.dtype.kind in "iufb" else []
@@ -343,7 +343,7 @@ machine waiting for them cost ten times the work (measured: 0.25 s instead of 0.
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Fits and predicts on one thread while it lasts; only libraries that are loaded by then are held to it.
+    """Fits and predicts on one thread while it lasts; only libraries that are loaded already are limited.
 
     For many small fits beside other work: on a busy machine of two cores a boosting of 22,000 rows took 18 s with two
     threads and 1.1 s with one."""
@@ -370,7 +370,7 @@ def importances(
     """Permutation importance per feature on about ``rows`` rows, clipped at zero and summing to one.
 
     The loss is the mean absolute error or the log loss. Rows of a rare class are all taken, and weigh what they weigh
-    among all rows; a class that is not among the rows, or was not learned, changes nothing about that.
+    among all rows; a class that is not among the rows, or was not learned, does not change these weights.
 
     Args:
         pipeline: fitted.
@@ -379,7 +379,7 @@ def importances(
         task: ``binary``, ``multiclass`` or ``regression``.
         seed: fixes the rows and the permutations.
         classes: how many are declared; None takes 2 for binary, else as many as the estimator and the labels know.
-        rows: about how many are looked at.
+        rows: about how many are used.
 
     Source: Breiman (2001), Random Forests; ``sklearn.inspection.permutation_importance``.
     """

@@ -1,4 +1,4 @@
-"""Great Expectations, held to one job: run declared expectations on a frame and say what each found.
+"""Great Expectations, for one job only: run declared expectations on a frame and report each result.
 
 It passes vacuously (an empty batch, an empty suite), so row counts, missing values and the suite's size are checked by
 the caller before. Nothing is sent anywhere; what it found is written only where the caller writes it.
@@ -22,7 +22,7 @@ from include.domain.errors import Refusal
 
 
 class ExpectationOutcome(Enum):
-    """What an expectation found. BROKEN: it raised, so it says nothing about the data, and opens nothing either."""
+    """What an expectation found. BROKEN: it raised, so it is no evidence about the data, and nothing passes by it."""
 
     MET = "MET"
     UNMET = "UNMET"

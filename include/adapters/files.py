@@ -1,4 +1,4 @@
-"""Files that several processes may write and read: each appears whole or not at all, and stays after a power cut.
+"""Files that several processes may write and read: each appears whole or not at all, and survives a power cut.
 
 Every file that is shared is written here: under a name of its writer's own, brought to the disk, and then given its
 real name in one step. A test forbids any other way.
@@ -20,8 +20,8 @@ from typing import Any
 def whole(path: Path, mode: int | None = None) -> Iterator[Path]:
     """A name to write to; at the end of the block the file is there under ``path``, after an error nothing is.
 
-    Writers of the same file do not meet: each has a name of its own, and the last one to finish is read. What a killed
-    writer left on this machine is swept first. A writer that still runs is left alone.
+    Writers of the same file do not meet: each has a name of its own, and the last one to finish is read. Files that a
+    killed writer left on this machine are removed first. A writer that still runs is not disturbed.
 
     Args:
         mode: the file's permissions, for example ``0o600``; None for the usual ones.
@@ -35,8 +35,9 @@ def whole(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 @contextmanager
 def draft(folder: Path, name: str) -> Iterator[tuple[Path, Callable[[Path], None]]]:
-    """As ``whole``, for a file whose last name is known only when it is written: a name to write to, and what gives
-    the file its real one. Without that call nothing is left. ``name`` is of whom the same leavings are swept."""
+    """As ``whole``, for a file whose last name is known only when it is written: a name to write to, and a function
+    that gives the file its real one. Without that call no file stays. ``name`` is the name under which files of killed
+    writers are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f".{name}.*.tmp"):
         host, pid = left.name.split(".")[-4:-2]

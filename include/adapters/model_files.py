@@ -1,4 +1,4 @@
-"""Model files in the skops format: written, told apart by digest, and loaded only against *our* allow-list.
+"""Model files in the skops format: written, identified by digest, and loaded only against *our* allow-list.
 
 A model file names the types it wants to construct. That list is the file's own claim, so it is never used as
 permission: what may be constructed is ``TRUSTED`` here and a team's own reviewed list (``trusted_types.yaml``), and
@@ -117,10 +117,10 @@ def digest(path: Path) -> str:
 
 
 def canonical_digest(path: Path) -> str:
-    """The sha256 of what a model file says, in hex: equal for equal models, whenever and wherever they were written.
+    """The sha256 of a model file's content, in hex: equal for equal models, whenever and wherever they were written.
 
-    A skops file names its parts after addresses in memory and carries the time; both are left out here. What is served
-    is still held to ``digest``, the bytes that the gates saw.
+    A skops file names its parts after addresses in memory and carries the time; both are left out here. A served file
+    must still have ``digest``, the hash of the bytes that the gates saw.
     """
     with zipfile.ZipFile(path) as file:
         schema, members = json.loads(file.read("schema.json")), set(file.namelist())
@@ -166,7 +166,7 @@ def load(path: Path, expected_digest: str) -> Any:
             "artifact was replaced."
         )
     with warnings.catch_warnings():
-        # Another patch release of scikit-learn warns; whether it answers the same is the smoke check's question.
+        # Another patch release of scikit-learn warns; whether it answers the same is tested by the smoke gate.
         warnings.simplefilter("ignore")
         trusted = trusted_types(path)
         try:
@@ -178,10 +178,10 @@ def load(path: Path, expected_digest: str) -> Any:
 
 
 def unmet(requirements: str) -> list[str]:
-    """What a model's ``name==version`` lines ask for that is not here, a phrase each; empty when all is well.
+    """The ``name==version`` requirements of a model that are not met here, a phrase each; empty when all are met.
 
-    Another release of scikit-learn or skops is unmet: neither promises to read the files of another. Another patch
-    release, and another release of the other libraries, is the smoke gate's question.
+    Another release of scikit-learn or skops counts as unmet: neither promises to read the files of another. Another
+    patch release, and another release of the other libraries, is left to the smoke gate.
     """
     from importlib.metadata import PackageNotFoundError, version
 

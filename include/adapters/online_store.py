@@ -1,7 +1,7 @@
 """The online store: the newest row of each entity, for requests that cannot wait for a table scan.
 
 A row is only ever replaced by a newer one (later event time, then later available time), inside the upsert itself: so
-an old backfill that finishes last, or two that race, never put an old value back.
+an old backfill that finishes last, or two that race, never restore an old value.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from include.domain.faults import crashpoint
 
 T = TypeVar("T")
 Kept = dict[str, tuple[datetime, datetime, str]]
-"""By entity: event time and available time, in UTC without saying so, and the features as JSON."""
+"""By entity: event time and available time, in UTC without a time zone, and the features as JSON."""
 
 ROWS_AT_ONCE = 5_000
 KEYS_AT_ONCE = 1_000
@@ -99,7 +99,7 @@ class OnlineRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """How what is kept differs from what was published, by entity."""
+    """How the stored rows differ from the published ones, by entity."""
 
     entities: int
     """How many were published."""
@@ -108,7 +108,7 @@ class Differences:
     other: tuple[str, ...]
     """Of the same times, with other values."""
     ahead: Mapping[str, tuple[datetime, datetime]]
-    """Newer than anything that is published: event time and available time, in UTC without saying so."""
+    """Newer than every published row: event time and available time, in UTC without a time zone."""
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.older or self.other or self.ahead)
@@ -177,7 +177,8 @@ class OnlineStore:
 
         rows = self._done(lambda connection: look_up(connection, unique))
         if len(rows) < len(unique):
-            # A key is the same in every type that can hold it; how the view's are stored is not asked beforehand.
+            # A key is the same in every type that can hold it; the type in which the view's are stored is not checked
+            # before.
             had = {row[0] for row in rows}
             others = {e: _spelled_otherwise(keys) for e, keys in zip(wanted, entities, strict=True) if e not in had}
             more = {row[0]: row for row in self._done(lambda c: look_up(c, sorted(set().union(*others.values()))))}
@@ -206,7 +207,7 @@ class OnlineStore:
 
     def forget(self, view: FeatureView, rows: Mapping[str, tuple[datetime, datetime]]) -> int:
         """Remove the rows of these entities that still have exactly these two times, as ``Differences.ahead`` has
-        them; how many were. One that was replaced meanwhile stays."""
+        them; returns how many. One that was replaced meanwhile stays."""
         doomed = ONLINE.delete().where(
             ONLINE.c.view == view.name,
             ONLINE.c.view_version == view.version,
@@ -313,13 +314,13 @@ def entity_of(keys: Sequence[Any]) -> str:
 
 
 EXACT = 2**53
-"""A double tells all whole numbers up to here apart."""
+"""Up to here a double represents every whole number exactly."""
 PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 MOST_SPELLINGS = 8
 
 
 def _spelled_otherwise(keys: Sequence[Any]) -> list[str]:
-    """The same entity with its whole numbers as another type says them: 7, 7.0 and the text '7' are one key."""
+    """The same entity with its whole numbers in another type: 7, 7.0 and the text '7' are one key."""
     spellings: list[list[Any]] = []
     for key in keys:
         plain = _builtin(key)
@@ -345,7 +346,7 @@ def _entities(entities: Sequence[Sequence[Any]]) -> list[str]:
 
 
 _quoted = encode_basestring
-"""What the encoder below does with texts, without its detours."""
+"""The encoder's result for texts, computed directly."""
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
@@ -369,8 +370,8 @@ def _offers(view: FeatureView, rows: pa.Table, run_id: str) -> dict[str, dict[st
 
 
 def compared(view: FeatureView, kept: Kept, rows: pa.Table) -> Differences:
-    """What was kept, held against the newest row of each entity of ``rows``. ``rows`` are read after ``kept``: what is
-    ``ahead`` of them then is not merely of a publish that is under way, which tells the online store last."""
+    """The stored rows compared with the newest row of each entity of ``rows``. ``rows`` are read after ``kept``, so
+    rows that are ``ahead`` do not come from a publish under way, which writes to the online store last."""
     wanted = {entity: _facts(offer) for entity, offer in _offers(view, rows, "").items()}
     both = {entity: (facts, kept[entity]) for entity, facts in wanted.items() if entity in kept}
     return Differences(
@@ -432,8 +433,7 @@ def _moments(stored: Sequence[Any]) -> list[datetime]:
 
 
 def _finite(rows: pa.Table) -> pa.Table:
-    """The rows as they are stored: times in UTC without saying so, and missing what is no number, which JSON has no
-    word for."""
+    """The rows as they are stored: times in UTC without a time zone, and NaN as missing, because JSON has no NaN."""
     columns = []
     for column in rows.columns:
         if pa.types.is_floating(column.type):

@@ -5,7 +5,7 @@ moved to groups of their own, as Airflow's tasks do. So ending a session ends ev
 
 A parent that is killed with -9 cannot end anything. Therefore a :class:`ProcessGuard`, one tiny process more, holds the
 read end of a pipe whose only write end is the parent's: when the parent is gone, for whatever reason, the pipe closes,
-and the guard ends the sessions it was told of.
+and the guard ends its sessions.
 """
 
 from __future__ import annotations
@@ -246,8 +246,8 @@ class Command:
 
 @contextlib.contextmanager
 def _log(command: Command) -> Iterator[IO[bytes] | int]:
-    """The log, with a line that says what starts; nowhere when it cannot be opened. A disk that is full, which keeps
-    the line from being written, keeps nothing from being started."""
+    """The log, with a line that says what starts; nowhere when it cannot be opened. A full disk prevents the line, but
+    not the start."""
     try:
         command.log.parent.mkdir(parents=True, exist_ok=True)
         if command.log.exists() and command.log.stat().st_size > _LARGEST_LOG_BYTES:
@@ -332,7 +332,7 @@ class Child:
             return None
 
     def last_words(self, lines: int = 3) -> str:
-        """The last lines of its log that say something, in one line."""
+        """The last lines of its log that are not empty, in one line."""
         try:
             with self.command.log.open("rb") as stream:
                 stream.seek(max(0, stream.seek(0, os.SEEK_END) - 4000))

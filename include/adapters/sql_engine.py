@@ -26,7 +26,7 @@ _SQL = Path(__file__).with_name("sql")
 
 
 class SqlFailed(Refusal, ValueError):
-    """A declared query does not run; the message names what it is for, its file, and what DuckDB says, in one line."""
+    """A declared query does not run; the message names what it is for, its file, and DuckDB's message, in one line."""
 
     def __init__(
         self, what: str, file: Path | str, reason: str, tables: Mapping[str, Sequence[str]] | None = None
@@ -46,7 +46,7 @@ def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnecti
         "threads": os.cpu_count() or 1,
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        # Beside the machine's other scratch, not in whatever the current directory is.
+        # In the machine's temporary folder, not in the current directory.
         "temp_directory": str(Path(tempfile.gettempdir()) / f"slipway-duckdb-{os.getpid()}"),
     }
     limit = memory_limit or os.environ.get("SLIPWAY_DUCKDB_MEMORY")
@@ -55,7 +55,7 @@ def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnecti
     connection = duckdb.connect(":memory:", config=config)
     try:
         connection.sql("SET TimeZone = 'UTC'")  # an option of the ICU extension, known only once a database is open
-        # The declared SQL is a team's, not the platform's: it reads the tables it is given and nothing else.
+        # The declared SQL comes from a team, not from the platform: it may read only the tables it is given.
         connection.sql("SET enable_external_access = false")
         connection.sql("SET lock_configuration = true")
         yield connection
@@ -128,7 +128,7 @@ def _column_words(node: Any) -> Iterator[str]:
 
 
 def semantic_hash(sql: str, structure: Any, *, what: str, file: Path | str) -> str:
-    """A sha256 of what the query means together with ``structure`` (JSON): white space, comments and letter case of
+    """A sha256 of the query's meaning together with ``structure`` (JSON): white space, comments and letter case of
     keywords do not count.
 
     Raises:
@@ -156,7 +156,7 @@ def _syntax_tree(sql: str, what: str, file: Path | str) -> Any:
 
 @lru_cache(maxsize=64)
 def _parsed(sql: str) -> Any:
-    """What DuckDB makes of the text; not to be changed."""
+    """DuckDB's syntax tree of the text; not to be changed."""
     with connect() as connection:
         found = connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0]
     return _without_places(json.loads(found))

@@ -47,7 +47,7 @@ class AirflowApi(Transport):
     # --- the service -------------------------------------------------------------------------------------------------
 
     def health(self, timeout_s: float = 5.0) -> Health:
-        """How its components are; needs no login.
+        """The health of its components; needs no login.
 
         Raises:
             AirflowUnreachable: when the API server itself does not answer; it is asked once only.
@@ -160,7 +160,7 @@ class AirflowApi(Transport):
 
     def ending(self, dag_id: str, run_id: str) -> Json | None:
         """How the run of a journey or a rollback ended, as Slipway's ledger has it (``endings.Ending``); None where the
-        ledger knows nothing of it. The colour of the run is not asked: a person may have set it."""
+        ledger knows nothing of it. The run's state in Airflow is not used: a person may have set it."""
         path = f"/slipway/api/v1/runs/{quote(dag_id)}/{quote(run_id, safe='')}"
         try:
             return self._get(path, f"say how {run_id} of {dag_id} ended")
@@ -251,7 +251,7 @@ class AirflowApi(Transport):
     # --- Slipway's own REST in the same server ----------------------------------------------------------------------
 
     def slipway(self, path: str, doing: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Json:
-        """Ask Slipway's own REST for something, or with a body let it do something, as the user of this client.
+        """Read from Slipway's own REST, or with a body call an action of it, as the user of this client.
 
         Args:
             path: below ``/slipway/api/v1/``.

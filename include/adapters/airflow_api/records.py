@@ -1,4 +1,4 @@
-"""What Airflow tells about its runs, tasks, questions and components, as values."""
+"""Airflow's answers about its runs, tasks, questions and components, as values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Health:
     components: Mapping[str, str | None]
     """``scheduler``, ``triggerer`` and ``dag-processor``: healthy or unhealthy."""
     heartbeats: Mapping[str, str | None]
-    """The time of each component's last heartbeat, ISO 8601. It may come from an earlier life of the component."""
+    """The time of each component's last heartbeat, ISO 8601. It may come from an earlier process of the component."""
 
     @property
     def healthy(self) -> bool:
@@ -65,7 +65,7 @@ class DagRun:
 
 @dataclass(frozen=True, slots=True)
 class TaskInstance:
-    """One task of one run. ``state`` is None before the scheduler looked at it; ``duration_s`` None before it ran."""
+    """One task of one run. ``state`` is None before the scheduler has handled it; ``duration_s`` None before it ran."""
 
     task_id: str
     map_index: int

@@ -1,7 +1,7 @@
 """How one request to Airflow's API is made: logged in, tried again where that is safe, and refused in one sentence.
 
-Reads and writes with a name of their own (a run id) are tried again when the connection or the server fails; what may
-have happened the first time is then recognised by its name, so nothing happens twice.
+Reads and writes with a name of their own (a run id) are tried again when the connection or the server fails; an effect
+of the first try is recognised by that name, so nothing happens twice.
 """
 
 from __future__ import annotations

@@ -53,9 +53,9 @@ class CandidateRecords:
         another's journey is under way opens none, and is kept as one of that journey's causes.
 
         Args:
-            supersede: replace the model's live candidate instead of refusing. An approver may, and whoever was the only
-                one to ask for what is replaced.
-            by: who started the run, with their rights; None where no user did.
+            supersede: replace the model's live candidate instead of refusing. Approvers may, and so may the only person
+            who asked for the replaced journey.
+            by: who started the run, with their rights; None when no user did.
             approvers: who may decide about the model.
             decided_at: when the drift decision that the request comes from was recorded; a journey that was opened
                 since then is its answer. None for any other request.
@@ -127,14 +127,14 @@ class CandidateRecords:
     def advance(
         self, candidate_id: str, event: Event, *, actor: str, reason: str, facts: Facts | None = None
     ) -> Candidate:
-        """Take one step of the journey and record what became known; a step taken already changes nothing.
+        """Take one step of the journey and record what became known; a step that was taken before changes nothing.
 
         Facts may change while the candidate is OPENED or TRAINED, and only be completed later.
 
         Raises:
             IllegalTransition: naming what is allowed.
             CandidateChanged: when a recorded fact would change after the candidate was registered.
-            BadValue: for an event that is no step of the journey, but of its end, of a promotion or a rollback.
+            BadValue: for an event that belongs to the journey's end, a promotion or a rollback.
             UnknownCandidate: when there is none.
         """
         if event not in _STEPS:
@@ -281,7 +281,7 @@ def _insert(connection: Connection, request: JourneyRequest) -> None:
     other = taken.scalar()
     if other is not None:
         raise RequestChanged(other, "candidate id", request.candidate_id, f"the same for run {request.run_id}")
-    # A journey answers the drift decisions before it: its place among them must not depend on the machine's clock.
+    # A journey answers the drift decisions before it, so their order must not depend on the machine's clock.
     decided = select(func.max(retrain_decisions.c.recorded_at)).where(retrain_decisions.c.model == request.model)
     opened = select(func.max(candidates.c.opened_at)).where(candidates.c.model == request.model)
     now = later_than(clock(), connection.execute(decided).scalar(), connection.execute(opened).scalar())
@@ -441,8 +441,9 @@ def transitions_in(connection: Connection, candidate_id: str) -> Sequence[Transi
 
 
 def asked_by_in(connection: Connection, candidate: Candidate) -> frozenset[str]:
-    """Whoever counts as having asked for the journey, as names are compared: who started its run, as the platform
-    knows, and whom the request names. What a request says may add a name here, and takes none away."""
+    """The names of all who count as having asked for the journey, in the form in which names are compared: the user who
+    started its run, as the platform knows them, and the name in the request. A request can only add a name, not remove
+    one."""
     opened = next(t.actor for t in transitions_in(connection, candidate.candidate_id) if t.event is None)
     named = (candidate.request.requested_by, candidate.request.user, opened)
     return frozenset(same(name) for name in named if name)

@@ -14,7 +14,7 @@ from include.domain.lifecycle import JourneyRequest, State
 
 
 def record_in(connection: Connection, candidate: Candidate, request: JourneyRequest) -> None:
-    """Add the request to the causes of the candidate, inside a transaction that holds the model. A run asks once,
+    """Add the request to the causes of the candidate, inside a transaction that holds the model. A run counts once,
     however often it asks."""
     mine = journey_causes.c.candidate_id == candidate.candidate_id
     known = select(journey_causes.c.number).where(mine, journey_causes.c.run_id == request.run_id)

@@ -28,17 +28,17 @@ class Claims:
         self._database = database
 
     def server(self, model: str, day: str | date) -> Epoch | None:
-        """The epoch whose champion serves the day: as it was claimed, else as ``claim`` would; None when the model has
-        no champion on that day. Nothing is written."""
+        """The epoch whose champion serves the day: as claimed, else the one that ``claim`` would choose; None when the
+        model has no champion on that day. Nothing is written."""
         with self._database.reading() as connection:
             return _server_in(connection, model, day_key(day))
 
     def claim(self, model: str, day: str | date, *, run_id: str) -> Claim | None:
         """Claim the day for the champion it has now, unless it is claimed; the claim that holds from now on.
 
-        Claiming again, by a retry or by a later run, finds the same claim, whoever is champion by then. A claim whose
-        candidate was rolled back is replaced by one of the champion that the rollback restored. It holds the model, so
-        that it comes before or after a promotion or a rollback as a whole.
+        Claiming again, by a retry or by a later run, finds the same claim, even if the champion has changed. A claim
+        whose candidate was rolled back is replaced by one of the champion that the rollback restored. It locks the
+        model, so that it happens before or after a whole promotion or rollback.
 
         Returns None when the model has no champion on that day.
         """

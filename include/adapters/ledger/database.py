@@ -69,7 +69,7 @@ def on_sqlite(engine: Engine) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin late and let two readers both become writers; ours begin as what they are.
+    # The driver's own transactions begin late and let two readers both become writers; ours begin as reader or writer.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
@@ -148,7 +148,8 @@ class Database:
 
 
 def _wait_for_the_rest(connection: Connection, waited_s: float) -> None:
-    """Let what was waited for one lock not be waited for the next one again: the promise is about all of them."""
+    """Subtract the time spent on one lock from the wait for the next: the promised limit is for all of them
+    together."""
     if waited_s > 1 and connection.dialect.name == "postgresql":
         left_ms = max(1, round(1000 * (bounds.database_s() - waited_s)))
         connection.execute(select(func.set_config("lock_timeout", f"{left_ms}ms", True)))
@@ -192,8 +193,8 @@ def clock() -> datetime:
 
 
 def later_than(now: datetime, *recorded: datetime | None) -> datetime:
-    """``now``, or just after what is recorded already: for stamps whose order decides something, which must not turn
-    round when the machine's clock is set back.
+    """``now``, or just after the recorded stamps: for stamps whose order matters, so that it does not change when the
+    machine's clock is set back.
 
     >>> noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
     >>> later_than(noon, None, noon - timedelta(hours=1)) == noon

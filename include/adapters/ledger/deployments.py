@@ -41,7 +41,7 @@ class Deployments:
             return head_in(connection, model)
 
     def champion_at(self, model: str, moment: datetime) -> Epoch | None:
-        """The champion that scores rows of the data time ``moment`` that nobody has claimed yet: the newest revision
+        """The champion that scores rows of the data time ``moment`` that is not claimed yet: the newest revision
         effective by then, or what its rollback restored."""
         return server_at(self.epochs(model), utc("moment", moment))
 
@@ -81,7 +81,7 @@ class Deployments:
 
         Raises:
             Conflict: naming who changed the champion first.
-            NotCleared: naming each gate in the way.
+            NotCleared: naming each gate that blocks it.
             DigestMismatch: when the registry does not hold what was trained.
             DigestBarred: when the same artifact was rejected or rolled back as another candidate.
             IllegalTransition: when the candidate is not a challenger, or was rejected, superseded or rolled back.
@@ -162,9 +162,9 @@ class Deployments:
         Args:
             effective_from: the data time from which the restored one is champion, at the earliest; None, and anything
                 before the champion's own time, is the first day after the last claimed one.
-            bad_candidate: the champion to take out; None takes out whoever is champion. When it is out already,
+            bad_candidate: the champion to take out; None takes out the present champion. When it is out already,
                 that epoch is returned, so that an automatic and a manual rollback make one.
-            unusable: candidates whose artifact does not load; they are passed over.
+            unusable: candidates whose artifact does not load; they are skipped.
 
         Raises:
             MayNotDecide: when ``by`` is none of the model's approvers.

@@ -69,7 +69,7 @@ class DriftRecords:
     ) -> RetrainDecision:
         """Append the decision about a report and return the valid one, which is the first.
 
-        A sensor that runs again may see another world (its own journey under way, say) and decide otherwise; it
+        A sensor that runs again may find another state (for example its own journey under way) and decide otherwise; it
         must act on what is returned here.
 
         Raises:
@@ -99,7 +99,8 @@ class DriftRecords:
                 reason=reason,
                 numbers=kept,
                 journey_run_id=journey_run_id,
-                # After the journeys that were there: one opened later is its answer, whatever became of the clock.
+                # Stamped after the recorded journeys: a journey opened later is its answer, even if the clock was set
+                # back.
                 recorded_at=later_than(clock(), connection.execute(opened).scalar()),
             )
             connection.execute(
@@ -124,7 +125,7 @@ class DriftRecords:
             return report_in(connection, report_id)
 
     def decision(self, report_id: str) -> RetrainDecision | None:
-        """The decision about the report; None when none was made."""
+        """The decision about the report; None when there is none."""
         with self._database.reading() as connection:
             return decision_in(connection, report_id)
 

@@ -21,7 +21,7 @@ def head_in(connection: Connection, model: str) -> Epoch | None:
 
 
 def epochs_in(connection: Connection, model: str, candidate_id: str | None = None) -> list[Epoch]:
-    """The model's epochs, or those of them by which the candidate came or went."""
+    """The model's epochs, or those that made the candidate champion or replaced it."""
     query = select(deployment_history).where(deployment_history.c.model == model)
     if candidate_id is not None:
         came, went = deployment_history.c.to_candidate, deployment_history.c.from_candidate

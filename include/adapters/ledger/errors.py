@@ -1,4 +1,4 @@
-"""What the ledger refuses, one exception per cause. Each message is one line: what, which value, and the way out."""
+"""The ledger's refusals, one exception per cause. Each message is one line: what, which value, and the way out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LedgerError(Refusal):
 
 
 class BadLedgerUrl(LedgerError, ValueError):
-    """The URL names no database the ledger can live in."""
+    """The URL names no database that the ledger can use."""
 
 
 class LedgerUnavailable(ConnectionError):
@@ -54,8 +54,8 @@ class UnknownCandidate(LedgerError, KeyError):
 class JourneyUnderWay(LedgerError):
     """The model has a live candidate already.
 
-    ``cleared`` is the candidate of a journey that had ended and whose run was cleared: what that run was asked for can
-    no longer be changed, so that only a new run can take the other's place.
+    ``cleared`` is the candidate of a journey that had ended and whose run was cleared: that run's request can no longer
+    be changed, so that only a new run can replace the other.
     """
 
     def __init__(
@@ -119,9 +119,9 @@ class Conflict(LedgerError):
     def __init__(self, model: str, expected: int, winner: Epoch | None, *, rollback: bool = False) -> None:
         self.winner = winner
         way_out = (
-            "Look at the new champion, and roll back again if it must go too."
+            "Check the new champion, and roll back again if it must go too."
             if rollback
-            else "Look at the new champion, then start a new retrain, which is compared with that one."
+            else "Check the new champion, then start a new retrain, which is compared with that one."
         )
         who = (
             f"it is {winner.revision}, made by run {winner.run_id} with champion {winner.to_candidate}"
@@ -179,7 +179,7 @@ class EffectiveTooEarly(LedgerError):
 
 
 class OverrideStands(LedgerError):
-    """There is a live override for this candidate and gate already."""
+    """There is an override in force for this candidate and gate already."""
 
     def __init__(self, candidate_id: str, gate: str, who: str, expires_at: datetime) -> None:
         super().__init__(
@@ -189,7 +189,7 @@ class OverrideStands(LedgerError):
 
 
 class RequesterMayNotDecide(LedgerError):
-    """Who asked for the journey would decide about its gates, which the model's tier leaves to somebody else."""
+    """The person who asked for the journey may not decide about its gates: the model's tier asks for another person."""
 
     def __init__(self, candidate_id: str, gate: str, who: str) -> None:
         super().__init__(

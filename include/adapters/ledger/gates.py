@@ -23,7 +23,7 @@ from include.domain.verdicts import GateResult
 
 
 class GateRecords:
-    """Appends gate results and judges what they clear."""
+    """Appends gate results and decides what they clear."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -31,11 +31,11 @@ class GateRecords:
     def record(self, candidate_id: str, result: GateResult, *, digest: str | None, run_id: str) -> GateRecord:
         """Append one attempt. The newest attempt again (same evidence, digest, run and lap) changes nothing.
 
-        In a later lap of the journey the same evidence is a new attempt: the gate looked again, and what it says is as
-        old as this look.
+        In a later lap of the journey the same evidence is a new attempt: the gate judged again, and its result has the
+        time of this attempt.
 
         Args:
-            digest: what the gate saw: the artifact's digest, or the training set's hash for a gate that looks at data.
+            digest: what the gate saw: the artifact's digest, or the training set's hash for a gate that judges data.
         """
         gate, run_id = name_now(words("gate", result.gate)), words("run_id", run_id)
         evidence = plain(f"The evidence of {gate}", result.as_json())
@@ -102,8 +102,8 @@ class GateRecords:
 
         Raises:
             MayNotDecide: when ``by`` is none of the model's approvers.
-            RequesterMayNotDecide: when ``by``, or whom they say they are, asked for the journey and may not.
-            OverrideStands: when another one is live.
+            RequesterMayNotDecide: when ``by``, or the name they claim, asked for the journey and may not decide.
+            OverrideStands: when another one is in force.
             BadValue: when it would be expired already.
         """
         gate, who, why = name_now(words("gate", gate)), words("who", by.name), words("why", why)
@@ -143,7 +143,7 @@ class GateRecords:
             return made
 
     def withdraw(self, candidate_id: str, gate: str, *, now: datetime) -> Override | None:
-        """End the standing override; None when there is none."""
+        """End the override in force; None when there is none."""
         with self._database.writing(f"gates:{candidate_id}") as connection:
             standing = next((o for o in overrides_in(connection, candidate_id, gate) if o.ended_at is None), None)
             if standing is not None:
@@ -245,8 +245,8 @@ def _end(connection: Connection, override: Override, now: datetime) -> None:
 
 
 def gate_column(table: FromClause = gate_results) -> ColumnElement[str]:
-    """The gate of each row under the name it has now. Named so that grouping by it cannot mean the table's column; one
-    of these to a query, which Postgres demands of what it groups by."""
+    """The gate of each row under the name it has now. Its label differs from the table's column, so that GROUP BY
+    cannot mean the column. Use one such expression in a query: Postgres requires that for GROUP BY."""
     return case(FORMER, value=table.c.gate, else_=table.c.gate).label("gate_now")
 
 

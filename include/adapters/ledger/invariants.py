@@ -1,4 +1,4 @@
-"""What must be true of the ledger at any moment, whatever crashed. A violation is one line that begins with its number.
+"""What must be true of the ledger at any moment, after any crash. A violation is one line that begins with its number.
 
 I1 one champion per model · I3 epochs without gaps, one row each · I4 every champion was cleared by gates that saw its
 artifact · I7 each request took effect once or was refused · I13 one served candidate per model and day, the champion
@@ -135,7 +135,7 @@ def _effective_once(connection: Connection, model: str, mine: list[Candidate]) -
 
 
 def _one_server(connection: Connection, model: str, epochs: list[Epoch]) -> Iterator[str]:
-    """Each claimed day belongs to the champion it had, and whoever served it had claimed it."""
+    """Each claimed day belongs to the champion it had, and the candidate that served it had claimed it."""
     claims: dict[str, list[Claim]] = {}
     for claim in claims_in(connection, model):
         claims.setdefault(claim.day, []).append(claim)

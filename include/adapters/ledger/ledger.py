@@ -66,7 +66,7 @@ class Ledger:
         return cls(Database(engine))
 
     def next_attempt(self, scope: str) -> Attempt:
-        """Hand out the newest right to write for the scope; every earlier one is fenced out from now on."""
+        """Hand out the newest right to write for the scope; every earlier one is refused from now on."""
         scope = words("scope", scope)
         with Database(self.database.engine).writing(f"attempts:{scope}") as connection:
             query = select(tables.attempts.c.token).where(tables.attempts.c.scope == scope)
@@ -100,7 +100,7 @@ class Ledger:
             )
 
     def history(self, model: str) -> ModelHistory:
-        """The model's champions and journeys, as of one moment; empty for a model the ledger never met."""
+        """The model's champions and journeys, as of one moment; empty for a model that the ledger does not have."""
         with self.database.reading() as connection:
             return ModelHistory(
                 model=model,

@@ -15,7 +15,7 @@ from include.adapters.ledger.records import Candidate, Scoring, TrainingRecord, 
 from include.adapters.ledger.tables import candidates, scorings, training_sets
 
 SERVED = "served"
-"""The role of the one candidate whose answers of a day were given."""
+"""The role of the one candidate whose answers of a day were served."""
 
 
 class Lineage:
@@ -37,8 +37,8 @@ class Lineage:
         """Keep what a candidate's answers of a day were computed from; a day scored again replaces it. A day has one
         server, so what another one served of it before is no longer kept.
 
-        ``same_features``: whether the day was answered from the very features it was before. Then what was kept
-        stands, though the views' tables have gone on to later versions since.
+        ``same_features``: whether the day was answered from the very features it was before. Then the earlier record
+        stays, although the views' tables have later versions by now.
         """
         key = {"model": words("model", made.model), "day": day_key(made.day), "candidate_id": made.candidate_id}
         values = {name: value for name, value in asdict(made).items() if name not in key}
@@ -66,7 +66,7 @@ class Lineage:
         end: str | date | None = None,
         candidate_id: str | None = None,
     ) -> list[Scoring]:
-        """The scored days in ``[start, end)``, in order; what is None does not narrow."""
+        """The scored days in ``[start, end)``, in order; None does not restrict."""
         query = select(scorings).where(*days_between(scorings.c.day, start, end))
         if model is not None:
             query = query.where(scorings.c.model == model)
@@ -91,8 +91,8 @@ def _keep(
     *,
     any_table_version: bool = False,
 ) -> None:
-    """Write the row under its key; where it says the same already, it stays as it was, with the first run's name and
-    audit stamp."""
+    """Write the row under its key; when it is equal already, it is unchanged, with the first run's name and audit
+    stamp."""
     said = {name: value for name, value in values.items() if name != "recorded_at"}
 
     def about(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""The outbox: what people are to be told, whether it was sent, and what could not be.
+"""The outbox: notices to people, whether each was sent, and which could not be sent.
 
-A key says what happened; whoever writes it first is the only one to write it. Sending is another matter: a notice waits
+A key names the event, so each event has one notice, by the first writer. Sending is separate: a notice waits
 (``PENDING``), is taken by one process at a time (``SENDING``), and is ``SENT`` only after the message was handed over.
 A process that is killed in between leaves it in ``SENDING``, and it is taken again when its lease is over: a person may
-be told twice, with the same key in both messages, and is never told nothing.
+be notified twice, with the same key in both messages, but never not at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from include.domain.faults import crashpoint
 LEASE = timedelta(minutes=5)
 """How long one process may take to send one notice; afterwards it counts as killed."""
 LONGEST_WAIT = timedelta(hours=6)
-"""Longest time between two tries. What is due later than that was written while the clock was wrong: it is due now."""
+"""Longest time between two tries. A notice that is due later than that was written while the clock was wrong: it is due
+now."""
 
 
 class NoticeState(Enum):
@@ -46,18 +47,18 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing one person is told."""
+    """One event that one person is notified of."""
 
     key: str
-    """What happened, for example ``promoted/flight_delay/7``: the same is told once."""
+    """What happened, for example ``promoted/flight_delay/7``: the same event is reported once."""
     scope: Scope
     subject: str
     """The name of the model or the view; ``slipway`` for the project."""
     kind: str
     role: str | None
-    """Which of the subject's owners; None where it has one only."""
+    """Which of the subject's owners; None when it has only one."""
     told: str
-    """The name or address of who is told."""
+    """The name or address of who is notified."""
     sentence: str
     link: str
     """The path of the page, below Slipway's address."""
@@ -80,7 +81,7 @@ class Posted:
 
 
 class Notices:
-    """Keeps what is to be told and what was."""
+    """Keeps the notices, sent and unsent."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -101,7 +102,7 @@ class Notices:
             return _posted(connection.execute(select(notices).where(notices.c.key == key)).one())
 
     def sent(self, key: str, told: str, now: datetime) -> None:
-        """It was handed over to ``told``. Said of an older try too: it was."""
+        """It was handed over to ``told``. An older try may report that too, because it is true."""
         values = {"state": NoticeState.SENT.value, "told": told, "sent_at": now, "error": None}
         with self._database.writing(f"notices:{key}") as connection:
             connection.execute(
@@ -109,8 +110,8 @@ class Notices:
             )
 
     def not_sent(self, key: str, tries: int, error: str, again_at: datetime | None) -> None:
-        """Try number ``tries`` failed; the next is due at ``again_at``, None for no other. Nothing where a later try
-        has it."""
+        """Try number ``tries`` failed; the next is due at ``again_at``, None for no other. Does nothing when a later
+        try has it."""
         values: dict[str, Any] = {"state": NoticeState.GIVEN_UP.value, "error": error[:MAX_TEXT]}
         if again_at is not None:
             values |= {"state": NoticeState.PENDING.value, "due_at": again_at}
@@ -134,7 +135,7 @@ class Notices:
             return list(connection.execute(query).scalars())
 
     def unsent(self) -> list[Posted]:
-        """Everything that somebody was to be told and was not, oldest first."""
+        """Every notice that was not delivered, oldest first."""
         query = select(notices).where(notices.c.state != NoticeState.SENT.value)
         with self._database.reading() as connection:
             return [_posted(r) for r in connection.execute(query.order_by(notices.c.recorded_at, notices.c.key))]
@@ -165,8 +166,8 @@ def put_in(connection: Connection, notice: Notice, now: datetime) -> bool:
 def _is_due(now: datetime) -> Any:
     """Pending and due, or taken by a process whose lease is over.
 
-    A clock that was set back delays nothing new, and nothing for days: a first try is never waited for, and no other
-    one longer than ``LONGEST_WAIT``.
+    A clock that was set back delays no new notice, and none for days: the first try is always due, and every other one
+    after at most ``LONGEST_WAIT``.
     """
     waiting = (NoticeState.PENDING.value, NoticeState.SENDING.value)
     first = and_(notices.c.state == NoticeState.PENDING.value, notices.c.tries == 0)

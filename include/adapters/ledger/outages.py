@@ -1,8 +1,8 @@
-"""Outages: what of the machinery does not work, from when to when. And the beats of what guards it.
+"""Outages: which part of the machinery did not work, from when to when. And the heartbeats of the Dags that guard it.
 
-An outage has a cause, such as ``features_weather/publish``. While it lasts no one is notified twice; what fails for
-the same cause meanwhile (another day of the same view) joins it as an item. It ends when every item of it has ended.
-The notice of its beginning and of its end are written in the same transaction, so neither can be lost.
+An outage has a cause, such as ``features_weather/publish``. While it lasts no one is notified twice; another failure
+with the same cause (another day of the same view) joins it as an item. It ends when every item of it has ended. The
+notice of its beginning and of its end are written in the same transaction, so neither can be lost.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from include.adapters.ledger.notices import Notice, Scope, put_in
 from include.adapters.ledger.tables import beats, outage_items, outages
 
 TOLD_AGAIN_AFTER = timedelta(days=1)
-"""When something new joins an outage that was last told this long ago, it is told again: whoever left the first day
-unmended must still hear of a failure a month later."""
+"""When a new item joins an outage that was last reported this long ago, it is reported again: a failure a month later
+must be noticed although the first day was never repaired."""
 WHOLE = ""
 """The item of an outage that has no parts."""
 
@@ -37,19 +37,20 @@ class Failing:
     sentence: str
     link: str
     item: str = WHOLE
-    """Which part of it, such as the day; empty where it has none."""
+    """Which part of it, such as the day; empty when it has none."""
     had: str | None = None
-    """What the ledger had of that part, as the watch will ask for it; None where it cannot be asked."""
+    """The ledger's records of that part when it failed, for comparison by the watch; None when there are none to
+    compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who is to be told of an outage."""
+    """Who is to be notified of an outage."""
 
     name: str
     """A name or an address."""
     role: str | None
-    """Which of the subject's owners; None where it has one only."""
+    """Which of the subject's owners; None when it has only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Outage:
     recorded_at: datetime
     ended_at: datetime | None
     items: Mapping[str, str | None]
-    """What of it has not ended, by name, and what the ledger had of it when it failed last; empty where it has no
-    parts."""
+    """Its items that have not ended, by name, with the ledger's records of each when it last failed; empty when it has
+    no items."""
 
 
 class Outages:
@@ -126,10 +127,10 @@ class Outages:
         return row is None or row.ended_at is not None
 
     def works(self, cause: str, item: str, sentence: str, told: Told | None, now: datetime) -> str | None:
-        """That part works again, and with it what has no parts.
+        """The item works again; an outage without items ends.
 
         Returns:
-            The key of the notice that it is over; None while a part does not work, and where nothing was open.
+            The key of the notice that it is over; None while another item does not work, and when nothing was open.
         """
         with self._database.reading() as connection:
             if _open(connection, cause) is None:  # nearly always: without waiting for a writer
@@ -172,7 +173,7 @@ class Outages:
             upsert(connection, beats, {"name": name}, {"first_at": first or now, "last_at": now})
 
     def expect(self, names: Collection[str], now: datetime) -> dict[str, datetime]:
-        """When each last beat. One that never did counts from the first time somebody asked for it."""
+        """When each had its last heartbeat. One without any counts from the first time it was asked for."""
         with self._database.reading() as connection:
             last = {r.name: r.last_at for r in connection.execute(select(beats))}
         for name in names:

@@ -1,4 +1,4 @@
-"""What the pages ask about many models at once: a few set queries, however many models and journeys there are.
+"""The pages' queries about many models at once: a few queries, however many models and journeys there are.
 
 Evidence and reports are large; nothing here reads them but for the one page that shows them.
 """
@@ -61,7 +61,7 @@ class Overview:
         self._database = database
 
     def standings(self, only: str | None = None) -> list[ModelStanding]:
-        """Every model the ledger has met, by name; or the one named, where it has met it."""
+        """Every model in the ledger, by name; or only the named one, if the ledger has it."""
         with self._database.reading() as connection:
             heads = {e.model: e for e in _heads(connection, only)}
             live = {c.model: c for c in _live(connection, only)}
@@ -167,7 +167,7 @@ class Overview:
 
     def journey_of_report(self, report_id: str) -> str | None:
         """The candidate of the journey that a drift report started or joined; None when there is none. A run that only
-        says that it comes from the report is not meant."""
+        claims to come from the report does not count."""
         asked = (journey_causes.c.report_id == report_id, journey_causes.c.trigger_kind == Trigger.DRIFT.value)
         query = select(journey_causes.c.candidate_id).where(*asked).order_by(journey_causes.c.recorded_at.desc())
         with self._database.reading() as connection:
@@ -248,7 +248,7 @@ class Overview:
 
     def first_publishes(self, view: str, view_version: int) -> tuple[str, datetime] | None:
         """The newest published day, and when any day was last published that had not been before; None before the
-        first. A correction of an old day is no news of the source."""
+        first. A correction of an old day does not show that the source sends new days."""
         first = (
             select(func.min(partition_history.c.recorded_at).label("at"))
             .where(partition_history.c.view == view, partition_history.c.view_version == view_version)

@@ -138,7 +138,7 @@ def _record(connection: Connection, new: Partition, table_version_now: Callable[
 
 
 def _same(current: Partition, new: Partition) -> bool:
-    """Whether nothing is new but the run and when it looked; a hash that was not kept yet is something new."""
+    """Whether nothing is new but the run and its as-of time; a hash that was not kept before is new."""
     return (
         replace(new, run_id=current.run_id, recorded_at=current.recorded_at, source_as_of=current.source_as_of)
         == current

@@ -1,4 +1,4 @@
-"""What the ledger hands out: plain frozen values. Every time in them is aware and in UTC."""
+"""The values that the ledger returns: plain and frozen. Every time in them is aware and in UTC."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Attempt:
     """The right to write for one scope, until a newer attempt is handed out. Small enough for an XCom."""
 
     scope: str
-    """What only one copy may do, for example a Dag run and a task: ``retrain_m/run-1/promote``."""
+    """The work that only one copy may do, for example a Dag run and a task: ``retrain_m/run-1/promote``."""
     token: int
     """From 1, rising by one with each attempt."""
 
@@ -82,7 +82,7 @@ class Cause:
     request: JourneyRequest
     """As it was asked; its run is its own, and not the journey's unless it opened it."""
     state: State
-    """Where the candidate stood when it was asked for."""
+    """The candidate's state when it was asked for."""
     recorded_at: datetime
 
 
@@ -129,8 +129,8 @@ class Partition:
     source_as_of: datetime | None = None
     """The moment as of which the source was read: later rows were not seen. None in records of older releases."""
     files: str | None = None
-    """Which files of the table held the day when it was published (``offline_store.Held.files``): where they are still
-    the ones, the content is, too. None in records of older releases, and of a day without rows."""
+    """Which files of the table held the day when it was published (``offline_store.Held.files``): when the files are
+    the same, the content is the same. None in records of older releases, and of a day without rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,10 @@ class ViewRead:
     view_version: int
     table_version: int
     code_hash: str | None
-    """The definition's semantic hash; None where the ledger has no publish of it."""
+    """The definition's semantic hash; None when the ledger has no publish of it."""
     watermark: datetime | None
-    """The newest moment at which the source had learned any row of the days that were read; None where none says."""
+    """The newest moment at which the source had learned any row of the days that were read; None when no day has a
+    time."""
 
     @property
     def known_as(self) -> str:
@@ -192,14 +193,14 @@ class StopKind(Enum):
     """What can stop a journey."""
 
     GATE = "gate"
-    """A blocking gate that did not pass, or what such a gate kept from happening."""
+    """A blocking gate that did not pass, or the step that such a gate prevented."""
     ERROR = "error"
     """A step that was refused or broke."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One step that did not go through, in one lap of a journey."""
+    """One step that failed, in one lap of a journey."""
 
     candidate_id: str
     number: int
@@ -209,7 +210,7 @@ class Stop:
     """The task, such as ``promote`` or ``champion_gate``."""
     kind: StopKind
     said: str | None
-    """Why, in a line; None when the step went through since."""
+    """Why, in a line; None when the step succeeded since."""
     recorded_at: datetime
 
 
@@ -324,7 +325,7 @@ class DriftSummary:
     flags: Mapping[str, Any]
     realised: Mapping[str, Any]
     estimated: Mapping[str, Any]
-    """What was expected of the day's rows before their labels were known; empty where nothing was estimated."""
+    """What was expected of the day's rows before their labels were known; empty when nothing was estimated."""
     effects: Mapping[str, float]
     unjudged: Mapping[str, str]
     """Why each other feature was not judged."""
@@ -356,7 +357,7 @@ class Explanation:
     report: DriftReportRecord | None
     decision: RetrainDecision | None
     causes: tuple[Cause, ...]
-    """Everybody who asked for it, the one that opened it first."""
+    """Every request for it, the one that opened it first."""
 
 
 @dataclass(frozen=True, slots=True)

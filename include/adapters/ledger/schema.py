@@ -1,7 +1,7 @@
 """Brings the database to this release's schema, once, however many open it at the same time.
 
-A task process opens the ledger every time, so the usual way is one look at the version table. Alembic is imported only
-when there is something to upgrade. There is no way down: an older release refuses a newer ledger.
+A task process opens the ledger every time, so usually only the version table is read. Alembic is imported only
+when there is something to upgrade. There is no downgrade: an older release refuses a newer ledger.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command
 
     if connection.dialect.name == "postgresql":
-        # Copying a large table takes as long as it takes; who waits for it meanwhile has a limit of his own.
+        # Copying a large table has no time limit; a process that waits for it has its own.
         for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.execute(select(func.set_config(name, "0", True)))
     command.upgrade(alembic_config(connection), "head")

@@ -41,7 +41,7 @@ class ShadowRecords:
 
         Args:
             opened_from: the data time of the first row that counts, at the earliest: a day that a scoring has claimed
-                is answered by those who were there when it was claimed, and the window begins after the last of them.
+                is answered by the candidates of that moment, and the window begins after the last such day.
 
         Raises:
             IllegalTransition: when the candidate is no challenger.
@@ -80,7 +80,7 @@ class ShadowRecords:
     def record_day(self, candidate_id: str, day: str | date, *, rows: int, answered: int) -> ShadowWindow:
         """Count a scored day in the candidate's newest window; scoring it again replaces what it counted.
 
-        A closed window keeps what it counted, because its gate has judged that; so does a day before the window.
+        A closed window keeps what it counted, because its gate has judged that; a day before the window does not count.
 
         Raises:
             NoShadowWindow: when the candidate has none.

@@ -21,8 +21,7 @@ class Stops:
         self._database = database
 
     def record(self, candidate_id: str, step: str, kind: StopKind, said: str | None) -> None:
-        """Keep what stopped the step in this lap; ``said`` None takes it back. Saying the same again changes
-        nothing."""
+        """Keep what stopped the step in this lap; ``said`` None withdraws it. The same text again changes nothing."""
         step = name_now(words("step", step))
         said = None if said is None else words("said", said[:MAX_TEXT])
         with self._database.writing(f"stops:{candidate_id}") as connection:
@@ -36,7 +35,8 @@ class Stops:
             connection.execute(insert(journey_stops).values(**mine, number=number, **values))
 
     def take_back(self, candidate_id: str, step: str, kinds: Collection[StopKind]) -> None:
-        """The step went through: what stopped it in this lap no longer counts. Nothing is written where nothing did."""
+        """The step succeeded: what stopped it in this lap no longer counts. Nothing is written when there was no
+        stop."""
         for stop in in_force(self.of_lap(candidate_id)):
             if stop.step == step and stop.kind in kinds:
                 self.record(candidate_id, step, stop.kind, None)
@@ -47,13 +47,13 @@ class Stops:
             return lap_in(connection, candidate_id)
 
     def of_lap(self, candidate_id: str) -> list[Stop]:
-        """All that was recorded of this lap, oldest first, also what was taken back."""
+        """All that was recorded of this lap, oldest first, withdrawn ones too."""
         with self._database.reading() as connection:
             return _of(connection, candidate_id, lap_in(connection, candidate_id))
 
 
 def in_force(stops: list[Stop]) -> list[Stop]:
-    """Those of one lap that were not taken back, oldest first."""
+    """Those of one lap that were not withdrawn, oldest first."""
     newest = {(stop.step, stop.kind): stop for stop in stops}
     return sorted((stop for stop in newest.values() if stop.said is not None), key=lambda stop: stop.number)
 

@@ -1,4 +1,4 @@
-"""The ledger's tables. The migrations make them; a test holds the two against each other.
+"""The ledger's tables. The migrations make them; a test compares the two.
 
 Keys are natural, so that writing the same fact twice meets the same row. Tables marked append-only have triggers that
 refuse UPDATE and DELETE on either database.
@@ -247,7 +247,7 @@ deployment_history = Table(  # append-only
     UniqueConstraint("model", "run_id", "kind", "to_candidate"),
 )
 
-known_rights = Table(  # what the platform said of each user when they acted last
+known_rights = Table(  # the rights that the platform reported of each user when they last acted
     "known_rights",
     metadata,
     Column("model", String, primary_key=True),

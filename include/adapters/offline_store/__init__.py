@@ -2,7 +2,7 @@
 
 One table per version of a feature view, one partition per UTC day; one prediction log per model, one partition per day
 and candidate. A partition is replaced as a whole, in one commit, by rows in a fixed order, and not at all when it
-already holds the same content: so a rerun leaves even the table's version alone.
+already holds the same content: so a rerun does not even change the table's version.
 
 Object stores are addressed by URL (``s3://bucket/prefix``); ``deltalake`` takes their credentials from the environment.
 """

@@ -1,4 +1,4 @@
-"""Rows in one form, whatever made them: one type per kind of value, one order, one hash of their content."""
+"""Rows in one form, whatever program made them: one type per kind of value, one order, one hash of their content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 MANY = 8
 """So many parts are worth threads of their own."""
 MANY_ROWS = 100_000
-"""So many rows are worth a thread for each column."""
+"""From this many rows on each column is processed by its own thread."""
 K = TypeVar("K")
 T = TypeVar("T")
 _MOST = 1 << 62
@@ -45,7 +45,7 @@ def content_hash(rows: pa.Table) -> str:
     """A sha256 of names, types and values, in the rows' order. Chunks, file layout and the order of columns do not
     count.
 
-    All NaN are one NaN, and -0.0 is 0.0; NaN and missing stay two things.
+    All NaN are one NaN, and -0.0 is 0.0; NaN and missing stay different.
     """
     count = rows.num_rows
     digest = hashlib.sha256(str(count).encode())
@@ -61,7 +61,7 @@ def content_hash(rows: pa.Table) -> str:
             filled = pc.fill_null(column, "") if has_missing else column
             digest.update(pc.binary_length(filled).to_numpy().astype(np.int32).data)
             for chunk in filled.chunks:
-                # The texts one after the other, as Arrow already holds them.
+                # The texts one after the other, as Arrow stores them.
                 bounds = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
                 if len(chunk):
                     digest.update(memoryview(chunk.buffers()[2])[bounds[0] : bounds[-1]])
@@ -162,7 +162,7 @@ def plain(rows: pa.Table) -> pa.Table:
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """One Arrow type per kind of value: engines and files hand out views, large and dictionary types as they like."""
+    """One Arrow type per kind of value, because engines and files return views, large and dictionary types."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -176,8 +176,8 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _order(columns: Sequence[pa.ChunkedArray], group: Ints | None = None) -> Ints | None:
-    """What sorts by the columns, within each ``group`` where there are some; None when they are sorted. A column counts
-    only among the rows that are equal in those before it, and only there it is compared."""
+    """The indices that sort by the columns, within each ``group`` if given; None when the rows are sorted. A column
+    counts only among the rows that are equal in those before it, and only there it is compared."""
     codes, size = _codes(columns[0])
     if group is None and np.all(codes[1:] > codes[:-1]):
         return None

@@ -1,8 +1,8 @@
-"""What a table holds of each partition: how many rows and in which files by its log, which costs no reading, and which
-content by reading them.
+"""What a table holds of each partition: its number of rows and its files, from the log without reading a file, and its
+content, by reading them.
 
-A file of a Delta table is never changed, and its name is never used again. So whoever knows a partition's files by
-name and size knows its content, as long as the folder was not changed by hand.
+A file of a Delta table is never changed, and its name is never used again. So equal names and sizes of a partition's
+files mean equal content, as long as the folder was not changed by hand.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from include.adapters.offline_store.canonical import content_hash, ordered, plai
 from include.adapters.offline_store.reading import Slot, open_dataset
 
 DAMAGED = "damaged"
-"""Stands for the hash of a day whose files cannot be read; no content has it."""
+"""The hash of a day whose files cannot be read; no content has it."""
 LATER_MS = 2_000
-"""A file is closed this much later than its log says, at most. One that is younger was written by somebody else."""
+"""A file is closed this much later than its log says, at most. A younger file was written by another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Held:
         return hashlib.sha256("\n".join(f"{path} {size}" for path, size, _ in self.names).encode()).hexdigest()[:32]
 
     def is_untouched(self, table: str) -> bool:
-        """Whether the files are there as the log says: of that size, and not written since. For an object store, whose
-        files cannot be written into, the log is believed."""
+        """Whether the files are there as the log says: of that size, and not written since. In an object store files
+        cannot be changed in place, so the log is trusted."""
         if "://" in table:
             return True
         try:
@@ -77,11 +77,11 @@ def _held(parts: Sequence[tuple[int | None, tuple[str, int, int]]]) -> Held:
 def hashes_by_day(
     path: str, table: DeltaTable, days: Sequence[str], order: Sequence[str], promised: Collection[str]
 ) -> dict[str, str]:
-    """The content hash of each of the days that has rows, as its publish recorded it; ``DAMAGED`` where a file cannot
-    be read.
+    """The content hash of each of the days that has rows, as its publish recorded it; ``DAMAGED`` when a file cannot be
+    read.
 
     ``promised`` are the hashes that are expected. A day's file is in the order in which it was hashed, so it is sorted
-    only where it has none of them as it is. ``days`` are in order; not all of them need to have rows.
+    only when its hash is not among them. ``days`` are in order; not all of them need to have rows.
     """
     if not days:
         return {}

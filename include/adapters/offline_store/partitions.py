@@ -26,17 +26,17 @@ KEEPS = {
     "delta.enableExpiredLogCleanup": "false",
     # A file is found by its day. Bounds of its columns would be read each time the table is opened, for nothing.
     "delta.dataSkippingNumIndexedCols": "0",
-    # Whoever opens the table reads the last summary of its log and every commit since. By default there are 100; fewer
-    # than this would save little, and each summary names every file and is kept.
+    # A reader of the table reads the last checkpoint of its log and every commit since. By default there are 100; fewer
+    # than this would save little, and each checkpoint names every file and is kept.
     "delta.checkpointInterval": "20",
 }
-"""What a new table is told about its log."""
+"""The log settings of a new table."""
 KEEPING = PostCommitHookProperties(cleanup_expired_logs=False)
 """The same for the tables of before."""
 
 
 class StoreConflict(RuntimeError):
-    """Other writers replaced the same partitions again and again, and this write never got its turn."""
+    """Other writers replaced the same partitions again and again, so that this write never succeeded."""
 
     def __init__(self, path: str, attempts: int) -> None:
         super().__init__(
@@ -80,15 +80,15 @@ class Replaced:
     changed: tuple[str, ...]
     """The partitions whose content was not already there, as ``day`` or ``day/candidate``."""
     files: Mapping[Slot, str] = field(default_factory=dict)
-    """Which files hold each partition in that version, as ``held.Held.files`` says it."""
+    """Which files hold each partition in that version, as ``held.Held.files`` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """Rows to be stored, which need not be in memory.
 
-    ``rows`` gives those of the slots it is asked for, in their order, in pieces of any size. What it raises comes back
-    out of ``replace``, and nothing of it is committed then.
+    ``rows`` gives those of the slots it is asked for, in their order, in pieces of any size. ``replace`` raises what it
+    raises, and commits nothing then.
     """
 
     schema: pa.Schema
@@ -123,11 +123,11 @@ def replace(
     order: Sequence[str],
     still_mine: Callable[[], None] | None = None,
 ) -> Replaced:
-    """Make ``rows`` all that the slots hold; a slot that has none is cleared.
+    """Replace the content of the slots by ``rows``; a slot without rows is cleared.
 
-    ``still_mine`` is called between reading the table and committing, each time that is tried. What it raises ends the
-    write with nothing of it visible: so whoever lost the right to these slots to a writer that committed since either
-    meets that commit, or is told here.
+    ``still_mine`` is called between reading the table and committing, each time that is tried. When it raises, the
+    write ends and nothing of it is visible. So a writer that lost the right to these slots either conflicts with the
+    commit of the new one, or is stopped here.
     """
     content = rows if isinstance(rows, Content) else Content.of(rows, partition_by, order)
     outside = sorted(set(content.hashes) - set(slots), key=str)
@@ -158,7 +158,7 @@ def replace(
             named = tuple("/".join(slot) for slot in changed)
             return Replaced(table.version(), named, _files(table, partition_by, slots))
         except CommitFailedError:
-            # Somebody else committed first. What they wrote may be the very same content: look again.
+            # Somebody else committed first. What they wrote may be the same content: compare again.
             time.sleep(random.uniform(0.01, 0.05) * 2 ** min(attempt, 5))
         except Exception:
             if given.failed is not None:
@@ -173,7 +173,8 @@ def _files(table: DeltaTable, partition_by: Sequence[str], slots: Sequence[Slot]
 
 
 class _Stream:
-    """Content on its way into a table. ``failed`` is what stopped it: Delta itself would tell that as text only."""
+    """Content on its way into a table. ``failed`` is the exception that stopped it: Delta itself would give only its
+    text."""
 
     def __init__(self, content: Content, slots: Sequence[Slot]) -> None:
         self.failed: Exception | None = None
@@ -192,7 +193,7 @@ class _Stream:
 
 
 def _written_as(schema: pa.Schema) -> WriterProperties:
-    """A dictionary is worth its time for texts only: building one for numbers takes longer than all the rest."""
+    """A dictionary saves time for texts only: building one for numbers takes longer than everything else."""
     text = ColumnProperties(dictionary_enabled=True)
     return WriterProperties(
         compression="SNAPPY",
@@ -267,7 +268,7 @@ def _predicate(partition_by: tuple[str, ...], slots: Sequence[Slot]) -> str:
 
 
 def _create(path: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> DeltaTable:
-    """A new, empty table; or the one that another writer made of the same path in this moment."""
+    """A new, empty table; or the one that another writer has just made at the same path."""
     try:
         return DeltaTable.create(path, schema, mode="error", partition_by=list(partition_by), configuration=KEEPS)
     except DeltaError:

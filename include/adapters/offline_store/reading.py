@@ -56,12 +56,13 @@ def open_table(path: str, version: int | None = None) -> DeltaTable | None:
 
 @contextmanager
 def readable(path: str, days: str, version: int | None = None, way_out: str = MATERIALIZE) -> Iterator[None]:
-    """What is read in the block is read whole, or it is said what cannot be read, wherever the reading happens.
+    """Within the block a read that fails because of a damaged file raises ``PartitionDamaged``.
 
-    An object store that does not answer is not damaged: what it raises is left as it is, to be tried again.
+    An object store that does not answer is not damaged: its own exception is passed on, so that the read is tried
+    again.
 
     Args:
-        days: which days, for the message; the day of the file is named where the error tells it.
+        days: which days, for the message; the file's day is named when the error contains it.
         version: the table's; None for the newest.
 
     Raises:
@@ -82,19 +83,19 @@ def readable(path: str, days: str, version: int | None = None, way_out: str = MA
 def open_dataset(path: str, table: DeltaTable, days: Sequence[str]) -> pyarrow.dataset.Dataset:
     """The files of the days from the first to the last, in the order of the days. The table's log chooses them: however
     many days it has, only these cost anything."""
-    # A folder is read by Arrow itself; deltalake's own way goes through Python for each piece of each file.
+    # A folder is read by Arrow itself; deltalake's own reader goes through Python for each piece of each file.
     local = None if "://" in path else pa_fs.SubTreeFileSystem(os.path.abspath(path), pa_fs.LocalFileSystem())
     found = table.to_pyarrow_dataset(
         file_pruning_predicate=[(DAY, ">=", days[0]), (DAY, "<=", days[-1])], filesystem=local
     )
-    # The log names the newest files first. In the order of time, what reads them has nothing left to sort.
+    # The log names the newest files first. In the order of time the rows need no sorting.
     files = sorted(found.get_fragments(), key=lambda file: file.path)
     return pyarrow.dataset.FileSystemDataset(files, found.schema, found.format, found.filesystem)
 
 
 def within(interval: Interval) -> pc.Expression:
-    """Which rows have an event time in ``interval``. Of a day between its first and its last all have, so that their
-    files are not looked at."""
+    """Which rows have an event time in ``interval``. Every row of a day between the first and the last has, so those
+    files are not filtered."""
     moment, day, days = pc.field("event_time"), pc.field(DAY), interval.days
     between = (day > days[0]) & (day < days[-1])
     return between | ((moment >= _scalar(interval.start)) & (moment < _scalar(interval.end)))

@@ -28,7 +28,7 @@ from include.config.types import FeatureView
 from include.domain.intervals import Interval
 
 SERVED_PREFIX = "f_"
-"""Before the name of each feature in the tables of served features, so that none meets a key or a time."""
+"""The prefix of each feature in the tables of served features, so that no name equals a key or a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,7 @@ class OfflineStore:
         return readable(self.view_path(view), str(interval), version)
 
     def read_after(self, view: FeatureView, interval: Interval) -> pa.Table:
-        """As ``read``, without what happened at the interval's very start: a row that is as old as its ``ttl`` is too
-        old."""
+        """As ``read``, without rows at exactly the interval's start: a row that is as old as its ``ttl`` is too old."""
         rows = self.read(view, interval)
         return rows.filter(pc.greater(rows.column("event_time"), pa.scalar(interval.start, TIMESTAMP)))
 
@@ -151,7 +150,7 @@ class OfflineStore:
 
     def rows_as_of(self, view: FeatureView, day: str, content: str, version: int) -> pa.Table | None:
         """The day's rows, with their ``day``, as they were in an older version of the table, if they have the hash
-        ``content`` there; None where that version, or its files, are gone or hold something else."""
+        ``content`` there; None when that version or its files are gone or hold something else."""
         try:
             if self.hashes_held(view, [day], {content}, version).get(day) != content:
                 return None
@@ -170,13 +169,13 @@ class OfflineStore:
         *,
         still_mine: Callable[[], None] | None = None,
     ) -> Replaced:
-        """Make ``rows`` all that ``candidate_id`` answered for ``day``. Where they were served, what anybody else
-        served of the day goes with the same commit: a day has one server.
+        """Replace the answers of ``candidate_id`` for ``day`` by ``rows``. When they were served, the answers that
+        another candidate served of that day are removed in the same commit: a day has one server.
 
-        ``still_mine`` raises when the day was given to somebody else; it is asked just before the commit.
+        ``still_mine`` raises when the day was given to another candidate; it is asked just before the commit.
 
         Columns: prediction_id, candidate_id, model_version, role (served or shadow), the entity's keys, event_time,
-        prediction_time, score (the probability, or the value), predicted, error (None where it answered). The features
+        prediction_time, score (the probability, or the value), predicted, error (None when it answered). The features
         are kept once for all candidates, by ``write_served``.
         """
         serves = "served" in rows.column("role").unique().to_pylist()
@@ -187,7 +186,7 @@ class OfflineStore:
         return replace(self.log_path(model), rows, (DAY, "candidate_id"), slots, order, still_mine)
 
     def _served_by(self, model: str, day: str) -> list[str]:
-        """Whose answers of the day the log holds as served."""
+        """The candidates whose answers of the day the log has as served."""
         path = self.log_path(model)
         table = open_table(path)
         if table is None:
@@ -203,7 +202,7 @@ class OfflineStore:
         return found
 
     def servers_held(self, model: str) -> dict[str, set[str]]:
-        """Whose served answers the log holds, by day. Two columns of the whole log are read.
+        """The candidates that served answers, by day. Two columns of the whole log are read.
 
         Raises:
             TableDamaged: when a file of it cannot be read.
@@ -222,7 +221,7 @@ class OfflineStore:
         return found
 
     def drop_predictions(self, model: str, day: str, candidate_id: str) -> Replaced:
-        """Take out what ``candidate_id`` answered for ``day``; nothing where it answered nothing."""
+        """Remove the answers of ``candidate_id`` for ``day``, if there are any."""
         path = self.log_path(model)
         table = open_table(path)
         if table is None:
@@ -234,7 +233,7 @@ class OfflineStore:
         return f"{self.root.rstrip('/')}/served/{model}/{feature_set}"
 
     def write_served(self, model: str, day: str, rows: pa.Table, views: Mapping[str, int]) -> tuple[str, bool]:
-        """Make ``rows`` the features that the requests of ``day`` were answered from: request_id, the entity's keys,
+        """Keep ``rows`` as the features that the requests of ``day`` were answered from: request_id, the entity's keys,
         event_time, prediction_time, and each feature as ``f_<name>``. ``views`` are the views they come from, and their
         versions. Returns the feature set's name, which is that of its table (other features, or other versions of the
         views, have another), and whether anything changed."""

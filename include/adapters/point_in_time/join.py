@@ -18,7 +18,7 @@ from include.domain.ordering import Ints
 from include.domain.point_in_time import NEVER, NewestKnown
 
 ROWS_AT_ONCE = 1 << 19
-"""Rows of the history that are looked at together: the more, the fewer of them have to be kept; 40 MB for ten columns
+"""Rows of the history that are processed together: the more, the fewer of them have to be kept; 40 MB for ten columns
 of numbers."""
 KEPT_BYTES = 256 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -43,7 +43,7 @@ def point_in_time(
     ``available_time``. A row answers if ``available_time <= asked_at`` and ``event_time > asked_at - ttl``; of several,
     the latest ``available_time`` wins, then the latest ``event_time``, then the one that comes first in the history.
     No answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of the answer: the
-    ``available_time`` of the row that answered. ``told`` is given what was noticed about keys whose types differ
+    ``available_time`` of the row that answered. ``told`` gets the remarks about keys whose types differ
     (``keys`` says when two are the same).
 
     Raises:

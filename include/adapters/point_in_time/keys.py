@@ -1,9 +1,9 @@
 """Keys as integers, and when two keys of different types are the same key.
 
 A key is the same in every type that can hold it: 7, 7.0 and the text '7' are one, as are 1.5 and '1.5'. A text is a
-number only in its plain spelling: '007', '7.0' and ' 7' are other keys than 7, and so is 'GUEST'. What cannot be of the
-requests' type matches nothing, and is counted. NaN is a missing key; a missing key matches nothing. Text is compared
-letter by letter, so case and blanks count. Types that share no value (a date and a number) are refused.
+number only in its plain spelling: '007', '7.0' and ' 7' are other keys than 7, and so is 'GUEST'. A key that the
+requests' type cannot hold matches nothing, and is counted. NaN is a missing key; a missing key matches nothing. Text is
+compared letter by letter, so case and blanks count. Types that share no value (a date and a number) are refused.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from include.domain.errors import Refusal
 from include.domain.ordering import Ints
 
 LISTED = 8
-"""So many places a list of whole numbers may have for each of them."""
+"""How many places per number a lookup list of whole numbers may have."""
 EXACT = 2**53
-"""A double tells all whole numbers up to here apart, and not all past it."""
+"""Up to here a double represents every whole number exactly, but not beyond."""
 TIMES = pa.timestamp("us", tz="UTC")
 PLAIN_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?(e[+-][0-9]+)?$"
 """How a number is spelled when it is written as text here."""
@@ -41,7 +41,7 @@ class KeysOfTwoKinds(Refusal, TypeError):
 
 @dataclass(slots=True)
 class KeysTold:
-    """What was noticed about one key whose types differ between the requests and the rows that answer them."""
+    """The remarks about one key whose types differ between the requests and the rows that answer them."""
 
     key: str
     asked: str
@@ -49,7 +49,7 @@ class KeysTold:
     has: str
     """Its type in the rows that answer."""
     rows: int = 0
-    """How many rows were looked at."""
+    """How many rows were checked."""
     unlike: int = 0
     """Of them, how many have a key that the requests' type cannot hold; they match nothing."""
     example: str | None = None
@@ -86,7 +86,7 @@ class Keys:
 
     @property
     def told(self) -> list[KeysTold]:
-        """Of each key whose types differ, what was noticed so far."""
+        """The remarks so far about each key whose types differ."""
         return [known.told for _, known, _ in self._parts if known.told is not None]
 
     @staticmethod
@@ -97,7 +97,7 @@ class Keys:
 
 class _Codes:
     """The different values of one key column as integers from 0. Whole numbers that lie close together are looked up
-    in a list, all else in a hash table, which takes several times as long."""
+    in a list, all others in a hash table, which takes several times as long."""
 
     def __init__(self, name: str, column: pa.ChunkedArray) -> None:
         self._name, self._type = name, column.type
@@ -106,7 +106,7 @@ class _Codes:
         self._kind = _kind(column.type)
         values = pc.unique(_plain(column)).drop_null()
         is_whole = pa.types.is_signed_integer(values.type)
-        # In the widest type: the distance of two small whole numbers need not be one.
+        # In the widest type, because the difference of two small integers may overflow their type.
         self._values = values.cast(pa.int64()) if is_whole else values
         self.count = max(len(self._values), 1)
         self._codes: Ints | None = None
@@ -217,8 +217,8 @@ def _plain(column: Any) -> Any:
 
 
 def _as_text(column: Any, kind: str) -> Any:
-    """Each key as the text that represents it in every type; missing where it is missing, and for a double that stands
-    for several whole numbers."""
+    """Each key as the text that represents it in every type; missing where it is missing, and for a double that is the
+    nearest one to several whole numbers."""
     plain = _plain(column)
     if kind == "decimal":
         texts = plain.cast(pa.string())

@@ -28,7 +28,7 @@ def with_labels(
 ) -> pa.Table:
     """Columns ``label`` and ``available_time`` for each request, in the requests' order; missing where none was given.
 
-    ``told`` is given what was noticed about keys whose types differ.
+    ``told`` gets the remarks about keys whose types differ.
 
     Raises:
         LabelGivenTwice: when an entity and event time has more than one.
@@ -44,7 +44,7 @@ def with_labels(
     wanted, has = one_of(known.codes, asked), one_of(codes[can], given[can])
     order = order_of(has)
     has, at = has[order], np.zeros(len(wanted), np.int64)
-    # One that is past all others would be looked for behind the end.
+    # One that is larger than all others would be searched behind the end.
     fits = np.flatnonzero(wanted >= 0) if len(has) else at[:0]
     at[fits] = np.minimum(np.searchsorted(has, wanted[fits]), len(has) - 1)
     fits = fits[has[at[fits]] == wanted[fits]]
@@ -58,8 +58,8 @@ def with_labels(
 
 
 class OneInteger:
-    """Key and time of rows as one integer that only the same key and the same time have; -1 for a row that can be none
-    of those it was made for, which are given first."""
+    """Key and time of rows as one integer that only the same key and the same time have; -1 for a row that equals none
+    of the rows it was made for, which are given first."""
 
     def __init__(self, codes: Ints, times: Ints) -> None:
         real = times[times != NEVER]

@@ -1,4 +1,4 @@
-"""What a model registry can be asked. MLflow answers it; another one may that keeps the same contract tests."""
+"""The methods of a model registry. MLflow implements them; so may any other that passes the same contract tests."""
 
 from __future__ import annotations
 

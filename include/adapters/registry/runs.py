@@ -1,4 +1,4 @@
-"""The run page a person opens: what a candidate was made of and what was measured of it."""
+"""The run page a person opens: how a candidate was made and what was measured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Runs(Server):
         with self._answering() as client:
             experiment = client.get_experiment_by_name(model)
             experiment_id = experiment.experiment_id if experiment else self._new_experiment(client, model)
-            # The oldest: a lost reply may have left a second one behind, which stays empty.
+            # The oldest: a lost reply may have left a second run, which stays empty.
             mine = f"tags.`slipway.candidate` = '{candidate_id}'"
             found = client.search_runs([experiment_id], mine, order_by=["attributes.start_time ASC"], max_results=1)
             if found:
@@ -73,9 +73,9 @@ class Runs(Server):
             client.log_dict(run_id, dict(data), path)
 
     def put_json(self, run_id: str, data: Mapping[str, Any], path: str) -> None:
-        """The same without MLflow's client, which takes seconds to import: for what is logged every day.
+        """The same without MLflow's client, which takes seconds to import: for metrics that are logged every day.
 
-        Falls back on the client where the server asks for a name or leaves the files to another store.
+        Uses the client when the server asks for a login or keeps the files in another store.
         """
         import json
         import urllib.error

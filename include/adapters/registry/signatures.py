@@ -1,4 +1,4 @@
-"""What a model takes and gives, as MLflow writes it down and as the gates take it."""
+"""A model's inputs and outputs, as MLflow records them and as the gates read them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CLASSES = "slipway_classes"
 def model_signature(example: Any, output: Any) -> Any:
     """MLflow's signature of a model that answers the frame ``example`` with ``output``.
 
-    It says of every column that it must be sent. MLflow would call those optional that happen to have a missing value
-    in the example, and one without any value a number, so two equal models could differ in it.
+    Every column is required in it. MLflow would make a column optional because the example has a missing value there,
+    and numeric when it has no value at all, so that two equal models could have different signatures.
     """
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, Schema
@@ -25,7 +25,7 @@ def model_signature(example: Any, output: Any) -> Any:
 
 
 def read_signature(logged: Any, classes: Iterable[str] | None) -> Signature | None:
-    """MLflow's signature as the gates take it; None where it does not say what is taken and given."""
+    """MLflow's signature as the gates read it; None when it lacks inputs or outputs."""
     if logged is None or logged.inputs is None or logged.outputs is None or not logged.inputs.has_input_names():
         return None
     inputs = tuple(

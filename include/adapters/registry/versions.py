@@ -45,7 +45,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One registered version, and the candidate it says it was registered for; None when it says none."""
+    """One registered version, and the candidate that its tag names; None without a tag."""
 
     number: int
     candidate_id: str | None
@@ -177,7 +177,7 @@ class Registry(Runs):
         return source
 
     def signature(self, uri: str) -> Signature | None:
-        """What the model at ``uri`` takes and gives; None when it was logged without saying so.
+        """The inputs and outputs of the model at ``uri``; None when it was logged without a signature.
 
         Raises:
             VersionMissing: when its description is gone.
@@ -203,7 +203,7 @@ class Registry(Runs):
         with tempfile.TemporaryDirectory(prefix="slipway-model-") as folder:
             with self._answering() as client:
                 try:
-                    # By the place it names, not by ``uri``: MLflow resolves a models:/ address with the server the
+                    # By its location, not by ``uri``: MLflow resolves a models:/ address with the server the
                     # whole process talks to, whichever is given, and takes its second part for a stage.
                     place = client.get_logged_model(uri.removeprefix("models:/")).artifact_location
                     repository = get_artifact_repository(place, tracking_uri=self.url, registry_uri=self.url)

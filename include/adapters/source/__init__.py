@@ -1,4 +1,4 @@
-"""The source system: a SQL database somebody else owns. Read only, an interval at a time, in Arrow batches.
+"""The source system: a SQL database that others own. Read only, an interval at a time, in Arrow batches.
 
 Nothing here knows the demonstration's tables. Names are quoted by SQLAlchemy, so a column may be called ``order``.
 """

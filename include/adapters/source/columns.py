@@ -39,7 +39,8 @@ from include.adapters.source.errors import ColumnUnreadable, ColumnVanished, Tab
 from include.config.types import SourceTable
 
 AS_TEXT = (Uuid, postgresql.INET, postgresql.CIDR, postgresql.MACADDR, postgresql.MACADDR8, CHAR)
-"""Types whose values are told as text by the database; a CHAR(3) loses its padding so, which is no part of it."""
+"""Types whose values the database converts to text; a CHAR(3) loses its padding then, which is not part of the
+value."""
 OF_STORAGE: dict[frozenset[str], tuple[TypeEngine[Any], pa.DataType]] = {
     frozenset({"integer"}): (Integer(), pa.int64()),
     frozenset({"real"}): (Float(), pa.float64()),
@@ -81,7 +82,7 @@ class Read:
 
     @property
     def is_native_time(self) -> bool:
-        """Whether the database itself knows it for a time."""
+        """Whether the database itself has it as a time."""
         return self.form is Form.PLAIN and isinstance(self.kind, DateTime)
 
 
@@ -120,7 +121,7 @@ def layout(
 ) -> SourceLayout:
     """The columns that can be read, or those that are declared. ``named`` are the words, in lower case, that the SQL
     uses for columns, ``*`` among them where it takes all: a column of SQLite without a type is read only if it is one
-    of them, since its values have to be looked through for what they are. ``doubted`` are columns that hold other
+    of them, since its values have to be read to find their type. ``doubted`` are columns that hold other
     values than their type says, and what it was: such a column is left out, or where it is needed read by its values.
 
     Raises:
@@ -135,7 +136,7 @@ def layout(
             connection.engine.url, source.table, sorted(f"{schema}.{t}" if schema else t for t in there)
         )
     with warnings.catch_warnings():
-        # Of a type that SQLAlchemy does not know; it is left out, and said so where it is needed.
+        # Of a type that SQLAlchemy does not know; it is left out, which is reported if it is needed.
         warnings.simplefilter("ignore", SAWarning)
         found = {c["name"]: c["type"] for c in inspector.get_columns(name, schema=schema)}
     for needed in (source.time, source.known, *(source.columns or ())):
@@ -174,8 +175,8 @@ def _needs(source: SourceTable, named: Collection[str] | None, which: str) -> bo
 
 
 def _has_foreign_type(connection: Connection, source: SourceTable, which: str) -> bool:
-    """Whether SQLite was told a type that it does not know, such as UUID: it then takes the column for a number by
-    rules of spelling, and keeps whatever it is given."""
+    """Whether SQLite was given a type that it does not know, such as UUID: it then treats the column as numeric because
+    of the type's spelling, and stores any value."""
     if connection.dialect.name != "sqlite":
         return False
     schema, name = split_name(source.table)

@@ -1,4 +1,4 @@
-"""Reads an interval of one table: all of it or nothing, tried again where the trouble may pass."""
+"""Reads an interval of one table: all of it or nothing, tried again when the error may be temporary."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from include.domain.intervals import Interval
 
 T = TypeVar("T")
 LOCK_TIMEOUT_S = 30
-"""How long a read waits for somebody who alters the table."""
+"""How long a read waits for a statement that alters the table."""
 
 
 NO_TEXT = re.compile(r"Could not decode to UTF-8 column '(?P<column>.*?)' with text '(?P<text>.*)'", re.DOTALL)
@@ -75,12 +75,12 @@ def extract(
     A table declared without ``time`` is read whole. Timestamps come as ``timestamp[us, tz=UTC]``, and so do ``time``
     and ``known`` in whatever form the source keeps them (see ``times``); one without an offset is taken as UTC. Columns
     of types that have no place in Arrow are left out, and so are those that are not needed and hold a value that cannot
-    be read; ``left_out`` says which. Errors that may pass (a lost connection, a bad page) are tried again from the
-    first row, at most ``attempts`` times with a pause that doubles from ``pause_s``: either all the rows come back or
-    none do.
+    be read; ``left_out`` says which. Errors that may be temporary (a lost connection, a bad page) are tried again from
+    the first row, at most ``attempts`` times with a pause that doubles from ``pause_s``: either all the rows come back
+    or none do.
 
     Raises:
-        SourceUnreachable: when no attempt came through.
+        SourceUnreachable: when no attempt succeeded.
         TableVanished, ColumnVanished: naming what is missing and what is there.
         SourceRefused: when the source denies the query.
         ColumnUnreadable: when a needed column's type, or a value, has no exact place in Arrow.
@@ -156,7 +156,7 @@ def daily_counts(
 
 
 def _tried(url: str, name: str, action: Callable[[Connection], T], attempts: int, pause_s: float) -> T:
-    """The action's answer, tried again as a whole where the trouble may pass."""
+    """The action's answer; the whole action is tried again when the error may be temporary."""
     engine = _engine(url)
     try:
         for attempt in range(1, attempts + 1):
@@ -244,7 +244,7 @@ def _bound(when: Read, moment: datetime) -> datetime:
 
 
 def _is_indexed(connection: Connection, found: SourceLayout, when: Read) -> bool:
-    """Whether SQLite looks a range of the column up instead of reading the whole table."""
+    """Whether SQLite uses an index for a range of the column instead of reading the whole table."""
     between = select(when.raw).select_from(found.table).where(when.raw >= "a", when.raw < "b")
     query = between.compile(connection, compile_kwargs={"literal_binds": True})
     plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + str(query)).all()

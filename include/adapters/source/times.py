@@ -32,9 +32,9 @@ ISO = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|z|UTC|[+-]\d\d(:?\d\
 ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
 UNITS = ((10**8, 10**10, 1_000_000.0), (10**11, 10**13, 1_000.0), (10**14, 10**16, 1.0), (10**17, 9 * 10**18, 0.001))
 """From where to where a number counts seconds, milliseconds, microseconds or nanoseconds, and the microseconds in one:
-the years 1973 to 2286 in each. What lies between says nothing: a day as 20240310, a Julian day, a year, a zero."""
+the years 1973 to 2286 in each. Other numbers are ambiguous: a day as 20240310, a Julian day, a year, a zero."""
 NEVER_S = (253_402_214_400, 253_402_300_800)
-"""The last day of the year 9999 in seconds, which people write for "never", and means nothing else here: no day
+"""The last day of the year 9999 in seconds, which people write for "never", and has no other meaning here: no day
 of January 1978 in milliseconds."""
 WHAT_WOULD_DO = (
     "Understood are ISO 8601 texts such as 2024-03-10 05:00:00 or 2024-03-10T05:00:00+01:00, and numbers of seconds, "
@@ -54,7 +54,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def moments(values: Sequence[Any]) -> tuple[pa.Array, list[int]]:
     """The values as moments, and the positions of those that are none; a missing one is missing."""
     try:
-        # What nearly every column is: texts without an offset.
+        # Nearly every column has texts without an offset.
         return pa.array(values, pa.string()).cast(pa.timestamp("us")).cast(TIMES), []
     except (pa.ArrowException, TypeError, OverflowError):
         pass
@@ -73,7 +73,7 @@ def moments(values: Sequence[Any]) -> tuple[pa.Array, list[int]]:
 def _from_texts(texts: pa.Array) -> pa.Array:
     """Missing for what is no time."""
     texts = pc.if_else(pc.match_substring_regex(texts, ISO), texts, pa.scalar(None, pa.string()))
-    # A microsecond is the finest there is here; what lies below is cut off.
+    # A microsecond is the finest there is here; finer digits are cut off.
     texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
     texts = pc.replace_substring_regex(texts, r" ?(Z|z|UTC)$", "Z")
     texts = pc.replace_substring_regex(texts, r" ([+-]\d\d(:?\d\d)?)$", r"\1")
@@ -124,7 +124,8 @@ def _microseconds(value: Any) -> int | None:
 
 
 def texts_between(when: ColumnElement[Any], start: datetime, end: datetime, offset: ColumnElement[bool]) -> Any:
-    """Whether a text may be a moment of ``[start, end)``: surely where it is one. ``offset`` says whether it has one.
+    """Whether a text may be a moment of ``[start, end)``; always true for one that is. ``offset`` says whether it has
+    one.
 
     Texts without an offset order as their times do, down to the day in every spelling. A blank comes before ``T``, so
     the lower bound has one and the upper bound the other.
@@ -148,7 +149,7 @@ def _minute(moment: datetime, between: str) -> str:
 
 
 def numbers_between(when: ColumnElement[Any], start: datetime, end: datetime) -> Any:
-    """Whether a number may be a moment of ``[start, end)`` in one of the units: surely where it is one."""
+    """Whether a number may be a moment of ``[start, end)`` in one of the units; always true for one that is."""
     low, high = ((m - _EPOCH) / timedelta(microseconds=1) for m in (start - _SECOND, end + _SECOND))
     spans = []
     for first, past, each in UNITS:
@@ -162,7 +163,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def no_number_of_a_time(when: ColumnElement[Any]) -> Any:
-    """Whether a number counts nothing since 1970, by its size."""
+    """Whether a number's size fits none of the units since 1970."""
     between = (and_(when >= past, when < first) for (_, past, _), (first, _, _) in pairwise(UNITS))
     return or_(when < UNITS[0][0], *between)
 
@@ -180,7 +181,7 @@ def may_be_within(dialect: str, read: Read, start: datetime, end: datetime) -> t
     if isinstance(read.kind, Date):
         return and_(when >= start.date(), when < end.date() + timedelta(days=1)), false()
     if isinstance(read.kind, String):
-        # In the order of its letters, whatever the database's language is.
+        # Ordered by its characters, independent of the database's collation.
         window = texts_between(when.collate("C"), start, end, func.substr(when, 11).op("~")("[+-]"))
         return window, when.op("!~")(_DAY_REGEX)
     return numbers_between(when, start, end), no_number_of_a_time(when)
@@ -196,8 +197,8 @@ def no_text_of_a_time_in_sqlite(when: ColumnElement[Any]) -> Any:
 
 
 def strange_in_index(connection: Connection, when: ColumnClause[Any], table: Any, has_numbers: bool) -> list[Any]:
-    """Some of an indexed SQLite column's values that are no times, without reading the column: what is between the
-    months is looked for in the index, month by month."""
+    """Some of an indexed SQLite column's values that are no times, without reading the column: the index is searched
+    between the months, month by month."""
     months = [f"{year}-{month:02d}-" for year in range(FIRST_YEAR, LAST_YEAR) for month in range(1, 13)]
     # Behind all that begins with a month, before the next: '.' follows '-'.
     gaps = [[this[:-1] + ".", after] for this, after in pairwise(months)]

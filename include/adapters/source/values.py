@@ -1,5 +1,4 @@
-"""Values on their way from a driver to Arrow: each carried over exactly, or the column is named that has one that
-cannot be."""
+"""Values on their way from a driver to Arrow: each is carried over exactly, or its column is refused by name."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from include.adapters.source.columns import Form, Read, SourceLayout
 from include.adapters.source.errors import ColumnUnreadable
 
 FLAGS = {"1": True, "true": True, "t": True, "yes": True, "0": False, "false": False, "f": False, "no": False}
-"""How SQLite's columns of booleans keep one: it has no type for it, and takes any text."""
+"""How SQLite's columns of booleans store one: it has no type for it, and accepts any text."""
 
 
 @dataclass(frozen=True, slots=True)
