@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, insert, make_url, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from benchmarks._common import own_peak_mb, report
-from include.adapters.ledger import Facts, Ledger, tables
+from include.adapters.ledger import Facts, Ledger, PromotionRequest, tables
 from include.domain.journey import Trigger
 from include.domain.lifecycle import Event, JourneyRequest
 from include.domain.verdicts import Direction, GateResult, Mode, against_bound
@@ -104,16 +104,18 @@ def one(ledger: Ledger, model: str, n: int) -> str:
     registered = Facts(model_version="1")
     ledger.candidates.advance(candidate, Event.REGISTER, actor="bench", reason="registered", facts=registered)
     ledger.deployments.promote(
-        model,
-        candidate,
-        expected_revision=0,
+        PromotionRequest(
+            model,
+            candidate,
+            expected_revision=0,
+            digest=digest,
+            effective_from=AS_OF,
+            actor="bench",
+            reason="a benchmark",
+            run_id=request.run_id,
+        ),
         required_gates=GATES,
-        digest=digest,
-        effective_from=AS_OF,
         now=AS_OF,
-        actor="bench",
-        reason="a benchmark",
-        run_id=request.run_id,
     )
     return candidate
 

@@ -83,6 +83,23 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True)
+class Promotable:
+    """What would be promoted, so that evidence about something else counts for nothing."""
+
+    digest: str | None
+    """The artifact's; None when nothing was trained."""
+    training_set_hash: str | None = None
+    """What gates of data judged; None when there is no training set."""
+    run_id: str | None = None
+    """The journey's run; None accepts results of any run."""
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """What a gate may have seen."""
+        return frozenset(d for d in (self.digest, self.training_set_hash) if d is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class Clearance:
     """Whether a candidate may be promoted, and on what that rests."""
 
@@ -116,21 +133,18 @@ def clearance(
     required: Collection[str],
     results: Iterable[GateRecord],
     overrides: Iterable[Override],
+    promotable: Promotable,
     *,
     now: datetime,
-    digest: str | None,
-    training_set_hash: str | None = None,
-    run_id: str | None = None,
     max_age: timedelta | None = None,
 ) -> Clearance:
     """Judge a candidate by the newest attempt of each gate.
 
     Every required gate, and every gate that recorded itself as blocking, must be PASS, or else FAIL or INCONCLUSIVE
-    with a live override, on what is promoted: this ``digest``, or this ``training_set_hash`` for gates of data.
+    with a live override, on what is promoted: its digest, or its training set's hash for gates of data.
     An override never excuses a gate that did not run or that saw something else: nobody has seen evidence about that.
 
-    ``now`` is the time overrides and ages are measured at. ``digest`` None means that nothing was trained; ``run_id``
-    None accepts results of any run; ``max_age`` None accepts results of any age.
+    ``now`` is the time overrides and ages are measured at. ``max_age`` None accepts results of any age.
     """
     newest: dict[str, GateRecord] = {}
     for record in results:
@@ -150,10 +164,9 @@ def clearance(
                 "any", ObstacleKind.MISSING, "No blocking gate judged the candidate; declare at least one and run it."
             )
         )
-    promoted = {d for d in (digest, training_set_hash) if d is not None}
     for gate in gates:
         found = newest.get(gate)
-        obstacle = _not_about_this(gate, found, promoted, run_id, now, max_age)
+        obstacle = _not_about_this(gate, found, promotable, now, max_age)
         if found is not None and obstacle is None and found.verdict is not Verdict.PASS:
             live = next((o for o in by_gate.get(gate, []) if o.is_live(now)), None)
             if live is None:
@@ -168,22 +181,18 @@ def clearance(
 
 
 def _not_about_this(
-    gate: str,
-    found: GateRecord | None,
-    promoted: set[str],
-    run_id: str | None,
-    now: datetime,
-    max_age: timedelta | None,
+    gate: str, found: GateRecord | None, promotable: Promotable, now: datetime, max_age: timedelta | None
 ) -> Obstacle | None:
     """Why the record is no evidence about what is to be promoted; None when it is."""
     if found is None:
         return Obstacle(gate, ObstacleKind.MISSING, f"{gate} has not judged the candidate; run it.")
-    if found.digest not in promoted:
+    if found.digest not in promotable.digests:
         saw = "an artifact it did not name" if found.digest is None else found.digest
-        message = f"{gate} judged {saw}, and not {' or '.join(sorted(promoted)) or 'a trained artifact'}; run it again."
+        wanted = " or ".join(sorted(promotable.digests)) or "a trained artifact"
+        message = f"{gate} judged {saw}, and not {wanted}; run it again."
         return Obstacle(gate, ObstacleKind.OTHER_ARTIFACT, message)
-    if run_id is not None and found.run_id != run_id:
-        message = f"{gate} was recorded by run {found.run_id}, not by {run_id}; run it in this journey."
+    if promotable.run_id is not None and found.run_id != promotable.run_id:
+        message = f"{gate} was recorded by run {found.run_id}, not by {promotable.run_id}; run it in this journey."
         return Obstacle(gate, ObstacleKind.OTHER_RUN, message)
     age = now - found.recorded_at
     if max_age is not None and age > max_age:

@@ -8,7 +8,7 @@ import pytest
 from ledger_fixtures import MODEL, an_operator, champion, request, trained
 from ledger_fixtures import NOW as LONG_AGO
 
-from include.adapters.ledger import JourneyUnderWay
+from include.adapters.ledger import JourneyUnderWay, OverrideRequest, RollbackRequest
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person
 from include.domain.lifecycle import State
 
@@ -31,11 +31,11 @@ def test_f178_the_ledgers_writer_takes_each_decision_from_an_approver_alone(
     ends = LONG_AGO + timedelta(days=1)
     decisions = {
         "override": lambda by: ledger.gates.override(
-            third.candidate_id, "slice_gate", by=by, approvers=approvers, why="w", expires_at=ends, now=LONG_AGO
+            OverrideRequest(third.candidate_id, "slice_gate", "w", ends), by=by, approvers=approvers, now=LONG_AGO
         ),
         "supersede": lambda by: ledger.candidates.open(request("four"), supersede=True, by=by, approvers=approvers),
         "rollback": lambda by: ledger.deployments.rollback(
-            MODEL, by=by, approvers=approvers, reason="w", run_id="back", effective_from=LONG_AGO
+            RollbackRequest(MODEL, "w", "back", effective_from=LONG_AGO), by=by, approvers=approvers
         ),
         "reject": lambda by: ledger.candidates.reject(
             ledger.candidates.live(MODEL).candidate_id, by=by, approvers=approvers, why="w"

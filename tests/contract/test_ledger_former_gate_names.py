@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from ledger_fixtures import MODEL, NOW, an_operator, judged, promote, trained
 
-from include.adapters.ledger import Candidate, Facts, Ledger, NotCleared, StopKind
+from include.adapters.ledger import Candidate, Facts, Ledger, NotCleared, OverrideRequest, StopKind
 from include.adapters.ledger.stops import in_force
 from include.domain.authority import OPERATORS
 from include.domain.gate_names import FORMER, name_now, names_of
@@ -134,12 +134,9 @@ def test_an_override_of_a_former_release_holds_and_can_be_withdrawn(named: str, 
 
 def override(ledger: Ledger, candidate: Candidate, gate: str, why: str = "a known gap"):
     return ledger.gates.override(
-        candidate.candidate_id,
-        gate,
+        OverrideRequest(candidate.candidate_id, gate, why, NOW + DAY),
         by=an_operator("ann"),
         approvers=OPERATORS,
-        why=why,
-        expires_at=NOW + DAY,
         now=NOW,
     )
 

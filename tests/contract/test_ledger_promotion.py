@@ -30,6 +30,7 @@ from include.adapters.ledger import (
     Ledger,
     NotCleared,
     NothingToRollBackTo,
+    OverrideRequest,
     OverrideStands,
 )
 from include.domain.authority import OPERATORS
@@ -151,12 +152,9 @@ def failed_and_overridden(ledger: Ledger) -> Candidate:
         first.candidate_id, judged(verdict=Verdict.FAIL), digest=first.facts.artifact_digest, run_id="run-1"
     )
     ledger.gates.override(
-        first.candidate_id,
-        "threshold_gate",
+        OverrideRequest(first.candidate_id, "threshold_gate", "known outlier", NOW + DAY),
         by=an_operator("ann"),
         approvers=OPERATORS,
-        why="known outlier",
-        expires_at=NOW + DAY,
         now=NOW,
     )
     return first
@@ -181,12 +179,9 @@ def test_there_is_one_live_override_per_candidate_and_gate(ledger: Ledger) -> No
 
     def give(who: str, at: int = 0) -> object:
         return ledger.gates.override(
-            first.candidate_id,
-            "slice_gate",
+            OverrideRequest(first.candidate_id, "slice_gate", "small slice", NOW + (at + 1) * DAY),
             by=an_operator(who),
             approvers=OPERATORS,
-            why="small slice",
-            expires_at=NOW + (at + 1) * DAY,
             now=NOW + at * DAY,
         )
 
@@ -200,12 +195,9 @@ def test_there_is_one_live_override_per_candidate_and_gate(ledger: Ledger) -> No
     assert [o.who for o in ledger.gates.overrides(first.candidate_id)] == ["ann", "bob"]
     with pytest.raises(BadValue, match="which is past"):
         ledger.gates.override(
-            first.candidate_id,
-            "slice_gate",
+            OverrideRequest(first.candidate_id, "slice_gate", "late", NOW),
             by=an_operator("ann"),
             approvers=OPERATORS,
-            why="late",
-            expires_at=NOW,
             now=NOW,
         )
 

@@ -8,19 +8,16 @@ from datetime import timedelta
 import pytest
 from ledger_fixtures import NOW, an_operator, request
 
-from include.adapters.ledger import Ledger, RequesterMayNotDecide
+from include.adapters.ledger import Ledger, OverrideRequest, RequesterMayNotDecide
 from include.domain.authority import OPERATORS
 from include.domain.journey import Trigger
 
 
 def override(ledger: Ledger, candidate_id: str, who: str, **may: bool) -> str:
     made = ledger.gates.override(
-        candidate_id,
-        "slice_gate",
+        OverrideRequest(candidate_id, "slice_gate", "small slice", NOW + timedelta(days=1)),
         by=an_operator(who),
         approvers=OPERATORS,
-        why="small slice",
-        expires_at=NOW + timedelta(days=1),
         now=NOW,
         **may,
     )

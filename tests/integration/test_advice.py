@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from ledger_fixtures import MODEL, NOW, an_operator, champion, judged, request, trained
 
-from include.adapters.ledger import JourneyUnderWay, Ledger, OverrideStands
+from include.adapters.ledger import JourneyUnderWay, Ledger, OverrideRequest, OverrideStands
 from include.domain.authority import OPERATORS
 from include.domain.lifecycle import Event, IllegalTransition, State
 from include.domain.verdicts import Verdict
@@ -111,12 +111,9 @@ def test_a_second_override_is_told_when_one_can_be_given(ledger: Ledger) -> None
 
     def override(days: int, now) -> None:
         ledger.gates.override(
-            candidate.candidate_id,
-            GATE,
+            OverrideRequest(candidate.candidate_id, GATE, "The outage explains it", NOW + timedelta(days=days)),
             by=an_operator("ada"),
             approvers=OPERATORS,
-            why="The outage explains it",
-            expires_at=NOW + timedelta(days=days),
             now=now,
             requester_may=True,
         )

@@ -18,6 +18,7 @@ from include.adapters.ledger import (
     Ledger,
     Notice,
     NoticeState,
+    OverrideRequest,
     RetrainAction,
     Scope,
     ledger_invariants,
@@ -133,12 +134,9 @@ def overridden(ledger: Ledger, clock: Clock) -> tuple[str, Callable[[datetime], 
     digest = candidate.facts.artifact_digest
     ledger.gates.record(candidate.candidate_id, judged(verdict=Verdict.INCONCLUSIVE), digest=digest, run_id="one")
     ledger.gates.override(
-        candidate.candidate_id,
-        "threshold_gate",
+        OverrideRequest(candidate.candidate_id, "threshold_gate", "known outage", NOON + HOUR),
         by=an_operator("ada"),
         approvers=OPERATORS,
-        why="known outage",
-        expires_at=NOON + HOUR,
         now=NOON,
     )
     return (

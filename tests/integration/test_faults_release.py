@@ -30,7 +30,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sqlalchemy import update
 
 from include.adapters import model_files
-from include.adapters.ledger import DigestMismatch, Ledger, NotCleared, NothingToRollBackTo
+from include.adapters.ledger import DigestMismatch, Ledger, NotCleared, NothingToRollBackTo, OverrideRequest
 from include.adapters.ledger.tables import candidates
 from include.adapters.registry import CHALLENGER, CHAMPION, RegistryUnreachable, VersionMissing
 from include.cli import main
@@ -530,12 +530,9 @@ def test_an_override_that_lapsed_under_a_journey_is_reported(story):
     story.back_to("promotion")
     with Ledger.open(settings().ledger_url) as ledger:
         ledger.gates.override(
-            second(story)["candidate_id"],
-            "slice_gate",
+            OverrideRequest(second(story)["candidate_id"], "slice_gate", "small", NOW + timedelta(1)),
             by=an_operator("eve"),
             approvers=OPERATORS,
-            why="small",
-            expires_at=NOW + timedelta(1),
             now=NOW,
         )
     assert tasks.report_lapsed_overrides(NOW)["lapsed"] == []

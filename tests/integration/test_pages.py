@@ -13,7 +13,7 @@ from invariants import check_invariants
 from ledger_fixtures import MODEL, NOW, an_operator, challenger, champion, judged, promote, request, trained
 from markupsafe import escape
 
-from include.adapters.ledger import Facts, RetrainAction
+from include.adapters.ledger import Facts, OverrideRequest, RetrainAction
 from include.domain.authority import OPERATORS
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event, State
@@ -446,12 +446,9 @@ def test_f111_f132_what_looks_like_markup_or_code_is_shown_as_it_is(pages):
         pages.ledger.gates.record(opened.candidate_id, result, digest="d", run_id="r")
     ends = NOW + timedelta(days=4000)
     pages.ledger.gates.override(
-        opened.candidate_id,
-        "slice_gate",
+        OverrideRequest(opened.candidate_id, "slice_gate", EVIL, ends),
         by=an_operator(EVIL),
         approvers=OPERATORS,
-        why=EVIL,
-        expires_at=ends,
         now=NOW,
         requester_may=True,
     )
@@ -590,7 +587,7 @@ def test_a_champion_that_was_let_past_a_gate_stays_explained_after_the_override_
     key, now = candidate.candidate_id, datetime.now(UTC)
     ends = now + timedelta(hours=1)
     pages.ledger.gates.override(
-        key, "threshold_gate", by=an_operator("ann"), approvers=OPERATORS, why=REASON, expires_at=ends, now=now
+        OverrideRequest(key, "threshold_gate", REASON, ends), by=an_operator("ann"), approvers=OPERATORS, now=now
     )
     registered = pages.ledger.candidates.advance(
         key, Event.REGISTER, actor="t", reason="registered", facts=Facts(model_version="1")

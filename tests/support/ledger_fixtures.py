@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from databases import empty_postgres
 from memory_ledger import MemoryLedger
 
-from include.adapters.ledger import Candidate, Facts, Ledger, Promoted, ledger_invariants
+from include.adapters.ledger import (
+    Candidate,
+    Facts,
+    Ledger,
+    Promoted,
+    PromotionRequest,
+    RollbackRequest,
+    ledger_invariants,
+)
 from include.domain.authority import OPERATORS, Person
 from include.domain.journey import Trigger
 from include.domain.lifecycle import Event, JourneyRequest
@@ -23,6 +33,7 @@ AS_OF = datetime(2013, 6, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """The moment overrides are measured at."""
 GATES = ("threshold_gate",)
+Asked = TypeVar("Asked", PromotionRequest, RollbackRequest)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -105,17 +116,25 @@ def promote(
     if expected is None:
         head = ledger.deployments.champion(candidate.model)
         expected = head.revision if head else 0
-    values: dict[str, object] = {
-        "expected_revision": expected,
-        "required_gates": GATES,
-        "digest": candidate.facts.artifact_digest,
-        "effective_from": AS_OF + timedelta(days=days),
-        "now": NOW,
-        "actor": "journey",
-        "reason": "better on May",
-        "run_id": candidate.run_id,
-    }
-    return ledger.deployments.promote(candidate.model, candidate.candidate_id, **(values | change))  # type: ignore[arg-type]  # tests vary one argument at a time
+    asked = PromotionRequest(
+        candidate.model,
+        candidate.candidate_id,
+        expected_revision=expected,
+        digest=str(candidate.facts.artifact_digest),
+        effective_from=AS_OF + timedelta(days=days),
+        actor="journey",
+        reason="better on May",
+        run_id=candidate.run_id,
+    )
+    given: dict[str, object] = {"required_gates": GATES, "now": NOW}
+    asked, given = _changed(asked, given, change)
+    return ledger.deployments.promote(asked, **given)  # type: ignore[arg-type]  # tests vary one argument at a time
+
+
+def _changed(asked: Asked, given: dict[str, object], change: dict[str, object]) -> tuple[Asked, dict[str, object]]:
+    """The request and the other arguments, with what a test wants to be different."""
+    own = {name: value for name, value in change.items() if name in {each.name for each in fields(asked)}}
+    return replace(asked, **own), given | {name: value for name, value in change.items() if name not in own}
 
 
 def champion(ledger: Ledger, run_id: str, *, days: int = 0) -> Candidate:
@@ -131,14 +150,9 @@ def an_operator(name: str) -> Person:
 
 
 def roll_back(ledger: Ledger, run_id: str, *, days: int = 0, **change: object) -> Promoted:
-    values: dict[str, object] = {
-        "by": an_operator("on-call"),
-        "approvers": OPERATORS,
-        "reason": "late flights missed",
-        "run_id": run_id,
-        "effective_from": AS_OF + timedelta(days=days),
-    }
-    return ledger.deployments.rollback(MODEL, **(values | change))  # type: ignore[arg-type]  # as above
+    asked = RollbackRequest(MODEL, "late flights missed", run_id, effective_from=AS_OF + timedelta(days=days))
+    asked, given = _changed(asked, {"by": an_operator("on-call"), "approvers": OPERATORS}, change)
+    return ledger.deployments.rollback(asked, **given)  # type: ignore[arg-type]  # as above
 
 
 def take(url: str, step: str) -> None:

@@ -21,7 +21,7 @@ from include.adapters.ledger.errors import (
     NothingToRollBackTo,
 )
 from include.adapters.ledger.gates import clearance_in
-from include.adapters.ledger.records import Candidate, Promoted
+from include.adapters.ledger.records import Candidate, Promoted, PromotionRequest, RollbackRequest
 from include.adapters.ledger.tables import candidates, deployment_history, deployments
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
@@ -52,17 +52,10 @@ class Deployments:
 
     def promote(
         self,
-        model: str,
-        candidate_id: str,
+        asked: PromotionRequest,
         *,
-        expected_revision: int,
         required_gates: Collection[str],
-        digest: str,
-        effective_from: datetime,
         now: datetime,
-        actor: str,
-        reason: str,
-        run_id: str,
         max_age: timedelta | None = None,
     ) -> Promoted:
         """Make the candidate champion if nothing changed and nothing blocks it, in one transaction.
@@ -71,11 +64,8 @@ class Deployments:
         as UNCHANGED and consumes no revision.
 
         Args:
-            expected_revision: the revision the candidate was compared under; 0 for a model without a champion.
+            asked: what is to become champion, over which revision and from when on.
             required_gates: the model's blocking gates.
-            digest: of the artifact as the registry holds it now.
-            effective_from: the data time from which it scores, at the earliest: a day that was claimed by a scoring
-                keeps its champion, so it begins after the last of them.
             now: the time overrides are measured at.
             max_age: the oldest gate result that counts; None for any age.
 
@@ -87,8 +77,10 @@ class Deployments:
             IllegalTransition: when the candidate is not a challenger, or was rejected, superseded or rolled back.
             EffectiveTooEarly: when it would take rows from before the champion's own time.
         """
-        actor, reason, run_id = words("actor", actor), words("reason", reason), words("run_id", run_id)
-        effective_from, now = utc("effective_from", effective_from), utc("now", now)
+        model, candidate_id = asked.model, asked.candidate_id
+        actor, reason = words("actor", asked.actor), words("reason", asked.reason)
+        run_id = words("run_id", asked.run_id)
+        effective_from, now = utc("effective_from", asked.effective_from), utc("now", now)
         with self._database.writing(f"model:{model}", f"gates:{candidate_id}") as connection:
             candidate = candidate_in(connection, candidate_id)
             if candidate.model != model:
@@ -103,15 +95,15 @@ class Deployments:
             if candidate.state is State.UNCHANGED and head is not None:
                 return _unchanged(candidate, head)
             advance(candidate.state, Event.PROMOTE)
-            if (head.revision if head else 0) != expected_revision:
-                raise Conflict(model, expected_revision, head)
-            if candidate.facts.artifact_digest != digest:
-                raise DigestMismatch(candidate_id, candidate.facts.artifact_digest, digest)
-            if head is not None and head.digest == digest:
+            if (head.revision if head else 0) != asked.expected_revision:
+                raise Conflict(model, asked.expected_revision, head)
+            if candidate.facts.artifact_digest != asked.digest:
+                raise DigestMismatch(candidate_id, candidate.facts.artifact_digest, asked.digest)
+            if head is not None and head.digest == asked.digest:
                 outcome = f"Its artifact is that of champion {head.to_candidate}; nothing was promoted."
                 apply(connection, candidate_id, Event.MATCH, actor, outcome, outcome=outcome)
                 return _unchanged(candidate, head)
-            _not_barred(connection, candidate, digest)
+            _not_barred(connection, candidate, asked.digest)
             cleared = clearance_in(connection, candidate, required_gates, now, max_age)
             if not cleared.is_clear:
                 raise NotCleared(candidate_id, cleared)
@@ -120,12 +112,12 @@ class Deployments:
                 raise EffectiveTooEarly(model, effective_from, head.effective_from)
             epoch = Epoch(
                 model=model,
-                revision=expected_revision + 1,
+                revision=asked.expected_revision + 1,
                 kind=EpochKind.PROMOTION if head else EpochKind.BOOTSTRAP,
                 from_candidate=head.to_candidate if head else None,
                 to_candidate=candidate_id,
                 model_version=candidate.facts.model_version,
-                digest=digest,
+                digest=asked.digest,
                 effective_from=effective_from,
                 actor=actor,
                 reason=reason,
@@ -133,7 +125,7 @@ class Deployments:
                 cleared_by=_rests_on(cleared),
                 recorded_at=clock(),
             )
-            _swap(connection, epoch, expected_revision, head, "promote")
+            _swap(connection, epoch, asked.expected_revision, head, "promote")
             if head is not None:
                 apply(connection, head.to_candidate, Event.RETIRE, actor, f"{candidate_id} was promoted: {reason}")
                 crashpoint("ledger.promote.retired")
@@ -143,16 +135,7 @@ class Deployments:
         return Promoted(epoch, True, f"{candidate_id} is champion of {model}, revision {epoch.revision}.")
 
     def rollback(
-        self,
-        model: str,
-        *,
-        by: Person,
-        approvers: Approvers,
-        reason: str,
-        run_id: str,
-        effective_from: datetime | None = None,
-        bad_candidate: str | None = None,
-        unusable: Collection[str] = (),
+        self, asked: RollbackRequest, *, by: Person, approvers: Approvers, unusable: Collection[str] = ()
     ) -> Promoted:
         """Champion ← the previous good champion, without gates. Each further rollback goes one further back.
 
@@ -160,19 +143,17 @@ class Deployments:
         have been published.
 
         Args:
-            effective_from: the data time from which the restored one is champion, at the earliest; None, and anything
-                before the champion's own time, is the first day after the last claimed one.
-            bad_candidate: the champion to take out; None takes out the present champion. When it is out already,
-                that epoch is returned, so that an automatic and a manual rollback make one.
+            asked: which model, why, from when on, and which champion is meant.
             unusable: candidates whose artifact does not load; they are skipped.
 
         Raises:
             MayNotDecide: when ``by`` is none of the model's approvers.
             NothingToRollBackTo: when no earlier good champion is left.
-            Conflict: when ``bad_candidate`` is not the champion and was not rolled back.
+            Conflict: when the candidate that is meant is not the champion and was not rolled back.
         """
-        actor, reason, run_id = words("actor", by.name), words("reason", reason), words("run_id", run_id)
-        earliest = None if effective_from is None else utc("effective_from", effective_from)
+        model, bad_candidate = asked.model, asked.bad_candidate
+        actor, reason, run_id = words("actor", by.name), words("reason", asked.reason), words("run_id", asked.run_id)
+        earliest = None if asked.effective_from is None else utc("effective_from", asked.effective_from)
         require(model, "roll it back", by, approvers)
         with self._database.writing(f"model:{model}") as connection:
             history = epochs_in(connection, model)

@@ -12,13 +12,13 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, f
 from include.adapters.ledger.candidates import asked_by_in, candidate_in
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
 from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
-from include.adapters.ledger.records import Candidate, GateStanding
+from include.adapters.ledger.records import Candidate, GateStanding, OverrideRequest
 from include.adapters.ledger.stops import lap_in
 from include.adapters.ledger.tables import gate_results, overrides
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
 from include.domain.gate_names import FORMER, name_now, names_of
-from include.domain.promotion import Clearance, GateRecord, Override, clearance
+from include.domain.promotion import Clearance, GateRecord, Override, Promotable, clearance
 from include.domain.verdicts import GateResult
 
 
@@ -86,17 +86,14 @@ class GateRecords:
 
     def override(
         self,
-        candidate_id: str,
-        gate: str,
+        asked: OverrideRequest,
         *,
         by: Person,
         approvers: Approvers,
-        why: str,
-        expires_at: datetime,
         now: datetime,
         requester_may: bool = False,
     ) -> Override:
-        """Let the candidate past one gate until ``expires_at``. The same override again changes nothing.
+        """Let the candidate past one gate until the override expires. The same override again changes nothing.
 
         ``requester_may`` is whether the model's tier lets the person who asked for the journey decide.
 
@@ -106,9 +103,10 @@ class GateRecords:
             OverrideStands: when another one is in force.
             BadValue: when it would be expired already.
         """
-        gate, who, why = name_now(words("gate", gate)), words("who", by.name), words("why", why)
+        candidate_id, gate = asked.candidate_id, name_now(words("gate", asked.gate))
+        who, why = words("who", by.name), words("why", asked.why)
         claimed = None if by.claims is None else words("by", by.claims)
-        now, expires_at = utc("now", now), utc("expires_at", expires_at)
+        now, expires_at = utc("now", now), utc("expires_at", asked.expires_at)
         if expires_at <= now:
             raise BadValue(
                 f"The override of {gate} would expire at {expires_at.isoformat()}, which is past; give a later time."
@@ -170,10 +168,8 @@ def clearance_in(
         required,
         [s.newest for s in standings_in(connection, candidate.candidate_id)],
         overrides_in(connection, candidate.candidate_id),
+        Promotable(candidate.facts.artifact_digest, candidate.facts.training_set_hash, candidate.run_id),
         now=now,
-        digest=candidate.facts.artifact_digest,
-        training_set_hash=candidate.facts.training_set_hash,
-        run_id=candidate.run_id,
         max_age=max_age,
     )
 

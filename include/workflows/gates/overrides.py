@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from include.adapters.ledger import Candidate
+from include.adapters.ledger import Candidate, OverrideRequest
 from include.config import declarations
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require
 from include.domain.errors import BadField, Refusal
@@ -42,12 +42,9 @@ def override(candidate_id: str, gate: str, by: Person, why: str, expires_at: dat
         if latest[gate].verdict is Verdict.PASS:
             raise Refusal(f"{gate} of {candidate_id} is PASS; there is nothing to override.")
         return ledger.gates.override(
-            candidate_id,
-            gate,
+            OverrideRequest(candidate_id, gate, why, expires_at),
             by=by,
             approvers=model.approvers.who,
-            why=why,
-            expires_at=expires_at,
             now=now,
             requester_may=model.requester_may_override,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from include.adapters.ledger import Candidate, Ledger, StopKind
+from include.adapters.ledger import Candidate, Ledger, OverrideRequest, StopKind
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
@@ -119,12 +119,9 @@ def approve(reference: JourneyReference, gate: str, who: str, why: str, now: dat
                 "the task."
             )
         override = journey.ledger.gates.override(
-            journey.candidate_id,
-            gate,
+            OverrideRequest(journey.candidate_id, gate, why, now + APPROVAL_HOLDS),
             by=journey.ledger.rights.person(journey.model.name, who),
             approvers=journey.model.approvers.who,
-            why=why,
-            expires_at=now + APPROVAL_HOLDS,
             now=now,
             requester_may=journey.model.requester_may_override,
         )

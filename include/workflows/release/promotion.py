@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from include.adapters import estimators, model_files
-from include.adapters.ledger import Facts, Ledger, NotCleared
+from include.adapters.ledger import Facts, Ledger, NotCleared, PromotionRequest, RollbackRequest
 from include.adapters.registry import ModelRegistry, RegistryUnreachable, VersionMissing, VersionSourceRefused
 from include.config import ModelDeclaration, declarations
 from include.domain.authority import MayNotDecide, Person, require
@@ -125,16 +125,18 @@ def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
         )
         crashpoint("release.checked")
         promoted = journey.ledger.deployments.promote(
-            model.name,
-            journey.candidate_id,
-            expected_revision=journey.kept(Evaluated).champion_revision,
+            PromotionRequest(
+                model.name,
+                journey.candidate_id,
+                expected_revision=journey.kept(Evaluated).champion_revision,
+                digest=digest,
+                effective_from=_effective_from(journey),
+                actor="promote",
+                reason=candidate.request.reason,
+                run_id=candidate.run_id,
+            ),
             required_gates=gates.required(model, held=estimate_hold.alarm_day(journey.ledger, candidate) is not None),
-            digest=digest,
-            effective_from=_effective_from(journey),
             now=now,
-            actor="promote",
-            reason=candidate.request.reason,
-            run_id=candidate.run_id,
             max_age=model.promotion.evidence_max_age,
         )
         print(promoted.message)
@@ -216,12 +218,9 @@ def roll_back(
         crashpoint("release.chosen")
         meant = _meant(ledger, model_name, run_id, head, revision, asked_at)
         done = ledger.deployments.rollback(
-            model_name,
+            RollbackRequest(model_name, reason, run_id, bad_candidate=meant),
             by=by,
             approvers=model.approvers.who,
-            reason=reason,
-            run_id=run_id,
-            bad_candidate=meant,
             unusable=unusable,
         )
         print(done.message)

@@ -31,6 +31,7 @@ from include.domain.promotion import (
     GateRecord,
     ObstacleKind,
     Override,
+    Promotable,
     clearance,
     epoch_at,
     rollback_target,
@@ -147,10 +148,8 @@ def judge(
         required,
         results,
         overrides,
+        Promotable("artifact", "rows", "run-1"),
         now=NOW,
-        digest="artifact",
-        training_set_hash="rows",
-        run_id="run-1",
         max_age=max_age,
     )
 

@@ -9,7 +9,7 @@ from journey_world import NOW, at, key
 from ledger_fixtures import an_operator
 from light_world import LightWorld
 
-from include.adapters.ledger import Conflict, NotCleared, NothingToRollBackTo
+from include.adapters.ledger import Conflict, NotCleared, NothingToRollBackTo, OverrideRequest
 from include.adapters.registry import CHAMPION
 from include.config.settings import settings
 from include.domain.authority import OPERATORS
@@ -91,12 +91,11 @@ def test_a_live_override_lets_the_candidate_pass_and_stays_on_the_record(world):
     world.judge_offline(reference)
     with stores.open_ledger() as ledger:
         ledger.gates.override(
-            reference["candidate_id"],
-            "threshold_gate",
+            OverrideRequest(
+                reference["candidate_id"], "threshold_gate", "the bound is a typo", NOW + timedelta(days=7)
+            ),
             by=an_operator("eve"),
             approvers=OPERATORS,
-            why="the bound is a typo",
-            expires_at=NOW + timedelta(days=7),
             now=NOW,
         )
     assert world.judge("threshold_gate", reference)["passed"]

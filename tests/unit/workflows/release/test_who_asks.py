@@ -12,7 +12,7 @@ from journey_world import NOW, at
 from ledger_fixtures import an_operator
 from light_world import LightWorld
 
-from include.adapters.ledger import Ledger, RequesterMayNotDecide, RetrainAction
+from include.adapters.ledger import Ledger, OverrideRequest, RequesterMayNotDecide, RetrainAction
 from include.domain.authority import OPERATORS, MayNotDecide, Person
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event
@@ -55,7 +55,7 @@ def test_f177_no_request_frees_whoever_started_its_run_from_having_asked(world: 
 def overridden(ledger: Ledger, candidate_id: str, by: Person) -> None:
     ends = NOW + timedelta(days=1)
     ledger.gates.override(
-        candidate_id, "slice_gate", by=by, approvers=OPERATORS, why="a test", expires_at=ends, now=NOW
+        OverrideRequest(candidate_id, "slice_gate", "a test", ends), by=by, approvers=OPERATORS, now=NOW
     )
 
 
