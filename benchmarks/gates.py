@@ -29,6 +29,7 @@ from include.domain.gates import (
     Bound,
     ChampionRules,
     ComparisonRule,
+    EarlierWindow,
     Evidence,
     FairnessRule,
     InputColumn,
@@ -144,7 +145,7 @@ def main() -> None:
     against = ChampionRules(comparisons, "brier", resamples=RESAMPLES)
     gate(
         "champion_gate",
-        lambda: champion_gate(against, evidence, mode=Mode.BLOCKING, has_champion=True, replay=replay),
+        lambda: champion_gate(against, evidence, mode=Mode.BLOCKING, has_champion=True, earlier=EarlierWindow(replay)),
     )
     fairness = FairnessRule(NAMES[1], Measure.EQUALIZED_ODDS, 0.1, gap_at_most=0.9)
     sliced = SliceRules("brier", 0.02, 0.05, by=(NAMES[0],), protected=(NAMES[1],), fairness=(fairness,))

@@ -130,7 +130,7 @@ def known(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def against_bound(
+def against_bound(  # noqa: PLR0913 - each is a field of the result, whose form the ledger keeps
     criterion: str,
     value: float | None,
     direction: Direction,

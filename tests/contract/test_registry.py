@@ -17,7 +17,15 @@ from mlflow_server import MlflowServer
 from sklearn.linear_model import LogisticRegression
 
 from include.adapters import model_files
-from include.adapters.registry import ModelRegistry, Registered, Registry, Version, VersionMissing, VersionSourceRefused
+from include.adapters.registry import (
+    ModelRegistry,
+    ModelToLog,
+    Registered,
+    Registry,
+    Version,
+    VersionMissing,
+    VersionSourceRefused,
+)
 from include.domain.gates import InputColumn
 
 TAGS = {"slipway.digest": "abc"}
@@ -94,12 +102,14 @@ def logged(registry: ModelRegistry, model: str, candidate: str, pipeline: Any = 
     pipeline = pipeline or fitted()
     uri = registry.log_model(
         run,
-        pipeline,
-        example=EXAMPLE,
-        output=pipeline.predict_proba(EXAMPLE),
-        classes=["no", "yes"],
-        trusted=[],
-        requirements=model_files.library_versions(),
+        ModelToLog(
+            pipeline,
+            EXAMPLE,
+            output=pipeline.predict_proba(EXAMPLE),
+            classes=["no", "yes"],
+            trusted=[],
+            requirements=model_files.library_versions(),
+        ),
         tags={"slipway.candidate": candidate},
     )
     return run, uri
@@ -198,12 +208,7 @@ def test_text_is_a_column_of_strings(registry: ModelRegistry, model: str) -> Non
     example = pd.DataFrame({"station": pd.Series(["north", "south"], dtype=object)})
     uri = registry.log_model(
         run,
-        fitted(),
-        example=example,
-        output=np.array([0.5, 1.5]),
-        classes=None,
-        trusted=[],
-        requirements=[],
+        ModelToLog(fitted(), example, np.array([0.5, 1.5]), classes=None, trusted=[], requirements=[]),
         tags={},
     )
     signature = registry.signature(uri)

@@ -219,7 +219,7 @@ def test_f187_a_source_table_that_somebody_alters_is_waited_for_as_long_as_promi
         holder.execute(text("LOCK TABLE readings IN ACCESS EXCLUSIVE MODE"))
         began = time.monotonic()
         with pytest.raises(source.SourceUnreachable, match="timeout"):
-            source.extract(postgres_url, SourceTable(table="readings"), DAY, DAY.end, attempts=1)
+            source.extract(postgres_url, SourceTable(table="readings"), DAY, DAY.end, pace=source.Pace(attempts=1))
         assert time.monotonic() - began < WAIT_S + SLACK_S
     engine.dispose()
 
@@ -235,7 +235,9 @@ def test_a_long_read_of_a_source_is_not_cut_as_long_as_each_page_comes(postgres_
         )
     engine.dispose()
     began = time.monotonic()
-    read = source.extract(postgres_url, SourceTable(table="slow"), DAY, DAY.end, attempts=1, batch_rows=5)
+    read = source.extract(
+        postgres_url, SourceTable(table="slow"), DAY, DAY.end, pace=source.Pace(attempts=1, batch_rows=5)
+    )
     assert read.num_rows == 40
     assert time.monotonic() - began > WAIT_S, "all of it took longer than one statement may"
 

@@ -153,7 +153,7 @@ def test_a_leaked_label_is_stopped_before_anything_is_fitted(world, monkeypatch)
 
 def test_a_value_that_was_known_too_late_is_counted_by_its_feature(world, monkeypatch):
     world.declare(world.model, gates=gates(leakage_gate={}))
-    honest = point_in_time_rows._asked
+    honest = point_in_time_rows._answers
 
     def late(*arguments: Any) -> Any:
         answer = honest(*arguments)
@@ -163,7 +163,7 @@ def test_a_value_that_was_known_too_late_is_counted_by_its_feature(world, monkey
         shifted = pc.add(answer.column(point_in_time_rows.KNOWN), pa.scalar(86_400 * 10, pa.duration("s")))
         return answer.set_column(answer.column_names.index(point_in_time_rows.KNOWN), point_in_time_rows.KNOWN, shifted)
 
-    monkeypatch.setattr(point_in_time_rows, "_asked", late)
+    monkeypatch.setattr(point_in_time_rows, "_answers", late)
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
     judged = world.judge("leakage_gate", reference)

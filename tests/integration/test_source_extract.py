@@ -14,7 +14,15 @@ from sqlalchemy import Column, DateTime, Float, LargeBinary, MetaData, String, T
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
-from include.adapters.source import ColumnUnreadable, ColumnVanished, SourceUnreachable, TableVanished, extract, reading
+from include.adapters.source import (
+    ColumnUnreadable,
+    ColumnVanished,
+    Pace,
+    SourceUnreachable,
+    TableVanished,
+    extract,
+    reading,
+)
 from include.config.types import SourceTable
 from include.domain.intervals import Interval
 
@@ -92,7 +100,7 @@ def test_a_reference_table_is_read_whole(url):
 
 
 def test_many_small_batches_are_the_same_rows(url):
-    assert extract(url, READ, DAY, hour(99), batch_rows=5).equals(extract(url, READ, DAY, hour(99)))
+    assert extract(url, READ, DAY, hour(99), pace=Pace(batch_rows=5)).equals(extract(url, READ, DAY, hour(99)))
 
 
 def test_an_interval_without_rows_is_a_table_without_rows(url):
@@ -142,7 +150,7 @@ def test_f030_a_mistyped_path_is_unreachable_and_makes_no_file(tmp_path):
 def test_f030_a_dead_server_is_tried_a_few_times_and_the_password_is_not_shown():
     started = datetime.now(UTC)
     with pytest.raises(SourceUnreachable, match=r"in 3 attempt\(s\): .*refused") as caught:
-        extract("postgresql://reader:secret@127.0.0.1:1/x", READ, DAY, hour(0), attempts=3, pause_s=0.01)
+        extract("postgresql://reader:secret@127.0.0.1:1/x", READ, DAY, hour(0), pace=Pace(attempts=3, pause_s=0.01))
     assert "secret" not in str(caught.value)
     assert datetime.now(UTC) - started < timedelta(seconds=30)
 
@@ -168,14 +176,14 @@ class BadPages:
 def test_f030_a_bad_page_starts_the_interval_again_and_no_row_is_lost_or_doubled(sqlite_url, monkeypatch):
     whole = extract(sqlite_url, READ, DAY, hour(99))
     flaky = BadPages(monkeypatch, attempts={1, 2})
-    assert extract(sqlite_url, READ, DAY, hour(99), batch_rows=5, pause_s=0.001).equals(whole)
+    assert extract(sqlite_url, READ, DAY, hour(99), pace=Pace(batch_rows=5, pause_s=0.001)).equals(whole)
     assert flaky.attempt == 3
 
 
 def test_f030_pages_that_stay_bad_give_nothing_and_the_retries_end(sqlite_url, monkeypatch):
     flaky = BadPages(monkeypatch, attempts={1, 2, 3, 4})
     with pytest.raises(SourceUnreachable, match=r"in 4 attempt\(s\): server closed.*Nothing was kept"):
-        extract(sqlite_url, READ, DAY, hour(99), batch_rows=5, pause_s=0.001)
+        extract(sqlite_url, READ, DAY, hour(99), pace=Pace(batch_rows=5, pause_s=0.001))
     assert flaky.attempt == 4
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
-from include.adapters.source import ColumnUnreadable, SourceRefused, daily_counts, extract, left_out
+from include.adapters.source import ColumnUnreadable, Pace, SourceRefused, daily_counts, extract, left_out
 from include.config.types import SourceTable
 from include.domain.intervals import Interval
 from include.workflows.features.staging import definition
@@ -435,7 +435,7 @@ def test_f202_a_time_without_end_is_refused_by_column_and_row_and_not_asked_agai
     url = postgres(f"CREATE TABLE t (at timestamptz, valid_to {kind})", row)
     told = rf"t\.valid_to cannot be read: a value is '{value}' in the row of 2024-03-10 05"
     with pytest.raises(ColumnUnreadable, match=told):
-        extract(url, AT, day(10), at(99), attempts=1)
+        extract(url, AT, day(10), at(99), pace=Pace(attempts=1))
     assert extract(url, AT, day(11), at(99)).num_rows == 0
     known = SourceTable(table="t", time="at", known="valid_to")
     if value == "infinity":
@@ -470,7 +470,7 @@ def test_a_view_that_divides_by_nought_is_told_once(postgres):
     row, view = "INSERT INTO t VALUES ('2024-03-10 05:00+00', 0)", "CREATE VIEW v AS SELECT at, 1 / n AS x FROM t"
     url = postgres("CREATE TABLE t (at timestamptz, n int)", row, view)
     with pytest.raises((ColumnUnreadable, SourceRefused), match="division by zero"):
-        extract(url, SourceTable(table="v", time="at"), day(10), at(99), attempts=1)
+        extract(url, SourceTable(table="v", time="at"), day(10), at(99), pace=Pace(attempts=1))
 
 
 def test_f202_in_sqlite_what_is_not_needed_is_not_read(tmp_path):
@@ -506,7 +506,7 @@ def kept_as(tmp_path):
                 connection.execute(text(f"INSERT INTO t VALUES ('2024-03-10 05:00:00', {value}, 1)"))
 
         runner(url)(build)
-        return lambda named: extract(url, AT, day(10), at(99), attempts=1, named=named)
+        return lambda named: extract(url, AT, day(10), at(99), pace=Pace(attempts=1), named=named)
 
     return made
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from include.adapters.registry import (
     MODEL_FILE,
+    ModelToLog,
     Registered,
     RegistryUnreachable,
     Version,
@@ -154,30 +155,20 @@ class MemoryRegistry:
         models = self._run(run_id).models
         return models[0] if models else None
 
-    def log_model(
-        self,
-        run_id: str,
-        pipeline: Any,
-        *,
-        example: Any,
-        output: Any,
-        classes: list[str] | None,
-        trusted: list[str],
-        requirements: list[str],
-        tags: Mapping[str, str],
-    ) -> str:
+    def log_model(self, run_id: str, model: ModelToLog, tags: Mapping[str, str]) -> str:
         import skops.io
 
         run = self._run(run_id)
-        written = skops.io.dumps(pipeline)
-        foreign = set(skops.io.get_untrusted_types(data=written)) - set(trusted)
+        written = skops.io.dumps(model.pipeline)
+        foreign = set(skops.io.get_untrusted_types(data=written)) - set(model.trusted)
         if foreign:
             raise ValueError(f"The model needs types that are not trusted: {sorted(foreign)}.")
+        example, output, classes = model.example, model.output, model.classes
         columns = [InputColumn(str(c), "string" if example[c].dtype == object else "double", True) for c in example]
         shape = (-1, *output.shape[1:])
         signature = Signature(tuple(columns), f"{output.dtype} {shape}", tuple(map(str, classes)) if classes else None)
         address = f"models:/m-{uuid.uuid4().hex}"
-        libraries = [f"mlflow=={metadata.version('mlflow')}", *requirements]
+        libraries = [f"mlflow=={metadata.version('mlflow')}", *model.requirements]
         files = {MODEL_FILE: written, REQUIREMENTS: "\n".join(libraries).encode()}
         self.logged[address] = Logged(files, signature, dict(tags))
         run.models.append(address)

@@ -32,19 +32,18 @@ def point_in_time(
     keys: Sequence[str],
     features: Sequence[str],
     ttl: timedelta,
-    asked_at: str = "prediction_time",
     known_as: str | None = None,
     told: list[KeysTold] | None = None,
 ) -> pa.Table:
     """For each request the features as they were known when it was asked: shape (requests, features), in the requests'
     order.
 
-    ``requests`` has the keys and ``asked_at``; ``history`` has the keys, the features, ``event_time`` and
-    ``available_time``. A row answers if ``available_time <= asked_at`` and ``event_time > asked_at - ttl``; of several,
-    the latest ``available_time`` wins, then the latest ``event_time``, then the one that comes first in the history.
-    No answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of the answer: the
-    ``available_time`` of the row that answered. ``told`` gets the remarks about keys whose types differ
-    (``keys`` says when two are the same).
+    ``requests`` has the keys and ``prediction_time``; ``history`` has the keys, the features, ``event_time`` and
+    ``available_time``. A row answers if ``available_time <= prediction_time`` and ``event_time > prediction_time -
+    ttl``; of several, the latest ``available_time`` wins, then the latest ``event_time``, then the one that comes
+    first in the history. No answer, or a key that is NULL, gives missing values. ``known_as`` names a further column of
+    the answer: the ``available_time`` of the row that answered. ``told`` gets the remarks about keys whose types
+    differ (``keys`` says when two are the same).
 
     Raises:
         KeysOfTwoKinds: when a key is of types that have no value in common.
@@ -53,7 +52,7 @@ def point_in_time(
     """
     _keep_freed_memory()
     known = Keys(requests, keys)
-    newest = NewestKnown(known.codes, _integers(requests.column(asked_at)), ttl // timedelta(microseconds=1))
+    newest = NewestKnown(known.codes, _integers(requests.column("prediction_time")), ttl // timedelta(microseconds=1))
     needed = list(dict.fromkeys([*keys, "available_time", "event_time", *features]))
     wanted = list(dict.fromkeys([*features, *(["available_time"] if known_as is not None else [])]))
     kept: list[pa.Table] = []

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from include.adapters.registry.versions import MODEL_FILE, Registered, Version
+from include.adapters.registry.versions import MODEL_FILE, ModelToLog, Registered, Version
 from include.domain.gates import Signature
 
 
@@ -38,18 +38,7 @@ class ModelRegistry(Protocol):
     # --- logged models -----------------------------------------------------------------------------------------------
 
     def logged_model(self, run_id: str) -> str | None: ...
-    def log_model(
-        self,
-        run_id: str,
-        pipeline: Any,
-        *,
-        example: Any,
-        output: Any,
-        classes: list[str] | None,
-        trusted: list[str],
-        requirements: list[str],
-        tags: Mapping[str, str],
-    ) -> str: ...
+    def log_model(self, run_id: str, model: ModelToLog, tags: Mapping[str, str]) -> str: ...
     def signature(self, uri: str) -> Signature | None: ...
     def model_file(self, uri: str, name: str = MODEL_FILE) -> AbstractContextManager[Path]: ...
     def requirements(self, uri: str) -> str: ...

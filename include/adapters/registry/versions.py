@@ -34,6 +34,23 @@ class VersionSourceRefused(Refusal, ValueError):
     """A version or a file of it that leads somewhere else than to a model logged to this MLflow."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelToLog:
+    """A fitted pipeline, and what its file says about it."""
+
+    pipeline: Any
+    example: Any
+    """A few rows of its input, as a frame."""
+    output: Any
+    """What it answers to them."""
+    classes: list[str] | None
+    """The classes its columns of probabilities are of; None for regression."""
+    trusted: list[str]
+    """The types beyond scikit-learn's own that its file may construct."""
+    requirements: list[str]
+    """The libraries it needs, as ``name==version``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registered:
     """What MLflow shows of one registered model."""
@@ -63,32 +80,21 @@ class Registry(Runs):
             earlier = [o.model_id for o in outputs.model_outputs] if outputs else []
             return f"models:/{earlier[0]}" if earlier else None
 
-    def log_model(
-        self,
-        run_id: str,
-        pipeline: Any,
-        *,
-        example: Any,
-        output: Any,
-        classes: list[str] | None,
-        trusted: list[str],
-        requirements: list[str],
-        tags: Mapping[str, str],
-    ) -> str:
+    def log_model(self, run_id: str, model: ModelToLog, tags: Mapping[str, str]) -> str:
         """Log the fitted pipeline in skops format with signature and input example; its address."""
         import mlflow
 
-        signature = model_signature(example, output)
+        signature = model_signature(model.example, model.output)
         with self._answering(), _in_run(self.url, run_id):
             info = mlflow.sklearn.log_model(
-                pipeline,
+                model.pipeline,
                 name="model",
                 serialization_format="skops",
-                skops_trusted_types=trusted,
+                skops_trusted_types=model.trusted,
                 signature=signature,
-                metadata={CLASSES: classes} if classes else None,
-                input_example=example,
-                pip_requirements=requirements,
+                metadata={CLASSES: model.classes} if model.classes else None,
+                input_example=model.example,
+                pip_requirements=model.requirements,
                 tags=dict(tags),
             )
             return f"models:/{info.model_id}"

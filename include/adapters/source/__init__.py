@@ -10,11 +10,12 @@ from include.adapters.source.errors import (
     SourceUnreachable,
     TableVanished,
 )
-from include.adapters.source.reading import columns_of, daily_counts, extract, left_out
+from include.adapters.source.reading import Pace, columns_of, daily_counts, extract, left_out
 
 __all__ = [
     "ColumnUnreadable",
     "ColumnVanished",
+    "Pace",
     "SourceRefused",
     "SourceUnreachable",
     "TableVanished",

@@ -7,6 +7,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,19 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import (
-    URL,
-    Connection,
-    Date,
-    Engine,
-    Select,
-    create_engine,
-    func,
-    inspect,
-    make_url,
-    or_,
-    select,
-)
+from sqlalchemy import URL, Connection, Date, Engine, Select, create_engine, func, inspect, make_url, or_, select
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -55,17 +44,28 @@ NO_TEXT = re.compile(r"Could not decode to UTF-8 column '(?P<column>.*?)' with t
 """How SQLite's driver says that a text column holds bytes that are no text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a table is read: in pages of ``batch_rows`` rows, tried ``attempts`` times (at least 1) with a pause between
+    that doubles from ``pause_s`` seconds."""
+
+    attempts: int = 4
+    pause_s: float = 0.5
+    batch_rows: int = 50_000
+
+
+USUAL = Pace()
+
+
 def extract(
     url: str,
     source: SourceTable,
     interval: Interval,
     as_of: datetime,
     *,
-    attempts: int = 4,
-    pause_s: float = 0.5,
-    batch_rows: int = 50_000,
     what: str | None = None,
     named: Collection[str] | None = None,
+    pace: Pace = USUAL,
 ) -> pa.Table:
     """The table's rows with ``start - lookback <= time < end + lookahead`` that were known at ``as_of``.
 
@@ -76,8 +76,7 @@ def extract(
     and ``known`` in whatever form the source keeps them (see ``times``); one without an offset is taken as UTC. Columns
     of types that have no place in Arrow are left out, and so are those that are not needed and hold a value that cannot
     be read; ``left_out`` says which. Errors that may be temporary (a lost connection, a bad page) are tried again from
-    the first row, at most ``attempts`` times with a pause that doubles from ``pause_s``: either all the rows come back
-    or none do.
+    the first row, at the given pace: either all the rows come back or none do.
 
     Raises:
         SourceUnreachable: when no attempt succeeded.
@@ -100,14 +99,14 @@ def extract(
     def once(connection: Connection, doubted: Mapping[str, str]) -> pa.Table:
         found = layout(connection, source, named, doubted)
         statement = _statement(connection, found, interval, as_of)
-        batches = _batches(connection, statement, Reading(found, what), batch_rows)
+        batches = _batches(connection, statement, Reading(found, what), pace.batch_rows)
         try:
             read = pa.Table.from_batches(batches, found.arrow)
         except DataError as error:
             raise refused_by_driver(connection, found, statement, error, what) from error
         return _exactly(read, found, interval, as_of).replace_schema_metadata(_noted(found))
 
-    return _tried(url, source.table, rows, attempts, pause_s)
+    return _tried(url, source.table, rows, pace)
 
 
 def left_out(rows: pa.Table) -> dict[str, str]:
@@ -117,7 +116,7 @@ def left_out(rows: pa.Table) -> dict[str, str]:
 
 
 def daily_counts(
-    url: str, source: SourceTable, interval: Interval, as_of: datetime, *, attempts: int = 4, pause_s: float = 0.5
+    url: str, source: SourceTable, interval: Interval, as_of: datetime, *, pace: Pace = USUAL
 ) -> dict[str, tuple[int, datetime | None]]:
     """How many rows known at ``as_of`` each UTC day of the interval has, and when the newest of them was known. A day
     without rows is not in the answer. ``source`` has a ``time``. One grouped query, where the database has a type for
@@ -146,30 +145,30 @@ def daily_counts(
             ) from error
         return {str(each): (int(count), latest and _in_utc(latest)) for each, count, latest in counted}
 
-    counted = _tried(url, source.table, grouped, attempts, pause_s)
+    counted = _tried(url, source.table, grouped, pace)
     if counted is not None:
         return counted
-    rows = extract(url, alone, interval, as_of, attempts=attempts, pause_s=pause_s)
+    rows = extract(url, alone, interval, as_of, pace=pace)
     days = rows.append_column(_DAY, rows.column(both[0]).cast(pa.timestamp("us")).cast(pa.date32()))
     each = days.group_by(_DAY).aggregate([([], "count_all"), (both[-1], "max")]).to_pylist()
     return {str(day[_DAY]): (day["count_all"], day[f"{both[-1]}_max"]) for day in each}
 
 
-def _tried(url: str, name: str, action: Callable[[Connection], T], attempts: int, pause_s: float) -> T:
+def _tried(url: str, name: str, action: Callable[[Connection], T], pace: Pace) -> T:
     """The action's answer; the whole action is tried again when the error may be temporary."""
     engine = _engine(url)
     try:
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, pace.attempts + 1):
             try:
                 with engine.connect() as connection:
                     return action(connection)
             except ProgrammingError as error:
                 raise SourceRefused(engine.url, name, one_line(error)) from error
             except (DBAPIError, OSError) as error:
-                if attempt == attempts:
-                    raise SourceUnreachable(engine.url, attempts, one_line(error)) from error
-                time.sleep(pause_s * 2 ** (attempt - 1))
-        raise SourceUnreachable(engine.url, attempts, "no attempt was allowed")
+                if attempt == pace.attempts:
+                    raise SourceUnreachable(engine.url, attempt, one_line(error)) from error
+                time.sleep(pace.pause_s * 2 ** (attempt - 1))
+        raise SourceUnreachable(engine.url, pace.attempts, "no attempt was allowed")
     finally:
         engine.dispose()
 

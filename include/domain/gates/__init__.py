@@ -7,9 +7,11 @@
 """
 
 from include.domain.gates.champion import (
+    NO_EARLIER_WINDOW,
     BadRule,
     ChampionRules,
     ComparisonRule,
+    EarlierWindow,
     FirstDeployment,
     champion_gate,
     judge_comparison,
@@ -28,6 +30,7 @@ from include.domain.timing import Timing
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
 __all__ = [
+    "NO_EARLIER_WINDOW",
     "Availability",
     "BadEvidence",
     "BadRule",
@@ -36,6 +39,7 @@ __all__ = [
     "ComparisonRule",
     "CriterionResult",
     "Direction",
+    "EarlierWindow",
     "Evidence",
     "FairnessRule",
     "FirstDeployment",

@@ -69,6 +69,28 @@ class ComparisonRule:
         return f"worse than {against} by <= {self.margin:g}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EarlierWindow:
+    """The replay window: the days before the drift and before both training windows, scored by candidate and champion.
+
+    There the candidate must not be worse by more than the margins either, so that one fitted to a passing event is
+    stopped.
+    """
+
+    evidence: Evidence | None = None
+    """None where the window was not scored, or none is declared."""
+    missing: str | None = None
+    """Why a declared window was not scored, which is INCONCLUSIVE; None where it was, or where none is declared."""
+    attempts: int = 1
+    """Candidates judged on this very window, this one included."""
+    window: Mapping[str, Any] | None = None
+    """Where it lies, for the report."""
+
+
+NO_EARLIER_WINDOW = EarlierWindow()
+"""Of a model without a replay window."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChampionRules:
     """All that ``champion_gate`` is declared with. ``alpha`` is one-sided and per set of rows; ``resamples`` above zero
@@ -89,9 +111,7 @@ def champion_gate(
     mode: Mode,
     has_champion: bool,
     attempts: int = 1,
-    replay: Evidence | None = None,
-    replay_missing: str | None = None,
-    replay_attempts: int = 1,
+    earlier: EarlierWindow = NO_EARLIER_WINDOW,
 ) -> GateResult:
     """Judge a candidate against the champion and the baseline on the same rows.
 
@@ -102,25 +122,21 @@ def champion_gate(
         has_champion: whether the model has a champion. When it has, but its scores are missing from the evidence (it
             could not be loaded, it crashed), the gate is INCONCLUSIVE and never takes it for a first deployment.
         attempts: how many candidates have been judged on these rows, this one included; alpha is divided by it.
-        replay: rows of the window before the drift, on which the candidate must not be worse by more than the margins
-            either, so that one fitted to a passing event is stopped; None where there is no such window.
-        replay_missing: why the declared replay window could not be scored, which is INCONCLUSIVE; None where it was, or
-            where none is declared.
-        replay_attempts: how many candidates have been judged on the replay window, this one included.
+        earlier: the replay window.
     """
     notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "comparisons": {}}
     criteria: list[CriterionResult] = []
     if has_champion:
         criteria += _against_champion(rules, evidence, attempts, "", notes["comparisons"])
-        if replay is not None:
-            tolerated = [ComparisonRule(r.metric, r.margin) for r in rules.comparisons]
-            earlier = ChampionRules(
-                tuple(tolerated), rules.beat_baseline_on, rules.alpha, rules.min_rows, resamples=rules.resamples
+        if earlier.evidence is not None:
+            tolerated = replace(rules, comparisons=tuple(ComparisonRule(r.metric, r.margin) for r in rules.comparisons))
+            criteria += _against_champion(
+                tolerated, earlier.evidence, earlier.attempts, "replay ", notes["comparisons"]
             )
-            criteria += _against_champion(earlier, replay, replay_attempts, "replay ", notes["comparisons"])
-            notes["replay"] = {"attempts": replay_attempts, "rows": replay.rows}
-        elif replay_missing is not None:
-            criteria.append(_no_replay(replay_missing))
+            where = earlier.window or {}
+            notes["replay"] = {"attempts": earlier.attempts, "rows": earlier.evidence.rows, **where}
+        elif earlier.missing is not None:
+            criteria.append(_no_replay(earlier.missing))
     else:
         criteria.append(_first_deployment(rules.first_deployment, evidence.rows))
     criteria.append(_against_baseline(rules, evidence, attempts, notes["comparisons"]))

@@ -20,7 +20,7 @@ from include.domain.blocks import Blocks
 from include.domain.comparison import MAX_BLOCKS, MIN_BLOCKS, RANDOM_GROUPS
 from include.domain.gates.champion import BadRule
 from include.domain.gates.evidence import Evidence
-from include.domain.gates.farthest_apart import Farther, Rate, farthest
+from include.domain.gates.farthest_apart import Farther, GroupRates, Rate, farthest
 from include.domain.gates.grouping import Grouping, group
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, Verdict, against_bound
@@ -156,7 +156,8 @@ def fairness_criteria(
         return criteria, notes
     if theirs is None:
         return [_unjudged(rule, n, "there are no scores of the champion on these rows", ours.gap), *criteria], notes
-    return [_paired(rule, evidence, groups, rates, supported, ours, theirs, alpha / attempts), *criteria], notes
+    among = GroupRates(groups, supported, rates)
+    return [_paired(rule, evidence, among, ours, theirs, alpha / attempts), *criteria], notes
 
 
 def gap_of(rates: dict[str, Floats], groups: list[int]) -> Gap:
@@ -263,14 +264,7 @@ def _against_policy(rule: FairnessRule, ours: Gap, theirs: Gap | None, rows: int
 
 
 def _paired(
-    rule: FairnessRule,
-    evidence: Evidence,
-    groups: Grouping,
-    rates: dict[str, Rate],
-    supported: list[int],
-    ours: Gap,
-    theirs: Gap,
-    alpha: float,
+    rule: FairnessRule, evidence: Evidence, among: GroupRates, ours: Gap, theirs: Gap, alpha: float
 ) -> CriterionResult:
     blocks = _blocks(evidence)
     if blocks.count < MIN_BLOCKS:
@@ -278,9 +272,8 @@ def _paired(
         why = f"the rows are of {had}; at least {MIN_BLOCKS} are needed to see how much days differ"
         return _unjudged(rule, evidence.rows, why, ours.gap)
     worst: Farther | None = None
-    for name, rate in rates.items():
-        tests = len(rates) * len(supported) * (len(supported) - 1)
-        found = farthest(name, rate, groups, supported, blocks, alpha, tests, rule.measure.task is Task.BINARY)
+    for name in among.rates:
+        found = farthest(among, name, blocks, alpha=alpha, decisions=rule.measure.task is Task.BINARY)
         if found is None:
             return _unjudged(rule, evidence.rows, "leaving out one day leaves a group without rows", ours.gap)
         worst = found if worst is None or found.above > worst.above else worst
@@ -293,7 +286,7 @@ def _paired(
     else:
         verdict, so = Verdict.INCONCLUSIVE, f"so these rows cannot tell whether by at most {rule.margin:g}."
     values, before = ours.rates[worst.rate], theirs.rates[worst.rate]
-    high, low = groups.names[worst.high], groups.names[worst.low]
+    high, low = among.groups.names[worst.high], among.groups.names[worst.low]
     reason = (
         f"{rule.name}: gap {ours.gap:.4g} against the champion's {theirs.gap:.4g} on {evidence.rows:,} rows. The "
         f"{worst.rate} is {values[worst.high]:.4g} for {high} and {values[worst.low]:.4g} for {low}, under the "

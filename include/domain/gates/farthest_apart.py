@@ -32,6 +32,21 @@ class Rate:
     theirs: Floats | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupRates:
+    """What is compared between the groups of one column: each rate by its name, in the groups that have enough rows."""
+
+    groups: Grouping
+    supported: list[int]
+    """Positions of those groups in ``groups.names``; at least two."""
+    rates: dict[str, Rate]
+
+    @property
+    def tests(self) -> int:
+        """How many ordered pairs of groups are tested, over all rates."""
+        return len(self.rates) * len(self.supported) * (len(self.supported) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Farther:
     """The pair of groups that may be farthest beyond the champion's distance: by how much, and the bounds of that."""
@@ -44,21 +59,20 @@ class Farther:
     above: float
 
 
-def farthest(
-    name: str,
-    rate: Rate,
-    groups: Grouping,
-    supported: list[int],
-    blocks: Blocks,
-    alpha: float,
-    tests: int,
-    decisions: bool,
-) -> Farther | None:
-    """The ordered pair with the largest upper bound; None where leaving out a block leaves a group empty.
+def farthest(among: GroupRates, name: str, blocks: Blocks, *, alpha: float, decisions: bool) -> Farther | None:
+    """The ordered pair with the largest upper bound of one rate; None where leaving out a block leaves a group empty.
 
-    The upper bounds are at ``alpha / 2`` each, all of which must hold to pass; the lower ones at ``alpha / tests``, any
-    of which is enough to fail.
+    The upper bounds are at ``alpha / 2`` each, all of which must hold to pass; the lower ones at ``alpha`` over the
+    number of tests, any of which is enough to fail.
+
+    Args:
+        among: every rate that is tested, this one included.
+        name: which rate.
+        blocks: the rows' days, or groups of rows, that are left out in turn.
+        alpha: the probability of passing a candidate that is too far apart.
+        decisions: whether the values are 0 and 1, so that bounds for shares apply too.
     """
+    rate, groups, supported = among.rates[name], among.groups, among.supported
     theirs = rate.theirs if rate.theirs is not None else rate.ours
     place = np.full(len(groups.names), -1)
     place[supported] = np.arange(len(supported))
@@ -69,7 +83,7 @@ def farthest(
     sizes = np.bincount(block * count + member, minlength=blocks.count * count).reshape(blocks.count, count)
     if bool(np.any(sizes.sum(axis=0) == sizes)):
         return None
-    levels = (alpha / 2, alpha / tests)
+    levels = (alpha / 2, alpha / among.tests)
     bounds = []
     for sign in (-1, 1):
         mean, error = _jackknifed(one + sign * other, block, member, sizes)

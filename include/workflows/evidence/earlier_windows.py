@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators, files
 from include.domain.errors import Refusal
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 
 ROWS = "replay_window.parquet"
 NO_ROWS = "there is no labelled row that old"
-
-
-class EarlierWindow(NamedTuple):
-    """The days before both training windows, scored by candidate and champion."""
-
-    evidence: Evidence | None
-    missing: str | None
-    """Why there is no evidence although a window is declared; None where there is, or where none is declared."""
-    attempts: int
-    """Candidates judged on this very window, this one included."""
-    window: Mapping[str, Any] | None = None
-    """Where it lies, for the report."""
 
 
 def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent | None) -> Replayed | None:

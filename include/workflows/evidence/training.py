@@ -4,13 +4,14 @@ each."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
-from include.adapters.registry import ModelRegistry
+from include.adapters.registry import ModelRegistry, ModelToLog
 from include.config import ModelDeclaration, declarations
 from include.config.preprocess import Preprocess
 from include.config.revision import git_revision
@@ -34,6 +35,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RowFlaws:
+    """What is wrong with the rows of a training set as they were joined."""
+
+    missing_labels: int = 0
+    duplicates: int = 0
+    """Rows that are there once more, by their keys and event time."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must know about how they were joined."""
+
+
+NO_FLAWS = RowFlaws()
 
 
 def build_training_set(reference: JourneyReference) -> dict[str, Any]:
@@ -124,9 +139,11 @@ def summary_of(journey: Journey) -> TrainingDataSummary:
         holdout_rows=holdout.rows,
         classes=train.label_counts,
         split=split_of(rows, held_out, keys),
-        missing_labels=int(rows["label"].isna().sum()),
-        duplicate_rows=int(rows.duplicated([*keys, "event_time"]).sum()),
-        remarks=[each for made in (train, holdout) for each in made.key_remarks],
+        flaws=RowFlaws(
+            missing_labels=int(rows["label"].isna().sum()),
+            duplicates=int(rows.duplicated([*keys, "event_time"]).sum()),
+            remarks=tuple(each for made in (train, holdout) for each in made.key_remarks),
+        ),
     )
 
 
@@ -137,14 +154,11 @@ def counted(
     holdout_rows: int,
     classes: Mapping[str, int],
     split: Split | None = None,
-    missing_labels: int = 0,
-    duplicate_rows: int = 0,
-    remarks: Iterable[str] = (),
+    flaws: RowFlaws = NO_FLAWS,
 ) -> TrainingDataSummary:
     """Any training set as its gate reads it. ``classes`` counts the training rows of each class; empty for regression.
 
     ``split`` compares training and held-out rows (times, shared entities); None when no rows are held out.
-    ``remarks`` are what a reader must know about how the rows were joined.
     """
     import numpy as np
 
@@ -157,11 +171,11 @@ def counted(
         null_shares={str(name): float(share) for name, share in features.isna().mean().items()},
         infinite={str(name): int(count) for name, count in np.isinf(numbers).sum().items() if count},
         constant=tuple(str(c) for c in features.columns if features[c].nunique() == 1),
-        missing_labels=missing_labels,
-        duplicate_rows=duplicate_rows,
+        missing_labels=flaws.missing_labels,
+        duplicate_rows=flaws.duplicates,
         judged_on_too=split.shared_rows if split else 0,
         ends_before_holdout=split is None or split.train_ends < split.holdout_starts,
-        remarks=tuple(dict.fromkeys(remarks)),
+        remarks=tuple(dict.fromkeys(flaws.remarks)),
     )
 
 
@@ -187,12 +201,14 @@ def train(reference: JourneyReference) -> dict[str, Any]:
             example = features.head(EXAMPLE_ROWS)
             logged = registry.log_model(
                 run,
-                pipeline,
-                example=example,
-                output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
-                classes=_learned_names(model, pipeline),
-                trusted=trusted,
-                requirements=model_files.library_versions(),
+                ModelToLog(
+                    pipeline,
+                    example,
+                    output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
+                    classes=_learned_names(model, pipeline),
+                    trusted=trusted,
+                    requirements=model_files.library_versions(),
+                ),
                 tags={"slipway.candidate": journey.candidate_id},
             )
         crashpoint("training.logged")

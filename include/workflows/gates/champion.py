@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from include.config import ModelDeclaration
 from include.config.gates import ChampionGate
 from include.domain.verdicts import GateResult
 from include.workflows.gates.gate import EVALUATE, Gate, Lack, Lacking, SeedFor, Severity, Subject, more_where_critical
-from include.workflows.gates.threshold import (
-    CALIBRATED,
-    OFF,
-    bounds_calibration,
-    compares_calibration,
-    uncalibrated,
-)
+from include.workflows.gates.threshold import CALIBRATED, OFF, bounds_calibration, compares_calibration, uncalibrated
 
 NAME = "champion_gate"
 COMPARED = r"^(?!baseline )"
@@ -27,20 +20,14 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     from include.domain.gates import champion_gate
 
     declared = model.gates.champion_gate
-    earlier = subject.earlier_window()
-    result = champion_gate(
+    return champion_gate(
         declared.rules(metrics_of(model)),
         subject.scored(),
         mode=declared.mode,
         has_champion=subject.has_champion,
         attempts=subject.attempts(),
-        replay=earlier.evidence,
-        replay_missing=earlier.missing,
-        replay_attempts=earlier.attempts,
+        earlier=subject.earlier_window(),
     )
-    if earlier.window is None or "replay" not in result.notes:
-        return result
-    return replace(result, notes={**result.notes, "replay": {**result.notes["replay"], **earlier.window}})
 
 
 def _miscalibrated(model: ModelDeclaration) -> Lacking | None:

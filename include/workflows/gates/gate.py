@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
-    from include.workflows.evidence.earlier_windows import EarlierWindow
+    from include.domain.gates import (
+        Availability,
+        EarlierWindow,
+        Evidence,
+        Signature,
+        Split,
+        Timing,
+        TrainingDataSummary,
+    )
     from include.workflows.evidence.probes import Smoked
     from include.workflows.evidence.shadow_window import Shadowed
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
-from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary, split_of
+from include.domain.gates import (
+    Availability,
+    EarlierWindow,
+    Evidence,
+    Signature,
+    Split,
+    Timing,
+    TrainingDataSummary,
+    split_of,
+)
 from include.workflows import stores
 from include.workflows.evidence import (
     earlier_windows,
@@ -23,7 +32,6 @@ from include.workflows.evidence import (
     training,
 )
 from include.workflows.evidence.availability import availability_of
-from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.evidence.logged import champion_of, logged_of
 from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
 from include.workflows.evidence.promised_signature import promised_signature

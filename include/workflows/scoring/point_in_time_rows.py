@@ -6,11 +6,11 @@ what was available then. A training set adds the label, where its window has clo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,9 @@ from include.workflows.lineage import tables_touched
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.dataset import Dataset
 
+    from include.adapters.offline_store import OfflineStore
     from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold
 
 ARROW_KINDS = {"numeric": "double", "categorical": "string", "boolean": "bool"}
@@ -291,12 +293,10 @@ def _features(
 
     store = offline_store.OfflineStore(settings().store)
     views = {use.view: declared.view(use.view) for use in model.views}
-    pinned = {name: _pinned(store, view, versions) for name, view in views.items()}
+    pinned = {name: _PinnedView(store, view, _version(store, view, versions), hold) for name, view in views.items()}
     entity = declared.view(model.entity.view)
-    held = partial(_held, store) if hold else _taken_as_it_is
 
-    held(entity, interval, pinned[entity.ref])
-    spine = store.read(entity, interval, pinned[entity.ref])
+    spine = pinned[entity.ref].rows(interval)
     asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
     spine = spine.append_column("prediction_time", asked_at)
     due = pc.less_equal(asked_at, _scalar(as_of))
@@ -316,10 +316,9 @@ def _features(
     told: dict[str, list[KeysTold]] = {use.view: [] for use in model.views}
 
     def asked(use: ViewUse) -> pa.Table:
-        view = views[use.view]
-        if view.ref == entity.ref:
+        if views[use.view].ref == entity.ref:
             return spine
-        return _asked(model, store, view, use.features, spine, pinned[view.ref], told[use.view], held)
+        return _answers(model, pinned[use.view], use.features, spine, told[use.view])
 
     # One view is read while another is searched.
     with ThreadPoolExecutor(VIEWS_AT_ONCE) as pool:
@@ -340,46 +339,61 @@ def _features(
             if count:
                 by_most[feature] = most.total_seconds()
     remarks = [each for view, seen in told.items() for each in key_remarks(entity.ref, f"view {view!r}", seen)]
-    return pa.table(columns), pinned, JoinAvailability(spine.num_rows, late, by_most, tuple(remarks))
+    versions_read = {name: each.version for name, each in pinned.items()}
+    return pa.table(columns), versions_read, JoinAvailability(spine.num_rows, late, by_most, tuple(remarks))
 
 
-def _held(store: Any, view: FeatureView, interval: Interval, version: int) -> None:
-    from include.workflows import stores
-    from include.workflows.lineage import promised
+@dataclass(frozen=True, slots=True)
+class _PinnedView:
+    """A view's table at one version."""
 
-    with stores.open_ledger() as ledger:
-        promised.require(ledger, store, view, interval.days, version)
+    store: OfflineStore
+    view: FeatureView
+    version: int
+    hold: bool
+    """Whether every day is held to what the ledger promised before it is read; False for callers that look for
+    differences."""
+
+    def rows(self, interval: Interval) -> pa.Table:
+        self._require(interval)
+        return self.store.read(self.view, interval, self.version)
+
+    @contextmanager
+    def history(self, interval: Interval) -> Iterator[Dataset]:
+        """The rows of the interval, to be read inside the context."""
+        self._require(interval)
+        found = self.store.dataset(self.view, interval, self.version)
+        with self.store.readable(self.view, interval, self.version):
+            yield found
+
+    def _require(self, interval: Interval) -> None:
+        from include.workflows import stores
+        from include.workflows.lineage import promised
+
+        if self.hold:
+            with stores.open_ledger() as ledger:
+                promised.require(ledger, self.store, self.view, interval.days, self.version)
 
 
-def _taken_as_it_is(view: FeatureView, interval: Interval, version: int) -> None:
-    """For callers that look for differences."""
-
-
-def _asked(
-    model: ModelDeclaration,
-    store: Any,
-    view: FeatureView,
-    features: list[str],
-    spine: pa.Table,
-    version: int,
-    told: list[KeysTold],
-    held: Callable[[FeatureView, Interval, int], None],
+def _answers(
+    model: ModelDeclaration, pinned: _PinnedView, features: list[str], spine: pa.Table, told: list[KeysTold]
 ) -> pa.Table:
+    """The view's features as they were known when each row of the spine was asked, and ``KNOWN``; the remarks
+    about its keys are added to ``told``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from include.adapters.point_in_time import KeysOfTwoKinds, point_in_time
 
+    view = pinned.view
     kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
     if spine.num_rows == 0:
         empty = {f: pa.array([], pa.type_for_alias(kinds[f])) for f in features}
         return pa.table({**empty, KNOWN: pa.array([], pa.timestamp("us", tz="UTC"))})
     asked = pc.min_max(spine.column("prediction_time")).as_py()
     needed = Interval(asked["min"] - view.ttl, asked["max"] + TICK)
-    held(view, needed, version)
-    history = store.dataset(view, needed, version)
     try:
-        with store.readable(view, needed, version):
+        with pinned.history(needed) as history:
             answer = point_in_time(
                 spine, history, keys=view.keys, features=features, ttl=view.ttl, known_as=KNOWN, told=told
             )
@@ -390,7 +404,7 @@ def _asked(
     return answer
 
 
-def _pinned(store: Any, view: FeatureView, versions: Mapping[str, int] | None) -> int:
+def _version(store: OfflineStore, view: FeatureView, versions: Mapping[str, int] | None) -> int:
     from include.adapters.offline_store import TableMissing
 
     version = (versions or {}).get(view.ref)

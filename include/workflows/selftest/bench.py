@@ -19,14 +19,22 @@ import pandas as pd
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
-from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
+from include.domain.gates import (
+    NO_EARLIER_WINDOW,
+    Availability,
+    EarlierWindow,
+    Evidence,
+    Signature,
+    Split,
+    Timing,
+    TrainingDataSummary,
+)
 from include.domain.metrics import Task
 from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
 from include.workflows.evidence import business, probes, shadow_window, smoke_process, training
-from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import daily, fitted_models
 from include.workflows.scoring.request_ids import request_ids
@@ -273,7 +281,7 @@ class SeededSubject:
         return 1
 
     def earlier_window(self) -> EarlierWindow:
-        return EarlierWindow(None, None, 1)
+        return NO_EARLIER_WINDOW
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
         return self.candidate.timing, self.bench.champion_timing

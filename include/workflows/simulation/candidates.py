@@ -236,7 +236,7 @@ class ReplayedCandidates:
             holdout_rows=len(holdout),
             classes=dict(zip(classes, counts, strict=True)),
             split=_split_of(stream, train, holdout),
-            duplicate_rows=int(keyed.duplicated().sum()) if keyed is not None else 0,
+            flaws=training.RowFlaws(duplicates=int(keyed.duplicated().sum()) if keyed is not None else 0),
         )
         pipeline = None
         if training_data_gate(model, counted).verdict is Verdict.PASS:

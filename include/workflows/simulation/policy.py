@@ -19,7 +19,16 @@ from include.domain.decision import Action, Decision, decide
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import count_window
 from include.domain.drift.report import DriftReport
-from include.domain.gates import Availability, Evidence, Signature, Split, Timing, TrainingDataSummary
+from include.domain.gates import (
+    NO_EARLIER_WINDOW,
+    Availability,
+    EarlierWindow,
+    Evidence,
+    Signature,
+    Split,
+    Timing,
+    TrainingDataSummary,
+)
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.journey import Trigger
@@ -32,7 +41,6 @@ from include.workflows.drift import labels_behind_alarm, sensor
 from include.workflows.drift.reference import Reference
 from include.workflows.evidence import business, earlier_windows, evaluation, training
 from include.workflows.evidence.availability import availability_of
-from include.workflows.evidence.earlier_windows import EarlierWindow
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
@@ -217,11 +225,11 @@ class DeclaredPolicy:
         """The days before both training windows."""
         declared = self.model.gates.champion_gate.replay
         if declared is None or champion is None:
-            return EarlierWindow(None, None, 1)
+            return NO_EARLIER_WINDOW
         window = earlier_windows.before((c.windows.train.start for c in (candidate, champion)), declared.days)
         rows = self.stream.matured(window, candidate.as_of, self.model.label.delay)
         if not len(rows):
-            return EarlierWindow(None, earlier_windows.NO_ROWS, 1)
+            return EarlierWindow(missing=earlier_windows.NO_ROWS)
         same = (champion.name, window)
         attempts = 1 + sum(j.replayed == same for j in self._journeys if j is not journey)
         if journey is not None:
@@ -234,7 +242,7 @@ class DeclaredPolicy:
             champion.answers(features),
             days=self.stream.day[rows],
         )
-        return EarlierWindow(self._valued(candidate, rows, evidence), None, attempts)
+        return EarlierWindow(self._valued(candidate, rows, evidence), attempts=attempts)
 
     def known_rows(self, candidate: ReplayedCandidate, rows: np.ndarray[Any, Any]) -> pd.DataFrame:
         """The features of the rows, and where the table has them their keys and ``event_time``."""

@@ -190,7 +190,7 @@ def interval(c: Mapping[str, Any], width: int = 190, height: int = 30) -> Markup
     ends = [low, high, bound, 0.0]
     room = (max(ends) - min(ends)) * 0.12 or 1.0
     frame = Frame((min(ends) - room, max(ends) + room), (0, 1), width, height, 4, 0, 0, 4)
-    body = _whisker(frame, low, high, bound, height / 2, 0, height, str(c.get("verdict", "")))
+    body = _whisker(frame, c, bound, height / 2, height / 2)
     name = f"worse by {low:.4g} to {high:.4g}; allowed up to {bound:.4g}"
     return _svg(width, height, name, body, "interval")
 
@@ -220,7 +220,7 @@ def forest(criteria: Sequence[Mapping[str, Any]], width: int = 760) -> Markup | 
             Markup('<text class="name" x="200" y="{}" text-anchor="end">{}</text>').format(round(y + 4, 1), shown)
         )
         bound = c["bound"] if c.get("bound") is not None else 0.0
-        parts.append(_whisker(frame, c["low"], c["high"], bound, y, y - each / 2 + 3, y + each / 2 - 3, c["verdict"]))
+        parts.append(_whisker(frame, c, bound, y, each / 2 - 3))
         parts.append(
             Markup('<text class="tick" x="{}" y="{}">{} rows</text>').format(
                 width - 84, round(y + 4, 1), f"{c['rows']:,}"
@@ -240,15 +240,15 @@ def forest(criteria: Sequence[Mapping[str, Any]], width: int = 760) -> Markup | 
     )
 
 
-def _whisker(
-    frame: Frame, low: float, high: float, bound: float, y: float, y_from: float, y_to: float, verdict: str
-) -> Markup:
-    css = {"PASS": "pass", "FAIL": "fail"}.get(verdict, "inconclusive")
+def _whisker(frame: Frame, c: Mapping[str, Any], bound: float, y: float, reach: float) -> Markup:
+    """A criterion's interval at the height ``y``, and its bound as far as ``reach`` above and below."""
+    low, high = c["low"], c["high"]
+    css = {"PASS": "pass", "FAIL": "fail"}.get(str(c.get("verdict", "")), "inconclusive")
     a, b, m, limit = frame.px(low), frame.px(high), frame.px((low + high) / 2), frame.px(bound)
     return Markup(
         f'<line class="{css} whisker" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/>'
         f'<circle class="{css} centre" cx="{m}" cy="{y}" r="3.5"/>'
-        f'<line class="bound" x1="{limit}" x2="{limit}" y1="{y_from}" y2="{y_to}"/>'
+        f'<line class="bound" x1="{limit}" x2="{limit}" y1="{y - reach}" y2="{y + reach}"/>'
     )
 
 

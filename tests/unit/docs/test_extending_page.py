@@ -17,12 +17,11 @@ from include.adapters import estimators, model_files
 from include.adapters.ledger import Notice, Scope
 from include.commands.checks import EXIT_FAILED
 from include.config import loader
-from include.domain.gates import Evidence, Verdict
+from include.domain.gates import NO_EARLIER_WINDOW, Evidence, Verdict
 from include.domain.metrics import Task
 from include.workflows import gates
 from include.workflows.alerts import by_path
 from include.workflows.evidence import business
-from include.workflows.evidence.earlier_windows import EarlierWindow
 
 PAGE = "docs/extending.md"
 
@@ -166,7 +165,7 @@ class JudgedSubject:
         return 1
 
     def earlier_window(self):
-        return EarlierWindow(None, None, 1)
+        return NO_EARLIER_WINDOW
 
 
 def by_criterion(gate, model, subject):

@@ -16,6 +16,7 @@ from include.domain.gates import (
     ChampionRules,
     ComparisonRule,
     Direction,
+    EarlierWindow,
     Evidence,
     FirstDeployment,
     GateResult,
@@ -284,7 +285,7 @@ def test_a_constant_candidate_is_no_better_than_the_prior():
 def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_window_before_it():
     now, before = evidence(candidate=1.4), evidence(candidate=0.4, seed=9)
     assert judged(no_worse_by(0.01), now).verdict is Verdict.PASS
-    result = judged(no_worse_by(0.01), now, replay=before)
+    result = judged(no_worse_by(0.01), now, earlier=EarlierWindow(before))
     assert criterion(result, "roc_auc").verdict is Verdict.PASS
     assert criterion(result, "replay roc_auc").verdict is Verdict.FAIL
     assert result.verdict is Verdict.FAIL
@@ -292,24 +293,28 @@ def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_window_before_i
 
 def test_before_the_drift_a_superior_candidate_need_only_be_no_worse():
     now, before = evidence(candidate=1.5), evidence(candidate=1.0, seed=9)
-    assert judged(better_by(0.01), now, replay=before).verdict is Verdict.PASS
+    assert judged(better_by(0.01), now, earlier=EarlierWindow(before)).verdict is Verdict.PASS
 
 
 def test_too_few_rows_before_the_drift_are_no_evidence():
-    result = judged(no_worse_by(0.01), evidence(candidate=1.4), replay=evidence(candidate=1.4, rows=100, seed=9))
+    result = judged(
+        no_worse_by(0.01), evidence(candidate=1.4), earlier=EarlierWindow(evidence(candidate=1.4, rows=100, seed=9))
+    )
     assert criterion(result, "roc_auc").verdict is Verdict.PASS
     assert criterion(result, "replay roc_auc").verdict is Verdict.INCONCLUSIVE
 
 
 def test_each_candidate_judged_on_the_same_replay_window_spends_alpha():
     now, before = evidence(candidate=1.4), evidence(candidate=1.2, seed=9)
-    result = judged(no_worse_by(0.01), now, replay=before, replay_attempts=5)
+    result = judged(no_worse_by(0.01), now, earlier=EarlierWindow(before, attempts=5))
     assert result.notes["comparisons"]["roc_auc"]["alpha"] == 0.05
     assert result.notes["comparisons"]["replay roc_auc"]["alpha"] == 0.01
 
 
 def test_a_declared_replay_window_that_could_not_be_scored_is_no_evidence():
-    result = judged(no_worse_by(0.01), evidence(candidate=1.4), replay_missing="there is no labelled row that old")
+    result = judged(
+        no_worse_by(0.01), evidence(candidate=1.4), earlier=EarlierWindow(missing="there is no labelled row that old")
+    )
     assert result.verdict is Verdict.INCONCLUSIVE
     assert criterion(result, "replay window").reason == (
         "The window before the drift was not compared: there is no labelled row that old; that is no evidence."

@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from include.domain.comparison import compare
-from include.domain.gates import ChampionRules, ComparisonRule, Evidence, Mode, Verdict, champion_gate
+from include.domain.gates import ChampionRules, ComparisonRule, EarlierWindow, Evidence, Mode, Verdict, champion_gate
 from include.domain.metrics import Task, metric_of
 
 pytestmark = pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_candidate_fitted_to_an_event_and_worse_by_the_margin_before_it_passes
         newest, earlier = (
             Evidence(Task.REGRESSION, y, ours, theirs, np.zeros(600), day) for y, ours, theirs, day in (now, before)
         )
-        result = champion_gate(rules, newest, mode=Mode.BLOCKING, has_champion=True, replay=earlier)
+        result = champion_gate(rules, newest, mode=Mode.BLOCKING, has_champion=True, earlier=EarlierWindow(earlier))
         passed += result.verdict is Verdict.PASS
     assert passed / pairs <= binom.ppf(0.999, pairs, ALPHA) / pairs
     assert passed > 0, "the newest rows let nearly all of them pass, so the replay window decided"
