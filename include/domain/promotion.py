@@ -312,9 +312,9 @@ def lost_history(mark: str | None, history: Sequence[Epoch]) -> str | None:
     if mark is None or mark == NO_HEAD:
         return None
     number, _, candidate = mark.partition(" ")
-    revision = int(number) if number.isdecimal() else 0
-    if revision < 1 or not candidate:
+    if not number.isdecimal() or int(number) < 1 or not candidate:
         return f"the registry's mark {mark[:100]!r} is not what Slipway writes"
+    revision = int(number)
     newest = history[-1].revision if history else 0
     if revision > newest:
         return f"the registry has seen revision {revision} with champion {candidate}, the ledger ends at {newest}"

@@ -18,10 +18,8 @@ class Verdict(Enum):
 
     @property
     def badness(self) -> int:
-        return _ORDER[self]
-
-
-_ORDER = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+        """Its place in the order above, from 0."""
+        return tuple(Verdict).index(self)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -163,7 +163,7 @@ def changes_of(root: Path, module: str) -> Iterator[Change]:
     for name, operator in operators().items():
         places = ((node, at) for node in ast_nodes(tree) for at in operator.mutation_positions(node))
         for occurrence, (node, _) in enumerate(places):
-            if _is_held_by_the_house(node):
+            if _is_held_by_the_house(node) or _is_a_sign_of_a_signature(node):
                 continue
             changed = mutate_code(source, operator, occurrence)
             if changed is None:
@@ -186,6 +186,11 @@ def changes_of(root: Path, module: str) -> Iterator[Change]:
 def _is_held_by_the_house(node: Any) -> bool:
     """Whether this is the True of a dataclass's ``frozen=True`` or ``slots=True``."""
     return node.type == "keyword" and node.value == "True" and _word(node, 2) in ("frozen", "slots")
+
+
+def _is_a_sign_of_a_signature(node: Any) -> bool:
+    """Whether this is the ``*`` behind which arguments are named, which Cosmic Ray takes for a product."""
+    return node.type == "operator" and node.parent.type in ("parameters", "param", "lambdef")
 
 
 def _word(node: Any, before: int) -> str:

@@ -1,4 +1,7 @@
-"""Tries changes, each in a forked child that imports the changed module instead of the file: nothing on disk changes.
+"""Tries changes in forked children: nothing on disk changes.
+
+First those of a function's body in a process that has collected the tests (``in_place``). What is left is tried in a
+child that imports the changed module instead of the file.
 
 Cosmic Ray's own runner writes each change into the working tree and starts an interpreter for it, which takes four
 seconds here before the first test. A fork of a process that has the libraries loaded takes half a second.
@@ -14,7 +17,6 @@ import importlib.machinery
 import importlib.util
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ from types import CodeType
 from typing import Any
 
 from .changes import Change
+from .in_place import MEMORY_BYTES, Quick, kill
 from .reach import Reach
 
 LIBRARIES = (
@@ -33,7 +36,6 @@ LIBRARIES = (
     *("duckdb", "httpx", "matplotlib.figure", "skops.io"),
 )
 """What the tests import and no test changes; one that is not installed is left out."""
-MEMORY_BYTES = 6 * 2**30
 KILLED, SURVIVED, UNREACHED = "killed", "survived", "no test runs it"
 
 
@@ -68,23 +70,31 @@ class Trying:
     running: list[Try] = field(default_factory=list)
 
     def outcomes(self, changes: Sequence[Change]) -> Iterator[tuple[Change, str]]:
-        """What became of each change, in the order in which they are done."""
+        """What became of each change of one module, in the order in which they are done."""
         spans = {module: _spans(self.root / module) for module in {c.module for c in changes}}
-        waiting = list(reversed(changes))
+        batches = {c.name: self._batches(c, spans[c.module]) for c in changes}
+        tests = {name: [test for batch in found for test in batch] for name, found in batches.items()}
+        reached = [c for c in changes if tests[c.name]]
+        parts = [part for n in range(self.workers) if (part := reached[n :: self.workers])]
+        by_name, noticed = {c.name: c for c in changes}, set()
+        for quick in [Quick(self.root, part, tests, self._limit_s) for part in parts]:
+            for name in quick.killed():
+                noticed.add(name)
+                yield by_name[name], KILLED
+        waiting = [c for c in reversed(changes) if c.name not in noticed]
         try:
             while waiting or self.running:
                 while waiting and len(self.running) < self.workers:
                     change = waiting.pop()
-                    batches = self._batches(change, spans[change.module])
-                    if not batches:
+                    if not batches[change.name]:
                         yield change, UNREACHED
                         continue
-                    self.running.append(self._started(Try(change, batches)))
+                    self.running.append(self._started(Try(change, batches[change.name])))
                 if self.running:
                     yield from self._ended()
         finally:
             for each in self.running:
-                _kill(each.pid)
+                kill(each.pid)
                 os.waitpid(each.pid, 0)
 
     def _batches(self, change: Change, spans: dict[int, tuple[int, int]]) -> list[list[str]]:
@@ -96,9 +106,12 @@ class Trying:
         more = [test for test in self.reach.of_their_files(first, change.module) if test not in set(first)]
         return [first, more] if more else [first]
 
+    def _limit_s(self, tests: Sequence[str]) -> float:
+        return 30 + 6 * sum(self.reach.took_s.get(test, 0.0) for test in tests)
+
     def _started(self, each: Try) -> Try:
         tests = each.batches.pop(0)
-        each.limit_s = 30 + 6 * sum(self.reach.took_s.get(test, 0.0) for test in tests)
+        each.limit_s = self._limit_s(tests)
         each.until = time.monotonic() + each.limit_s
         sys.stdout.flush()
         each.pid = os.fork()
@@ -116,7 +129,7 @@ class Trying:
             if pid == 0:
                 if time.monotonic() < each.until:
                     continue
-                _kill(each.pid)
+                kill(each.pid)
                 os.waitpid(each.pid, 0)
                 status = -1
             self.running.remove(each)
@@ -169,13 +182,6 @@ class _Finder(importlib.abc.MetaPathFinder):
         if fullname != self._loader.name:
             return None
         return importlib.util.spec_from_file_location(fullname, self._loader.path, loader=self._loader)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        os.kill(pid, signal.SIGKILL)
 
 
 def _spans(file: Path) -> dict[int, tuple[int, int]]:

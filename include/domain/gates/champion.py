@@ -171,22 +171,22 @@ def _against_champion(
 
 
 def judge_comparison(
-    rule: ComparisonRule, comparison: PairedComparison, *, criterion: str | None = None, min_rows: int = 1
+    rule: ComparisonRule, comparison: PairedComparison, *, criterion: str, min_rows: int
 ) -> CriterionResult:
     """The verdict of one comparison with the champion."""
-    c, name = comparison, criterion or str(rule.metric)
+    c, name = comparison, criterion
     if c.rows < min_rows:
         verdict, why = (
             Verdict.INCONCLUSIVE,
             f"{name} was compared on {c.rows:,} rows; at least {min_rows:,} are needed.",
         )
-    elif c.difference is None or c.low is None or c.high is None:
+    elif (interval := _interval(c)) is None:
         verdict, why = Verdict.INCONCLUSIVE, f"{name} could not be compared: {c.reason}; that is no evidence."
     else:
-        verdict = _outcome(c.low, c.high, rule)
+        verdict = _outcome(interval[1], interval[2], rule)
         why = (
             f"{name} {c.candidate:.4g} against the champion's {c.champion:.4g} on {c.about}: "
-            f"{_bounded(c)}, {_compared_with(verdict, rule, c)}"
+            f"{_bounded(interval, c.alpha)}, {_compared_with(verdict, rule, c)}"
         )
     return CriterionResult(
         criterion=name,
@@ -204,18 +204,25 @@ def judge_comparison(
     )
 
 
+def _interval(c: PairedComparison) -> tuple[float, float, float] | None:
+    """The difference with its lower and its upper bound; None where one is missing, which is never evidence."""
+    if c.difference is None or c.low is None or c.high is None:
+        return None
+    return c.difference, c.low, c.high
+
+
 def _outcome(low: float, high: float, rule: ComparisonRule) -> Verdict:
     if (high < rule.limit) if rule.superiority else (high <= rule.limit):
         return Verdict.PASS
     return Verdict.FAIL if low > rule.limit else Verdict.INCONCLUSIVE
 
 
-def _bounded(c: PairedComparison) -> str:
-    """The difference in words, for example ``worse by 0.0021 (between -0.003 and 0.0072 at 95 %)``."""
-    difference = c.difference or 0.0
+def _bounded(interval: tuple[float, float, float], alpha: float) -> str:
+    """The difference in words: ``worse by 0.0021 (worse by -0.003 to 0.0072, each bound at 95 %)``."""
+    difference, low, high = interval
     direction = "worse" if difference >= 0 else "better"
-    level = f"{100 * (1 - c.alpha):.4g} %"
-    return f"{direction} by {abs(difference):.4g} (worse by {c.low:.4g} to {c.high:.4g}, each bound at {level})"
+    level = f"{100 * (1 - alpha):.4g} %"
+    return f"{direction} by {abs(difference):.4g} (worse by {low:.4g} to {high:.4g}, each bound at {level})"
 
 
 def _compared_with(verdict: Verdict, rule: ComparisonRule, c: PairedComparison) -> str:
@@ -295,14 +302,14 @@ def _against_baseline(
     if c.rows < rules.min_rows:
         verdict = Verdict.INCONCLUSIVE
         why = f"{name} was compared on {c.rows:,} rows; at least {rules.min_rows:,} are needed."
-    elif c.difference is None or c.low is None or c.high is None:
+    elif (interval := _interval(c)) is None:
         verdict = Verdict.INCONCLUSIVE
         reason = (c.reason or "").replace("champion", "baseline")
         why = f"{name} could not be compared: {reason}; that is no evidence."
     else:
-        verdict, so = _beats(c.difference, c.high)
+        verdict, so = _beats(interval[0], interval[2])
         values = f"{metric} {c.candidate:.4g} against the naive baseline's {c.champion:.4g}"
-        why = f"{values} on {c.about}: {_bounded(c)}, {so}"
+        why = f"{values} on {c.about}: {_bounded(interval, c.alpha)}, {so}"
     return CriterionResult(
         criterion=name,
         verdict=verdict,

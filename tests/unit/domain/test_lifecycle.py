@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,6 +36,8 @@ from include.domain.promotion import (
     clearance,
     epoch_at,
     rollback_target,
+    rolled_back,
+    server_at,
 )
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
 
@@ -85,6 +88,17 @@ def test_an_event_either_follows_the_table_or_was_taken_or_is_refused(state: Sta
             advance(state, event)
 
 
+STEPS = {Event.TRAIN: State.TRAINED, Event.REGISTER: State.CHALLENGER, Event.SHADOW: State.SHADOWING}
+AFTER_SHADOW = (State.CHAMPION, State.RETIRED, State.ROLLED_BACK, State.UNCHANGED)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_is_run_again_changes_nothing_however_far_its_candidate_has_come(step: Event) -> None:
+    came = [*STEPS.values(), *AFTER_SHADOW]
+    for state in came[came.index(STEPS[step]) :]:
+        assert advance(state, step) is state
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - LIVE, key=lambda s: s.value))
 def test_a_closed_candidate_never_becomes_champion_without_being_reopened_or_restored(state: State) -> None:
     if state is not State.CHAMPION:
@@ -116,6 +130,20 @@ def test_a_candidate_is_named_by_model_as_of_day_in_utc_and_run() -> None:
     other = JourneyRequest("air_time", "run-2", late, Trigger.API, "why", "ann")
     assert asked.candidate_id.startswith("air_time-20130601-")
     assert asked.candidate_id != other.candidate_id
+
+
+def asked(user: str | None) -> JourneyRequest:
+    return JourneyRequest("air_time", "run-1", JUNE, Trigger.API, "why", "ann", user=user)
+
+
+def test_a_request_is_recorded_under_the_name_that_the_platform_knows() -> None:
+    assert asked("admin").actor == "admin"
+    assert asked(None).actor == "ann"
+
+
+def test_a_request_was_asked_by_whoever_is_signed_in_beside_the_name_they_gave() -> None:
+    assert asked("admin").asked_by == "admin (who says: ann)"
+    assert asked("ann").asked_by == asked(None).asked_by == "ann"
 
 
 # --- clearance -------------------------------------------------------------------------------------------------------
@@ -241,6 +269,46 @@ def test_f058_a_result_older_than_allowed_is_an_obstacle() -> None:
     assert kinds(judge(record("a"), max_age=9 * DAY, required=("a",))) == [("a", ObstacleKind.STALE)]
 
 
+@pytest.mark.parametrize(
+    ("bad", "judged"),
+    [
+        pytest.param(record("b", Verdict.FAIL), True, id="it failed"),
+        pytest.param(record("b", Verdict.INCONCLUSIVE), True, id="it could not tell"),
+        pytest.param(record("c"), False, id="it is only missing"),
+        pytest.param(record("b", Verdict.FAIL, digest="another"), False, id="it saw something else"),
+        pytest.param(record("b", Verdict.FAIL, run_id="run-0"), False, id="in another run"),
+    ],
+)
+def test_a_candidate_was_judged_where_a_gate_saw_it_and_did_not_let_it_pass(bad: GateRecord, judged: bool) -> None:
+    cleared = judge(record("a"), bad)
+    assert cleared.was_judged is judged
+    assert not cleared.is_clear
+
+
+def test_an_expired_override_was_a_judgement_too_and_says_whose_it_was() -> None:
+    past = (override("b", expires=-2 * DAY), override("b", expires=-DAY), override("b", expires=DAY, ended=True))
+    cleared = judge(record("a"), record("b", Verdict.FAIL), overrides=past)
+    assert cleared.was_judged
+    assert cleared.why == f"b is FAIL and the override by ann expired at {(NOW - DAY).isoformat()}."
+
+
+def test_a_candidate_that_is_cleared_has_no_obstacles_and_was_not_turned_down() -> None:
+    cleared = judge(record("a"), record("b"))
+    assert (cleared.why, cleared.was_judged) == ("Nothing blocks it.", False)
+
+
+def test_where_nothing_was_trained_nothing_is_about_it() -> None:
+    cleared = clearance(["a"], [record("a"), record("b", digest=None)], [], now=NOW, digest=None)
+    assert [o.message for o in cleared.obstacles] == [
+        "a judged artifact, and not a trained artifact; run it again.",
+        "b judged an artifact it did not name, and not a trained artifact; run it again.",
+    ]
+
+
+def test_results_of_any_run_and_any_age_count_where_neither_is_asked_for() -> None:
+    assert clearance(["a"], [record("a", run_id="run-0")], [], now=NOW + 9999 * DAY, digest="artifact").is_clear
+
+
 # --- history ---------------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +364,36 @@ def test_the_champion_of_a_time_is_the_newest_revision_effective_by_then() -> No
     epochs = history("A", "B")
     found = [epoch_at(epochs, JUNE + n * DAY) for n in (0, 1, 2, 3)]
     assert [e and e.to_candidate for e in found] == [None, "A", "B", "B"]
+
+
+def test_who_decided_is_said_with_the_name_they_gave() -> None:
+    assert replace(history("A")[0], actor="admin", claimed="ada").decider == "admin (who says: ada)"
+    assert replace(override("a"), who="admin", claimed="ada").decider == "admin (who says: ada)"
+    assert (history("A")[0].decider, override("a").decider) == ("a", "ann")
+
+
+@pytest.mark.parametrize(
+    ("changes", "day", "server"),
+    [
+        pytest.param(("A", "B"), 0, None, id="before the first"),
+        pytest.param(("A", "B"), 1, "A", id="the champion of that day"),
+        pytest.param(("A", "B"), 5, "B", id="the newest"),
+        pytest.param(("A", "B", "<A"), 2, "A", id="a champion that was taken out answers nothing more"),
+        pytest.param(("A", "B", "C", "<B", "<A"), 3, "A", id="nor does the one that came back and was taken out too"),
+        pytest.param(("A", "B", "<A", "C"), 2, "A", id="and its successor answers from its own day on"),
+        pytest.param(("A", "B", "<A", "C"), 4, "C", id="from that day"),
+    ],
+)
+def test_rows_of_a_day_are_scored_by_its_champion_or_by_who_replaced_it_in_a_rollback(
+    changes: tuple[str, ...], day: int, server: str | None
+) -> None:
+    found = server_at(history(*changes), JUNE + day * DAY)
+    assert (found and found.to_candidate) == server
+
+
+def test_only_a_rollback_takes_a_champion_out() -> None:
+    assert rolled_back(history("A", "B", "C", "<B", "<A")) == {"C", "B"}
+    assert rolled_back(history("A", "B")) == frozenset()
 
 
 # --- crash points ----------------------------------------------------------------------------------------------------

@@ -52,7 +52,17 @@ def test_f071_a_mark_that_the_history_lacks_is_a_loss_and_said_why(mark, why):
 
 
 def test_f071_an_empty_ledger_beside_a_registry_with_a_champion_has_lost_it():
-    assert lost_history(head_mark(history("a")[0]), []) is not None
+    lost = lost_history(head_mark(history("a")[0]), [])
+    assert lost == "the registry has seen revision 1 with champion a, the ledger ends at 0"
+
+
+def test_f071_what_was_lost_is_counted_from_the_newest_revision_that_is_left():
+    lost = lost_history("5 e", history("a", "b", "c"))
+    assert lost == "the registry has seen revision 5 with champion e, the ledger ends at 3"
+
+
+def test_f071_of_a_mark_that_slipway_did_not_write_a_hundred_characters_are_shown():
+    assert lost_history("x" * 500, history("a")) == f"the registry's mark '{'x' * 100}' is not what Slipway writes"
 
 
 @dataclass

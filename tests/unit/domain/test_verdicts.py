@@ -66,6 +66,11 @@ def test_too_few_rows_are_inconclusive_however_good_the_value():
     assert against_bound("roc_auc", 0.99, Direction.AT_LEAST, 0.65, rows=500, min_rows=500).verdict is PASS
 
 
+def test_one_row_may_be_judged_where_no_number_is_asked_for_and_no_row_at_all_never():
+    assert against_bound("brier", 0.1, Direction.AT_MOST, 0.2, rows=1).verdict is PASS
+    assert against_bound("brier", 0.1, Direction.AT_MOST, 0.2, rows=0).verdict is INCONCLUSIVE
+
+
 def test_a_criterion_says_value_bound_and_rows():
     failed = against_bound("roc_auc", 0.61234, Direction.AT_LEAST, 0.65, rows=12000, champion=0.7, baseline=nan)
     assert failed.reason == "roc_auc 0.6123 is outside its bound >= 0.65 on 12,000 rows."
@@ -75,6 +80,14 @@ def test_a_criterion_says_value_bound_and_rows():
     unknown = against_bound("roc_auc", nan, Direction.AT_LEAST, 0.65, rows=10)
     assert unknown.reason == "roc_auc could not be measured (nan); that is no evidence."
     assert unknown.measured is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(3.0, "3"), (-12000.0, "-12,000"), (999999999999999.0, "999,999,999,999,999"), (1e15, "1e+15"), (-1e15, "-1e+15")],
+)
+def test_a_whole_number_is_written_out_below_a_thousand_million_million(value, shown):
+    assert against_bound("rows", value, Direction.AT_MOST, 0, rows=1).reason.startswith(f"rows {shown} is ")
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (-1e308, -1e308), (nan, None), (inf, None), (None, None)])

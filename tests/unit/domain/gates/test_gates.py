@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from include.domain.comparison import PairedComparison
 from include.domain.gates import (
     BadEvidence,
     BadRule,
@@ -28,6 +29,7 @@ from include.domain.gates import (
     threshold_gate,
     training_data_gate,
 )
+from include.domain.gates.champion import judge_comparison
 from include.domain.metrics import ShapesDiffer, Task, UnknownMetric, measure
 from include.domain.verdicts import against_bound
 
@@ -222,6 +224,49 @@ def test_exactly_equal_to_the_margin_is_within_it_but_not_better_than_it():
     assert judged(better_by(nextafter(gained, 0)), better).verdict is Verdict.PASS
 
 
+def test_a_candidate_is_too_much_worse_where_the_whole_interval_is_beyond_the_margin_and_not_at_it():
+    on = evidence(candidate=0.5)
+    low = criterion(judged(no_worse_by(0.01), on), "roc_auc").low
+    assert criterion(judged(no_worse_by(low), on), "roc_auc").verdict is Verdict.INCONCLUSIVE
+    assert criterion(judged(no_worse_by(nextafter(low, 0)), on), "roc_auc").verdict is Verdict.FAIL
+
+
+COMPARED = PairedComparison("brier", 0.15, 0.14, 0.01, -0.002, 0.022, 5000, None, 0.05, "paired rows")
+
+
+def of_brier(margin, compared):
+    return judge_comparison(ComparisonRule("brier", margin), compared, criterion="brier", min_rows=500)
+
+
+@pytest.mark.parametrize("missing", ["difference", "low", "high"])
+def test_a_comparison_that_lacks_one_of_its_numbers_is_no_evidence(missing):
+    spoiled = replace(COMPARED, **{missing: None}, reason="a day is empty")
+    result = of_brier(1.0, spoiled)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason == "brier could not be compared: a day is empty; that is no evidence."
+
+
+@pytest.mark.parametrize(
+    ("compared", "says"),
+    [
+        pytest.param(COMPARED, "worse by 0.01 (worse by -0.002 to 0.022, each bound at 95 %)", id="worse"),
+        pytest.param(
+            replace(COMPARED, difference=-0.01, low=-0.03, high=0.01, alpha=0.025),
+            "better by 0.01 (worse by -0.03 to 0.01, each bound at 97.5 %)",
+            id="better, and alpha shared by two",
+        ),
+        pytest.param(
+            replace(COMPARED, difference=0.0, low=-0.1, high=0.1),
+            "worse by 0 (worse by -0.1 to 0.1, each bound at 95 %)",
+            id="equal",
+        ),
+    ],
+)
+def test_the_difference_is_said_with_its_bounds_and_their_level(compared, says):
+    start = f"brier 0.15 against the champion's 0.14 on 5,000 rows: {says}, "
+    assert of_brier(0.005, compared).reason.startswith(start)
+
+
 def test_the_reason_is_a_sentence_with_the_numbers_and_says_how_many_rows_would_do():
     result = judged(no_worse_by(0.002), evidence(days=14))
     line = criterion(result, "roc_auc")
@@ -336,6 +381,17 @@ def test_too_few_rows_are_inconclusive():
     result = judged(no_worse_by(0.5, min_rows=5000), evidence())
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.reason == "roc_auc was compared on 4,000 rows; at least 5,000 are needed."
+
+
+def test_where_no_number_is_declared_five_hundred_rows_are_enough_and_no_fewer():
+    assert criterion(judged(no_worse_by(0.9), evidence(500)), "roc_auc").verdict is Verdict.PASS
+    assert criterion(judged(no_worse_by(0.9), evidence(499)), "roc_auc").verdict is Verdict.INCONCLUSIVE
+
+
+def test_where_nobody_counted_the_candidates_of_a_window_this_one_is_the_first_and_nothing_is_drawn_again():
+    notes = judged(no_worse_by(0.5), evidence(), replay=evidence(seed=9)).notes
+    assert (notes["attempts"], notes["replay"]) == (1, {"attempts": 1, "rows": 4000})
+    assert all("bootstrap_high" not in note for note in notes["comparisons"].values())
 
 
 def test_without_a_declared_comparison_nothing_passes():
