@@ -45,7 +45,7 @@ class Opponent:
             return features
         rows = point_in_time_rows.read(made).to_pandas()
         interval = Interval(instant(made.start), instant(made.end))
-        return as_trained.asked_like(self.model, rows, interval, journey.as_of, self.tables)
+        return as_trained.features_of_requests(self.model, rows, interval, journey.as_of, self.tables)
 
     def scores(
         self, journey: Journey, made: TrainingSet, features: pd.DataFrame
@@ -68,7 +68,7 @@ def load(
     model = journey.model
     pipeline = fitted_models.load(stores.registry(), model.name, version, digest)
     asked = as_trained.as_learned(journey.ledger, model, candidate_id, estimators.inputs_of(pipeline))
-    if as_trained.same(asked, model):
+    if as_trained.reads_the_same(asked, model):
         return Opponent(pipeline, model, None)
     declared = {use.view for use in model.views}
     others = [f"{use.name} version {use.version}" for use in asked.views if use.view not in declared]

@@ -54,12 +54,12 @@ def as_scored(model: ModelDeclaration, scored: Scoring, inputs: Sequence[str]) -
     return _as_read(model, scored.sources, inputs, f"{scored.day} was scored from")
 
 
-def same(one: ModelDeclaration, other: ModelDeclaration) -> bool:
+def reads_the_same(one: ModelDeclaration, other: ModelDeclaration) -> bool:
     """Whether both read the same features from the same versions of the same views."""
     return one.entity.view == other.entity.view and set(map(_shape, one.views)) == set(map(_shape, other.views))
 
 
-def asked_like(
+def features_of_requests(
     model: ModelDeclaration, rows: pd.DataFrame, interval: Interval, as_of: datetime, versions: dict[str, int]
 ) -> pd.DataFrame:
     """The features of the requests in ``rows`` (their keys), row by row, as ``model`` reads them.
@@ -68,10 +68,10 @@ def asked_like(
         NotAskable: when the views have no row for some of the requests.
     """
     given = point_in_time_rows.features_for(model, interval, as_of, versions).to_pandas()
-    return aligned(model, given, request_ids(model, rows))
+    return in_input_order(model, given, request_ids(model, rows))
 
 
-def aligned(model: ModelDeclaration, given: pd.DataFrame, requests: Sequence[str]) -> pd.DataFrame:
+def in_input_order(model: ModelDeclaration, given: pd.DataFrame, requests: Sequence[str]) -> pd.DataFrame:
     """The model's inputs of each request, in the order of the requests; ``given`` may have any order.
 
     Raises:
@@ -104,7 +104,7 @@ def _as_read(
             "are not the same requests. Start a retrain: its candidate learns from what is declared now."
         )
     read = model.model_copy(update={"views": uses, "entity": model.entity.model_copy(update={"view": entity.ref})})
-    return model if same(read, model) else read
+    return model if reads_the_same(read, model) else read
 
 
 def _declared(model: ModelDeclaration, read: ViewRead, what: str) -> FeatureView:

@@ -181,13 +181,13 @@ class _Asked:
         Raises:
             TableMissing: when one of its views was never published. NotAskable: when a request has no row in them.
         """
-        if as_trained.same(model, self.model):
+        if as_trained.reads_the_same(model, self.model):
             return self
         day, interval = self.made.day, Interval.of_day(self.made.day)
         pinned = recording.pinned_now(model)
         given = point_in_time_rows.features_for(model, interval, interval.end, pinned)
         there = given.to_pandas()
-        features = as_trained.aligned(model, there, request_ids(self.model, self.rows))
+        features = as_trained.in_input_order(model, there, request_ids(self.model, self.rows))
         feature_set, changed = recording.keep_served(model, day, given, request_ids(model, there))
         sources = recording.views_read(ledger, model, interval, pinned)
         made = replace(self.made, feature_set=feature_set, sources=sources)
