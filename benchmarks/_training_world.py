@@ -153,7 +153,7 @@ def _orders_sql(orders: int, views: list[ViewSize], month: Interval) -> str:
 
 
 def _publish(world: OrdersWorld, view: FeatureView, month: Interval, rows: Any) -> None:
-    """In the table and in the ledger, which readers hold the table to."""
+    """In the table and in the ledger, with which readers compare the table."""
     made = ordered(plain(with_day(rows.to_arrow_table())), [DAY, *view.keys, "event_time"])
     parts = split_by_day(made)
     replaced, hashes = world.store.replace_partitions(view, month, made), content_hashes(parts)

@@ -2,9 +2,9 @@
 
 In bulk, the limit is the bare DuckDB query over the same rows written straight to one parquet file per day, in the same
 run. Day by day, what counts is our own work: everything but the query (which is timed alone), on a table of 1 commit
-and on one of 2,000. In turns with it, Delta alone commits the same rows to the same table: what it takes for that is
-part of the day, and is also told apart. The source's extraction is left out on both sides: the rows are handed over as
-an Arrow table.
+and on one of 2,000. In turns with it, Delta alone commits the same rows to the same table: that time is part of the
+day, and is also reported separately. The source's extraction is left out on both sides: the rows are handed over as an
+Arrow table.
 """
 
 from __future__ import annotations

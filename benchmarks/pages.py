@@ -1,8 +1,8 @@
 """How long the pages take with 200 models and 2,000 journeys in the ledger: `make bench B=pages`.
 
-Every page is asked for through the application itself, with Airflow's auth manager left out: what is measured is
-Slipway's own work. The promise is 300 ms of server time for the slowest page. The bare library is the ledger's rows of
-the models page read by SQLAlchemy and nothing else.
+Every page is asked for through the application itself, without Airflow's auth manager, so that only Slipway's own work
+is measured. The promise is 300 ms of server time for the slowest page. The bare library is the ledger's rows of the
+models page read by SQLAlchemy and nothing else.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def a_stream() -> pd.DataFrame:
 
 
 class Recorder:
-    """Stands before ``estimators.fit`` and ``estimators.predict``, and can ask the library the same again."""
+    """Wraps ``estimators.fit`` and ``estimators.predict``, and can repeat their calls of the library."""
 
     def __init__(self) -> None:
         self.again: list[tuple[int, Callable[[], Any]]] = []

@@ -128,7 +128,7 @@ def run_one(name: str, world: OrdersWorld) -> None:
 
 def _counted(out: Path, world: OrdersWorld) -> dict[str, Any]:
     rows = pq.read_table(out, columns=["order_id", *_features(world), "label"])
-    # NaN is how pandas says missing; no value of these views is one.
+    # pandas writes a missing value as NaN; no value of these views is NaN.
     for name in _features(world):
         column = rows.column(name).cast(pa.float64())
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)

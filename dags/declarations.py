@@ -1,6 +1,6 @@
 """Shows broken declarations where people look: as an import error of this file, which has no Dags of its own.
 
-A broken declaration takes away the Dags of its own model or view and no others.
+A broken declaration removes the Dags of its own model or view and no others.
 """
 
 from include.config import declarations

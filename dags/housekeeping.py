@@ -1,14 +1,15 @@
-"""Every night: hold every store against the ledger, end journeys whose run is gone, say which overrides have lapsed.
+"""Every night: compare every store with the ledger, end journeys whose run is gone, say which overrides have lapsed.
 
 Each pair of stores is one task, `compare_<pair>`: red when the store does not hold what the ledger promised, tried
 again when it did not answer. `slipway repair` says what each repair does.
 
 `end_stranded_journeys` asks Airflow about the run of each candidate in flight. Where the run was deleted, or ended
-without closing its journey, the candidate is closed with the reason, its owner is told, and the model may be retrained
-again. Where Airflow does not answer nothing is closed, and the task is tried again.
+without closing its journey, the candidate is closed with the reason, its owner is notified, and the model may be
+retrained again. Where Airflow does not answer nothing is closed, and the task is tried again.
 
-An alias that was moved by hand in MLflow is put back. What no program may settle (the champion's version was deleted,
-its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in its last line.
+An alias that was moved by hand in MLflow is put back. Differences that no program may settle (the champion's version
+was deleted, its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in
+its last line.
 
 Notices that no task could send, or that a killed one had begun to send, are sent.
 """
@@ -63,7 +64,7 @@ def housekeeping_dag():
         reconcile_aliases()
         end_stranded_journeys()
         for check in pairs.CHECKS:
-            if check.name != "registry":  # reconcile_aliases holds MLflow against the ledger
+            if check.name != "registry":  # reconcile_aliases compares MLflow with the ledger
                 compare(check.name)
         report_lapsed_overrides()
         send_notices()

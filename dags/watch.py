@@ -1,9 +1,9 @@
-"""Every ten minutes: look for what should have come and has not, and send what people were not told yet.
+"""Every ten minutes: find what is overdue, and send the notices that were not sent yet.
 
 A day that was published and is not scored, a scored day that is not judged, a view that publishes nothing, a shadow
-window that gets no day, no housekeeping: a paused Dag and a lost event make nothing red, so somebody has to look. Each
-is told once, and once more when it is over. It is on from the start; that it runs is watched by `slipway up`, by the
-page of all models and by `slipway status`.
+window that gets no day, no housekeeping: a paused Dag and a lost event make nothing red, so this Dag has to check. Each
+is reported once, and once more when it is over. It is on from the start; that it runs is watched by `slipway up`, by
+the page of all models and by `slipway status`.
 """
 
 from datetime import timedelta

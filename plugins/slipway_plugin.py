@@ -1,4 +1,4 @@
-"""Registers what Slipway adds to Airflow. What it names lives in ``slipway_airflow``, which Airflow does not scan."""
+"""Registers what Slipway adds to Airflow. Its parts are in ``slipway_airflow``, which Airflow does not scan."""
 
 from typing import ClassVar
 

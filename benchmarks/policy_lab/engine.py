@@ -1,6 +1,6 @@
 """A policy as a combination of parts, day by day.
 
-At the end of a day the sensor looks at what has matured. An alarm opens an incident with a change point; a journey of
+At the end of a day the sensor tests the matured days. An alarm opens an incident with a change point; a journey of
 the incident starts once enough days have matured since then, and again after twice as long each time, until a whole
 training window lies after the change. A journey races recipes on the newest matured days, refits the winner, and its
 model serves after the shadow days.
@@ -148,10 +148,10 @@ class Engine:
             if known >= incident.next_known and since * self.shelf.stream.rows_a_day >= self.parts.wait_rows:
                 if incident.journeys and not incident.promoted:
                     if alarm is None:
-                        # What raised it is over, and nothing was changed: a passing event.
+                        # The cause is over, and nothing was changed: a passing event.
                         self.incident = None
                         return
-                    # What has matured since may date the change better.
+                    # The days matured since then may date the change better.
                     incident.change = min(alarm.since, known - self.parts.wait_days)
                 won = self._journey(day + 1, known, incident.change)
                 incident.journeys += 1
@@ -169,8 +169,8 @@ class Engine:
 
     @staticmethod
     def _is_new(alarm: Alarm, incident: Incident) -> bool:
-        """Whether the alarm is of another change than the incident's: after a promotion the sensor looks at the new
-        model alone; before it, the same evidence may move its change point about."""
+        """Whether the alarm is of another change than the incident's: after a promotion the sensor tests only the new
+        model; before it, the same evidence may move its change point."""
         return incident.promoted and alarm.since > incident.change
 
     # --- a journey ---------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Engine:
         following = self.incident is not None and self.incident.promoted
         judged = range(max(known - 14, 0), known)
         if change is not None:
-            # Two thirds of what lies after the change are learned from, the newest third judges.
+            # Two thirds of the days after the change are learned from, the newest third judges.
             judged = range(known - min(max((known - change) // 3, 2), 14), known)
         entrants = self._entrants(judged, known, change)
         losses = {m: self._loss_of(m, judged, known) for m in entrants}

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 RIDGE = 1.0
 NEWTON_STEPS = 8
 ASKED_DAYS = 60
-"""The learned days whose answers are kept too, where asking is slow: what a model's own rows say of it."""
+"""The learned days whose answers are kept too, where asking is slow: the answers on a model's own rows."""
 
 
 @dataclass(frozen=True, slots=True)

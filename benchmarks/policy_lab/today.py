@@ -135,7 +135,7 @@ class Today:
 
     def _passes(self, rows: Rows) -> bool:
         """Whether the candidate is shown, on its holdout, to be no worse than the champion by the margin, and better
-        than a baseline that looks at nothing."""
+        than a baseline that ignores the features."""
         held = self.shelf.stream.rows(rows.last, rows.last + HOLDOUT_DAYS)
         candidate, champion = (self.shelf.fit(r).answers[held] for r in (rows, self.champion))
         margin = self._scaled(MARGIN, MARGIN_SHARE)

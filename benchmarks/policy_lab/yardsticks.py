@@ -1,6 +1,6 @@
-"""What a policy is held against: never, every N days, and hindsight without luck.
+"""The yardsticks of a policy: never, every N days, and hindsight without luck.
 
-Schedules look at nothing and have no gates, but their candidates wait the same days in shadow as a policy's do, and
+Schedules use no evidence and have no gates, but their candidates wait the same days in shadow as a policy's do, and
 hold out the same newest days, as ``slipway simulate`` has them.
 """
 

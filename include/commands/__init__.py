@@ -24,7 +24,7 @@ class Mistake(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a verb found out: lines for a person, the same as data for ``--json``, and the exit code."""
+    """The result of a verb: lines for a person, the same as data for ``--json``, and the exit code."""
 
     lines: tuple[str, ...]
     data: dict[str, Any] = field(default_factory=dict)
@@ -54,4 +54,4 @@ class Verb:
     _: KW_ONLY
     group: VerbGroup
     exit_codes: str = ""
-    """What its exit codes say, where they say more than 0 for done; "" where they do not."""
+    """The meaning of its exit codes; "" when there is only 0 for done."""

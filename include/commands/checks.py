@@ -1,4 +1,4 @@
-"""``validate`` and ``doctor``: is what was declared, and this machine, in order."""
+"""``validate`` and ``doctor``: are the declarations, and this machine, in order."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def _of_views(read: Declarations) -> list[str]:
 
 
 def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:
-    """By model, a line for each thing it names that cannot be imported, made, or loaded again; without those that are
-    well."""
+    """By model, a line for each thing it names that cannot be imported, made, or loaded again; only models with such
+    lines."""
     from include.config.loader import line_of
     from include.config.own_paths import wrong_in
     from include.workflows.evidence.business import wrong_in as wrong_sql
@@ -108,7 +108,8 @@ def _former_keys(root: Path | None) -> list[str]:
 
 
 def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:
-    """What the sensor of each model can never judge; in numbers of rows where the project's ledger knows its days."""
+    """The parts of each model's sensor that can never judge, with numbers of rows when the project's ledger has its
+    days."""
     from include.adapters.ledger import LedgerError, LedgerUnavailable
     from include.config.settings import settings
     from include.workflows import stores

@@ -22,7 +22,7 @@ def _completion(args: argparse.Namespace) -> Answer:
 
 
 def complete(whole: argparse.ArgumentParser) -> None:
-    """Answer the shell that runs this process, and end it. Nothing is read but the names of folders and of gates."""
+    """Answer the shell that runs this process, and end it. Only the names of folders and of gates are read."""
     import argcomplete
 
     named: dict[str, Callable[..., list[str]]] = {

@@ -25,14 +25,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--time", metavar="COLUMN", help="when each row happened; it is not compared")
     parser.add_argument(
-        "--features", metavar="A,B,C", help="compare these columns only, also one that looks like an id"
+        "--features", metavar="A,B,C", help="compare these columns only, also one that seems to be an id"
     )
     parser.add_argument("--ignore", metavar="A,B,C", help="leave these columns out")
-    parser.add_argument("--sep", metavar="C", help="separator of CSV files, or `tab`; default it is found out")
+    parser.add_argument("--sep", metavar="C", help="separator of CSV files, or `tab`; default: detected")
     parser.add_argument("--chunk", metavar="SIZE", help="judge in pieces: rows (5000) or a duration (12h, 1d, 1w)")
     parser.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument(
-        "--q", type=_chance, default=0.05, help="chance of a false alarm over all that is looked at; default 0.05"
+        "--q", type=_chance, default=0.05, help="chance of a false alarm over all tests together; default 0.05"
     )
     parser.add_argument(
         "--effect", type=_above, default=0.005, help="least PSI beyond chance that counts; default 0.005"

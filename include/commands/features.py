@@ -1,4 +1,4 @@
-"""``features``: which views there are, their rows, and the days that no longer hold what the source says."""
+"""``features``: the views, their rows, and the days that no longer agree with the source."""
 
 from __future__ import annotations
 

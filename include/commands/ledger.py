@@ -1,4 +1,4 @@
-"""``history``, ``explain`` and ``override``: what the ledger says, and the one thing a person may write there."""
+"""``history``, ``explain`` and ``override``: the ledger's records, and the one thing a person may write there."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _override_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _override(args: argparse.Namespace) -> Answer:
-    """An override is a decision, so it needs somebody who is signed in: it goes through Airflow, which knows who."""
+    """An override is a decision, so it needs a signed-in user: it goes through Airflow, which knows who that is."""
     from include.commands.airflow import airflow_api, me
     from include.domain.authority import said
     from include.workflows.gates import overrides

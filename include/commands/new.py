@@ -9,8 +9,8 @@ from include.adapters import files
 from include.commands import Answer, Mistake, Verb, VerbGroup
 
 MODEL = """\
-# {name}: a declaration to start from. Every line can stay, and every line should be looked at.
-# `slipway validate` names what is wrong, with file and line.
+# {name}: a declaration to start from. Every line can stay, and every line should be checked. `slipway validate` names
+# what is wrong, with file and line.
 name: {name}
 description: What is predicted, for whom, and when it is asked.
 task: binary # or multiclass, regression
@@ -129,7 +129,7 @@ def _new(args: argparse.Namespace) -> Answer:
     files.write_text(folder / "label.sql", LABEL.format(**words))
     lines = (
         f"Wrote {folder / 'model.yaml'} and label.sql.",
-        "Next: write the label's query, look at every line of the declaration, then `slipway validate`.",
+        "Next: write the label's query, check every line of the declaration, then `slipway validate`.",
     )
     return Answer(lines, {"model": args.name, "folder": str(folder)})
 

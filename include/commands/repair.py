@@ -1,4 +1,4 @@
-"""``repair``: hold every store against the ledger, and make one hold again what the ledger promised."""
+"""``repair``: compare every store with the ledger, and restore in one what the ledger promised."""
 
 from __future__ import annotations
 

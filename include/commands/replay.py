@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Screen:
-    """Lines that stay, and under them, on a terminal, the one that says what is going on now."""
+    """Lines that stay, and below them, on a terminal, one line with the present step."""
 
     def __init__(self) -> None:
         from rich.console import Console

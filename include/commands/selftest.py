@@ -1,4 +1,5 @@
-"""``selftest`` and ``readiness``: do a model's gates stop what they are for, and what does its declaration lack."""
+"""``selftest`` and ``readiness``: do a model's gates stop what they are meant to stop, and what does its declaration
+lack."""
 
 from __future__ import annotations
 

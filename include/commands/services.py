@@ -57,7 +57,7 @@ def _port(option: int | None, variable: str, default: int) -> int:
 class Signals:
     """Ctrl-C, SIGTERM and SIGHUP from now on: the first asks for the end, a second one for a quick one.
 
-    Nothing is raised where the main thread happens to be, so that no child is lost between its start and its entry.
+    No exception is raised in the main thread, so that no child is lost between its start and its entry.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ def _up_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def say(line: str) -> None:
-    """A line of progress on standard error; a terminal that is gone is no reason to end in disorder."""
+    """A line of progress on standard error; a closed terminal must not cause a disorderly end."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
@@ -115,8 +115,8 @@ def _up(args: argparse.Namespace) -> Answer:
 
 
 def _check_machine(place: Place) -> None:
-    """Say in one line each what ``slipway doctor`` would call bad. Ports are checked by the start itself, after the
-    question whether services of this home run already.
+    """Print one line for each problem that ``slipway doctor`` would report. Ports are checked by the start itself,
+    after the question whether services of this home run already.
 
     Raises:
         Mistake: when the services cannot be started like this.

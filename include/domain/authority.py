@@ -2,7 +2,7 @@
 
 A decision is an approval, an override, a rejection, a rollback, or that a new journey replaces one under way. Who makes
 it is a ``Person`` whose name and rights come from the platform that signed them in, and never from a form. A name that
-a form gives is a claim: it is kept beside the person, and it may only add to what counts against a decision.
+a form gives is a claim: it is kept beside the person, and it can only make a decision harder, never easier.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Person:
     roles: frozenset[str] = frozenset()
     """The platform's roles, in lower case; empty where it has none or nothing is known."""
     operator: bool = False
-    """Whether the platform lets them operate this model; False where it has not said so."""
+    """Whether the platform lets them operate this model; False when it has not said so."""
     claims: str | None = None
     """The name they gave in a form or on a command line; None when they gave none or their own."""
 
@@ -42,7 +42,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Approvers:
-    """Who may decide about one model: these users, and whoever has one of these roles. Both empty: its operators."""
+    """Who may decide about one model: these users, and everyone with one of these roles. Both empty: its operators."""
 
     users: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
@@ -56,7 +56,7 @@ class Approvers:
         return not self.users and not self.roles
 
     def allow(self, person: Person) -> bool:
-        """Whether this person may decide. Nobody may of whom the platform said nothing, unless named as a user.
+        """Whether this person may decide. A person without recorded rights may not, unless named as a user.
 
         >>> Approvers().allow(Person("ada")), Approvers().allow(Person("otto", operator=True))
         (False, True)
@@ -104,7 +104,7 @@ def require(model: str, doing: str, person: Person, approvers: Approvers) -> Non
 
 
 def same(name: str) -> str:
-    """A name as names are compared when it counts against somebody: neither case nor blanks make it another."""
+    """A name in the form in which names are compared to exclude a person: case and blanks do not matter."""
     return " ".join(name.split()).casefold()
 
 

@@ -21,8 +21,8 @@ BlockStatistic = Callable[[Floats], Floats]
 """``(r, g)`` counts of each block to ``(r,)`` values; NaN where the counted rows do not allow the metric."""
 
 COARSE = 1_000
-"""Thresholds that a resampled average precision is read at; its difference between two models moves by less than
-1e-4."""
+"""The number of thresholds at which a resampled average precision is evaluated; its difference between two models moves
+by less than 1e-4."""
 
 _CELLS = 4_000_000
 """Cells of a temporary matrix: bounds its memory at 32 MB."""
@@ -52,7 +52,7 @@ class Blocks:
         return np.bincount(self.codes, values, self.count).astype(np.float64, copy=False)
 
     def merged(self, at_most: int) -> Blocks:
-        """The same blocks, neighbours joined until there are at most so many."""
+        """The same blocks, neighbours joined until there are at most this many."""
         if self.count <= at_most:
             return self
         return Blocks(self.codes * at_most // self.count, at_most)

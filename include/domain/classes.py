@@ -1,10 +1,10 @@
-"""Class labels: what a value means, however it is written.
+"""Class labels: the class that a value means, in any spelling.
 
 ``1``, ``1.0``, ``"1"`` and ``Decimal("1.00")`` are one number. Where the two classes are words for no and yes (``0``
 and ``1``, ``false`` and ``true``, ``no`` and ``yes``), every such word means the same. All other texts are taken as
 they are, without blanks around them: ``Late`` is not ``late``, and ``01`` is a code, no number.
 
-A label that is none of the declared classes has no position. It is never taken for one: the caller says so by name.
+A label that is none of the declared classes has no position. The caller reports it by name.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def conflict(classes: Sequence[str]) -> str | None:
         if key in seen:
             return f"{seen[key]!r} and {name!r} are the same label written in two ways"
         seen[key] = name
-    # Two letters may be codes; 0 beside no can only be the same word twice.
+    # Two letters may be codes; 0 and no can only be the same class twice.
     if len(classes) == 2 and not all(name.strip().isalpha() and len(name.strip()) == 1 for name in classes):
         first, second = map(truth_of, classes)
         if first is not None and first is second:
@@ -166,7 +166,7 @@ def refused(name: str, strange: Sequence[Strange], classes: Sequence[str]) -> st
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The classes of a label for which none were declared.
+    """The classes of a label without declared classes.
 
     Attributes:
         names: in order: numbers by size, texts by alphabet, and no before yes.

@@ -3,7 +3,7 @@
 Two tables of the same requests are compared value by value: what was served, and what is recomputed as of each request.
 Equal means equal to the last bit, and missing equals missing: the same definition made both, so anything else is skew.
 
-What a difference looks like tells where it came from. Two kinds of explanation are tried: the served value is the
+The kind of a difference shows its cause. Two kinds of explanation are tried: the served value is the
 recomputed one rounded, and it is what another recomputation gives (an hour earlier, without the ttl, from the table's
 version of then). One that explains every difference of a feature names its cause.
 """
@@ -82,7 +82,7 @@ class ConsistencyReport:
     unknown: int
     """Served requests that the store has no row for any more."""
     unserved: int
-    """Rows of the store that should have been asked, and were not served."""
+    """Rows of the store that should have been scored, and were not served."""
     features: tuple[FeatureConsistency, ...]
 
     @property
@@ -92,7 +92,8 @@ class ConsistencyReport:
 
     @property
     def is_consistent(self) -> bool:
-        """Whether something was compared and everything matched. Nothing compared is no evidence, so not consistent."""
+        """Whether something was compared and everything matched. Without any comparison there is no evidence, so
+        False."""
         return self.requests > 0 and not self.skewed and not self.unknown and not self.unserved
 
     def as_json(self) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def score_histogram(score: Floats, bins: int = 50, low: float = 0.0, high: float
 
 
 def residuals(y: Floats, score: Floats, bins: int = 50) -> Residuals | None:
-    """What the predictions missed by, in the label's unit."""
+    """The errors of the predictions, in the label's unit."""
     if not _usable(y, score):
         return None
     missed = y - score

@@ -6,7 +6,8 @@ Two bounds are taken, each with Johnson's correction for the day's skewness, and
   Journal of Business & Economic Statistics 36, 2018): the variance of the mean from the first B cosine waves of the
   days, Student's t with B degrees of freedom. Slow waves carry what neighbouring days share. B is the root of the
   number of days.
-- **independent days**: Student's t, which is steadier where EWC's few degrees of freedom are lucky.
+- **independent days**: Student's t, which is steadier when EWC, with few degrees of freedom, gives too small a variance
+by chance.
 
 Measured, one side at 5 %, 14 days / 28 / 60: independent 2.4 / 3.0 / 3.2 %, lag-1 correlation .3 4.3 / 4.6 / 4.6 %, .5
 6.3 / 6.1 / 5.7 %, log-normal days (long tail on the side that is bounded) 7.6 / 6.4 / 5.5 %, t3 2.2 / 2.7 / 3.0 %. Of a
@@ -32,8 +33,8 @@ LEAST_DAYS = 6
 class MeanOfDays:
     """The mean of the days, and one-sided bounds each at ``1 - alpha``; both None where ``reason`` says why.
 
-    ``lag`` is the days' own lag-1 correlation, ``effective_days`` what they are worth in independent ones by it; None
-    where there are too few to say. They are for people: the bounds do not use them.
+    ``lag`` is the days' own lag-1 correlation, ``effective_days`` the equivalent number of independent days; None with
+    too few days. Both are for people: the bounds do not use them.
     """
 
     mean: float | None

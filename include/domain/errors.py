@@ -4,9 +4,9 @@ Each class knows the exit code the command line ends with (``exit_code``); one t
 
     Refusal            64   asked for wrongly, or must not be done; trying again changes nothing
       BadField         64   one field of a request
-    NotYet             70   somebody else is about to bring it; a task is tried again
-    Unavailable        69   a service does not answer, or cannot be started here now
-    NotDone            70   the machinery did not do what it was asked, and says so in one sentence
+    NotYet             70   another process is about to bring it; a task is tried again Unavailable        69   a
+    service does not answer, or cannot be started here now NotDone            70   the machinery did not do what it was
+    asked, and says so in one sentence
 """
 
 from typing import ClassVar
@@ -24,7 +24,7 @@ class Refusal(Exception):
 
 
 class NotYet(Exception):
-    """Something is missing that somebody else is about to bring. A task is tried again, and tells it in one line."""
+    """Something is missing that another process is about to bring. A task is tried again, and says so in one line."""
 
 
 class BadField(Refusal, ValueError):
@@ -37,7 +37,7 @@ class BadField(Refusal, ValueError):
 
 
 class Unavailable(RuntimeError):
-    """A service does not answer, or something else has what it needs. The message is one line with the way out."""
+    """A service does not answer, or another process has what it needs. The message is one line with the way out."""
 
     exit_code: ClassVar[int] = 69
 

@@ -5,7 +5,7 @@ costs three look-ups in the environment.
 
 ``FAULT_CRASH=name`` or ``name:nth`` kills the process (SIGKILL, so nothing is cleaned up) the first or the n-th time
 the point is passed. ``FAULT_PAUSE=name:seconds`` waits there; ``FAULT_PAUSE=name`` stops the process there, the first
-time, until somebody sends it SIGCONT, so that two processes can be interleaved without a clock. ``FAULT_TRACE=file``
+time, until it gets SIGCONT, so that two processes can be interleaved without a clock. ``FAULT_TRACE=file``
 appends the name of every point that is passed, so that a sweep finds them all by itself.
 """
 

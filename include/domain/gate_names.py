@@ -1,4 +1,4 @@
-"""Names that gates had before. What was written under one stays as it is, and is read under the name of now."""
+"""Former names of gates. Records under a former name are not changed, and are read under the present name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def name_now(gate: str) -> str:
 
 
 def names_of(gate: str) -> tuple[str, ...]:
-    """Every name under which verdicts on a gate may have been written: the one of now first.
+    """Every name under which verdicts on a gate may have been written, the present one first.
 
     >>> names_of("training_data_gate"), names_of("champion_gate")
     (('training_data_gate', 'data_quality_gate'), ('champion_gate',))

@@ -1,6 +1,6 @@
-"""A model's past as the rules of ``decision`` look at it: its journeys, and the decisions that asked a person.
+"""A model's past as the rules of ``decision`` use it: its journeys, and the decisions that asked a person.
 
-The drift sensor reads it from the ledger, a simulation from its own days; what follows from it is the same.
+The drift sensor reads it from the ledger, a simulation from its own days; the rules are the same.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ BUDGET_WINDOW = timedelta(days=30)
 
 
 class Ending(Enum):
-    """How a journey ended, as far as it says whether retraining helps."""
+    """How a journey ended, by what this shows about retraining."""
 
     LIVE = "live"
     PROMOTED = "promoted"
     FUTILE = "futile"
     """A gate or a person said no, or the candidate was the champion itself."""
     BROKEN = "broken"
-    """The machinery broke, or a newer journey replaced it: that says nothing about retraining."""
+    """The machinery broke, or a newer journey replaced it: no evidence about retraining."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def futile_streak(journeys: Iterable[PastJourney]) -> int:
 def situation_of(
     report: DriftReport, flags: Sequence[Flags], policy: Policy, history: History, now: datetime
 ) -> Situation:
-    """All that the rules look at.
+    """Everything that the rules use.
 
     Args:
         report: the one to decide about.

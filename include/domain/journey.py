@@ -1,8 +1,7 @@
-"""A retrain request becomes a journey: what may be asked, which rows it learns from, and names that never change.
+"""A retrain request becomes a journey: the allowed requests, the rows it learns from, and names that never change.
 
-The request is the ``conf`` of a Dag run, so anybody's JSON. Text in it is kept as it came and never read as anything
-else: not as SQL, a template, a path or a command. Names that reach other systems are made from the model, the time
-and a hash alone.
+The request is the ``conf`` of a Dag run, so untrusted JSON. Text in it is kept unchanged and never interpreted: not as
+SQL, a template, a path or a command. Names that reach other systems are made from the model, the time and a hash alone.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SHOWN = 60
 
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn text around, so that a person would read another reason than the one recorded."""
+"""Characters that reverse the direction of text, so that a person would read another reason than the recorded one."""
 
 
 class BadRequest(Refusal, ValueError):

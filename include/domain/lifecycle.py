@@ -1,4 +1,4 @@
-"""A candidate's way, as a table: which event leads from which state to which.
+"""A candidate's lifecycle as a transition table: which event leads from which state to which.
 
 A journey has one candidate. While the candidate is *live*, its model can have no other: one live candidate per model.
 """
@@ -29,7 +29,7 @@ class State(Enum):
     CHAMPION = "champion"
     """It serves. One per model."""
     RETIRED = "retired"
-    """It was champion and gave way to a successor. A rollback may restore it."""
+    """It was champion and was replaced by a successor. A rollback may restore it."""
     ROLLED_BACK = "rolled_back"
     """It was champion and was taken out. It stays out."""
     UNCHANGED = "unchanged"
@@ -66,7 +66,7 @@ LIVE = frozenset({State.OPENED, State.TRAINED, State.CHALLENGER, State.SHADOWING
 """The states of a candidate in flight: at most one per model."""
 
 BARRED = frozenset({State.ROLLED_BACK, State.REJECTED})
-"""The states whose artifact's digest no other candidate of the model may bring back."""
+"""The states whose artifact no other candidate of the model may have again (by digest)."""
 
 WAS_CLOSED_IN = None
 """In the table: the target is the live state in which the candidate was closed."""
@@ -101,7 +101,7 @@ TAKEN: Mapping[Event, frozenset[State]] = {
     Event.SUPERSEDE: frozenset({State.SUPERSEDED}),
     Event.REOPEN: LIVE,
 }
-"""The states in which an event was taken already: it changes nothing there, so that a journey may be run again."""
+"""The states in which an event has already happened: it changes nothing there, so that a journey may run again."""
 
 
 class IllegalTransition(Refusal, ValueError):
@@ -119,10 +119,10 @@ def allowed_events(state: State) -> list[Event]:
 
 
 def advance(state: State, event: Event, *, closed_in: State | None = None) -> State:
-    """The state after ``event``; the same state when the event was taken already.
+    """The state after ``event``; the same state when the event has already happened.
 
-    ``closed_in`` is the live state the candidate had when it was closed; only REOPEN reads it, and None means unknown,
-    which starts it over from OPENED.
+    ``closed_in`` is the live state the candidate had when it was closed; only REOPEN reads it, and None means unknown:
+    then it starts again from OPENED.
 
     >>> advance(State.OPENED, Event.TRAIN), advance(State.CHAMPION, Event.TRAIN)
     (<State.TRAINED: 'trained'>, <State.CHAMPION: 'champion'>)
@@ -157,8 +157,8 @@ class JourneyRequest:
     report_id: str | None = None
     """The drift report that asked for it; None unless the trigger is DRIFT."""
     user: str | None = None
-    """Who started the run, as the platform signed them in; None where no user did. ``requested_by`` is what the request
-    says of itself."""
+    """Who started the run, as the platform signed them in; None where no user did. ``requested_by`` is the name in the
+    request."""
 
     @property
     def asked_by(self) -> str:
@@ -167,7 +167,7 @@ class JourneyRequest:
 
     @property
     def actor(self) -> str:
-        """The name that is recorded for what the request does."""
+        """The name that is recorded for the effects of the request."""
         return self.user or self.requested_by
 
     @property

@@ -1,7 +1,7 @@
 """The metrics a model may be judged by, one list per task, and how each is measured.
 
 What a metric needs of its data is checked first: missing values, a single class, or no rows give no value and a reason,
-never a NaN and never an exception, because a NaN compares false with every bound and so opens gates.
+never a NaN and never an exception, because a NaN compares false with every bound and so passes gates.
 
 Shapes, for ``n`` rows: ``y`` is ``(n,)``: 0 or 1 (binary), the class's position 0..k-1 (multiclass), or a value
 (regression). ``score`` is ``(n,)``: the probability of the positive class, or the predicted value; for multiclass it is
@@ -164,7 +164,7 @@ def _brier_rows(y: Floats, score: Floats) -> Floats:
 
 
 def _accuracy_rows(y: Floats, score: Floats) -> Floats:
-    # A tie goes to the first class, as in scikit-learn's predict.
+    # In a tie the first class is predicted, as in scikit-learn.
     predicted = score > 0.5 if score.ndim == 1 else score.argmax(axis=1)
     right: Floats = (predicted == y).astype(np.float64)
     return right
@@ -220,7 +220,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
 
 
 def metric_of(task: Task, name: str | Metric) -> Metric:
-    """The task's metric of that name; a metric of a team's own is itself.
+    """The task's metric of that name; a metric of a team's own is returned unchanged.
 
     Raises:
         UnknownMetric: naming the ones the task has.
@@ -252,7 +252,7 @@ def why_unusable(metric: Metric, task: Task, y: Floats, score: Floats) -> str | 
 
 
 def why_bad_labels(metric: Metric, task: Task, y: Floats, classes: int) -> str | None:
-    """Why the metric cannot be measured against these labels whoever predicts them, as a clause; or None."""
+    """Why the metric cannot be measured against these labels with any predictions, as a clause; or None."""
     n = len(y)
     if n == 0:
         return "there are no rows"

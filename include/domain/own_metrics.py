@@ -7,7 +7,7 @@
 (0.7, 'at_most')
 
 Whatever the function does, a number that is no measurement never reaches a gate: what raises, has another shape, is
-NaN, or is outside the declared range, is ``OwnMetricFailed``, which a gate tells as INCONCLUSIVE.
+NaN, or is outside the declared range, is ``OwnMetricFailed``, which a gate reports as INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _direction(better: str, low: float, high: float) -> Direction:
 
 
 def _called(function: Callable[[Floats, Floats], Any], name: str, y: Floats, score: Floats) -> Any:
-    """What the function returns of views that it cannot write to."""
+    """The function's result on read-only views."""
     labels, scores = y.view(), score.view()
     labels.flags.writeable = scores.flags.writeable = False
     try:

@@ -6,13 +6,13 @@ claims five times the precision it has, and with a tolerance of 0.01 calls a cha
 band within two months in three to six of ten cases. Taken by days, in at most one of twenty; and a rise from
 0.14 to 0.18 is found within two weeks more often than not, given two weeks of holdout and no tolerance, or four weeks
 and 0.005 (simulated; see the tests). ``Unit.ROW`` asks another question, and is the right unit where rows are
-exchangeable: was the risk *on these very rows* above the reference's, whatever made it so? Then the tolerance alone
+exchangeable: was the risk *on these very rows* above the reference's, for any reason? Then the tolerance alone
 must allow for bad weeks.
 
 **Any time.** A sequence starts on the first day of the model version and a further one every ``window_days``, so that
 late drift is not diluted by the quiet weeks before it. The j-th sequence spends ``alpha / ((j + 1) (j + 2))``; they
-sum to alpha. So a champion that stays in its band is *ever* called out with probability at most alpha, however often
-one looks.
+sum to alpha. So a champion that stays in its band is *ever* called out with probability at most alpha, however often it
+is tested.
 
 **The bounds.** The interval of the difference is split between the two risks in proportion to their variances.
 Neither part is an interval of its own; together they make "lower bound of the current risk > upper bound of the
@@ -37,7 +37,7 @@ from include.domain.losses import BOUNDED, BadLoss, DayLoss, merged_losses
 from include.domain.wording import count_of
 
 DAY_SCALE = 1.0
-"""The rise that is looked for first, in standard deviations between days: a champion is worth replacing when an
+"""The rise for which the test is tuned, in standard deviations between days: a champion is worth replacing when an
 ordinary day is as bad as one of the bad ones was."""
 
 
@@ -85,7 +85,7 @@ class RealisedPerformance:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What a version's risk is held to.
+    """The band that a version's risk is compared with.
 
     Attributes:
         metric: As in :func:`include.domain.losses.row_losses`.
@@ -112,9 +112,9 @@ def realised_performance(
     Args:
         reference: The version's losses on its holdout, by day.
         current: Every matured cohort since the version became champion; leave out cohorts whose label window is open.
-        band: What is held to. Its alpha is the chance that a version in its band is *ever* called out of it.
+        band: The band to keep. Its alpha is the chance that a version in its band is *ever* called out of it.
         window_days: A further sequence starts after as many days; also the days whose own risk must be above the
-            band, so that an old excursion that is over raises no alarm.
+            band, so that an excursion in the past raises no alarm.
         min_rows: Fewest rows of a sequence, and of the reference, that are judged.
         unit: What counts as one observation; see the module.
     """
@@ -186,7 +186,7 @@ class _Columns:
 
 
 class _Judge:
-    """The reference, prepared once, against which each sequence is held."""
+    """The reference, prepared once, with which each sequence is compared."""
 
     def __init__(self, metric: str, tolerance: float, alpha: float, unit: Unit, past: tuple[DayLoss, ...]) -> None:
         self.metric, self.tolerance, self.alpha, self.unit, self.past = metric, tolerance, alpha, unit, past
@@ -218,7 +218,7 @@ class _Judge:
             return rows, total / rows, np.maximum(squares - total * total / rows, 0.0)
         weights = np.minimum(cohorts.rows / self.typical_rows, 1.0)
         means = cohorts.total / cohorts.rows
-        # Held against the last day, which every sequence has: equal days leave exactly nothing.
+        # Differences to the last day, which every sequence has: equal days give exactly zero.
         apart = means - means[-1]
         weight, first = _from_each_on(weights), _from_each_on(weights * apart)
         spread = _from_each_on(weights * apart**2) - first**2 / weight
@@ -261,7 +261,7 @@ class _Judge:
             np.array([value(lane) for lane in lanes]) for value in (self._freedom, self._precision, self._pooled)
         )
         half = least_t_bound(freedom, np.array([lane.alpha for lane in lanes])) * np.sqrt(spread / freedom * precision)
-        # A hair more, so that rounding never ends the search too early.
+        # Slightly more, so that rounding never ends the search too early.
         return np.asarray(gap - half * (1 - 1e-9), dtype=np.float64)
 
     def _freedom(self, lane: _Lane) -> float:

@@ -1,7 +1,7 @@
 """Which row of a history was the newest known at each request: the heart of the point-in-time join, on plain integers.
 
-The history is offered in parts and never held. What is remembered is at most one row for each request, and the few that
-a late correction hides. So memory follows the requests, and time is linear in the history.
+The history is read in parts and never kept. At most one row is kept for each request, and the few that a late
+correction hides. So memory grows with the requests, and time is linear in the history.
 
 How: the requests are sorted by key and time. A row of the history can first answer the request that follows its
 available time: that is its *place*. Of the rows with the same place the newest is kept, and a request whose place is
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from include.domain.ordering import Ints, order_of
 
 NEVER = int(np.iinfo(np.int64).min)
-"""The time of what has none: such a row answers nothing, such a request gets nothing."""
+"""The time of a row or request without one: such a row answers nothing, such a request gets nothing."""
 
 
 class NewestKnown:
@@ -155,11 +155,11 @@ class NewestKnown:
 
 
 class _Clock:
-    """Moments as small integers that tell the requests' times apart, rounded up: ``at(moment) <= at(asked)`` exactly
-    where ``moment <= asked``, for every time that is asked at.
+    """Moments as small integers that are different for different request times, rounded up: ``at(moment) <= at(asked)``
+    exactly where ``moment <= asked``, for every time that is asked at.
 
-    Counted in the coarsest of a few units that all requests are in; where not even that leaves room for the keys, in
-    ranks among the requests' times, which takes longer.
+    Counted in the coarsest of a few units that represents all requests exactly; when even that leaves too few bits for
+    the keys, in ranks among the requests' times, which takes longer.
     """
 
     UNITS = (1_000_000, 1_000, 1)
@@ -223,8 +223,8 @@ class _Rows:
 
 
 def _order_of_places(keys: Ints, places: Ints, left_out: int = 0) -> Ints:
-    """The positions that sort by place, without the first ``left_out``. What stands in the order of time is in that
-    order as soon as its keys are, and they are sorted in a third of the time."""
+    """The positions that sort by place, without the first ``left_out``. When rows are in the order of time already, it
+    is enough to sort their keys, which takes a third of the time."""
     order = order_of(keys)[left_out:]
     by_key = places[order]
     return order if np.all(by_key[1:] >= by_key[:-1]) else order_of(places)[left_out:]

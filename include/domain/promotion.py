@@ -20,7 +20,7 @@ class GateRecord:
     attempt: int
     """From 1; the newest attempt counts."""
     digest: str | None
-    """What the gate saw: the artifact's digest or the training set's hash; None, not said, clears nothing."""
+    """What the gate saw: the artifact's digest or the training set's hash; None is unknown and clears nothing."""
     run_id: str
     recorded_at: datetime
     result: GateResult
@@ -50,7 +50,7 @@ class Override:
     ended_at: datetime | None = None
     """When it was withdrawn or replaced; None while it holds."""
     claimed: str | None = None
-    """The name that ``who`` gave, where it is another than they were signed in with."""
+    """The name that ``who`` gave, when it differs from the signed-in name."""
 
     @property
     def decider(self) -> str:
@@ -142,7 +142,7 @@ def clearance(
 
     Every required gate, and every gate that recorded itself as blocking, must be PASS, or else FAIL or INCONCLUSIVE
     with a live override, on what is promoted: its digest, or its training set's hash for gates of data.
-    An override never excuses a gate that did not run or that saw something else: nobody has seen evidence about that.
+    An override never excuses a gate that did not run or that saw something else: there is no evidence about that.
 
     ``now`` is the time overrides and ages are measured at. ``max_age`` None accepts results of any age.
     """
@@ -243,7 +243,7 @@ class Epoch:
     """The attempts of the gates, and the overrides, the promotion rested on; empty for a rollback."""
     recorded_at: datetime
     claimed: str | None = None
-    """The name that ``actor`` gave, where it is another than they were signed in with."""
+    """The name that ``actor`` gave, when it differs from the signed-in name."""
 
     @property
     def decider(self) -> str:
@@ -257,11 +257,10 @@ def epoch_at(history: Iterable[Epoch], moment: datetime) -> Epoch | None:
 
 
 def server_at(history: Sequence[Epoch], moment: datetime) -> Epoch | None:
-    """The epoch whose champion scores rows of the data time ``moment`` that nobody has scored yet; None before the
-    first.
+    """The epoch whose champion scores rows of the data time ``moment`` that is not scored yet; None before the first.
 
     The newest revision that is effective by then. Where its candidate was rolled back since, the epoch of that
-    rollback, whenever it is effective: a candidate that was rolled back answers nothing more.
+    rollback, whenever it is effective: a candidate that was rolled back scores no more rows.
     """
     taken_out = {e.from_candidate: e for e in history if e.kind is EpochKind.ROLLBACK}
     epoch = epoch_at(history, moment)
@@ -278,9 +277,9 @@ def rolled_back(history: Iterable[Epoch]) -> frozenset[str]:
 def rollback_target(history: Sequence[Epoch], unusable: Collection[str] = ()) -> str | None:
     """The previous good champion, or None when there is none.
 
-    Promotions stack up and each rollback takes off what it left behind, so a second rollback goes further back and
-    never returns to what the first one took out. ``history`` is in order of revision; candidates in ``unusable`` (their
-    artifact no longer loads) are passed over.
+    Promotions form a stack from which each rollback removes the top, so a second rollback goes further back and never
+    restores what the first one took out. ``history`` is in order of revision; candidates in ``unusable`` (their
+    artifact no longer loads) are skipped.
     """
     stack: list[str] = []
     for epoch in history:
@@ -293,7 +292,7 @@ def rollback_target(history: Sequence[Epoch], unusable: Collection[str] = ()) ->
 
 
 NO_HEAD = "none"
-"""The mark of a model without a champion, written where a person accepted a ledger that knows none."""
+"""The mark of a model without a champion, written when a person accepted a ledger without epochs."""
 
 
 def head_mark(epoch: Epoch | None) -> str:
@@ -302,12 +301,12 @@ def head_mark(epoch: Epoch | None) -> str:
 
 
 def lost_history(mark: str | None, history: Sequence[Epoch]) -> str | None:
-    """Why the history cannot be the whole one, when the registry has seen another; None when the two agree.
+    """Why the history cannot be complete, when the registry has seen a later one; None when the two agree.
 
-    An epoch is written to the ledger before the registry hears of it, so a registry that knows a revision, or another
-    candidate under one, that the ledger does not have has met a ledger that is gone: this one was restored from an
-    older backup or begun again. ``mark`` is what ``head_mark`` gave; None when the registry never got one. Read the
-    mark before the history, or an epoch written in between looks like a lost one.
+    An epoch is written to the ledger before the registry, so a registry with a revision that the ledger lacks, or with
+    another candidate of a revision, was written from another ledger: this one was restored from an older backup or
+    begun again. ``mark`` is what ``head_mark`` gave; None when the registry never got one. Read the mark before the
+    history, or an epoch written in between is taken for a lost one.
     """
     if mark is None or mark == NO_HEAD:
         return None

@@ -1,4 +1,4 @@
-"""Do the gates stop what they are for? The rule that turns verdicts on seeded bad candidates into an answer.
+"""Do the gates stop what they are meant to stop? The rule that judges a gate by its verdicts on seeded bad candidates.
 
 Every seeded candidate is bad in one known way and names the gates meant for it. A gate is trusted when it lets the
 honest twin past and stops what it is meant for:
@@ -7,7 +7,7 @@ honest twin past and stops what it is meant for:
 - the honest twin, which is as good as the champion, must PASS every gate;
 - a blocking gate that stops no seed meant for it is a failure too: nothing shows that it can fail.
 
-An advisory gate is held to the same, though a candidate it sees goes on.
+The same holds for an advisory gate, although a candidate it detects goes on.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class SeedOutcome(Enum):
     """What became of one seeded candidate."""
 
     STOPPED = "stopped"
-    """Every gate meant for it saw it, and one of these is blocking."""
+    """Every gate meant for it detected it, and one of these is blocking."""
     SEEN = "seen"
-    """Every gate meant for it saw it, and all of these only advise."""
+    """Every gate meant for it detected it, and all of these are advisory."""
     MISSED = "missed"
     """A gate that is meant for it let it pass, or did not judge it."""
     NOT_APPLICABLE = "not applicable"
@@ -42,9 +42,9 @@ class Cell:
     Attributes:
         verdict: its verdict.
         reason: why.
-        same: whether it was given exactly what it was given of the honest twin, so that its verdict says nothing about
-            the defect.
-        on_defect: the verdict of the criteria that the defect must show in; None where any criterion will do.
+        same: whether its input was exactly that of the honest twin, so that its verdict is no evidence about the
+        defect.
+        on_defect: the verdict of the criteria that the defect must show in; None when any criterion counts.
     """
 
     verdict: Verdict
@@ -84,7 +84,7 @@ class Seeded:
         ]
 
     def missed_by(self) -> list[str]:
-        """The gates meant for it that let it pass, or stopped it for something else than its defect."""
+        """The gates meant for it that let it pass, or stopped it for another reason than its defect."""
         return [gate for gate in self.meant if gate not in self.cells or not self.cells[gate].saw_defect]
 
     def outcome(self, gates: Mapping[str, Mode]) -> SeedOutcome:
@@ -105,7 +105,7 @@ class Matrix:
         gates: the model's gates, in the order of its journey.
         honest: what each gate said of the honest twin.
         seeds: the bad candidates.
-        unproved: gates that a team declares of its own and for no bad candidate: they are shown, and held to nothing.
+        unproved: gates that a team declares of its own and for no bad candidate: they are shown and not judged.
     """
 
     model: str

@@ -36,7 +36,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class ShadowRules:
-    """What a shadow window is declared with.
+    """The declared rules of a shadow window.
 
     Attributes:
         min_rows: fewest rows both models answered; below it every criterion is INCONCLUSIVE.
@@ -238,5 +238,5 @@ def _on_matured_labels(
 
 
 def _too_early(result: CriterionResult, why: str) -> CriterionResult:
-    """What was measured in a window that is not full is shown, and is neither a pass nor a failure."""
+    """The measurements of a window that is not full are shown; they neither pass nor fail."""
     return replace(result, verdict=Verdict.INCONCLUSIVE, reason=f"{why} So far: {result.reason}")

@@ -10,7 +10,7 @@ class Timing:
     """What one model took on one machine; None where it was not measured.
 
     Attributes:
-        machine: what tells machines apart, such as host and processor.
+        machine: identifies the machine, such as host and processor.
         repeats: how many single rows were timed.
         p50_ms: median time of a single row.
         p99_ms: 99th percentile of the same.

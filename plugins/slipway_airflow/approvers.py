@@ -1,7 +1,7 @@
-"""Whom Airflow itself lets answer a gate of a model.
+"""The users whom Airflow itself allows to answer a gate of a model.
 
-The list on the form is a first door: the ledger's writer asks again. Where the roles of an auth manager's users are not
-known here (all but Airflow's own simple one), only declared users can be listed, and with roles declared none are.
+The list on the form is a first check: the ledger's writer checks again. Where the roles of an auth manager's users are
+not known here (all but Airflow's own simple one), only declared users can be listed, and with roles declared none are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPERATORS = frozenset({"op", "admin"})
 
 
 def assigned(model: ModelDeclaration) -> list[Any] | None:
-    """The users an answer is taken from; None where they cannot be listed."""
+    """The users whose answers are accepted; None when they cannot be listed."""
     who = model.approvers.who
     roles = OPERATORS if who.are_the_operators else who.roles
     if not roles:

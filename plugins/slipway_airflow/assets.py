@@ -54,7 +54,7 @@ def ends(view: FeatureView) -> datetime | None:
 
 
 def spine(model: ModelDeclaration) -> FeatureView:
-    """The view whose rows the model is asked about; its calendar is the model's."""
+    """The view whose rows the model scores; its calendar is the model's."""
     return declarations().view(model.entity.view)
 
 

@@ -1,4 +1,5 @@
-"""The promise of a journey: Airflow's deadline alert, which tells whoever the declaration names when it is broken.
+"""The promise of a journey: Airflow's deadline alert, which notifies the person that the declaration names when it is
+broken.
 
 The scheduler finds the deadline missed, the triggerer runs the callback: so a journey that waits for a person, for rows
 in shadow, or for a worker that never comes is reported too. A journey that has ended by then is not reported.
@@ -31,7 +32,7 @@ def promised(model: ModelDeclaration) -> DeadlineAlert:
 
 
 async def journey_is_late(context: dict[str, Any]) -> str:
-    """Called by the triggerer with the run as Airflow's REST tells it."""
+    """Called by the triggerer with the run as Airflow's REST gives it."""
     run = context["dag_run"]
     if run["state"] not in UNDER_WAY:
         return f"No one is notified: run {run['dag_run_id']} is {run['state']}."

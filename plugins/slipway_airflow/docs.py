@@ -1,4 +1,4 @@
-"""What a Dag says about itself in Airflow: why it exists, whose it is, and what was declared as people read it."""
+"""The documentation of a Dag in Airflow: why it exists, its owner, and the declaration in readable form."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def about_view(why: str, view: FeatureView) -> dict[str, Any]:
 
 
 def about_all(why: str, tags: list[str]) -> dict[str, Any]:
-    """A Dag of the whole project, which is no one model's: owned by Slipway, with a link to the page of all models."""
+    """A Dag of the whole project, which belongs to no single model: owned by Slipway, with a link to the page of all
+    models."""
     return {
         "tags": tags,
         "default_args": {"owner": "slipway", **callbacks()},
@@ -117,11 +118,11 @@ def _facts(model: ModelDeclaration) -> Iterator[tuple[str, str]]:
         f"{retrain.cooldown_days} days of cooldown, {retrain.budget_per_month} a month",
     )
     yield "a person approves", model.promotion.approval
-    yield "promises", f"a journey ends within {spoken(model.promise)}; else {model.notify.late} is told"
+    yield "promises", f"a journey ends within {spoken(model.promise)}; else {model.notify.late} is notified"
 
 
 def _cell(text: str) -> str:
-    """Text for one cell; what would be markup stays text."""
+    """Text for one cell; markup in it is escaped."""
     plain = " ".join(str(text).split())
     for char, shown in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
         plain = plain.replace(char, shown)

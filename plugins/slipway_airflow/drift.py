@@ -44,7 +44,7 @@ class DecideOperator(BaseOperator, BranchMixIn):
         except Refusal as refusal:
             raise refuse(str(refusal)) from None
         self.log.info("%s: %s", decision["action"], decision["reason"])
-        # Before the branch, which ends the task when it skips every successor; then nothing returned is kept.
+        # Pushed before the branch: when it skips every successor it ends the task, and a returned value is not kept.
         for key, value in (("return_value", decision), *decision.items()):
             context["ti"].xcom_push(key, value)
         return self.do_branch(context, FOLLOWED_BY.get(decision["action"], []))
@@ -53,12 +53,12 @@ class DecideOperator(BaseOperator, BranchMixIn):
 class TriggerJourneyOperator(TriggerDagRunOperator):
     """Starts the journey of one decision, once: its run id follows from the model and the day.
 
-    Anybody who may start a run can take that id first. A run that is there already is the sensor's own only when a Dag
+    Any user who may start a run can take that id first. A run that is there already is the sensor's own only when a Dag
     started it and it carries this decision's report; any other is named in the log, and the journey gets the next id.
     """
 
     TRIED = 5
-    """Run ids, before somebody is asked to look."""
+    """Run ids that are tried before a person is asked."""
 
     def execute(self, context: Context) -> None:
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS

@@ -1,5 +1,4 @@
-"""The trigger forms. Every field explains itself; what is typed is checked again in the first task, which says what is
-allowed.
+"""The trigger forms. Every field explains itself; the first task checks the input again and says what is allowed.
 
 Airflow checks types but takes any text for a date and passes unknown keys on, so the first task does not trust either.
 """

@@ -1,6 +1,6 @@
 """The gate operator: green on PASS, red for good on FAIL, and waiting for a person on INCONCLUSIVE.
 
-The colour is for the eye. What counts is the ledger, which the workflow wrote before this operator chose a colour.
+The colour is only a display. The ledger decides, and the workflow wrote it before this operator chose a colour.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class GateOperator(HITLOperator):
     :param journey: the reference the first task returned.
     :param asks: its question, for people; empty where none is written.
     :param may_answer: says why a user may not answer, or None; an answer of such a user does not count.
-    :param assigned_users: whom Airflow itself lets answer; None leaves it to ``may_answer``.
+    :param assigned_users: whom Airflow itself lets answer; None leaves that to ``may_answer``.
     """
 
     template_fields = (*HITLOperator.template_fields, "journey")
@@ -110,7 +110,7 @@ class GateOperator(HITLOperator):
         try:
             answer = super().execute_complete(context, event)
         except HITLTimeoutError:
-            raise refuse(f"Nobody answered in time, which is a rejection at {self.task_id}. {again}") from None
+            raise refuse(f"No one answered in time, which is a rejection at {self.task_id}. {again}") from None
         except (ValueError, HITLTriggerEventError) as error:
             raise refuse(f"The answer could not be used: {error}. The gate stays closed. {again}") from None
         by = answer["responded_by_user"]
@@ -119,7 +119,7 @@ class GateOperator(HITLOperator):
             self.log.warning("%s The answer does not count; the question is asked again.", refusal)
             return super().execute(context)
         if APPROVE not in answer["chosen_options"]:
-            who = f"{by['name']} rejected this candidate" if by else "Nobody answered in time, which is a rejection"
+            who = f"{by['name']} rejected this candidate" if by else "No one answered in time, which is a rejection"
             raise refuse(f"{who} at {self.task_id}. {again}")
         reason = str(answer["params_input"].get(ANSWER) or "").strip()
         if by is None or len(reason) < MIN_REASON:

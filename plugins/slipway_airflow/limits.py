@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 LIMIT_BYTES = 256 * 1024
-"""Far above any conf, reason or form there is; far below what hurts."""
+"""Far above any conf, reason or form there is; far below a harmful size."""
 DEEPEST = 64
 """Levels of nesting; a conf has one."""
 GUARDED = ("/api/v2/", "/slipway/")
@@ -42,7 +42,7 @@ class BodyLimit:
 
 
 async def read_body(scope: Message, receive: Receive) -> bytes | None:
-    """The whole body; None when it is larger than the limit, whether its length was said or not."""
+    """The whole body; None when it is larger than the limit, with or without a stated length."""
     said = dict(scope["headers"]).get(b"content-length", b"0")
     if not said.isdigit() or int(said) > LIMIT_BYTES:
         return None
@@ -79,7 +79,7 @@ def _problem(body: bytes) -> str | None:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """The body that was read, once more, then whatever the connection says next."""
+    """The body that was read, once more, then the next messages of the connection."""
     given = False
 
     async def replay() -> Message:

@@ -15,14 +15,14 @@ from include.workflows.lineage import tables_touched
 
 
 class Slipway:
-    """Who says so: the collector wants to know it of each dataset."""
+    """The producer of each dataset, which the collector requires."""
 
 
 _SLIPWAY = Slipway()
 
 
 def collected(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, whose datasets are told when it has succeeded."""
+    """The same function, whose datasets are reported when it has succeeded."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

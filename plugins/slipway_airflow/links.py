@@ -1,7 +1,7 @@
 """The buttons on a task's page that lead from a red gate to what a person needs.
 
-Every address follows from the task alone, so that a link costs no lookup and is there while a gate waits; what it needs
-to know the page behind it asks the ledger.
+Every address follows from the task alone, so that a link costs no lookup and is there while a gate waits; the page
+behind it reads what it needs from the ledger.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _of_run(key: Any) -> str:
 
 
 class ReleaseReport(BaseOperatorLink):
-    """The candidate's way, and what every gate measured and allowed."""
+    """The candidate's release page: what every gate measured and allowed."""
 
     name: ClassVar[str] = "Release report"
 
@@ -41,7 +41,7 @@ class ReleaseReport(BaseOperatorLink):
 
 
 class DriftReportLink(ReleaseReport):
-    """What moved on the day, and what was decided by which rule."""
+    """What drifted on the day, and what was decided by which rule."""
 
     name: ClassVar[str] = "Drift report"
 

@@ -1,4 +1,4 @@
-"""Tells people through Airflow's notifiers: a file and the log by default, SMTP or Slack by declaration.
+"""Notifies people through Airflow's notifiers: a file and the log by default, SMTP or Slack by declaration.
 
 A task is never red because somebody could not be notified; its log says so, and a later try may succeed.
 """
@@ -28,7 +28,7 @@ FAILED = "failed"
 
 
 class Tell(BaseNotifier):
-    """A callback, or a gate's notifier: tells whoever the declaration names for this kind, once."""
+    """A callback, or a gate's notifier: notifies the person that the declaration names for this kind, once."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Tell(BaseNotifier):
 
 
 class Failed(BaseNotifier):
-    """The callback of every step that failed for good: whoever owns it is told, once for each cause."""
+    """The callback of every step that failed for good: its owner is notified, once for each cause."""
 
     def notify(self, context: Context) -> None:
         from include.workflows.alerts import outages
@@ -52,7 +52,7 @@ class Failed(BaseNotifier):
 
 
 class Works(BaseNotifier):
-    """The callback of every step that succeeded: if it had failed before, its owner is told that this is over."""
+    """The callback of every step that succeeded: if it had failed before, its owner is notified that this is over."""
 
     def __init__(self, skipped: bool = False) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Works(BaseNotifier):
 
 
 def callbacks() -> dict[str, Any]:
-    """What every task of every Dag is watched by: its default arguments."""
+    """The callbacks of every task of every Dag, as default arguments."""
     return {
         "on_failure_callback": [Failed()],
         "on_success_callback": [Works()],
@@ -77,7 +77,7 @@ def callbacks() -> dict[str, Any]:
 
 
 def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str:
-    """Tell it, unless it was told; what became of it, which the log says too."""
+    """Send the notice, unless it was sent before; returns what became of it, which is logged too."""
     from include.workflows.pages import notices
 
     model = dag_id.partition("_")[2]
@@ -86,7 +86,7 @@ def tell(kind: str, dag_id: str, run_id: str, task_id: str, context: Any) -> str
 
 
 def said(what: str, telling: Callable[[], str | None]) -> str | None:
-    """Do it, and log what became of it; None, and no line, where there was nothing to tell."""
+    """Do it, and log what became of it; None, and no line, when there was no notice."""
     try:
         done = telling()
     except Exception as error:  # noqa: BLE001 - whatever a mail server or a database does, the task is not to blame
@@ -99,7 +99,7 @@ def said(what: str, telling: Callable[[], str | None]) -> str | None:
 
 
 def sender(context: Any) -> Send:
-    """What hands a notice to a channel from this process."""
+    """The function that hands a notice to a channel from this process."""
     return lambda notice, channel: send(notice, channel, context)
 
 

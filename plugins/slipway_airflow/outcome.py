@@ -1,7 +1,7 @@
 """A listener: writes how a journey or a rollback ended as the note of its run, where the grid and the list show it.
 
 A task cannot write the note of its run, so the process that ends the run does: the scheduler, or the API server when
-somebody marks it. Whatever the ledger does, neither waits for it long, and neither fails.
+somebody marks it. A slow or broken ledger makes neither wait long or fail.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 
 def note(dag_run: Any) -> None:
-    """Put the outcome above what the note says already; a run that is cleared and ends again keeps both."""
+    """Put the outcome above the present note; a run that is cleared and ends again keeps both."""
     if not dag_run.dag_id.startswith(KINDS):
         return
     sentence = _asked(dag_run.dag_id, dag_run.run_id)
@@ -40,7 +40,7 @@ def note(dag_run: Any) -> None:
 
 
 def _asked(dag_id: str, run_id: str) -> str | None:
-    """The sentence; None when there is none, or the ledger does not say it in time.
+    """The sentence; None when there is none, or the ledger does not answer in time.
 
     The caller waits, so the scheduler forks no task beside the thread.
     """

@@ -1,4 +1,4 @@
-"""A task's process parses its Dag file for one Dag of it; building the others would cost it as much again for each."""
+"""A task's process parses its Dag file for one Dag of it; building each of the others would cost as much again."""
 
 from airflow.sdk import get_parsing_context
 

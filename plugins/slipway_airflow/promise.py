@@ -1,4 +1,4 @@
-"""From when a journey's promise counts. Alone in its module, for Airflow loads a plugin in every process."""
+"""From when a journey's promise counts. In a module of its own, because Airflow loads a plugin in every process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wait of a shadow window: a deferred task and a trigger that looks at the ledger, so that no worker is held."""
+"""The wait of a shadow window: a deferred task and a trigger that polls the ledger, so that no worker is held."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 2.0
 AWAY_S = 15.0
-"""How much longer it waits after the ledger did not answer, so that the log says it a few times a minute."""
+"""How much longer it waits after the ledger did not answer, so that the log has it a few times a minute."""
 
 
 class ShadowWindowOperator(BaseOperator):

@@ -49,8 +49,8 @@ STEP_DEFAULTS: dict[str, Any] = {
 
 
 OUTLASTING: dict[str, Any] = {"retries": 20, "max_retry_delay": timedelta(minutes=5)}
-"""For a step that nothing else does for a journey: it goes on trying for more than an hour, which is longer than a
-database or a disk is usually away for maintenance."""
+"""For a step that no other step can replace: it is tried for more than an hour, which is longer than a database or a
+disk is usually away for maintenance."""
 
 
 class Waiting(SystemExit):
@@ -58,7 +58,7 @@ class Waiting(SystemExit):
 
 
 def title(task_id: str) -> str:
-    """A task's name for people; its id stays what logs, links and REST go by.
+    """A task's name for people; logs, links and REST use its id.
 
     >>> title("build_training_set")
     'Build training set'

@@ -137,7 +137,7 @@ def test_an_approval_with_a_reason_goes_on_and_says_who_and_why(gate):
         pytest.param("Approve", "", "eve", "An approval needs a reason of at least 10 characters; got ''", id="none"),
         pytest.param("Approve", "   ok     ", "eve", "got 'ok'", id="too short"),
         pytest.param("Reject", WHY, "eve", "eve rejected this candidate at champion_gate", id="rejected"),
-        pytest.param("Reject", "", None, "Nobody answered in time, which is a rejection", id="timeout"),
+        pytest.param("Reject", "", None, "No one answered in time, which is a rejection", id="timeout"),
         pytest.param("Approve", WHY, None, "An approval needs", id="an approval by nobody"),
         pytest.param("Perhaps", WHY, "eve", "The answer could not be used", id="an option there is not"),
     ],
@@ -150,7 +150,7 @@ def test_f060_every_other_answer_leaves_the_gate_closed(gate, option, reason, by
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("timeout", "Nobody answered in time"), ("unknown", "The answer could not be used")]
+    ("kind", "said"), [("timeout", "No one answered in time"), ("unknown", "The answer could not be used")]
 )
 def test_f060_a_form_that_ended_in_an_error_is_a_rejection_and_is_not_asked_again(gate, kind, said):
     asked = gate("INCONCLUSIVE")

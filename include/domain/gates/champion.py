@@ -93,7 +93,7 @@ NO_EARLIER_WINDOW = EarlierWindow()
 
 @dataclass(frozen=True, slots=True)
 class ChampionRules:
-    """All that ``champion_gate`` is declared with. ``alpha`` is one-sided and per set of rows; ``resamples`` above zero
+    """The declared rules of ``champion_gate``. ``alpha`` is one-sided and per set of rows; ``resamples`` above zero
     adds the percentile bootstrap's upper bound to the notes, where it decides nothing."""
 
     comparisons: tuple[ComparisonRule, ...]

@@ -1,4 +1,4 @@
-"""What the gates judge on: one set of rows, scored by everybody."""
+"""What the gates judge on: one set of rows, scored by candidate, champion and baseline."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from include.domain.wording import count_of
 
 
 class Measure(Enum):
-    """What is compared between groups, and for which task."""
+    """The measures between groups, each with its task."""
 
     DEMOGRAPHIC_PARITY = "demographic_parity"
     """The share of positive decisions."""

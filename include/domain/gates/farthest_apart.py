@@ -1,7 +1,7 @@
 """Which two groups the candidate may have moved farthest apart, and the bounds of by how much.
 
 The gap itself makes a poor test statistic: it is never below zero, so noise inflates it, and a fair champion's most,
-which hides a worse candidate; and the pair of groups that looks farthest apart need not be the one that is. So every
+which hides a worse candidate; and the pair of groups that is measured farthest apart need not be the true one. So every
 ordered pair of groups is tested, and all must pass: the bound of how much farther apart the candidate puts them than
 the champion does. Then no two groups, and so not the gap either, are farther apart by more than the margin, but with a
 probability of alpha (tests/unit/domain/gates/test_guarantees_slices.py). The champion's distance is an absolute value,
@@ -118,10 +118,10 @@ def _reach_of_decisions(
 ) -> tuple[Floats, Floats]:
     """How far above and below each group's mean of ``one + sign * other`` its bounds must at least be, ``(g,)`` each.
 
-    Where decisions are rarely different, or rarely positive, a sample may show no spread at all. Score bounds know
-    better: Tango's of a paired difference, Wilson's of each share of a sum. A pair's are put together by MOVER (Zou and
-    Donner 2008, "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine
-    27:1693-1702).
+    Where decisions are rarely different, or rarely positive, a sample may show no spread at all. Score bounds are
+    better there: Tango's of a paired difference, Wilson's of each share of a sum. A pair's are put together by MOVER
+    (Zou and Donner 2008, "Construction of confidence limits about effect measures: a general approach", Statistics in
+    Medicine 27:1693-1702).
     """
     up, down = np.empty(count), np.empty(count)
     for g in range(count):

@@ -2,7 +2,7 @@
 
 Only times taken on the same machine can be compared, so those of another machine are no evidence. The multiple of the
 champion's time is asked of the median and of the batch, and not of the 99th percentile: of a few hundred single rows
-that is two or three rows, and says more about the machine's other work than about the model.
+that is two or three rows, and depends more on the machine's other work than on the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Leakage: signs that the features know what they cannot know when the prediction is asked for.
+"""Leakage: signs that the features contain what is not known when the prediction is asked for.
 
 Three signs, each naming what it found: a feature that alone predicts the label implausibly well, a feature that was
 available only after the prediction time, and training rows that are in the holdout again. Judged before anything is
-fitted: a leak makes every later number look good.
+fitted: a leak makes every later figure too good.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class NoFeatures(Refusal, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LeakageRules:
-    """What leakage is looked for with.
+    """The bounds of the leakage tests.
 
     Attributes:
         auc_at_most: area under the curve one feature alone may reach (classifiers).
         r2_at_most: share of the label's variance one feature alone may explain (regression).
-        known_strong: features somebody looked at; they are shown and not judged.
+        known_strong: features that a person has reviewed; they are shown and not judged.
         entities_may_repeat: whether an entity may be on both sides of the split, at different times.
         min_rows: fewest rows on which a feature's strength means anything.
     """
@@ -55,7 +55,7 @@ class LeakageRules:
 @dataclass(frozen=True, slots=True)
 class Availability:
     """When features were known. ``late`` counts by feature the rows whose available time is after the prediction time;
-    ``by_most`` says by how much at most; ``rows`` is how many were looked at."""
+    ``by_most`` says by how much at most; ``rows`` is how many were checked."""
 
     rows: int
     late: Mapping[str, int]
@@ -64,8 +64,8 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How training window and holdout lie: the latest event time of the one, the earliest of the other, the rows (same
-    keys, same event time) and the entities (same keys) that are in both."""
+    """How training window and holdout are separated: the latest event time of the one, the earliest of the other, the
+    rows (same keys, same event time) and the entities (same keys) that are in both."""
 
     train_ends: datetime
     holdout_starts: datetime
@@ -111,7 +111,7 @@ def leakage_gate(
 
 
 def strength(task: Task, y: Floats, values: ArrayLike) -> float | None:
-    """How well the feature alone predicts the label; None where labels or rows do not allow to say.
+    """How well the feature alone predicts the label; None when labels or rows do not allow a measurement.
 
     For a classifier the area under the curve, 0.5 to 1; for regression the share of variance explained, 0 to 1.
 
@@ -160,7 +160,7 @@ def late_rows(available: ArrayLike, prediction: ArrayLike) -> tuple[int, timedel
 def split_of(
     train: pd.DataFrame, holdout: pd.DataFrame, keys: list[str], event_time: str = "event_time"
 ) -> Split | None:
-    """How two sets of rows lie; None where one of them is empty."""
+    """How two sets of rows are separated; None when one of them is empty."""
     if train.empty or holdout.empty:
         return None
     whole = [*keys, event_time]
@@ -248,7 +248,7 @@ def _implausible(rules: LeakageRules, task: Task, y: Floats, strengths: Mapping[
     strongest = max(judged.items(), key=lambda item: item[1], default=(None, None))
     value = None if unknown else strongest[1]
     if strengths and not judged and not unknown:
-        value = 0.0  # every feature was looked at by a person
+        value = 0.0  # every feature was reviewed by a person
     result = against_bound(name, value, Direction.AT_MOST, bound, rows=len(y), min_rows=rules.min_rows)
     if result.verdict is Verdict.INCONCLUSIVE:
         if not strengths:

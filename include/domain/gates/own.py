@@ -1,7 +1,7 @@
-"""A gate of a team's own: what it is given, and how its answer becomes a verdict.
+"""A gate of a team's own: its evidence, and how its answer becomes a verdict.
 
 The function is a team's, the verdict is not: whatever it returns or raises, nothing passes without a criterion that was
-measured and passed. What cannot be read as one is INCONCLUSIVE, with the reason.
+measured and passed. An answer that is no criterion is INCONCLUSIVE, with the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ ANSWER = "answer"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """What a team's own gate judges on: the held-out rows, newer than both training windows, scored by everybody.
+    """What a team's own gate judges on: the held-out rows, newer than both training windows, scored by candidate,
+    champion and baseline.
 
     All parts are of the same ``n`` rows in the same order, and none can be written to.
 
@@ -76,7 +77,7 @@ def _sealed(values: Any) -> Any:
 
 
 def own_gate(name: str, mode: Mode, asked: Callable[[], object], *, path: str, rows: int) -> GateResult:
-    """The verdict of what a team's function answers.
+    """The verdict that follows from the answer of a team's function.
 
     Args:
         name: the gate's.
@@ -145,7 +146,7 @@ def _checked(one: CriterionResult, path: str) -> CriterionResult:
 
 
 def _why_not(given: CriterionResult, plain: CriterionResult) -> str | None:
-    """Why the criterion cannot count as what it says, as a clause; None where it can."""
+    """Why the criterion's own verdict cannot count, as a clause; None when it can."""
     if not isinstance(given.verdict, Verdict):
         return f"its verdict is {given.verdict!r}, which is none"
     if given.direction is not None and not isinstance(given.direction, Direction):
@@ -161,7 +162,7 @@ def _why_not(given: CriterionResult, plain: CriterionResult) -> str | None:
     if plain.direction is None or plain.bound is None:
         return None
     at_least = plain.direction is Direction.AT_LEAST
-    # A comparison is held to the end of its interval, as in champion_gate.
+    # A comparison is judged by the end of its interval, as in champion_gate.
     end = plain.low if at_least else plain.high
     compared = plain.measured if plain.margin is None or end is None else end
     good = compared >= plain.bound if at_least else compared <= plain.bound

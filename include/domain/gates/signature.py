@@ -1,8 +1,8 @@
-"""``signature_gate``: will what the champion's callers send, and read, go on working?
+"""``signature_gate``: can the champion's callers go on sending and reading what they do now?
 
 Callers send named columns in any order, and columns that a model does not know are ignored. So the candidate may not
 miss, rename or retype what they send, nor require what they do not send, nor answer in another shape or order of
-classes: the last changes no type and no length, and turns every answer around.
+classes: another order changes no type and no length, but reverses every answer.
 """
 
 from __future__ import annotations

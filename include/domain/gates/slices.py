@@ -1,8 +1,9 @@
-"""``slice_gate``: no slice of the rows pays for the average, and no group is treated worse than it was.
+"""``slice_gate``: no slice of the rows gets worse for the sake of the average, and no group is treated worse than it
+was.
 
-Slices are judged in tiers, because one rule for all of them either stops everybody or nobody: strict non-inferiority
-on 20 slices of 1,000 rows passes two equal models 0 % of the time, as tests/unit/domain/gates/test_guarantees_slices.py
-measures.
+Slices are judged in tiers, because one rule for all of them stops either every candidate or none: strict
+non-inferiority on 20 slices of 1,000 rows passes two equal models 0 % of the time, as
+tests/unit/domain/gates/test_guarantees_slices.py measures.
 - **strict**, large and protected slices: no worse than the champion by the margin, as in ``champion_gate``. A
   candidate worse by the margin on such a slice passes with a probability of at most alpha. All must pass, so their
   number costs no further alpha.
@@ -38,7 +39,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class SliceRules:
-    """All that ``slice_gate`` is declared with.
+    """The declared rules of ``slice_gate``.
 
     Attributes:
         metric: the metric every slice is compared on.

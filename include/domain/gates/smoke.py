@@ -1,7 +1,8 @@
 """``smoke_gate``: the registered artifact, loaded in a fresh process, answers, and answers what ``evaluate`` saw.
 
-What was judged so far is a model in the memory of the process that trained or loaded it. This gate judges the file that
-would be served: a missing library, a step that was not saved or a code table in another order show here first.
+The gates before judged a model in the memory of the process that trained or loaded it. This gate judges the file that
+would be served: it is the first to detect a missing library, a step that was not saved or a code table in another
+order.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class SmokeEvidence:
         load_error: why the artifact could not be loaded; None when it was.
         real: held-out rows, as they are.
         expected: the scores ``evaluate`` saw of the same rows, in the same order; None when it kept none.
-        others: rows with missing values, with unseen categories, and whatever else must be answered.
+        others: rows with missing values, with unseen categories, and other rows that must be answered.
     """
 
     task: Task

@@ -1,6 +1,6 @@
 """``training_data_gate``: may these rows be learned from at all?
 
-Judged on counts, before anything is fitted, because boosted trees fit a single class or five rows without a word.
+Judged on counts, before anything is fitted, because boosted trees fit a single class or five rows without an error.
 """
 
 from __future__ import annotations

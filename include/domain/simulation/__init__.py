@@ -1,1 +1,1 @@
-"""What a policy would have cost on a past stream, and the cheapest there could have been."""
+"""What a policy would have cost on a past stream, and the lowest possible cost."""

@@ -22,7 +22,7 @@ def best_in_hindsight(losses: NDArray[np.float64], first_day: NDArray[np.intp], 
     """The sequence of models with the least summed loss plus ``price`` for each switch, by dynamic programming.
 
     Args:
-        losses: ``(models, days)``: each model's summed loss of each day; days before its first are not looked at.
+        losses: ``(models, days)``: each model's summed loss of each day; days before its first are not used.
         first_day: ``(models,)``: the first day each may serve. Model 0 serves from day 0, and having it is free.
         price: of one switch, in the loss's unit, 0 or more.
 

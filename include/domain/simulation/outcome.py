@@ -11,7 +11,7 @@ from typing import Any
 
 
 class PolicyKind(Enum):
-    """Where a policy comes from: the declaration, or a yardstick that no evidence guides."""
+    """Where a policy comes from: the declaration, or a yardstick that uses no evidence."""
 
     DECLARED = "declared"
     NEVER = "never"

@@ -1,4 +1,4 @@
-"""Who may do what, asked of Airflow's own auth manager: a viewer reads, an operator acts.
+"""Who may do what, by Airflow's own auth manager: a viewer reads, an operator acts.
 
 A model's pages are read by whoever may read the runs of its ``retrain_`` Dag. To override, clear, approve, reject or
 roll back one must be allowed to change runs of that Dag *and* to change the Airflow variable ``slipway_operator``: the
@@ -86,8 +86,8 @@ def readable(user: Any, models: Iterable[str]) -> set[str]:
 
 
 def readable_declarations(user: Any, broken: Iterable[Any]) -> list[str]:
-    """What is wrong with those broken declarations whose Dag the user may see; a file that is no one model's or view's
-    is everybody's."""
+    """What is wrong with those broken declarations whose Dag the user may see; a file that belongs to no single model
+    or view is shown to everyone."""
     found = [(each.dag_id, each.problem) for each in broken]
     dags = {dag_id for dag_id, _ in found if dag_id}
     allowed = get_auth_manager().filter_authorized_dag_ids(dag_ids=dags, user=user, method="GET") if dags else set()
@@ -105,7 +105,7 @@ def may_act(request: Request, user: Any, model: str) -> bool:
 def require_operator(request: Request, user: Any, model: str) -> None:
     """
     Raises:
-        HTTPException: 403 for everybody but operators and approvers of the model.
+        HTTPException: 403 for everyone except operators and approvers of the model.
     """
     someone = person(request, user, model)
     if not someone.operator and not _approvers(model).allow(someone):
@@ -113,11 +113,11 @@ def require_operator(request: Request, user: Any, model: str) -> None:
 
 
 def require_approver(request: Request, user: Any, model: str, claimed: str | None = None) -> Person:
-    """The user as the ledger records them, who may decide about the model. What the auth manager says of them is kept
-    for the task that writes the decision, which knows their name alone.
+    """The user as the ledger records them, who may decide about the model. The rights that the auth manager     reports
+    are kept for the task that writes the decision, which knows only the name.
 
     Raises:
-        HTTPException: 403 for everybody else, with who may.
+        HTTPException: 403 for everyone else, with the names of those who may.
     """
     someone = person(request, user, model)
     remember(model, someone)
@@ -136,7 +136,7 @@ def _approvers(model: str) -> Approvers:
 
 
 def remember(model: str, someone: Person) -> None:
-    """Write down what the auth manager says of the person now.
+    """Record the rights that the auth manager reports of the person now.
 
     Raises:
         LedgerUnavailable: when that cannot be kept.
@@ -146,7 +146,7 @@ def remember(model: str, someone: Person) -> None:
 
 
 def person(request: Request, user: Any, model: str) -> Person:
-    """The user with what the auth manager says of them."""
+    """The user with the rights that the auth manager reports."""
     return Person(user.get_name(), frozenset(_roles(user)), _is_operator(request, user, model))
 
 
@@ -178,14 +178,15 @@ def token_of(request: Request) -> str:
 
 
 def csrf_token(user: Any, now: datetime | None = None) -> str:
-    """What a form of this user must carry, good for today and tomorrow."""
+    """The token that a form of this user must carry, valid today and tomorrow."""
     day = f"{now or datetime.now(UTC):%Y-%m-%d}"
     secret = conf.get("api", "secret_key").encode()
     return hmac.new(secret, f"slipway|{user.get_id()}|{day}".encode(), hashlib.sha256).hexdigest()
 
 
 def require_own_form(request: Request, user: Any, given: str | None) -> None:
-    """Refuse what another site made a signed-in browser send. A bearer token is no cookie, so no other site can use it.
+    """Refuse a request that another site made a signed-in browser send. A bearer token is no cookie, so no other site
+    can use it.
 
     Raises:
         HTTPException: 403.

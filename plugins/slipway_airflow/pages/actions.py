@@ -1,4 +1,4 @@
-"""What a person does, whether by a form or by REST: the ledger first, then Airflow, always under their own name."""
+"""A person's actions, by a form or by REST: the ledger first, then Airflow, always under their own name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class NothingStarts(Refusal):
 
 
 class IdsTaken(Refusal):
-    """Somebody has taken the run ids that this would have."""
+    """Other runs have the run ids that this one would have."""
 
     def __init__(self, dag_id: str, first: str) -> None:
         super().__init__(
@@ -106,7 +106,7 @@ async def roll_back(request: Request, model: str, reason: Any, revision: Any, cl
     if head is None or str(head.revision) != str(revision):
         now = f"revision {head.revision}, champion {head.to_candidate}" if head else "no champion"
         raise ChampionChanged(
-            f"revision is {revision!r}, but {model} is at {now}. Open the page again and look at what serves."
+            f"revision is {revision!r}, but {model} is at {now}. Open the page again and check what serves."
         )
     conf = {"reason": why, "revision": head.revision} | ({"requested_by": claimed} if claimed else {})
     for run_id in _ids(f"rollback_of_revision_{head.revision}"):
@@ -122,7 +122,7 @@ async def roll_back(request: Request, model: str, reason: Any, revision: Any, cl
                 f"The rollback of revision {head.revision} of {model} was started before, as run {run_id}. "
                 f"Open rollback_{model} in Airflow to see how it goes."
             )
-        # Somebody else's run, or one that ended and took nothing out: it is not this rollback.
+        # Another user's run, or one that ended and took nothing out: it is not this rollback.
         log.warning("Run %s of rollback_%s is not the rollback that was asked for now.", run_id, model)
     raise IdsTaken(f"rollback_{model}", f"rollback_of_revision_{head.revision}")
 
@@ -135,7 +135,7 @@ async def retrain(request: Request, model: str, conf: dict[str, Any], key: Any, 
     Raises:
         KeyReused: when the key was used with another request, or by somebody else.
         BadRequest, NoData, JourneyUnderWay: as the run's first task would say.
-        NothingStarts: when Airflow's scheduler does not run: the request would be swallowed, so it is not taken.
+        NothingStarts: when Airflow's scheduler does not run, so that the request would be lost.
     """
     if not isinstance(key, str) or not _KEY.match(key):
         raise BadField("key", key, "give 1 to 80 letters, digits and _ . -; the same key starts one journey")
@@ -165,7 +165,7 @@ async def retrain(request: Request, model: str, conf: dict[str, Any], key: Any, 
 
 
 def _sent(conf: dict[str, Any]) -> dict[str, Any]:
-    """A request without what was left out or says what leaving it out says."""
+    """The request without the fields that are left out or have their default."""
     usual = {"trigger": "api", "supersede": False}
     return {name: value for name, value in conf.items() if value is not None and usual.get(name) != value}
 

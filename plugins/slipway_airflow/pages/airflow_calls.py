@@ -55,7 +55,7 @@ def _run(dag_id: str, run_id: str) -> str:
 
 
 async def clear(request: Request, dag_id: str, run_id: str, task_id: str) -> None:
-    """Let the task and all that follows it run again; Airflow clears the journey's opening and closing with it."""
+    """Let the task and all tasks after it run again; Airflow clears the journey's opening and closing with it."""
     body = {
         "dry_run": False,
         "dag_run_id": run_id,
@@ -97,7 +97,7 @@ async def trigger(request: Request, dag_id: str, run_id: str, conf: dict[str, An
 
 
 async def run(request: Request, dag_id: str, run_id: str) -> dict[str, Any] | None:
-    """A run as Airflow tells it; None when there is none."""
+    """A run as Airflow gives it; None when there is none."""
     try:
         return await call(request, "GET", _run(dag_id, run_id), f"show {run_id}")
     except AirflowSaidNo as refusal:

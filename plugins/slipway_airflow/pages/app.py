@@ -1,4 +1,4 @@
-"""The application: routes, errors, headers. Every route asks who it is, because the application does it for all."""
+"""The application: routes, errors, headers. The application checks the user for every route."""
 
 from __future__ import annotations
 

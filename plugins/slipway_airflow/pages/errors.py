@@ -1,4 +1,5 @@
-"""One shape for every error, whoever made it: error, what, value, allowed, message. A browser gets it as a page."""
+"""One shape for every error, from whatever source: error, what, value, allowed, message. A browser gets it as a
+page."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ _WORDS = {401: "Nobody is signed in", 403: "Not allowed", 404: "Not found", 409:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of the application take the one shape."""
+    """Give every error of the application this shape."""
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Refusal, _refused)

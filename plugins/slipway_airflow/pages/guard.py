@@ -1,10 +1,10 @@
-"""A door before Airflow's own REST: only approvers decide about a model's journeys, and a request that would be refused
-starts no run.
+"""A check before Airflow's own REST: only approvers decide about a model's journeys, and a request that would be
+refused starts no run.
 
 Airflow's roles let every user who may trigger a Dag also answer its forms, clear and mark its tasks and delete its
-runs. On the journeys and rollbacks of a model that is a decision. So a change there is let through for the model's
-approvers alone, and what the auth manager says of them is kept in the ledger, whose writer asks again. What
-comes another way finds nothing kept of it there and is refused by the writer.
+runs. On the journeys and rollbacks of a model that is a decision. So only the model's approvers may make a change
+there, and their rights are recorded in the ledger, whose writer checks again. A request that comes another way has no
+recorded rights and is refused by the writer.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def _refusal(scope: Message, found: re.Match[str], body: bytes, models: li
 
 
 def _check_request(request: Request, user: Any, model: str, body: Any) -> None:
-    """What a retrain request says is checked before there is a run, and who may start one before that."""
+    """A retrain request is checked before there is a run, and the user's right before that."""
     require_trigger(request, user, model)
     remember(model, person(request, user, model))
     sent = _well_formed(body)
@@ -139,7 +139,7 @@ def _json(body: bytes) -> Any:
 
 
 async def _user(request: Request) -> Any:
-    """Who Airflow itself will take the request to be from."""
+    """The user that Airflow itself will see as the sender."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     bearer = HTTPAuthorizationCredentials(scheme=scheme, credentials=given) if given else None
     return await get_user(request, None, bearer)

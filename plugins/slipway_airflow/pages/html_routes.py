@@ -230,7 +230,7 @@ def all_data_docs(request: Request, user: User) -> Response:
 
 @router.get("/data-docs/{view}/{name}")
 def one_data_doc(request: Request, user: User, view: str, name: str) -> Response:
-    """Great Expectations does not escape what it shows: nothing in it may run, be sent, or be fetched."""
+    """Great Expectations does not escape what it shows: no script in it may run, nothing be sent or fetched."""
     require_view(request, user, view)
     found = data_docs.text(view, name)
     if found is None:
@@ -310,7 +310,7 @@ def _refused(action: str, form: Mapping[str, str], error: Exception) -> RefusedF
 
 
 async def _form(request: Request, user: Any) -> dict[str, str]:
-    """The form's fields, once it is sure that it is ours."""
+    """The form's fields, after the check that the form is ours."""
     found = await request.form(max_files=0, max_fields=20)
     fields = {name: value for name, value in found.items() if isinstance(value, str)}
     require_own_form(request, user, fields.get(CSRF_FIELD))

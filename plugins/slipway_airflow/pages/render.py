@@ -74,8 +74,8 @@ def airflow_base(request: Request) -> str:
 
 
 def runbook(name: str) -> Markup | None:
-    """A page of the runbook as HTML; None when there is none. Raw HTML in it stays text. A gate that has no page of its
-    name is a team's own, and has the page of all of these."""
+    """A page of the runbook as HTML; None when there is none. Raw HTML in it stays text. A gate without a page of its
+    name is a team's own, and has the common page of those."""
     from markdown_it import MarkdownIt
 
     pages = {f.stem for f in RUNBOOK.glob("*.md")}
