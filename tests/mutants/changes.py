@@ -3,7 +3,8 @@
 Cosmic Ray replaces each operator by every other one. Of those the ones that are left are the neighbour (``<`` by
 ``<=``), the opposite (``<`` by ``>=``) and one other kind of arithmetic; its operators know no membership, no ``min``
 and no ``any``, so these are added. Changes of text are not tried: the wording of a message decides nothing. Nor is a
-dataclass made changeable or given a ``__dict__``: ``tests/unit/house/test_frozen.py`` says that of all of them at once.
+dataclass made changeable or given a ``__dict__``, which ``tests/unit/house/test_frozen.py`` holds for all of them at
+once, nor are two of them that hold arrays compared, which nobody does.
 """
 
 from __future__ import annotations
@@ -184,8 +185,9 @@ def changes_of(root: Path, module: str) -> Iterator[Change]:
 
 
 def _is_held_by_the_house(node: Any) -> bool:
-    """Whether this is the True of a dataclass's ``frozen=True`` or ``slots=True``."""
-    return node.type == "keyword" and node.value == "True" and _word(node, 2) in ("frozen", "slots")
+    """Whether this is the value of a dataclass's ``frozen=True``, ``slots=True`` or ``eq=False``."""
+    said = (_word(node, 2), node.value) if node.type == "keyword" else ()
+    return said in (("frozen", "True"), ("slots", "True"), ("eq", "False"))
 
 
 def _is_a_sign_of_a_signature(node: Any) -> bool:

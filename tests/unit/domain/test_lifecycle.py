@@ -298,7 +298,7 @@ def test_a_candidate_that_is_cleared_has_no_obstacles_and_was_not_turned_down() 
 
 
 def test_where_nothing_was_trained_nothing_is_about_it() -> None:
-    cleared = clearance(["a"], [record("a"), record("b", digest=None)], [], now=NOW, digest=None)
+    cleared = clearance(["a"], [record("a"), record("b", digest=None)], [], Promotable(None), now=NOW)
     assert [o.message for o in cleared.obstacles] == [
         "a judged artifact, and not a trained artifact; run it again.",
         "b judged an artifact it did not name, and not a trained artifact; run it again.",
@@ -306,7 +306,7 @@ def test_where_nothing_was_trained_nothing_is_about_it() -> None:
 
 
 def test_results_of_any_run_and_any_age_count_where_neither_is_asked_for() -> None:
-    assert clearance(["a"], [record("a", run_id="run-0")], [], now=NOW + 9999 * DAY, digest="artifact").is_clear
+    assert clearance(["a"], [record("a", run_id="run-0")], [], Promotable("artifact"), now=NOW + 9999 * DAY).is_clear
 
 
 # --- history ---------------------------------------------------------------------------------------------------------

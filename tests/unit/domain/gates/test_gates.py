@@ -389,7 +389,7 @@ def test_where_no_number_is_declared_five_hundred_rows_are_enough_and_no_fewer()
 
 
 def test_where_nobody_counted_the_candidates_of_a_window_this_one_is_the_first_and_nothing_is_drawn_again():
-    notes = judged(no_worse_by(0.5), evidence(), replay=evidence(seed=9)).notes
+    notes = judged(no_worse_by(0.5), evidence(), earlier=EarlierWindow(evidence(seed=9))).notes
     assert (notes["attempts"], notes["replay"]) == (1, {"attempts": 1, "rows": 4000})
     assert all("bootstrap_high" not in note for note in notes["comparisons"].values())
 
