@@ -1,4 +1,4 @@
-"""Candidate against champion on identical rows: the difference, and how large it may be in truth.
+"""Candidate against champion on identical rows: the difference, and how large the true one may be.
 
 Every difference is in the *worse* orientation: positive means the candidate is worse, whatever the metric's
 direction. ``high`` is the one-sided upper bound of the true difference at ``1 - alpha``. A candidate that is worse by
@@ -11,7 +11,7 @@ The methods, each with what it was chosen over (false promotions at alpha 0.05, 
 - **independent rows**: DeLong for the area under the curve; Student's t with Johnson's correction for skewed losses;
   the jackknife over 50 random groups for what is no mean over rows.
 - **accuracy**: never narrower than Tango's score interval. Without it, a candidate that is wrong on a few rows more
-  and by luck on none of these passes with zero width.
+  and in the sample by chance on none of them passes with zero width.
 - **ece**: its estimate is inflated by noise, and a well calibrated champion's most, which hides a worse candidate: up
   to 38 % false promotions. The upper bound adds what noise alone would give the champion.
 """
@@ -323,7 +323,7 @@ def tango_upper(only_first: int, only_second: int, rows: int, alpha: float) -> f
         allowed = z * np.sqrt(rows * _score_variance(only_first / rows, only_second / rows, difference))
         return float(rows * difference - (only_first - only_second) - allowed)
 
-    # Just above the estimate: without disagreements the estimate itself is a root too, and not the one looked for.
+    # Just above the estimate: without disagreements the estimate itself is a root too, but not the bound.
     start, end = (only_first - only_second) / rows + 1e-9, 1 - 1e-12
     return float(brentq(rejected_by, start, end)) if rejected_by(end) > 0 else 1.0
 

@@ -1,9 +1,9 @@
 """Retrain, log, suppress, or ask a person: the ordered rules of the drift sensor, as a table. The first that matches
 decides.
 
-The rules are data (``RULES``), so that they can be read, tested and shown row by row. What would start a journey
-(rules 4 and 5) passes the gate of rules 6 and 7 first; they therefore stand above them in the table and ask "would
-one start at all?".
+The rules are data (``RULES``), so that they can be read, tested and shown row by row. Rules 4 and 5, which start a
+journey, apply only if rules 6 and 7 allow one; so 6 and 7 come before them in the table and ask "would one start at
+all?".
 
 The breaker: after ``futile_before_escalation`` journeys in a row that promoted nothing a person is asked, once, and
 nothing starts for twice the cooldown. Then one more journey may try; if it is futile too, a person is asked again and
@@ -44,7 +44,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a decision rests on, at one moment of data time."""
+    """Everything that a decision is based on, at one moment of data time."""
 
     now: datetime
     """The end of the judged partition, UTC."""
@@ -68,7 +68,7 @@ class Situation:
     futile_streak: int = 0
     """Journeys in a row, up to the last, that ended without a promotion because they did not help."""
     asked_at_streak: int = 0
-    """The futile streak at which a person was last asked; 0 when nobody was."""
+    """The futile streak at which a person was last asked; 0 when no one was."""
     breaker_open_until: datetime | None = None
 
     @property
@@ -97,7 +97,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, by which rule, and why, with every number that the rule looked at."""
+    """What to do, by which rule, and why, with every number that the rule used."""
 
     action: Action
     rule: int
@@ -169,7 +169,7 @@ def _seen(s: Situation) -> str:
 
 
 def _unknown(s: Situation) -> str:
-    """What nothing can be said of, in parentheses; empty where all was judged."""
+    """What was not judged, in parentheses; empty when all was judged."""
     parts = [word for word in ("inputs", "predictions") if getattr(s.newest, word) is None]
     more = f" and {len(s.unjudged) - 5} more" if len(s.unjudged) > 5 else ""
     named = f"{', '.join(s.unjudged[:5])}{more}"

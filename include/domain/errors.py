@@ -16,8 +16,7 @@ class Refusal(Exception):
     """Something was asked for that must not be done, or was written wrongly. Trying again changes nothing.
 
     The message is one line: what, the value, what is allowed, and the way out. Dags and the command line show it as it
-    is,
-    without a stack trace.
+    is, without a stack trace.
     """
 
     exit_code: ClassVar[int] = 64

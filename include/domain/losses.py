@@ -46,8 +46,8 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
     Args:
         metric: ``brier`` (multiclass: half the squared distance, so that it stays in [0, 1]), ``log_loss`` (natural
             logarithm, probabilities clipped to 1e-15), ``error`` (share of wrong classes, a tie at 0.5 counts as the
-            positive
-            class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse). Or a loss of a team's own.
+            positive class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse). Or a loss of a
+            team's own.
         labels: Shape (n,): class indices (0 and 1 for binary), or numbers for regression.
         predictions: Shape (n,): the positive class's probability or the predicted number; (n, classes): probabilities.
 

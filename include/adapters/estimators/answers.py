@@ -92,8 +92,7 @@ def _by_class(
 
 SMALL = 50_000
 """Rows below which one thread predicts: boosting starts its threads again for each tree, and beside other tasks on a
-small
-machine waiting for them cost ten times the work (measured: 0.25 s instead of 0.02 s for 3,000 rows)."""
+small machine waiting for them cost ten times the work (measured: 0.25 s instead of 0.02 s for 3,000 rows)."""
 
 
 def one_thread() -> AbstractContextManager[Any]:

@@ -124,8 +124,8 @@ def _record(connection: Connection, new: Partition, table_version_now: Callable[
     if current is not None and _same(current, new):
         return current
     if table_version_now is not None and current is not None and new.table_version is not None:
-        stands = current.table_version
-        if stands is not None and new.table_version < stands <= (table_version_now() or 0):
+        published = current.table_version
+        if published is not None and new.table_version < published <= (table_version_now() or 0):
             return current
     stamped = replace(new, recorded_at=clock())
     values = {name: value for name, value in asdict(stamped).items() if name not in key}

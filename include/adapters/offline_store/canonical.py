@@ -195,8 +195,8 @@ def _order(columns: Sequence[pa.ChunkedArray], group: Ints | None = None) -> Int
     if used == len(columns):
         return unchanged
     codes = codes[order]
-    alike = codes[1:] == codes[:-1]
-    tied = np.flatnonzero(np.append(alike, False) | np.append(False, alike))
+    equal = codes[1:] == codes[:-1]
+    tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
     if not len(tied):
         return unchanged
     among = pa.array(order[tied])

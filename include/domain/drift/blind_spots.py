@@ -1,4 +1,4 @@
-"""Features that the test cannot see into: that they show no drift says nothing, so they are not judged."""
+"""Features in which the test has no power: no drift in them is no evidence, so they count as not judged."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from include.domain.drift.feature_histograms import pooled_share
 from include.domain.drift.profile import CategoricalProfile, FeatureProfile
 
 MOST_POOLED = 0.5
-"""Share of a feature's rows in pooled values above which its silence is not taken for an answer."""
+"""Share of a feature's rows in pooled values above which no drift in it counts as not judged."""
 MOST_POOLED_OF_MIXED = 0.1
-"""The same of a feature of numbers and texts: the pooled values are its numbers, which nothing else looks at."""
+"""The same of a feature of numbers and texts: the pooled values are its numbers, which no other test covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What a caller knows of the features beyond their counts.
+    """The caller's knowledge of the features beyond their counts.
 
     Attributes:
-        why: why a feature that shows no drift is not judged all the same, by name.
+        why: why a feature without drift still counts as not judged, by name.
         mixed: features that hold numbers and texts.
     """
 
@@ -31,7 +31,8 @@ NO_DOUBTS = Doubts()
 
 
 def blind_to(reference: FeatureProfile, current: FeatureProfile, doubts: Doubts = NO_DOUBTS) -> str | None:
-    """Why no difference in these counts is no answer, in words that follow the feature's name; None where it is one."""
+    """Why these counts without a difference are no evidence, as a clause after the feature's name; None when they
+    are."""
     if reference.name in doubts.why:
         return doubts.why[reference.name]
     pooled = pooled_share(reference, current)

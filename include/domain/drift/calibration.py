@@ -1,4 +1,4 @@
-"""From scores to probabilities, and from these to the loss that each row is expected to have."""
+"""From scores to calibrated probabilities, and from these to the expected loss of each row."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from scipy.spatial import distance
 Counts = NDArray[np.float64]
 
 LEAST_EXPECTED = 5.0
-"""Fewest rows a bin must promise in both windows to stand alone (Cochran's rule for the chi-squared test)."""
+"""Fewest expected rows of a bin in both windows to be compared on its own (Cochran's rule for the chi-squared test)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class HistogramComparison:
 def compare(reference: Counts, current: Counts) -> HistogramComparison:
     """Compare two histograms over the same bins.
 
-    Bins that promise too few rows are pooled first. Which ones is decided on both windows together, never on the
+    Bins with too few expected rows are pooled first. Which ones is decided on both windows together, never on the
     reference alone: a category kept because the reference happened to have many of it is expected to have fewer in
     any other window, and a high-cardinality feature would alarm without drift.
 
@@ -71,7 +71,7 @@ def population_stability(reference: Counts, current: Counts) -> float:
 
 
 def expected_stability(bins: int, reference_rows: float, current_rows: float) -> float:
-    """The mean of the index without drift, (B - 1)(1/n + 1/m): twice the index is a chi-squared in disguise."""
+    """The mean of the index without drift, (B - 1)(1/n + 1/m): twice the index is nearly a chi-squared."""
     return (bins - 1) * (1 / reference_rows + 1 / current_rows)
 
 
@@ -100,13 +100,13 @@ def smaller_share(reference: Counts, current: Counts) -> float:
 
 
 def enough(reference: Counts, current: Counts) -> NDArray[np.bool_]:
-    """Shape (bins,): whether the bin promises enough rows in both windows to stand alone."""
+    """Shape (bins,): whether the bin's expected rows in both windows are enough to compare it on its own."""
     return np.asarray((reference + current) * smaller_share(reference, current) >= LEAST_EXPECTED)
 
 
 def _pooled(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
-    """The bins that stand alone, then one with all others; it joins the smallest of them when it is itself too
-    small."""
+    """The bins that are compared on their own, then one with all others; it joins the smallest of them when it is
+    itself too small."""
     alone = enough(reference, current)
     smaller = smaller_share(reference, current)
     a, b = reference[alone], current[alone]

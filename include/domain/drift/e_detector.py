@@ -1,11 +1,11 @@
 """Has the daily loss risen, and since which day? An e-detector, whose power does not fade with the champion's age.
 
-A sequence starts on every day. Each holds the days from its start against the reference by an e-process: evidence that
+A sequence starts on every day. Each compares the days from its start with the reference by an e-process: evidence that
 has mean at most 1 while nothing rose. The detector is their **sum**, and alarms where it reaches the declared run
 length. Without a change the sum grows by at most 1 a day on average, so an alarm is on average no earlier than after
 that many days (Shin, Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential change detection",
-2022, theorem 2.4). A start today is worth as much as one of two years ago: nothing is spent on age. The change point is
-the start whose evidence is largest.
+2022, theorem 2.4). A start today has the same weight as one of two years ago, so power does not fade with age. The
+change point is the start whose evidence is largest.
 
 Three things are done because days are not independent normal draws:
 
@@ -37,21 +37,21 @@ PRIOR_DAYS = 14
 WORST = 1.5
 """How far above the reference's median a day may count, in distances of its worst day."""
 SCALE = 2.0
-"""The rise that is looked for, in standard deviations between days."""
+"""The rise that the test is tuned for, in standard deviations between days."""
 LEAST_REFERENCE_DAYS = 5
 LEAST_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """What the days say.
+    """The result of the test.
 
     Attributes:
         alarm: whether the evidence reached the run length; None where there were too few days to say.
         log_evidence: the logarithm of the summed evidence; minus infinity without a day.
         since: the position in ``current`` of the likeliest first day of the rise; None where nothing was judged.
         lag: the lag-1 correlation that was allowed for.
-        effective_days: what the reference is worth in independent days.
+        effective_days: the equivalent number of independent days of the reference.
     """
 
     alarm: bool | None
@@ -62,7 +62,7 @@ class Rise:
 
 
 def rise(reference: Sequence[float] | Floats, current: Sequence[float] | Floats, *, run_length_days: float) -> Rise:
-    """Hold the current days against the reference's, at any time.
+    """Compare the current days with the reference's; valid at any time.
 
     Args:
         reference: The mean loss of each reference day, in order; days the model did not learn from.
@@ -112,7 +112,7 @@ def rise_evidence(reference: Floats, current: Floats, worth: float) -> Floats:
     Args:
         reference: ``(k,)``.
         current: ``(n,)``.
-        worth: what a day is worth in independent ones, in (0, 1].
+        worth: the number of independent days that one day is equivalent to, in (0, 1].
     """
     k = len(reference)
     middle = float(np.median(reference))

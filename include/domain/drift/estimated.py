@@ -5,12 +5,12 @@
 - **Regression** (direct loss estimation, DLE): a forest learns on the holdout how large the loss of such a row is.
 
 Both know how the loss follows from the row. They see a change of the *rows* and are blind to a change of what the
-labels are, given the row (concept drift): their silence is no proof.
+labels are, given the row (concept drift): no alarm is no proof.
 
 **The check.** Every estimate is first made on held-out days by an estimator that was fitted on the other days. From
 these estimates come the band of an ordinary day (a prediction interval over the reference's days, as for the inputs),
 the bias, and the skill. An estimate is *void* where the rows lie outside the reference's support, where it missed the
-realised loss of the held-out days, and where it tells bad rows from good ones no better than chance.
+realised loss of the held-out days, and where it separates bad rows from good ones no better than chance.
 
 Sources: Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017), for scores as confidence;
 Zadrozny and Elkan (2002) for isotonic calibration, one class against the rest; the names CBPE and DLE are NannyML's.
@@ -39,7 +39,7 @@ FOLDS = 5
 """Blocks of days; each is estimated by what was fitted on the others."""
 
 LEAST_SKILL = 0.03
-"""The correlation of estimated and realised losses below which an estimate says nothing of a row."""
+"""The correlation of estimated and realised losses below which an estimate is no evidence about a row."""
 
 BIAS_OF_RISK = 0.1
 """The bias, as a share of the reference's risk, that an estimate may have; or the tolerance where that is larger."""
@@ -60,7 +60,7 @@ class DayEstimate:
 
 @dataclass(frozen=True, slots=True)
 class EstimateReference:
-    """What a version's losses are estimated with and held against; kept with the version.
+    """What a version's losses are estimated with and compared with; kept with the version.
 
     ``calibration`` is a classifier's, ``trees`` a regression's. ``skill`` is the correlation of estimated and realised
     losses over the held-out rows, each estimated from the other days; 0 where either does not vary.
@@ -205,7 +205,7 @@ class EstimatedPerformance:
 
 
 def outside_support(inputs: DriftVerdict, predictions: DriftVerdict) -> float:
-    """The share of what the model reads that the reference never showed, 0 to 1.
+    """The share of the model's inputs that the reference never had, 0 to 1.
 
     Rows outside a feature's range or with an unseen category, weighted by importance; or rows whose score no held-out
     row had, where those are more.
@@ -231,7 +231,7 @@ def estimated_performance(
     Args:
         reference: The version's; None when it has none.
         losses: Shape (n,): the estimated loss of each row.
-        band: What is held to: the tolerance is how much above an ordinary day's reach is still in band, and alpha the
+        band: The band to keep: the tolerance is how much above an ordinary day's reach is still in band, and alpha the
             chance that a window like the reference's days is out of it.
         min_rows: Fewest rows that are judged.
         outside_share: From :func:`outside_support`.
@@ -316,7 +316,7 @@ class UsualWindow:
 
     @classmethod
     def of(cls, means: Sequence[float], rows: Sequence[int]) -> UsualWindow | None:
-        """None with too few windows to tell how they vary."""
+        """None with too few windows to estimate how they vary."""
         if len(means) < LEAST_WINDOWS:
             return None
         return cls(float(np.mean(means)), float(np.std(means, ddof=1)), len(means), float(stats.hmean(rows)))

@@ -1,7 +1,7 @@
 """One feature's histograms of two windows, and how much of its rows a comparison of them sees.
 
 A category is compared on its own from a hundredth of the rows on; the rarer ones are pooled. Of a feature whose rows
-are mostly of pooled values little more than their sum is compared, so that no difference there says nothing.
+are mostly of pooled values little more than their sum is compared, so that a missing difference there is no evidence.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def compare_features(reference: FeatureProfile, current: FeatureProfile) -> Hist
         return found
     if reference.truncated:
         return found
-    # Unseen rows have more spread than the test on counts knows. It sees them with the rare ones; they have their own.
+    # Unseen rows vary more than the test on counts assumes. It counts them with the rare ones; they have a test of
+    # their own.
     p = compare(*_histograms(reference, current, apart=False)).p
     return replace(found, p=min(1.0, 2 * min(p, _unseen_p(reference, current))))
 
@@ -74,7 +75,8 @@ def _odd(feature: FeatureProfile) -> tuple[float, ...]:
 
 
 def _categories(reference: CategoricalProfile, current: CategoricalProfile, apart: bool) -> tuple[Counts, Counts]:
-    """Both windows' rows, shape (2, bins): of the categories that stand alone, and of the rare and the unseen ones.
+    """Both windows' rows, shape (2, bins): of the categories that are compared on their own, and of the rare and the
+    unseen ones.
 
     Under no drift some rows of a high-cardinality feature are always of categories the reference did not hold. Good
     and Turing's estimate of their share is the share of the reference's categories seen once, so those are the

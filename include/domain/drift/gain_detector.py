@@ -1,8 +1,8 @@
-"""Would the inputs have said where the champion errs? An e-detector on what a cheap correction gains.
+"""Do the inputs predict the champion's errors? An e-detector on the gain of a cheap linear correction.
 
 The realised loss rises for two reasons: the model became wrong, or the rows became hard. Only the first can be cured,
 and only the first is predictable: then the residuals depend on the inputs. A correction of the champion's answer that
-is linear in the inputs, learned on the days from a start on, is therefore held against later days. Of squared losses
+is linear in the inputs, learned on the days from a start on, is therefore tested on later days. Of squared losses
 its gain on a day is exact in two sums,
 
     gain = 2 b'beta - beta'A beta,   A = sum z z',  b = sum z (y - answer),
@@ -13,7 +13,7 @@ much more the days' sums vary than independent rows would have it). So the produ
 starts every day, and their sum is an e-detector (see :mod:`include.domain.drift.e_detector`).
 
 A gap lies between the newest day a correction learns from and the day it is judged on. A retrain has such a gap too,
-and days that resemble their neighbours gain nothing by it.
+and it removes the gain that only comes from days resembling their neighbours.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 RIDGE = 10.0
 GAP_DAYS = 3
 RECENT_DAYS = 30
-"""Starts that are all kept; of older ones every fourth is, up to ``OLDEST_DAYS``."""
+"""Starts that are all kept; of older ones every fourth, up to ``OLDEST_DAYS``."""
 OLDEST_DAYS = 120
 LOWEST = -50.0
 """Evidence against a start is not counted below this, so that a change long after it is still seen soon."""
@@ -101,7 +101,7 @@ def overdispersion(sways: Sequence[Floats]) -> float:
 
 @dataclass(slots=True, eq=False)
 class GainDetector:
-    """Told of one model's days in order. The state is made of sums alone, so it can be rebuilt from the kept days.
+    """Gets one model's days in order. The state is made of sums alone, so it can be rebuilt from the kept days.
 
     Attributes:
         run_length_days: how many quiet days there are on average before a false alarm.
@@ -135,7 +135,7 @@ class GainDetector:
 
     @property
     def since(self) -> int | None:
-        """The position, among the days told, of the likeliest first day of the change."""
+        """The position, among the days given, of the likeliest first day of the change."""
         return self._starts[int(np.argmax(self._log))] if len(self._log) else None
 
     def add(self, day: DaySums) -> None:

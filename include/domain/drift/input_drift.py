@@ -1,13 +1,12 @@
-"""Input drift: a feature has drifted when two keys turn, significance and size. Neither alone is worth a word.
+"""Input drift: a feature has drifted only when two tests agree, significance and size. Neither is enough alone.
 
 With many rows everything is significant (a shift of 0.02 standard deviations is, at 100,000); with few rows nothing
 is small (no drift at all makes a large index over 50 categories of 500 rows).
 
 - **Size**: the population stability index less its mean without drift at these sizes, at least a declared floor.
 - **Significance**: the chi-squared test on both histograms, adjusted over the features by Benjamini and Hochberg.
-- **What is usual**: rows of one day are alike, so tests that take rows as independent alarm on every real day. Where
-the
-  reference holds enough days, a feature's index is also held against those of the reference's own days (each against
+- **What is usual**: rows of one day are correlated, so tests that take rows as independent alarm on every real day.
+  With enough reference days a feature's index is also compared with those of the reference's own days (each against
   the others), by the prediction interval ``mean + t s sqrt(1 + 1/k)`` of a new day; the larger of the two p values
   counts. The interval is taken on the cube root of the index, which makes a chi-squared nearly normal (Wilson and
   Hilferty 1931).
@@ -42,7 +41,7 @@ LEAST_WINDOWS = 6
 
 EFFECT_AT_LEAST = 0.005
 """The floor under the effect unless a declaration says otherwise. A shift of 0.2 standard deviations has an index of
-0.04, five points more of a category 0.014; a shift of 0.02, which nobody need hear of, 0.0004."""
+0.04, five points more of a category 0.014; a shift of 0.02, which is too small to report, 0.0004."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class FeatureDrift:
     unseen_share: float
     """Rows with a category the reference never named, less the share of such rows in the reference itself."""
     new_categories: tuple[str, ...] = ()
-    """Some of them; none of a reference that does not name all of its own, for they need not be new."""
+    """Some of them; none of a reference that does not name all of its own, because they need not be new."""
     infinite_share: float = 0.0
     reference_infinite_share: float = 0.0
 
@@ -132,7 +131,7 @@ class DriftVerdict:
 
 @dataclass(frozen=True, slots=True)
 class DriftRules:
-    """When a feature of a window counts as drifted, and what its window is held against.
+    """When a feature of a window counts as drifted, and what its window is compared with.
 
     Attributes:
         q: False discovery rate over the features.
@@ -142,8 +141,8 @@ class DriftRules:
         min_rows: Fewest rows, of either window and of one feature, that are judged.
         calibrate: Whether day-to-day variation of the reference is allowed for. The window must then be of the length
             of the reference's windows, one day.
-        day: The window's ``YYYY-MM-DD``: where the reference holds enough days of that weekday it is held against
-            those, so that a Sunday is no drift. None holds it against all.
+        day: The window's ``YYYY-MM-DD``: where the reference holds enough days of that weekday it is compared with
+        those, so that a Sunday is no drift. None compares it with all.
     """
 
     q: float = 0.05
@@ -193,8 +192,8 @@ SHOWN = 5
 def _summed_up(features: tuple[FeatureDrift, ...], rows: int, share_at_least: float) -> DriftVerdict:
     """The whole of the features, of which some were judged.
 
-    Unknown is neither drifted nor quiet: a feature that was not judged is left out of the share, and where those
-    features weigh enough to carry the share to its bound, the whole is unknown too.
+    Unknown is neither drifted nor quiet: a feature that was not judged is left out of the share, and when their weight
+    could bring the share to its bound, the whole is unknown too.
     """
     judged = [f for f in features if f.drifted is not None]
     unjudged = [f for f in features if f.drifted is None]
@@ -280,8 +279,8 @@ class _Usual:
     def of(cls, feature: FeatureProfile, day: str | None) -> _Usual | None:
         windows = feature.windows
         if day is not None:
-            alike = tuple(w for w in windows if _weekday(w.day) == _weekday(day))
-            windows = alike if len(alike) >= LEAST_WINDOWS else windows
+            of_weekday = tuple(w for w in windows if _weekday(w.day) == _weekday(day))
+            windows = of_weekday if len(of_weekday) >= LEAST_WINDOWS else windows
         if len(windows) < LEAST_WINDOWS:
             return None
         roots = np.cbrt([w.psi for w in windows])
@@ -291,7 +290,7 @@ class _Usual:
         return cls(float(roots.mean()), float(roots.std(ddof=1)), len(windows), rows)
 
     def p(self, found: HistogramComparison, rows: int) -> float:
-        """The chance that a day without drift has an index as high."""
+        """The probability that a day without drift has an index at least as high."""
         if found.psi <= 0 or rows == 0:
             return 1.0
         # A window of fewer rows than the reference's days has a higher index by chance alone, and the other way round.

@@ -1,7 +1,7 @@
 """A fitted forest as plain numbers: small JSON to keep with a version, evaluated without the library that fitted it.
 
 The drift sensor estimates a regression's losses each day. Loading a model file for that would cost it more than all
-else it does, and a model file would be one more thing to trust.
+else it does, and a model file would be one more file that must be trusted.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class LabelMaturity:
-    """The overdue labels of the newest closed cohorts. ``overdue`` is None when too few rows were seen to say.
+    """The overdue labels of the newest closed cohorts. ``overdue`` is None when too few rows were seen to judge.
 
     Some rows never get a label (a cancelled flight): ``reference_share`` is their share in the training data, None
     where it is not known.

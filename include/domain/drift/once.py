@@ -1,4 +1,4 @@
-"""Realised performance of two tables, looked at once: no sequence, no day by day, one answer."""
+"""Realised performance of two tables, tested once: one fixed-sample test instead of a sequence."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def risk_rise(
         alpha: The chance that a window of the same risk is out of band.
         min_rows: Fewest rows of either that are judged.
         windows: Shape (n,): the window each reference row belongs to, where the current one is a window of that length.
-            With enough of them what is usual from one to the next is allowed for; without, rows count as independent
+            With enough of them the usual variation between windows is allowed for; without, rows count as independent
             (Welch's test, one-sided).
     """
     n, m = len(reference), len(current)

@@ -1,16 +1,14 @@
-"""What a model version's reference looked like, small enough to keep with the model, exact enough to test against.
+"""A model version's reference, small enough to keep with the model, exact enough to test against.
 
 A profile is counts over bins that were fixed once. Profiles over the same bins add up: a month is the sum of its days,
 without rereading them. Counting a window costs one pass over its rows.
 
 How the odd values are counted
 - **Missing**: NaN, None and NA, in a bin of their own. A column that is absent is missing in every row. What is no
-number in
-  a numeric column is missing too.
+  number in a numeric column is missing too.
 - **Infinite**: in a bin of their own for each sign, apart from large finite values.
 - **Ties**: a value that holds more than a bin's share of the reference gets a bin of its own, ``[v, next number after
-v)``. A
-  constant is one such bin.
+  v)``. A constant is one such bin.
 - **No value at all** (all missing): no edges; any value that appears later is outside the reference's range.
 - **Categories** are compared as text; of one of more than 200 characters the beginning is kept, with a digest of the
   whole. The commonest are named, up to a limit; a value that is not named is
@@ -55,8 +53,8 @@ class BadProfile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReferenceWindow:
-    """How far one day of the reference was from its other days: what no drift looks like, rows in time being
-    correlated."""
+    """How far one day of the reference was from its other days: the usual variation without drift, because rows in time
+    are correlated."""
 
     day: str
     rows: int
@@ -200,7 +198,8 @@ def _count(like: FeatureProfile, column: pd.Series[Any]) -> FeatureProfile:
     if isinstance(like, NumericProfile):
         values = as_numbers(column)
         counts, missing = bin_counts(values, np.asarray(like.edges))
-        # Only the outer bins can hold infinite values, and these bins are seldom filled: looking again costs little.
+        # Only the outer bins can hold infinite values, and these bins are seldom filled: counting them again costs
+        # little.
         low = int(np.count_nonzero(values == -np.inf)) if counts[0] else 0
         high = int(np.count_nonzero(values == np.inf)) if counts[-1] else 0
         counts[0] -= low
@@ -271,7 +270,7 @@ def category_counts(column: pd.Series[Any], kind: FeatureKind) -> tuple[dict[str
 
 
 def _short(text: str) -> str:
-    """The text in at most 200 characters. Two long texts stay two, however late they differ."""
+    """The text in at most 200 characters. Two different long texts stay different, even if they differ late."""
     if len(text) <= MAX_CATEGORY_LENGTH:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

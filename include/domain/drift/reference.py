@@ -34,8 +34,8 @@ from include.domain.losses import losses_by_day
 MAX_CATEGORIES = 2000
 OTHERS = "other days"
 MOST_WINDOWS = 400
-"""Days that are looked at one by one; of a longer reference as many, evenly spread. More tell no more of what is
-usual."""
+"""How many days are measured one by one; of a longer reference this many, evenly spread. More days give no better
+estimate of the usual variation."""
 
 
 def build_profile(
@@ -110,7 +110,7 @@ def _counted_by_day(empty: Profile, frame: pd.DataFrame, days: Sequence[str] | N
 
 
 def _windows(whole: FeatureProfile, daily: Mapping[str, FeatureProfile]) -> tuple[ReferenceWindow, ...]:
-    """Each day against all the others: a day compared with a whole that holds it looks nearer than it is."""
+    """Each day against all the others: a day compared with a whole that contains it seems nearer than it is."""
     if len(daily) < 2:
         return ()
     return tuple(
@@ -174,7 +174,7 @@ def quantile_edges(finite: NDArray[np.float64], bins: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutScores:
-    """What a candidate answered on its holdout, never on rows it was trained on: those it knows by heart.
+    """What a candidate answered on its holdout, never on training rows, where its losses are too small.
 
     Attributes:
         scores: Shape (holdout rows,), or (holdout rows, classes).

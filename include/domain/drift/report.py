@@ -1,5 +1,5 @@
-"""The drift report of one scored partition: what was measured, what was found broken, and the flags a decision rests
-on."""
+"""The drift report of one scored partition: what was measured, what was found broken, and the flags that a decision is
+based on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What one report says, None where it could not say."""
+    """The flags of one report; None when not judged."""
 
     day: str
     inputs: bool | None = None
@@ -176,7 +176,7 @@ class DataBounds:
         missing_jump: Rise of a feature's missing share over the reference's, and of its infinite share.
         unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
         outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
-            a season's heat in a feature the model hardly reads is no reason to call a person.
+            a seasonal change in a feature that the model hardly uses is no reason to call a person.
         min_rows: Fewest rows from which a share is a finding: of three rows one missing value is a third.
     """
 

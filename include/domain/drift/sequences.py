@@ -1,7 +1,7 @@
-"""One-sided bounds that stay true however often one looks.
+"""One-sided bounds that hold however often they are evaluated.
 
 Both functions answer "how far may the mean be off after this much data", so that the chance of *ever* being wrong, over
-all looks, is at most alpha. A fixed-sample interval looked at every day is wrong far more often than it says.
+all evaluations, is at most alpha. A fixed-sample interval evaluated every day is wrong far more often than alpha.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 UNREACHABLE = 1e6
-"""A t statistic from which on nothing is looked for: the evidence is then bounded below 1/alpha by the number of
+"""A t statistic from which on the search ends: the evidence is then bounded below 1/alpha by the number of
 units."""
 
 
@@ -57,9 +57,10 @@ def _log_student(t: float, freedom: float) -> float:
 
 
 def least_t_bound(freedom: NDArray[np.float64], alpha: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What :func:`t_bound` is at least, whatever the prior: the quantile of one look.
+    """What :func:`t_bound` is at least, whatever the prior: the quantile of a single test.
 
-    The evidence has mean 1 without a rise, so it reaches 1/alpha at one look with probability at most alpha (Markov).
+    The evidence has mean 1 without a rise, so it reaches 1/alpha in a single test with probability at most alpha
+    (Markov).
     """
     return np.asarray(-special.stdtrit(freedom, alpha), dtype=np.float64)
 
@@ -105,12 +106,13 @@ def bernstein_evidence(total: float, variance: float, rho: float) -> float:
 
 @lru_cache(maxsize=4096)
 def bernstein_bound(rows: int, variance: float, planned_variance: float, alpha: float) -> float:
-    """How far the mean of ``rows`` values in [0, 1] may be above (or, alike, below) the observed one, at any time.
+    """How far the mean of ``rows`` values in [0, 1] may be above (or, by symmetry, below) the observed one, at any
+    time.
 
     Args:
         rows: Number of values so far.
         variance: Sum of squared prediction errors so far, as in :func:`bernstein_evidence`.
-        planned_variance: The value of ``variance`` at which the bound shall be tightest; fixed before looking.
+        planned_variance: The value of ``variance`` at which the bound is to be tightest; fixed before any data is seen.
         alpha: The chance of ever being wrong, one side.
 
     >>> round(bernstein_bound(6300, 6300 * 0.04, 6300 * 0.04, 0.025), 4)

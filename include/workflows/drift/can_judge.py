@@ -10,9 +10,9 @@ from include.config import Declarations, ModelDeclaration
 from include.domain.drift.input_drift import LEAST_WINDOWS
 
 LOOKED_AT = 28
-"""Newest published days whose mean is taken for an ordinary day."""
+"""How many of the newest published days are averaged into an ordinary day."""
 LEAST_DAYS = 2
-"""Held-out days below which nothing says how much days differ (``include/domain/performance.py``)."""
+"""Held-out days below which the variation between days is unknown (``include/domain/performance.py``)."""
 
 
 def rows_a_day(ledger: Ledger, known: Declarations, model: ModelDeclaration) -> float | None:

@@ -17,7 +17,7 @@ NAME_LENGTH = 14
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Values over the names of a timeline, None where there is none, and a level to hold them against."""
+    """Values over the names of a timeline, None where there is none, and a level to compare them with."""
 
     label: str
     values: tuple[float | None, ...]

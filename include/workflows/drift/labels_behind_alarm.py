@@ -1,8 +1,8 @@
 """The hold on a candidate that was prepared for an estimate (docs/statistics.md, 6): it is not promoted before matured
-labels show what the estimate said.
+labels confirm the estimate.
 
 Its shadow window stays open until the labels of the alarm's day, and of a window of days from it on, have matured.
-Then the shadow gate, which for such a candidate is blocking whatever was declared, asks the labels.
+Then the shadow gate, which for such a candidate is blocking even if declared advisory, checks the labels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def shown_by(
         return _result(Verdict.INCONCLUSIVE, found.risk, found.rows, f"{prepared}, and {seen}.")
     if found.out_of_band is True:
         return _result(Verdict.PASS, found.risk, found.rows, f"{prepared}, and labels show it. {found.reason}")
-    # Too few rows to prove it are no contradiction: only labels that look as they always did are.
+    # Too few rows to prove it are no contradiction: only labels within the usual range are one.
     recent, usual = found.recent_risk, found.reference_risk
     if found.out_of_band is False and recent is not None and usual is not None and recent <= usual + found.tolerance:
         return _result(Verdict.FAIL, found.risk, found.rows, f"{prepared}, and labels contradict it. {found.reason}")

@@ -1,5 +1,5 @@
-"""What a champion is held against, and what its matured labels say: read by the drift sensor and by the hold on a
-candidate that an estimate asked for."""
+"""A champion's reference, and its losses on matured labels: read by the drift sensor and by the hold on a candidate
+that an estimate asked for."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Reference:
 
 
 def reference_of(epoch: Epoch) -> Reference:
-    """What the version is held against, kept at its evaluation; from its MLflow run where this machine has no copy.
+    """The reference of the version, kept at its evaluation; from its MLflow run when this machine has no copy.
 
     Raises:
         NoReference: when neither has it.
@@ -104,7 +104,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     truth = labels["label"]
     if model.is_classifier:
         truth = pd.Series(classes.positions(model.label.classes or [], truth)[0])
-    # A label that is missing in a row that is there is no label.
+    # A row with a missing label has no label.
     named = _named(model, labels, truth).dropna()
     joined = rows.join(named, how="inner")
     labelled = joined["day_served"].value_counts()

@@ -1,7 +1,7 @@
 """The drift sensor: measure one scored day, decide by the ordered rules, and remember both.
 
-Everything is as of the end of the day: the labels matured by then, the reports of earlier days, the journeys whose time
-had come. A day judged again finds the decision that stands and acts on that.
+Everything is as of the end of the day: the labels matured by then, the reports of earlier days, the journeys that had
+started. A day that is judged again finds the first decision and acts on it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
 
 
 def decide(reference: ReportReference) -> dict[str, Any]:
-    """Decide about a report and keep the decision; the first decision about a report stands.
+    """Decide about a report and keep the decision; the first decision about a report is final.
 
     ``conf`` and ``journey_run_id`` are what a retrain is triggered with; both are empty otherwise.
     """
@@ -106,7 +106,7 @@ def decide(reference: ReportReference) -> dict[str, Any]:
         report = DriftReport.from_json(kept.report)
         made = decided(situation(ledger, model, report))
         action = RetrainAction(made.action.value)
-        stands = ledger.drift.decide(
+        kept_decision = ledger.drift.decide(
             report_id,
             action,
             rule=f"{made.rule} {made.name}",
@@ -115,13 +115,13 @@ def decide(reference: ReportReference) -> dict[str, Any]:
             journey_run_id=drift_run_id(model.name, day) if action is RetrainAction.RETRAIN else None,
         )
         crashpoint("drift.decided")
-        asks = _as_request(stands)
-        print(f"{stands.action.value} by rule {stands.rule}: {stands.reason}")
-        under_way = stands.numbers.get("in_flight")
-        if stands.action is RetrainAction.SUPPRESS and under_way:
+        asks = _as_request(kept_decision)
+        print(f"{kept_decision.action.value} by rule {kept_decision.rule}: {kept_decision.reason}")
+        under_way = kept_decision.numbers.get("in_flight")
+        if kept_decision.action is RetrainAction.SUPPRESS and under_way:
             causes.join(ledger, str(under_way), asks)
             crashpoint("drift.joined")
-        remarks = report_on_mlflow.show_on_run_page(ledger, model, report, stands)
+        remarks = report_on_mlflow.show_on_run_page(ledger, model, report, kept_decision)
         conf = {
             "as_of": asks.as_of.isoformat(),
             "reason": asks.reason,
@@ -129,19 +129,19 @@ def decide(reference: ReportReference) -> dict[str, Any]:
             "trigger": asks.trigger.value,
             "report_id": asks.report_id,
         }
-        retrains = stands.action is RetrainAction.RETRAIN
+        retrains = kept_decision.action is RetrainAction.RETRAIN
         return {
-            "action": stands.action.value,
-            "rule": stands.rule,
-            "reason": stands.reason,
-            "journey_run_id": stands.journey_run_id or "",
+            "action": kept_decision.action.value,
+            "rule": kept_decision.rule,
+            "reason": kept_decision.reason,
+            "journey_run_id": kept_decision.journey_run_id or "",
             "conf": conf if retrains else {},
             "remarks": list(remarks),
         }
 
 
 def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport) -> Situation:
-    """All that the rules look at, as of the end of the report's day."""
+    """Everything that the rules use, as of the end of the report's day."""
     earlier = [
         DriftReport.from_json(r.report)
         for r in ledger.drift.reports(model.name, last=model.drift.retrain.windows[1] - 1, before=report.day)
@@ -163,7 +163,7 @@ def policy_of(model: ModelDeclaration) -> Policy:
 
 
 def flags_of(model: ModelDeclaration, report: DriftReport) -> Flags:
-    """The report's flags; an estimate that shall only be reported raises none."""
+    """The report's flags; an estimate that is only to be reported raises none."""
     return report.flags if model.drift.estimated.acts else replace(report.flags, estimated=None)
 
 
@@ -193,7 +193,7 @@ def _ending(state: State, live: bool) -> Ending:
 
 
 def _as_request(decision: RetrainDecision) -> JourneyRequest:
-    """What the decision asks of a journey, whether or not one starts."""
+    """The request for a journey that follows from the decision, whether or not one starts."""
     return JourneyRequest(
         model=decision.model,
         run_id=drift_run_id(decision.model, decision.day),

@@ -159,7 +159,7 @@ def model(name: str) -> ModelView:
     champion = standing.champion if standing else None
     return ModelView(
         row=row,
-        description=own.description if own else "Nobody declares this model any more.",
+        description=own.description if own else "This model is not declared any more.",
         declared=own,
         epochs=tuple(epochs),
         journeys=tuple(journeys),

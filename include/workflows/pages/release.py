@@ -211,7 +211,7 @@ def _unjudged(gate: str, declared: ModelDeclaration | None) -> GateView:
     return GateView(gate, gate_title(gate), registered.asks(gate, declared), "", "", "", 0, None, (), None, False)
 
 
-# --- where it stands -------------------------------------------------------------------------------------------------
+# --- its state -------------------------------------------------------------------------------------------------------
 
 
 def _headline(

@@ -45,17 +45,17 @@ def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list
         LedgerBehind: when the ledger lacks epochs that the registry has seen; nothing is written then.
     """
     ledger.database.require_newest()
-    mended: list[str] = []
+    written: list[str] = []
     for _ in range(ROUNDS):
         found, history = _registered_and_history(ledger, registry, model)
         head, waiting = (history[-1] if history else None), waiting_in(ledger, model)
         crashpoint("aliases.read")
-        mended += _project(registry, model, found, head, waiting)
+        written += _project(registry, model, found, head, waiting)
         if (ledger.deployments.champion(model), waiting_in(ledger, model)) == (head, waiting):
             break
-    for line in mended:
+    for line in written:
         print(f"Alias of {model} written from the ledger: {line}")
-    return mended
+    return written
 
 
 def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
@@ -78,7 +78,7 @@ def _registered_and_history(ledger: Ledger, registry: ModelRegistry, model: str)
 def _project(
     registry: ModelRegistry, model: str, found: Registered, head: Epoch | None, waiting: Candidate | None
 ) -> list[str]:
-    mended = []
+    written = []
     champion = int(str(head.model_version)) if head is not None and head.model_version is not None else None
     challenger = int(str(waiting.facts.model_version)) if waiting is not None else None
     for alias, wanted in ((CHAMPION, champion), (CHALLENGER, challenger)):
@@ -96,8 +96,8 @@ def _project(
                 print(f"Alias {alias} of {model} cannot be written: {missing}")
                 continue
         crashpoint(f"aliases.{alias}")
-        mended.append(f"{alias}: {now} -> {wanted if wanted is not None else 'none'}")
+        written.append(f"{alias}: {now} -> {wanted if wanted is not None else 'none'}")
     if head is not None and found.tags.get(HEAD) != head_mark(head):
         registry.tag_model(model, {HEAD: head_mark(head)})
         crashpoint("aliases.marked")
-    return mended
+    return written

@@ -126,7 +126,7 @@ def _of(ledger: Ledger, registry: ModelRegistry, model: str) -> list[AliasFindin
     known = {c.candidate_id for c in ledger.candidates.of(model)}
     for version in registry.versions(model):
         if version.candidate_id not in known:
-            made = f"candidate {version.candidate_id}" if version.candidate_id else "nobody Slipway knows"
+            made = f"candidate {version.candidate_id}" if version.candidate_id else "no known candidate"
             message = (
                 f"Version {version.number} was registered for {made}; it is never served. Delete it if it is junk."
             )

@@ -1,6 +1,6 @@
-"""The candidates of a simulation: fitted once for each as-of time and declaration, whoever asks for them.
+"""The candidates of a simulation: fitted once for each as-of time and declaration, for all policies.
 
-What a policy's candidate is depends on its as-of time, not on the policy. So all policies and settings share them.
+A candidate depends on its as-of time, not on the policy. So all policies and settings share them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CannotFit(Refusal, ValueError):
 
 
 class CannotAnswer(Refusal, ValueError):
-    """An estimator that was fitted, and does not take the rows it is asked, or answers them with no number."""
+    """A fitted estimator that refuses the rows, or does not answer them with numbers."""
 
     def __init__(self, path: str, as_of: datetime, features: pd.DataFrame, said: str) -> None:
         missing = {str(name): int(n) for name, n in features.isna().sum().items() if n}
@@ -61,7 +61,7 @@ class CannotAnswer(Refusal, ValueError):
         way_out = (
             "Missing numbers are replaced with --impute, of a declared model with --set estimator.impute=true."
             if missing
-            else "Look at these rows, or name another estimator."
+            else "Check these rows, or name another estimator."
         )
         super().__init__(f"{path} as of {as_of:%Y-%m-%d} cannot answer: {said.rstrip('.')}.{why} {way_out}")
 
@@ -144,7 +144,7 @@ class ReplayedCandidate:
         if start >= rows.stop:
             return totals
         labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
-        # Not kept: of a yardstick's model only the days' sums are ever looked at again.
+        # Not kept: of a yardstick's model only the days' sums are used again.
         scores = self._predicted(slice(start, rows.stop))[labelled - start]
         losses = row_losses(loss_of(self.model), self.stream.y[labelled], scores)
         return np.bincount(self.stream.day[labelled] - first_day, weights=losses, minlength=days)
@@ -157,7 +157,7 @@ class ReplayedCandidate:
         return self._references[key]
 
     def split(self) -> Split | None:
-        """How the training rows lie beside the held-out ones; None where rows have no keys, or there are none."""
+        """How training and held-out rows are separated; None when rows have no keys, or there are none."""
         return _split_of(self.stream, self.train, self.holdout)
 
     def _held_against(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:
@@ -211,7 +211,7 @@ class ReplayedCandidates:
         return self._made[key]
 
     def made_for(self, stream: Stream, model: ModelDeclaration) -> list[ReplayedCandidate]:
-        """Every fitted candidate over the stream whose losses are the model's, whoever asked for it."""
+        """Every fitted candidate over the stream whose losses are the model's, of any policy."""
         metric = model.drift.performance.metric
         return [
             made

@@ -1,4 +1,4 @@
-"""Signs that a table's features know the label: found before anybody believes a simulated loss.
+"""Signs that a table's features contain the label: reported before a simulated loss is trusted.
 
 The same strength of one feature alone that ``leakage_gate`` judges, the share of a regression's label that two numbers
 explain together (their sum may be the label), and a first champion that answers held-out rows almost without a fault.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 20_000
-"""Most training rows that are looked at."""
+"""Most training rows that are tested."""
 BOUND = 0.99
 """Area under the curve, or share of variance explained, beyond which a feature is named."""
 FLAWLESS = {Task.BINARY: ("roc_auc", 0.99), Task.MULTICLASS: ("accuracy", 0.99), Task.REGRESSION: ("r2", 0.99)}

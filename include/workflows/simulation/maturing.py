@@ -32,7 +32,7 @@ class ServingCandidate:
 
 
 class Maturing:
-    """Adds to a champion's losses the rows whose labels have matured since it was last asked, each once."""
+    """Adds to a champion's losses the rows whose labels have matured since the last call, each once."""
 
     def __init__(self, stream: Stream, model: ModelDeclaration) -> None:
         import numpy as np

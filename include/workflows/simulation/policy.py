@@ -70,7 +70,7 @@ class _Journey:
     rows: int = 0
     days: int = 0
     alarm: str | None = None
-    """The day whose estimate asked for it: it is held until labels show that."""
+    """The day whose estimate asked for it: it is held until labels confirm that."""
     replayed: tuple[str, Interval] | None = None
     """The champion it was compared with on the replay window, and that window."""
 
@@ -166,7 +166,7 @@ class DeclaredPolicy:
         if closed.stop == closed.start:
             return
         newest = int(self.stream.day[closed.stop - 1])
-        # Older ones are not looked at: label_maturity judges the last days of this window.
+        # Older ones are not used: label_maturity judges the last days of this window.
         oldest = newest - self.model.drift.performance.window_days + 1
         start = max(closed.start, int(self.stream.event_us.searchsorted(oldest * DAY_US)))
         rows = slice(start, closed.stop)
@@ -357,14 +357,14 @@ class DeclaredPolicy:
         )
 
     def _blind(self) -> tuple[str, ...]:
-        """What a person must know of a sensor that never could say how the champion does."""
+        """What a person must know when the sensor could never judge the champion's performance."""
         if not self._reports or any(d.numbers["flags"][-1]["realised"] is not None for _, d in self._decisions):
             return ()
         return (f"realised performance could not be judged on any day: {self._reports[-1].realised.reason}",)
 
 
 class ReplayedSubject:
-    """A simulated candidate as the gates ask about it. A machine, an artifact or a person is never asked about."""
+    """A simulated candidate as the gates measure it. A machine, an artifact or a person is not simulated."""
 
     def __init__(
         self,
@@ -432,7 +432,7 @@ class ReplayedSubject:
 
 
 class NotReplayed(LookupError):
-    """A gate asked a simulation for what it does not have: the gate says it can be replayed, and cannot."""
+    """A gate needs what a simulation does not have: it is declared replayable, and is not."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"A simulation has no {what}; a gate that needs it is not replayable.")

@@ -41,7 +41,7 @@ class SimulationProgress(Protocol):
 
 
 class Silent:
-    """A screen nobody looks at."""
+    """A screen that shows nothing."""
 
     def begin(self, what: str, steps: int) -> None:
         """Say nothing."""
@@ -98,8 +98,7 @@ def simulate(
     """Replay each variant over the interval, and the yardsticks beside the first of them.
 
     Yardsticks deploy at once and without gates what is trained as of the start of a day; that day is the first it
-    serves. Every policy begins with a champion of its own settings as of the interval's start, which costs nobody
-    anything.
+    serves. Every policy begins with a champion of its own settings as of the interval's start, which costs nothing.
 
     Args:
         what: the model's name, or the file's.
@@ -217,7 +216,7 @@ def _every(interval: Interval, days: int) -> list[datetime]:
 
 
 class _Compared:
-    """The yardsticks: what schedules that look at nothing, and one that knows the future, would have cost."""
+    """The yardsticks: the cost of schedules without evidence, and of one that knows the future."""
 
     def __init__(
         self,
@@ -313,7 +312,7 @@ class _Compared:
 
 
 def not_replayed(model: ModelDeclaration) -> list[str]:
-    """What of the declaration has no meaning without the machine or the person."""
+    """The parts of the declaration that have no meaning without the machine or the person."""
     left_out = [gate for gate in gates.declared(model) if gate.looks_at and not gate.replayable]
     not_asked = [gate.name for gate in left_out if not gate.own]
     not_pure = [gate.name for gate in left_out if gate.own]

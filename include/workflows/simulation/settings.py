@@ -41,7 +41,7 @@ def variants(
 ) -> tuple[Variant, ...]:
     """The declaration as it is, and for each entry of ``sets`` the one with those ``PATH=VALUE`` changed.
 
-    A value is YAML: ``0.01``, ``[3, 5]``, ``advisory``. A path may leave blocks out where one field alone can be meant:
+    A value is YAML: ``0.01``, ``[3, 5]``, ``advisory``. A path may leave out blocks when only one field fits:
     ``drift.q`` is ``drift.inputs.q``. ``views`` are those of the project; None where the model was
     made from a table.
 
@@ -177,7 +177,7 @@ def _restore_durations(data: dict[str, Any], model: ModelDeclaration) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TableModel:
-    """What a table's own columns do not say. Durations are whole days where they are windows."""
+    """The settings that a table's columns do not give. Durations are whole days where they are windows."""
 
     estimator: str
     params: Mapping[str, Any]
@@ -215,8 +215,9 @@ def is_classifier(path: str, params: Mapping[str, Any]) -> bool:
 
 
 def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
-    """A declaration with defaults fit for the table: bounds a model that looks at nothing just fails, minimum rows that
-    its days can fill, and margins of a regression in units of its labels' spread. Every field may be ``--set``.
+    """A declaration with defaults fit for the table: bounds that a model which ignores its inputs just fails, minimum
+    rows that its days can fill, and margins of a regression in units of its labels' spread. Every field may be
+    ``--set``.
 
     Raises:
         BadSetting: when what was given makes no declaration.

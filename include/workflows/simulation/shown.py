@@ -101,7 +101,7 @@ def _sentences(found: Simulation) -> Iterator[str]:
 
 
 def _objections(found: Simulation) -> str:
-    """What the gates held against the first champion, which serves all the same: one has to."""
+    """The gates' objections to the first champion, which serves nevertheless, because one model has to."""
     return " ".join(
         f"{g.gate} was {g.verdict.value}: {g.reason}" for g in found.first_gates if g.verdict is not Verdict.PASS
     )

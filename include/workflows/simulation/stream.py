@@ -1,7 +1,7 @@
 """The past, in memory: every row with its features, its label, and when that label was known.
 
 A declared model's comes from the offline feature store by one point-in-time join over the whole range; slices of it are
-what the Dags' own joins give day by day. Anybody's comes from a table.
+what the Dags' own joins give day by day. That of a team without a declaration comes from a table.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def first_needed(model: ModelDeclaration, start: datetime) -> datetime:
 
 
 def replayed_days(model: ModelDeclaration) -> int:
-    """How many days before both training windows the champion gate looks at; 0 where it declares none."""
+    """How many days before both training windows the champion gate judges; 0 when it declares none."""
     replay = model.gates.champion_gate.replay
     return replay.days if replay is not None else 0
 
@@ -145,7 +145,7 @@ def stored(
     delay = model.label.delay
     whole = Interval(first or first_needed(model, interval.start), interval.end)
     _require_published(model, whole)
-    # What is not there of the days before is to the gate what it is in a journey: too few rows.
+    # Missing days before mean the same to the gate as in a journey: too few rows.
     older = replayed_days(model) if replay_days is None else replay_days
     whole = Interval(whole.start - timedelta(days=older), whole.end)
     joined, availability = point_in_time_rows.joined(model, whole, interval.end)

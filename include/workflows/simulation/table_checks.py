@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class BadStream(Refusal, ValueError):
-    """A past that cannot be simulated the way it was asked for; the message says what is wrong and what would do."""
+    """A past that cannot be simulated the way it was asked for; the message says what is wrong and what is allowed."""
 
 
 FEATURE_KINDS = ("numeric", "categorical", "boolean")
 LEAST_NAMES = 50
-"""Rows below which nothing says whether a column names each of them."""
+"""Rows below which it cannot be tested whether a column names each of them."""
 
 
 def names_rows(column: pd.Series[Any], kind: str) -> str | None:
@@ -40,7 +40,7 @@ def names_rows(column: pd.Series[Any], kind: str) -> str | None:
 
 
 LONELY_GAP = 1000
-"""Days without a row beyond which a few rows are no part of the stream."""
+"""A gap of more days than this separates a few lonely rows from the stream."""
 LONELY_SHARE = 0.01
 LARGEST = 1e60
 """Beyond it the squares of squares cannot be summed."""
@@ -97,7 +97,7 @@ def check_numbers(features: pd.DataFrame, names: Mapping[str, str]) -> None:
 
 
 def labels_of(column: pd.Series[Any], classifier: bool) -> tuple[np.ndarray[Any, Any], list[str] | None, list[str]]:
-    """Labels as floats, a class as its position among all there are in order; the classes; and remarks."""
+    """Labels as floats, a class as its position among all classes in order; the classes; and remarks."""
     import numpy as np
     import pandas as pd
 

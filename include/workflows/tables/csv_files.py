@@ -215,18 +215,18 @@ def _rows(text: str, separator: str, cut: bool) -> list[list[str]]:
 
 def _sniffed(path: Path, text: str, cut: bool) -> str:
     sampled = {separator: _rows(text, separator, cut) for separator in SEPARATORS}
-    alike: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for separator, rows in sampled.items():
         width = len(rows[0])
         if width > 1:
             fitting = [len(row) == width or (len(row) == width + 1 and not row[-1].strip()) for row in rows[1:]]
-            alike[separator] = sum(fitting) / len(fitting) if fitting else 1.0
-    whole = [separator for separator, share in alike.items() if share == 1.0]
+            shares[separator] = sum(fitting) / len(fitting) if fitting else 1.0
+    whole = [separator for separator, share in shares.items() if share == 1.0]
     if len(whole) > 1:
         named = " or ".join(_called(s) for s in whole)
         raise BadTable(f"{path} can be separated by {named}; --sep says which.")
-    if alike:
-        return max(alike, key=lambda separator: alike[separator])
+    if shares:
+        return max(shares, key=lambda separator: shares[separator])
     name = sampled[","][0][0]
     for separator in (*SEPARATORS, " ", ":", "^"):
         rows = _rows(text, separator, cut)

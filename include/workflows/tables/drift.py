@@ -109,7 +109,7 @@ class _Comparison:
         if self.chunk is not None:
             self._check_pieces()
         windows = self._windows(self.past) if self.chunk is not None else None
-        names = None if windows is None else self._alike(windows)
+        names = None if windows is None else self._piece_names(windows)
         profile = self._profile(names)
         self.labels = LabelLane.of(self.past, self.now, self.roles, self.limits, names)
         lane = Lane.of(
@@ -191,7 +191,7 @@ class _Comparison:
         moments = times_of(table.column(str(self.roles.time))).astype("datetime64[us]")
         return np.asarray((moments - np.datetime64(0, "us")) // length)
 
-    def _alike(self, windows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _piece_names(self, windows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The name of each row's piece of the reference. The last, shorter piece is named apart: its size is not
         usual."""
         import numpy as np

@@ -40,7 +40,7 @@ STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (LedgerUnavailable, 503),
     (Refusal, 422),
 )
-_WORDS = {401: "Nobody is signed in", 403: "Not allowed", 404: "Not found", 409: "Somebody was first", 503: "Not now"}
+_WORDS = {401: "Not signed in", 403: "Not allowed", 404: "Not found", 409: "Somebody was first", 503: "Not now"}
 
 
 def install(app: FastAPI) -> None:
