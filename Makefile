@@ -21,7 +21,7 @@ WORKERS ?= 2
 # Further arguments of the verb: `make run ARGS=--exit`, `make test ARGS="-k gates"`.
 ARGS ?=
 
-# Python may keep what it compiled, also where images forbid it: to compile the tests anew costs each process four seconds.
+# Python may keep what it compiled, also where images forbid it: to compile the tests again costs each process four seconds.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 define SAY_WHAT_IS_SKIPPED
 if [[ -z "$${SLIPWAY_TEST_POSTGRES:-}" ]]; then echo "SLIPWAY_TEST_POSTGRES is not set: the tests that need Postgres are skipped."; fi; \

@@ -1,6 +1,6 @@
 """Compare the served features of requests with the offline store's, value by value.
 
-Runs each Monday over the week before, because skew that is not looked for is found by customers. A red run names the
+Runs each Monday over the week before, because skew that is not measured is found by customers. A red run names the
 features, how many values differ, and the cause where one explains them all.
 """
 

@@ -83,7 +83,7 @@ def validate(
 def _rendered(outcome: Any) -> str:
     """Great Expectations' page of a result, without what it would run or fetch from a dozen other hosts.
 
-    It does not escape the values it shows: whoever serves the page must let no script run.
+    It does not escape the values it shows: the server of the page must let no script run.
     """
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView

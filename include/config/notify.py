@@ -38,7 +38,7 @@ class Channel(Declared):
     @model_validator(mode="after")
     def _path_where_it_is_used(self) -> Channel:
         if self.via == "path" and self.path is None:
-            raise ValueError("path is missing; via is path, so say which function tells people")
+            raise ValueError("path is missing; via is path, so say which function notifies people")
         if self.via != "path" and (self.path is not None or self.params):
             given = "path" if self.path is not None else "params"
             raise ValueError(f"{given} is given, and via is {self.via}; give via: path with it")

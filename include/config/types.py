@@ -317,7 +317,7 @@ class ModelDeclaration(Declared):
     freshness: ModelFreshness = ModelFreshness()
     """After what time the owner is notified that something is missing."""
     journey_within: Duration | None = None
-    """The promise: how long a journey may take, by the clock, before whoever ``notify.late`` names is notified; default
+    """The promise: how long a journey may take, by the clock, before the role in ``notify.late`` is notified; default
     the shadow window's max_days, the fit's timeout, and the days a person has."""
 
     _folder: Path = PrivateAttr(default=Path())

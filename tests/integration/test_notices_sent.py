@@ -98,7 +98,7 @@ def test_a_mail_server_that_is_away_makes_nothing_red_and_the_next_try_tells(pag
     with listening.smtp() as server:
         mail_server(monkeypatch, server.port)
         (said,) = outbox.sweep(pages.ledger, notify.sender({}), waiting.due_at)
-    assert said.startswith("on-call@example.org is told: ")
+    assert said.startswith("on-call@example.org is notified: ")
     assert len(server.mails) == len(pages.ledger.notices.of(MODEL)) == 1
 
 

@@ -303,7 +303,7 @@ class AirflowApi(Transport):
     # --- assets ------------------------------------------------------------------------------------------------------
 
     def asset_events(self, *, source_dag_id: str | None = None, newest: int = PAGE) -> list[Json]:
-        """The newest asset events, as Airflow tells them, each with the runs it started (``created_dagruns``)."""
+        """The newest asset events, as Airflow gives them, each with the runs it started (``created_dagruns``)."""
         query: Json = {"order_by": "-timestamp"}
         if source_dag_id is not None:
             query["source_dag_id"] = source_dag_id

@@ -29,7 +29,8 @@ class Partitions:
 
         A partition equal to the current one in all but its run and as-of time changes nothing, and the current one is
         returned. Of two publishes of one day the one that the table took last is valid, whichever is recorded last;
-        ``table_version_now`` tells that from a table that was removed and made again, whose versions start again.
+        ``table_version_now`` distinguishes that from a table that was removed and made again, whose versions start
+        again.
 
         Raises:
             BadValue: when status and rows contradict one another.

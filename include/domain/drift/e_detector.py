@@ -138,8 +138,8 @@ def rise_evidence(reference: Floats, current: Floats, worth: float) -> Floats:
 def expected_loss(metric: str, predictions: Floats) -> Floats | None:
     """``(rows,)``: each row's loss on average, were the predicted probabilities true ones; None for numbers.
 
-    A day's mean loss less its expected one is what the day tells of the *model*: hard rows are hard for every model and
-    the probabilities say how hard. It is the control variate of the realised loss that the estimate of performance
+    A day's mean loss less its expected one is the day's evidence about the *model*: hard rows are hard for every model
+    and the probabilities say how hard. It is the control variate of the realised loss that the estimate of performance
     without labels gives for nothing.
 
     Args:

@@ -84,7 +84,7 @@ class EarlierWindow:
     attempts: int = 1
     """Candidates judged on this very window, this one included."""
     window: Mapping[str, Any] | None = None
-    """Where it lies, for the report."""
+    """Its start and end, and the training windows it lies before, for the report."""
 
 
 NO_EARLIER_WINDOW = EarlierWindow()

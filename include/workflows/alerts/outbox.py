@@ -55,7 +55,7 @@ def deliver(ledger: Ledger, key: str, send: Send, now: datetime) -> str:
         return f"{notice.told} could not be notified ({notice.kind}, try {posted.tries}): {reason}; {what}."
     crashpoint("notices.handed")
     ledger.notices.sent(key, notice.told, now)
-    return f"{notice.told} is told: {notice.sentence}"
+    return f"{notice.told} is notified: {notice.sentence}"
 
 
 def sweep(ledger: Ledger, send: Send, now: datetime) -> list[str]:

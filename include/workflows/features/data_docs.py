@@ -39,7 +39,7 @@ def keep(view: str, interval: Interval, run_id: str, page: str | None) -> None:
         file.unlink(missing_ok=True)
         return
     files.write_text(file, page)
-    # The new page is kept even where a clock that was set back makes it look like the oldest.
+    # The new page is kept even if a clock that was set back makes it seem the oldest.
     others = [other for other in _folder(view).glob("*.html") if other != file]
     for old in sorted(others, key=lambda f: f.stat().st_mtime, reverse=True)[KEPT - 1 :]:
         old.unlink(missing_ok=True)

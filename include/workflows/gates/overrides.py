@@ -1,6 +1,6 @@
 """What a person may write about a candidate: an override with a reason and an end, a rejection with a reason.
 
-Light, because Airflow's API server calls it. MLflow is told by the gate that honours the override, when it is judged
+Light, because Airflow's API server calls it. MLflow gets the override from the gate that honours it, when it judges
 again.
 """
 

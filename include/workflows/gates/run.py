@@ -25,7 +25,7 @@ APPROVAL_HOLDS = timedelta(days=7)
 
 
 def judge(gate: str, reference: JourneyReference, now: datetime) -> dict[str, Any]:
-    """Judge one gate of a journey, append the result to the ledger, and say what the task should look like.
+    """Judge one gate of a journey, append the result to the ledger, and return what the task is to show.
 
     ``now`` is the time an override is measured at.
     """

@@ -1,5 +1,5 @@
-"""What one step of a journey leaves for a later one, for the drift sensor and for the pages: each a value, written and
-read here.
+"""The facts that one step of a journey leaves for later steps, the drift sensor and the pages: each is a value, written
+and read here.
 
 A value is one small JSON file in the journey's folder. It says in which version it was written: a file without one is
 of a release before versions, and is read as version 1. What this release cannot read is an ``UnreadableFacts`` that
@@ -53,7 +53,7 @@ class ReportReference(TypedDict):
     day: str
     report_id: str
     flags: dict[str, Any]
-    """What the report found, by lane, for whoever reads the XCom."""
+    """The findings of the report, by lane, for readers of the XCom."""
 
 
 class Fact(Protocol):

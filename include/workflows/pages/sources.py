@@ -31,7 +31,7 @@ def open_ledger() -> Iterator[Ledger]:
 
 
 def declared_now() -> Declarations:
-    """The declarations; read again when any file of them was changed, for the API server runs for weeks."""
+    """The declarations; read again when any file of them was changed, because the API server runs for weeks."""
     root = loader.ROOT
     files = [f for kind in ("models", "features") for f in _files(os.path.join(root, kind))]
     stamp = (max((os.stat(f).st_mtime for f in files), default=0.0), len(files))

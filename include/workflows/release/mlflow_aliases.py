@@ -91,7 +91,7 @@ def _project(
             try:
                 registry.point(model, alias, wanted)
             except VersionMissing as missing:
-                # Nothing here can bring it back. Reconciling reports it; whoever is served is unaffected, since scoring
+                # Nothing here can bring it back. Reconciling reports it; served answers are unaffected, since scoring
                 # asks the ledger and has its own copy.
                 print(f"Alias {alias} of {model} cannot be written: {missing}")
                 continue

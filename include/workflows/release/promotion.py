@@ -187,7 +187,7 @@ def roll_back(
 ) -> dict[str, Any]:
     """Champion back to the previous good champion, from the first day that no scoring has claimed.
 
-    Takes out whoever is champion when it begins: a promotion that lands in between is not undone by it.
+    Takes out the champion of the moment it begins: a promotion in between is not undone by it.
 
     Args:
         user: who started the run, as the platform knows; a name in ``conf`` is kept beside it.

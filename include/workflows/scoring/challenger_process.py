@@ -3,7 +3,7 @@ than its limit.
 
 ``python -m include.workflows.scoring.challenger_process FOLDER`` is that process. It reads ``request.json`` and the
 rows beside it, and leaves ``scores.npy``, or ``error.txt`` with one line. It may take half of the machine's memory,
-and ends with whoever started it.
+and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def main(folder: Path) -> None:
         pipeline = model_files.load(Path(request["model_file"]), request["digest"])
         rows = estimators.as_input(pd.read_parquet(folder / ROWS), request["kinds"])
         np.save(folder / SCORES, estimators.predict(pipeline, rows, classes=request["classes"]))
-    except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it is what the caller is told
+    except Exception as error:  # noqa: BLE001 - a challenger may raise anything; the caller gets it as the reason
         (folder / SCORES).unlink(missing_ok=True)
         (folder / ERROR).write_text(f"{type(error).__name__}: {' '.join(str(error).split())}", encoding="utf-8")
 

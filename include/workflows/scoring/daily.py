@@ -48,7 +48,7 @@ def score(model_name: str, day: str, run_id: str) -> dict[str, Any]:
     """Score one day and write the prediction log; ``skipped`` says why when there is nothing to do.
 
     The day is claimed in the ledger before it is answered, so that it has one server: a promotion that commits
-    meanwhile begins after it, and whoever scores it again finds the same claim. Only a rollback of that candidate gives
+    meanwhile begins after it, and a later scoring of it finds the same claim. Only a rollback of that candidate gives
     the day to another, at any moment until the day's answers are in the log.
 
     Raises:

@@ -345,7 +345,7 @@ def _weight_for(world: World, metric: str | Metric, target: float, rows: NDArray
 
 
 def _some_rows(world: World, share: float) -> Callable[[pd.DataFrame], NDArray[np.bool_]]:
-    """Which rows of a frame are among the held-out rows that were drawn; the same rows whoever asks them."""
+    """Which rows of a frame are among the held-out rows that were drawn; the same rows for every candidate."""
     marks = _marks(world.holdout.features)
     last = np.sort(marks)[max(int(np.ceil(share * len(marks))) - 1, 0)]
     return lambda rows: _marks(rows) <= last

@@ -1,6 +1,6 @@
 """Who may do what, by Airflow's own auth manager: a viewer reads, an operator acts.
 
-A model's pages are read by whoever may read the runs of its ``retrain_`` Dag. To override, clear, approve, reject or
+Users who may read the runs of a model's ``retrain_`` Dag may read its pages. To override, clear, approve, reject or
 roll back one must be allowed to change runs of that Dag *and* to change the Airflow variable ``slipway_operator``: the
 right that separates an operator from a user who may only trigger, in every auth manager there is (ADR 0017). Where a
 declaration names ``approvers``, they decide, and no one else.

@@ -60,7 +60,7 @@ def test_it_is_given_the_sentence_the_link_and_the_owner(ours, notice, tmp_path)
     import notify_ours
 
     with declared(tmp_path, with_notify(path="notify_ours.page", params={"team": "claims"})):
-        assert delivered(notice) == "claims-science is told: fraud: v2 serves."
+        assert delivered(notice) == "claims-science is notified: fraud: v2 serves."
     link = "https://slipway.example.org/slipway/x"
     message = by_path.Message("promoted", "fraud", "claims-science", "fraud: v2 serves.", link, "promoted/fraud/1")
     assert notify_ours.told == [("claims", message)]
@@ -82,7 +82,7 @@ def test_one_that_fails_is_kept_with_its_reason_and_tried_again(ours, notice, tm
         (left,) = notice[0].notices.unsent()
         assert (left.state, why in str(left.error)) == (NoticeState.PENDING, True)
     with declared(tmp_path, with_notify(path="notify_ours.answers")):
-        assert "is told" in delivered(notice, NOW + timedelta(hours=1))
+        assert "is notified" in delivered(notice, NOW + timedelta(hours=1))
 
 
 def test_the_supervisor_tells_by_it_too_and_keeps_the_line(ours, notice, tmp_path):
@@ -98,7 +98,7 @@ def test_the_supervisor_tells_by_it_too_and_keeps_the_line(ours, notice, tmp_pat
 @pytest.mark.parametrize(
     ("notify", "says"),
     [
-        ({"via": "path"}, "path is missing; via is path, so say which function tells people"),
+        ({"via": "path"}, "path is missing; via is path, so say which function notifies people"),
         ({"via": "file", "path": "notify_ours.page"}, "path is given, and via is file; give via: path with it"),
         ({"via": "smtp", "params": {"team": "x"}}, "params is given, and via is smtp; give via: path with it"),
     ],
