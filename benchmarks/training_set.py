@@ -35,7 +35,7 @@ from benchmarks._common import own_peak_mb, report
 from benchmarks._training_world import LEAD, YEAR, OrdersWorld, make, read_labels, sizes
 from include.adapters import source
 from include.adapters.offline_store import content_hash, ordered
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import training_sets
 
 try:
     import polars as pl
@@ -51,7 +51,7 @@ def ours(world: OrdersWorld, out: Path) -> None:
     os.environ["SLIPWAY_HOME"] = str(world.root / "home")
     source.extract = lambda *_, **__: read_labels(world)
     declared = world.declared
-    made = point_in_time_rows.build(declared.model("spend"), YEAR, world.as_of, declared=declared)
+    made = training_sets.build(declared.model("spend"), YEAR, world.as_of, declared=declared)
     os.replace(made.path, out)
 
 

@@ -20,7 +20,7 @@ from include.workflows import stores, tasks
 from include.workflows.evidence import training
 from include.workflows.journey import step
 from include.workflows.journey.facts import Evaluated, F, ReferenceProfile
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import matured_labels, training_sets
 
 pytestmark = pytest.mark.light
 
@@ -134,7 +134,7 @@ def test_f200_one_label_in_any_spelling_is_one_training_set(world, classes):
         sql = TRIP_LATE_SQL.replace("outcome AS label", f"{expression} AS label")
         world.declare(world.model, sql, label={**TRIP_LATE["label"], "classes": classes})
         model = loader.declarations().model(world.model)
-        made = point_in_time_rows.build(
+        made = training_sets.build(
             model, Interval.between("2024-03-02", "2024-03-08"), Interval.of_day("2024-03-13").start
         )
         hashes[how] = made.content_hash
@@ -155,7 +155,7 @@ def test_f200_one_label_in_any_spelling_is_one_training_set(world, classes):
 def test_f200_a_label_that_is_no_class_is_refused_and_never_a_position(world, expression, classes, line):
     sql = TRIP_LATE_SQL.replace("outcome AS label", f"{expression} AS label")
     world.declare(world.model, sql, label={**TRIP_LATE["label"], "classes": classes})
-    with pytest.raises(point_in_time_rows.BadLabels) as refused:
+    with pytest.raises(matured_labels.BadLabels) as refused:
         tasks.build_training_set(world.open("first", 13))
     assert line in str(refused.value)
     assert f"the classes are: {', '.join(classes)}." in str(refused.value)
@@ -166,9 +166,7 @@ def test_f200_classes_declared_anew_after_the_join_are_a_refusal(world):
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
     world.declare(world.model, label={**TRIP_LATE["label"], "classes": ["punctual", "late"]})
-    with pytest.raises(
-        point_in_time_rows.BadLabels, match="built with other classes; clear the run from open_journey on"
-    ):
+    with pytest.raises(matured_labels.BadLabels, match="built with other classes; clear the run from open_journey on"):
         tasks.train(reference)
 
 

@@ -29,7 +29,7 @@ from include.workflows.evidence import evaluation
 from include.workflows.explain import catalogue, consistency
 from include.workflows.journey import step
 from include.workflows.journey.facts import TrainingSet, TrainingSets
-from include.workflows.scoring import as_trained, daily, fitted_models, point_in_time_rows
+from include.workflows.scoring import as_trained, daily, fitted_models, point_in_time_rows, training_sets
 
 TRIPS_READ, LEVELS_READ = MODEL["views"]
 NEW = {"view": "station_level", "version": 2, "features": ["depth", "mean_level_3h"]}
@@ -147,7 +147,7 @@ def test_candidate_and_champion_are_compared_on_the_same_rows_each_as_it_reads_t
     kept = pd.read_parquet(folder / evaluation.ROWS)
     made = step.Journey(declarations().model(world.model), world.candidate(journey), None).kept(TrainingSets)
     rows, answers = expected_of_champion(world, champion_id, made.holdout)
-    held_out = point_in_time_rows.read(made.holdout).to_pandas()
+    held_out = training_sets.read(made.holdout).to_pandas()
     by_trip = dict(zip(rows["trip_id"], answers, strict=True))
     assert kept["champion"].tolist() == [by_trip[trip] for trip in held_out["trip_id"]]
     assert roc_auc_score(kept["y"], kept["candidate"]) > 0.6

@@ -27,7 +27,7 @@ from include.domain.gates import GateResult
 from include.domain.verdicts import Verdict
 from include.workflows import tasks
 from include.workflows.journey.facts import Evaluated
-from include.workflows.scoring import fitted_models, point_in_time_rows
+from include.workflows.scoring import fitted_models, training_sets
 
 pytestmark = pytest.mark.light
 
@@ -231,14 +231,14 @@ within(timedelta(minutes=2), shown(train))(json.loads(sys.argv[1]))
 
 
 def test_f034_training_rows_that_are_judged_on_too_stop_the_journey_before_the_fit(world, monkeypatch):
-    real = point_in_time_rows.build
+    real = training_sets.build
     first: list[Any] = []
 
     def twice_the_same(model: Any, interval: Any, *how: Any, **more: Any) -> Any:
         first.append(interval)
         return real(model, first[0], *how, **more)
 
-    monkeypatch.setattr(point_in_time_rows, "build", twice_the_same)
+    monkeypatch.setattr(training_sets, "build", twice_the_same)
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
     judged = world.judge("training_data_gate", reference)

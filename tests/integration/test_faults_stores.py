@@ -29,7 +29,7 @@ from include.workflows.lineage import promised
 from include.workflows.lineage.promised import PromiseBroken
 from include.workflows.pairs import online as online_pair
 from include.workflows.pairs import views
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import training_sets
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = at(20)
@@ -66,7 +66,7 @@ def table(world: World, view: str) -> DeltaTable:
 
 def build(world: World, **how):
     declared = world.declared
-    return point_in_time_rows.build(declared.model("trip_late"), days(2, 6), LATER, declared=declared, **how)
+    return training_sets.build(declared.model("trip_late"), days(2, 6), LATER, declared=declared, **how)
 
 
 def broken(world: World, view: str) -> list[str]:

@@ -24,7 +24,7 @@ from include.domain.drift.reference import build_profile
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
 from include.workflows.features import staging
-from include.workflows.scoring import fitted_models, point_in_time_rows
+from include.workflows.scoring import fitted_models, point_in_time_rows, training_sets
 
 ROWS = {"flights": 336776, "departures": 328521, "arrivals": 327346, "weather": 26115, "planes": 3322}
 SPRING = Interval.between("2013-03-01", "2013-03-21")
@@ -132,8 +132,8 @@ def test_a_carriers_record_holds_exactly_what_had_landed_by_then(spring, year):
 def test_a_training_set_has_a_row_for_each_flight_that_landed_and_its_label(spring, year, name):
     model = declarations().model(name)
     interval = Interval.between("2013-03-05", "2013-03-19")
-    made = point_in_time_rows.build(model, interval, SPRING.end)
-    rows = point_in_time_rows.read(made).to_pandas().set_index("flight_id")
+    made = training_sets.build(model, interval, SPRING.end)
+    rows = training_sets.read(made).to_pandas().set_index("flight_id")
     facts = query(
         year,
         """SELECT f.flight_id, a.arr_delay_minutes, a.air_time_minutes
@@ -146,7 +146,7 @@ def test_a_training_set_has_a_row_for_each_flight_that_landed_and_its_label(spri
     for flight, label in rows["label"].sample(200, random_state=2).items():
         delay, air = landed[flight]
         assert label == (air if name == "air_time" else ("late" if delay >= 15 else "on_time"))
-    again = point_in_time_rows.build(model, interval, SPRING.end)
+    again = training_sets.build(model, interval, SPRING.end)
     assert again == made
 
 

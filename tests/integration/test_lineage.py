@@ -26,7 +26,7 @@ from include.domain.intervals import Interval
 from include.workflows import tasks
 from include.workflows.explain import consistency, lineage
 from include.workflows.lineage import tables_touched
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import point_in_time_rows, training_sets
 
 LEVELS = ["level", "mean_level_3h"]
 
@@ -154,9 +154,9 @@ def test_f005_a_late_row_makes_its_day_stale_and_names_what_learned_from_it_befo
     with Ledger.open(settings().ledger_url) as ledger:
         (made,) = [t for t in ledger.lineage.training_sets(candidate_id) if t.part == "train"]
     pinned = {read.view: read.table_version for read in made.sources}
-    again = point_in_time_rows.build(model, Interval(made.start, made.end), made.as_of, pinned)
+    again = training_sets.build(model, Interval(made.start, made.end), made.as_of, pinned)
     assert again.content_hash == before
-    assert point_in_time_rows.build(model, Interval(made.start, made.end), made.as_of).content_hash != before
+    assert training_sets.build(model, Interval(made.start, made.end), made.as_of).content_hash != before
     check_invariants(served)
 
 

@@ -29,8 +29,9 @@ from include.workflows.features.staged import NotAudited
 from include.workflows.features.view_rows import ViewRowsWrong
 from include.workflows.journey import facts
 from include.workflows.journey.facts import TrainingSet
-from include.workflows.scoring import point_in_time_rows
-from include.workflows.scoring.point_in_time_rows import BadLabels, TrainingSetDamaged
+from include.workflows.scoring import point_in_time_rows, training_sets
+from include.workflows.scoring.matured_labels import BadLabels
+from include.workflows.scoring.training_sets import TrainingSetDamaged
 
 LATER = at(20)
 
@@ -46,13 +47,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def build(world: World, interval=None, as_of=LATER, **options) -> TrainingSet:
     declared = world.declared
-    return point_in_time_rows.build(
-        declared.model("trip_late"), interval or days(2, 6), as_of, declared=declared, **options
-    )
+    return training_sets.build(declared.model("trip_late"), interval or days(2, 6), as_of, declared=declared, **options)
 
 
 def frame(made: TrainingSet):
-    return point_in_time_rows.read(made).to_pandas().set_index("trip_id")
+    return training_sets.read(made).to_pandas().set_index("trip_id")
 
 
 def test_every_row_carries_what_was_available_two_hours_before_its_trip(world):
@@ -63,7 +62,7 @@ def test_every_row_carries_what_was_available_two_hours_before_its_trip(world):
 
 
 def test_the_columns_are_keys_times_features_and_label_in_the_models_order(world):
-    rows = point_in_time_rows.read(build(world))
+    rows = training_sets.read(build(world))
     assert rows.column_names == [
         "trip_id",
         "event_time",
@@ -181,7 +180,7 @@ def test_what_the_spine_did_not_know_in_time_is_missing_even_in_its_own_row(worl
 def test_an_interval_without_events_is_a_training_set_without_rows(world):
     made = build(world, day(15))
     assert (made.rows, made.label_counts, made.first_event) == (0, {"on_time": 0, "late": 0}, None)
-    assert point_in_time_rows.read(made).column_names[-1] == "label"
+    assert training_sets.read(made).column_names[-1] == "label"
 
 
 def test_a_view_that_was_never_published_is_missing(world):
@@ -236,10 +235,10 @@ def test_a_file_that_was_changed_is_not_trained_on(world):
     made, other = build(world), build(world, days(3, 6))
     Path(made.path).write_bytes(Path(other.path).read_bytes())
     with pytest.raises(TrainingSetDamaged, match="not what was built"):
-        point_in_time_rows.read(made)
+        training_sets.read(made)
     Path(made.path).write_bytes(b"")
     with pytest.raises(TrainingSetDamaged, match="Build it again"):
-        point_in_time_rows.read(made)
+        training_sets.read(made)
 
 
 def test_what_is_known_of_a_set_survives_its_file(world):

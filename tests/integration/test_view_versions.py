@@ -14,7 +14,7 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows.features import staging
 from include.workflows.journey.facts import TrainingSet
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import training_sets
 
 world = filled_world(1, 9)
 DAYS = Interval(at(2), at(8))
@@ -36,7 +36,7 @@ def keep_v1(world: World) -> None:
 
 
 def built(declared: Declarations) -> TrainingSet:
-    return point_in_time_rows.build(declared.model("trip_late"), DAYS, at(9), declared=declared)
+    return training_sets.build(declared.model("trip_late"), DAYS, at(9), declared=declared)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_each_model_reads_the_version_it_names_and_the_old_set_is_the_same_bytes
     assert again.table_versions.keys() == {"trip_plan", "station_level@v1"}
 
     both.declare_model(views=[reading("station_level")[0], {**reading("station_level")[1], "version": 2}])
-    old, new = point_in_time_rows.read(again), point_in_time_rows.read(built(both.declared))
+    old, new = training_sets.read(again), training_sets.read(built(both.declared))
     doubled = [value and 2 * value for value in old.column("level").to_pylist()]
     assert new.column("level").to_pylist() == doubled
     assert new.column("mean_level_3h").equals(old.column("mean_level_3h"))

@@ -21,7 +21,7 @@ from include.workflows import stores
 from include.workflows.journey import facts, step
 from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import matured_labels
 from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
         return (), ()
     rows = by_request(model, served_rows(log.to_pandas()))
     rows["day_served"] = _day_names(rows["event_time"])
-    labels = point_in_time_rows.matured_labels(model, served, day.end).to_pandas()
+    labels = matured_labels.matured_labels(model, served, day.end).to_pandas()
     truth = labels["label"]
     if model.is_classifier:
         truth = pd.Series(classes.positions(model.label.classes or [], truth)[0])

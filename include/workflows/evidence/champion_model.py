@@ -14,7 +14,7 @@ from include.workflows import stores
 from include.workflows.journey.facts import TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording
-from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
+from include.workflows.scoring import as_trained, fitted_models, training_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class Opponent:
         """
         if self.tables is None:
             return features
-        rows = point_in_time_rows.read(made).to_pandas()
+        rows = training_sets.read(made).to_pandas()
         interval = Interval(instant(made.start), instant(made.end))
         return as_trained.features_of_requests(self.model, rows, interval, journey.as_of, self.tables)
 

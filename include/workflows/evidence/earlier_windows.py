@@ -20,7 +20,7 @@ from include.workflows.evidence import business, training
 from include.workflows.evidence.champion_model import UNABLE, Opponent
 from include.workflows.journey.facts import Evaluated, Metrics, Replayed, TrainingSets
 from include.workflows.journey.step import Journey
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import training_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     )
     if champion is None:
         return replace(placed, missing="the champion could not be loaded")
-    made = point_in_time_rows.build(journey.model, window, journey.as_of, learned["candidate"].table_versions)
+    made = training_sets.build(journey.model, window, journey.as_of, learned["candidate"].table_versions)
     features, y, days = training.frames_of(journey, made)
     if len(y) == 0:
         return replace(placed, missing=NO_ROWS, rows=0)

@@ -24,7 +24,7 @@ from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import promised
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import matured_labels
 from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
         lambda: disagreement.keep(journey, served.loc[both], shadow.loc[both]),
     )
     made.keep(journey, "shadow_window")
-    labels = point_in_time_rows.matured_labels(model, interval, interval.end).to_pandas()
+    labels = matured_labels.matured_labels(model, interval, interval.end).to_pandas()
     return evidence_of(model, served, shadow, labels)
 
 

@@ -27,8 +27,8 @@ from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import JourneyReference, TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
-from include.workflows.scoring import fitted_models, point_in_time_rows
-from include.workflows.scoring.point_in_time_rows import BadLabels
+from include.workflows.scoring import fitted_models, training_sets
+from include.workflows.scoring.matured_labels import BadLabels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,8 +63,8 @@ def build_training_set(reference: JourneyReference) -> dict[str, Any]:
         )
         before = journey.found(TrainingSets)
         pinned = before.train.table_versions if before else None
-        train = point_in_time_rows.build(journey.model, windows.train, journey.as_of, pinned)
-        holdout = point_in_time_rows.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
+        train = training_sets.build(journey.model, windows.train, journey.as_of, pinned)
+        holdout = training_sets.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
         sets = TrainingSets(train, holdout)
         journey.keep(sets)
         recording.keep_training_sets(journey.ledger, journey.model, journey.candidate_id, sets)
@@ -93,7 +93,7 @@ def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.nda
     """Any built set of the model, as ``frames`` gives it."""
     import numpy as np
 
-    rows = point_in_time_rows.read(made).to_pandas()
+    rows = training_sets.read(made).to_pandas()
     features = estimators.as_input(rows, fitted_models.kinds_of(journey.model))
     days = rows["event_time"].dt.strftime("%Y-%m-%d")
     if not journey.model.is_classifier:
@@ -113,7 +113,7 @@ def known_rows(journey: Journey, made: TrainingSet) -> pd.DataFrame:
     """Features, keys and ``event_time`` of the rows of a built set, in the order of ``frames_of``."""
     features, _, _ = frames_of(journey, made)
     keys = declarations().view(journey.model.entity.view).keys
-    return with_known(features, point_in_time_rows.read(made).select([*keys, "event_time"]).to_pandas())
+    return with_known(features, training_sets.read(made).select([*keys, "event_time"]).to_pandas())
 
 
 def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def summary_of(journey: Journey) -> TrainingDataSummary:
     features, label, _ = frames(journey, "train")
     keys = declarations().view(journey.model.entity.view).keys
     rows, held_out = (
-        point_in_time_rows.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout)
+        training_sets.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout)
     )
     return counted(
         features,

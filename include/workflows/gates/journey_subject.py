@@ -39,7 +39,7 @@ from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
 from include.workflows.journey.facts import Evaluated, TrainingSets
 from include.workflows.journey.step import Journey
-from include.workflows.scoring import fitted_models, point_in_time_rows
+from include.workflows.scoring import fitted_models, training_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +74,7 @@ class JourneySubject:
         sets = self.journey.kept(TrainingSets)
         keys = declarations().view(self.model.entity.view).keys
         train, holdout = (
-            point_in_time_rows.read(made).select([*keys, "event_time"]).to_pandas()
-            for made in (sets.train, sets.holdout)
+            training_sets.read(made).select([*keys, "event_time"]).to_pandas() for made in (sets.train, sets.holdout)
         )
         return split_of(train, holdout, keys)
 

@@ -1,7 +1,7 @@
-"""Training sets and scoring rows: one point-in-time join for both.
+"""The rows of requests as of a moment: one point-in-time join for training and scoring.
 
 The rows of the model's entity view are the requests. Each is asked ``lead`` before its event, and gets from every view
-what was available then. A training set adds the label, where its window has closed and it was known.
+what was available then.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.config.loader import Declarations, declarations
 from include.config.settings import settings
 from include.config.types import FeatureView, ModelDeclaration, ViewUse
-from include.domain import classes
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
-from include.workflows.journey.facts import JoinAvailability, TrainingSet
-from include.workflows.lineage import tables_touched
+from include.workflows.journey.facts import JoinAvailability
+from include.workflows.scoring.arrow_values import count_true, moment_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,20 +42,6 @@ class RowsLost(RuntimeError):
         super().__init__(f"Joining {view} for {model} made {got} rows of {asked}. Nothing was written; report this.")
 
 
-class BadLabels(Refusal, ValueError):
-    """label.sql gives something that cannot be a label of this model."""
-
-    def __init__(self, model: str, problem: str) -> None:
-        super().__init__(f"models/{model}/label.sql: {problem}.")
-
-
-class TrainingSetDamaged(Refusal, OSError):
-    """A training set's file is missing, or no longer has the content it was made with."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"The training set {path} cannot be used: {reason}. Build it again from the same request.")
-
-
 class KeysNotComparable(Refusal, TypeError):
     """A join key has two types that have no value in common."""
 
@@ -67,80 +51,6 @@ class KeysNotComparable(Refusal, TypeError):
             f"{asked_in} and {error.has} in {found_in}, for example {str(error.value)[:40]!r}. Cast one of them in its "
             "SQL so that both have one type (for a view, with its version raised)."
         )
-
-
-def build(
-    model: ModelDeclaration,
-    interval: Interval,
-    as_of: datetime,
-    versions: Mapping[str, int] | None = None,
-    *,
-    declared: Declarations | None = None,
-) -> TrainingSet:
-    """Join the events of ``interval`` with what was known before each, and with their labels as known at ``as_of``.
-
-    ``versions`` pins the table version of views by name; what is left out is pinned to the newest now, and the result
-    says which. The same request gives the same bytes. Columns: the entity's keys, event_time, prediction_time, the
-    features in the model's order, label (text for a classifier, a number for regression); ordered by event time, then
-    keys.
-
-    Raises:
-        TableMissing: when a view was never published, or not in the pinned version.
-        PromiseBroken: when a day that is read is not what the ledger recorded.
-        BadLabels, LabelGivenTwice: when label.sql gives what cannot be used.
-        KeysNotComparable: when a join key is of types that have no value in common.
-        SqlFailed, SourceUnreachable, TableVanished, ColumnVanished: when the labels cannot be read.
-    """
-    import pyarrow.compute as pc
-
-    from include.adapters import sql_engine
-
-    known = declared or declarations()
-    joined, pinned, availability = _features(model, interval, as_of, versions, known)
-    labels = matured_labels(model, interval, as_of, declared=known)
-    labelled_rows, remarks = label_of_each(model, joined, labels, declared=known)
-    found = labelled_rows.column("label")
-    availability = replace(availability, key_remarks=(*availability.key_remarks, *remarks))
-    for remark in availability.key_remarks:
-        print(remark)
-    closed = _closed(model, joined.column("event_time"), as_of)
-    labelled = pc.is_valid(found)
-    rows = joined.append_column("label", found)
-    kept = pc.and_(closed, labelled)
-    rows = (rows if _true(kept) == rows.num_rows else rows.filter(kept)).combine_chunks()
-    path, content = _written(rows, model.name, as_of)
-    tables_touched.reads(tables_touched.view_table(known.view(use.view)) for use in model.views)
-    tables_touched.reads(tables_touched.source_tables(model.label.source))
-    tables_touched.writes([tables_touched.training_set(str(path))])
-    times = pc.min_max(rows.column("event_time")).as_py()
-    counted = (
-        {v["values"]: v["counts"] for v in pc.value_counts(rows.column("label")).to_pylist()}
-        if model.is_classifier
-        else {}
-    )
-    return TrainingSet(
-        model=model.name,
-        path=str(path),
-        rows=rows.num_rows,
-        content_hash=content,
-        label_hash=sql_engine.semantic_hash(
-            model.label_sql,
-            model.label.model_dump(mode="json"),
-            what=f"The label of {model.name!r}",
-            file=f"models/{model.name}/label.sql",
-        ),
-        start=interval.start.isoformat(),
-        end=interval.end.isoformat(),
-        as_of=as_of.isoformat(),
-        table_versions=pinned,
-        features=model.features,
-        label_counts={name: counted.get(name, 0) for name in model.label.classes or ()} if model.is_classifier else {},
-        never_labelled=_true(pc.and_(closed, pc.invert(labelled))),
-        not_matured=_true(pc.invert(closed)),
-        first_event=times["min"].isoformat() if isinstance(times["min"], datetime) else None,
-        last_event=times["max"].isoformat() if isinstance(times["max"], datetime) else None,
-        availability=availability,
-    )
 
 
 def features_for(
@@ -162,7 +72,7 @@ def features_for(
         TableMissing: when a view was never published, or not in the pinned version.
         PromiseBroken: when a day that is read is not what the ledger recorded.
     """
-    rows, _, availability = _features(model, interval, as_of, versions, declared or declarations(), hold)
+    rows, _, availability = join(model, interval, as_of, versions, declared or declarations(), hold)
     for remark in availability.key_remarks:
         print(remark)
     return rows
@@ -172,65 +82,8 @@ def joined(
     model: ModelDeclaration, interval: Interval, as_of: datetime, *, declared: Declarations | None = None
 ) -> tuple[pa.Table, JoinAvailability]:
     """The rows of ``features_for``, and when their values were known, as ``TrainingSet.availability`` says it."""
-    rows, _, availability = _features(model, interval, as_of, None, declared or declarations())
+    rows, _, availability = join(model, interval, as_of, None, declared or declarations())
     return rows, availability
-
-
-def matured_labels(
-    model: ModelDeclaration, interval: Interval, as_of: datetime, *, declared: Declarations | None = None
-) -> pa.Table:
-    """The labels of ``interval``'s events whose window had closed at ``as_of``, as known then.
-
-    Columns: the entity's keys, label, event_time, available_time. An event of a closed window that is not among them
-    had no label at ``as_of``; that is not label 0.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from include.adapters import source, sql_engine
-
-    keys = (declared or declarations()).view(model.entity.view).keys
-    url = settings().source_url
-    what, file = f"The label of {model.name!r}", f"models/{model.name}/label.sql"
-    named = sql_engine.named_in(model.label_sql, what=what, file=file)
-    tables = {
-        each.table: source.extract(url, each, interval, as_of, what=what, named=named) for each in model.label.source
-    }
-    left_out = {table: source.left_out(rows) for table, rows in tables.items()}
-    rows = sql_engine.run_sql(model.label_sql, tables, interval, what=what, file=file, left_out=left_out)
-    wanted = [*keys, "label", "event_time", "available_time"]
-    missing = [name for name in wanted if name not in rows.column_names]
-    if missing:
-        raise BadLabels(model.name, f"it does not give {', '.join(missing)}; it must give {', '.join(wanted)}")
-    rows = rows.select(wanted)
-    for name in ("event_time", "available_time"):
-        if not (pa.types.is_timestamp(rows.column(name).type) and rows.column(name).type.tz):
-            raise BadLabels(model.name, f"{name} is {rows.column(name).type}; it must be a TIMESTAMPTZ")
-    rows = rows.set_column(rows.column_names.index("label"), "label", _label(model, rows.column("label")))
-    moment = rows.column("event_time")
-    timely = pc.less_equal(rows.column("available_time"), _scalar(as_of))
-    inside = pc.and_(pc.greater_equal(moment, _scalar(interval.start)), pc.less(moment, _scalar(interval.end)))
-    return rows.filter(pc.and_(pc.and_(timely, inside), _closed(model, moment, as_of)))
-
-
-def label_of_each(
-    model: ModelDeclaration, requests: pa.Table, labels: pa.Table, *, declared: Declarations | None = None
-) -> tuple[pa.Table, list[str]]:
-    """Columns ``label`` and ``available_time`` for each request, in their order, missing where there is none; and what
-    is to be said about keys whose types differ, in sentences.
-
-    Raises:
-        LabelGivenTwice, KeysNotComparable: when label.sql gives what cannot be joined.
-    """
-    from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold, with_labels
-
-    entity = (declared or declarations()).view(model.entity.view)
-    file, told = f"models/{model.name}/label.sql", list[KeysTold]()
-    try:
-        found = with_labels(requests, labels, keys=entity.keys, told=told)
-    except KeysOfTwoKinds as error:
-        raise KeysNotComparable(model.name, f"view {entity.ref!r}", file, error) from None
-    return found, key_remarks(entity.ref, file, told)
 
 
 def key_remarks(entity: str, answers: str, told: Iterable[KeysTold]) -> list[str]:
@@ -252,30 +105,10 @@ def key_remarks(entity: str, answers: str, told: Iterable[KeysTold]) -> list[str
     return found
 
 
-def read(made: TrainingSet) -> pa.Table:
-    """The rows of a built training set.
-
-    Raises:
-        TrainingSetDamaged: when the file is gone or its content is not what was built.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from include.adapters import offline_store
-
-    try:
-        rows = pq.read_table(made.path)
-    except (OSError, pa.ArrowException) as error:
-        raise TrainingSetDamaged(made.path, " ".join(str(error).split()).rstrip(".")) from error
-    if offline_store.content_hash(rows) != made.content_hash:
-        raise TrainingSetDamaged(made.path, "its content is not what was built")
-    return rows
-
-
 # --- the join --------------------------------------------------------------------------------------------------------
 
 
-def _features(
+def join(
     model: ModelDeclaration,
     interval: Interval,
     as_of: datetime,
@@ -299,11 +132,11 @@ def _features(
     spine = pinned[entity.ref].rows(interval)
     asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
     spine = spine.append_column("prediction_time", asked_at)
-    due = pc.less_equal(asked_at, _scalar(as_of))
-    spine = (spine if _true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
+    due = pc.less_equal(asked_at, moment_of(as_of))
+    spine = (spine if count_true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
     # The spine's own row is used only once it was available, both for its features and for the keys of other views.
     available = pc.less_equal(spine.column("available_time"), spine.column("prediction_time"))
-    if _true(available) < spine.num_rows:
+    if count_true(available) < spine.num_rows:
         for name in (*entity.features, *entity.carries):
             column = spine.column(name)
             known = pc.if_else(available, column, pa.scalar(None, column.type))
@@ -327,7 +160,7 @@ def _features(
         view = views[use.view]
         kinds = {c.name: ARROW_KINDS[c.kind] for c in view.columns}
         known_at = given.column("available_time" if view.ref == entity.ref else KNOWN)
-        any_late = _true(pc.greater(known_at, spine.column("prediction_time"))) > 0
+        any_late = count_true(pc.greater(known_at, spine.column("prediction_time"))) > 0
         for feature in use.features:
             columns[feature] = given.column(feature).cast(pa.type_for_alias(kinds[feature]))
             late[feature] = 0
@@ -412,82 +245,3 @@ def _version(store: OfflineStore, view: FeatureView, versions: Mapping[str, int]
     if found is None:
         raise TableMissing(store.view_path(view))
     return int(found)
-
-
-def _label(model: ModelDeclaration, column: Any) -> Any:
-    """The label as the name of its declared class however it was written, or as a finite number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if model.is_classifier:
-        return _class_names(model, column)
-    try:
-        column = column.cast(pa.float64())
-    except pa.ArrowException as error:
-        raise BadLabels(
-            model.name, f"label is {column.type} and cannot be double: {' '.join(str(error).split())}"
-        ) from error
-    infinite = _true(pc.invert(pc.is_finite(pc.drop_null(column))))
-    if infinite:
-        raise BadLabels(model.name, f"{infinite} labels are NaN or infinite")
-    return column
-
-
-def _class_names(model: ModelDeclaration, column: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    names = model.label.classes or []
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    written = encoded.dictionary.to_pylist()
-    meant = classes.meaning(names, written)
-    codes = pa.array([None if at is None else names[at] for at in meant], pa.string())
-    counted = {c["values"]: c["counts"] for c in pc.value_counts(encoded.indices).to_pylist()}
-    # An empty text and NaN are wrong too: a source without a label must give NULL.
-    strange = [
-        classes.Strange(value, counted.get(i, 0))
-        for i, (value, at) in enumerate(zip(written, meant, strict=True))
-        if at is None and value is not None
-    ]
-    if strange:
-        raise BadLabels(model.name, classes.refused("label", strange, names).rstrip("."))
-    return pa.chunked_array([codes.take(encoded.indices)])
-
-
-def _closed(model: ModelDeclaration, moment: Any, as_of: datetime) -> Any:
-    """Whether each event's label window had closed at ``as_of``."""
-    import pyarrow.compute as pc
-
-    return pc.less_equal(moment, _scalar(as_of - model.label.delay))
-
-
-def _scalar(moment: datetime) -> Any:
-    import pyarrow as pa
-
-    return pa.scalar(moment, pa.timestamp("us", tz="UTC"))
-
-
-def _true(mask: Any) -> int:
-    import pyarrow.compute as pc
-
-    return int(pc.sum(mask).as_py() or 0)
-
-
-def _written(rows: pa.Table, model: str, as_of: datetime) -> tuple[Path, str]:
-    """Where the rows are now, under the name of their content hash, and that hash."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from include.adapters import files, offline_store
-
-    folder = settings().artifacts / "training_sets" / model
-    with files.draft(folder, f"{as_of:%Y%m%d}") as (unfinished, keep_as):
-        with ThreadPoolExecutor(1) as beside:
-            hashed = beside.submit(offline_store.content_hash, rows)
-            # A dictionary saves time for text only: numbers rarely repeat.
-            text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-            pq.write_table(rows, unfinished, compression="lz4", use_dictionary=text)
-            content = hashed.result()
-        path = folder / f"{as_of:%Y%m%d}-{content[:16]}.parquet"
-        keep_as(path)
-    return path, content

@@ -20,7 +20,7 @@ from include.domain.intervals import DAY, Interval
 from include.domain.journey import training_windows
 from include.workflows import stores
 from include.workflows.journey.facts import JoinAvailability
-from include.workflows.scoring import fitted_models
+from include.workflows.scoring import fitted_models, matured_labels
 from include.workflows.simulation import table_checks
 from include.workflows.simulation.table_checks import BadStream as BadStream
 from include.workflows.tables import reading
@@ -149,9 +149,9 @@ def stored(
     older = replayed_days(model) if replay_days is None else replay_days
     whole = Interval(whole.start - timedelta(days=older), whole.end)
     joined, availability = point_in_time_rows.joined(model, whole, interval.end)
-    labels = point_in_time_rows.matured_labels(model, whole, interval.end + delay)
+    labels = matured_labels.matured_labels(model, whole, interval.end + delay)
     keys = declarations().view(model.entity.view).keys
-    found, _ = point_in_time_rows.label_of_each(model, joined, labels)
+    found, _ = matured_labels.label_of_each(model, joined, labels)
     return _stream(model, joined.to_pandas(), found.to_pandas(), keys, availability)
 
 
