@@ -1,4 +1,4 @@
-"""``reconcile``: hold MLflow against the ledger."""
+"""``reconcile``: compare MLflow with the ledger."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _reconcile(args: argparse.Namespace) -> Answer:
 VERBS = (
     Verb(
         "reconcile",
-        "hold MLflow's aliases and versions against the ledger",
+        "compare MLflow's aliases and versions with the ledger",
         "slipway reconcile flight_delay --json",
         _reconcile,
         _arguments,

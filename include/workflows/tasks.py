@@ -265,7 +265,7 @@ def reconcile_aliases() -> Reference:
 
 
 def compare_pair(name: str, now: datetime) -> Reference:
-    """Hold one pair of stores against each other (``include.workflows.pairs.CHECKS``)."""
+    """Compare one pair of stores (``include.workflows.pairs.CHECKS``)."""
     from include.workflows import pairs
 
     return pairs.compared(name, now)

@@ -91,7 +91,8 @@ def require(
 
     Args:
         days: those that are read, in order, without gaps; a day that was never published is promised to be empty.
-        version: the table version that is read; None for the newest. An older one is held to what was promised then.
+        version: the table version that is read; None for the newest. An older one is compared with the promise of that
+        time.
 
     Raises:
         PromiseBroken: naming the days, what was promised and what was found.

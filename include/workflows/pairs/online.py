@@ -1,7 +1,7 @@
 """Ledger and online store: the newest published row of each entity, where it is not too old to be used.
 
-What the ledger has published lies in the view's table, which is held to the ledger first: an online store is never
-filled from a table that lost rows itself.
+What the ledger has published lies in the view's table, which is compared with the ledger first: an online store is
+never filled from a table that lost rows itself.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
     tolerance = {"brier": 0.01, "log_loss": 0.02, "error": 0.02, "mae": 0.05 * unit, "rmse": 0.05 * unit}
     margin = default_gates.margins(known if task == "regression" else None)
     few = _between(30, usual // 2, 300)
-    # A week, and never more than the holdout has: the sensor is blind without that many rows to hold a week against.
+    # A week, and never more than the holdout has: the sensor cannot judge a week without that many reference rows.
     week = min(7, max(given.holdout_days - 1, 1)) * usual
     data = {
         "name": "stream",
