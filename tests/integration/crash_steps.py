@@ -19,7 +19,8 @@ from sqlalchemy import delete, insert
 
 from include.adapters.ledger import Ledger, Notice, Scope, StopKind
 from include.adapters.offline_store import OfflineStore
-from include.adapters.online_store import ONLINE, _engine
+from include.adapters.online_store import ONLINE
+from include.adapters.online_store.engines import engine_of
 from include.config import declarations
 from include.config.settings import settings
 from include.domain.verdicts import Verdict
@@ -178,10 +179,10 @@ def online_lost(story: Story) -> None:
     view = declarations().view("trip_plan")
     last = datetime(2024, 3, 18, 23, 59, tzinfo=UTC).replace(tzinfo=None)
     stray = {"view": view.name, "view_version": view.version, "entity": '["never"]', "run_id": "nobody's"}
-    with _engine(settings().online_url, -1).begin() as connection:
+    with engine_of(settings().online_url, -1).begin() as connection:
         connection.execute(delete(ONLINE).where(ONLINE.c.view == view.name))
         connection.execute(insert(ONLINE).values(**stray, event_time=last, available_time=last, features="{}"))
-    _engine(settings().online_url, -1).dispose()
+    engine_of(settings().online_url, -1).dispose()
 
 
 def view_lost(story: Story) -> None:

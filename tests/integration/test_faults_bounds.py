@@ -19,10 +19,10 @@ import pytest
 from ledger_fixtures import ledger, ledger_url
 from sqlalchemy import create_engine, make_url, text
 
-from include.adapters import online_store, source
+from include.adapters import source
 from include.adapters.ledger import Ledger, LedgerUnavailable, Partition, PartitionStatus
 from include.adapters.ledger.database import make_engine, one_after_the_other
-from include.adapters.online_store import OnlineStore, OnlineStoreUnusable
+from include.adapters.online_store import OnlineStore, OnlineStoreUnusable, engines
 from include.adapters.source import reading
 from include.config import bounds
 from include.config.settings import PROJECT
@@ -74,9 +74,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget_engines() -> None:
     """An engine keeps the bounds it was made with."""
-    for engine in online_store._ENGINES.values():
+    for engine in engines.ENGINES.values():
         engine.dispose()
-    online_store._ENGINES.clear()
+    engines.ENGINES.clear()
 
 
 def published(rows: int) -> Partition:
@@ -246,7 +246,7 @@ def test_a_long_read_of_a_source_is_not_cut_as_long_as_each_page_comes(postgres_
 def test_every_engine_on_postgres_has_every_bound_and_keeps_the_address_s_own_options(postgres_url):
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path")
     schema = make_url(postgres_url).query["options"].removeprefix("-csearch_path=")
-    for engine in (make_engine(postgres_url), online_store._new_engine(postgres_url), reading._engine(postgres_url)):
+    for engine in (make_engine(postgres_url), engines.new_engine(postgres_url), reading._engine(postgres_url)):
         with engine.connect() as connection:
             shown = [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
             driver = connection.connection.driver_connection

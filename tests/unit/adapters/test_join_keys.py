@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.adapters.online_store import _spelled_otherwise, entity_of
+from include.adapters.online_store.entities import entity_of, spelled_otherwise
 from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold, LabelGivenTwice, point_in_time, with_labels
 
 TIMES = pa.timestamp("us", tz="UTC")
@@ -139,9 +139,9 @@ def test_the_online_store_knows_a_whole_number_by_each_of_its_spellings():
     forms = [7, "7", 7.0, Decimal("7.00"), np.int64(7)]
     everything = {entity_of((7,)), entity_of(("7",)), entity_of((7.0,))}
     for form in forms:
-        assert {entity_of((form,)), *_spelled_otherwise((form,))} >= everything, form
+        assert {entity_of((form,)), *spelled_otherwise((form,))} >= everything, form
     for other in ("07", "7.0", " 7", "GUEST", 1.5, True, None, float("nan"), float("inf")):
-        assert not {entity_of((other,)), *_spelled_otherwise((other,))} & everything, other
+        assert not {entity_of((other,)), *spelled_otherwise((other,))} & everything, other
 
 
 @given(
