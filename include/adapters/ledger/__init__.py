@@ -40,14 +40,11 @@ from include.adapters.ledger.records import (
     Facts,
     GateStanding,
     ModelHistory,
-    OverrideRequest,
     Partition,
     PartitionStatus,
     Promoted,
-    PromotionRequest,
     RetrainAction,
     RetrainDecision,
-    RollbackRequest,
     Scoring,
     ShadowDay,
     ShadowWindow,
@@ -57,6 +54,7 @@ from include.adapters.ledger.records import (
     Transition,
     ViewRead,
 )
+from include.adapters.ledger.requests import OverrideRequest, PromotionRequest, RollbackRequest
 from include.adapters.ledger.stops import in_force
 
 __all__ = [

@@ -21,7 +21,8 @@ from include.adapters.ledger.errors import (
     NothingToRollBackTo,
 )
 from include.adapters.ledger.gates import clearance_in
-from include.adapters.ledger.records import Candidate, Promoted, PromotionRequest, RollbackRequest
+from include.adapters.ledger.records import Candidate, Promoted
+from include.adapters.ledger.requests import PromotionRequest, RollbackRequest
 from include.adapters.ledger.tables import candidates, deployment_history, deployments
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, f
 from include.adapters.ledger.candidates import asked_by_in, candidate_in
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
 from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
-from include.adapters.ledger.records import Candidate, GateStanding, OverrideRequest
+from include.adapters.ledger.records import Candidate, GateStanding
+from include.adapters.ledger.requests import OverrideRequest
 from include.adapters.ledger.stops import lap_in
 from include.adapters.ledger.tables import gate_results, overrides
 from include.domain.authority import Approvers, Person, require
