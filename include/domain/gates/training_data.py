@@ -11,6 +11,10 @@ from dataclasses import dataclass, field, replace
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
 
+FEWEST_TO_JUDGE = 0
+"""An empty training set is judged, too: it fails."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingDataSummary:
     """What was counted in one training set.
@@ -62,28 +66,32 @@ def training_data_gate(
     """
     rows, features = summary.rows, len(summary.null_shares)
     criteria = [
-        against_bound("rows", rows, Direction.AT_LEAST, rules.min_rows, rows=rows, min_rows=0),
-        against_bound("rows per feature", rows / max(features, 1), Direction.AT_LEAST, 1, rows=rows, min_rows=0),
-        against_bound(
-            "holdout rows", summary.holdout_rows, Direction.AT_LEAST, rules.min_holdout_rows, rows=rows, min_rows=0
-        ),
+        _at_least(rules.min_rows, "rows", rows, summary),
+        _at_least(1, "rows per feature", rows / max(features, 1), summary),
+        _at_least(rules.min_holdout_rows, "holdout rows", summary.holdout_rows, summary),
         _classes(summary),
-        against_bound("missing labels", summary.missing_labels, Direction.AT_MOST, 0, rows=rows, min_rows=0),
-        against_bound("duplicate rows", summary.duplicate_rows, Direction.AT_MOST, 0, rows=rows, min_rows=0),
+        _at_most(0, "missing labels", summary.missing_labels, summary),
+        _at_most(0, "duplicate rows", summary.duplicate_rows, summary),
         _apart(summary),
         _infinite(summary),
         _empty(summary),
     ]
     for feature, bound in sorted(rules.max_null_share.items()):
         share = summary.null_shares.get(feature)
-        criteria.append(
-            against_bound(f"missing share of {feature}", share, Direction.AT_MOST, bound, rows=rows, min_rows=0)
-        )
+        criteria.append(_at_most(bound, f"missing share of {feature}", share, summary))
     warnings = [f"{feature} has one value in all {rows:,} rows: it teaches nothing." for feature in summary.constant]
     warnings += summary.remarks
     warnings += [f"No training row is of class {name}: its probability is always 0." for name in _absent(summary)]
     notes = {"warnings": warnings, "classes": dict(summary.classes), "features": features}
     return GateResult("training_data_gate", mode, tuple(criteria), notes)
+
+
+def _at_least(bound: float, name: str, value: float, summary: TrainingDataSummary) -> CriterionResult:
+    return against_bound(name, value, Direction.AT_LEAST, bound, rows=summary.rows, min_rows=FEWEST_TO_JUDGE)
+
+
+def _at_most(bound: float, name: str, value: float | None, summary: TrainingDataSummary) -> CriterionResult:
+    return against_bound(name, value, Direction.AT_MOST, bound, rows=summary.rows, min_rows=FEWEST_TO_JUDGE)
 
 
 def _classes(summary: TrainingDataSummary) -> CriterionResult:
@@ -114,9 +122,7 @@ def _absent(summary: TrainingDataSummary) -> list[str]:
 
 
 def _apart(summary: TrainingDataSummary) -> CriterionResult:
-    result = against_bound(
-        "training rows in the holdout", summary.judged_on_too, Direction.AT_MOST, 0, rows=summary.rows, min_rows=0
-    )
+    result = _at_most(0, "training rows in the holdout", summary.judged_on_too, summary)
     if summary.judged_on_too:
         why = f"{summary.judged_on_too:,} of {summary.holdout_rows:,} held-out rows were to be learned from, too."
         return replace(result, reason=why)

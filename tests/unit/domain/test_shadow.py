@@ -150,3 +150,78 @@ def test_many_classes_differ_by_the_class_that_moved_most():
     result = judged(on)
     assert "mean |delta|, highest" in failed(result)
     assert result.notes["decisions_differ"] == pytest.approx(2 / 3, abs=0.05)
+
+
+def of_three_classes(champion, challenger, rows=1000):
+    scores = (np.tile(np.array(answer), (rows, 1)) for answer in (champion, challenger))
+    return ShadowEvidence(Task.MULTICLASS, rows, 0, *scores, np.arange(rows) % 5)
+
+
+def line(result, name):
+    return next(c for c in result.criteria if c.criterion == name)
+
+
+def test_how_far_a_row_moved_is_how_far_its_class_moved_that_moved_most():
+    result = judged(of_three_classes([0.5, 0.3, 0.2], [0.3, 0.35, 0.35]))
+    assert line(result, "mean |delta|, highest").measured == pytest.approx(0.2)
+    assert line(result, "p99 |delta|").measured == pytest.approx(0.2)
+
+
+def test_a_row_with_one_class_that_is_no_number_is_an_error():
+    on = of_three_classes([0.5, 0.3, 0.2], [0.45, 0.3, 0.25])
+    on.challenger[0, 2] = nan
+    assert line(judged(on), "errors and NaN").measured == 1 / 1000
+    assert line(judged(on), "mean |delta|, highest").rows == 999
+
+
+def test_a_window_that_is_not_full_shows_what_was_measured_so_far_in_each_line_but_its_own():
+    full, early = judged(window()), judged(window(rows=900))
+    assert [c.criterion for c in early.criteria] == [c.criterion for c in full.criteria]
+    own, *others = early.criteria
+    assert own.reason == "The shadow window has 900 rows on 5 days; it needs 1,000 rows and 3 days to be judged."
+    assert all(c.reason.startswith(f"{own.reason} So far: ") for c in others)
+
+
+def test_a_row_answered_with_an_error_is_answered_and_one_never_answered_is_not():
+    result = judged(window(errors=40, unanswered=60))
+    assert line(result, "coverage").measured == 4040 / 4100
+    assert line(result, "errors and NaN").measured == 40 / 4100
+
+
+def test_a_score_of_just_a_half_decides_against_the_event():
+    half, more = np.full(1000, 0.5), np.full(1000, 0.51)
+    days = np.arange(1000) % 5
+    assert judged(ShadowEvidence(Task.BINARY, 1000, 0, half, half, days)).notes["decisions_differ"] == 0
+    assert judged(ShadowEvidence(Task.BINARY, 1000, 0, half, more, days)).notes["decisions_differ"] == 1
+    assert judged(ShadowEvidence(Task.BINARY, 1000, 0, more, half, days)).notes["decisions_differ"] == 1
+
+
+@pytest.mark.parametrize(
+    ("bounds", "lines"),
+    [
+        (Latency(p99_ms_at_most=50), {"p99 latency in ms": 20.0}),
+        (Latency(times_champion_at_most=2), {"p99 latency / champion's": 20.0 / 16.0}),
+        (Latency(), {}),
+    ],
+)
+def test_of_latency_only_what_is_declared_is_judged(bounds, lines):
+    result = judged(replace(window(), challenger_p99_ms=20.0, champion_p99_ms=16.0), replace(RULES, latency=bounds))
+    assert {c.criterion: c.measured for c in result.criteria if "latency" in c.criterion} == lines
+
+
+def test_where_nobody_counted_the_candidates_of_a_window_alpha_is_whole_and_otherwise_it_is_shared():
+    on = window(labels=3000)
+    assert judged(on, LABELLED).notes["matured"]["alpha"] == 0.05
+    assert judged(on, LABELLED, attempts=2).notes["matured"]["alpha"] == 0.025
+
+
+def test_just_enough_matured_labels_are_judged():
+    assert judged(window(labels=500), LABELLED).criteria[-1].criterion == "matured roc_auc"
+    assert judged(window(labels=499), LABELLED).criteria[-1].criterion != "matured roc_auc"
+
+
+def test_how_many_rows_would_do_is_said_where_a_margin_is_tolerated_and_not_where_a_gain_is_demanded():
+    on = window(labels=3000)
+    gain = replace(RULES, comparison=ComparisonRule("roc_auc", 0.02, superiority=True))
+    assert judged(on, LABELLED).notes["matured"]["sufficient_rows"] > 0
+    assert judged(on, gain).notes["matured"]["sufficient_rows"] is None

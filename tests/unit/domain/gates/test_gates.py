@@ -30,7 +30,9 @@ from include.domain.gates import (
     training_data_gate,
 )
 from include.domain.gates.champion import judge_comparison
+from include.domain.gates.evidence import RowValues
 from include.domain.metrics import ShapesDiffer, Task, UnknownMetric, measure
+from include.domain.own_metrics import of_values
 from include.domain.verdicts import against_bound
 
 
@@ -176,6 +178,11 @@ def test_a_slice_keeps_the_rows_together():
     assert (part.champion == on.champion[on.days == 2]).all()
 
 
+def test_at_just_enough_rows_the_reason_is_why_nothing_was_measured():
+    result = thresholds(at_least("roc_auc", 0.5), on=Evidence(Task.BINARY, np.ones(500), np.linspace(0, 1, 500)))
+    assert "all 500 labels are of one class (1)" in result.reason
+
+
 # --- champion_gate ---------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +254,21 @@ def test_a_comparison_that_lacks_one_of_its_numbers_is_no_evidence(missing):
 
 
 @pytest.mark.parametrize(
+    ("high", "verdict", "says"),
+    [
+        (-0.011, Verdict.PASS, "so it is better by more than 0.01."),
+        (0.0, Verdict.INCONCLUSIVE, "so these rows cannot tell whether it is better by more than 0.01."),
+    ],
+)
+def test_where_superiority_is_asked_the_reason_says_by_how_much(high, verdict, says):
+    rule = ComparisonRule("brier", 0.01, superiority=True)
+    compared = replace(COMPARED, difference=-0.02, low=-0.05, high=high)
+    result = judge_comparison(rule, compared, criterion="brier", min_rows=500)
+    assert result.verdict is verdict
+    assert result.reason.endswith(says)
+
+
+@pytest.mark.parametrize(
     ("compared", "says"),
     [
         pytest.param(COMPARED, "worse by 0.01 (worse by -0.002 to 0.022, each bound at 95 %)", id="worse"),
@@ -291,12 +313,14 @@ def test_f052_the_first_candidate_is_judged_on_its_baseline_and_the_record_says_
     record = criterion(result, "first_deployment")
     assert (record.verdict, record.allowed) == (Verdict.PASS, "baseline_only")
     assert "no champion to compare with" in record.reason
+    assert record.reason.endswith("so the bounds and the naive baseline decide.")
 
 
 def test_f052_a_model_may_ask_a_person_about_its_first_candidate():
     rules = no_worse_by(0.01, first_deployment=FirstDeployment.ASK)
     result = judged(rules, evidence(champion=None), has_champion=False)
     assert (result.verdict, criterion(result, "first_deployment").allowed) == (Verdict.INCONCLUSIVE, "ask")
+    assert criterion(result, "first_deployment").reason.endswith("so a person decides.")
 
 
 def test_f053_a_champion_that_gave_no_scores_is_never_taken_for_a_first_deployment():
@@ -318,6 +342,34 @@ def test_f053_a_champion_that_gave_no_scores_is_never_taken_for_a_first_deployme
 def test_a_naive_baseline_must_be_beaten_beyond_doubt(on, expected):
     line = criterion(judged(no_worse_by(0.5), on), "baseline roc_auc")
     assert line.verdict is expected
+
+
+def test_a_candidate_that_is_not_even_measured_better_fails_though_it_may_be_better_by_chance():
+    on = evidence(2000, candidate=0.98)
+    line = criterion(judged(no_worse_by(0.5), replace_part(on, "baseline", on.champion)), "baseline roc_auc")
+    assert line.low < 0 < line.baseline - line.measured < line.high
+    assert (line.verdict, line.bound, line.margin) == (Verdict.FAIL, 0, 0)
+
+
+def test_the_baseline_is_beaten_on_as_many_rows_as_are_declared():
+    assert criterion(judged(no_worse_by(0.9), evidence(500)), "baseline roc_auc").verdict is Verdict.PASS
+    assert criterion(judged(no_worse_by(0.9), evidence(499)), "baseline roc_auc").verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_values_of_a_business_metric_are_cut_with_their_rows_and_stand_for_the_scores():
+    worth = of_values("worth", "higher")
+    on = evidence(6).with_values({"worth": RowValues(np.arange(6.0), np.arange(6.0) * 2)})
+    seen = on.where(on.y == on.y[0]).seen_by(worth)
+    assert seen.task is Task.REGRESSION
+    assert seen.candidate.tolist() == np.arange(6.0)[on.y == on.y[0]].tolist()
+    assert seen.champion.tolist() == (2 * seen.candidate).tolist()
+    assert seen.baseline is None
+
+
+def test_where_nobody_worked_the_values_out_there_are_none_and_that_is_no_evidence():
+    on = evidence(1000)
+    assert np.isnan(on.seen_by(of_values("worth", "higher")).candidate).all()
+    assert on.seen_by("roc_auc") is on
 
 
 def test_a_constant_candidate_is_no_better_than_the_prior():
@@ -364,6 +416,11 @@ def test_a_declared_replay_window_that_could_not_be_scored_is_no_evidence():
     assert criterion(result, "replay window").reason == (
         "The window before the drift was not compared: there is no labelled row that old; that is no evidence."
     )
+
+
+def test_a_window_that_was_not_scored_has_no_rows():
+    result = judged(no_worse_by(0.01), evidence(candidate=1.4), earlier=EarlierWindow(missing="it is gone"))
+    assert criterion(result, "replay window").rows == 0
 
 
 def test_the_same_model_wired_twice_is_compared_with_nothing():
@@ -532,3 +589,57 @@ def test_a_constant_feature_warns_and_blocks_nothing():
     result = learnable(constant=("year",))
     assert result.verdict is Verdict.PASS
     assert result.notes["warnings"] == ["year has one value in all 20,000 rows: it teaches nothing."]
+
+
+def test_an_empty_training_set_fails_and_is_not_merely_unknown():
+    empty = TrainingDataSummary(0, 0, 0, null_shares={"hour": nan})
+    result = training_data_gate(TrainingDataRules(min_rows=1), empty)
+    assert {c.criterion for c in result.criteria if c.verdict is Verdict.FAIL} == {
+        *("rows", "rows per feature", "holdout rows", "different labels", "empty features"),
+    }
+    assert {c.verdict for c in result.criteria} == {Verdict.FAIL, Verdict.PASS}
+
+
+def test_one_row_of_each_label_for_each_feature_and_one_to_judge_on_are_enough_where_no_more_is_asked_for():
+    least = TrainingDataSummary(2, 1, 2, null_shares={"hour": 0.0, "wind_gust": 0.0})
+    assert training_data_gate(TrainingDataRules(min_rows=2), least).verdict is Verdict.PASS
+    assert training_data_gate(TrainingDataRules(min_rows=2), replace(least, holdout_rows=0)).verdict is Verdict.FAIL
+
+
+def test_a_row_is_enough_for_one_feature_or_none():
+    for shares in ({"hour": 0.0}, {}):
+        result = training_data_gate(TrainingDataRules(min_rows=1), TrainingDataSummary(1, 1, 2, null_shares=shares))
+        assert criterion(result, "rows per feature").measured == 1
+
+
+def test_what_nobody_counted_in_a_training_set_is_none():
+    result = learnable()
+    for name in ("missing labels", "duplicate rows", "training rows in the holdout", "infinite values"):
+        line = criterion(result, name)
+        assert (line.verdict, line.measured, line.bound) == (Verdict.PASS, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"judged_on_too": 1}, "training rows in the holdout"),
+        ({"infinite": {"hour": 1}}, "infinite values"),
+        ({"missing_labels": 1}, "missing labels"),
+        ({"duplicate_rows": 1}, "duplicate rows"),
+    ],
+)
+def test_a_single_bad_row_is_too_many(changes, name):
+    assert criterion(learnable(**changes), name).verdict is Verdict.FAIL
+
+
+def test_only_features_with_infinite_values_are_named():
+    result = learnable(infinite={"wind_gust": 0, "hour": 3, "temp": 1})
+    assert criterion(result, "infinite values").reason.startswith("Infinite values in hour (3), temp (1);")
+
+
+def test_how_many_labels_there_are_is_said_with_the_classes_that_have_none():
+    line = criterion(learnable(classes={"late": 9, "early": 11, "lost": 0}), "different labels")
+    assert line.reason == (
+        "The 20,000 training rows have 2 different labels. None is of class lost, which gets the probability 0."
+    )
+    assert (line.verdict, line.bound) == (Verdict.PASS, 2)

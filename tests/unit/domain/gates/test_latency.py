@@ -129,3 +129,46 @@ def test_f052_without_champion_and_budget_nothing_passes():
 
 def test_no_bounds_pass_nothing():
     assert judged(LatencyRules()).verdict is Verdict.INCONCLUSIVE
+
+
+ALL = LatencyRules(**BUDGETS, times_champion_at_most=1.5, size_times_champion_at_most=1.5)
+
+
+def shown_of_champion(result):
+    return {c.criterion: c.champion for c in result.criteria}
+
+
+def test_the_champion_s_times_stand_beside_the_budget_and_its_size_does_wherever_it_was_measured():
+    assert shown_of_champion(judged(ALL)) == {
+        "p50 of one row in ms": 4.0,
+        "p99 of one row in ms": 9.0,
+        "ms per 1,000 rows": 20.0,
+        "p90 of 1,000 rows in ms": 30.0,
+        "model size in MB": 2.0,
+        "p50 / champion's": 1.0,
+        "batch / champion's": 1.0,
+        "size / champion's": 1.0,
+    }
+    elsewhere = shown_of_champion(judged(ALL, champion=replace(HERE, machine="there")))
+    assert {name for name, value in elsewhere.items() if value is not None} == {"model size in MB", "size / champion's"}
+
+
+def test_a_candidate_that_was_not_timed_has_no_rows():
+    assert {c.rows for c in judged(ALL, candidate=None).criteria} == {0}
+
+
+@pytest.mark.parametrize(
+    ("rules", "repeats", "expected"),
+    [
+        pytest.param(LatencyRules(batch_ms_per_1k_at_most=20.0), 1, Verdict.PASS, id="one batch shows its time"),
+        pytest.param(LatencyRules(batch_ms_per_1k_at_most=20.0), 0, Verdict.INCONCLUSIVE, id="none shows none"),
+        pytest.param(LatencyRules(model_mb_at_most=2.0), 0, Verdict.PASS, id="a size needs no time"),
+        pytest.param(LatencyRules(p50_ms_at_most=4.0), 199, Verdict.INCONCLUSIVE, id="a median of rows needs them all"),
+    ],
+)
+def test_each_part_needs_as_many_timed_rows_as_show_it(rules, repeats, expected):
+    assert judged(rules, replace(HERE, repeats=repeats)).verdict is expected
+
+
+def test_a_time_below_a_millisecond_is_a_time():
+    assert judged(LatencyRules(p50_ms_at_most=0.5), replace(HERE, p50_ms=0.4)).verdict is Verdict.PASS
