@@ -62,6 +62,10 @@ def test_a_request_written_as_conf_and_read_again_is_the_same():
     assert again.fingerprint == request.fingerprint
 
 
+def test_a_request_that_was_recorded_by_an_earlier_version_has_the_same_fingerprint():
+    assert read({"issue": "OPS-17"}).fingerprint == ("7919aad149baf52d0102b661e5e8449acbd4b01d72ec9eb12b4b0ffb18946afd")
+
+
 def test_another_request_has_another_fingerprint():
     assert read().fingerprint != read({"reason": "other"}).fingerprint
 
@@ -107,6 +111,8 @@ def test_f010_a_run_without_a_time_is_refused_and_never_means_all_data(conf):
 @pytest.mark.parametrize(
     ("as_of", "message"),
     [
+        pytest.param("x" * 40, "write a date or time in ISO 8601", id="forty characters are read"),
+        pytest.param("x" * 41, "has at most 40 characters", id="one more is not"),
         pytest.param(
             "2013-06-20T00:00:01Z", "after the newest data; the latest allowed is 2013-06-20T00:00", id="later"
         ),
