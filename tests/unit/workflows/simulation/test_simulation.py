@@ -352,21 +352,30 @@ def test_the_same_variant_twice_is_refused(model):
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good and bad ones, written once."""
+    there = tmp_path_factory.mktemp("tables")
+    table = a_table(60)
+    table.to_parquet(there / "s.parquet")
+    table.to_csv(there / "s.csv", index=False)
+    table.assign(y=1).to_parquet(there / "one.parquet")
+    table.assign(t="someday").to_csv(there / "times.csv", index=False)
+    table.head(5 * ROWS_A_DAY).to_parquet(there / "short.parquet")
+    table.iloc[::60].to_parquet(there / "thin.parquet")
+    table.drop(columns=["a", "b"]).to_parquet(there / "bare.parquet")
+    table.assign(y="no. " + table["a"].astype(str)).to_parquet(there / "texts.parquet")
+    (there / "notes.txt").write_text("t,y", encoding="utf-8")
+    return there
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where somebody types: their tables, and an empty home."""
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    table = a_table(60)
-    table.to_parquet("s.parquet")
-    table.to_csv("s.csv", index=False)
-    table.assign(y=1).to_parquet("one.parquet")
-    table.assign(t="someday").to_csv("times.csv", index=False)
-    table.assign(a=table["a"].where(table["a"] > -1)).to_parquet("gaps.parquet")
-    table.head(5 * ROWS_A_DAY).to_parquet("short.parquet")
-    table.iloc[::60].to_parquet("thin.parquet")
-    table.drop(columns=["a", "b"]).to_parquet("bare.parquet")
-    table.assign(y="no. " + table["a"].astype(str)).to_parquet("texts.parquet")
-    (tmp_path / "notes.txt").write_text("t,y", encoding="utf-8")
+    for table in tables.iterdir():
+        (tmp_path / table.name).symlink_to(table)
     return tmp_path
 
 
