@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
-
 FEWEST_TO_JUDGE = 0
 """An empty training set is judged, too: it fails."""
 
