@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 UNSEEN_PROBE = "unseen categories"
 REAL_PROBE = "real rows"
-UNSEEN = "(a category never seen before)"
+UNSEEN = "(a category nobody ever saw)"
 
 
 class Smoked(NamedTuple):

@@ -35,6 +35,10 @@ PLAIN = {
 
 KEPT = {
     ("include/config/loader.py", "mend"): "the loader's messages keep their form",
+    (
+        "include/workflows/evidence/probes.py",
+        "nobody",
+    ): "a value; the rows that a seeded candidate refuses follow from it",
     ("include/workflows/pairs/__init__.py", "mended"): "shown as its key in the JSON of a finding",
     ("include/domain/gates/champion.py", "looks at nothing"): "a reason that is in ledgers and in the documentation",
 }
