@@ -128,7 +128,7 @@ def strength(task: Task, y: Floats, values: ArrayLike) -> float | None:
     series = values.reset_index(drop=True) if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
     if len(series) != len(y):
         raise NoFeatures(str(series.name), len(series), len(y))
-    if len(y) < 4 or not np.isfinite(y).all() or bool(np.all(y == y[0])):
+    if len(y) < 4 or not np.isfinite(y).all() or len(np.unique(y)) < 2:
         return None
     numbers = _numbers(series)
     codes = _codes(series) if numbers is None else _bins(numbers)

@@ -218,6 +218,13 @@ def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been
             id="drift, and more than five features",
         ),
         pytest.param(
+            a_situation(
+                flags=(Flags("2013-06-19", False, False, None, False),), unjudged=tuple("abcdef"), realised_reason=""
+            ),
+            "Nothing to do: no drift seen (not judged: a, b, c, d, e and 1 more), and performance is in its band.",
+            id="one feature more than are named",
+        ),
+        pytest.param(
             a_situation(flags=(Flags("2013-06-19", False, True, None, False),), realised_reason=""),
             "Only logged: predictions drifted, but performance is in its band.",
             id="scores alone",

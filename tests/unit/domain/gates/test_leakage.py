@@ -177,3 +177,30 @@ def test_available_times_are_compared_with_prediction_times():
 def test_a_feature_of_other_rows_is_refused():
     with pytest.raises(NoFeatures, match="has 5 rows, the labels 2000"):
         judged({"x": np.arange(5)})
+
+
+def test_the_report_shows_the_ten_strongest_features_to_four_digits():
+    noise = {f"n{i:02d}": LATE + RNG.normal(0, 1 + i, ROWS) for i in range(12)}
+    shown = judged(noise, availability=Availability(ROWS, dict.fromkeys(noise, 0))).notes["strongest alone"]
+    assert list(shown.values()) == sorted(shown.values(), reverse=True)
+    assert len(shown) == 10
+    assert shown["n00"] == round(strength(Task.BINARY, LATE, noise["n00"]), 4)
+    assert strength(Task.BINARY, LATE, noise["n00"]) not in shown.values()
+
+
+@pytest.mark.parametrize(
+    ("y", "measured"),
+    [
+        pytest.param([0, 1, 0], False, id="three rows"),
+        pytest.param([0, 1, 0, 1], True, id="four rows"),
+        pytest.param([1, 1, 1, 1], False, id="one label"),
+        pytest.param([0, 1, 0, nan], False, id="a label is missing"),
+    ],
+)
+def test_a_strength_needs_four_rows_and_two_labels(y, measured):
+    found = strength(Task.BINARY, np.array(y, float), np.arange(len(y)))
+    assert (found is not None) is measured
+
+
+def test_a_feature_that_explains_less_than_nothing_of_a_regression_explains_nothing():
+    assert strength(Task.REGRESSION, MINUTES, [f"id{i}" for i in range(ROWS)]) == 0.0
