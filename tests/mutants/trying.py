@@ -101,6 +101,8 @@ class Trying:
         """First the tests that run the changed statement, then all of their files that reach the module."""
         lines = sorted({n for at in range(change.line, change.end + 1) for n in range(*spans.get(at, (0, 0)))})
         first = self.reach.of(change.module, lines)
+        if not first and not lines:  # a module that runs only while it is imported: any test may need it
+            first = self.reach.quickest_first(self.reach.took_s)
         if not first:
             return []
         more = [test for test in self.reach.of_their_files(first, change.module) if test not in set(first)]

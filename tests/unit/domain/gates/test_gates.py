@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from math import inf, nan, nextafter
 
 import numpy as np
@@ -169,6 +169,11 @@ def test_evidence_of_different_rows_is_refused():
         Evidence(Task.BINARY, [0, 1, 1], [0.1, 0.2, 0.3], champion=[0.1, 0.2])
     with pytest.raises(BadEvidence, match="days has 1 rows, the labels 3"):
         Evidence(Task.BINARY, [0, 1, 1], [0.1, 0.2, 0.3], days=["2013-06-01"])
+
+
+def test_what_was_judged_on_cannot_be_changed_afterwards():
+    with pytest.raises(FrozenInstanceError):
+        evidence(5).y = np.zeros(5)
 
 
 def test_a_slice_keeps_the_rows_together():
