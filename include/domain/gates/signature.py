@@ -59,11 +59,10 @@ def signature_gate(
         candidate: the registered candidate's; None or without any column: INCONCLUSIVE.
         mode: blocking or advisory.
     """
-    for who, signature in (("the callers", callers), ("the candidate", candidate)):
-        if signature is None or not signature.inputs:
-            return GateResult("signature_gate", mode, (_unknown(who),))
-    if callers is None or candidate is None:  # narrows the types; the loop has returned
-        return GateResult("signature_gate", mode, (_unknown("one side"),))
+    if callers is None or not callers.inputs:
+        return GateResult("signature_gate", mode, (_unknown("the callers"),))
+    if candidate is None or not candidate.inputs:
+        return GateResult("signature_gate", mode, (_unknown("the candidate"),))
     sent, taken = {c.name: c for c in callers.inputs}, {c.name: c for c in candidate.inputs}
     allowed = set(rules.may_drop)
     missing = [name for name in sent if name not in taken]
@@ -92,10 +91,9 @@ def _renamed(gone: list[InputColumn], new: list[InputColumn]) -> dict[str, str]:
     free = [c.name for c in new]
     for column in gone:
         folded = {name.casefold(): name for name in free}
-        close = difflib.get_close_matches(column.name.casefold(), list(folded), n=1, cutoff=0.6)
-        if close:
-            found[column.name] = folded[close[0]]
-            free.remove(folded[close[0]])
+        for closest in difflib.get_close_matches(column.name.casefold(), list(folded), n=1, cutoff=0.6):
+            found[column.name] = folded[closest]
+            free.remove(folded[closest])
     return found
 
 
@@ -124,9 +122,10 @@ def _outputs(callers: Signature, candidate: Signature) -> CriterionResult:
     changes = []
     if callers.output != candidate.output:
         changes.append(f"type from {callers.output} to {candidate.output}")
-    if (before is None) != (after is None):
-        changes.append("from a value to classes" if before is None else "from classes to a value")
-    elif before is not None and after is not None:
+    if before is None or after is None:
+        if before is not after:
+            changes.append("from a value to classes" if before is None else "from classes to a value")
+    else:
         changes += [f"class {name} is gone" for name in before if name not in after]
         changes += [f"class {name} is new" for name in after if name not in before]
     return _none("output changes", changes, "callers read the old output")

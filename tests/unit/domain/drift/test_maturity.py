@@ -37,8 +37,8 @@ def test_labels_are_overdue_where_the_share_rose_by_more_than_is_allowed(labelle
 
 def test_the_reason_says_how_many_lack_a_label_since_when_and_what_is_usual():
     assert judged(days(100, 70, 70), 0.02).reason == (
-        "20.0% of 300 rows have no label though their label window closed (2013-06-01 to 2013-06-03), in training 2.0%; "
-        "a rise of 25.0% is allowed."
+        "20.0% of 300 rows have no label though their label window closed (2013-06-01 to 2013-06-03), in training "
+        "2.0%; a rise of 25.0% is allowed."
     )
 
 

@@ -158,3 +158,32 @@ def test_everything_wrong_is_named_at_once():
         "output changes",
         "class order changes",
     ]
+
+
+def test_a_closest_name_is_taken_once_by_the_first_column_that_lost_its_own():
+    callers = replace(CALLERS, inputs=(InputColumn("delay", "double"), InputColumn("delay_b", "double")))
+    candidate = replace(CALLERS, inputs=(InputColumn("delay_c", "double"), InputColumn("delays", "double")))
+    assert "delay to delays; delay_b to delay_c" in judged(candidate, callers).reason
+
+
+def order_of_classes(result):
+    return next(c for c in result.criteria if c.criterion == "class order changes").reason
+
+
+def test_only_where_both_give_a_value_is_there_no_class_order():
+    regression = replace(CALLERS, classes=None)
+    no_order = "There is no class order: the model gives a value."
+    assert order_of_classes(judged(regression, regression)) == no_order
+    for callers, candidate in ((CALLERS, CALLERS), (regression, CALLERS), (CALLERS, regression)):
+        assert order_of_classes(judged(candidate, callers)) != no_order
+
+
+def test_a_signature_is_compared_without_rows_and_one_difference_is_too_many():
+    for result in (judged(CALLERS), judged(without("carrier"))):
+        assert {(c.rows, c.bound, c.allowed) for c in result.criteria} == {(0, 0.0, "none")}
+    assert judged(None).criteria[0].rows == 0
+
+
+def test_whose_signature_is_not_known_is_said():
+    assert judged(CALLERS, None).reason.startswith("The signature of the callers is not known")
+    assert judged(None).reason.startswith("The signature of the candidate is not known")
