@@ -145,7 +145,7 @@ def _same(rules: SmokeRules, evidence: SmokeEvidence) -> CriterionResult:
     if result.verdict is not Verdict.FAIL:
         return result
     changed = largest > rules.max_difference
-    rows = int(changed.reshape(len(changed), -1).any(axis=1).sum())
+    rows = int((changed if changed.ndim == 1 else changed.any(axis=1)).sum())
     reason = (
         f"The registered artifact answers {rows:,} of {len(expected):,} rows differently from the model that was "
         f"judged, by up to {largest.max():.4g}; allowed is {rules.max_difference:g}."

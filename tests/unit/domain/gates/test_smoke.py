@@ -128,3 +128,62 @@ def test_a_flood_of_different_errors_stays_one_line():
     errors = {f"KeyError: {i}" * 100: 1 for i in range(50)}
     result = judged(replace(GOOD, real=probe("real rows", SCORES[:50], asked=100, errors=errors)))
     assert (len(result.reason) < 800, "47 with other errors" in result.reason) == (True, True)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(10, Verdict.PASS), (9, Verdict.INCONCLUSIVE)])
+def test_where_no_number_is_declared_ten_real_rows_are_enough(rows, expected):
+    assert judged(replace(GOOD, real=probe("real rows", SCORES[:rows]), expected=SCORES[:rows])).verdict is expected
+
+
+def test_loading_takes_no_rows():
+    for evidence in (GOOD, replace(GOOD, load_error="it is gone"), None):
+        assert judged(evidence).criteria[0].rows == 0
+
+
+def test_a_probe_that_was_asked_nothing_is_named():
+    result = judged(replace(GOOD, others=(probe("missing values", []), probe("unseen categories"))))
+    assert "no missing values were asked" in result.reason
+
+
+def test_certainty_is_a_probability():
+    sure = np.where(np.arange(100) % 2, 1.0, 0.0)
+    assert judged(replace(GOOD, real=probe("real rows", sure), expected=sure)).verdict is Verdict.PASS
+
+
+def three_classes(answers, expected):
+    others = tuple(probe(name, expected) for name in ("missing values", "unseen categories"))
+    return SmokeEvidence(Task.MULTICLASS, None, probe("real rows", answers), np.asarray(expected), others)
+
+
+def test_one_class_without_a_probability_spoils_its_row_though_all_add_up():
+    thirds = np.full((20, 3), 1 / 3)
+    spoiled = thirds.copy()
+    spoiled[0] = [-0.1, 0.6, 0.5]
+    assert "1 with what is not a probability" in judged(three_classes(spoiled, spoiled)).criteria[1].reason
+
+
+def test_a_row_that_moved_in_one_class_is_one_row_and_what_is_tolerated_is_none():
+    zeros = np.zeros((20, 3))
+    moved = zeros.copy()
+    moved[3, 1], moved[4, 2] = 0.5, 1e-6
+    assert "answers 1 of 20 rows differently" in judged(three_classes(moved, zeros)).criteria[2].reason
+
+
+def test_more_answers_than_questions_excuse_no_bad_one():
+    answers = np.where(np.arange(100) == 0, nan, SCORES)
+    odd = replace(GOOD, others=(probe("missing values", answers, asked=99), probe("unseen categories")))
+    assert failed(judged(odd)) == ["missing values, unanswered"]
+
+
+@pytest.mark.parametrize(("kinds", "others"), [(3, False), (4, True)])
+def test_three_kinds_of_errors_are_named(kinds, others):
+    errors = {f"error {i}": 1 for i in range(kinds)}
+    result = judged(replace(GOOD, real=probe("real rows", SCORES[:90], asked=90 + kinds, errors=errors)))
+    assert ("1 with other errors" in result.criteria[1].reason) is others
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"), [("x" * 200, "x" * 200), ("x" * 201, "x" * 199 + "…"), ("", "an error without a message")]
+)
+def test_an_error_is_shown_in_two_hundred_characters(message, shown):
+    assert judged(replace(GOOD, load_error=message)).reason.endswith(f"in a fresh process: {shown}")
