@@ -99,6 +99,7 @@ def test_nothing_else_reads_yaml():
     for file in [*PROJECT.glob("include/**/*.py"), *PROJECT.glob("plugins/**/*.py"), *PROJECT.glob("config/**/*.py")]:
         if file == Path(yaml_text.__file__):
             continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        code = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(code)) if "yaml." in code else ():
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml":
                 assert node.attr in ("compose", "YAMLError", "MappingNode", "SequenceNode", "safe_dump"), file

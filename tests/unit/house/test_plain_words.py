@@ -73,6 +73,8 @@ def prose(text: str, suffix: str) -> Iterator[tuple[int, str]]:
 
 
 def old_words(text: str, suffix: str) -> Iterator[tuple[int, str]]:
+    if not REFUSED.search(text):
+        return  # nowhere, so not in prose; to take a file apart takes long
     for line, said in prose(text, suffix):
         for found in REFUSED.finditer(re.sub(r"``[^`]*``", "", said)):
             yield line, found.group(1).lower()

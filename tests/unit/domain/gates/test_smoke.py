@@ -165,8 +165,8 @@ def test_one_class_without_a_probability_spoils_its_row_though_all_add_up():
 def test_a_row_that_moved_in_one_class_is_one_row_and_what_is_tolerated_is_none():
     zeros = np.zeros((20, 3))
     moved = zeros.copy()
-    moved[3, 1], moved[4, 2] = 0.5, 1e-6
-    assert "answers 1 of 20 rows differently" in judged(three_classes(moved, zeros)).criteria[2].reason
+    moved[3, 1], moved[5, 1], moved[4, 2] = 0.5, 0.5, 1e-6
+    assert "answers 2 of 20 rows differently" in judged(three_classes(moved, zeros)).criteria[2].reason
 
 
 def test_more_answers_than_questions_excuse_no_bad_one():
@@ -179,7 +179,7 @@ def test_more_answers_than_questions_excuse_no_bad_one():
 def test_three_kinds_of_errors_are_named(kinds, others):
     errors = {f"error {i}": 1 for i in range(kinds)}
     result = judged(replace(GOOD, real=probe("real rows", SCORES[:90], asked=90 + kinds, errors=errors)))
-    assert ("1 with other errors" in result.criteria[1].reason) is others
+    assert ("with other errors" in result.criteria[1].reason) is others
 
 
 @pytest.mark.parametrize(

@@ -149,11 +149,13 @@ OWN_FILES = {
 
 
 def names_in(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    code = file.read_text(encoding="utf-8")
     known = {gate.name for gate in gates.GATES if gate.looks_at}
+    if not any(name in code for name in known):
+        return set()
     return {
         node.value
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
     }
 
