@@ -17,24 +17,27 @@ from benchmarks.policy_lab.models import Model, Rows, Shelf
 from benchmarks.policy_lab.yardsticks import (
     HOLDOUT_DAYS,
     SHADOW_DAYS,
+    WINDOW_DAYS,
     Run,
     candidate_rows,
     first_day,
 )
 from include.domain.comparison import compare
 from include.domain.decision import Action, Decision, Policy, Situation, decide
-from include.domain.drift.report import Flags
-from include.domain.history import Ending, PastJourney, futile_streak
+from include.domain.drift.report import Flags, ScoredDay
+from include.domain.history import Ending, History, PastJourney, futile_streak, with_incident
+from include.domain.incident import Incident, IncidentPace
+from include.domain.journey import training_windows
 from include.domain.losses import DayLoss
 from include.domain.metrics import Task
-from include.domain.performance import Band, realised_performance
+from include.domain.performance import Band, RealisedPerformance, realised_performance
 
 EPOCH = date(2021, 1, 1)
 TOLERANCE, MARGIN = 0.01, 0.005
 """Of the Brier score; a regression's are shares of its labels' mean distance from their median."""
 TOLERANCE_SHARE, MARGIN_SHARE = 0.05, 0.02
-MOST_ROWS = 1000
-"""The most rows that a week is asked for before it is judged."""
+GAIN_MARGIN: float | None = 0.0
+PACE: dict[str, Any] = {}
 
 
 @dataclass(slots=True)
@@ -56,6 +59,9 @@ class Today:
     journeys: list[_Journey] = field(default_factory=list)
     asked: list[Decision] = field(default_factory=list)
     alarms: list[int] = field(default_factory=list)
+    incident: Incident | None = None
+    held_out: dict[Rows, range] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
 
     def run(self) -> Run:
         first, last = first_day(self.shelf), self.shelf.stream.days
@@ -70,42 +76,42 @@ class Today:
                 self.flags = []
                 serving.append((day, self.champion))
             loss[day - first] = self.shelf.fit(self.champion).loss[day]
-            if self._decide(day).action is Action.RETRAIN:
-                self._start(day + 1)
-        return Run("today", loss, len(self.journeys), len(self.journeys), tuple(serving), tuple(self.alarms))
+            decision = self._decide(day)
+            if decision.action is Action.RETRAIN:
+                changed = decision.incident.changed_on if decision.incident and decision.incident.is_open else None
+                self._start(day + 1, changed)
+        return Run(
+            "today", loss, len(self.journeys), len(self.journeys), tuple(serving), tuple(self.alarms), tuple(self.log)
+        )
 
     def _decide(self, day: int) -> Decision:
-        self.flags = [*self.flags[-2:], Flags(_name(day), realised=self._out_of_band(day))]
+        realised = self._realised(day)
+        self.flags = [*self.flags[-2:], Flags(_name(day), realised=realised.out_of_band)]
         if self.flags[-1].realised:
             self.alarms.append(day)
         past = [PastJourney(_moment(j.as_of), True, j.ending) for j in self.journeys]
         streak = futile_streak(past)
         live = any(j.ending is Ending.LIVE for j in self.journeys)
         now = _moment(day + 1)
-        decision = decide(
-            Situation(
-                now=now,
-                flags=tuple(self.flags),
-                policy=Policy(),
-                last_journey_started=max((j.as_of for j in past), default=None),
-                in_flight="a journey" if live else None,
-                started_in_30_days=sum(j.as_of > now - timedelta(days=30) for j in past),
-                futile_streak=streak,
-                asked_at_streak=int(self.asked[-1].numbers["futile_streak"]) if self.asked and streak else 0,
-                breaker_open_until=max(
-                    (d.breaker_open_until for d in self.asked if d.breaker_open_until is not None), default=None
-                ),
-            )
+        without = Situation(
+            now=now,
+            flags=tuple(self.flags),
+            policy=Policy(pace=IncidentPace(label_delay=timedelta(days=self.shelf.stream.delay_days), **PACE)),
+            last_journey_started=max((j.as_of for j in past), default=None),
+            in_flight="a journey" if live else None,
+            started_in_30_days=sum(j.as_of > now - timedelta(days=30) for j in past),
+            futile_streak=streak,
         )
-        if decision.name == "futile":
-            self.asked.append(decision)
+        scored = ScoredDay("made", str(self.champion), _name(day))
+        decision = decide(with_incident(without, History(past, incident=self.incident), scored, realised))
+        self.incident = decision.incident
+        self.log.append(f"{day}: {decision.rule} {decision.name}: {decision.reason}")
         return decision
 
-    def _out_of_band(self, day: int) -> bool | None:
+    def _realised(self, day: int) -> RealisedPerformance:
         model = self.shelf.fit(self.champion)
         matured = range(self.since, day + 1 - self.shelf.stream.delay_days)
-        usual = int(self.shelf.stream.rows_a_day)
-        reference = range(self.champion.last, self.champion.last + HOLDOUT_DAYS)
+        reference = self.held_out.get(self.champion, range(self.champion.last, self.champion.last + HOLDOUT_DAYS))
         return realised_performance(
             self._losses(model, reference),
             self._losses(model, matured),
@@ -113,8 +119,8 @@ class Today:
                 metric="mse" if self.shelf.stream.task == "regression" else "brier",
                 tolerance=self._scaled(TOLERANCE, TOLERANCE_SHARE),
             ),
-            min_rows=max(30, min(7 * usual, MOST_ROWS)),
-        ).out_of_band
+            min_rows=100,
+        )
 
     def _losses(self, model: Model, days: range) -> list[DayLoss]:
         counts = self.shelf.counts
@@ -126,22 +132,38 @@ class Today:
         y = self.shelf.stream.y
         return share * float(np.abs(y - np.median(y)).mean()) ** 2
 
-    def _start(self, as_of: int) -> None:
-        rows = candidate_rows(self.shelf, as_of)
+    def _start(self, as_of: int, changed_on: str | None) -> None:
+        changed = date.fromisoformat(changed_on) if changed_on else None
+        delay = timedelta(days=self.shelf.stream.delay_days)
+        windows = training_windows(_moment(as_of), WINDOW_DAYS, HOLDOUT_DAYS, delay, changed)
+        train, holdout = (range(_day(w.start), _day(w.end)) for w in (windows.train, windows.holdout))
+        rows = self._raced(train, _day_of(changed) if changed else None)
         journey = _Journey(as_of, rows, serves_from=as_of + SHADOW_DAYS)
         self.journeys.append(journey)
-        if not self._passes(rows):
+        self.held_out[rows] = holdout
+        if not self._passes(rows, holdout, GAIN_MARGIN if changed else None):
             journey.ending = Ending.FUTILE
 
-    def _passes(self, rows: Rows) -> bool:
+    def _raced(self, train: range, change: int | None) -> Rows:
+        """The recipe whose fit on the older days since the change is the best on the newer ones."""
+        whole = Rows(train.start, train.stop)
+        after = train.stop - change if change is not None else 0
+        if change is None or change <= train.start or after < 2:
+            return whole
+        judged = range(train.stop - max(after // 3, 1), train.stop)
+        found = {}
+        for recipe in (whole, Rows(change, train.stop)):
+            twin = Rows(recipe.first, judged.start)
+            found[recipe] = float(self.shelf.fit(twin).loss[judged.start : judged.stop].sum())
+        return min(found, key=lambda r: found[r])
+
+    def _passes(self, rows: Rows, holdout: range, margin: float | None) -> bool:
         """Whether the candidate is shown, on its holdout, to be no worse than the champion by the margin, and better
         than a baseline that ignores the features."""
-        held = self.shelf.stream.rows(rows.last, rows.last + HOLDOUT_DAYS)
+        held = self.shelf.stream.rows(holdout.start, holdout.stop)
         candidate, champion = (self.shelf.fit(r).answers[held] for r in (rows, self.champion))
-        margin = self._scaled(MARGIN, MARGIN_SHARE)
-        days = np.repeat(
-            np.arange(HOLDOUT_DAYS), np.diff(self.shelf.stream.start)[rows.last : rows.last + HOLDOUT_DAYS]
-        )
+        margin = self._scaled(MARGIN, MARGIN_SHARE) if margin is None else margin
+        days = np.repeat(np.arange(len(holdout)), np.diff(self.shelf.stream.start)[holdout.start : holdout.stop])
         if _upper(self.shelf, held, candidate, champion, days, margin) > margin:
             return False
         return _upper(self.shelf, held, candidate, self._baseline(rows, candidate), days, None) < 0
@@ -168,6 +190,14 @@ def _upper(
         worse = shelf.losses(candidate, held), shelf.losses(other, held)
         high = compare(Task.REGRESSION, "mae", np.zeros(len(y)), worse[0], worse[1], days=days, margin=margin).high
     return np.inf if high is None else float(high)
+
+
+def _day_of(day: date) -> int:
+    return (day - EPOCH).days
+
+
+def _day(moment: datetime) -> int:
+    return _day_of(moment.date())
 
 
 def _name(day: int) -> str:

@@ -210,9 +210,13 @@ class DeclaredPerformance(Declared):
     """What is one observation. day: is the model worse, if days are exchangeable? row: was it worse on these very rows?
     Rows of one day share its weather, so row is the quicker and the more easily alarmed of the two; default day."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """The chance that a champion in its band is ever called out of it; default 0.05."""
-    min_rows: Annotated[int, Field(ge=1)] = 1000
-    """Fewest matured rows, of the reference and since it, that are judged; default 1000."""
+    """With unit row, and for the estimate, the chance that a champion in its band is ever called out of it; default
+    0.05."""
+    run_length_days: Annotated[float, Field(ge=7)] = 365.0
+    """With unit day, how many days in its band a champion serves on average before it is called out of it; default
+    365."""
+    min_rows: Annotated[int, Field(ge=1)] = 100
+    """Fewest matured rows, of the reference and since it, that are judged; default 100."""
 
 
 class DeclaredEstimate(Declared):

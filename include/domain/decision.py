@@ -5,6 +5,9 @@ The rules are data (``RULES``), so that they can be read, tested and shown row b
 journey, apply only if rules 6 and 7 allow one; so 6 and 7 come before them in the table and ask "would one start at
 all?".
 
+While an incident is open (:mod:`include.domain.incident`), a journey starts where it can help, with twice the days each
+time, and a person is asked once when nothing new can be learned. The breaker is for the other alarms:
+
 The breaker: after ``futile_before_escalation`` journeys in a row that promoted nothing a person is asked, once, and
 nothing starts for twice the cooldown. Then one more journey may try; if it is futile too, a person is asked again and
 the time doubles.
@@ -13,12 +16,14 @@ the time doubles.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from include.domain.drift.report import Finding, Flags
+from include.domain.incident import Incident, IncidentPace, Outlook, Stage
+from include.domain.wording import count_of
 
 LONGEST_BREAK_DAYS = 365
 
@@ -40,6 +45,8 @@ class Policy:
     cooldown_days: int = 7
     budget_per_month: int = 3
     futile_before_escalation: int = 2
+    pace: IncidentPace = field(default_factory=IncidentPace)
+    """When a journey of an incident can help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,12 @@ class Situation:
     asked_at_streak: int = 0
     """The futile streak at which a person was last asked; 0 when no one was."""
     breaker_open_until: datetime | None = None
+    incident: Incident | None = None
+    """After this report, a just closed one too; None where there is none."""
+    outlook: Outlook | None = None
+    """Whether a journey of the open incident can help; None without one."""
+    incident_journeys: int = 0
+    """How many of the incident have started."""
 
     @property
     def newest(self) -> Flags:
@@ -85,7 +98,13 @@ class Situation:
 
     @property
     def would_start(self) -> bool:
-        return self.persists("realised") or self.persists("estimated")
+        return self.persists("realised") or self.persists("estimated") or self.open_incident is not None
+
+    @property
+    def open_incident(self) -> Incident | None:
+        """The incident, where a journey may be of use: it is open, and the serving model is not shown to be back."""
+        found = self.incident
+        return found if found is not None and found.is_open else None
 
     @property
     def cooldown_ends(self) -> datetime | None:
@@ -108,6 +127,8 @@ class Decision:
     """Whether the candidate may not be promoted before labels mature (rule 4)."""
     breaker_open_until: datetime | None
     """Set when this decision opens the breaker."""
+    incident: Incident | None = None
+    """After this decision."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -153,10 +174,35 @@ def _cooling(s: Situation) -> bool:
 
 
 def _alarms(s: Situation) -> str:
+    if s.open_incident is not None and not s.persists("realised"):
+        return _unfinished(s.open_incident)
     name = "realised" if s.persists("realised") else "estimated"
     why = s.realised_reason if name == "realised" else s.estimated_reason
     count = f"{s.alarms(name)} of the last {min(len(s.flags), s.policy.windows[1])} reports"
     return f"{name} performance is out of band in {count} (needed: {s.policy.windows[0]}). {why}".strip()
+
+
+def _unfinished(incident: Incident) -> str:
+    """What is open, in words."""
+    now = f"{incident.risk:.4g} now" if incident.risk is not None else "not judged yet"
+    return (
+        f"The incident of {incident.opened_on} is {incident.stage.value}: {incident.metric} was {incident.anchor:.4g} "
+        f"before, is in its band up to {incident.band:.4g}, and is {now}."
+    )
+
+
+def _waits(s: Situation) -> bool:
+    return s.open_incident is not None and s.outlook is not None and not (s.outlook.ready or s.outlook.exhausted)
+
+
+def _helps_no_more(s: Situation) -> bool:
+    return s.open_incident is not None and s.outlook is not None and s.outlook.exhausted
+
+
+def _recovers(s: Situation) -> bool:
+    """Whether a new model serves that no matured label has shown to be above the anchor's band."""
+    found = s.open_incident
+    return found is not None and found.stage is Stage.RECOVERING and not found.uncured and not s.persists("realised")
 
 
 def _drifting(s: Situation) -> bool:
@@ -220,7 +266,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         6,
         "breaker_open",
-        lambda s: s.would_start and _breaker_is_open(s),
+        lambda s: s.would_start and s.open_incident is None and _breaker_is_open(s),
         Action.SUPPRESS,
         lambda s: (
             f"No journey before {_when(s.breaker_open_until)}: the breaker is open after {s.futile_streak} futile "
@@ -232,6 +278,7 @@ RULES: tuple[Rule, ...] = (
         "futile",
         lambda s: (
             s.would_start
+            and s.open_incident is None
             and s.futile_streak >= s.policy.futile_before_escalation
             and s.futile_streak > s.asked_at_streak
         ),
@@ -240,6 +287,46 @@ RULES: tuple[Rule, ...] = (
             f"Retraining does not help: {s.futile_streak} journeys in a row were futile "
             f"(limit {s.policy.futile_before_escalation}). Look at the label, the features and the tolerance; "
             f"{_alarms(s)}"
+        ),
+    ),
+    Rule(
+        6,
+        "recovering",
+        _recovers,
+        Action.SUPPRESS,
+        lambda s: f"No journey: a new model serves, and its labels must tell first. {_alarms(s)}",
+    ),
+    Rule(
+        7,
+        "not_helped",
+        lambda s: _helps_no_more(s) and s.open_incident is not None and not s.open_incident.asked,
+        Action.ESCALATE,
+        lambda s: (
+            f"Retraining did not help: {count_of(s.incident_journeys, 'journey')} since the change of "
+            f"{s.open_incident.changed_on if s.open_incident else ''}, and a whole training window lies after it. "
+            f"Accept the new level, or look at the label and the features. {_alarms(s)}"
+        ),
+    ),
+    Rule(
+        6,
+        "helps_no_more",
+        _helps_no_more,
+        Action.SUPPRESS,
+        lambda s: (
+            "No journey: nothing new can be learned of the change of "
+            f"{s.open_incident.changed_on if s.open_incident else ''}, and a person was asked; {_alarms(s)}"
+        ),
+    ),
+    Rule(
+        6,
+        "cannot_help_yet",
+        _waits,
+        Action.SUPPRESS,
+        lambda s: (
+            f"No journey before {s.outlook.next_on.isoformat() if s.outlook else ''}: "
+            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after the change of "
+            f"{s.open_incident.changed_on if s.open_incident else ''}, and {s.outlook.needed_days if s.outlook else 0} "
+            f"are needed to learn from it and to be judged on it; {_alarms(s)}"
         ),
     ),
     Rule(
@@ -265,7 +352,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         5,
         "realised_out_of_band",
-        lambda s: s.persists("realised"),
+        lambda s: s.persists("realised") or s.open_incident is not None,
         Action.RETRAIN,
         lambda s: f"Retrain: {_alarms(s)}",
     ),
@@ -299,23 +386,40 @@ RULES: tuple[Rule, ...] = (
 def decide(situation: Situation) -> Decision:
     """The first rule that applies. The same situation always gives the same decision."""
     rule = next(r for r in RULES if r.applies(situation))
-    opened = None
+    opened, incident = None, situation.incident
+    if rule.name == "not_helped" and incident is not None:
+        incident = replace(incident, asked=True)
     if rule.name == "futile":
         opened = situation.now + timedelta(days=cooldown_days(situation.policy, situation.futile_streak))
     return Decision(
         action=rule.action,
         rule=rule.number,
         name=rule.name,
-        reason=rule.sentence(situation) + (f" The breaker is open until {_when(opened)}." if opened else ""),
-        numbers=_numbers(situation),
+        reason=rule.sentence(situation)
+        + (f" The breaker is open until {_when(opened)}." if opened else "")
+        + _closing(incident),
+        numbers=_numbers(situation) | {"incident": incident.as_json() if incident else None},
         hold_promotion=rule.name == "estimated_out_of_band",
         breaker_open_until=opened,
+        incident=incident,
     )
+
+
+def _closing(incident: Incident | None) -> str:
+    if incident is None or incident.is_open:
+        return ""
+    return f" The incident of {incident.opened_on} is closed. {incident.note}"
 
 
 def _numbers(s: Situation) -> dict[str, Any]:
     k, n = s.policy.windows
+    outlook = s.outlook
     return {
+        "incident": s.incident.as_json() if s.incident else None,
+        "incident_journeys": s.incident_journeys,
+        "days_after_change": outlook.known_days if outlook else None,
+        "days_needed": outlook.needed_days if outlook else None,
+        "next_on": outlook.next_on.isoformat() if outlook else None,
         "now": s.now.isoformat(),
         "needed": k,
         "of": n,

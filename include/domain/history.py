@@ -6,12 +6,14 @@ The drift sensor reads it from the ledger, a simulation from its own days; the r
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from enum import Enum
 
 from include.domain.decision import Policy, Situation
-from include.domain.drift.report import DriftReport, Flags
+from include.domain.drift.report import DriftReport, Flags, ScoredDay
+from include.domain.incident import Incident, after_day, outlook
+from include.domain.performance import RealisedPerformance
 
 BUDGET_WINDOW = timedelta(days=30)
 
@@ -45,12 +47,14 @@ class History:
         in_flight: the run id of the journey under way, None when there is none.
         asked_at: the futile streak at which a person was asked, each time, oldest first.
         breaker_until: until when the breaker was opened, each time.
+        incident: as the last decision left it, None where there never was one.
     """
 
     journeys: Sequence[PastJourney] = ()
     in_flight: str | None = None
     asked_at: Sequence[int] = ()
     breaker_until: Sequence[datetime] = ()
+    incident: Incident | None = None
 
 
 def futile_streak(journeys: Iterable[PastJourney]) -> int:
@@ -86,7 +90,7 @@ def situation_of(
     """
     journeys = [j for j in history.journeys if j.as_of <= now]
     streak = futile_streak(journeys)
-    return Situation(
+    found = Situation(
         now=now,
         flags=tuple(flags),
         policy=policy,
@@ -103,3 +107,33 @@ def situation_of(
         asked_at_streak=history.asked_at[-1] if history.asked_at and streak else 0,
         breaker_open_until=max(history.breaker_until, default=None),
     )
+    return with_incident(found, history, ScoredDay(report.model, report.version, report.day), report.realised)
+
+
+def with_incident(
+    situation: Situation, history: History, scored: ScoredDay, realised: RealisedPerformance
+) -> Situation:
+    """The situation with what became of the incident on the day, and whether a journey of it can help.
+
+    Args:
+        situation: all else that the rules look at.
+        history: the journeys, and the incident as the last decision left it.
+        scored: the day, and the candidate that served it.
+        realised: that candidate's performance by the end of the day.
+    """
+    pace, now = situation.policy.pace, situation.now
+    incident = after_day(history.incident, scored, realised, situation.persists("realised"), pace)
+    if incident is None or not incident.is_open:
+        return replace(situation, incident=incident)
+    opened = datetime.combine(date.fromisoformat(incident.opened_on), time(), now.tzinfo)
+    own = [j for j in history.journeys if j.by_drift and j.ending is not Ending.BROKEN and opened < j.as_of <= now]
+    days, rows = realised.served_days or 0, realised.served_rows or 0
+    found = outlook(
+        incident,
+        today=now.date(),
+        matured_until=(now - pace.label_delay).date(),
+        rows=rows // days if days else 0,
+        journeys=len(own),
+        pace=pace,
+    )
+    return replace(situation, incident=incident, incident_journeys=len(own), outlook=found)

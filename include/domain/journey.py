@@ -259,23 +259,38 @@ class TrainingWindows:
         return Interval(self.train.start, self.holdout.end)
 
 
-def training_windows(as_of: datetime, window_days: int, holdout_days: int, label_delay: timedelta) -> TrainingWindows:
+LEAST_HOLDOUT_DAYS = 5
+"""Fewest days that tell a better model from a good day."""
+
+
+def training_windows(
+    as_of: datetime,
+    window_days: int,
+    holdout_days: int,
+    label_delay: timedelta,
+    changed_on: date | None = None,
+) -> TrainingWindows:
     """The windows as of a moment: whole UTC days whose labels have all matured, the newest of them held out.
 
     The holdout ends at the start of the UTC day that holds ``as_of - label_delay``: every row before it had its
-    label's window closed by ``as_of``.
+    label's window closed by ``as_of``. After a change the older half of the days since then is learned from, and at
+    most the newer half is held out, where that leaves at least ``LEAST_HOLDOUT_DAYS``.
 
     Args:
         as_of: UTC.
         window_days: Days to learn from, at least 1.
         holdout_days: Days to be judged on, at least 1.
         label_delay: How long after its event time a label's window closes, 0 or more.
+        changed_on: The first day of what raised the alarm, None where no alarm asked.
 
     Raises:
         BadRequest: for a window without days or a negative delay.
 
     >>> training_windows(instant("2013-06-15T06:00:00Z"), 90, 14, timedelta(days=1)).holdout.days[-1]
     '2013-06-13'
+    >>> after = training_windows(instant("2013-06-15"), 90, 14, timedelta(days=1), date(2013, 6, 2))
+    >>> len(after.train.days), after.holdout.days[0], len(after.holdout.days)
+    (90, '2013-06-08', 6)
     """
     for name, value in (("window_days", window_days), ("holdout_days", holdout_days)):
         if value < 1:
@@ -284,7 +299,11 @@ def training_windows(as_of: datetime, window_days: int, holdout_days: int, label
         raise BadRequest("label_delay", str(label_delay), "a label is not known before its event; give 0 or more")
     try:
         end = midnight(_utc(as_of) - label_delay)
-        start = end - holdout_days * DAY
+        since = (end.date() - changed_on).days if changed_on else 0
+        held_out = holdout_days
+        if since > 0:
+            held_out = min(holdout_days, max(since // 2, LEAST_HOLDOUT_DAYS))
+        start = end - held_out * DAY
         return TrainingWindows(train=Interval(start - window_days * DAY, start), holdout=Interval(start, end))
     except OverflowError:
         raise BadRequest("as_of", as_of.isoformat(), "its training window would begin before the year 1") from None

@@ -3,20 +3,22 @@
 **The unit of evidence is the day, by default.** Rows of one day share its weather, its outage, its holiday: with about
 900 rows a day and a standard deviation of 0.03 between days in the Brier score, a week of rows taken as independent
 claims five times the precision it has, and with a tolerance of 0.01 calls a champion that did not change out of its
-band within two months in three to six of ten cases. Taken by days, in at most one of twenty; and a rise from
-0.14 to 0.18 is found within two weeks more often than not, given two weeks of holdout and no tolerance, or four weeks
-and 0.005 (simulated; see the tests). ``Unit.ROW`` asks another question, and is the right unit where rows are
+band within two months in three to six of ten cases. Taken by days, at most once a year; and a rise from 0.14 to 0.18
+is found within four weeks more often than not, given two weeks of holdout and no tolerance, or four weeks and 0.005
+(simulated; see the tests). ``Unit.ROW`` asks another question, and is the right unit where rows are
 exchangeable: was the risk *on these very rows* above the reference's, for any reason? Then the tolerance alone
 must allow for bad weeks.
 
-**Any time.** A sequence starts on the first day of the model version and a further one every ``window_days``, so that
-late drift is not diluted by the quiet weeks before it. The j-th sequence spends ``alpha / ((j + 1) (j + 2))``; they
-sum to alpha. So a champion that stays in its band is *ever* called out with probability at most alpha, however often it
-is tested.
+**Any time, at any age.** Days are watched by an e-detector (:mod:`include.domain.drift.e_detector`): evidence is
+gathered from every start, and the band is left where it adds up to ``run_length_days``. A champion in its band is
+called out once in that many days on average, and a rise is found as soon in its second year as in its second month.
+The start with the most evidence is the change point. Rows (``Unit.ROW``) are watched by sequences, one from every
+``window_days``-th day; the j-th spends ``alpha / ((j + 1) (j + 2))``, so that alpha is the chance of *ever* being
+called out.
 
 **The bounds.** The interval of the difference is split between the two risks in proportion to their variances.
 Neither part is an interval of its own; together they make "lower bound of the current risk > upper bound of the
-reference's + tolerance" the sharp two-sample test.
+reference's + tolerance" the verdict.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from include.domain.drift.e_detector import Rise, rise
 from include.domain.drift.sequences import bernstein_bound, least_t_bound, t_bound
 from include.domain.losses import BOUNDED, BadLoss, DayLoss, merged_losses
 from include.domain.wording import count_of
@@ -74,6 +77,23 @@ class RealisedPerformance:
     until: str | None
     reference_rows: int
     reference_days: int
+    run_length_days: float | None = None
+    """How many quiet days there are on average before a false alarm; None by rows, and in reports from before it."""
+    evidence: float | None = None
+    """How much likelier the days are with a rise than without one, summed over all starts; the band is left where it
+    reaches ``run_length_days``. At most 1e300; None by rows, and where nothing was judged."""
+    lag: float | None = None
+    """The lag-1 correlation of the reference's days that was allowed for."""
+    effective_days: float | None = None
+    """The equivalent number of independent days of the reference."""
+    served_days: int | None = None
+    """The matured days of the version, with those before the likeliest change."""
+    served_rows: int | None = None
+
+    @property
+    def changed_on(self) -> str | None:
+        """The likeliest first day of the rise; None while the risk is in its band, by rows, or not judged."""
+        return self.since if self.out_of_band and self.evidence is not None else None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"unit": self.unit.value}
@@ -90,12 +110,15 @@ class Band:
     Attributes:
         metric: As in :func:`include.domain.losses.row_losses`.
         tolerance: How much more than the reference is still in band, in the metric's unit.
-        alpha: The chance that a version in its band is called out of it.
+        alpha: By rows, and for estimates, the chance that a version in its band is called out of it.
+        run_length_days: By days, how many days in band there are on average before one is called out of it; more
+            than 1.
     """
 
     metric: str
     tolerance: float
     alpha: float = 0.05
+    run_length_days: float = 365.0
 
 
 def realised_performance(
@@ -112,24 +135,43 @@ def realised_performance(
     Args:
         reference: The version's losses on its holdout, by day.
         current: Every matured cohort since the version became champion; leave out cohorts whose label window is open.
-        band: The band to keep. Its alpha is the chance that a version in its band is *ever* called out of it.
-        window_days: A further sequence starts after as many days; also the days whose own risk must be above the
-            band, so that an excursion in the past raises no alarm.
-        min_rows: Fewest rows of a sequence, and of the reference, that are judged.
+        band: The band to keep.
+        window_days: The days whose own risk must be above the band, so that an old excursion that is over raises no
+            alarm; by rows a further sequence starts after as many.
+        min_rows: Fewest rows of the current days, or by rows of a sequence, and of the reference, that are judged.
         unit: What counts as one observation; see the module.
     """
     metric, tolerance, alpha = band.metric, band.tolerance, band.alpha
     past = tuple(c for c in merged_losses(reference) if c.rows)
     now = tuple(c for c in merged_losses(current) if c.rows)
     rows, reference_rows = sum(c.rows for c in now), sum(c.rows for c in past)
-    judge = _Judge(metric, tolerance, alpha, unit, past) if len(past) > 1 and reference_rows >= min_rows else None
-    best = judge.worst(now, window_days, min_rows) if judge is not None else None
+    # By days the detector itself says how many days it needs; rows alone have no such measure.
+    judged_from = min_rows if unit is Unit.ROW else 1
+    judge = _Judge(metric, tolerance, alpha, unit, past) if len(past) > 1 and reference_rows >= judged_from else None
+    detected = None
+    if judge is None:
+        best = None
+    elif unit is Unit.ROW:
+        best = judge.worst(now, window_days, min_rows)
+    else:
+        detected = _Detected.of(judge, now, band) if rows >= min_rows else None
+        best = detected.sequence if detected else None
     recent = tuple(c for c in now if c.day >= _days_before(now[-1].day, window_days - 1)) if now else ()
     shown = _Shown(metric, judge, best, recent)
     if best is None or best.low is None:
-        out, reason = None, _too_little(metric, rows, len(now), reference_rows, len(past), min_rows)
+        out, reason = (
+            None,
+            _too_little(
+                metric,
+                rows,
+                len(now),
+                f"{reference_rows} rows of {count_of(len(past), 'day')}",
+                judge is not None,
+                min_rows,
+            ),
+        )
     else:
-        out, reason = shown.verdict(tolerance, window_days)
+        out, reason = shown.verdict(tolerance, window_days, detected.found if detected else None)
     lane = best.cohorts if best else now
     return RealisedPerformance(
         metric=metric,
@@ -150,6 +192,12 @@ def realised_performance(
         until=lane[-1].day if lane else None,
         reference_rows=reference_rows,
         reference_days=len(past),
+        run_length_days=band.run_length_days if unit is Unit.DAY else None,
+        evidence=min(math.exp(min(detected.found.log_evidence, 690.0)), 1e300) if detected else None,
+        lag=detected.found.lag if detected else None,
+        effective_days=detected.found.effective_days if detected else None,
+        served_days=len(now),
+        served_rows=rows,
     )
 
 
@@ -324,19 +372,72 @@ def _prediction_errors(cohorts: _Columns, first: float) -> float:
     return float(np.maximum(errors, 0.0).sum())
 
 
+@dataclass(frozen=True, slots=True)
+class _Detected:
+    """What the e-detector says of the days, and as a sequence from the change point on."""
+
+    found: Rise
+    sequence: _Sequence | None
+
+    @classmethod
+    def of(cls, judge: _Judge, now: tuple[DayLoss, ...], band: Band) -> _Detected:
+        past, days = (_whole_days(cohorts, judge.typical_rows) for cohorts in (judge.past, now))
+        shift = _in_loss(judge, band)
+        means = np.array([d.total / d.rows for d in days])
+        found = rise([d.total / d.rows for d in past], means - shift, run_length_days=band.run_length_days)
+        if found.since is None:
+            return cls(found, None)
+        lane = days[found.shown :]
+        risk, counted = judge.mean(lane), found.mean + shift
+        if not math.isfinite(found.half):
+            return cls(found, _Sequence(lane, risk, None, None, None))
+        part = found.share * found.half
+        bounds = counted - part, max(risk, counted) + part, found.usual + found.half - part
+        return cls(found, _Sequence(lane, risk, *bounds))
+
+
+def _in_loss(judge: _Judge, band: Band) -> float:
+    """The tolerance in the loss's own unit: rmse is declared as a root."""
+    if band.metric != "rmse":
+        return band.tolerance
+    usual = math.sqrt(max(judge.risk, 0.0))
+    return (usual + band.tolerance) ** 2 - usual**2
+
+
+def _whole_days(cohorts: tuple[DayLoss, ...], typical_rows: float) -> tuple[DayLoss, ...]:
+    """The days in order, each with at least a third of a typical day's rows: smaller ones are joined to the next, and
+    the last to the one before it."""
+    found: list[DayLoss] = []
+    waiting: DayLoss | None = None
+    for each in cohorts:
+        day = each if waiting is None else _joined(waiting, each)
+        waiting = day if day.rows < typical_rows / 3 else None
+        if waiting is None:
+            found.append(day)
+    if waiting is not None:
+        found = [*found[:-1], _joined(found[-1], waiting)] if found else [waiting]
+    return tuple(found)
+
+
+def _joined(first: DayLoss, second: DayLoss) -> DayLoss:
+    return DayLoss(first.day, first.rows + second.rows, first.total + second.total, first.squares + second.squares)
+
+
 class _Shown:
     """The numbers as a person reads them: in the metric's unit, with the sentence."""
 
     def __init__(self, metric: str, judge: _Judge | None, best: _Sequence | None, recent: tuple[DayLoss, ...]) -> None:
         self.metric, self.judge, self.best = metric, judge, best
-        self.recent = self.root(judge.mean(recent)) if judge and recent else None
+        # Without a reference there is still a level of today, which an incident is judged by.
+        plain = sum(c.total for c in recent) / sum(c.rows for c in recent) if recent else None
+        self.recent = self.root(judge.mean(recent) if judge and recent else plain)
 
     def root(self, value: float | None) -> float | None:
         if value is None or self.metric != "rmse":
             return value
         return math.sqrt(max(value, 0.0))
 
-    def verdict(self, tolerance: float, window_days: int) -> tuple[bool, str]:
+    def verdict(self, tolerance: float, window_days: int, found: Rise | None) -> tuple[bool, str]:
         best, judge, recent = self.best, self.judge, self.recent
         low = self.root(best.low) if best else None
         high = self.root(best.reference_high) if best else None
@@ -349,7 +450,7 @@ class _Shown:
             f"{self.metric} {risk:.4g} over {rows} matured rows of {count_of(days, 'day')} since {since}, "
             f"lower bound {low:.4g}; reference {usual:.4g}, upper bound {high:.4g}, tolerance {tolerance:g}"
         )
-        if low <= high + tolerance:
+        if not (found.alarm if found else low > high + tolerance):
             return False, f"In band: {numbers}."
         if recent <= usual + tolerance:
             return False, f"In band again: the last {window_days} days have {recent:.4g}; before, {numbers}."
@@ -368,11 +469,10 @@ def _days_before(day: str, days: int) -> str:
     return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
 
 
-def _too_little(metric: str, rows: int, days: int, reference_rows: int, reference_days: int, min_rows: int) -> str:
-    if reference_days < 2 or reference_rows < min_rows:
+def _too_little(metric: str, rows: int, days: int, reference: str, judged: bool, min_rows: int) -> str:
+    if not judged:
         return (
-            f"{metric} cannot be judged: the reference has {reference_rows} rows of {count_of(reference_days, 'day')}; "
-            f"at least {min_rows} rows of 2 days are needed."
+            f"{metric} cannot be judged: the reference has {reference}; at least {min_rows} rows of 2 days are needed."
         )
     measured = f"{metric} was measured on {rows} matured rows of {count_of(days, 'day')}"
     if rows < min_rows:

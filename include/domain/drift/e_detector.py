@@ -11,9 +11,10 @@ Three things are done because days are not independent normal draws:
 
 - **Days resemble their neighbours.** With lag-1 correlation r a day is worth (1 - r) / (1 + r) of an independent one.
   r is estimated on the reference and drawn towards ``PRIOR_LAG`` while the reference is short.
-- **Days are skewed.** A day counts as at most half as far again above the median as the worst day of the reference, so
-  that no single catastrophe is an alarm; a rise that stays is one after a few days.
-- **The reference grows.** Days of the model that are older than every start are accepted and join it.
+- **Days are skewed.** A day counts as at most half as far again above the median as the worst day of the reference, or
+  four standard deviations where that is more, so that no single catastrophe is an alarm; a rise that stays is one after
+  a few days.
+- **The reference grows.** Days of the model older than ``STARTS`` days join it, unless they are themselves an alarm.
 
 The tests hold it to at most one alarm a year on quiet independent, dependent, log-normal and t3 days, and its power at
 two years of age to nine tenths of a new champion's.
@@ -29,6 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from include.domain.drift.sequences import t_bound
+
 Floats = NDArray[np.float64]
 
 PRIOR_LAG = 0.3
@@ -36,8 +39,12 @@ PRIOR_DAYS = 14
 """How many reference days the prior lag weighs as much as."""
 WORST = 1.5
 """How far above the reference's median a day may count, in distances of its worst day."""
+WORST_SPREADS = 4.0
+"""The same in standard deviations, where that is farther: a reference may have no bad day yet."""
 SCALE = 2.0
 """The rise that the test is tuned for, in standard deviations between days."""
+STARTS = 60
+"""The newest days, on each of which a rise may have begun; older days were judged while they were new."""
 LEAST_REFERENCE_DAYS = 5
 LEAST_DAYS = 2
 
@@ -52,6 +59,12 @@ class Rise:
         since: the position in ``current`` of the likeliest first day of the rise; None where nothing was judged.
         lag: the lag-1 correlation that was allowed for.
         effective_days: the equivalent number of independent days of the reference.
+        shown: the position of the first day that the next four are about: ``since`` in an alarm, else the first day
+            that did not join the reference.
+        usual: the mean of the reference, of what joined it too; NaN where nothing was judged.
+        mean: of the days from ``shown`` on, each counted as far as it may; NaN where nothing was judged.
+        half: how far from ``usual`` that mean must lie to be an alarm; infinite where no distance is enough.
+        share: which part of ``half`` is the current days' own uncertainty; the rest is the reference's.
     """
 
     alarm: bool | None
@@ -59,6 +72,11 @@ class Rise:
     since: int | None
     lag: float
     effective_days: float
+    shown: int = 0
+    usual: float = math.nan
+    mean: float = math.nan
+    half: float = math.inf
+    share: float = 0.5
 
 
 def rise(reference: Sequence[float] | Floats, current: Sequence[float] | Floats, *, run_length_days: float) -> Rise:
@@ -66,8 +84,7 @@ def rise(reference: Sequence[float] | Floats, current: Sequence[float] | Floats,
 
     Args:
         reference: The mean loss of each reference day, in order; days the model did not learn from.
-        current: The mean loss of each day since, in order; the oldest ones may be left out, and are best added to the
-            reference.
+        current: The mean loss of each day since, in order.
         run_length_days: How many quiet days there are on average before a false alarm, more than 1.
 
     >>> quiet, risen = [0.10, 0.12, 0.11, 0.13, 0.09] * 6, [0.11, 0.10] + [0.16, 0.17] * 4
@@ -82,9 +99,53 @@ def rise(reference: Sequence[float] | Floats, current: Sequence[float] | Floats,
     worth = (1 - lag) / (1 + lag)
     if len(past) < LEAST_REFERENCE_DAYS or len(now) < LEAST_DAYS:
         return Rise(None, -math.inf, None, lag, worth * len(past))
+    old = len(now) - STARTS
+    if old >= LEAST_DAYS and not _alarms(rise_evidence(past, now[:old], worth), run_length_days):
+        past, now = np.concatenate([past, now[:old]]), now[old:]
+    else:
+        old = 0
     evidence = rise_evidence(past, now, worth)
-    total = float(np.logaddexp.reduce(evidence))
-    return Rise(total >= math.log(run_length_days), total, int(np.argmax(evidence)), lag, worth * len(past))
+    total, since = float(np.logaddexp.reduce(evidence)), int(np.argmax(evidence))
+    alarm = _alarms(evidence, run_length_days)
+    shown = since if alarm else 0
+    usual, mean, half, share = _bounds(past, now[shown:], worth, math.log(run_length_days) - total + evidence[shown])
+    return Rise(
+        alarm=alarm,
+        log_evidence=total,
+        since=old + since,
+        lag=lag,
+        effective_days=worth * len(past),
+        shown=old + shown,
+        usual=usual,
+        mean=mean,
+        half=half,
+        share=share,
+    )
+
+
+def _alarms(evidence: Floats, run_length_days: float) -> bool:
+    return float(np.logaddexp.reduce(evidence)) >= math.log(run_length_days)
+
+
+def _bounds(reference: Floats, current: Floats, worth: float, needed: float) -> tuple[float, float, float, float]:
+    """Mean of the reference, mean of the days, and the distance between them at which their own log evidence is
+    ``needed``, with the days' share of it."""
+    k, n = len(reference), len(current)
+    days, usual, pooled = _counted(reference, current), float(reference.mean()), 0.0
+    mean = float(days.mean())
+    pooled = float(((days - mean) ** 2).sum() + ((reference - usual) ** 2).sum()) / (k + n - 2)
+    effective = worth / (1 / k + 1 / n)
+    far = t_bound(max(worth * (k + n) - 2, 1.0), effective, SCALE, math.exp(-needed)) if needed > 0 else 0.0
+    return usual, mean, far * math.sqrt(max(pooled, 1e-300) / effective), k / (k + n)
+
+
+def _counted(reference: Floats, current: Floats) -> Floats:
+    """The days, none of them farther above the reference's median than a day may count."""
+    middle = float(np.median(reference))
+    worst = max(WORST * (float(reference.max()) - middle), WORST_SPREADS * float(reference.std(ddof=1)))
+    # Days that are all equal say nothing of how bad a day may be.
+    farthest = worst if worst > 1e-9 * abs(middle) else math.inf
+    return np.minimum(current, middle + farthest)
 
 
 def lag_of(days: Floats) -> float:
@@ -97,7 +158,7 @@ def lag_of(days: Floats) -> float:
     n = len(days)
     apart = days - days.mean() if n else days
     squares = float((apart * apart).sum())
-    if n < 4 or squares <= 0:
+    if n < 4 or squares <= n * (1e-9 * float(days.mean())) ** 2:
         return PRIOR_LAG
     found = float((apart[1:] * apart[:-1]).sum()) / squares
     found += (1 + 4 * max(found, 0.0)) / n
@@ -115,8 +176,7 @@ def rise_evidence(reference: Floats, current: Floats, worth: float) -> Floats:
         worth: the number of independent days that one day is equivalent to, in (0, 1].
     """
     k = len(reference)
-    middle = float(np.median(reference))
-    days = np.minimum(current, middle + WORST * (float(reference.max()) - middle))
+    days = _counted(reference, current)
     n = np.arange(len(days), 0, -1).astype(float)
     total, squares = np.cumsum(days[::-1])[::-1], np.cumsum((days * days)[::-1])[::-1]
     mean, usual = total / n, float(reference.mean())
@@ -127,6 +187,8 @@ def rise_evidence(reference: Floats, current: Floats, worth: float) -> Floats:
     t = (mean - usual) / np.sqrt(variance / effective)
     tau = SCALE * np.sqrt(effective)
     correlation = t / np.sqrt(t * t + freedom) * tau / np.sqrt(1 + tau * tau)
+    # Days that are all equal leave no doubt, and no number either.
+    correlation = np.clip(correlation, -1 + 1e-12, 1 - 1e-12)
     left = 1 - correlation * correlation
     below = special.stdtr(freedom + 1, np.sqrt(freedom + 1) * correlation / np.sqrt(left))
     with np.errstate(divide="ignore"):

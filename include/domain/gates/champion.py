@@ -103,6 +103,17 @@ class ChampionRules:
     first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
     resamples: int = 0
 
+    def gaining(self, watched: str | Metric) -> ChampionRules:
+        """The rules for a candidate that an alarm asked for: on the watched metric, or where it is not compared on the
+        first one that is, it must be better than the champion, not only no worse. The others keep their margins."""
+        names = [str(rule.metric) for rule in self.comparisons]
+        chosen = names.index(str(watched)) if str(watched) in names else 0
+        gained = tuple(
+            replace(rule, superiority=True, margin=rule.margin if rule.superiority else 0.0) if i == chosen else rule
+            for i, rule in enumerate(self.comparisons)
+        )
+        return replace(self, comparisons=gained)
+
 
 def champion_gate(
     rules: ChampionRules,

@@ -77,7 +77,12 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
     return realised_performance(
         reference.profile.losses,
         losses,
-        band=Band(metric=declared.metric, tolerance=declared.tolerance, alpha=declared.alpha),
+        band=Band(
+            metric=declared.metric,
+            tolerance=declared.tolerance,
+            alpha=declared.alpha,
+            run_length_days=declared.run_length_days,
+        ),
         window_days=declared.window_days,
         min_rows=declared.min_rows,
         unit=Unit(declared.unit),
@@ -131,3 +136,9 @@ def _named(model: ModelDeclaration, labels: pd.DataFrame, truth: pd.Series[Any])
     import pandas as pd
 
     return pd.DataFrame({"y": truth.astype(float).to_numpy()}, index=request_ids(model, labels))
+
+
+def band_of(model: ModelDeclaration) -> Band:
+    """What the champion's realised loss is held to, as declared."""
+    declared = model.drift.performance
+    return Band(declared.metric, declared.tolerance, declared.alpha, declared.run_length_days)

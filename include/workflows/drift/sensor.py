@@ -6,6 +6,7 @@ started. A day that is judged again finds the first decision and acts on it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from include.domain.drift.report import DataBounds, DriftMeasurements, DriftRepo
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
+from include.domain.incident import Incident, IncidentPace
 from include.domain.intervals import Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
@@ -159,7 +161,15 @@ def policy_of(model: ModelDeclaration) -> Policy:
         cooldown_days=declared.cooldown_days,
         budget_per_month=declared.budget_per_month,
         futile_before_escalation=declared.futile_before_escalation,
+        pace=pace_of(model),
     )
+
+
+def pace_of(model: ModelDeclaration) -> IncidentPace:
+    """When a journey of an incident can help: with enough rows since the change for the declared gates."""
+    judged = max(model.gates.champion_gate.min_rows, model.gates.threshold_gate.min_rows)
+    # One half of what lies after the change is learned from, the other is judged on.
+    return IncidentPace(wait_rows=2 * judged, window_days=model.training.window_days, label_delay=model.label.delay)
 
 
 def flags_of(model: ModelDeclaration, report: DriftReport) -> Flags:
@@ -181,7 +191,14 @@ def _history(ledger: Ledger, model: ModelDeclaration, day: str) -> History:
         in_flight=live.run_id if live else None,
         asked_at=[int(d.numbers["futile_streak"]) for d in decisions if d.rule.endswith(" futile")],
         breaker_until=[instant(o) for o in opened],
+        incident=_incident(decisions),
     )
+
+
+def _incident(decisions: Sequence[RetrainDecision]) -> Incident | None:
+    """As the decision of the newest day left it."""
+    kept = decisions[-1].numbers.get("incident") if decisions else None
+    return Incident.from_json(kept) if kept else None
 
 
 def _ending(state: State, live: bool) -> Ending:

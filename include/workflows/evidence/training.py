@@ -3,9 +3,11 @@ each."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,14 @@ from include.config.revision import git_revision
 from include.domain import classes
 from include.domain.faults import crashpoint
 from include.domain.gates import Split, TrainingDataSummary, split_of
-from include.domain.journey import training_windows
+from include.domain.journey import TrainingWindows, training_windows
 from include.domain.lifecycle import Event
 from include.workflows import stores
-from include.workflows.journey import causes
+from include.workflows.evidence import race
+from include.workflows.journey import alarm, causes
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.by_products import ByProducts
-from include.workflows.journey.facts import JourneyReference, TrainingSet, TrainingSets
+from include.workflows.journey.facts import JourneyReference, RecipeRace, TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
 from include.workflows.scoring import fitted_models, training_sets
@@ -57,10 +60,7 @@ def build_training_set(reference: JourneyReference) -> dict[str, Any]:
     A retry, or the same journey run again after new publishes, reads the versions it pinned the first time.
     """
     with journey_step.step_of(reference, "build_training_set") as journey:
-        training = journey.model.training
-        windows = training_windows(
-            journey.as_of, training.window_days, training.holdout_days, journey.model.label.delay
-        )
+        windows = windows_of(journey)
         before = journey.found(TrainingSets)
         pinned = before.train.table_versions if before else None
         train = training_sets.build(journey.model, windows.train, journey.as_of, pinned)
@@ -76,6 +76,18 @@ def build_training_set(reference: JourneyReference) -> dict[str, Any]:
             "content_hash": train.content_hash,
             "table_versions": train.table_versions,
         }
+
+
+def windows_of(journey: Journey) -> TrainingWindows:
+    """What the candidate learns from and is judged on; after an alarm, with days since its change in both."""
+    training, incident = journey.model.training, alarm.incident_behind(journey.ledger, journey.candidate)
+    return training_windows(
+        journey.as_of,
+        training.window_days,
+        training.holdout_days,
+        journey.model.label.delay,
+        date.fromisoformat(incident.changed_on) if incident else None,
+    )
 
 
 def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
@@ -184,7 +196,6 @@ def train(reference: JourneyReference) -> dict[str, Any]:
     with journey_step.step_of(reference, "train") as journey:
         model, candidate = journey.model, journey.candidate
         learned = journey.kept(TrainingSets).train
-        pipeline = estimators.build(fitted_models.spec_of(model))
         registry = stores.registry()
         run = registry.candidate_run(model.name, journey.candidate_id, _tags(journey))
         made = ByProducts()
@@ -193,9 +204,9 @@ def train(reference: JourneyReference) -> dict[str, Any]:
         made.keep(journey, "train")
         logged = registry.logged_model(run)
         if logged is None:
-            features, label, _ = frames(journey, "train")
+            features, label, days = frames(journey, "train")
             print(f"Fitting {model.estimator.path} on {len(features):,} rows and {features.shape[1]} features.")
-            estimators.fit(pipeline, features, label)
+            pipeline = _raced(journey, features, label, days)
             with tempfile.TemporaryDirectory() as folder:
                 trusted = model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
             example = features.head(EXAMPLE_ROWS)
@@ -234,6 +245,25 @@ def train(reference: JourneyReference) -> dict[str, Any]:
             facts=Facts(artifact_digest=digest, mlflow_run_id=run, training_set_hash=learned.content_hash),
         )
         return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
+
+
+def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any], days: pd.Series[Any]) -> Any:
+    """The fitted pipeline; after an alarm, of the recipe that won the race, which is kept."""
+    model, incident = journey.model, alarm.incident_behind(journey.ledger, journey.candidate)
+    spec = fitted_models.spec_of(model)
+    pipeline, raced, rows = race.fitted(
+        model,
+        lambda: estimators.build(spec),
+        features,
+        label,
+        days.to_numpy(dtype=str),
+        incident.changed_on if incident else None,
+    )
+    if raced is not None:
+        losses = {recipe.value: loss for recipe, loss in raced.losses.items() if math.isfinite(loss)}
+        journey.keep(RecipeRace(raced.winner.value, losses, raced.rows, rows, raced.since, raced.sentence))
+        print(raced.sentence)
+    return pipeline
 
 
 def _show_set(registry: ModelRegistry, run: str, model: str, made: TrainingSet) -> None:

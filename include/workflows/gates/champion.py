@@ -20,8 +20,11 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     from include.domain.gates import champion_gate
 
     declared = model.gates.champion_gate
+    rules = declared.rules(metrics_of(model))
+    if subject.incident() is not None:
+        rules = rules.gaining(model.drift.performance.metric)
     return champion_gate(
-        declared.rules(metrics_of(model)),
+        rules,
         subject.scored(),
         mode=declared.mode,
         has_champion=subject.has_champion,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Timing,
         TrainingDataSummary,
     )
+    from include.domain.incident import Incident
     from include.workflows.evidence.probes import Smoked
     from include.workflows.evidence.shadow_window import Shadowed
 
@@ -145,6 +146,9 @@ class Subject(Protocol):
 
     def held_out(self) -> pd.DataFrame:
         """The held-out rows: the features, and where they are known the keys and ``event_time``."""
+
+    def incident(self) -> Incident | None:
+        """What the candidate is meant to cure; None where no alarm asked for it."""
 
     def attempts(self) -> int:
         """Candidates compared with the champion on these very held-out rows, this one included."""

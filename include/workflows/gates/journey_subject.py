@@ -21,6 +21,7 @@ from include.domain.gates import (
     TrainingDataSummary,
     split_of,
 )
+from include.domain.incident import Incident
 from include.workflows import stores
 from include.workflows.evidence import (
     earlier_windows,
@@ -37,6 +38,7 @@ from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
 from include.workflows.evidence.promised_signature import promised_signature
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
+from include.workflows.journey import alarm
 from include.workflows.journey.facts import Evaluated, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models, training_sets
@@ -86,6 +88,9 @@ class JourneySubject:
 
     def held_out(self) -> pd.DataFrame:
         return evaluation.held_out_rows(self.journey)
+
+    def incident(self) -> Incident | None:
+        return alarm.incident_behind(self.journey.ledger, self.journey.candidate)
 
     def attempts(self) -> int:
         return evaluation.attempts_on_holdout(self.journey, champion_gate.NAME)

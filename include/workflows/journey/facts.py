@@ -272,6 +272,30 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeRace:
+    """The race of recipes that an alarm's candidate won.
+
+    Attributes:
+        winner: the recipe.
+        losses: by recipe, its loss on the judged rows; one that is no number is left out.
+        rows: how many rows were judged.
+        learned_rows: how many the candidate learned from.
+        since: the change point, ``YYYY-MM-DD``.
+        sentence: the same in words.
+    """
+
+    FILE: ClassVar[str] = "recipe_race.json"
+    VERSION: ClassVar[int] = 1
+
+    winner: str
+    losses: Mapping[str, float]
+    rows: int
+    learned_rows: int
+    since: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Remarks:
     """What could not be shown of a journey, by the step that tried."""
 
@@ -288,6 +312,7 @@ KINDS: tuple[type[Fact], ...] = (
     Timings,
     Curves,
     Disagreement,
+    RecipeRace,
     Remarks,
 )
 """Every kind of file in a journey's folder that a later step or a page reads."""

@@ -29,6 +29,7 @@ from include.domain.gates import (
     Timing,
     TrainingDataSummary,
 )
+from include.domain.incident import Incident
 from include.domain.metrics import Task
 from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
@@ -279,6 +280,10 @@ class SeededSubject:
 
     def attempts(self) -> int:
         return 1
+
+    def incident(self) -> Incident | None:
+        """None: a seeded candidate is judged as one that a schedule asked for."""
+        return None
 
     def earlier_window(self) -> EarlierWindow:
         return NO_EARLIER_WINDOW

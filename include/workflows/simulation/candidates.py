@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
@@ -20,7 +20,7 @@ from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
 from include.workflows.drift.reference import Reference
-from include.workflows.evidence import evaluation, training
+from include.workflows.evidence import evaluation, race, training
 from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.scoring import fitted_models
@@ -197,17 +197,26 @@ class ReplayedCandidates:
     """All candidates of one simulation."""
 
     def __init__(self, progress: Callable[[str], None] = lambda _: None) -> None:
-        self._made: dict[tuple[int, str, datetime], ReplayedCandidate] = {}
+        self._made: dict[tuple[int, str, datetime, str | None], ReplayedCandidate] = {}
         self._progress = progress
 
     def __len__(self) -> int:
         return len(self._made)
 
-    def of(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> ReplayedCandidate:
-        """The candidate of a journey as of the moment, fitted on the labels matured by then."""
-        key = (id(stream), _what_is_learned(model), as_of)
+    def of(
+        self, model: ModelDeclaration, stream: Stream, as_of: datetime, changed_on: str | None = None
+    ) -> ReplayedCandidate:
+        """The candidate of a journey as of the moment, fitted on the labels matured by then.
+
+        Args:
+            model: what is declared.
+            stream: the past.
+            as_of: the journey's time, UTC.
+            changed_on: the change point of the alarm that asked for it, None where none did.
+        """
+        key = (id(stream), _what_is_learned(model), as_of, changed_on)
         if key not in self._made:
-            self._made[key] = self._fitted(model, stream, as_of)
+            self._made[key] = self._fitted(model, stream, as_of, changed_on)
         return self._made[key]
 
     def made_for(self, stream: Stream, model: ModelDeclaration) -> list[ReplayedCandidate]:
@@ -219,11 +228,14 @@ class ReplayedCandidates:
             if made.stream is stream and made.pipeline is not None and made.model.drift.performance.metric == metric
         ]
 
-    def _fitted(self, model: ModelDeclaration, stream: Stream, as_of: datetime) -> ReplayedCandidate:
+    def _fitted(
+        self, model: ModelDeclaration, stream: Stream, as_of: datetime, changed_on: str | None
+    ) -> ReplayedCandidate:
         import numpy as np
 
         declared, delay = model.training, model.label.delay
-        windows = training_windows(as_of, declared.window_days, declared.holdout_days, delay)
+        change = date.fromisoformat(changed_on) if changed_on else None
+        windows = training_windows(as_of, declared.window_days, declared.holdout_days, delay, change)
         train, holdout = (stream.matured(w, as_of, delay) for w in (windows.train, windows.holdout))
         features = _chosen(read_by(model, stream), train)
         label = stream.y[train].astype(np.int64) if model.is_classifier else stream.y[train]
@@ -241,9 +253,10 @@ class ReplayedCandidates:
         pipeline = None
         if training_data_gate(model, counted).verdict is Verdict.PASS:
             self._progress(f"fitting as of {as_of:%Y-%m-%d} on {len(train):,} rows")
-            unfitted = estimators.build(spec_of(model, stream))
+            spec = spec_of(model, stream)
+            days = np.array(days_of(stream, train), dtype=str)
             try:
-                pipeline = estimators.fit(unfitted, features, label)
+                pipeline, _, _ = race.fitted(model, lambda: estimators.build(spec), features, label, days, changed_on)
             except Refusal:
                 raise
             except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything

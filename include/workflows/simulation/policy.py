@@ -30,6 +30,7 @@ from include.domain.gates import (
     TrainingDataSummary,
 )
 from include.domain.history import Ending, History, PastJourney, situation_of
+from include.domain.incident import Incident
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.journey import Trigger
 from include.domain.metrics import Task
@@ -69,6 +70,8 @@ class _Journey:
     opened_from: datetime | None = None
     rows: int = 0
     days: int = 0
+    incident: Incident | None = None
+    """What it is meant to cure; None where no realised alarm asked for it."""
     alarm: str | None = None
     """The day whose estimate asked for it: it is held until labels confirm that."""
     replayed: tuple[str, Interval] | None = None
@@ -125,7 +128,7 @@ class DeclaredPolicy:
                     self._after_shadow(closing, day.end)
                 if decision.action is Action.RETRAIN:
                     alarm = self._decisions[-1][0] if decision.hold_promotion else None
-                    self._start(day.end, Trigger.DRIFT, decision.reason, alarm)
+                    self._start(day.end, Trigger.DRIFT, decision.reason, alarm, self._open_incident())
             each_day(day_name(microseconds(start) // DAY_US))
         return self._outcome()
 
@@ -182,18 +185,32 @@ class DeclaredPolicy:
             in_flight=f"the journey as of {live.candidate.name}" if live else None,
             asked_at=[int(d.numbers["futile_streak"]) for d in asked],
             breaker_until=[d.breaker_open_until for d in asked if d.breaker_open_until is not None],
+            incident=self._decisions[-1][1].incident if self._decisions else None,
         )
+
+    def _open_incident(self) -> Incident | None:
+        found = self._decisions[-1][1].incident
+        return found if found is not None and found.is_open else None
 
     def _live(self) -> _Journey | None:
         return next((j for j in self._journeys if j.ending is Ending.LIVE), None)
 
     # --- the retrain Dag ---------------------------------------------------------------------------------------------
 
-    def _start(self, as_of: datetime, trigger: Trigger, reason: str, alarm: str | None = None) -> None:
+    def _start(
+        self,
+        as_of: datetime,
+        trigger: Trigger,
+        reason: str,
+        alarm: str | None = None,
+        incident: Incident | None = None,
+    ) -> None:
         """Open a journey, unless one is in flight, and judge it up to its shadow window."""
         if self._live() is not None:
             return
-        journey = _Journey(self._candidates.of(self.model, self.stream, as_of), trigger, reason, alarm=alarm)
+        changed_on = incident.changed_on if incident else None
+        candidate = self._candidates.of(self.model, self.stream, as_of, changed_on)
+        journey = _Journey(candidate, trigger, reason, incident=incident, alarm=alarm)
         self._journeys.append(journey)
         journey.gates += self.gates_before_shadow(journey.candidate, self.champion.candidate, journey)
         if not journey.passes:
@@ -406,6 +423,9 @@ class ReplayedSubject:
 
     def held_out(self) -> pd.DataFrame:
         return self.policy.known_rows(self.candidate, self.candidate.holdout)
+
+    def incident(self) -> Incident | None:
+        return self.journey.incident if self.journey else None
 
     def attempts(self) -> int:
         return self.policy.attempts(self.candidate)

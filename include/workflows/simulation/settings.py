@@ -235,8 +235,6 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
     tolerance = {"brier": 0.01, "log_loss": 0.02, "error": 0.02, "mae": 0.05 * unit, "rmse": 0.05 * unit}
     margin = default_gates.margins(known if task == "regression" else None)
     few = _between(30, usual // 2, 300)
-    # A week, and never more than the holdout has: the sensor cannot judge a week without that many reference rows.
-    week = min(7, max(given.holdout_days - 1, 1)) * usual
     data = {
         "name": "stream",
         "description": "A model made from the columns of a table.",
@@ -280,7 +278,6 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
             "performance": {
                 "metric": metric,
                 "tolerance": tolerance.get(metric, 0.0),
-                "min_rows": _between(30, week, 1000),
             },
         },
     }

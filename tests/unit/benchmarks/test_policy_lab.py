@@ -65,11 +65,12 @@ def test_nothing_learns_from_a_day_before_its_labels_are_known(turned):
             assert rows.last + turned.stream.delay_days + SHADOW_DAYS <= day
 
 
-def test_todays_first_candidate_after_a_change_has_learned_nothing_from_it(turned):
+def test_the_products_first_candidate_after_a_change_has_learned_from_it(turned):
     replay, change = Today(turned), turned.stream.changes[0]
     replay.run()
     first = next(j for j in replay.journeys if j.as_of > change)
-    assert first.rows.last <= change
+    assert first.rows.last > change
+    assert len(replay.held_out[first.rows]) >= 5
 
 
 def test_the_chosen_combination_serves_a_model_that_learned_within_three_weeks(turned):

@@ -164,6 +164,9 @@ class JudgedSubject:
     def attempts(self):
         return 1
 
+    def incident(self):
+        return None
+
     def earlier_window(self):
         return NO_EARLIER_WINDOW
 

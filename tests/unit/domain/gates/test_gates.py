@@ -258,6 +258,19 @@ def test_a_comparison_that_lacks_one_of_its_numbers_is_no_evidence(missing):
     assert result.reason == "brier could not be compared: a day is empty; that is no evidence."
 
 
+def test_a_candidate_of_an_alarm_must_gain_on_the_watched_metric_and_lose_nothing_on_the_others():
+    declared = ChampionRules(
+        (ComparisonRule("roc_auc", 0.02), ComparisonRule("brier", 0.005)), beat_baseline_on="roc_auc"
+    )
+    gaining = declared.gaining("brier")
+    assert gaining.comparisons == (ComparisonRule("roc_auc", 0.02), ComparisonRule("brier", 0.0, superiority=True))
+    assert replace(gaining, comparisons=declared.comparisons) == declared
+    unwatched = declared.gaining("log_loss").comparisons
+    assert unwatched == (ComparisonRule("roc_auc", 0.0, superiority=True), ComparisonRule("brier", 0.005))
+    asked = ChampionRules((ComparisonRule("brier", 0.01, superiority=True),), beat_baseline_on="roc_auc")
+    assert asked.gaining("brier") == asked
+
+
 @pytest.mark.parametrize(
     ("high", "verdict", "says"),
     [

@@ -86,17 +86,19 @@ def test_a_longer_label_delay_is_a_later_alarm():
     )
     alarms = [min(d.day for d in p.decisions if d.realised) for p in (soon, late)]
     turned_on = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=50)
-    assert alarms[0] < (turned_on + timedelta(days=9)).date().isoformat() <= alarms[1]
+    first, second = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in alarms)
+    assert turned_on + timedelta(days=1) < first < turned_on + timedelta(days=15)
+    assert second - first == timedelta(days=9 - 1)
 
 
-def test_when_retraining_does_not_help_a_person_is_asked_and_the_breaker_opens():
+def test_when_retraining_does_not_help_a_person_is_asked_once_and_nothing_more_starts():
     found = simulated(a_table(110, useless_from=50))
     declared = policy(found, PolicyKind.DECLARED)
     assert declared.promotions == 0
-    assert declared.actions["escalate"] >= 1
     rules = [d.rule for d in declared.decisions]
-    assert rules.index("7 futile") > rules.index("5 realised_out_of_band")
-    assert "6 breaker_open" in rules
+    assert rules.count("7 not_helped") == declared.actions["escalate"] == 1
+    assert rules.index("7 not_helped") > rules.index("5 realised_out_of_band")
+    assert set(rules[rules.index("7 not_helped") + 1 :]) == {"6 helps_no_more"}
     assert declared.rejections.total() == len(declared.journeys)
 
 
@@ -135,7 +137,7 @@ def test_an_estimate_that_shall_only_be_reported_starts_nothing_in_a_simulation(
     assert {d.estimated for d in seen.decisions} == {None}
 
 
-def test_a_storm_of_alarms_starts_at_most_the_budget_in_any_month():
+def test_a_storm_of_alarms_starts_one_journey_and_the_next_waits_for_twice_the_days():
     found = simulated(
         a_table(110, useless_from=45),
         "drift.retrain.budget_per_month=2",
@@ -145,10 +147,9 @@ def test_a_storm_of_alarms_starts_at_most_the_budget_in_any_month():
     )
     declared = policy(found, PolicyKind.DECLARED)
     started = [datetime.fromisoformat(j.as_of) for j in declared.journeys]
-    assert len(started) >= 2
-    for moment in started:
-        assert sum(moment <= other < moment + timedelta(days=30) for other in started) <= 2
-    assert "6 budget" in {d.rule for d in declared.decisions}
+    assert 1 <= len(started) <= 2
+    waits = [d.reason for d in declared.decisions if d.rule == "6 cannot_help_yet"]
+    assert any("and 20 are needed to learn from it and to be judged on it" in reason for reason in waits)
 
 
 def test_a_declared_schedule_starts_journeys_whether_or_not_anything_drifted():
@@ -210,9 +211,8 @@ def test_a_regression_is_simulated_on_its_own_unit():
 
 def test_a_sensor_that_never_could_judge_says_so():
     found = simulated(a_table(60), "drift.performance.min_rows=5000", yardsticks=Yardsticks((), 0, False))
-    assert (
-        "realised performance could not be judged on any day: brier cannot be judged: the reference has 420 rows"
-        in ("\n".join(shown.as_lines(found)))
+    assert "realised performance could not be judged on any day: brier was measured on" in (
+        "\n".join(shown.as_lines(found))
     )
 
 

@@ -1,0 +1,249 @@
+"""An alarm is an incident, and evidence closes it.
+
+It keeps the level of the champion that raised it, the *anchor*: a promotion does not close it, and the new champion's
+own reference, which may be as bad as the alarm, is not asked. It is over when the serving model's matured risk is back
+in the anchor's band, when the alarm passed before anything was promoted, or when a person accepts the new level.
+
+A journey starts where it can help: after enough matured days since the change to learn from and to be judged on, and
+again when there are twice as many. Once a whole training window lies after the change, a retrain has nothing new to
+learn; then a person is asked, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from enum import Enum
+from typing import Any
+
+from include.domain.drift.report import ScoredDay
+from include.domain.errors import Refusal
+from include.domain.performance import RealisedPerformance
+
+
+class Stage(Enum):
+    """How far an incident is."""
+
+    OPEN = "open"
+    """The champion that raised it still serves."""
+    RECOVERING = "recovering"
+    """Another model serves; whether it is back in the anchor's band is not shown yet."""
+    CLOSED = "closed"
+
+
+NEXT: Mapping[Stage, frozenset[Stage]] = {
+    Stage.OPEN: frozenset({Stage.RECOVERING, Stage.CLOSED}),
+    Stage.RECOVERING: frozenset({Stage.OPEN, Stage.CLOSED}),
+    Stage.CLOSED: frozenset(),
+}
+"""Which stage may follow which. From recovering to open: the promotion was rolled back."""
+
+
+class BadStage(Refusal):
+    """A stage that may not follow the one before it."""
+
+
+class Closing(Enum):
+    """Why an incident is closed."""
+
+    RECOVERED = "recovered"
+    """The serving model's matured risk is back in the anchor's band."""
+    PASSED = "passed"
+    """The alarm is over, and no other model was promoted: what raised it went by itself."""
+    ACCEPTED = "accepted"
+    """A person accepted the new level; the serving model's reference is the anchor from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPace:
+    """When a journey of an incident can help. Days are matured days since the change.
+
+    Attributes:
+        wait_days: as many days at least; half of them are held out.
+        wait_rows: as many matured rows since the change at least.
+        window_days: the training window: with as many days after the change nothing new can be learned.
+        back_after_days: matured days of the new champion before it may count as recovered.
+        label_delay: how long after a row its label's window closes.
+    """
+
+    wait_days: int = 10
+    wait_rows: int = 300
+    window_days: int = 90
+    back_after_days: int = 7
+    label_delay: timedelta = timedelta(0)
+
+    def needed_days(self, journeys: int) -> int:
+        """Matured days after the change for the next journey, after so many.
+
+        >>> [IncidentPace().needed_days(n) for n in range(4)]
+        [10, 20, 40, 80]
+        """
+        return int(self.wait_days * 2**journeys)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One cause, from its alarm to its end. Days are ``YYYY-MM-DD``.
+
+    Attributes:
+        opened_on: the judged day of the alarm.
+        version: the candidate id of the champion that raised it.
+        metric: the watched loss.
+        anchor: that champion's reference risk, in the metric's unit.
+        band: the highest matured risk that is back: the anchor and the tolerance.
+        changed_on: the likeliest first day of the change.
+        stage: how far it is.
+        serving: the candidate id that served the last judged day.
+        risk: the serving model's matured risk of the last days; None where it was not judged.
+        asked: whether a person was told that retraining did not help.
+        closed_on, closing, note: when, why, and in words; None while it is not closed.
+    """
+
+    opened_on: str
+    version: str
+    metric: str
+    anchor: float
+    band: float
+    changed_on: str
+    stage: Stage
+    serving: str
+    risk: float | None = None
+    asked: bool = False
+    closed_on: str | None = None
+    closing: Closing | None = None
+    note: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.stage is not Stage.CLOSED
+
+    @property
+    def uncured(self) -> bool:
+        """Whether another model serves, and is shown to be above the anchor's band."""
+        return self.stage is Stage.RECOVERING and self.risk is not None and self.risk > self.band
+
+    def moved(self, stage: Stage) -> Incident:
+        """The incident at another stage.
+
+        Raises:
+            BadStage: when it may not follow.
+        """
+        if stage is self.stage:
+            return self
+        if stage not in NEXT[self.stage]:
+            raise BadStage(f"An incident that is {self.stage.value} can't become {stage.value}.")
+        return replace(self, stage=stage)
+
+    def closed(self, day: str, closing: Closing, note: str) -> Incident:
+        return replace(self.moved(Stage.CLOSED), closed_on=day, closing=closing, note=note)
+
+    def as_json(self) -> dict[str, Any]:
+        closing = self.closing.value if self.closing else None
+        return asdict(self) | {"stage": self.stage.value, "closing": closing}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Incident:
+        closing = Closing(data["closing"]) if data["closing"] else None
+        return cls(**(dict(data) | {"stage": Stage(data["stage"]), "closing": closing}))
+
+
+def after_day(
+    before: Incident | None, scored: ScoredDay, found: RealisedPerformance, alarm: bool, pace: IncidentPace
+) -> Incident | None:
+    """The incident after one more judged day; None where there is none.
+
+    Args:
+        before: after the day before, None or a closed one where none was open.
+        scored: the day, and the candidate that served it.
+        found: the realised performance of that candidate by the end of the day.
+        alarm: whether the realised performance is out of its band persistently, as declared.
+        pace: as declared.
+    """
+    day, version = scored.day, scored.version
+    if before is None or not before.is_open:
+        return _opened(scored, found) if alarm else None
+    here = before.moved(Stage.OPEN if version == before.version else Stage.RECOVERING)
+    here = replace(here, serving=version, risk=found.recent_risk)
+    if here.stage is Stage.OPEN:
+        if found.out_of_band is False:
+            return here.closed(day, Closing.PASSED, f"The alarm passed by itself. {found.reason}")
+        # What has matured since may date the change better.
+        return replace(here, changed_on=found.changed_on) if found.changed_on else here
+    if alarm and found.changed_on is not None and found.changed_on > here.changed_on:
+        # Another change, which the new champion has not learned from either.
+        return replace(here, changed_on=found.changed_on, asked=False)
+    if _is_back(here, found, pace):
+        return here.closed(
+            day,
+            Closing.RECOVERED,
+            f"Back in the band: {here.metric} {here.risk:.4g} on the last matured days; the anchor is "
+            f"{here.anchor:.4g}, and up to {here.band:.4g} is in its band.",
+        )
+    return here
+
+
+def _opened(scored: ScoredDay, found: RealisedPerformance) -> Incident | None:
+    if found.reference_risk is None or found.changed_on is None:
+        return None
+    return Incident(
+        opened_on=scored.day,
+        version=scored.version,
+        metric=found.metric,
+        anchor=found.reference_risk,
+        band=found.reference_risk + found.tolerance,
+        changed_on=found.changed_on,
+        stage=Stage.OPEN,
+        serving=scored.version,
+        risk=found.recent_risk,
+    )
+
+
+def _is_back(incident: Incident, found: RealisedPerformance, pace: IncidentPace) -> bool:
+    enough = found.served_days is not None and found.served_days >= pace.back_after_days
+    return enough and incident.risk is not None and incident.risk <= incident.band
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Whether a journey of an incident can help now.
+
+    Attributes:
+        ready: whether there is enough to learn from and to judge on.
+        exhausted: whether nothing new can be learned any more.
+        known_days: matured days after the change.
+        needed_days: how many the next journey needs.
+        next_on: the first day on which it can start; today where it is ready.
+    """
+
+    ready: bool
+    exhausted: bool
+    known_days: int
+    needed_days: int
+    next_on: date
+
+
+def outlook(
+    incident: Incident, *, today: date, matured_until: date, rows: int, journeys: int, pace: IncidentPace
+) -> Outlook:
+    """When the next journey of the incident can help.
+
+    Args:
+        incident: an open one.
+        today: the day that a journey would start on.
+        matured_until: the first day whose labels have not all matured.
+        rows: matured rows a day of the serving model, on average.
+        journeys: how many of the incident have started.
+        pace: as declared.
+    """
+    known = max((matured_until - date.fromisoformat(incident.changed_on)).days, 0)
+    by_rows = -(-pace.wait_rows // rows) if rows else pace.wait_days
+    needed = max(pace.needed_days(journeys), by_rows)
+    exhausted = journeys > 0 and (needed > pace.window_days or known >= pace.window_days)
+    return Outlook(
+        ready=known >= needed and not exhausted,
+        exhausted=exhausted and known >= min(needed, pace.window_days),
+        known_days=known,
+        needed_days=needed,
+        next_on=today + timedelta(days=max(needed - known, 0)),
+    )

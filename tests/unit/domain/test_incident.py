@@ -1,0 +1,244 @@
+"""An alarm is an incident: a promotion does not close it, evidence does; a journey starts where it can help."""
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from include.domain.decision import Action, Policy, Situation, decide
+from include.domain.drift.report import Flags, ScoredDay
+from include.domain.history import Ending, History, PastJourney, with_incident
+from include.domain.incident import NEXT, BadStage, Closing, Incident, IncidentPace, Stage, after_day, outlook
+from include.domain.losses import DayLoss
+from include.domain.performance import Band, realised_performance
+
+FIRST = date(2021, 1, 1)
+PACE = IncidentPace(wait_days=10, wait_rows=300, window_days=90, back_after_days=7, label_delay=timedelta(days=3))
+
+
+def days(*means, start=FIRST, rows=200):
+    return tuple(
+        DayLoss((start + timedelta(days=i)).isoformat(), rows, rows * m, rows * (m * m + 0.01))
+        for i, m in enumerate(means)
+    )
+
+
+def judged(*means, reference=(0.10, 0.12, 0.11, 0.13, 0.09) * 3, start=FIRST):
+    past = days(*reference, start=start - timedelta(days=len(reference)))
+    return realised_performance(past, days(*means, start=start), Band("brier", 0.01), min_rows=100)
+
+
+RISEN = judged(*(0.11, 0.10, 0.12, 0.11, 0.10, 0.20, 0.22, 0.21, 0.20, 0.22, 0.21))
+QUIET = judged(*(0.11, 0.10, 0.12, 0.11, 0.10, 0.11, 0.12))
+
+
+def seen(version="a", day="2021-01-14"):
+    return ScoredDay("m", version, day)
+
+
+@pytest.fixture
+def incident():
+    return after_day(None, seen(), RISEN, True, PACE)
+
+
+def test_an_alarm_that_persists_opens_an_incident_with_the_anchor_and_the_change(incident):
+    assert incident.stage is Stage.OPEN
+    assert incident.anchor == pytest.approx(0.11)
+    assert incident.band == pytest.approx(0.12)
+    assert incident.changed_on == "2021-01-06"
+    assert (incident.version, incident.opened_on) == ("a", "2021-01-14")
+
+
+def test_without_a_persistent_alarm_there_is_none():
+    assert after_day(None, seen(), RISEN, False, PACE) is None
+    assert after_day(None, seen(), QUIET, False, PACE) is None
+
+
+def test_a_promotion_moves_it_to_recovering_and_no_further(incident):
+    """The new champion's own reference is as bad as the alarm: its own lane is quiet, and the incident stays."""
+    as_bad = judged(*(0.21,) * 12, reference=(0.20, 0.22, 0.21, 0.19, 0.21) * 2)
+    assert as_bad.out_of_band is False
+    after = after_day(incident, seen("b", "2021-02-10"), as_bad, False, PACE)
+    assert after.stage is Stage.RECOVERING
+    assert after.uncured
+    assert after.anchor == incident.anchor
+
+
+def test_matured_risk_in_the_anchors_band_closes_it(incident):
+    cured = judged(*(0.11, 0.12, 0.10) * 3)
+    after = after_day(incident, seen("b", "2021-02-10"), cured, False, PACE)
+    assert (after.stage, after.closing, after.closed_on) == (Stage.CLOSED, Closing.RECOVERED, "2021-02-10")
+    assert "Back in the band" in after.note
+
+
+def test_too_few_matured_days_close_nothing(incident):
+    cured = judged(*(0.11, 0.12, 0.10) * 2)
+    assert after_day(incident, seen("b", "2021-02-10"), cured, False, PACE).stage is Stage.RECOVERING
+
+
+def test_what_was_not_judged_is_not_back(incident):
+    nothing = realised_performance((), (), Band("brier", 0.01))
+    after = after_day(incident, seen("b"), nothing, False, PACE)
+    assert after.is_open
+    assert not after.uncured
+
+
+def test_an_alarm_that_goes_by_itself_closes_it(incident):
+    after = after_day(incident, seen(day="2021-02-01"), QUIET, False, PACE)
+    assert after.closing is Closing.PASSED
+    unsaid = realised_performance((), (), Band("brier", 0.01))
+    assert after_day(incident, seen(day="2021-02-01"), unsaid, False, PACE).is_open
+
+
+def test_a_rollback_opens_it_again(incident):
+    recovering = after_day(incident, seen("b"), realised_performance((), (), Band("brier", 0.01)), False, PACE)
+    assert after_day(recovering, seen("a"), RISEN, True, PACE).stage is Stage.OPEN
+
+
+def test_another_change_while_it_recovers_is_dated_anew_and_asked_about_again(incident):
+    recovering = replace(incident, stage=Stage.RECOVERING, changed_on="2020-12-01", asked=True)
+    after = after_day(recovering, seen("b"), RISEN, True, PACE)
+    assert (after.changed_on, after.asked, after.stage) == ("2021-01-06", False, Stage.RECOVERING)
+
+
+def test_a_closed_one_stays_closed_and_the_next_alarm_opens_another(incident):
+    closed = incident.closed("2021-02-01", Closing.ACCEPTED, "Accepted.")
+    assert after_day(closed, seen(), QUIET, False, PACE) is None
+    assert after_day(closed, seen(day="2021-03-01"), RISEN, True, PACE).opened_on == "2021-03-01"
+
+
+@pytest.mark.parametrize(("before", "after"), [*itertools.permutations(Stage, 2)])
+def test_only_what_the_table_allows_may_follow(incident, before, after):
+    here = replace(incident, stage=before)
+    if after in NEXT[before]:
+        assert here.moved(after).stage is after
+    else:
+        with pytest.raises(BadStage, match=f"{before.value} can't become {after.value}"):
+            here.moved(after)
+
+
+def test_an_incident_survives_json(incident):
+    for each in (incident, incident.closed("2021-02-01", Closing.RECOVERED, "Back.")):
+        assert Incident.from_json(json.loads(json.dumps(each.as_json(), allow_nan=False))) == each
+
+
+# --- when a journey can help ------------------------------------------------------------------------------------------
+
+
+def ahead(incident, *, matured, journeys=0, rows=200):
+    today = date.fromisoformat(incident.changed_on) + timedelta(days=matured + 3)
+    return outlook(
+        incident,
+        today=today,
+        matured_until=today - timedelta(days=3),
+        rows=rows,
+        journeys=journeys,
+        pace=PACE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("matured", "journeys", "ready", "exhausted"),
+    [
+        pytest.param(9, 0, False, False, id="one day too few"),
+        pytest.param(10, 0, True, False, id="enough for the first"),
+        pytest.param(19, 1, False, False, id="the second waits twice as long"),
+        pytest.param(20, 1, True, False, id="and then it starts"),
+        pytest.param(80, 3, True, False, id="the fourth"),
+        pytest.param(89, 4, False, False, id="a fifth would learn little, but the window is not full"),
+        pytest.param(90, 4, False, True, id="a whole window lies after the change"),
+        pytest.param(200, 0, True, False, id="the first may always try"),
+    ],
+)
+def test_each_journey_waits_for_twice_the_days(incident, matured, journeys, ready, exhausted):
+    found = ahead(incident, matured=matured, journeys=journeys)
+    assert (found.ready, found.exhausted) == (ready, exhausted)
+
+
+def test_few_rows_a_day_wait_longer_and_the_day_is_said(incident):
+    found = ahead(incident, matured=12, rows=20)
+    assert not found.ready
+    assert found.needed_days == 15
+    assert found.next_on == date.fromisoformat(incident.changed_on) + timedelta(days=18)
+
+
+# --- what the rules make of it ----------------------------------------------------------------------------------------
+
+
+def situation(day, realised, *, version="a", before=None, journeys=(), alarm=True, **more):
+    now = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC) + timedelta(days=1)
+    flag = Flags(day, realised=alarm)
+    without = Situation(now=now, flags=(flag, flag), policy=Policy(pace=PACE, cooldown_days=0), **more)
+    return with_incident(without, History(journeys, incident=before), ScoredDay("m", version, day), realised)
+
+
+def journey(day, ending=Ending.FUTILE):
+    return PastJourney(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC), True, ending)
+
+
+def test_nothing_starts_before_it_can_help_and_the_day_is_named():
+    decision = decide(situation("2021-01-14", RISEN))
+    assert (decision.action, decision.name) == (Action.SUPPRESS, "cannot_help_yet")
+    assert "No journey before 2021-01-19" in decision.reason
+    assert "6 matured days lie after the change of 2021-01-06, and 10 are needed" in decision.reason
+    assert decision.incident.is_open
+
+
+def test_it_starts_when_it_can_help():
+    decision = decide(situation("2021-01-18", RISEN))
+    assert (decision.action, decision.name) == (Action.RETRAIN, "realised_out_of_band")
+
+
+def test_a_model_that_is_not_cured_is_retrained_again_though_its_own_lane_is_quiet(incident):
+    as_bad = judged(*(0.21,) * 12, reference=(0.20, 0.22, 0.21, 0.19, 0.21) * 2)
+    decision = decide(
+        situation(
+            "2021-01-28",
+            as_bad,
+            version="b",
+            before=incident,
+            journeys=[journey("2021-01-19", Ending.PROMOTED)],
+            alarm=False,
+        )
+    )
+    assert decision.action is Action.RETRAIN
+    assert "is recovering: brier was 0.11 before, is in its band up to 0.12, and is 0.21 now" in decision.reason
+
+
+def test_a_new_model_is_not_retrained_before_its_labels_tell(incident):
+    unsaid = realised_performance((), (), Band("brier", 0.01))
+    tries = [journey("2021-01-19", Ending.PROMOTED)]
+    for day in ("2021-01-28", "2021-05-28"):
+        decision = decide(situation(day, unsaid, version="b", before=incident, journeys=tries, alarm=None))
+        assert (decision.action, decision.name) == (Action.SUPPRESS, "recovering")
+        assert "is not judged yet" in decision.reason
+
+
+def test_what_broke_was_no_try(incident):
+    broken = situation("2021-01-18", RISEN, before=incident, journeys=[journey("2021-01-17", Ending.BROKEN)])
+    assert decide(broken).action is Action.RETRAIN
+
+
+def test_a_person_is_asked_once_when_nothing_new_can_be_learned(incident):
+    tries = [journey(d) for d in ("2021-01-19", "2021-01-29", "2021-02-18", "2021-03-30")]
+    first = decide(situation("2021-04-10", RISEN, before=incident, journeys=tries))
+    assert (first.action, first.name) == (Action.ESCALATE, "not_helped")
+    assert "Retraining did not help: 4 journeys" in first.reason
+    again = decide(situation("2021-04-11", RISEN, before=first.incident, journeys=tries))
+    assert (again.action, again.name) == (Action.SUPPRESS, "helps_no_more")
+
+
+def test_futile_journeys_open_no_breaker_before_the_one_that_could_help(incident):
+    tries = [journey("2021-01-19"), journey("2021-01-29")]
+    decision = decide(situation("2021-02-18", RISEN, before=incident, journeys=tries, futile_streak=2))
+    assert decision.action is Action.RETRAIN
+    assert decision.breaker_open_until is None
+
+
+def test_a_closed_incident_says_why_and_starts_nothing(incident):
+    cured = judged(*(0.11, 0.12, 0.10) * 3)
+    decision = decide(situation("2021-02-10", cured, version="b", before=incident, alarm=False))
+    assert decision.action is Action.LOG
+    assert "The incident of 2021-01-14 is closed. Back in the band" in decision.reason
