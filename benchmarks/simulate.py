@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._common import own_peak_mb, report
 from include.adapters import estimators
-from include.workflows.simulation.run import range_of, simulate
+from include.workflows.simulation.run import Yardsticks, range_of, simulate
 from include.workflows.simulation.settings import TableModel, declared_for, variants
 from include.workflows.simulation.stream import Columns, from_frame
 
@@ -83,7 +83,7 @@ def main() -> None:
     model = declared_for(TableModel(ESTIMATOR, {}, "y", timedelta(days=7)), past.stream)
     stream = past.delayed(model.label.delay)
     interval = range_of(stream, model, None, None)
-    found = simulate("stream", variants(model, [], None), lambda _: stream, interval, price=5.0)
+    found = simulate("stream", variants(model, [], None), lambda _: stream, interval, yardsticks=Yardsticks(price=5.0))
     took, used = time.perf_counter() - clock, time.process_time() - cpu
     limit, limit_cpu = recorder.alone()
     decided = found.policies[0]

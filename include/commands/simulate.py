@@ -117,12 +117,10 @@ def _simulate(args: argparse.Namespace) -> Answer:
     _check(args)
     if args.plot:
         check_plot(Path(args.plot))
-    yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), args.fits_at_most)
+    yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), args.fits_at_most, price=args.price)
     with _Bar() as bar:
         what, found, stream_of, interval, taken = _of_table(args) if args.data else _of_declared(args, bar)
-        simulation = simulate(
-            what, found, stream_of, interval, price=args.price, yardsticks=yardsticks, screen=bar, taken=taken
-        )
+        simulation = simulate(what, found, stream_of, interval, yardsticks=yardsticks, screen=bar, taken=taken)
     lines = as_lines(simulation)
     if args.plot:
         plot(simulation, Path(args.plot))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -48,7 +49,7 @@ def simulated(
     chosen = variants(model, [list(changed.values())], None)[1]
     stream = past.delayed(model.label.delay)
     interval = range_of(stream, chosen.model, None, None)
-    return simulate("a table", [chosen], lambda _: stream, interval, price=price, yardsticks=yardsticks)
+    return simulate("a table", [chosen], lambda _: stream, interval, yardsticks=replace(yardsticks, price=price))
 
 
 def policy(found: Simulation, kind: PolicyKind) -> PolicyOutcome:

@@ -62,11 +62,13 @@ class Yardsticks:
         fits_at_most: ``always`` retrains each day, or on so many days evenly spaced where there are more; 0 leaves
             ``always`` out.
         hindsight: whether the cheapest sequence of all models of this run is sought.
+        price: of one retrain, in units of the summed loss; the declared policy pays it too.
     """
 
     every: tuple[int, ...] = (30,)
     fits_at_most: int = 120
     hindsight: bool = True
+    price: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,6 @@ def simulate(
     stream_of: Callable[[ModelDeclaration], Stream],
     interval: Interval,
     *,
-    price: float = 0.0,
     yardsticks: Yardsticks | None = None,
     screen: SimulationProgress | None = None,
     taken: Sequence[str] = (),
@@ -105,7 +106,6 @@ def simulate(
         variants: what is replayed; the first gives the yardsticks their estimator and windows.
         stream_of: the stream a variant reads.
         interval: whole days.
-        price: of one retrain, in units of the summed loss.
         yardsticks: what to compare with; None takes all.
         screen: where progress is shown.
         taken: remarks on how the rows were read.
@@ -142,15 +142,15 @@ def simulate(
         name = "always" if step == 1 else f"always (every {step} days)"
         outcomes.append(compared.schedule(name, PolicyKind.ALWAYS, _every(interval, step)))
     if asked.hindsight:
-        outcomes.append(compared.hindsight(price))
+        outcomes.append(compared.hindsight(asked.price))
     remarks += not_replayed(model)
     screen.note("looking for leaks")
     remarks += leaks(model, first)
-    priced = tuple(replace(o, price=price) for o in outcomes)
+    priced = tuple(replace(o, price=asked.price) for o in outcomes)
     if not any(o.rows for o in priced):
         raise CannotSimulate(f"No row of {interval} ever got a label, so no loss can be realised. Give another range.")
     return Simulation(
-        what, interval, price, priced, len(candidates), first.name, firsts[0][1], tuple(dict.fromkeys(remarks))
+        what, interval, asked.price, priced, len(candidates), first.name, firsts[0][1], tuple(dict.fromkeys(remarks))
     )
 
 
