@@ -1,24 +1,25 @@
-"""The mean of daily figures with bounds that hold when days resemble their neighbours and have long tails.
+"""How uncertain a figure over days is when days resemble their neighbours and some of them are extreme.
 
-Two bounds are taken, each with Johnson's correction for the day's skewness, and the wider one counts:
+A figure's *influences* are one number a day: what the day adds to the figure, around zero (of a mean of days the day's
+value less the mean; of any other metric the jackknife's). Their mean is the figure's error, and two things about it are
+estimated:
 
-- **EWC** (equal-weighted cosine; Lazarus, Lewis, Stock and Watson, "HAR inference: recommendations for practice",
-  Journal of Business & Economic Statistics 36, 2018): the variance of the mean from the first B cosine waves of the
-  days, Student's t with B degrees of freedom. Slow waves carry what neighbouring days share. B is the root of the
-  number of days.
-- **independent days**: Student's t, which is steadier when EWC, with few degrees of freedom, gives too small a variance
-by chance.
+- **How much it varies**, by EWC (equal-weighted cosine; Lazarus, Lewis, Stock and Watson, "HAR inference:
+  recommendations for practice", Journal of Business & Economic Statistics 36, 2018): from the first cosine waves of the
+  days only, with Student's t of as many degrees of freedom as there are waves. Slow waves carry what neighbouring days
+  share; the textbook's error takes all waves, and lets twice as much through already at a lag-1 correlation of 0.3.
+  Days that show none (a lag-1 correlation below zero) may be asked for twice the waves.
+- **How skewed it is**: Johnson (1978), "Modified t tests and confidence intervals for asymmetrical populations", JASA
+  73:536-544. A mean of figures with rare large values is mostly below its expectation, so the bound on the side of the
+  long tail moves out. It moves out by :data:`LONG_TAIL` times Johnson's term, because few days show less skewness than
+  there is, and the other bound moves in by :data:`SHORT_TAIL` times it.
 
-Measured, one side at 5 %, 14 days / 28 / 60: independent 2.4 / 3.0 / 3.2 %, lag-1 correlation .3 4.3 / 4.6 / 4.6 %, .5
-6.3 / 6.1 / 5.7 %, log-normal days (long tail on the side that is bounded) 7.6 / 6.4 / 5.5 %, t3 2.2 / 2.7 / 3.0 %. Of a
-difference of 0.7 standard deviations between days it finds 58 / 92 / 100 %. A catastrophe on one day in ten is not seen
-in 14 days that have none: 23 %; no formula on these days can see it, rows may.
+docs/adr/0038 has the table that the numbers were chosen by.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,70 +27,106 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 LEAST_DAYS = 6
-"""Fewer days give no dependable bound: not judged."""
+"""Fewer days give no dependable bound."""
+LEAST_EFFECTIVE_DAYS = 2.0
+"""Days that are worth fewer independent ones, by their own lag-1 correlation, give none either."""
+LONG_TAIL = 3.0
+"""Times Johnson's term by which the bound on the side of the long tail moves out."""
+SHORT_TAIL = 0.5
+"""Times Johnson's term by which the other bound moves in. All of it would be too much for t3 days."""
+
+
+SEEN_TAIL = 0.05
+"""The rows' skewness of the figure from which their long tail counts, where the days show a shorter one."""
+
+
+def waves(days: float) -> int:
+    """How many cosine waves of so many days are taken, which are the degrees of freedom too: 0.7 days^(2/3), at least
+    2. More of them find more, and take days for independent that are not.
+
+    >>> [waves(n) for n in (7, 14, 28, 60)]
+    [2, 4, 6, 10]
+    """
+    return max(int(0.7 * days ** (2 / 3)), 2)
 
 
 @dataclass(frozen=True, slots=True)
-class MeanOfDays:
-    """The mean of the days, and one-sided bounds each at ``1 - alpha``; both None where ``reason`` says why.
+class DaySpread:
+    """The spread of a figure over days.
 
-    ``lag`` is the days' own lag-1 correlation, ``effective_days`` the equivalent number of independent days; None with
-    too few days. Both are for people: the bounds do not use them.
+    Attributes:
+        days: How many there are.
+        freedom: How many waves were taken.
+        slow: The standard error from these.
+        plain: The standard error of independent days.
+        skew: The skewness of the figure itself: that of the days over the root of their number.
+        lag: The days' own lag-1 correlation, in [-1, 1].
+        row_skew: The skewness of the figure by its rows, as if these were independent; 0 where rows were not looked at.
     """
 
-    mean: float | None
-    low: float | None
-    high: float | None
     days: int
-    lag: float | None
-    effective_days: float | None
-    reason: str | None = None
+    freedom: int
+    slow: float
+    plain: float
+    skew: float
+    lag: float
+    row_skew: float = 0.0
 
+    @classmethod
+    def of(cls, influences: NDArray[np.float64]) -> DaySpread:
+        """The spread of the figure that these influences add up to.
 
-def mean_of_days(days: Sequence[float] | NDArray[np.float64], *, alpha: float) -> MeanOfDays:
-    """Bound the mean of daily figures, for example of the candidate's daily mean loss less the champion's.
+        Args:
+            influences: ``(days,)`` in order, at least 3; around zero.
 
-    Args:
-        days: One figure a day, in order; days without rows are left out.
-        alpha: The chance of a bound on the wrong side, in (0, 0.5).
+        >>> found = DaySpread.of(np.array([1.0, -1.0] * 7))
+        >>> found.slow < found.plain, round(found.lag, 2)
+        (True, -0.93)
+        """
+        n = len(influences)
+        offset = float(influences.mean())
+        apart = influences - offset
+        squares = float((apart * apart).sum())
+        # Blocks of unequal size leave an offset: the jackknife's, which errs to the wide side (blocks.jackknife_error).
+        bias = offset * offset / (n - 1)
+        if squares <= 0:
+            return cls(n, waves(n), math.sqrt(bias), math.sqrt(bias), 0.0, 0.0)
+        lag = float((apart[1:] * apart[:-1]).sum()) / squares
+        count = min(waves(n) * (2 if lag < 0 else 1), n - 1)
+        at = np.pi * np.outer(np.arange(1, count + 1), np.arange(n) + 0.5) / n
+        weights = math.sqrt(2 / n) * (np.cos(at) @ apart)
+        return cls(
+            n,
+            count,
+            math.sqrt(float((weights * weights).mean()) / n + bias),
+            math.sqrt(squares / (n - 1) / n + bias),
+            float((apart**3).mean()) / (squares / n) ** 1.5 / math.sqrt(n),
+            lag,
+        )
 
-    >>> found = mean_of_days([0.1, 0.3, 0.2, 0.4, 0.1, 0.2, 0.3, 0.2], alpha=0.05)
-    >>> found.low < 0.225 < found.high
-    True
-    >>> mean_of_days([0.1, 0.2], alpha=0.05).reason
-    '2 days; at least 6 are needed to see how much days differ'
-    """
-    x = np.asarray(days, dtype=float)
-    n = len(x)
-    if n < LEAST_DAYS:
-        mean = float(x.mean()) if n else None
-        reason = f"{n} days; at least {LEAST_DAYS} are needed to see how much days differ"
-        return MeanOfDays(mean, None, None, n, None, None, reason)
-    mean = float(x.mean())
-    apart = x - mean
-    squares = float((apart * apart).sum())
-    if squares <= n * (1e-12 * max(abs(mean), 1e-300)) ** 2:
-        return MeanOfDays(mean, mean, mean, n, 0.0, float(n))
-    waves = int(math.sqrt(n))
-    plain, slow = math.sqrt(squares / (n - 1) / n), _cosine_error(x, waves)
-    skew = float((apart**3).mean()) / (squares / n) ** 1.5 / math.sqrt(n)
-    up = max(_half(slow, waves, alpha, skew), _half(plain, n - 1, alpha, skew))
-    down = max(_half(slow, waves, alpha, -skew), _half(plain, n - 1, alpha, -skew))
-    lag = float((apart[1:] * apart[:-1]).sum()) / squares
-    worth = n * (1 - max(lag, 0.0)) / (1 + max(lag, 0.0))
-    return MeanOfDays(mean, mean - down, mean + up, n, lag, worth)
+    @property
+    def effective_days(self) -> float:
+        """What the days are worth in independent ones, by their lag-1 correlation; never more than there are."""
+        like = min(max(self.lag, 0.0), 1.0)
+        return self.days * (1 - like) / (1 + like)
 
+    @property
+    def why_too_few(self) -> str | None:
+        """Why no bound can be trusted, as a clause; None where one can."""
+        if self.days < LEAST_DAYS:
+            return f"the rows are of {self.days} days; at least {LEAST_DAYS} are needed to see how much days differ"
+        if self.effective_days < LEAST_EFFECTIVE_DAYS:
+            return (
+                f"the {self.days} days resemble their neighbours (lag-1 correlation {self.lag:.2f}) and are worth "
+                f"{self.effective_days:.1f} independent ones; at least {LEAST_EFFECTIVE_DAYS:g} are needed"
+            )
+        return None
 
-def _cosine_error(x: NDArray[np.float64], waves: int) -> float:
-    """The standard error of the mean from the days' first cosine waves."""
-    n = len(x)
-    at = np.pi * np.outer(np.arange(1, waves + 1), np.arange(n) + 0.5) / n
-    weights = math.sqrt(2 / n) * (np.cos(at) @ x)
-    return math.sqrt(float((weights * weights).mean()) / n)
-
-
-def _half(error: float, freedom: int, alpha: float, skew: float) -> float:
-    """Johnson (1978): a mean of figures with rare large values is mostly below its expectation, so the bound on the
-    side of the long tail is widened. It is never narrowed on the other."""
-    t = float(stdtrit(freedom, 1 - alpha))
-    return (t + max(skew, 0.0) * (2 * t * t + 1) / 6) * error
+    def half(self, alpha: float, *, upper: bool) -> float:
+        """How far above (else below) the figure its one-sided bound at ``1 - alpha`` is; 0 or more."""
+        t = float(stdtrit(self.freedom, 1 - alpha))
+        skew, row_skew = (self.skew, self.row_skew) if upper else (-self.skew, -self.row_skew)
+        tail = (max(skew, row_skew) if row_skew > SEEN_TAIL else skew) * (2 * t * t + 1) / 6
+        long, short = max(tail, 0.0) * LONG_TAIL, max(-tail, 0.0) * SHORT_TAIL
+        wide, narrow = max(self.slow, self.plain), min(self.slow, self.plain)
+        return max(t * self.slow + long * wide - short * narrow, 0.0)
