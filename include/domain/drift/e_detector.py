@@ -131,7 +131,7 @@ def _bounds(reference: Floats, current: Floats, worth: float, needed: float) -> 
     """Mean of the reference, mean of the days, and the distance between them at which their own log evidence is
     ``needed``, with the days' share of it."""
     k, n = len(reference), len(current)
-    days, usual, pooled = _counted(reference, current), float(reference.mean()), 0.0
+    days, usual = _counted(reference, current), float(reference.mean())
     mean = float(days.mean())
     pooled = float(((days - mean) ** 2).sum() + ((reference - usual) ** 2).sum()) / (k + n - 2)
     effective = worth / (1 / k + 1 / n)
