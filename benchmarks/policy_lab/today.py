@@ -22,7 +22,7 @@ from benchmarks.policy_lab.yardsticks import (
     candidate_rows,
     first_day,
 )
-from include.domain.comparison import compare
+from include.domain.comparison import PairedScores, compare
 from include.domain.decision import Action, Decision, Policy, Situation, decide
 from include.domain.drift.report import Flags, ScoredDay
 from include.domain.history import Ending, History, PastJourney, futile_streak, with_incident
@@ -184,11 +184,13 @@ def _upper(
     if np.array_equal(candidate, other):
         return 0.0
     if task is Task.BINARY:
-        high = compare(task, "brier", y, candidate, other, days=days, margin=margin).high
+        high = compare(PairedScores(task, y, candidate, other, days), "brier", margin=margin).high
     else:
         # Each row's difference as a regression's absolute error, which the comparison takes by days in the same way.
         worse = shelf.losses(candidate, held), shelf.losses(other, held)
-        high = compare(Task.REGRESSION, "mae", np.zeros(len(y)), worse[0], worse[1], days=days, margin=margin).high
+        high = compare(
+            PairedScores(Task.REGRESSION, np.zeros(len(y)), worse[0], worse[1], days), "mae", margin=margin
+        ).high
     return np.inf if high is None else float(high)
 
 

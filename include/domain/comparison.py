@@ -114,14 +114,30 @@ class _Spread:
     skew: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedScores:
+    """What two models answered on the same ``n`` rows, as in ``metrics``; anything array-like is taken, None is NaN.
+
+    ``y`` are the labels, ``(n,)``; ``candidate`` and ``champion`` the scores of each, ``(n,)`` or ``(n, k)``, and
+    ``champion`` is None where there are none. ``days`` is the day of each row, ``(n,)``; None only where rows are
+    independent of each other.
+    """
+
+    task: Task
+    y: ArrayLike
+    candidate: ArrayLike
+    champion: ArrayLike | None
+    days: ArrayLike | None = None
+
+    def blocks(self) -> Blocks | None:
+        """The days, at most ``MAX_BLOCKS`` of them; None of independent rows."""
+        return None if self.days is None else Blocks.of(np.asarray(self.days)).merged(MAX_BLOCKS)
+
+
 def compare(
-    task: Task,
+    paired: PairedScores,
     name: str | Metric,
-    y: ArrayLike,
-    candidate: ArrayLike,
-    champion: ArrayLike | None,
     *,
-    days: ArrayLike | None = None,
     alpha: float = 0.05,
     attempts: int = 1,
     margin: float | None = None,
@@ -129,12 +145,8 @@ def compare(
     """Compare two models on the same rows.
 
     Args:
-        task: what the labels and scores are, as in ``metrics``.
+        paired: the labels and both models' scores.
         name: the metric, or one of a team's own.
-        y: labels, ``(n,)``.
-        candidate: the candidate's scores, ``(n,)`` or ``(n, k)``.
-        champion: the other's scores of the same rows, or None where there are none.
-        days: the day of each row, ``(n,)``; None only where rows are independent of each other.
         alpha: the chance of a bound on the wrong side.
         attempts: how many candidates these rows have judged, this one included: each spends ``alpha / attempts``.
         margin: the tolerated difference, only used to say how many rows would be sufficient.
@@ -145,13 +157,13 @@ def compare(
     """
     if not 0 < alpha < 0.5 or attempts < 1:
         raise BadLevel(alpha, attempts)
-    level = alpha / attempts
+    level, task = alpha / attempts, paired.task
     metric, many = metric_of(task, name), task is Task.MULTICLASS
-    labels = as_floats("y", y)
+    labels = as_floats("y", paired.y)
     n = len(labels)
-    ours = as_floats("candidate", candidate, n, matrix=many)
-    theirs = None if champion is None else as_floats("champion", champion, n, matrix=many)
-    blocks = None if days is None else Blocks.of(np.asarray(days)).merged(MAX_BLOCKS)
+    ours = as_floats("candidate", paired.candidate, n, matrix=many)
+    theirs = None if paired.champion is None else as_floats("champion", paired.champion, n, matrix=many)
+    blocks = paired.blocks()
     if blocks is not None and len(blocks.codes) != n:
         as_floats("days", blocks.codes, n)
     count = None if blocks is None else blocks.count
@@ -192,24 +204,16 @@ def compare(
     )
 
 
-def bootstrap_upper(
-    task: Task,
-    name: str | Metric,
-    y: Floats,
-    candidate: Floats,
-    champion: Floats,
-    *,
-    days: ArrayLike | None,
-    alpha: float,
-    resamples: int,
-    seed: int = 0,
-) -> float:
+def bootstrap_upper(paired: PairedScores, name: str | Metric, *, alpha: float, resamples: int, seed: int = 0) -> float:
     """The percentile bootstrap's upper bound of the difference over days (or 50 random groups), for the report only.
 
-    Readers know this interval; with few days it is too narrow to decide on (see above). Data must be usable.
+    Readers know this interval; with few days it is too narrow to decide on (see above). Data must be usable, the
+    champion's scores included.
     """
-    metric = metric_of(task, name)
-    blocks = _blocks_or_groups(None if days is None else Blocks.of(np.asarray(days)).merged(MAX_BLOCKS), len(y))
+    metric, many, y = metric_of(paired.task, name), paired.task is Task.MULTICLASS, as_floats("y", paired.y)
+    blocks = _blocks_or_groups(paired.blocks(), len(y))
+    candidate = as_floats("candidate", paired.candidate, len(y), matrix=many)
+    champion = as_floats("champion", np.asarray(paired.champion), len(y), matrix=many)
     ours, theirs = (block_statistic(metric, y, s, blocks, coarse=True) for s in (candidate, champion))
     drawn = metric.worse_sign * (
         bootstrap(ours, blocks.count, resamples, seed) - bootstrap(theirs, blocks.count, resamples, seed)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.domain.comparison import compare
+from include.domain.comparison import PairedScores, compare
 from include.domain.gates.champion import ComparisonRule, judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
@@ -218,12 +218,10 @@ def _on_matured_labels(
     matured = usable & np.isfinite(evidence.y) if evidence.y is not None else np.zeros(len(usable), dtype=bool)
     y = evidence.y[matured] if evidence.y is not None else np.empty(0)
     comparison = compare(
-        evidence.task,
+        PairedScores(
+            evidence.task, y, evidence.challenger[matured], evidence.champion[matured], evidence.days[matured]
+        ),
         rule.metric,
-        y,
-        evidence.challenger[matured],
-        evidence.champion[matured],
-        days=evidence.days[matured],
         alpha=rules.alpha,
         attempts=attempts,
         margin=None if rule.superiority else rule.margin,

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from include.domain.comparison import PairedComparison, bootstrap_upper, compare
+from include.domain.comparison import PairedComparison, PairedScores, bootstrap_upper, compare
 from include.domain.errors import Refusal
 from include.domain.gates.evidence import Evidence
 from include.domain.metrics import Metric
@@ -164,12 +164,8 @@ def _against_champion(
     for rule in rules.comparisons:
         seen = evidence.seen_by(rule.metric)
         comparison = compare(
-            seen.task,
+            PairedScores(seen.task, seen.y, seen.candidate, seen.champion, seen.days),
             rule.metric,
-            seen.y,
-            seen.candidate,
-            seen.champion,
-            days=seen.days,
             alpha=rules.alpha,
             attempts=attempts,
             margin=None if rule.superiority else rule.margin,
@@ -299,12 +295,8 @@ def _against_baseline(
     metric = rules.beat_baseline_on
     seen = evidence.seen_by(metric)
     c = compare(
-        seen.task,
+        PairedScores(seen.task, seen.y, seen.candidate, seen.baseline, seen.days),
         metric,
-        seen.y,
-        seen.candidate,
-        seen.baseline,
-        days=seen.days,
         alpha=rules.alpha,
         attempts=attempts,
     )
@@ -353,12 +345,8 @@ def _note(
     quick = not isinstance(metric, Metric) or metric.per_row is not None
     if rules.resamples and quick and comparison.difference is not None and other is not None:
         note["bootstrap_high"] = bootstrap_upper(
-            evidence.task,
+            PairedScores(evidence.task, evidence.y, evidence.candidate, other, evidence.days),
             metric,
-            evidence.y,
-            evidence.candidate,
-            other,
-            days=evidence.days,
             alpha=comparison.alpha,
             resamples=rules.resamples,
         )

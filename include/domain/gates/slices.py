@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from include.domain.comparison import PairedComparison, compare
+from include.domain.comparison import PairedComparison, PairedScores, compare
 from include.domain.gates.champion import BadRule, ComparisonRule, FirstDeployment, judge_comparison
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
@@ -255,12 +255,8 @@ def _small(
 
 def _compare(rules: SliceRules, one: _Slice, other: Any, split: int, margin: float | None) -> PairedComparison:
     return compare(
-        one.evidence.task,
+        PairedScores(one.evidence.task, one.evidence.y, one.evidence.candidate, other, one.evidence.days),
         rules.metric,
-        one.evidence.y,
-        one.evidence.candidate,
-        other,
-        days=one.evidence.days,
         alpha=rules.alpha,
         attempts=split,
         margin=margin,

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm, t
 
 from include.domain.blocks import Blocks, block_statistic, bootstrap, estimate, jackknife_error
-from include.domain.comparison import BadLevel, bootstrap_upper, compare, tango_upper
+from include.domain.comparison import BadLevel, PairedScores, bootstrap_upper, compare, tango_upper
 from include.domain.delong import delong, placements
 from include.domain.metrics import METRICS, Task, metric_of
 
@@ -92,7 +92,7 @@ def test_the_jackknife_over_days_of_a_mean_is_the_classic_one():
     d = (y - candidate) ** 2 - (y - champion) ** 2
     left_out = np.array([d[days != g].mean() for g in range(6)])
     error = np.sqrt(5 / 6 * np.sum((left_out - d.mean()) ** 2))
-    found = compare(Task.BINARY, "brier", y, candidate, champion, days=days)
+    found = compare(PairedScores(Task.BINARY, y, candidate, champion, days), "brier")
     assert found.difference == pytest.approx(d.mean())
     assert found.high == pytest.approx(d.mean() + t.ppf(0.95, 5) * error)
     assert (found.blocks, found.rows) == (6, 600)
@@ -102,11 +102,11 @@ def test_the_jackknife_over_days_of_a_mean_is_the_classic_one():
 @pytest.mark.parametrize("days", [None, 20], ids=["independent rows", "days"])
 def test_the_difference_is_positive_where_the_candidate_is_worse_whatever_the_direction(name, days):
     y, candidate, champion, labels = rivals(4000, days=days, candidate=0.2)
-    found = compare(Task.BINARY, name, y, candidate, champion, days=labels)
+    found = compare(PairedScores(Task.BINARY, y, candidate, champion, labels), name)
     metric = metric_of(Task.BINARY, name)
     assert found.low < found.difference < found.high
     assert found.difference == pytest.approx(metric.worse_sign * (found.candidate - found.champion))
-    swapped = compare(Task.BINARY, name, y, champion, candidate, days=labels)
+    swapped = compare(PairedScores(Task.BINARY, y, champion, candidate, labels), name)
     assert swapped.difference == pytest.approx(-found.difference)
 
 
@@ -123,8 +123,10 @@ def test_the_jackknife_agrees_with_the_bootstrap_where_there_are_many_days(name)
 
 def test_the_reported_bootstrap_is_the_quantile_of_resampled_days():
     y, candidate, champion, days = rivals(2000, days=40)
-    found = compare(Task.BINARY, "brier", y, candidate, champion, days=days)
-    shown = bootstrap_upper(Task.BINARY, "brier", y, candidate, champion, days=days, alpha=0.05, resamples=2000)
+    found = compare(PairedScores(Task.BINARY, y, candidate, champion, days), "brier")
+    shown = bootstrap_upper(
+        PairedScores(Task.BINARY, y, candidate, champion, days), "brier", alpha=0.05, resamples=2000
+    )
     assert shown == pytest.approx(found.high, rel=0.1)
     assert found.difference < shown < found.high * 1.02
 
@@ -159,7 +161,7 @@ def test_no_disagreement_at_all_still_leaves_a_possible_difference():
 def test_agreeing_on_every_decision_does_not_make_the_accuracies_equal_for_certain(days):
     y = np.tile([0.0, 1.0, 1.0], 100)
     candidate, champion = np.tile([0.2, 0.8, 0.4], 100), np.tile([0.1, 0.9, 0.3], 100)
-    found = compare(Task.BINARY, "accuracy", y, candidate, champion, days=days)
+    found = compare(PairedScores(Task.BINARY, y, candidate, champion, days), "accuracy")
     assert found.difference == 0
     assert found.high == pytest.approx(0.0089, abs=1e-4)
 
@@ -171,7 +173,7 @@ def test_accuracy_of_many_classes_is_compared_too():
     good[np.arange(900), y] = 0.6
     bad = good.copy()
     bad[:90] = [1.0, 0.0, 0.0]
-    found = compare(Task.MULTICLASS, "accuracy", y, bad, good)
+    found = compare(PairedScores(Task.MULTICLASS, y, bad, good), "accuracy")
     assert found.candidate == pytest.approx(1 - np.mean(y[:90] != 0) * 0.1)
     assert found.low > 0
 
@@ -202,60 +204,60 @@ def test_f051_a_value_that_is_missing_leaves_nothing_compared(change, reason):
     y, candidate, champion, _ = rivals()
     parts = {"y": y, "candidate": candidate, "champion": champion}
     parts |= {name: spoiled(parts[name], value) for name, value in change.items()}
-    found = compare(Task.BINARY, "brier", **parts)
+    found = compare(PairedScores(Task.BINARY, **parts), "brier")
     assert found.difference is found.low is found.high is None
     assert found.reason.startswith(reason)
 
 
 def test_without_the_champions_scores_nothing_is_compared_and_the_candidate_is_still_shown():
     y, candidate, _, _ = rivals()
-    found = compare(Task.BINARY, "roc_auc", y, candidate, None)
+    found = compare(PairedScores(Task.BINARY, y, candidate, None), "roc_auc")
     assert found.candidate is not None
     assert (found.high, found.reason) == (None, "there are no scores of the champion on these rows")
 
 
 def test_one_class_leaves_no_ranking_to_compare():
     _, candidate, champion, _ = rivals(300)
-    assert compare(Task.BINARY, "roc_auc", np.zeros(300), candidate, champion).reason == (
+    assert compare(PairedScores(Task.BINARY, np.zeros(300), candidate, champion), "roc_auc").reason == (
         "all 300 labels are of one class (0)"
     )
 
 
 def test_a_handful_of_positives_is_too_few_for_a_ranking_metric():
     _, candidate, champion, _ = rivals(300)
-    found = compare(Task.BINARY, "roc_auc", (np.arange(300) < 19).astype(float), candidate, champion)
+    found = compare(PairedScores(Task.BINARY, (np.arange(300) < 19).astype(float), candidate, champion), "roc_auc")
     assert found.reason == "the rarer class has 19 rows; at least 20 are needed"
 
 
 def test_two_days_cannot_show_how_much_days_differ():
     y, candidate, champion, days = rivals(days=2)
-    found = compare(Task.BINARY, "brier", y, candidate, champion, days=days)
+    found = compare(PairedScores(Task.BINARY, y, candidate, champion, days), "brier")
     assert found.reason == "the rows are of 2 days; at least 3 are needed to see how much days differ"
 
 
 def test_all_positives_on_one_day_cannot_be_compared_over_days():
     y = np.repeat([1.0, 0.0, 0.0, 0.0], 50)
     _, candidate, champion, _ = rivals(200)
-    found = compare(Task.BINARY, "roc_auc", y, candidate, champion, days=np.repeat(range(4), 50))
+    found = compare(PairedScores(Task.BINARY, y, candidate, champion, np.repeat(range(4), 50)), "roc_auc")
     assert found.reason == "leaving out one day leaves rows of a single class only"
 
 
 def test_two_perfect_rankings_have_no_spread_to_judge_by():
     y = np.tile([0.0, 1.0], 100)
-    assert "perfectly" in compare(Task.BINARY, "roc_auc", y, 0.9 * y, y).reason
+    assert "perfectly" in compare(PairedScores(Task.BINARY, y, 0.9 * y, y), "roc_auc").reason
 
 
 @pytest.mark.parametrize(("alpha", "attempts"), [(0.0, 1), (0.5, 1), (nan, 1), (0.05, 0)])
 def test_an_alpha_that_is_no_error_rate_is_refused(alpha, attempts):
     y, candidate, champion, _ = rivals(100)
     with pytest.raises(BadLevel):
-        compare(Task.BINARY, "brier", y, candidate, champion, alpha=alpha, attempts=attempts)
+        compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", alpha=alpha, attempts=attempts)
 
 
 def test_each_attempt_on_the_same_rows_spends_alpha():
     y, candidate, champion, _ = rivals()
-    once, third = (compare(Task.BINARY, "brier", y, candidate, champion, attempts=k) for k in (1, 3))
-    alone = compare(Task.BINARY, "brier", y, candidate, champion, alpha=0.05 / 3)
+    once, third = (compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", attempts=k) for k in (1, 3))
+    alone = compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", alpha=0.05 / 3)
     assert third.high == alone.high > once.high
     assert third.alpha == pytest.approx(0.05 / 3)
 
@@ -265,20 +267,21 @@ def test_correlated_days_make_the_bound_wider_than_independent_rows_would():
     days = np.repeat(range(14), 100)
     y = rng.normal(size=1400)
     champion, candidate = (y + rng.normal(size=1400) + rng.normal(size=14)[days] for _ in range(2))
-    by_days = compare(Task.REGRESSION, "rmse", y, candidate, champion, days=days)
-    by_rows = compare(Task.REGRESSION, "rmse", y, candidate, champion)
+    by_days = compare(PairedScores(Task.REGRESSION, y, candidate, champion, days), "rmse")
+    by_rows = compare(PairedScores(Task.REGRESSION, y, candidate, champion), "rmse")
     assert by_days.high - by_days.difference > 3 * (by_rows.high - by_rows.difference)
 
 
 def test_hundreds_of_days_are_joined_with_their_neighbours():
     y, candidate, champion, days = rivals(4000, days=365)
-    assert compare(Task.BINARY, "roc_auc", y, candidate, champion, days=days).blocks == 60
+    assert compare(PairedScores(Task.BINARY, y, candidate, champion, days), "roc_auc").blocks == 60
 
 
 def test_a_smaller_margin_needs_more_rows_and_no_margin_has_no_answer():
     y, candidate, champion, _ = rivals(2000)
     wide, narrow, none = (
-        compare(Task.BINARY, "roc_auc", y, candidate, champion, margin=m).sufficient_rows for m in (0.02, 0.01, 0.0)
+        compare(PairedScores(Task.BINARY, y, candidate, champion), "roc_auc", margin=m).sufficient_rows
+        for m in (0.02, 0.01, 0.0)
     )
     assert narrow == pytest.approx(4 * wide, rel=0.05)
     assert none is None
@@ -287,5 +290,7 @@ def test_a_smaller_margin_needs_more_rows_and_no_margin_has_no_answer():
 @pytest.mark.parametrize(("name", "days"), list(product(METRICS[Task.BINARY], (None, 7))))
 def test_a_comparison_repeated_gives_the_same_numbers_to_the_bit(name, days):
     y, candidate, champion, labels = rivals(days=days)
-    one, again = (compare(Task.BINARY, name, y, candidate, champion, days=labels, margin=0.02) for _ in range(2))
+    one, again = (
+        compare(PairedScores(Task.BINARY, y, candidate, champion, labels), name, margin=0.02) for _ in range(2)
+    )
     assert one == again

@@ -14,7 +14,7 @@ from simulated_tables import a_table, policy, simulated
 from include.config import loader
 from include.config.importing import NoSuchName, WrongShape
 from include.config.measured_by import loss_of, metrics_of
-from include.domain.comparison import compare
+from include.domain.comparison import PairedScores, compare
 from include.domain.gates import (
     Bound,
     ChampionRules,
@@ -58,15 +58,15 @@ def own_auc(labels, scores):
 @pytest.mark.parametrize(("own", "same"), [(own_brier, "brier"), (own_auc, "roc_auc")], ids=["per_row", "whole"])
 def test_what_is_written_anew_gives_what_the_project_s_own_gives(own, same):
     assert measure(Task.BINARY, own, LABELS, OURS).value == measure(Task.BINARY, same, LABELS, OURS).value
-    ours = compare(Task.BINARY, own, LABELS, OURS, THEIRS, days=DAYS, margin=0.01)
-    known = compare(Task.BINARY, same, LABELS, OURS, THEIRS, days=DAYS, margin=0.01)
+    ours = compare(PairedScores(Task.BINARY, LABELS, OURS, THEIRS, DAYS), own, margin=0.01)
+    known = compare(PairedScores(Task.BINARY, LABELS, OURS, THEIRS, DAYS), same, margin=0.01)
     assert ours.method == known.method == "jackknife over 12 days, Student's t"
     assert (ours.difference, ours.low, ours.high) == pytest.approx((known.difference, known.low, known.high))
     assert ours.sufficient_rows == pytest.approx(known.sufficient_rows, rel=1e-6)
 
 
 def test_independent_rows_of_a_whole_metric_are_compared_over_random_groups():
-    found = compare(Task.BINARY, own_auc, LABELS, OURS, THEIRS)
+    found = compare(PairedScores(Task.BINARY, LABELS, OURS, THEIRS), own_auc)
     assert found.method == "jackknife over 50 random groups, Student's t"
     assert found.low < found.difference < found.high
 
@@ -147,7 +147,7 @@ def test_one_that_has_no_value_without_one_of_the_days_is_inconclusive():
     def needs_all(labels, scores):
         return float(np.mean(scores)) if len(labels) == 3000 else math.nan
 
-    found = compare(Task.BINARY, needs_all, LABELS, OURS, THEIRS, days=DAYS)
+    found = compare(PairedScores(Task.BINARY, LABELS, OURS, THEIRS, DAYS), needs_all)
     assert (found.difference, found.reason) == (None, "leaving out one day has no value")
 
 

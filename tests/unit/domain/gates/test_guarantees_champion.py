@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from include.domain.comparison import compare
+from include.domain.comparison import PairedScores, compare
 from include.domain.gates import ChampionRules, ComparisonRule, EarlierWindow, Evidence, Mode, Verdict, champion_gate
 from include.domain.metrics import Task, metric_of
 
@@ -113,7 +113,7 @@ def shares_of_passes(world, rows, days):
     for _ in range(PAIRS):
         y, ours, theirs, day = world(rng, rows, days)
         for metric, margin in margins.items():
-            high = compare(TASKS[world], metric, y, ours, theirs, days=day, alpha=ALPHA).high
+            high = compare(PairedScores(TASKS[world], y, ours, theirs, day), metric, alpha=ALPHA).high
             passed[metric] += high is not None and high <= margin
     return {metric: count / PAIRS for metric, count in passed.items()}
 
@@ -124,7 +124,7 @@ def share_of_passes(world, metric, rows, days, margin, *, pairs=PAIRS, seed=7, *
     passed = 0
     for _ in range(pairs):
         y, ours, theirs, day = world(rng, rows, days, **changes)
-        high = compare(TASKS[world], metric, y, ours, theirs, days=day, alpha=ALPHA).high
+        high = compare(PairedScores(TASKS[world], y, ours, theirs, day), metric, alpha=ALPHA).high
         passed += high is not None and high <= margin
     return passed / pairs
 
@@ -191,7 +191,7 @@ def test_rows_of_a_day_taken_for_independent_would_break_the_promise():
     rng, margin, passed = np.random.default_rng(7), true_gap(durations, "mae", 7), 0
     for _ in range(300):
         y, ours, theirs, _ = durations(rng, 5000, 7)
-        passed += compare(Task.REGRESSION, "mae", y, ours, theirs, days=None).high <= margin
+        passed += compare(PairedScores(Task.REGRESSION, y, ours, theirs), "mae").high <= margin
     assert passed / 300 > 0.3
 
 
@@ -202,7 +202,7 @@ def test_a_candidate_wrong_a_little_more_often_does_not_pass_by_making_no_mistak
     for _ in range(500):
         champion = np.where(y == 1, 0.9, 0.1)
         candidate = np.where(rng.random(300) < 0.005, 1 - champion, champion)
-        passed += compare(Task.BINARY, "accuracy", y, candidate, champion).high <= 0.005
+        passed += compare(PairedScores(Task.BINARY, y, candidate, champion), "accuracy").high <= 0.005
     assert passed == 0
 
 
@@ -221,7 +221,9 @@ def test_an_equal_candidate_passes_four_times_in_five_at_the_rows_called_suffici
     reported = []
     for _ in range(40):
         y, ours, theirs, day = world(rng, rows, days, candidate=equal)
-        reported.append(compare(TASKS[world], metric, y, ours, theirs, days=day, margin=margin).sufficient_rows)
+        reported.append(
+            compare(PairedScores(TASKS[world], y, ours, theirs, day), metric, margin=margin).sufficient_rows
+        )
     enough = int(np.median(reported))
     enough_days = max(3, round(enough * days / rows)) if days else 0
     share = share_of_passes(world, metric, enough, enough_days, margin, pairs=pairs, candidate=equal)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from include.domain.comparison import compare
+from include.domain.comparison import PairedScores, compare
 from include.domain.gates import Evidence, FairnessRule, Measure, Mode, SliceRules, Verdict, slice_gate
 from include.domain.metrics import Task
 
@@ -110,7 +110,7 @@ def test_the_rows_called_sufficient_are_those_of_the_textbook():
     # (z_0.95 + z_0.80)^2 x 0.1 / 0.01^2 = 6,183 paired rows (docs/statistics.md, 4).
     rng = np.random.default_rng(1)
     y, ours, theirs = decisions(rng, 200_000)
-    found = compare(Task.BINARY, "accuracy", y, ours, theirs, margin=MARGIN)
+    found = compare(PairedScores(Task.BINARY, y, ours, theirs), "accuracy", margin=MARGIN)
     assert found.sufficient_rows == pytest.approx(6183, rel=0.03)
 
 
