@@ -12,6 +12,7 @@ from include.commands import Answer, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Explanation, ModelHistory
+    from include.workflows.journey.facts import RecipeRace
 
 MIN_REASON = 10
 
@@ -68,14 +69,18 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
 def _explain(args: argparse.Namespace) -> Answer:
     from include.commands.airflow import use_running_services
     from include.workflows import stores
+    from include.workflows.journey.facts import RecipeRace
+    from include.workflows.journey.kept_facts import KeptFacts
 
     use_running_services()
     with stores.open_ledger() as ledger:
         found = ledger.explain(args.candidate)
-    return Answer(tuple(_explain_lines(found)), _plain(found))
+    race = KeptFacts(found.candidate.candidate_id).of(RecipeRace)
+    data = _plain(found) | {"race": _plain(race) if race else None}
+    return Answer(tuple(_explain_lines(found, race)), data)
 
 
-def _explain_lines(found: Explanation) -> list[str]:
+def _explain_lines(found: Explanation, race: RecipeRace | None) -> list[str]:
     from include.domain.tables import as_table
 
     c, request, facts = found.candidate, found.candidate.request, found.candidate.facts
@@ -84,6 +89,7 @@ def _explain_lines(found: Explanation) -> list[str]:
         f"  asked by {request.asked_by} ({request.trigger.value}) as of {request.as_of:%Y-%m-%d}: {request.reason}",
         f"  run {request.run_id}; MLflow run {facts.mlflow_run_id or '-'}, version {facts.model_version or '-'}",
         f"  artifact {facts.artifact_digest or '-'}, training set {facts.training_set_hash or '-'}",
+        *([f"  {race.sentence} It learned from {race.learned_rows:,} rows."] if race else []),
     ]
     for cause in found.causes[1:]:
         asked = cause.request

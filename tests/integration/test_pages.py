@@ -18,7 +18,9 @@ from include.domain.authority import OPERATORS
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event, State
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
-from include.workflows.journey import causes
+from include.workflows.journey import causes, facts
+from include.workflows.journey.facts import RecipeRace
+from include.workflows.journey.step import journey_folder
 from include.workflows.pages import release
 
 pytestmark = [
@@ -605,6 +607,31 @@ def test_the_tab_on_a_run_shows_its_candidate_and_says_so_when_there_is_none(pag
     assert "No candidate yet" in pages.page(f"/runs/retrain_{MODEL}/r99").text
     assert "It publishes days of a feature view." in pages.page("/runs/features_flight_schedule/r1").text
     assert "This run releases nothing" in pages.page("/runs/housekeeping/r1").text
+
+
+def test_the_race_of_recipes_is_shown_with_its_losses_winner_and_change(pages):
+    candidate = stopped(pages)
+    assert "Race of recipes" not in pages.page(f"/candidates/{candidate.candidate_id}").text
+    losses = {"window": 0.2317, "since_change": 0.1904}
+    said = "since_change won the race on 700 rows after the change of 2013-05-30."
+    facts.write(
+        journey_folder(candidate.candidate_id),
+        RecipeRace("since_change", losses, 700, 1400, "2013-05-30", said, "brier"),
+    )
+    shown = pages.page(f"/candidates/{candidate.candidate_id}").text
+    for words in (said, "Loss (brier)", "0.2317", "since_change: 1,400 rows, change of 2013-05-30"):
+        assert words in shown
+    assert shown.index("0.1904</td><td><b>won</b>") < shown.index("0.2317</td><td></td>"), "the winner first"
+    race = pages.get(f"/api/v1/candidates/{candidate.candidate_id}").json()["race"]
+    assert (race["winner"], race["losses"], race["since"]) == ("since_change", losses, "2013-05-30")
+
+
+def test_a_race_that_cannot_be_read_is_said(pages):
+    candidate = stopped(pages)
+    (journey_folder(candidate.candidate_id) / RecipeRace.FILE).write_text('{"version": 99}')
+    shown = pages.page(f"/candidates/{candidate.candidate_id}").text
+    assert "was written in version 99 of its form" in shown
+    assert "Race of recipes" not in shown
 
 
 def test_the_evidence_is_the_same_as_json(pages):

@@ -261,7 +261,8 @@ def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any]
     )
     if raced is not None:
         losses = {recipe.value: loss for recipe, loss in raced.losses.items() if math.isfinite(loss)}
-        journey.keep(RecipeRace(raced.winner.value, losses, raced.rows, rows, raced.since, raced.sentence))
+        metric = model.drift.performance.metric
+        journey.keep(RecipeRace(raced.winner.value, losses, raced.rows, rows, raced.since, raced.sentence, metric))
         print(raced.sentence)
     return pipeline
 

@@ -7,7 +7,7 @@ used only for which views a model reads and their look-back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.features import source_days
+from include.workflows.journey.facts import RecipeRace
+from include.workflows.journey.kept_facts import KeptFacts
 from include.workflows.lineage import recording
 
 
@@ -152,8 +154,16 @@ def _model(ledger: Ledger, candidate: Candidate) -> Node:
             "training_set_hash": facts.training_set_hash,
             "state": candidate.state.value,
         },
-        tuple(_training_set(made) for made in sets),
+        (*_race(candidate), *(_training_set(made) for made in sets)),
     )
+
+
+def _race(candidate: Candidate) -> Iterator[Node]:
+    """The race of recipes that chose which training rows it learned from, where one was run and can be read here."""
+    race = KeptFacts(candidate.candidate_id).of(RecipeRace)
+    if race is not None:
+        shown = {k: v for k, v in asdict(race).items() if k != "sentence"}
+        yield Node("race", f"{race.sentence} It learned from {race.learned_rows:,} rows.", shown)
 
 
 def _training_set(made: TrainingRecord) -> Node:

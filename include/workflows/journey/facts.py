@@ -282,6 +282,7 @@ class RecipeRace:
         learned_rows: how many the candidate learned from.
         since: the change point, ``YYYY-MM-DD``.
         sentence: the same in words.
+        metric: what the losses are in; None in races from before it was kept.
     """
 
     FILE: ClassVar[str] = "recipe_race.json"
@@ -293,6 +294,12 @@ class RecipeRace:
     learned_rows: int
     since: str
     sentence: str
+    metric: str | None = None
+
+    @property
+    def ranking(self) -> list[tuple[str, float]]:
+        """Each recipe with its loss, the winner first, the rest by their loss."""
+        return sorted(self.losses.items(), key=lambda entry: (entry[0] != self.winner, entry[1], entry[0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from include.workflows.alerts.outbox import Send
 from include.workflows.alerts.outbox import to_file as to_file
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.facts import Evaluated
-from include.workflows.pages import release, sources
+from include.workflows.journey.kept_facts import KeptFacts
+from include.workflows.pages import release
 
 GATE_FAILED, WAITING, ESCALATED = "gate_failed", "waiting", "escalated"
 PROMOTED, ROLLED_BACK, LATE, STRANDED = "promoted", "rolled_back", "late", "stranded"
@@ -179,7 +180,7 @@ def _late(ledger: Ledger, model: ModelDeclaration, run_id: str, now: datetime) -
 def _gain(model: ModelDeclaration, candidate_id: str) -> str:
     """``: brier 0.1752 → 0.1714`` on the same held-out rows; against the baseline where there was no champion; empty
     where nothing was kept."""
-    evaluated = sources.KeptFacts(candidate_id).of(Evaluated)
+    evaluated = KeptFacts(candidate_id).of(Evaluated)
     measured = evaluated.metrics if evaluated else {}
     compared = model.gates.champion_gate.comparisons
     metric = compared[0].metric if compared else model.gates.champion_gate.beat_baseline_on

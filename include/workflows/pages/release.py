@@ -18,7 +18,8 @@ from include.workflows.gates import slices as slice_gate
 from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.causes import in_words
-from include.workflows.journey.facts import Curves, Disagreement, Evaluated, Remarks, TrainingSets
+from include.workflows.journey.facts import Curves, Disagreement, Evaluated, RecipeRace, Remarks, TrainingSets
+from include.workflows.journey.kept_facts import KeptFacts
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
 from include.workflows.pages.words import TRIGGERS
@@ -97,6 +98,8 @@ class ReleaseView:
     """Each metric of candidate, champion and baseline on the held-out rows."""
     slices: GateView | None
     shadow: ShadowView | None
+    race: RecipeRace | None
+    """None where nothing raced, or where this server cannot read it."""
     lineage: tuple[tuple[str, str], ...]
     mlflow_url: str | None
     explanation: Explanation
@@ -144,9 +147,9 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
     asks = {gate: registered.asks(gate, declared) for gate in records}
     gates = {gate: _gate(record, count, asks[gate], live.get(gate), lap) for gate, (record, count) in records.items()}
-    kept = sources.KeptFacts(candidate.candidate_id)
+    kept = KeptFacts(candidate.candidate_id)
     evaluated, sets, curves = kept.of(Evaluated), kept.of(TrainingSets), kept.of(Curves)
-    remarks, disagreement = kept.of(Remarks), kept.of(Disagreement)
+    remarks, disagreement, race = kept.of(Remarks), kept.of(Disagreement), kept.of(RecipeRace)
     said = [each for of_step in (remarks.by_step.values() if remarks else ()) for each in of_step]
     order = [gate.name for gate in registered.of(declared)]
     in_the_way = (g for g in gates.values() if g.in_the_way)
@@ -167,7 +170,8 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         measured=_by_metric(evaluated.metrics if evaluated else {}),
         slices=gates.get(slice_gate.NAME),
         shadow=_shadow(found.windows[-1], disagreement) if found.windows else None,
-        lineage=_lineage(candidate, sets, evaluated),
+        race=race,
+        lineage=_lineage(candidate, sets, evaluated, race),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
         actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs, under_way),
@@ -396,7 +400,7 @@ def _shadow(window: ShadowWindow, disagreement: Disagreement | None) -> ShadowVi
 
 
 def _lineage(
-    candidate: Candidate, sets: TrainingSets | None, evaluated: Evaluated | None
+    candidate: Candidate, sets: TrainingSets | None, evaluated: Evaluated | None, race: RecipeRace | None
 ) -> tuple[tuple[str, str], ...]:
     request = candidate.request
     lines = [
@@ -409,6 +413,8 @@ def _lineage(
             lines.append((name, f"{made.rows:,} rows of {made.start[:10]} to {made.end[:10]}"))
         versions = sorted(sets.train.table_versions.items())
         lines.append(("Table versions", ", ".join(f"{view} {version}" for view, version in versions)))
+    if race is not None:
+        lines.append(("Recipe", f"{race.winner}: {race.learned_rows:,} rows, change of {race.since}"))
     if evaluated is not None and evaluated.champion_id:
         lines.append(("Compared with", evaluated.champion_id))
     for name, value in (

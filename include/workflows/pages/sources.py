@@ -1,4 +1,4 @@
-"""Where the pages read: the ledger, the declarations as they are now, and what tasks kept in a journey's folder."""
+"""Where the pages read: the ledger, and the declarations as they are now."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from urllib.parse import quote
 from include.adapters.ledger import Ledger
 from include.config import Declarations, loader
 from include.config.settings import settings
-from include.workflows.journey import facts
-from include.workflows.journey.facts import F
 
 _lock = threading.Lock()
 _open: dict[str, Ledger] = {}
@@ -50,26 +48,6 @@ def _files(folder: str) -> Iterator[str]:
         yield entry.path
         if entry.is_dir():
             yield from (inner.path for inner in os.scandir(entry.path) if inner.is_file())
-
-
-class KeptFacts:
-    """What the tasks of one journey left, as a page shows it.
-
-    Attributes:
-        unread: a sentence for each file that is there and cannot be read: of another release, or damaged.
-    """
-
-    def __init__(self, candidate_id: str) -> None:
-        self._folder = settings().artifacts / "journeys" / candidate_id
-        self.unread: list[str] = []
-
-    def of(self, kind: type[F]) -> F | None:
-        """None when the task has not run, ran where this process cannot read, or left what cannot be read."""
-        try:
-            return facts.find(self._folder, kind)
-        except facts.UnreadableFacts as error:
-            self.unread.append(str(error))
-            return None
 
 
 def mlflow_run(run_id: str | None) -> str | None:

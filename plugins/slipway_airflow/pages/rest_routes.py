@@ -149,6 +149,7 @@ def candidate(request: Request, user: User, candidate_id: str) -> JSONResponse:
                 for p in view.phases
             ],
             "actions": [{"action": a.name, "gate": a.gate, "consequence": a.consequence} for a in view.actions],
+            "race": asdict(view.race) if view.race else None,
             "lineage": dict(view.lineage),
             "mlflow_url": view.mlflow_url,
         }

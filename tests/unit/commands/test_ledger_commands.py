@@ -15,7 +15,11 @@ from include.domain.authority import Person
 from include.domain.intervals import instant
 from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
+from include.workflows.explain import lineage
 from include.workflows.gates import overrides
+from include.workflows.journey import facts
+from include.workflows.journey.facts import RecipeRace
+from include.workflows.journey.step import journey_folder
 
 REASON = "The outage of 12 March explains it"
 
@@ -56,7 +60,21 @@ def test_explain_shows_every_gates_table_and_the_way(world, capsys):
         assert f"data verdict: PASS ({gate}, blocking)" in shown
     assert "opened" in shown.split("its way")[1]
     assert main(["explain", champion.candidate_id, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["candidate"]["state"] == "champion"
+    said = json.loads(capsys.readouterr().out)
+    assert (said["candidate"]["state"], said["race"]) == ("champion", None)
+
+
+@pytest.mark.moment("first champion")
+def test_explain_and_lineage_say_which_recipe_won_and_on_what(world, capsys):
+    champion = world.candidate(world.references["r"])
+    won = RecipeRace("since_change", {"window": 0.2, "since_change": 0.1}, 700, 1400, "2021-05-30", "It won.", "brier")
+    facts.write(journey_folder(champion.candidate_id), won)
+    assert main(["explain", champion.candidate_id]) == 0
+    assert "  It won. It learned from 1,400 rows." in capsys.readouterr().out.splitlines()
+    assert main(["explain", champion.candidate_id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["race"]["losses"] == dict(won.losses)
+    (raced,) = lineage.of_candidate(champion.candidate_id).find("race")
+    assert (raced.text, raced.facts["winner"]) == ("It won. It learned from 1,400 rows.", "since_change")
 
 
 class SignedIn:
