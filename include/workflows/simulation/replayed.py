@@ -1,0 +1,237 @@
+"""A simulated journey, and its candidate as the gates measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from include.config import ModelDeclaration
+from include.domain.gates import (
+    NO_EARLIER_WINDOW,
+    Availability,
+    EarlierWindow,
+    Evidence,
+    Signature,
+    Split,
+    Timing,
+    TrainingDataSummary,
+)
+from include.domain.history import Ending
+from include.domain.incident import Incident
+from include.domain.intervals import Interval
+from include.domain.journey import Trigger
+from include.domain.metrics import Task
+from include.domain.simulation.outcome import SimulatedJourney
+from include.domain.verdicts import GateResult, Mode, Verdict
+from include.workflows.evidence import business, earlier_windows, evaluation, training
+from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.probes import Smoked
+from include.workflows.evidence.shadow_window import Shadowed
+from include.workflows.gates import champion as champion_gate
+from include.workflows.simulation.candidates import ReplayedCandidate
+from include.workflows.simulation.stream import Stream
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(slots=True, eq=False)
+class ReplayedJourney:
+    """A candidate's way; ``rows`` and ``days`` count its shadow window."""
+
+    candidate: ReplayedCandidate
+    trigger: Trigger
+    reason: str
+    gates: list[GateResult] = field(default_factory=list)
+    ending: Ending = Ending.LIVE
+    serves_from: datetime | None = None
+    opened_from: datetime | None = None
+    rows: int = 0
+    days: int = 0
+    incident: Incident | None = None
+    """What it is meant to cure; None where no realised alarm asked for it."""
+    alarm: str | None = None
+    """The day whose estimate asked for it: it is held until labels confirm that."""
+    replayed: tuple[str, Interval] | None = None
+    """The champion it was compared with on the replay window, and that window."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether no blocking gate blocks it so far."""
+        return self.stopped_by is None
+
+    @property
+    def stopped_by(self) -> GateResult | None:
+        return next((g for g in self.gates if stops(g)), None)
+
+    def told(self) -> SimulatedJourney:
+        """As the report shows it."""
+        stopped = self.stopped_by
+        served = self.serves_from.date().isoformat() if self.serves_from else None
+        outcome = {
+            Ending.LIVE: "in shadow at the end",
+            Ending.PROMOTED: f"promoted, serves from {served}",
+            Ending.FUTILE: f"rejected by {stopped.gate}" if stopped else "rejected",
+            Ending.BROKEN: "broken",
+        }[self.ending]
+        return SimulatedJourney(
+            as_of=self.candidate.name,
+            trigger=self.trigger.value,
+            reason=self.reason,
+            verdicts={g.gate: g.verdict.value for g in self.gates},
+            outcome=outcome,
+            serves_from=served,
+            stopped_by=stopped.reason if stopped else None,
+        )
+
+
+def stops(result: GateResult) -> bool:
+    """Whether a simulated journey ends with it: no one is there to decide what is INCONCLUSIVE."""
+    return result.mode is Mode.BLOCKING and result.verdict is not Verdict.PASS
+
+
+class ReplayedSubject:
+    """A simulated candidate as the gates measure it. A machine, an artifact or a person is not simulated."""
+
+    def __init__(
+        self,
+        model: ModelDeclaration,
+        stream: Stream,
+        candidate: ReplayedCandidate,
+        champion: ReplayedCandidate | None,
+        journey: ReplayedJourney | None,
+        others: Sequence[ReplayedJourney] = (),
+        window: Shadowed | None = None,
+    ) -> None:
+        """``others``: the policy's journeys beside this one. ``window``: its shadow window, once that is closed."""
+        self.model, self.stream = model, stream
+        self.candidate, self.champion = candidate, champion
+        self.journey, self._others, self._window = journey, others, window
+        self._scored: Evidence | None = None
+
+    @property
+    def has_champion(self) -> bool:
+        return self.champion is not None
+
+    def training_data(self) -> TrainingDataSummary:
+        return self.candidate.counted
+
+    def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        return self.candidate.features(self.candidate.train), self.stream.y[self.candidate.train]
+
+    def availability(self) -> Availability | None:
+        return availability_of(self.stream.availability)
+
+    def split(self) -> Split | None:
+        return self.candidate.split()
+
+    def scored(self) -> Evidence:
+        """Candidate, champion and baseline on the held-out rows."""
+        if self._scored is None:
+            self._scored = self._on_the_holdout()
+        return self._scored
+
+    def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
+        held_out = self.candidate.features(self.candidate.holdout)
+        return {name: held_out[name] for name in names if name in held_out}
+
+    def held_out(self) -> pd.DataFrame:
+        return self._known_rows(self.candidate.holdout)
+
+    def incident(self) -> Incident | None:
+        return self.journey.incident if self.journey else None
+
+    def attempts(self) -> int:
+        """Candidates that were compared with the champion on this very holdout, this one included."""
+        same = [
+            j
+            for j in self._others
+            if j.candidate is not self.candidate
+            and j.candidate.windows.holdout == self.candidate.windows.holdout
+            and any(g.gate == champion_gate.NAME for g in j.gates)
+        ]
+        return len(same) + 1
+
+    def earlier_window(self) -> EarlierWindow:
+        """The days before both training windows."""
+        declared = self.model.gates.champion_gate.replay
+        candidate, champion = self.candidate, self.champion
+        if declared is None or champion is None:
+            return NO_EARLIER_WINDOW
+        window = earlier_windows.before((c.windows.train.start for c in (candidate, champion)), declared.days)
+        rows = self.stream.matured(window, candidate.as_of, self.model.label.delay)
+        if not len(rows):
+            return EarlierWindow(missing=earlier_windows.NO_ROWS)
+        same = (champion.name, window)
+        attempts = 1 + sum(j.replayed == same for j in self._others)
+        if self.journey is not None:
+            self.journey.replayed = same
+        features = candidate.features(rows)
+        evidence = Evidence(
+            Task(self.model.task),
+            self.stream.y[rows],
+            candidate.answers(features),
+            champion.answers(features),
+            days=self.stream.day[rows],
+        )
+        return EarlierWindow(self._valued(rows, evidence), attempts=attempts)
+
+    def timings(self) -> tuple[Timing | None, Timing | None]:
+        raise NotReplayed("times")
+
+    def signatures(self) -> tuple[Signature | None, Signature | None]:
+        raise NotReplayed("a signature")
+
+    def smoked(self) -> Smoked:
+        raise NotReplayed("an artifact")
+
+    def shadowed(self) -> Shadowed:
+        if self._window is None:
+            raise NotReplayed("a shadow window that is not closed")
+        return self._window
+
+    def said(self) -> Mapping[str, str]:
+        return {result.gate: result.verdict.value for result in (self.journey.gates if self.journey else ())}
+
+    def _on_the_holdout(self) -> Evidence:
+        import numpy as np
+
+        rows, learned = self.candidate.holdout, self.candidate.train
+        y = self.stream.y[learned]
+        held_out = self.candidate.features(rows)
+        baseline = evaluation.naive_baseline(
+            self.model,
+            self.candidate.features(learned),
+            y.astype(np.int64) if self.model.is_classifier else y,
+            held_out,
+        )
+        evidence = Evidence(
+            Task(self.model.task),
+            self.stream.y[rows],
+            self.candidate.holdout_scores(),
+            self.champion.answers(held_out) if self.champion is not None else None,
+            baseline,
+            self.stream.day[rows],
+        )
+        return self._valued(rows, evidence)
+
+    def _known_rows(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame:
+        """The features of the rows, and where the table has them their keys and ``event_time``."""
+        features, known = self.candidate.features(rows), self.stream.keyed(rows)
+        return features if known is None else training.with_known(features, known)
+
+    def _valued(self, rows: np.ndarray[Any, Any], evidence: Evidence) -> Evidence:
+        """The evidence with what its rows are worth by the business metrics."""
+        if not self.model.business_metrics:
+            return evidence
+        return business.valued(self.model, self._known_rows(rows), evidence)
+
+
+class NotReplayed(LookupError):
+    """A gate needs what a simulation does not have: it is declared replayable, and is not."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"A simulation has no {what}; a gate that needs it is not replayable.")
