@@ -22,7 +22,8 @@ from include.adapters.offline_store import (
     split_by_day,
     with_day,
 )
-from include.config.loader import Declarations, read_declarations
+from include.config.declared import Declarations
+from include.config.loader import read_declarations
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 

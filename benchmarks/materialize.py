@@ -31,7 +31,8 @@ import include.domain.gates  # noqa: F401
 from benchmarks._common import own_peak_mb, report
 from include.adapters import expectations, online_store, source, sql_engine  # noqa: F401
 from include.adapters.offline_store import OfflineStore, with_day
-from include.config.loader import Declarations, read_declarations
+from include.config.declared import Declarations
+from include.config.loader import read_declarations
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 from include.workflows.features import staging

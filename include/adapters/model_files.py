@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from include.config import loader
+from include.config import BadDeclaration, loader
 from include.domain.errors import Refusal
 
 TRUSTED = frozenset(
@@ -78,7 +78,7 @@ def trusted_types(path: Path, models: Path | None = None) -> list[str]:
 def _not_on_the_teams_list(path: Path, foreign: list[str], models: Path | None) -> list[str]:
     try:
         own = loader.trusted_types(models)
-    except loader.BadDeclaration as error:
+    except BadDeclaration as error:
         raise ModelFileRefused(
             f"{path.name} wants to construct {', '.join(foreign)}, and the team's list cannot be read: "
             f"{error.problems[0]} It was not loaded.",

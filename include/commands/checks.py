@@ -87,14 +87,14 @@ def _cannot_be_built(read: Declarations) -> dict[str, list[str]]:
 
 def _former_keys(root: Path | None) -> list[str]:
     """A line for each key of a declaration that has another name now; the former one is read, too."""
-    from include.config import loader, old_keys
+    from include.config import BadDeclaration, loader, old_keys
 
     folder = (root or loader.ROOT) / "models"
     found = []
     for file in (*folder.glob("tiers.yaml"), *sorted(folder.glob("*/model.yaml"))):
         try:
             data = loader.mapping_in(file)
-        except loader.BadDeclaration:
+        except BadDeclaration:
             continue  # what is wrong with it is among the problems
         tiers = data if file.name == "tiers.yaml" else {}
         for where, block in [((), data), *(((tier,), given) for tier, given in tiers.items())]:

@@ -1,6 +1,7 @@
 """The declarations of models and feature views, as typed values. Light enough for every Dag parse."""
 
-from include.config.loader import BadDeclaration, Declarations, UnknownName, declarations, read_declarations
+from include.config.declared import BadDeclaration, Declarations, UnknownName
+from include.config.loader import declarations, read_declarations
 from include.config.types import FeatureView, ModelDeclaration
 
 __all__ = [

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from include.config.base import ClassNames, Column, Declared, Share
+from include.config.base import ClassNames, Column, Declared
+from include.config.champion_gate import ChampionGate
+from include.config.declared_gate import DeclaredGate, Margin, Positive, Rows
 from include.config.old_keys import both_given, renamed
 from include.config.own_gates import OwnGates
 from include.config.own_metrics import METRICS, MetricName, may_be_own
-from include.domain.verdicts import Direction, Mode
+from include.config.slice_gate import FAIRNESS_MEASURES, SliceGate
+from include.domain.verdicts import Direction
 
 if TYPE_CHECKING:
+    from include.config.declared_gate import Own
     from include.domain.gates import (
         Bound,
-        ChampionRules,
-        FairnessRule,
         LatencyRules,
         LeakageRules,
         SignatureRules,
-        SliceRules,
         SmokeRules,
     )
-    from include.domain.metrics import Metric
 
-    Own = Mapping[str, Metric]
-
-FAIRNESS_MEASURES = {
-    "binary": ("demographic_parity", "equal_opportunity", "equalized_odds"),
-    "multiclass": (),
-    "regression": ("mean_prediction", "group_loss"),
-}
 
 Task = Literal["binary", "multiclass", "regression"]
-Margin = Annotated[float, Field(ge=0)]
-Rows = Annotated[int, Field(ge=1)]
-Alpha = Annotated[float, Field(gt=0, lt=0.5)]
-Positive = Annotated[float, Field(gt=0)]
 
 
 class Criterion(Declared):
@@ -67,18 +56,7 @@ class Criterion(Declared):
         return next(bound for bound in (self.at_least, self.at_most) if bound is not None)
 
 
-class _Gate(Declared):
-    """What every declared gate has."""
-
-    mode: Mode = Mode.BLOCKING
-    """blocking stops the journey, advisory only reports; default blocking."""
-
-    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """The columns that must be features of the model, each with where in the gate it is named; default none."""
-        return iter(())
-
-
-class ThresholdGate(_Gate):
+class ThresholdGate(DeclaredGate):
     """The candidate's own numbers against absolute bounds; calibration (``ece``, ``brier``) among them."""
 
     min_rows: Rows = 500
@@ -97,180 +75,7 @@ class ThresholdGate(_Gate):
         return [Bound((own or {}).get(c.metric, c.metric), c.direction, c.bound) for c in self.criteria]
 
 
-class DeclaredComparison(Declared):
-    """One paired comparison of candidate and champion on the same rows."""
-
-    metric: MetricName
-    """The metric on which the two are compared."""
-    margin: Margin
-    """The loss against the champion that is tolerated, in the metric's unit; 0 asks for superiority's bound at zero."""
-    superiority: bool = False
-    """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
-
-
-class DeclaredEarlierWindow(Declared):
-    """The window before the drift, on which a candidate must not be worse either (docs/adr/0012)."""
-
-    days: Annotated[int, Field(ge=3, le=365)]
-    """How many days right before the earlier of both training windows: neither model has learned from them."""
-
-
-class ChampionGate(_Gate):
-    """Paired non-inferiority against the champion, and better than a naive baseline."""
-
-    min_rows: Rows = 500
-    """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 500."""
-    alpha: Alpha = 0.05
-    """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
-    comparisons: Annotated[list[DeclaredComparison], Field(min_length=1)]
-    """The comparisons, all of which must pass."""
-    beat_baseline_on: MetricName
-    """The metric on which the candidate must beat the naive baseline."""
-    resamples: Annotated[int, Field(ge=200)] = 2000
-    """Resamples of the bootstrap that is kept beside the bound for information; default 2000."""
-    baseline_by: list[Column] = Field(default_factory=list)
-    """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
-    first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
-    """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
-    replay: DeclaredEarlierWindow | None = None
-    """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
-
-    LEAST: ClassVar[dict[str, Any]] = {
-        "comparisons": [{"metric": "accuracy", "margin": 0.0}],
-        "beat_baseline_on": "accuracy",
-    }
-
-    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        return ((("baseline_by", i), column) for i, column in enumerate(self.baseline_by))
-
-    def rules(self, own: Own | None = None) -> ChampionRules:
-        from include.domain.gates import ChampionRules, ComparisonRule, FirstDeployment
-
-        known = own or {}
-        compared = ((known.get(c.metric, c.metric), c) for c in self.comparisons)
-        return ChampionRules(
-            comparisons=tuple(ComparisonRule(metric, c.margin, c.superiority) for metric, c in compared),
-            beat_baseline_on=known.get(self.beat_baseline_on, self.beat_baseline_on),
-            alpha=self.alpha,
-            min_rows=self.min_rows,
-            resamples=self.resamples,
-            first_deployment=FirstDeployment(self.first_deployment),
-        )
-
-
-class StrictTier(Declared):
-    """Large and protected slices: no worse than the champion by the margin, shown by the upper bound."""
-
-    margin: Margin
-    """The loss against the champion that is tolerated within one slice, in the metric's unit."""
-    large_rows: Rows = 5000
-    """Rows from which a slice is large; a protected one is strict whatever its size; default 5000."""
-
-
-class SmallTier(Declared):
-    """The other slices: not significantly worse than the champion (Holm), and not worse by more than a wide floor."""
-
-    floor: Margin
-    """The largest measured loss against the champion, in the metric's unit, significant or not."""
-    min_rows: Rows = 300
-    """The least support: fewer rows are not judged on their own; default 300."""
-    under_support: Literal["ask", "report"] = "ask"
-    """What a slice under the support means. ask: INCONCLUSIVE. report: it is named, and all such slices of a column are
-    judged together. Protected slices always ask; default ask."""
-
-
-class Fairness(Declared):
-    """How far apart a model's groups are, by a measure of Fairlearn, and how much farther than the champion's."""
-
-    groups: Column
-    """The column that names each row's group."""
-    measure: Literal["demographic_parity", "equal_opportunity", "equalized_odds", "mean_prediction", "group_loss"]
-    """Binary: the gap in selection rate, in true positive rate, or the wider of true and false positive rate.
-    Regression: the gap in mean prediction, or in mean absolute error."""
-    margin: Margin
-    """How much farther than under the champion two groups may be apart, in the measure's unit."""
-    gap_at_most: Margin | None = None
-    """The policy's own bound on the candidate's gap; without it the champion is the only standard."""
-    ratio_at_least: Share | None = None
-    """A bound on the ratio of the lowest to the highest rate, such as 0.8; without it the ratio is only reported."""
-    threshold: Share = 0.5
-    """A score above it is the positive decision (binary); default 0.5."""
-    min_group_rows: Rows = 100
-    """Fewest rows a group's rate may rest on; default 100."""
-
-    def rule(self, *, ask: bool) -> FairnessRule:
-        """``ask``: whether groups under the support are INCONCLUSIVE."""
-        from include.domain.gates import FairnessRule, Measure
-
-        return FairnessRule(
-            groups=self.groups,
-            measure=Measure(self.measure),
-            margin=self.margin,
-            gap_at_most=self.gap_at_most,
-            ratio_at_least=self.ratio_at_least,
-            threshold=self.threshold,
-            min_rows=self.min_group_rows,
-            ask_under_support=ask,
-        )
-
-
-class SliceGate(_Gate):
-    """No slice of the rows gets worse for the sake of the average, and no group is treated worse than it was."""
-
-    by: list[Column] = Field(default_factory=list)
-    """Columns whose every value is a slice; numbers of more than twelve values are cut at their quartiles."""
-    protected: list[Column] = Field(default_factory=list)
-    """Columns whose slices are strict whatever their size; default none."""
-    metric: MetricName
-    """The metric on which each slice is compared."""
-    alpha: Alpha = 0.05
-    """The chance of passing a strict slice that is worse by the margin, and of failing equal models on small ones;
-    default 0.05."""
-    strict: StrictTier
-    small: SmallTier
-    fairness: list[Fairness] = Field(default_factory=list)
-    """Bounds on how far apart groups may be treated; default none."""
-
-    LEAST: ClassVar[dict[str, Any]] = {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}}
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it reads, each once: to slice by, then to group by."""
-        return self.columns_with()
-
-    def columns_with(self, also_by: Iterable[str] = ()) -> tuple[str, ...]:
-        """``columns``, with further ones to slice by."""
-        return tuple(dict.fromkeys((*self.by, *also_by, *self.protected, *(rule.groups for rule in self.fairness))))
-
-    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        yield from ((("by", i), column) for i, column in enumerate(self.by))
-        yield from ((("protected", i), column) for i, column in enumerate(self.protected))
-        yield from ((("fairness", i, "groups"), rule.groups) for i, rule in enumerate(self.fairness))
-
-    def rules(
-        self, champion_gate: ChampionGate | None, *, also_by: Iterable[str] = (), own: Own | None = None
-    ) -> SliceRules:
-        """Its policy for a first deployment is the champion gate's, or the default of that."""
-        from include.domain.gates import FirstDeployment, SliceRules
-
-        first = champion_gate.first_deployment if champion_gate else "baseline_only"
-        ask = self.small.under_support == "ask"
-        return SliceRules(
-            metric=(own or {}).get(self.metric, self.metric),
-            margin=self.strict.margin,
-            floor=self.small.floor,
-            by=tuple(dict.fromkeys((*self.by, *also_by))),
-            protected=tuple(self.protected),
-            alpha=self.alpha,
-            large_rows=self.strict.large_rows,
-            min_rows=self.small.min_rows,
-            ask_under_support=ask,
-            fairness=tuple(rule.rule(ask=ask) for rule in self.fairness),
-            first_deployment=FirstDeployment(first),
-        )
-
-
-class LatencyGate(_Gate):
+class LatencyGate(DeclaredGate):
     """Time and size, against a budget and against the champion measured on the same machine. At least one bound."""
 
     p50_ms_at_most: Positive | None = None
@@ -306,7 +111,7 @@ class LatencyGate(_Gate):
         return self
 
 
-class SignatureGate(_Gate):
+class SignatureGate(DeclaredGate):
     """The champion's callers must be able to go on sending and reading what they do now."""
 
     may_drop: list[Column] = Field(default_factory=list)
@@ -318,7 +123,7 @@ class SignatureGate(_Gate):
         return SignatureRules(may_drop=tuple(self.may_drop))
 
 
-class SmokeGate(_Gate):
+class SmokeGate(DeclaredGate):
     """The registered artifact in a fresh process: it loads, answers, and answers the same."""
 
     rows: Annotated[int, Field(ge=10)] = 200
@@ -334,7 +139,7 @@ class SmokeGate(_Gate):
         return SmokeRules(max_difference=self.max_difference)
 
 
-class LeakageGate(_Gate):
+class LeakageGate(DeclaredGate):
     """Signs that the features contain what is only known later."""
 
     auc_at_most: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
@@ -385,7 +190,7 @@ class DeclaredGates(Declared):
         """The columns that must be features of the model, each with where in ``gates`` it is named."""
         for field in type(self).model_fields:
             gate = getattr(self, field)
-            if isinstance(gate, _Gate):
+            if isinstance(gate, DeclaredGate):
                 yield from (((field, *where), column) for where, column in gate.columns_named())
 
     @classmethod

@@ -3,7 +3,6 @@ allowed."""
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from include.config import yaml_text
+from include.config.declared import BadDeclaration, Declarations
 from include.config.gates import DeclaredGates, JudgedGates
 from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
@@ -22,60 +22,12 @@ from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
 from include.config.trusted_types import FILE as TRUSTED_FILE
 from include.config.trusted_types import TrustedTypes
 from include.config.types import DeclaredShadow, FeatureView, ModelDeclaration, Promotion
-from include.domain.errors import Refusal
 
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
 """The folder that holds ``models/`` and ``features/``."""
 
 T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates, Tiers, TrustedTypes)
 Named = TypeVar("Named", FeatureView, ModelDeclaration)
-
-
-class BadDeclaration(Refusal, ValueError):
-    """A declaration that cannot be used; the message has one line for each thing wrong with it."""
-
-    def __init__(self, file: Path, problems: list[str]) -> None:
-        self.file = file
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
-class UnknownName(Refusal, KeyError):
-    """A model or view that is not declared."""
-
-    def __init__(self, kind: str, name: str, declared: list[str]) -> None:
-        close = difflib.get_close_matches(name, declared, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        self.message = f"There is no {kind} {name!r}; declared are: {', '.join(declared) or 'none'}.{hint}"
-        super().__init__(self.message)
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@dataclass(frozen=True, slots=True)
-class Declarations:
-    """All that was declared: what can be used, and what is broken and why."""
-
-    views: dict[str, FeatureView]
-    models: dict[str, ModelDeclaration]
-    broken: dict[Path, BadDeclaration]
-
-    def model(self, name: str) -> ModelDeclaration:
-        if name not in self.models:
-            raise UnknownName("model", name, sorted(self.models))
-        return self.models[name]
-
-    def view(self, name: str) -> FeatureView:
-        """The view of that name; ``name@v1`` for an older version that is kept beside it."""
-        if name not in self.views:
-            raise UnknownName("view", name, sorted(self.views))
-        return self.views[name]
-
-    def version(self, name: str, version: int) -> FeatureView | None:
-        """That version of the view, be it the current one or kept beside it; None when it is neither."""
-        known = (self.views.get(ref) for ref in (name, f"{name}@v{version}"))
-        return next((view for view in known if view is not None and view.version == version), None)
 
 
 def read_declarations(root: Path | None = None) -> Declarations:

@@ -225,7 +225,8 @@ def test_f179_the_command_line_decides_as_whoever_is_signed_in(pages, monkeypatc
 def test_a_broken_declaration_is_named_to_those_who_may_see_its_dag(pages, monkeypatch) -> None:
     from airflow.api_fastapi.app import get_auth_manager
 
-    from include.config.loader import ROOT, BadDeclaration
+    from include.config.declared import BadDeclaration
+    from include.config.loader import ROOT
 
     for kind, name, file in (
         ("models", "ours", "model.yaml"),

@@ -9,7 +9,7 @@ from feature_world import READINGS, STATION_LEVEL, STATION_LEVEL_SQL, TRIP_LATE,
 
 from include.adapters.ledger import Ledger
 from include.adapters.offline_store import OfflineStore
-from include.config.loader import Declarations
+from include.config.declared import Declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.workflows.features import staging

@@ -17,7 +17,8 @@ from invariants import check_invariants
 from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, delete, insert, text, update
 
 from include.adapters.offline_store import OfflineStore, content_hash
-from include.config.loader import Declarations, read_declarations
+from include.config.declared import Declarations
+from include.config.loader import read_declarations
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import GateResult

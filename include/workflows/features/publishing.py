@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from include.config.loader import Declarations
+from include.config.declared import Declarations
 from include.config.settings import settings
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval, instant

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from include.adapters import files
-from include.config.loader import Declarations, declarations
+from include.config.declared import Declarations
+from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import FeatureView
 from include.domain.errors import Refusal

@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from include.adapters import files
-from include.config.loader import Declarations, declarations
+from include.config.declared import Declarations
+from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import FeatureView
 from include.domain.errors import Refusal

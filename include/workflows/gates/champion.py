@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from include.config import ModelDeclaration
-from include.config.gates import ChampionGate
+from include.config.champion_gate import ChampionGate
 from include.domain.verdicts import GateResult
 from include.workflows.gates.gate import EVALUATE, Gate, Lack, Lacking, SeedFor, Severity, Subject, more_where_critical
 from include.workflows.gates.threshold import CALIBRATED, OFF, bounds_calibration, compares_calibration, uncalibrated

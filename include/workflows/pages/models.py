@@ -10,7 +10,7 @@ from typing import Any
 
 from include.adapters.ledger import Candidate, DriftSummary, ModelStanding
 from include.config import Declarations, ModelDeclaration
-from include.config.loader import UnknownName
+from include.config.declared import UnknownName
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import gates

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from include.config.loader import Declarations, declarations
+from include.config.declared import Declarations
+from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import ModelDeclaration
 from include.domain import classes

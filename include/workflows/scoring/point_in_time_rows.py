@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from include.config.loader import Declarations, declarations
+from include.config.declared import Declarations
+from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import FeatureView, ModelDeclaration, ViewUse
 from include.domain.errors import Refusal

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.config.loader import Declarations, declarations
+from include.config.declared import Declarations
+from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import ModelDeclaration
 from include.domain.errors import Refusal

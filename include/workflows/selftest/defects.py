@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.adapters import estimators
-from include.config.gates import Fairness
 from include.config.measured_by import metrics_of
+from include.config.slice_gate import Fairness
 from include.domain.gates import Availability
 from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB

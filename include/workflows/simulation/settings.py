@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, yaml_text
-from include.config.loader import BadDeclaration, checked_against_views, checked_declaration
+from include.config.declared import BadDeclaration
+from include.config.loader import checked_against_views, checked_declaration
 from include.config.old_keys import path_now
 from include.config.types import FeatureView
 from include.domain.errors import Refusal

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from include.adapters.ledger import Conflict, JourneyUnderWay, LedgerUnavailable, OverrideStands, UnknownCandidate
-from include.config.loader import UnknownName
+from include.config.declared import UnknownName
 from include.domain.authority import MayNotDecide
 from include.domain.errors import BadField, Refusal
 from include.workflows.journey.request_checks import NoData

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from starlette.concurrency import run_in_threadpool
 
 from include.adapters.ledger import LedgerUnavailable
-from include.config.loader import UnknownName
+from include.config.declared import UnknownName
 from include.domain.authority import Person
 from include.domain.errors import BadField, Refusal
 from include.workflows.features import data_docs

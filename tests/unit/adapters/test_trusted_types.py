@@ -10,7 +10,7 @@ from selftest_models import BINARY, declared
 from include.adapters import estimators, model_files
 from include.adapters.model_files import ModelFileRefused
 from include.commands.checks import EXIT_FAILED
-from include.config import loader
+from include.config import BadDeclaration, loader
 
 MEANS = """
     import numpy as np
@@ -98,7 +98,7 @@ def test_a_list_that_is_wrong_trusts_nothing_and_is_named(project, capsys, tmp_p
     code, said = validated(capsys)
     assert code == EXIT_FAILED
     assert any("trusted_types.yaml:1: " in line and says in line for line in said.splitlines()), said
-    with pytest.raises(loader.BadDeclaration):
+    with pytest.raises(BadDeclaration):
         loader.trusted_types()
 
 

@@ -12,7 +12,7 @@ from selftest_models import BINARY, VIEW, with_gates
 
 from include import cli
 from include.config import read_declarations
-from include.config.loader import BadDeclaration
+from include.config.declared import BadDeclaration
 from include.workflows.simulation.settings import variants
 
 NEW = with_gates(BINARY, leakage_gate={"auc_at_most": 0.9})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib import import_module
 
 import pytest
 from pydantic import BaseModel
 
 from include.cli import main
-from include.config.gates import FAIRNESS_MEASURES, METRICS, JudgedGates
+from include.config.gates import METRICS, JudgedGates
 from include.config.settings import PROJECT
+from include.config.slice_gate import FAIRNESS_MEASURES
 
 PAGE = (PROJECT / "docs/judge.md").read_text(encoding="utf-8")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -35,8 +37,8 @@ def test_the_example_runs_and_prints_what_the_page_shows(block, tmp_path, monkey
 def fields_of(kind, seen=()):
     for name, field in kind.model_fields.items():
         yield name
-        for inner in re.findall(r"include\.config\.gates\.(\w+)", str(field.annotation)):
-            nested = getattr(__import__("include.config.gates", fromlist=[inner]), inner)
+        for module, inner in re.findall(r"(include\.config\.\w+)\.(\w+)", str(field.annotation)):
+            nested = getattr(import_module(module), inner)
             if isinstance(nested, type) and issubclass(nested, BaseModel) and nested not in seen:
                 yield from fields_of(nested, (*seen, nested))
 

@@ -31,7 +31,10 @@ def test_the_reference_reaches_every_declared_type():
         return {each for one in kind.__subclasses__() for each in (one, *below(one))}
 
     reached = {section.kind for file in declarations.ROOTS for section in declarations.sections(file)}
-    ours = {kind for kind in below(Declared) if kind.__module__.startswith("include.") and kind.__name__[0] != "_"}
+    # What others build on is reached as a part of them.
+    last = {kind for kind in below(Declared) if not kind.__subclasses__()}
+    ours = {kind for kind in last if kind.__module__.startswith("include.")}
+    assert len(ours) > 40
     assert {kind.__name__ for kind in ours - reached} == set()
 
 

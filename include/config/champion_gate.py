@@ -1,0 +1,79 @@
+"""``champion_gate`` as it is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from include.config.base import Column, Declared
+from include.config.declared_gate import Alpha, DeclaredGate, Margin, Rows
+from include.config.own_metrics import MetricName
+
+if TYPE_CHECKING:
+    from include.config.declared_gate import Own
+    from include.domain.gates import (
+        ChampionRules,
+    )
+
+
+class DeclaredComparison(Declared):
+    """One paired comparison of candidate and champion on the same rows."""
+
+    metric: MetricName
+    """The metric on which the two are compared."""
+    margin: Margin
+    """The loss against the champion that is tolerated, in the metric's unit; 0 asks for superiority's bound at zero."""
+    superiority: bool = False
+    """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
+
+
+class DeclaredEarlierWindow(Declared):
+    """The window before the drift, on which a candidate must not be worse either (docs/adr/0012)."""
+
+    days: Annotated[int, Field(ge=3, le=365)]
+    """How many days right before the earlier of both training windows: neither model has learned from them."""
+
+
+class ChampionGate(DeclaredGate):
+    """Paired non-inferiority against the champion, and better than a naive baseline."""
+
+    min_rows: Rows = 500
+    """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 500."""
+    alpha: Alpha = 0.05
+    """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
+    comparisons: Annotated[list[DeclaredComparison], Field(min_length=1)]
+    """The comparisons, all of which must pass."""
+    beat_baseline_on: MetricName
+    """The metric on which the candidate must beat the naive baseline."""
+    resamples: Annotated[int, Field(ge=200)] = 2000
+    """Resamples of the bootstrap that is kept beside the bound for information; default 2000."""
+    baseline_by: list[Column] = Field(default_factory=list)
+    """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
+    first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
+    """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
+    replay: DeclaredEarlierWindow | None = None
+    """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
+
+    LEAST: ClassVar[dict[str, Any]] = {
+        "comparisons": [{"metric": "accuracy", "margin": 0.0}],
+        "beat_baseline_on": "accuracy",
+    }
+
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        return ((("baseline_by", i), column) for i, column in enumerate(self.baseline_by))
+
+    def rules(self, own: Own | None = None) -> ChampionRules:
+        from include.domain.gates import ChampionRules, ComparisonRule, FirstDeployment
+
+        known = own or {}
+        compared = ((known.get(c.metric, c.metric), c) for c in self.comparisons)
+        return ChampionRules(
+            comparisons=tuple(ComparisonRule(metric, c.margin, c.superiority) for metric, c in compared),
+            beat_baseline_on=known.get(self.beat_baseline_on, self.beat_baseline_on),
+            alpha=self.alpha,
+            min_rows=self.min_rows,
+            resamples=self.resamples,
+            first_deployment=FirstDeployment(self.first_deployment),
+        )

@@ -1,0 +1,138 @@
+"""``slice_gate`` as it is declared: how slices and groups of rows are compared with the champion's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from include.config.base import Column, Declared, Share
+from include.config.champion_gate import ChampionGate
+from include.config.declared_gate import Alpha, DeclaredGate, Margin, Rows
+from include.config.own_metrics import MetricName
+
+if TYPE_CHECKING:
+    from include.config.declared_gate import Own
+    from include.domain.gates import (
+        FairnessRule,
+        SliceRules,
+    )
+
+FAIRNESS_MEASURES = {
+    "binary": ("demographic_parity", "equal_opportunity", "equalized_odds"),
+    "multiclass": (),
+    "regression": ("mean_prediction", "group_loss"),
+}
+
+
+class StrictTier(Declared):
+    """Large and protected slices: no worse than the champion by the margin, shown by the upper bound."""
+
+    margin: Margin
+    """The loss against the champion that is tolerated within one slice, in the metric's unit."""
+    large_rows: Rows = 5000
+    """Rows from which a slice is large; a protected one is strict whatever its size; default 5000."""
+
+
+class SmallTier(Declared):
+    """The other slices: not significantly worse than the champion (Holm), and not worse by more than a wide floor."""
+
+    floor: Margin
+    """The largest measured loss against the champion, in the metric's unit, significant or not."""
+    min_rows: Rows = 300
+    """The least support: fewer rows are not judged on their own; default 300."""
+    under_support: Literal["ask", "report"] = "ask"
+    """What a slice under the support means. ask: INCONCLUSIVE. report: it is named, and all such slices of a column are
+    judged together. Protected slices always ask; default ask."""
+
+
+class Fairness(Declared):
+    """How far apart a model's groups are, by a measure of Fairlearn, and how much farther than the champion's."""
+
+    groups: Column
+    """The column that names each row's group."""
+    measure: Literal["demographic_parity", "equal_opportunity", "equalized_odds", "mean_prediction", "group_loss"]
+    """Binary: the gap in selection rate, in true positive rate, or the wider of true and false positive rate.
+    Regression: the gap in mean prediction, or in mean absolute error."""
+    margin: Margin
+    """How much farther than under the champion two groups may be apart, in the measure's unit."""
+    gap_at_most: Margin | None = None
+    """The policy's own bound on the candidate's gap; without it the champion is the only standard."""
+    ratio_at_least: Share | None = None
+    """A bound on the ratio of the lowest to the highest rate, such as 0.8; without it the ratio is only reported."""
+    threshold: Share = 0.5
+    """A score above it is the positive decision (binary); default 0.5."""
+    min_group_rows: Rows = 100
+    """Fewest rows a group's rate may rest on; default 100."""
+
+    def rule(self, *, ask: bool) -> FairnessRule:
+        """``ask``: whether groups under the support are INCONCLUSIVE."""
+        from include.domain.gates import FairnessRule, Measure
+
+        return FairnessRule(
+            groups=self.groups,
+            measure=Measure(self.measure),
+            margin=self.margin,
+            gap_at_most=self.gap_at_most,
+            ratio_at_least=self.ratio_at_least,
+            threshold=self.threshold,
+            min_rows=self.min_group_rows,
+            ask_under_support=ask,
+        )
+
+
+class SliceGate(DeclaredGate):
+    """No slice of the rows gets worse for the sake of the average, and no group is treated worse than it was."""
+
+    by: list[Column] = Field(default_factory=list)
+    """Columns whose every value is a slice; numbers of more than twelve values are cut at their quartiles."""
+    protected: list[Column] = Field(default_factory=list)
+    """Columns whose slices are strict whatever their size; default none."""
+    metric: MetricName
+    """The metric on which each slice is compared."""
+    alpha: Alpha = 0.05
+    """The chance of passing a strict slice that is worse by the margin, and of failing equal models on small ones;
+    default 0.05."""
+    strict: StrictTier
+    small: SmallTier
+    fairness: list[Fairness] = Field(default_factory=list)
+    """Bounds on how far apart groups may be treated; default none."""
+
+    LEAST: ClassVar[dict[str, Any]] = {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it reads, each once: to slice by, then to group by."""
+        return self.columns_with()
+
+    def columns_with(self, also_by: Iterable[str] = ()) -> tuple[str, ...]:
+        """``columns``, with further ones to slice by."""
+        return tuple(dict.fromkeys((*self.by, *also_by, *self.protected, *(rule.groups for rule in self.fairness))))
+
+    def columns_named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        yield from ((("by", i), column) for i, column in enumerate(self.by))
+        yield from ((("protected", i), column) for i, column in enumerate(self.protected))
+        yield from ((("fairness", i, "groups"), rule.groups) for i, rule in enumerate(self.fairness))
+
+    def rules(
+        self, champion_gate: ChampionGate | None, *, also_by: Iterable[str] = (), own: Own | None = None
+    ) -> SliceRules:
+        """Its policy for a first deployment is the champion gate's, or the default of that."""
+        from include.domain.gates import FirstDeployment, SliceRules
+
+        first = champion_gate.first_deployment if champion_gate else "baseline_only"
+        ask = self.small.under_support == "ask"
+        return SliceRules(
+            metric=(own or {}).get(self.metric, self.metric),
+            margin=self.strict.margin,
+            floor=self.small.floor,
+            by=tuple(dict.fromkeys((*self.by, *also_by))),
+            protected=tuple(self.protected),
+            alpha=self.alpha,
+            large_rows=self.strict.large_rows,
+            min_rows=self.small.min_rows,
+            ask_under_support=ask,
+            fairness=tuple(rule.rule(ask=ask) for rule in self.fairness),
+            first_deployment=FirstDeployment(first),
+        )
