@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from ledger_fixtures import AS_OF, MODEL, challenger, champion, judged, promote, request, trained
+from ledger_fixtures import AS_OF, MODEL, an_incident_step, challenger, champion, judged, promote, request, trained
 
 from include.adapters.ledger import (
     BadValue,
     Candidate,
+    IncidentSteps,
     Ledger,
     NoShadowWindow,
     Partition,
@@ -44,6 +45,7 @@ def everything_once(ledger: Ledger) -> Candidate:
     """One row in every table."""
     ledger.partitions.record([PARTITION])
     report = ledger.drift.report(MODEL, "1", "2013-06-01", {"share": 0.4}, run_id="drift-1")
+    seen = ledger.incidents.before(MODEL, "2013-06-01")
     ledger.drift.decide(
         report.report_id,
         RetrainAction.RETRAIN,
@@ -51,6 +53,7 @@ def everything_once(ledger: Ledger) -> Candidate:
         reason="Brier 0.19 is above 0.17",
         numbers={"brier": 0.19},
         journey_run_id="run-1",
+        incidents=IncidentSteps(seen, [an_incident_step()], AS_OF),
     )
     first = challenger(ledger, "run-1")
     shadow(ledger, first)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ledger_fixtures import (
+    AN_INCIDENT,
     AS_OF,
     MODEL,
     champion,
@@ -28,6 +30,8 @@ from include.adapters.ledger import (
 from include.adapters.ledger.database import Database, make_engine
 from include.adapters.ledger.schema import REVISIONS, VERSION_TABLE, alembic_config
 from include.adapters.ledger.tables import metadata
+from include.domain.incident import Closing, Incident, Stage
+from include.domain.incident_log import IncidentCause
 from include.domain.lifecycle import Event
 
 OPEN = "import sys; from include.adapters.ledger import Ledger; Ledger.open(sys.argv[1]).close()"
@@ -134,6 +138,44 @@ def test_f127_an_older_ledgers_journeys_keep_the_request_that_opened_them(ledger
     with Ledger.open(ledger_url) as upgraded:
         (cause,) = upgraded.history(MODEL).causes
     assert (cause.number, cause.request.reason, cause.recorded_at) == (1, "as it was", AS_OF)
+
+
+# --- incidents -------------------------------------------------------------------------------------------------------
+
+
+def test_incidents_in_the_decisions_of_an_older_ledger_are_taken_over_as_the_last_decision_left_them(
+    ledger_url: str,
+) -> None:
+    from alembic import command
+
+    over = replace(AN_INCIDENT, opened_on="2013-03-01", stage=Stage.RECOVERING)
+    over = over.closed("2013-03-20", Closing.RECOVERED, "Back.")
+    dated = replace(AN_INCIDENT, changed_on="2013-05-25", asked=True)
+    late = replace(AN_INCIDENT, opened_on="2013-04-05")
+    days = {"2013-03-01": replace(AN_INCIDENT, opened_on="2013-03-01"), "2013-03-20": over, "2013-04-01": None}
+    days |= {"2013-04-05": late, "2013-06-01": AN_INCIDENT, "2013-06-02": dated}
+    engine = make_engine(ledger_url)
+    with Database(engine).writing("schema") as connection:
+        command.upgrade(alembic_config(connection), "0013")
+        for day, incident in days.items():
+            row = {"report_id": day, "model": MODEL, "day": day, "recorded_at": AS_OF}
+            report = row | {"model_version": "1", "report": {}, "run_id": day}
+            connection.execute(insert(metadata.tables["drift_reports"]).values(**report))
+            numbers = {"incident": incident.as_json() if incident else None}
+            decision = row | {"action": "log", "rule": "0", "reason": "quiet", "numbers": numbers}
+            connection.execute(insert(metadata.tables["retrain_decisions"]).values(**decision))
+    engine.dispose()
+    with Ledger.open(ledger_url) as upgraded:
+        newest, closed = upgraded.incidents.of(MODEL)
+        seen = upgraded.incidents.before(MODEL, "2013-06-03").states[IncidentCause.PERFORMANCE]
+        events = [(e.kind.value, e.day, e.why) for e in upgraded.incidents.events(closed.incident_id)]
+    assert Incident.from_json(seen) == Incident.from_json(newest.state) == dated
+    assert (newest.judged_on, newest.opened_on) == ("2013-06-02", "2013-06-01")
+    assert Incident.from_json(closed.state) == over
+    assert events == [
+        ("opened", "2013-03-01", "Taken over from the decision about 2013-03-01."),
+        ("closed", "2013-03-20", "Taken over from the decision about 2013-03-20."),
+    ]
 
 
 # --- fencing ---------------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from include.adapters.ledger import (
     ledger_invariants,
 )
 from include.domain.authority import OPERATORS, Person
+from include.domain.incident import Incident, Stage
+from include.domain.incident_log import IncidentStep, step_of
 from include.domain.journey import Trigger
 from include.domain.lifecycle import Event, JourneyRequest
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
@@ -79,6 +81,26 @@ def request(
         requested_by="on-call",
         report_id=report_id,
     )
+
+
+AN_INCIDENT = Incident(
+    opened_on="2013-06-01",
+    version="a",
+    metric="brier",
+    anchor=0.11,
+    band=0.12,
+    changed_on="2013-05-24",
+    stage=Stage.OPEN,
+    serving="a",
+    risk=0.19,
+)
+
+
+def an_incident_step(before: Incident | None = None, after: Incident = AN_INCIDENT) -> IncidentStep:
+    """What a judged day made of an incident: by default it opened one."""
+    found = step_of(before, after)
+    assert found is not None
+    return found
 
 
 def digest_of(text: str) -> str:

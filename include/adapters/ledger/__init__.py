@@ -11,6 +11,7 @@ from include.adapters.ledger.errors import (
     DigestMismatch,
     EffectiveTooEarly,
     Fenced,
+    IncidentChanged,
     JourneyUnderWay,
     LedgerDamaged,
     LedgerError,
@@ -23,7 +24,9 @@ from include.adapters.ledger.errors import (
     RequestChanged,
     RequesterMayNotDecide,
     UnknownCandidate,
+    UnknownIncident,
 )
+from include.adapters.ledger.incidents import IncidentEventRecord, IncidentRecord, IncidentsSeen, IncidentSteps
 from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.notices import Notice, NoticeState, Posted, Scope
@@ -77,6 +80,11 @@ __all__ = [
     "Failing",
     "Fenced",
     "GateStanding",
+    "IncidentChanged",
+    "IncidentEventRecord",
+    "IncidentRecord",
+    "IncidentSteps",
+    "IncidentsSeen",
     "JourneyUnderWay",
     "Ledger",
     "LedgerDamaged",
@@ -113,6 +121,7 @@ __all__ = [
     "TrainingRecord",
     "Transition",
     "UnknownCandidate",
+    "UnknownIncident",
     "ViewRead",
     "drift_report_id",
     "in_force",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from include.adapters.ledger.database import Database, clock, day_key, days_between, later_than, plain, upsert, words
 from include.adapters.ledger.errors import BadValue
+from include.adapters.ledger.incidents import IncidentSteps, incidents_key, write_in
 from include.adapters.ledger.records import DriftReportRecord, RetrainAction, RetrainDecision
 from include.adapters.ledger.tables import candidates, drift_reports, retrain_decisions
 from include.domain.faults import crashpoint
@@ -66,14 +67,19 @@ class DriftRecords:
         reason: str,
         numbers: Mapping[str, Any],
         journey_run_id: str | None = None,
+        incidents: IncidentSteps | None = None,
     ) -> RetrainDecision:
         """Append the decision about a report and return the valid one, which is the first.
 
         A sensor that runs again may find another state (for example its own journey under way) and decide otherwise; it
         must act on what is returned here.
 
+        ``incidents`` is what the decision makes of the model's incidents; it is written with the decision or not at
+        all, so never twice.
+
         Raises:
             BadValue: without such a report, or when only one of RETRAIN and ``journey_run_id`` is given.
+            IncidentChanged: when an incident is not as the decision saw it; decide again.
         """
         if (action is RetrainAction.RETRAIN) != (journey_run_id is not None):
             raise BadValue(
@@ -82,13 +88,16 @@ class DriftRecords:
             )
         kept = plain("The decision's numbers", numbers)
         rule, reason = words("rule", rule), words("reason", reason)
-        with self._database.writing(f"drift:{report_id}") as connection:
+        of_model = [] if incidents is None else [incidents_key(self._model_of(report_id))]
+        with self._database.writing(f"drift:{report_id}", *of_model) as connection:
             report = report_in(connection, report_id)
             if report is None:
                 raise BadValue(f"There is no drift report {report_id!r} to decide about; record it first.")
             first = decision_in(connection, report_id)
             if first is not None:
                 return first
+            if incidents is not None:
+                write_in(connection, report.model, report.day, incidents)
             opened = select(func.max(candidates.c.opened_at)).where(candidates.c.model == report.model)
             made = RetrainDecision(
                 report_id=report_id,
@@ -118,6 +127,10 @@ class DriftRecords:
             )
             crashpoint("ledger.decision.inserted")
             return made
+
+    def _model_of(self, report_id: str) -> str:
+        report = self.get(report_id)
+        return report.model if report is not None else ""
 
     def get(self, report_id: str) -> DriftReportRecord | None:
         """The report; None when there is none."""

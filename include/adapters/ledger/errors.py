@@ -203,3 +203,23 @@ class NoShadowWindow(LedgerError):
 
     def __init__(self, candidate_id: str) -> None:
         super().__init__(f"Candidate {candidate_id} has no shadow window; open one first.")
+
+
+class UnknownIncident(LedgerError, KeyError):
+    """No incident has this id."""
+
+    def __init__(self, incident: str) -> None:
+        self.message = f"There is no incident {incident[:80]!r} in the ledger."
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class IncidentChanged(LedgerError):
+    """A person acted on an incident, or another day was decided, while the drift sensor decided about a day."""
+
+    def __init__(self, model: str, day: str) -> None:
+        super().__init__(
+            f"An incident of {model} was changed while {day} was decided about. Nothing was written; decide again."
+        )

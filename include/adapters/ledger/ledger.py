@@ -15,6 +15,7 @@ from include.adapters.ledger.deployments import Deployments
 from include.adapters.ledger.drift import DriftRecords, decision_in, report_in
 from include.adapters.ledger.epochs import epochs_in, head_in
 from include.adapters.ledger.gates import GateRecords, overrides_in, standings_in
+from include.adapters.ledger.incidents import Incidents
 from include.adapters.ledger.lineage import Lineage
 from include.adapters.ledger.notices import Notices
 from include.adapters.ledger.outages import Outages
@@ -42,6 +43,7 @@ class Ledger:
         self.stops = Stops(database)
         self.partitions = Partitions(database)
         self.drift = DriftRecords(database)
+        self.incidents = Incidents(database)
         self.lineage = Lineage(database)
         self.overview = Overview(database)
         self.notices = Notices(database)

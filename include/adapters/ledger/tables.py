@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -328,6 +329,52 @@ retrain_decisions = Table(  # append-only
     Index("retrain_decisions_by_model_and_day", "model", "day"),
 )
 
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("cause", String, nullable=False),
+    Column("opened_on", String(10), nullable=False),
+    Column("candidate_id", String, nullable=False),
+    Column("metric", String),
+    Column("anchor", Float),
+    Column("band", Float),
+    Column("changed_on", String(10)),
+    Column("stage", String, nullable=False),
+    Column("judged_on", String(10), nullable=False),
+    Column("revision", Integer, nullable=False),
+    _evidence("state"),
+    Column("acknowledged_by", String),
+    Column("snoozed_until", String(10)),
+    Column("reminded_on", String(10)),
+    _recorded_at(),
+    Index(
+        "one_open_incident_per_cause",
+        "model",
+        "cause",
+        unique=True,
+        sqlite_where=text("stage != 'closed'"),
+        postgresql_where=text("stage != 'closed'"),
+    ),
+    Index("incidents_by_model_and_day", "model", "opened_on"),
+)
+
+incident_events = Table(  # append-only
+    "incident_events",
+    metadata,
+    Column("incident_id", String, ForeignKey("incidents.incident_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("who", String, nullable=False),
+    Column("claimed", String),
+    Column("why", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    _evidence("state"),
+    _recorded_at(),
+)
+
 training_sets = Table(
     "training_sets",
     metadata,
@@ -438,5 +485,6 @@ APPEND_ONLY = (
     "gate_results",
     "deployment_history",
     "retrain_decisions",
+    "incident_events",
     "scoring_claims",
 )

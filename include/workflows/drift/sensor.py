@@ -6,12 +6,18 @@ started. A day that is judged again finds the first decision and acts on it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
-from include.adapters.ledger import Ledger, RetrainAction, RetrainDecision
+from include.adapters.ledger import (
+    IncidentChanged,
+    IncidentsSeen,
+    IncidentSteps,
+    Ledger,
+    RetrainAction,
+    RetrainDecision,
+)
 from include.config import ModelDeclaration, declarations
 from include.config.measured_by import loss_of
 from include.domain.decision import Decision, Policy, Situation
@@ -27,6 +33,7 @@ from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.incident import Incident, IncidentPace
+from include.domain.incident_log import IncidentCause, IncidentStep, step_of
 from include.domain.intervals import Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
@@ -47,6 +54,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_REASON = 500
+MOST_TRIES = 5
+"""How often a day is decided about when people act on its incidents meanwhile."""
 
 
 class NothingScored(Refusal):
@@ -100,22 +109,13 @@ def decide(reference: ReportReference) -> dict[str, Any]:
     ``conf`` and ``journey_run_id`` are what a retrain is triggered with; both are empty otherwise.
     """
     model = declarations().model(str(reference["model"]))
-    day, report_id = str(reference["day"]), str(reference["report_id"])
+    report_id = str(reference["report_id"])
     with stores.open_ledger() as ledger:
         kept = ledger.drift.get(report_id)
         if kept is None:
             raise Refusal(f"There is no drift report {report_id}. Clear this run from measure on.")
         report = DriftReport.from_json(kept.report)
-        made = decided(situation(ledger, model, report))
-        action = RetrainAction(made.action.value)
-        kept_decision = ledger.drift.decide(
-            report_id,
-            action,
-            rule=f"{made.rule} {made.name}",
-            reason=made.reason,
-            numbers=_numbers(made),
-            journey_run_id=drift_run_id(model.name, day) if action is RetrainAction.RETRAIN else None,
-        )
+        kept_decision = _decided(ledger, model, report, report_id)
         crashpoint("drift.decided")
         asks = _as_request(kept_decision)
         print(f"{kept_decision.action.value} by rule {kept_decision.rule}: {kept_decision.reason}")
@@ -142,7 +142,41 @@ def decide(reference: ReportReference) -> dict[str, Any]:
         }
 
 
-def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport) -> Situation:
+def _decided(
+    ledger: Ledger, model: ModelDeclaration, report: DriftReport, report_id: str, tries: int = MOST_TRIES
+) -> RetrainDecision:
+    """The decision about the report, with what it makes of the incidents in the same transaction.
+
+    Raises:
+        IncidentChanged: when people act on the model's incidents faster than it is decided about a day.
+    """
+    seen = ledger.incidents.before(model.name, report.day)
+    found = situation(ledger, model, report, seen)
+    made = decided(found)
+    action = RetrainAction(made.action.value)
+    try:
+        return ledger.drift.decide(
+            report_id,
+            action,
+            rule=f"{made.rule} {made.name}",
+            reason=made.reason,
+            numbers=_numbers(made),
+            journey_run_id=drift_run_id(model.name, report.day) if action is RetrainAction.RETRAIN else None,
+            incidents=IncidentSteps(seen, _steps(seen, made), found.now),
+        )
+    except IncidentChanged:
+        if tries == 1:
+            raise
+    # A person acted meanwhile: what they did counts.
+    return _decided(ledger, model, report, report_id, tries - 1)
+
+
+def _steps(seen: IncidentsSeen, made: Decision) -> list[IncidentStep]:
+    step = step_of(_incident(seen), made.incident)
+    return [step] if step is not None else []
+
+
+def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport, seen: IncidentsSeen) -> Situation:
     """Everything that the rules use, as of the end of the report's day."""
     earlier = [
         DriftReport.from_json(r.report)
@@ -151,7 +185,7 @@ def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport) -> S
     ]
     flags = [flags_of(model, r) for r in (*earlier, report)]
     now = Interval.of_day(report.day).end
-    return situation_of(report, flags, policy_of(model), _history(ledger, model, report.day), now)
+    return situation_of(report, flags, policy_of(model), _history(ledger, model, report.day, seen), now)
 
 
 def policy_of(model: ModelDeclaration) -> Policy:
@@ -177,7 +211,7 @@ def flags_of(model: ModelDeclaration, report: DriftReport) -> Flags:
     return report.flags if model.drift.estimated.acts else replace(report.flags, estimated=None)
 
 
-def _history(ledger: Ledger, model: ModelDeclaration, day: str) -> History:
+def _history(ledger: Ledger, model: ModelDeclaration, day: str, seen: IncidentsSeen) -> History:
     """The model's journeys, in the order they were opened, and what was decided before the day."""
     candidates = sorted(ledger.candidates.of(model.name), key=lambda c: c.opened_at)
     decisions = ledger.drift.decisions(model.name, before=day)
@@ -191,13 +225,13 @@ def _history(ledger: Ledger, model: ModelDeclaration, day: str) -> History:
         in_flight=live.run_id if live else None,
         asked_at=[int(d.numbers["futile_streak"]) for d in decisions if d.rule.endswith(" futile")],
         breaker_until=[instant(o) for o in opened],
-        incident=_incident(decisions),
+        incident=_incident(seen),
     )
 
 
-def _incident(decisions: Sequence[RetrainDecision]) -> Incident | None:
-    """As the decision of the newest day left it."""
-    kept = decisions[-1].numbers.get("incident") if decisions else None
+def _incident(seen: IncidentsSeen) -> Incident | None:
+    """The incident of the realised loss, as the days before and people left it."""
+    kept = seen.states.get(IncidentCause.PERFORMANCE)
     return Incident.from_json(kept) if kept else None
 
 

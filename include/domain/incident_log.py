@@ -1,0 +1,114 @@
+"""What happened to an incident, as a list of events: what a judged day did to it, and what a person did.
+
+The state of an incident is what its rules say (:mod:`include.domain.incident`); the events are its history, for people
+and for a day that is judged late, which must see the incident as it was before that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from include.domain.incident import Incident, Stage
+
+
+class IncidentCause(Enum):
+    """What an incident is about. Of each there is at most one open incident of a model."""
+
+    PERFORMANCE = "performance"
+    """The realised loss is out of its band."""
+    DATA = "data"
+    """The data is broken: missing, infinite or unseen values, or overdue labels."""
+    SUPPORT = "support"
+    """The rows are outside what the model was trained on."""
+
+
+class IncidentEventKind(Enum):
+    """What may happen to an incident."""
+
+    OPENED = "opened"
+    DATED = "dated"
+    """What has matured since dates the change on another day."""
+    RECOVERING = "recovering"
+    """Another model serves."""
+    REOPENED = "reopened"
+    """The model that raised it serves again."""
+    ASKED = "asked"
+    """A person was asked, because retraining did not help."""
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    REMINDED = "reminded"
+    ACCEPTED = "accepted"
+    """A person accepted the new level, which closes it."""
+    CLOSED = "closed"
+    """Evidence closed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentStep:
+    """What one judged day made of one incident.
+
+    Attributes:
+        cause: what it is about.
+        opened_on: ``YYYY-MM-DD``; cause and day name the incident of a model.
+        state: the incident after the day, as JSON.
+        events: kind and reason, in order; empty where only its numbers changed.
+    """
+
+    cause: IncidentCause
+    opened_on: str
+    state: Mapping[str, Any]
+    events: tuple[tuple[IncidentEventKind, str], ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.state["stage"] != Stage.CLOSED.value)
+
+
+def incident_id(model: str, cause: IncidentCause, opened_on: str) -> str:
+    """``MODEL-CAUSE-yyyymmdd``: a cause of a model opens at most one incident a day.
+
+    >>> incident_id("flight_delay", IncidentCause.PERFORMANCE, "2013-06-07")
+    'flight_delay-performance-20130607'
+    """
+    return f"{model}-{cause.value}-{opened_on.replace('-', '')}"
+
+
+def step_of(before: Incident | None, after: Incident | None) -> IncidentStep | None:
+    """What a judged day made of the incident of the realised loss; None where there is none.
+
+    Args:
+        before: as the rules found it, None or closed where none was open.
+        after: as the decision leaves it.
+    """
+    if after is None:
+        return None
+    same = before is not None and before.is_open and before.opened_on == after.opened_on
+    events = tuple(_events(before if same else None, after))
+    return IncidentStep(IncidentCause.PERFORMANCE, after.opened_on, after.as_json(), events)
+
+
+def _events(before: Incident | None, after: Incident) -> list[tuple[IncidentEventKind, str]]:
+    found: list[tuple[IncidentEventKind, str]] = []
+    if before is None:
+        found.append(
+            (
+                IncidentEventKind.OPENED,
+                f"{after.metric} of {after.version} is out of its band: {after.anchor:.4g} before, up to "
+                f"{after.band:.4g} is in the band; the change is of {after.changed_on}.",
+            )
+        )
+    elif before.changed_on != after.changed_on:
+        found.append((IncidentEventKind.DATED, f"The change is of {after.changed_on}, not of {before.changed_on}."))
+    stage = before.stage if before is not None else Stage.OPEN
+    if after.stage is not stage and after.stage is Stage.RECOVERING:
+        found.append((IncidentEventKind.RECOVERING, f"{after.serving} serves; its matured labels must tell."))
+    elif after.stage is not stage and after.stage is Stage.OPEN:
+        found.append((IncidentEventKind.REOPENED, f"{after.serving}, which raised it, serves again."))
+    if after.asked and not (before is not None and before.asked):
+        found.append((IncidentEventKind.ASKED, "Retraining did not help, and nothing new can be learned."))
+    if not after.is_open:
+        found.append((IncidentEventKind.CLOSED, after.note or "Closed."))
+    return found
