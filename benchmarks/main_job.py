@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks._common import peak_of_tree, report
 from include.adapters.airflow_api import AirflowApi, TaskInstance
 from include.adapters.nycflights import load_flights
-from include.adapters.processes import free_ports
+from include.adapters.ports import free_ports
 from include.config import declarations, declared_models, declared_views
 from include.config.settings import settings
 from include.domain.intervals import Interval

@@ -20,7 +20,8 @@ import yaml
 from sqlalchemy import create_engine, make_url, text
 from waiting import PATIENCE_S
 
-from include.adapters.processes import Child, Command, ProcessGuard, end_sessions, free_ports
+from include.adapters.ports import free_ports
+from include.adapters.processes import Child, Command, ProcessGuard, end_sessions
 from include.config.settings import PROJECT
 
 DATABASES = ("airflow", "mlflow", "slipway", "source")

@@ -16,7 +16,7 @@ from waiting import PATIENCE_S, eventually
 from include.adapters.airflow_api import AirflowApi
 from include.adapters.ledger import Ledger
 from include.adapters.nycflights import load_flights
-from include.adapters.processes import free_ports
+from include.adapters.ports import free_ports
 from include.adapters.registry import CHALLENGER, CHAMPION, Registry
 from include.config import Declarations, loader
 from include.config.settings import PROJECT, settings

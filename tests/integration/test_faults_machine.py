@@ -24,7 +24,8 @@ from release_story import Story, left
 
 from include.adapters.ledger import Facts, Ledger, LedgerDamaged, LedgerUnavailable, Notice, Scope, in_force
 from include.adapters.offline_store import OfflineStore, content_hash
-from include.adapters.processes import Lock, free_ports
+from include.adapters.ports import free_ports
+from include.adapters.processes import Lock
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.lifecycle import Event

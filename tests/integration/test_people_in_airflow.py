@@ -19,7 +19,7 @@ from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowRefused, AlreadyThere
 from include.adapters.ledger import Ledger, PartitionStatus
-from include.adapters.processes import free_ports
+from include.adapters.ports import free_ports
 from include.config import loader
 from include.config.settings import PROJECT, settings
 from include.domain.authority import Person

@@ -13,19 +13,8 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE_S, eventually
 
-from include.adapters.processes import (
-    AlreadyHeld,
-    Child,
-    Command,
-    Lock,
-    PortTaken,
-    PortUse,
-    ProcessGuard,
-    check_ports,
-    end_sessions,
-    free_ports,
-    members,
-)
+from include.adapters.ports import PortTaken, PortUse, check_ports, free_ports
+from include.adapters.processes import AlreadyHeld, Child, Command, Lock, ProcessGuard, end_sessions, members
 
 PROJECT = Path(__file__).resolve().parents[2]
 

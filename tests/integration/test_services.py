@@ -14,7 +14,8 @@ import pytest
 from waiting import PATIENCE_S, eventually
 
 from include.adapters.airflow_api import AirflowApi, AirflowRefused, AlreadyThere, DagRun
-from include.adapters.processes import Lock, PortTaken, free_ports, members
+from include.adapters.ports import PortTaken, free_ports
+from include.adapters.processes import Lock, members
 from include.workflows.services.environment import Place, Ports
 from include.workflows.services.startup import StopRequested
 from include.workflows.services.supervisor import AlreadyRunning, read_running, running_services

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from waiting import PATIENCE_S
 
-from include.adapters.processes import Child, Command, ProcessGuard, end_sessions, free_ports, members
+from include.adapters.ports import free_ports
+from include.adapters.processes import Child, Command, ProcessGuard, end_sessions, members
 from include.adapters.servers import answers
 
 

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select
 
 from include.adapters.ledger import causes
-from include.adapters.ledger.database import Database, clock, later_than, next_number, utc, words
+from include.adapters.ledger.candidate_rows import (
+    append_transition,
+    apply,
+    asked_by_in,
+    candidate_in,
+    candidate_of,
+    candidates_in,
+    live_in,
+    set_values,
+    transitions_in,
+)
+from include.adapters.ledger.database import Database, clock, later_than, utc, words
 from include.adapters.ledger.errors import (
     AnsweredMeanwhile,
     BadValue,
-    CandidateChanged,
     JourneyUnderWay,
     LedgerError,
     RequestChanged,
-    UnknownCandidate,
 )
-from include.adapters.ledger.records import Candidate, Facts, Transition
+from include.adapters.ledger.records import Candidate, Facts
 from include.adapters.ledger.tables import candidate_transitions, candidates, journey_causes, retrain_decisions
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require, same
 from include.domain.faults import crashpoint
-from include.domain.lifecycle import LIVE, Event, JourneyRequest, State, advance
+from include.domain.lifecycle import Event, JourneyRequest, State
 
 _STEPS = frozenset({Event.TRAIN, Event.REGISTER, Event.SHADOW})
 _ENDS = (State.REJECTED.value, State.FAILED.value)
-_FACTS = tuple(f.name for f in fields(Facts))
 
 
 class CandidateRecords:
@@ -193,7 +199,7 @@ class CandidateRecords:
             if mine.is_live and event is not None:
                 return apply(connection, candidate_id, event, words("actor", actor), outcome, outcome=outcome)
             if mine.outcome is None:
-                _set(connection, candidate_id, outcome=outcome)
+                set_values(connection, candidate_id, outcome=outcome)
             return candidate_in(connection, candidate_id)
 
     def get(self, candidate_id: str) -> Candidate:
@@ -303,7 +309,7 @@ def _insert(connection: Connection, request: JourneyRequest) -> None:
         )
     )
     crashpoint("ledger.open.inserted")
-    _append(connection, request.candidate_id, None, None, State.OPENED, request.actor, request.reason)
+    append_transition(connection, request.candidate_id, None, None, State.OPENED, request.actor, request.reason)
     crashpoint("ledger.open.appended")
     causes.record_in(connection, candidate_in(connection, request.candidate_id), request)
 
@@ -328,133 +334,3 @@ def _give_way(connection: Connection, other: Candidate, to: JourneyRequest) -> N
     outcome = f"Superseded by {to.candidate_id}: {to.reason}"
     apply(connection, other.candidate_id, Event.SUPERSEDE, to.actor, outcome, outcome=outcome)
     crashpoint("ledger.open.superseded")
-
-
-def apply(
-    connection: Connection,
-    candidate_id: str,
-    event: Event,
-    actor: str,
-    reason: str,
-    *,
-    facts: Facts | None = None,
-    outcome: str | None = None,
-) -> Candidate:
-    """Take one step inside a transaction that holds the model."""
-    was = candidate_in(connection, candidate_id)
-    state = advance(was.state, event, closed_in=_closed_in(connection, candidate_id) if event is Event.REOPEN else None)
-    learned = _learned(was, facts or Facts())
-    if state is was.state and not learned:
-        return was
-    if event is Event.REOPEN or outcome is not None:
-        learned["outcome"] = outcome
-    _set(connection, candidate_id, state=state.value, live=state in LIVE, **learned)
-    crashpoint(f"ledger.{event.value}.set")
-    _append(connection, candidate_id, event, was.state, state, actor, reason)
-    return candidate_in(connection, candidate_id)
-
-
-def _learned(was: Candidate, facts: Facts) -> dict[str, Any]:
-    learned: dict[str, Any] = {}
-    for name in _FACTS:
-        first, now = getattr(was.facts, name), getattr(facts, name)
-        if now is None or now == first:
-            continue
-        if first is not None and was.state not in (State.OPENED, State.TRAINED):
-            raise CandidateChanged(was.candidate_id, name, first, now)
-        learned[name] = words(name, now)
-    return learned
-
-
-def _closed_in(connection: Connection, candidate_id: str) -> State | None:
-    """The live state the candidate had before it was closed last; None when it never was."""
-    last = next(
-        (
-            t
-            for t in reversed(transitions_in(connection, candidate_id))
-            if t.from_state in LIVE and t.to_state not in LIVE
-        ),
-        None,
-    )
-    return None if last is None else last.from_state
-
-
-def _set(connection: Connection, candidate_id: str, **values: Any) -> None:
-    connection.execute(update(candidates).where(candidates.c.candidate_id == candidate_id).values(**values))
-
-
-def _append(
-    connection: Connection,
-    candidate_id: str,
-    event: Event | None,
-    before: State | None,
-    after: State,
-    actor: str,
-    reason: str,
-) -> None:
-    connection.execute(
-        insert(candidate_transitions).values(
-            candidate_id=candidate_id,
-            number=next_number(connection, candidate_transitions, "number", {"candidate_id": candidate_id}),
-            event=None if event is None else event.value,
-            from_state=None if before is None else before.value,
-            to_state=after.value,
-            actor=actor,
-            reason=reason,
-            recorded_at=clock(),
-        )
-    )
-
-
-def candidate_in(connection: Connection, candidate_id: str) -> Candidate:
-    row = connection.execute(select(candidates).where(candidates.c.candidate_id == candidate_id)).one_or_none()
-    if row is None:
-        raise UnknownCandidate(candidate_id)
-    return candidate_of(row)
-
-
-def candidates_in(connection: Connection, model: str) -> list[Candidate]:
-    query = select(candidates).where(candidates.c.model == model)
-    rows = connection.execute(query.order_by(candidates.c.opened_at, candidates.c.candidate_id))
-    return [candidate_of(row) for row in rows]
-
-
-def live_in(connection: Connection, model: str) -> Candidate | None:
-    row = connection.execute(select(candidates).where(candidates.c.model == model, candidates.c.live)).one_or_none()
-    return None if row is None else candidate_of(row)
-
-
-def transitions_in(connection: Connection, candidate_id: str) -> Sequence[Transition]:
-    query = select(candidate_transitions).where(candidate_transitions.c.candidate_id == candidate_id)
-    return [
-        Transition(
-            number=row.number,
-            event=None if row.event is None else Event(row.event),
-            from_state=None if row.from_state is None else State(row.from_state),
-            to_state=State(row.to_state),
-            actor=row.actor,
-            reason=row.reason,
-            recorded_at=row.recorded_at,
-        )
-        for row in connection.execute(query.order_by(candidate_transitions.c.number))
-    ]
-
-
-def asked_by_in(connection: Connection, candidate: Candidate) -> frozenset[str]:
-    """The names of all who count as having asked for the journey, in the form in which names are compared: the user who
-    started its run, as the platform knows them, and the name in the request. A request can only add a name, not remove
-    one."""
-    opened = next(t.actor for t in transitions_in(connection, candidate.candidate_id) if t.event is None)
-    named = (candidate.request.requested_by, candidate.request.user, opened)
-    return frozenset(same(name) for name in named if name)
-
-
-def candidate_of(row: Row[Any]) -> Candidate:
-    return Candidate(
-        candidate_id=row.candidate_id,
-        request=causes.request_of(row.model, row),
-        state=State(row.state),
-        facts=Facts(**{name: getattr(row, name) for name in _FACTS}),
-        outcome=row.outcome,
-        opened_at=row.opened_at,
-    )

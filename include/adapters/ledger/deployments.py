@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, select, update
 
-from include.adapters.ledger.candidates import apply, candidate_in
+from include.adapters.ledger.candidate_rows import apply, candidate_in
 from include.adapters.ledger.claims import after_claims_in
 from include.adapters.ledger.database import Database, clock, utc, words
 from include.adapters.ledger.epochs import epochs_in, head_in

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, func, insert, select, update
 
-from include.adapters.ledger.candidates import asked_by_in, candidate_in
+from include.adapters.ledger.candidate_rows import asked_by_in, candidate_in
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
 from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
 from include.adapters.ledger.records import Candidate, GateStanding

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from include.adapters.ledger.candidates import candidates_in, transitions_in
+from include.adapters.ledger.candidate_rows import candidates_in, transitions_in
 from include.adapters.ledger.causes import causes_in
 from include.adapters.ledger.claims import claims_in
 from include.adapters.ledger.epochs import epochs_in

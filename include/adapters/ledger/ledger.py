@@ -7,7 +7,8 @@ from types import TracebackType
 from sqlalchemy import select
 
 from include.adapters.ledger import schema, tables
-from include.adapters.ledger.candidates import CandidateRecords, candidate_in, candidates_in, transitions_in
+from include.adapters.ledger.candidate_rows import candidate_in, candidates_in, transitions_in
+from include.adapters.ledger.candidates import CandidateRecords
 from include.adapters.ledger.causes import causes_in
 from include.adapters.ledger.claims import Claims
 from include.adapters.ledger.database import Database, make_engine, upsert, words

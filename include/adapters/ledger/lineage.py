@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, select
 
-from include.adapters.ledger.candidates import candidate_of
+from include.adapters.ledger.candidate_rows import candidate_of
 from include.adapters.ledger.database import Database, clock, day_key, days_between, upsert, utc, words
 from include.adapters.ledger.records import Candidate, Scoring, TrainingRecord, ViewRead
 from include.adapters.ledger.tables import candidates, scorings, training_sets

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
-from include.adapters.ledger.candidates import candidate_of
+from include.adapters.ledger.candidate_rows import candidate_of
 from include.adapters.ledger.database import Database
 from include.adapters.ledger.drift import decision_of
 from include.adapters.ledger.epochs import epoch_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
-from include.adapters.ledger.candidates import apply, candidate_in
+from include.adapters.ledger.candidate_rows import apply, candidate_in
 from include.adapters.ledger.claims import after_claims_in
 from include.adapters.ledger.database import Database, clock, day_key, next_number, upsert, utc, words
 from include.adapters.ledger.errors import BadValue, NoShadowWindow

@@ -8,57 +8,20 @@ from datetime import datetime
 from typing import Any
 
 from include.adapters.ledger import Candidate, Explanation, Ledger, ShadowWindow
-from include.config import ModelDeclaration
 from include.domain.lifecycle import State
-from include.domain.promotion import Epoch, GateRecord, Override, rollback_target
-from include.domain.verdicts import Mode, Verdict
+from include.domain.promotion import Epoch, Override, rollback_target
 from include.domain.wording import count_of
 from include.workflows import gates as registered
 from include.workflows.gates import slices as slice_gate
-from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.causes import in_words
 from include.workflows.journey.facts import Curves, Disagreement, Evaluated, RecipeRace, Remarks, TrainingSets
 from include.workflows.journey.kept_facts import KeptFacts
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
+from include.workflows.pages.way import GateView, Phase, gate_view, phases_of, place, standing_gates
 from include.workflows.pages.words import TRIGGERS
 from include.workflows.release import stranded
-
-_PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
-"""How many phases a live candidate has certainly passed in each state."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateView:
-    """What one gate said."""
-
-    gate: str
-    title: str
-    asks: str
-    verdict: str
-    """PASS, INCONCLUSIVE, FAIL, or empty when it has not judged yet."""
-    mode: str
-    reason: str
-    attempts: int
-    judged_at: datetime | None
-    criteria: tuple[Mapping[str, Any], ...]
-    override: Override | None
-    in_the_way: bool
-    """Whether it keeps the candidate from promotion now."""
-    earlier: bool = False
-    """Whether it judged in an earlier lap of the journey, and not yet in this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One station of the way."""
-
-    name: str
-    status: str
-    """``done``, ``now``, ``waits`` (for a person), ``stopped`` or ``ahead``."""
-    gates: tuple[GateView, ...]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +109,16 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     # The record of its promotion stays the same after the override has expired.
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
     asks = {gate: registered.asks(gate, declared) for gate in records}
-    gates = {gate: _gate(record, count, asks[gate], live.get(gate), lap) for gate, (record, count) in records.items()}
+    gates = {
+        gate: gate_view(record, count, asks[gate], live.get(gate), lap) for gate, (record, count) in records.items()
+    }
     kept = KeptFacts(candidate.candidate_id)
     evaluated, sets, curves = kept.of(Evaluated), kept.of(TrainingSets), kept.of(Curves)
     remarks, disagreement, race = kept.of(Remarks), kept.of(Disagreement), kept.of(RecipeRace)
     said = [each for of_step in (remarks.by_step.values() if remarks else ()) for each in of_step]
     order = [gate.name for gate in registered.of(declared)]
     in_the_way = (g for g in gates.values() if g.in_the_way)
-    standing = sorted(in_the_way, key=lambda g: (g.earlier, g.verdict != "FAIL", _place(g.gate, order)))
+    standing = sorted(in_the_way, key=lambda g: (g.earlier, g.verdict != "FAIL", place(g.gate, order)))
     epochs = ledger.deployments.epochs(candidate.model)
     headline, tone, sentence = _headline(candidate, standing, found, champion, live)
     return ReleaseView(
@@ -163,8 +128,8 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         sentence=sentence,
         next_steps=_next_steps(candidate, standing, champion, live, rollback_target(epochs) is not None, under_way),
         champion=champion,
-        phases=_phases(candidate, declared, gates, found),
-        gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, _place(g.gate, order)))),
+        phases=phases_of(candidate, declared, gates, found),
+        gates=tuple(sorted(gates.values(), key=lambda g: (not g.in_the_way, place(g.gate, order)))),
         curves=curves.by_kind if curves else None,
         remarks=(*said, *kept.unread),
         measured=_by_metric(evaluated.metrics if evaluated else {}),
@@ -178,41 +143,6 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         asked_by=f"{candidate.request.asked_by} ({TRIGGERS[candidate.request.trigger.value]})",
         also_asked=in_words(found.causes[1:]),
     )
-
-
-def standing_gates(gates: Mapping[str, GateView], order: Sequence[str]) -> list[tuple[str, str, bool]]:
-    """The blocking gates that judged in this lap and did not pass, as (gate, verdict, whether an override holds), along
-    the way; one with an override in whatever lap."""
-    standing = (g for g in gates.values() if (g.in_the_way and not g.earlier) or g.override)
-    found = sorted(standing, key=lambda g: _place(g.gate, order))
-    return [(g.gate, g.verdict, g.override is not None) for g in found]
-
-
-def _gate(record: GateRecord, attempts: int, asks: str, override: Override | None, lap: int) -> GateView:
-    passed = record.verdict is Verdict.PASS
-    return GateView(
-        gate=record.gate,
-        title=gate_title(record.gate),
-        asks=asks,
-        verdict=record.verdict.value,
-        mode=record.mode.value,
-        reason=record.result.reason,
-        attempts=attempts,
-        judged_at=record.recorded_at,
-        criteria=tuple(c.as_json() for c in record.result.criteria),
-        override=None if passed else override,
-        in_the_way=not passed and record.mode is Mode.BLOCKING and override is None,
-        earlier=record.lap is not None and record.lap < lap,
-    )
-
-
-def _place(gate: str, order: Sequence[str]) -> int:
-    """The gate's place on the way; one of an older declaration comes last."""
-    return order.index(gate) if gate in order else len(order)
-
-
-def _unjudged(gate: str, declared: ModelDeclaration | None) -> GateView:
-    return GateView(gate, gate_title(gate), registered.asks(gate, declared), "", "", "", 0, None, (), None, False)
 
 
 # --- its state -------------------------------------------------------------------------------------------------------
@@ -324,55 +254,6 @@ def _next_steps(
         steps.append("Leaving it is a decision too: drift asks again after the cooldown.")
         steps.append("If you know what the evidence cannot, override this gate for this candidate, then judge again.")
     return tuple(steps)
-
-
-def _phases(
-    candidate: Candidate, declared: ModelDeclaration | None, gates: Mapping[str, GateView], found: Explanation
-) -> tuple[Phase, ...]:
-    expected = _expected_gates(declared, gates)
-    behind = _PAST.get(candidate.state, len(STATIONS) if found.epochs else 0)
-    phases: list[Phase] = []
-    stopped = False
-    for number, (name, step) in enumerate(STATIONS):
-        of_phase = registered.of_station(step, declared)
-        if step == APPROVE and not any(g in expected for g in of_phase):
-            continue
-        mine = tuple(gates.get(g) or _unjudged(g, declared) for g in of_phase if g in expected)
-        status = "ahead"
-        if not stopped:
-            status = _status(candidate, number, behind, mine, bool(found.epochs))
-            stopped = status in ("now", "waits", "stopped")
-        note = ""
-        if step == SHADOW and found.windows:
-            window = found.windows[-1]
-            note = f"{count_of(window.answered, 'row')}, {count_of(window.days, 'day')}"
-        phases.append(Phase(name, status, mine, note))
-    return tuple(phases)
-
-
-def _expected_gates(declared: ModelDeclaration | None, gates: Mapping[str, GateView]) -> set[str]:
-    """The gates the declaration has now, and those that judged when it had others."""
-    found = set(gates)
-    if declared is not None:
-        found.update(gate.name for gate in registered.declared(declared))
-    return found
-
-
-def _status(candidate: Candidate, number: int, behind: int, mine: tuple[GateView, ...], promoted: bool) -> str:
-    if promoted:
-        return "done"
-    in_the_way = [g for g in mine if g.in_the_way and not g.earlier]
-    if in_the_way:
-        waits = candidate.is_live and all(g.verdict == "INCONCLUSIVE" for g in in_the_way)
-        return "waits" if waits else "stopped"
-    if candidate.state is State.REJECTED and any(g.override for g in mine):
-        return "waits"
-    judged = bool(mine) and all(g.verdict and (g.verdict == "PASS" or not g.earlier) for g in mine)
-    trained = candidate.facts.artifact_digest is not None
-    registered = candidate.facts.model_version is not None
-    if judged or number < behind or (number == 1 and trained) or (number == 3 and registered and judged):
-        return "done"
-    return "now" if candidate.is_live else "stopped"
 
 
 # --- what is below ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from include.adapters.processes import PortTaken, PortUse, check_ports
+from include.adapters.ports import PortTaken, PortUse, check_ports
 from include.config import Declarations
 from include.config.notify import WAYS
 from include.config.settings import settings, what_is_wrong_with

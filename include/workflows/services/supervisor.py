@@ -20,11 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.adapters import files
-from include.adapters.processes import (
-    AlreadyHeld,
-    Lock,
-    check_ports,
-)
+from include.adapters.ports import check_ports
+from include.adapters.processes import AlreadyHeld, Lock
 from include.config.settings import settings
 from include.domain.errors import Unavailable
 from include.workflows.services.components import Services

@@ -23,7 +23,7 @@ from include.workflows.journey.facts import JoinAvailability
 from include.workflows.scoring import fitted_models, matured_labels
 from include.workflows.simulation import table_checks
 from include.workflows.simulation.table_checks import BadStream as BadStream
-from include.workflows.tables import reading
+from include.workflows.tables import checks, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -257,7 +257,7 @@ def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
         BadTable, BadStream: the one line says what is wrong.
     """
     table = reading.Table(path, option="--data")
-    reading.check_present((columns.time, columns.label, *columns.features), table.names, f" in {path}")
+    checks.check_present((columns.time, columns.label, *columns.features), table.names, f" in {path}")
     if columns.time == columns.label:
         raise BadStream(f"Column {columns.time!r} is named as time and as label; they are two columns.")
     twice = [name for name in (columns.time, columns.label) if name in columns.features]
@@ -298,7 +298,7 @@ def from_frame(frame: pd.DataFrame, columns: Columns, kinds: Mapping[str, str], 
     """A table in memory; ``kinds`` are its features'."""
     import numpy as np
 
-    moments = reading.times_of(frame[columns.time])
+    moments = checks.times_of(frame[columns.time])
     table_checks.check_times(columns.time, moments)
     times = moments.astype("datetime64[us]").astype(np.int64)
     order = np.argsort(times, kind="stable")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.domain import classes
 from include.domain.errors import Refusal
-from include.workflows.tables import reading
+from include.workflows.tables import checks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,7 @@ def labels_of(column: pd.Series[Any], classifier: bool) -> tuple[np.ndarray[Any,
     if not classifier:
         if not pd.api.types.is_numeric_dtype(column.dtype):
             raise BadStream(
-                f"Label {column.name!r} holds {reading.some(column.dropna())}, which are no numbers; "
+                f"Label {column.name!r} holds {checks.some(column.dropna())}, which are no numbers; "
                 "--estimator names a regressor, and texts need a classifier."
             )
         y = column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -20,12 +20,13 @@ from include.domain.drift.profile import SCORE, FeatureProfile, Profile, counted
 from include.domain.drift.reference import OTHERS, build_profile, profile_scores
 from include.domain.drift.report import histograms
 from include.workflows.tables.alike_values import aligned
+from include.workflows.tables.checks import check_present, times_of
 from include.workflows.tables.drift_columns import compared
 from include.workflows.tables.drift_found import TablesDrift
 from include.workflows.tables.drift_piece import Piece
 from include.workflows.tables.labels import LabelLane
 from include.workflows.tables.performance import Lane, score_values, scores_of
-from include.workflows.tables.reading import BadTable, Table, check_present, count_table, times_of
+from include.workflows.tables.reading import BadTable, Table, count_table
 from include.workflows.tables.roles import ColumnRoles, Limits
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.domain.drift.profile import FeatureKind
 from include.workflows.tables.alike_values import flags_of
-from include.workflows.tables.reading import BadTable, Table, check_present
+from include.workflows.tables.checks import check_present
+from include.workflows.tables.reading import BadTable, Table
 from include.workflows.tables.typed_columns import Style
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from include.domain.tables import as_table
 from include.domain.verdicts import GateResult, Mode, Verdict, worst
 from include.domain.wording import count_of
 from include.workflows.tables import default_gates, reading
-from include.workflows.tables.reading import check_present, finite, some
+from include.workflows.tables.checks import check_present, some, times_of
+from include.workflows.tables.reading import finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,4 +293,4 @@ def _days(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """The UTC day of each row as a number; a time without a zone is UTC."""
     import numpy as np
 
-    return reading.times_of(column).astype("datetime64[D]").astype(np.int64)
+    return times_of(column).astype("datetime64[D]").astype(np.int64)

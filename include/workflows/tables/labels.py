@@ -10,8 +10,9 @@ from include.domain import classes as labels
 from include.domain.drift.input_drift import DriftRules, DriftVerdict, judged_features
 from include.domain.drift.profile import FeatureKind, FeatureProfile, counted
 from include.workflows.tables.alike_values import flags_of
+from include.workflows.tables.checks import some
 from include.workflows.tables.drift_columns import agree_on_numbers
-from include.workflows.tables.reading import BadTable, Table, some
+from include.workflows.tables.reading import BadTable, Table
 from include.workflows.tables.roles import ColumnRoles, Limits
 
 if TYPE_CHECKING:

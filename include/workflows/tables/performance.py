@@ -22,9 +22,10 @@ from include.domain.drift.profile import FeatureKind, as_numbers, column_of
 from include.domain.losses import BadLoss, row_losses
 from include.domain.performance import Band
 from include.workflows.tables.alike_values import aligned
+from include.workflows.tables.checks import some
 from include.workflows.tables.drift_columns import agree_on_numbers
 from include.workflows.tables.labels import label_values
-from include.workflows.tables.reading import BadTable, Table, some
+from include.workflows.tables.reading import BadTable, Table
 from include.workflows.tables.roles import ColumnRoles, Limits
 
 if TYPE_CHECKING:

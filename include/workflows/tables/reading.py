@@ -7,7 +7,6 @@ read, when that is not obvious, is a remark.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import threading
@@ -22,7 +21,6 @@ from include.workflows.tables.csv_files import CsvLayout, layout_of, read_csv
 from include.workflows.tables.typed_columns import Style, Typed, of_arrow, series, typed
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from include.domain.drift.profile import Profile
@@ -39,7 +37,6 @@ BATCH_CELLS = 4_000_000
 columns, so reading them one by one would cost the square."""
 MAX_BATCH = 128
 MAX_THREADS = 4
-_SHOWN = 5
 
 
 class Table:
@@ -378,53 +375,6 @@ def check_size(path: Path, rows: int, size: int) -> None:
             f"{path} holds {rows:,} rows and {size / 1e9:.1f} GB; at most {MAX_ROWS:,} rows and "
             f"{MAX_BYTES / 1e9:.0f} GB are judged. Judge a sample of whole days."
         )
-
-
-def check_present(needed: Iterable[str], there: Sequence[str], where: str = "") -> None:
-    """Raises BadTable naming the first column that is not there, and what may have been meant."""
-    for name in needed:
-        if name not in there:
-            close = difflib.get_close_matches(name, there, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-            raise BadTable(f"There is no column {name!r}{where}; there are: {', '.join(there[:20])}{more}.{hint}")
-
-
-def some(values: pd.Series[Any]) -> str:
-    """A few of the values, for a message."""
-    distinct = values.drop_duplicates()
-    shown = ", ".join(repr(value)[:40] for value in distinct.head(_SHOWN).tolist())
-    return shown + (" and others" if len(distinct) > _SHOWN else "")
-
-
-def times_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """The moments of a column as UTC ``datetime64`` without a zone; a time without one is UTC."""
-    import numpy as np
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        raise BadTable(f"Time {column.name!r} holds {some(column.dropna())}; give timestamps or ISO texts.")
-    times = column
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        texts = column.dropna().astype(str)
-        zoned = texts.str.contains(r"[T ]\d.*(?:Z|[+-]\d\d:?\d\d)$")
-        if zoned.any() and not zoned.all():
-            row = int(np.flatnonzero((~zoned).to_numpy())[0])
-            raise BadTable(
-                f"Time {column.name!r} has texts with and without a time zone, such as {texts.iloc[row]!r}; "
-                "give all in UTC."
-            )
-        times = pd.to_datetime(column.astype("string"), utc=True, format="ISO8601", errors="coerce")
-    if times.dt.tz is not None:
-        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
-    missing = times.isna().to_numpy()
-    if missing.any():
-        row = int(np.flatnonzero(missing)[0])
-        raise BadTable(
-            f"Time {column.name!r} has {int(missing.sum()):,} values that are no time, the first in row {row}: "
-            f"{column.iloc[row]!r}; give timestamps or ISO texts."
-        )
-    return times.to_numpy()
 
 
 def finite(data: Any) -> Any:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.workflows.tables.reading import BadTable, Table, times_of
+from include.workflows.tables.checks import times_of
+from include.workflows.tables.reading import BadTable, Table
 
 
 @pytest.fixture
