@@ -44,8 +44,8 @@ class DeclaredPerformance(Declared):
     """The loss on matured labels against the reference's."""
 
     metric: MetricName
-    """The loss that is watched: brier, log_loss or error for classifiers, mae or rmse for regression; or one of your
-    own by its import path: a value for each row, 0 or more, lower better."""
+    """The loss that is watched: brier, log_loss, error or cost for classifiers, mae, rmse or pinball for regression; or
+    one of your own by its import path: a value for each row, 0 or more, lower better."""
     tolerance: Annotated[float, Field(ge=0)]
     """How much worse than the reference, in the metric's unit, is still in band."""
     window_days: Annotated[int, Field(ge=1)] = 7

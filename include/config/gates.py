@@ -15,6 +15,7 @@ from include.config.old_keys import both_given, renamed
 from include.config.own_gates import OwnGates
 from include.config.own_metrics import METRICS, MetricName, may_be_own
 from include.config.slice_gate import FAIRNESS_MEASURES, SliceGate
+from include.domain import metric_names
 from include.domain.verdicts import Direction
 
 if TYPE_CHECKING:
@@ -233,6 +234,8 @@ class JudgedGates(Declared):
         if self.task == "binary" and self.classes is not None and len(self.classes) != 2:
             raise ValueError(f"classes are {self.classes}; a binary model has two, the positive one last")
         check_measures(self.task, self, "")
+        if self.classes is not None or self.task == "binary":
+            check_costs(self, len(self.classes or ("0", "1")), "")
         return self
 
 
@@ -246,7 +249,11 @@ def check_measures(
     """
     allowed = METRICS[task]
     for where, metric in metrics_used(gates):
-        if metric not in allowed and metric not in business and not may_be_own(metric):
+        if metric_names.is_known(task, metric):
+            wrong = metric_names.why_not(task, metric)
+            if wrong is not None:
+                raise ValueError(f"{prefix}{where} is {metric!r}, and {wrong}")
+        elif metric not in business and not may_be_own(metric):
             raise ValueError(
                 f"{prefix}{where} is {metric!r}; a {task} model is measured by one of "
                 f"{', '.join((*allowed, *business))}, or one of your own by its import path"
@@ -258,6 +265,24 @@ def check_measures(
                 f"{prefix}slice_gate.fairness.{i}.measure is {rule.measure!r}; "
                 f"a {task} model's groups are measured by one of {', '.join(measures) or 'none'}"
             )
+
+
+def check_costs(gates: DeclaredGates | JudgedGates, classes: int, prefix: str = "gates.") -> None:
+    """A cost matrix has a row and a column for each class.
+
+    Raises:
+        ValueError: naming the field, and both numbers.
+    """
+    for where, metric in metrics_used(gates):
+        check_cost(f"{prefix}{where}", metric, classes)
+
+
+def check_cost(where: str, metric: str, classes: int) -> None:
+    """The same of one metric."""
+    name, settings = metric_names.split(metric)
+    given = len(settings["matrix"]) if name == "cost" and "matrix" in settings else classes
+    if given != classes:
+        raise ValueError(f"{where} has a cost matrix of {given} classes; label.classes has {classes}")
 
 
 def metrics_used(gates: DeclaredGates | JudgedGates) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from include.config import importing
 from include.config.gates import DeclaredGates, JudgedGates, metrics_used
-from include.config.own_metrics import LOSSES, METRICS
+from include.config.own_metrics import LOSSES, of_the_project
 from include.config.types import ModelDeclaration
 
 if TYPE_CHECKING:
@@ -31,8 +31,16 @@ def metrics_in(
     gates: DeclaredGates | JudgedGates, task: str, prefix: str = "", *, without: Collection[str] = ()
 ) -> dict[str, Metric]:
     """The same for gates without a model; ``without`` are names that are known otherwise."""
-    known = {*METRICS[task], *without}
-    return {name: imported(name, f"{prefix}{where}") for where, name in metrics_used(gates) if name not in known}
+    return {
+        name: imported(name, f"{prefix}{where}")
+        for where, name in metrics_used(gates)
+        if name not in without and not of_the_project(task, name)
+    }
+
+
+def with_settings(model: ModelDeclaration) -> list[str]:
+    """The metrics with settings that the gates use, each once."""
+    return list(dict.fromkeys(name for _, name in metrics_used(model.gates) if "(" in name))
 
 
 def loss_of(model: ModelDeclaration) -> str | Metric:
@@ -42,7 +50,7 @@ def loss_of(model: ModelDeclaration) -> str | Metric:
         NoModule, NoSuchName, WrongShape: when it is a team's own and cannot be used.
     """
     name, where = model.drift.performance.metric, "drift.performance.metric"
-    if name in LOSSES:
+    if name.partition("(")[0] in LOSSES:
         return name
     metric = imported(name, where)
     if metric.per_row is None or metric.worse_sign < 0 or metric.low < 0:

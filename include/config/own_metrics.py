@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from include.config import importing
 from include.config.base import Declared, Name
-from include.config.importing import ImportPath
+from include.domain import metric_names
 
-METRICS = {
-    "binary": ("roc_auc", "log_loss", "brier", "accuracy", "average_precision", "ece"),
-    "multiclass": ("log_loss", "accuracy"),
-    "regression": ("mae", "rmse", "r2"),
-}
-LOSSES = ("brier", "log_loss", "error", "mae", "rmse")
+METRICS = {task: tuple(names) for task, names in metric_names.NAMES.items()}
+"""The names of each task's metrics; some need settings beside."""
+LOSSES = tuple(dict.fromkeys(name for names in metric_names.LOSSES.values() for name in names))
 """The losses that ``drift.performance`` may watch, beside a team's own."""
 
-MetricName = ImportPath
-"""A metric of the task; or a business metric of the model; or one of a team's own, by import path or entry point."""
+
+def _as_text(given: Any) -> Any:
+    """``{name: f_beta, beta: 2, threshold: 0.3}`` as the text it is known by; a text in its usual spelling."""
+    if isinstance(given, Mapping):
+        settings = dict(given)
+        name = settings.pop("name", None)
+        if not isinstance(name, str):
+            raise ValueError("a metric with settings needs its name: {name: f_beta, beta: 2, threshold: 0.3}")
+        return metric_names.text_of(name, settings)
+    return metric_names.normal(given) if isinstance(given, str) else given
+
+
+WITH_SETTINGS = r"[a-z]\w*\(.+\)"
+MetricName = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    Field(pattern=rf"^({importing.DOTTED}|{importing.ENTRY_POINT}|{WITH_SETTINGS})$"),
+]
+"""A metric of the task, with its settings where it needs some; or a business metric of the model; or one of a team's
+own, by import path or entry point."""
 
 
 def _is_free(name: str) -> str:
@@ -53,4 +69,11 @@ BusinessMetrics = Annotated[list[BusinessMetric], AfterValidator(_told_apart)]
 
 def may_be_own(name: str) -> bool:
     """Whether the name can be one of a team's own metrics. Imports nothing."""
+    if "(" in name:
+        return False
     return "." in name or ":" in name or importing.is_entry_point(name, importing.METRIC)
+
+
+def of_the_project(task: str, text: str) -> bool:
+    """Whether the text, settings and all, is a metric that the project has for the task."""
+    return metric_names.is_known(task, text) and metric_names.why_not(task, text) is None

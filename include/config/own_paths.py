@@ -13,7 +13,7 @@ from include.config.gates import metrics_used
 from include.config.importing import BadPath
 from include.config.measured_by import imported, loss_of
 from include.config.notify import Channel
-from include.config.own_metrics import LOSSES, METRICS
+from include.config.own_metrics import LOSSES, of_the_project
 from include.config.types import FeatureView, ModelDeclaration
 
 Where = tuple[str | int, ...]
@@ -51,9 +51,9 @@ def _paths(model: ModelDeclaration) -> Iterator[tuple[Where, Callable[[], Any]]]
     for i, gate in enumerate(model.gates.own):
         yield ("gates", "own", i, "path"), partial(gate.function, i)
     for dotted, name in metrics_used(model.gates):
-        if name not in METRICS[model.task] and all(name != metric.name for metric in model.business_metrics):
+        if not of_the_project(model.task, name) and all(name != metric.name for metric in model.business_metrics):
             where = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
             yield ("gates", *where), partial(imported, name, f"gates.{dotted}")
-    if model.drift.performance.metric not in LOSSES:
+    if model.drift.performance.metric.partition("(")[0] not in LOSSES:
         yield ("drift", "performance", "metric"), lambda: loss_of(model)
     yield from _notifier(model.notify)

@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from include.config.base import ClassNames, Column, Declared, Duration, Name, Share
 from include.config.drift import DeclaredDrift
 from include.config.freshness import ModelFreshness
-from include.config.gates import DeclaredGates, check_measures
+from include.config.gates import DeclaredGates, check_cost, check_costs, check_measures
 from include.config.importing import Dotted
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
@@ -29,6 +29,7 @@ from include.config.tiers import DeclaredApprovers, Tier
 from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
 from include.config.views import ViewRef
+from include.domain import metric_names
 from include.domain.verdicts import Mode
 
 if TYPE_CHECKING:
@@ -293,17 +294,14 @@ class ModelDeclaration(Declared):
     @model_validator(mode="after")
     def _consistent(self) -> ModelDeclaration:
         check_measures(self.task, self.gates, business=[metric.name for metric in self.business_metrics])
-        losses = ("mae", "rmse") if self.task == "regression" else ("brier", "log_loss", "error")
-        watched = self.drift.performance.metric
-        if watched not in losses and (watched in LOSSES or not may_be_own(watched)):
-            raise ValueError(
-                f"drift.performance.metric is {self.drift.performance.metric!r}; a {self.task} model's loss is "
-                f"one of {', '.join(losses)}, or one of your own by its import path"
-            )
+        self._check_watched()
         if self.is_classifier and not self.label.classes:
             raise ValueError("label.classes is missing; a classifier names its classes in the order of its outputs")
         if self.task == "binary" and len(self.label.classes or []) != 2:
             raise ValueError(f"label.classes are {self.label.classes}; a binary model has two, the positive one last")
+        if self.is_classifier:
+            check_costs(self.gates, len(self.label.classes or []))
+            check_cost("drift.performance.metric", self.drift.performance.metric, len(self.label.classes or []))
         if not any(use.view == self.entity.view for use in self.views):
             raise ValueError(f"entity.view {self.entity.view!r} is not among the views the model reads")
         names = [use.name for use in self.views]
@@ -311,6 +309,19 @@ class ModelDeclaration(Declared):
         if twice is not None:
             raise ValueError(f"views has {twice!r} twice; a model reads one version of a view")
         return self
+
+    def _check_watched(self) -> None:
+        watched, losses = self.drift.performance.metric, metric_names.LOSSES[self.task]
+        name = watched.partition("(")[0]
+        if name in losses:
+            wrong = metric_names.why_not(self.task, watched)
+            if wrong is not None:
+                raise ValueError(f"drift.performance.metric is {watched!r}, and {wrong}")
+        elif name in (*LOSSES, *METRICS[self.task]) or not may_be_own(watched):
+            raise ValueError(
+                f"drift.performance.metric is {watched!r}; a {self.task} model's loss is one of {', '.join(losses)}, "
+                "or one of your own by its import path: it must have a value for each row"
+            )
 
 
 def is_name(text: str) -> bool:

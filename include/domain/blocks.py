@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from include.domain.metrics import ECE_BINS, Floats, Ints, Metric, OwnMetricFailed, equal_mass_bins
+from include.domain.metrics import ECE_BINS, Cells, Floats, Ints, Metric, OwnMetricFailed, equal_mass_bins, ratio
 
 BlockStatistic = Callable[[Floats], Floats]
 """``(r, g)`` counts of each block to ``(r,)`` values; NaN where the counted rows do not allow the metric."""
@@ -74,6 +74,8 @@ def block_statistic(
         return _mean(blocks.sums(metric.per_row(y, score)), blocks.sizes)
     if metric.own:
         return _whole(metric, y, score, blocks)
+    if metric.cells is not None:
+        return _of_cells(metric.cells, y, score, blocks)
     return _NOT_MEANS[metric.name](y, score, blocks)
 
 
@@ -90,8 +92,14 @@ def _whole(metric: Metric, y: Floats, score: Floats, blocks: Blocks) -> BlockSta
     return lambda counts: np.array([value(each) for each in counts])
 
 
+def _of_cells(cells: Cells, y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
+    cell, count = cells.of_rows(y, score)
+    rows = np.bincount(blocks.codes * count + cell, minlength=blocks.count * count).reshape(blocks.count, count)
+    return lambda counts: cells.value(counts @ rows)
+
+
 def _mean(sums: Floats, sizes: Floats) -> BlockStatistic:
-    return lambda counts: _ratio(counts @ sums, counts @ sizes)
+    return lambda counts: ratio(counts @ sums, counts @ sizes)
 
 
 def _rmse(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
@@ -111,7 +119,7 @@ def _r2(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
 
     def r2(counts: Floats) -> Floats:
         variance = counts @ square - (counts @ total) ** 2 / (counts @ sizes)
-        return 1 - _ratio(counts @ unexplained, variance)
+        return 1 - ratio(counts @ unexplained, variance)
 
     return r2
 
@@ -120,7 +128,7 @@ def _ece(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
     cell = blocks.codes * ECE_BINS + equal_mass_bins(score, ECE_BINS)
     gaps = np.bincount(cell, y - score, blocks.count * ECE_BINS).reshape(blocks.count, ECE_BINS)
     sizes = blocks.sizes
-    return lambda counts: _ratio(np.abs(counts @ gaps).sum(axis=1), counts @ sizes)
+    return lambda counts: ratio(np.abs(counts @ gaps).sum(axis=1), counts @ sizes)
 
 
 def ece_noise(y: Floats, score: Floats, blocks: Blocks) -> float:
@@ -139,9 +147,14 @@ def _roc_auc(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
 
     def roc_auc(counts: Floats) -> Floats:
         won = np.einsum("rg,rg->r", counts @ wins, counts)
-        return _ratio(won, (counts @ positives) * (counts @ negatives))
+        return ratio(won, (counts @ positives) * (counts @ negatives))
 
     return roc_auc
+
+
+def _macro_roc_auc(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
+    each = [_roc_auc((y == c).astype(np.float64), score[:, c], blocks) for c in range(score.shape[1])]
+    return lambda counts: np.mean([one(counts) for one in each], axis=0)
 
 
 def block_wins(y: Floats, score: Floats, blocks: Blocks) -> tuple[Floats, Floats, Floats]:
@@ -184,7 +197,7 @@ def _average_precision(y: Floats, score: Floats, blocks: Blocks, at_most: int | 
         for start in range(0, len(counts), step):
             c = counts[start : start + step]
             precision = (c @ found) / np.maximum(c @ entered, 1)
-            values[start : start + step] = _ratio(np.einsum("rt,rt->r", c @ gained, precision), c @ positives)
+            values[start : start + step] = ratio(np.einsum("rt,rt->r", c @ gained, precision), c @ positives)
         return values
 
     return average_precision
@@ -195,14 +208,9 @@ _NOT_MEANS: dict[str, Callable[[Floats, Floats, Blocks], BlockStatistic]] = {
     "r2": _r2,
     "ece": _ece,
     "roc_auc": _roc_auc,
+    "macro_roc_auc": _macro_roc_auc,
     "average_precision": _average_precision,
 }
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    """``above / below``, NaN where below is not positive."""
-    ratio: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-    return ratio
 
 
 def estimate(statistic: BlockStatistic, count: int) -> float:

@@ -12,6 +12,7 @@ The methods, each with what it was chosen over (false promotions at alpha 0.05, 
   the jackknife over 50 random groups for what is no mean over rows.
 - **accuracy**: never narrower than Tango's score interval. Without it, a candidate that is wrong on a few rows more
   and in the sample by chance on none of them passes with zero width.
+- **other metrics of decisions**: never narrower than the rule of three allows (``changed_decisions``).
 - **ece**: its estimate is inflated by noise, and a well calibrated champion's most, which hides a worse candidate: up
   to 38 % false promotions. The upper bound adds what noise alone would give the champion.
 """
@@ -35,6 +36,7 @@ from include.domain.blocks import (
     estimate,
     jackknife_error,
 )
+from include.domain.changed_decisions import least_reach
 from include.domain.delong import delong
 from include.domain.errors import Refusal
 from include.domain.metrics import (
@@ -53,11 +55,9 @@ MIN_BLOCKS = 3
 MAX_BLOCKS = 60
 """More days are joined with their neighbours: the cost stays bounded and the bound gets no narrower."""
 RANDOM_GROUPS = 50
-MIN_CLASS_ROWS = 20
-"""Fewer rows of a class give no dependable error of a ranking metric."""
 POWER = 0.8
 """How often an equal candidate must pass at the row count that is called sufficient."""
-_RANKING = ("roc_auc", "average_precision")
+_RANKING = ("roc_auc", "average_precision", "macro_roc_auc")
 _LARGE_FREEDOM = 10_000
 
 
@@ -184,20 +184,22 @@ def compare(
         if bad := why_bad_scores(metric, theirs):
             return nothing(f"of the champion's scores, {bad}", one)
         other = metric.value(labels, theirs)
-        reason = _why_incomparable(metric, labels, one, other, blocks)
+        reason = _why_incomparable(metric, labels, (ours, theirs), (one, other), blocks)
         if reason is not None:
             return nothing(reason, one, other)
         spread = _spread(metric, labels, ours, theirs, blocks)
     except OwnMetricFailed as error:
         return nothing(str(error), one, other)
     if not np.isfinite(spread.error) or not np.isfinite(spread.difference):
-        without = "has no value" if metric.own else "leaves rows of a single class only"
+        without = "has no value" if metric.own or metric.cells is not None else "leaves rows of a single class only"
         return nothing(f"leaving out one day {without}", one, other)
     low, high = _bounds(spread, level)
     sparse = _discordant(metric, labels, ours, theirs) if metric.name == "accuracy" else None
     if sparse is not None:
         high = max(high, tango_upper(*sparse, n, level))
         low = min(low, -tango_upper(sparse[1], sparse[0], n, level))
+    reach = least_reach(metric, labels, ours, theirs, level)
+    low, high = min(low, spread.difference - reach), max(high, spread.difference + reach)
     sufficient = _sufficient_rows(spread, sparse, n, margin, level) if margin is not None and margin > 0 else None
     return PairedComparison(
         metric.name, one, other, spread.difference, low, high, n, count, level, spread.method, sufficient
@@ -221,19 +223,18 @@ def bootstrap_upper(paired: PairedScores, name: str | Metric, *, alpha: float, r
     return float(np.nanquantile(drawn, 1 - alpha))
 
 
-def _why_incomparable(metric: Metric, y: Floats, one: float, other: float, blocks: Blocks | None) -> str | None:
+def _why_incomparable(
+    metric: Metric, y: Floats, scores: tuple[Floats, Floats], values: tuple[float, float], blocks: Blocks | None
+) -> str | None:
     if len(y) < 2:
         return "one row cannot show a spread"
     if blocks is not None and blocks.count < MIN_BLOCKS:
         return f"the rows are of {blocks.count} days; at least {MIN_BLOCKS} are needed to see how much days differ"
-    if metric.name in _RANKING:
-        fewest = int(min((y == 1).sum(), (y != 1).sum()))
-        if fewest < MIN_CLASS_ROWS:
-            return f"the rarer class has {fewest} rows; at least {MIN_CLASS_ROWS} are needed"
-        if one == other == metric.high:
-            return (
-                f"both models rank every row perfectly ({metric.name} 1), so their difference has no spread to judge by"
-            )
+    thin = metric.why_thin(y, scores[0]) or metric.why_thin(y, scores[1])
+    if thin is not None:
+        return thin
+    if metric.name in _RANKING and values[0] == values[1] == metric.high:
+        return f"both models rank every row perfectly ({metric.name} 1), so their difference has no spread to judge by"
     return None
 
 

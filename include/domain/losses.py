@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.domain.metrics import Metric
+from include.domain import metric_names
+from include.domain.metrics import Metric, Task, metric_of, why_bad_labels, why_bad_scores
 
 BOUNDED = frozenset({"brier", "error"})
 """Losses in [0, 1]. The others have no upper end, and their row sequence is asymptotic."""
@@ -46,8 +47,8 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
     Args:
         metric: ``brier`` (multiclass: half the squared distance, so that it stays in [0, 1]), ``log_loss`` (natural
             logarithm, probabilities clipped to 1e-15), ``error`` (share of wrong classes, a tie at 0.5 counts as the
-            positive class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse). Or a loss of a
-            team's own.
+            positive class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse). Or a loss with
+            settings, ``pinball(quantile=0.9)`` or ``cost(matrix=..., threshold=...)``, or one of a team's own.
         labels: Shape (n,): class indices (0 and 1 for binary), or numbers for regression.
         predictions: Shape (n,): the positive class's probability or the predicted number; (n, classes): probabilities.
 
@@ -75,8 +76,10 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
     if metric in ("mae", "rmse"):
         gap = np.abs(p - y)
         return np.asarray(gap if metric == "mae" else gap * gap, dtype=np.float64)
+    if (found := _with_settings(metric, p)) is not None:
+        return _checked(found, metric, y, p)
     if metric not in ("brier", "log_loss", "error"):
-        raise BadLoss(f"{metric!r} is no loss; allowed are brier, log_loss, error, mae and rmse.")
+        raise BadLoss(f"{metric!r} is no loss; allowed are brier, log_loss, error, cost, mae, rmse and pinball.")
     both = p if p.ndim == 2 else np.column_stack([1 - p, p])
     if both.size and (both.min() < 0 or both.max() > 1):
         raise BadLoss(f"{metric} needs probabilities in [0, 1]; they reach from {p.min():g} to {p.max():g}.")
@@ -95,6 +98,25 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
     truth[each, classes] = 1
     apart: NDArray[np.float64] = ((both - truth) ** 2).sum(axis=1) / 2
     return apart
+
+
+def _with_settings(text: str, predictions: NDArray[np.float64]) -> Metric | None:
+    """The loss of that name and settings; None where there is none."""
+    name = text.partition("(")[0]
+    classes = Task.MULTICLASS if predictions.ndim == 2 else Task.BINARY
+    task = Task.REGRESSION if name in metric_names.NAMES["regression"] else classes
+    is_loss = "(" in text and name in metric_names.LOSSES[task.value]
+    return metric_of(task, text) if is_loss else None
+
+
+def _checked(metric: Metric, name: str, y: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not len(y):
+        return np.empty(0)
+    task = Task.REGRESSION if not metric.needs_probabilities else Task.MULTICLASS if p.ndim == 2 else Task.BINARY
+    why = why_bad_labels(metric, task, y, p.shape[1] if p.ndim == 2 else 2) or why_bad_scores(metric, p)
+    if why is not None or metric.per_row is None:
+        raise BadLoss(f"{name} has no value: {why or 'it is no loss of each row'}.")
+    return metric.per_row(y, p)
 
 
 def losses_by_day(days: Sequence[str], losses: NDArray[np.float64]) -> tuple[DayLoss, ...]:

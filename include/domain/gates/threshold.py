@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from include.domain.gates.evidence import Evidence
-from include.domain.metrics import Metric, measure
-from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, against_bound
+from include.domain.metrics import Metric, measure, metric_of
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Bound:
 def threshold_gate(bounds: Sequence[Bound], evidence: Evidence, *, mode: Mode, min_rows: int) -> GateResult:
     """Judge each bound on all rows of the evidence.
 
-    Too few rows, missing labels or scores, or a single class where the metric needs two: INCONCLUSIVE, with the reason.
+    Too few rows, or of those that the metric rests on (positives, say), missing labels or scores, or a single class
+    where it needs two: INCONCLUSIVE, with the reason.
     The champion's and the baseline's values on the same rows are shown and decide nothing here.
 
     Raises:
@@ -41,6 +42,10 @@ def _judge(bound: Bound, evidence: Evidence, min_rows: int) -> CriterionResult:
     result = against_bound(
         measured.metric, measured.value, bound.direction, bound.bound, rows=evidence.rows, min_rows=min_rows, **others
     )
-    if measured.reason is None or evidence.rows < min_rows:
+    if evidence.rows < min_rows:
         return result
+    if measured.value is not None:
+        thin = metric_of(seen.task, bound.metric).why_thin(seen.y, seen.candidate)
+        why = f"{bound.metric} is {measured.value:.4g}, and {thin}; that is no evidence."
+        return result if thin is None else replace(result, verdict=Verdict.INCONCLUSIVE, reason=why)
     return replace(result, reason=f"{bound.metric} could not be measured: {measured.reason}; that is no evidence.")

@@ -6,6 +6,7 @@ its scores are missing and the champion gate is INCONCLUSIVE, never a first depl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators, files
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
-from include.config.measured_by import loss_of, metrics_of
+from include.config.measured_by import loss_of, metrics_of, with_settings
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.profile import FeatureKind, Profile
@@ -21,7 +22,7 @@ from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
 from include.domain.gates import Evidence, RowValues
 from include.domain.losses import correlation_within_days, row_losses
-from include.domain.metrics import Task, measure, measure_all
+from include.domain.metrics import METRICS, Task, measure, measure_all
 from include.workflows import stores
 from include.workflows.evidence import business, champion_model, curves_on_mlflow, earlier_windows, training
 from include.workflows.journey import facts, step
@@ -216,7 +217,8 @@ def measured_by(model: ModelDeclaration, evidence: Evidence) -> dict[str, dict[s
     found = {}
     for who in ("candidate", "champion", "baseline"):
         answers = getattr(evidence, who)
-        measured = {} if answers is None else measure_all(evidence.task, evidence.y, answers)
+        names = [*METRICS[evidence.task], *with_settings(model)]
+        measured = {} if answers is None else measure_all(evidence.task, evidence.y, answers, names)
         for metric in metrics_of(model).values():
             seen = evidence.seen_by(metric)
             if getattr(seen, who) is not None:
@@ -324,11 +326,21 @@ def _show_on_run_page(run: str, evaluated: Evaluated, made: ByProducts) -> None:
     registry, measured = stores.registry(), dict(evaluated.metrics)
     if evaluated.replay is not None:
         measured |= {f"replay_{who}": values for who, values in evaluated.replay.metrics.items()}
-    metrics = {f"{who}_{name}": value for who, values in measured.items() for name, value in values.items()}
+    metrics = {f"{who}_{as_key(name)}": value for who, values in measured.items() for name, value in values.items()}
     made.attempt("The metrics on the MLflow run", lambda: registry.log_metrics(run, metrics))
     made.attempt(
         "The facts on the MLflow run", lambda: registry.log_json(run, facts.as_json(evaluated), evaluated.FILE)
     )
+
+
+def as_key(metric: str) -> str:
+    """A metric's name with the signs that MLflow takes: ``f_beta.beta_2.threshold_0.3``.
+
+    >>> as_key("cost(matrix=[[0, 1], [5, 0]], threshold=0.2)")
+    'cost.matrix_0.1.5.0.threshold_0.2'
+    """
+    name, _, settings = metric.partition("(")
+    return ".".join([name, *re.findall(r"[\w.]+", settings.replace("=[[", "_").replace("=", "_"))])
 
 
 def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: ByProducts) -> None:

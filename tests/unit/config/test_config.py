@@ -228,16 +228,50 @@ def test_what_is_declared_well_is_read(folder):
             "{metric: mae, at_most: 9}",
             [
                 f"{M}:29: gates.threshold_gate.criteria.0.metric is 'mae'; a binary model is measured by one of "
-                "roc_auc, log_loss, brier, accuracy, average_precision, ece, or one of your own by its import path."
+                "roc_auc, log_loss, brier, accuracy, average_precision, ece, precision, recall, f_beta, "
+                "balanced_accuracy, cost, or one of your own by its import path."
             ],
             id="a metric of another task",
+        ),
+        pytest.param(
+            "{metric: roc_auc, at_least: 0.6}",
+            "{metric: precision, at_least: 0.6}",
+            [
+                f"{M}:29: gates.threshold_gate.criteria.0.metric is 'precision', and precision needs threshold, a "
+                "number between 0 and 1, both excluded; write {name: precision, threshold: ...}."
+            ],
+            id="a metric without its setting",
+        ),
+        pytest.param(
+            "{metric: roc_auc, at_least: 0.6}",
+            "{metric: {name: f_beta, beta: 2, threshold: 3}, at_least: 0.6}",
+            [
+                f"{M}:29: gates.threshold_gate.criteria.0.metric is {{'name': 'f_beta', 'beta': 2, 'threshold': 3}}; "
+                "threshold of f_beta is 3; it must be a number between 0 and 1, both excluded."
+            ],
+            id="a setting that cannot be",
+        ),
+        pytest.param(
+            "{metric: roc_auc, at_least: 0.6}",
+            "{metric: {name: cost, threshold: 0.2, matrix: [[0, 1, 1], [5, 0, 1], [1, 1, 0]]}, at_most: 1}",
+            [f"{M}:29: gates.threshold_gate.criteria.0.metric has a cost matrix of 3 classes; label.classes has 2."],
+            id="a cost matrix of other classes",
+        ),
+        pytest.param(
+            "{metric: brier, tolerance: 0.01}",
+            "{metric: {name: recall, threshold: 0.3}, tolerance: 0.01}",
+            [
+                f"{M}:41: drift.performance.metric is 'recall(threshold=0.3)'; a binary model's loss is one of brier, "
+                "log_loss, error, cost, or one of your own by its import path: it must have a value for each row."
+            ],
+            id="a watched metric that is no loss of each row",
         ),
         pytest.param(
             "{metric: brier, tolerance: 0.01}",
             "{metric: mae, tolerance: 0.01}",
             [
                 f"{M}:41: drift.performance.metric is 'mae'; a binary model's loss is one of brier, log_loss, error, "
-                "or one of your own by its import path."
+                "cost, or one of your own by its import path: it must have a value for each row."
             ],
             id="a loss of another task",
         ),

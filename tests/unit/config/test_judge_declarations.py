@@ -19,6 +19,7 @@ from include.domain.gates import (
 )
 from include.domain.gates.grouping import MAX_NUMBERS
 from include.domain.metrics import METRICS, Task
+from include.domain.metrics.registry import MADE
 
 SLICES = {"metric": "brier", "by": ["carrier"], "strict": {"margin": 0.01}, "small": {"floor": 0.05}}
 
@@ -105,7 +106,7 @@ def test_the_models_of_the_project_may_declare_every_gate():
 
 @pytest.mark.parametrize("task", Task)
 def test_the_declaration_allows_the_measures_the_domain_has(task):
-    assert set(declared.METRICS[task.value]) == set(METRICS[task])
+    assert set(declared.METRICS[task.value]) == {*METRICS[task], *MADE[task]}
     assert set(declared.FAIRNESS_MEASURES[task.value]) == {m.value for m in Measure if m.task is task}
 
 

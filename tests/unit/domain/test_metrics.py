@@ -10,6 +10,7 @@ from sklearn import metrics as reference
 
 from include.config import types as declared
 from include.domain.metrics import METRICS, ShapesDiffer, Task, UnknownMetric, measure, measure_all, metric_of
+from include.domain.metrics.registry import MADE
 from include.domain.verdicts import Direction
 
 BINARY = {
@@ -62,6 +63,9 @@ def test_multiclass_metrics_equal_scikit_learns():
     found = measure_all(Task.MULTICLASS, y, p)
     assert found["log_loss"].value == pytest.approx(reference.log_loss(y, p, labels=[0, 1, 2]), abs=1e-12)
     assert found["accuracy"].value == reference.accuracy_score(y, p.argmax(axis=1))
+    assert found["brier"].value == pytest.approx(reference.brier_score_loss(y, p, scale_by_half=True), abs=1e-12)
+    ranked = reference.roc_auc_score(y, p, multi_class="ovr", average="macro")
+    assert found["macro_roc_auc"].value == pytest.approx(ranked, abs=1e-12)
 
 
 def test_an_impossible_prediction_costs_what_it_costs_in_scikit_learn_and_not_infinity():
@@ -128,15 +132,17 @@ def test_labels_and_scores_of_different_rows_are_broken_machinery():
 
 def test_an_unknown_metric_is_refused_with_the_ones_there_are():
     with pytest.raises(
-        UnknownMetric, match="no metric 'auc' for a regression model; it is measured by one of mae, rmse, r2"
+        UnknownMetric, match="no metric 'auc' for a regression model; it is measured by one of mae, rmse, r2, mape"
     ):
         metric_of(Task.REGRESSION, "auc")
 
 
 def test_each_metric_knows_which_direction_is_good():
-    good = {name: m.better for metrics in METRICS.values() for name, m in metrics.items()}
-    assert {n for n, d in good.items() if d is Direction.AT_LEAST} == {"roc_auc", "accuracy", "average_precision", "r2"}
+    losses = {"log_loss", "brier", "ece", "mae", "rmse", "mape", "poisson_deviance"}
+    for metrics in METRICS.values():
+        assert {n for n, m in metrics.items() if m.better is Direction.AT_MOST} == losses & set(metrics)
 
 
 def test_what_may_be_declared_is_what_can_be_measured():
-    assert {task.value: tuple(metrics) for task, metrics in METRICS.items()} == declared.METRICS
+    measured = {task.value: (*metrics, *MADE[task]) for task, metrics in METRICS.items()}
+    assert measured == declared.METRICS

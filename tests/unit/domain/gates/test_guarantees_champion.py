@@ -77,7 +77,8 @@ def probabilities(rng, rows, days, *, candidate=0.12):
 
 
 TASKS = {rankings: Task.BINARY, durations: Task.REGRESSION, probabilities: Task.BINARY}
-LOSSES = {durations: ("mae", "rmse"), probabilities: ("brier", "log_loss", "accuracy")}
+F1, PRECISION = "f_beta(beta=1, threshold=0.5)", "precision(threshold=0.5)"
+LOSSES = {durations: ("mae", "rmse"), probabilities: ("brier", "log_loss", "accuracy", F1, PRECISION)}
 """The metrics that are measured on the same simulated pairs, which costs one simulation instead of one for each."""
 
 
