@@ -21,9 +21,10 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._common import own_peak_mb, report
 from include.adapters import estimators
-from include.workflows.simulation.run import Yardsticks, range_of, simulate
+from include.workflows.simulation.run import range_of, simulate
 from include.workflows.simulation.settings import TableModel, declared_for, variants
 from include.workflows.simulation.stream import Columns, from_frame
+from include.workflows.simulation.yardsticks import Yardsticks
 
 ROWS, FEATURES, ROWS_A_DAY = 45_000, 7, 48
 ESTIMATOR = "sklearn.ensemble.HistGradientBoostingClassifier"

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.policy_lab.models import Floats, Model, Rows, Shelf
+from include.domain.simulation.hindsight import DWELL_DAYS, HalvedDays
+from include.domain.simulation.price import PRICE_IN_DAYS
 
 WINDOW_DAYS = 90
 HOLDOUT_DAYS = 14
 SHADOW_DAYS = 3
-PRICE_IN_DAYS = 0.9
-"""The price of one retrain, in days of the first champion's loss: 20 where 200 rows a day lose 0.11 each."""
-DWELL_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,20 +72,18 @@ def hindsight(shelf: Shelf, price: float, dwell: int = DWELL_DAYS) -> Run:
     """The cheapest course through all models that could have served, without the luck of its own choice.
 
     A model may serve from the day after its last row's label is known, for at least ``dwell`` days. When to switch is
-    found on the odd rows; what that costs is counted on the even ones, doubled.
+    found on the odd rows; what that costs is counted on the even ones, as ``slipway simulate`` does.
     """
-    from include.domain.simulation.split_hindsight import cheapest_course
-
     first, last = first_day(shelf), shelf.stream.days
     models = _choices(shelf, first)
     days = slice(first, last)
-    odd_share = (shelf.counts - shelf.even_counts)[days] / shelf.counts[days]
-    even_share = shelf.even_counts[days] / shelf.counts[days]
-    odd = np.array([np.nan_to_num(m.loss[days] - m.even[days]) for m in models]) / np.maximum(odd_share, 1e-9)
-    even = np.array([np.nan_to_num(m.even[days]) for m in models]) / np.maximum(even_share, 1e-9)
+    # A boosted model is asked for its newest days only; the others are before its first.
+    even = np.array([np.nan_to_num(m.even[days]) for m in models])
+    odd = np.array([np.nan_to_num(m.loss[days]) for m in models]) - even
+    halves = HalvedDays(odd, even, (shelf.counts - shelf.even_counts)[days], shelf.even_counts[days])
     ready = np.array([max(m.rows.last + shelf.stream.delay_days - first, 0) for m in models], dtype=np.intp)
     ready[0] = 0
-    course = cheapest_course(odd, even, ready, price=price, dwell_days=dwell)
+    course = halves.course(ready, price=price, dwell_days=dwell)
     serving = [(first, models[int(course.served[0])].rows)]
     for day in np.flatnonzero(np.diff(course.served)) + 1:
         serving.append((first + int(day), models[int(course.served[day])].rows))

@@ -43,7 +43,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="one further variant with these fields of the declaration changed, e.g. drift.inputs.q=0.01",
     )
     parser.add_argument(
-        "--price", type=float, default=0.0, metavar="P", help="of one retrain, in summed loss; default 0"
+        "--price",
+        type=float,
+        metavar="P",
+        help="of one retrain, in summed loss; default training.price, else 0.9 of a day's loss of the first champion",
     )
     parser.add_argument(
         "--every", type=int, action="append", metavar="DAYS", help="yardstick: retrain every so many days; default 30"
@@ -111,8 +114,9 @@ class _Bar:
 
 
 def _simulate(args: argparse.Namespace) -> Answer:
-    from include.workflows.simulation.run import Yardsticks, simulate
+    from include.workflows.simulation.run import simulate
     from include.workflows.simulation.shown import as_json, as_lines, check_plot, plot
+    from include.workflows.simulation.yardsticks import Yardsticks
 
     _check(args)
     if args.plot:
@@ -145,7 +149,7 @@ def _check(args: argparse.Namespace) -> None:
         missing = [f"--{name}" for name in ("time", "label", "estimator") if not getattr(args, name)]
         if missing:
             raise Mistake(f"{', '.join(missing)} is missing; --data needs --time, --label and --estimator.")
-    if not 0 <= args.price < float("inf"):
+    if args.price is not None and not 0 <= args.price < float("inf"):
         raise Mistake(f"--price is {args.price}; it is a finite number, 0 or more.")
     if any(days < 1 for days in args.every or ()):
         raise Mistake(f"--every is {min(args.every)}; it is a number of days, 1 or more.")

@@ -114,6 +114,9 @@ class Training(Declared):
     """The seed of everything random in a fit; default 0."""
     schedule: str | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
+    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """What one retrain costs, in the unit of the watched loss summed over rows: of error wrong answers, of rmse squared
+    errors. ``slipway simulate`` weighs policies by it; default 0.9 of what the first champion loses in a day."""
     timeout: Duration = timedelta(hours=2)
     """How long a fit may take; then it is killed, with every process it started, and not tried again; default 2h."""
 

@@ -18,9 +18,10 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.simulation.outcome import PolicyOutcome
 from include.workflows import tasks
-from include.workflows.simulation.run import Yardsticks, simulate
+from include.workflows.simulation.run import simulate
 from include.workflows.simulation.settings import variants
 from include.workflows.simulation.stream import BadStream, stored
+from include.workflows.simulation.yardsticks import Yardsticks
 
 FEW = {"min_rows": 50}
 

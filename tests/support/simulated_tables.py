@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from include.domain.simulation.outcome import PolicyKind, PolicyOutcome
-from include.workflows.simulation.run import Simulation, Yardsticks, range_of, simulate
+from include.workflows.simulation.run import Simulation, range_of, simulate
 from include.workflows.simulation.settings import TableModel, declared_for, variants
 from include.workflows.simulation.stream import Columns, from_frame
+from include.workflows.simulation.yardsticks import Yardsticks
 
 ROWS_A_DAY = 60
 ESTIMATOR = "sklearn.linear_model.LogisticRegression"
@@ -40,7 +41,7 @@ def a_table(days: int, *, turns_on: int | None = None, useless_from: int | None 
 
 
 def simulated(
-    table: pd.DataFrame, *settings: str, yardsticks: Yardsticks = QUICK, price: float = 0.0, delay_days: int = 2
+    table: pd.DataFrame, *settings: str, yardsticks: Yardsticks = QUICK, price: float | None = 0.0, delay_days: int = 2
 ) -> Simulation:
     past = from_frame(table, Columns("t", "y"), KINDS, classifier=True)
     given = TableModel(ESTIMATOR, {}, "y", timedelta(days=delay_days), train_days=20, holdout_days=7)

@@ -16,6 +16,8 @@ class PolicyKind(Enum):
     DECLARED = "declared"
     NEVER = "never"
     EVERY = "every"
+    EVERY_SHADOWED = "every_after_shadow"
+    """As ``EVERY``, and each model serves only after the shadow days that the declaration asks of a candidate."""
     ALWAYS = "always"
     HINDSIGHT = "hindsight"
 
@@ -84,7 +86,7 @@ class PolicyOutcome:
         kind: where it comes from.
         metric: the loss; a total of ``rmse`` is of squared errors.
         price: of one retrain, in units of the summed loss.
-        retrains: candidates it had trained, after the first champion.
+        retrained_on: the as-of day of each candidate it had trained, after the first champion.
         days: every day with labelled rows, in order.
         serving: the as-of day of the model that served, by the first day it did.
         journeys: the candidates' ways; yardsticks have none.
@@ -95,12 +97,16 @@ class PolicyOutcome:
     kind: PolicyKind
     metric: str
     price: float
-    retrains: int
+    retrained_on: tuple[str, ...]
     days: tuple[DayCost, ...]
     serving: tuple[tuple[str, str], ...]
     journeys: tuple[SimulatedJourney, ...] = ()
     decisions: tuple[SimulatedDecision, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def retrains(self) -> int:
+        return len(self.retrained_on)
 
     @property
     def rows(self) -> int:
@@ -155,6 +161,7 @@ class PolicyOutcome:
             "total_loss": self.total_loss,
             "price": self.price,
             "retrains": self.retrains,
+            "retrained_on": list(self.retrained_on),
             "cost": self.cost,
             "serving": [{"from": day, "as_of": as_of} for day, as_of in self.serving],
             "notes": list(self.notes),

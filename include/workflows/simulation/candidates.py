@@ -135,19 +135,21 @@ class ReplayedCandidate:
         at = slice(low - origin, high - origin) if isinstance(rows, slice) else rows - origin
         return self._answers[at]
 
-    def daily_losses(self, rows: slice, first_day: int, days: int) -> np.ndarray[Any, Any]:
-        """``(days,)``: the summed loss of each day's labelled rows, of rows from the as-of time on."""
+    def daily_losses(self, rows: slice, even: np.ndarray[Any, Any], first_day: int, days: int) -> np.ndarray[Any, Any]:
+        """``(2, days)``: the summed loss of each day's labelled rows from the as-of time on, of all and of those
+        that are ``even``, which is ``(n,)`` of the stream."""
         import numpy as np
 
-        totals = np.zeros(days)
         start = max(rows.start, self.stream.at(self.as_of))
         if start >= rows.stop:
-            return totals
+            return np.zeros((2, days))
         labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
         # Not kept: of a yardstick's model only the days' sums are used again.
         scores = self._predicted(slice(start, rows.stop))[labelled - start]
         losses = row_losses(loss_of(self.model), self.stream.y[labelled], scores)
-        return np.bincount(self.stream.day[labelled] - first_day, weights=losses, minlength=days)
+        at = self.stream.day[labelled] - first_day
+        sums = [np.bincount(at, weights=w, minlength=days) for w in (losses, losses * even[labelled])]
+        return np.stack(sums)
 
     def reference(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:
         """What ``evaluate`` keeps of it; ``names`` gives the days of rows, ``model`` the settings of this policy."""
@@ -298,7 +300,7 @@ def _what_is_learned(model: ModelDeclaration) -> str:
             "label": model.label.model_dump(mode="json"),
             "estimator": model.estimator.model_dump(mode="json"),
             "preprocess": [group.model_dump(mode="json") for group in model.preprocess],
-            "training": model.training.model_dump(mode="json", exclude={"schedule"}),
+            "training": model.training.model_dump(mode="json", exclude={"schedule", "price", "timeout"}),
             "holdout": model.gates.threshold_gate.min_rows,
             "metric": model.drift.performance.metric,
         },

@@ -254,7 +254,7 @@ class DeclaredPolicy:
             kind=PolicyKind.DECLARED,
             metric=self.model.drift.performance.metric,
             price=0.0,
-            retrains=sum(j.candidate.pipeline is not None for j in self._journeys),
+            retrained_on=tuple(j.candidate.name for j in self._journeys if j.candidate.pipeline is not None),
             days=tuple(costs),
             serving=tuple(serving),
             journeys=tuple(j.told() for j in self._journeys),

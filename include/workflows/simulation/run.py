@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
 
 from include.config import ModelDeclaration
+from include.config.measured_by import loss_of
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.journey import training_windows
-from include.domain.simulation.hindsight import best_in_hindsight
-from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome
+from include.domain.losses import row_losses
+from include.domain.simulation.outcome import PolicyOutcome
+from include.domain.simulation.price import RetrainPrice, price_of
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
 from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates
 from include.workflows.simulation.leaks import leaks
 from include.workflows.simulation.policy import DeclaredPolicy
+from include.workflows.simulation.progress import Silent, SimulationProgress
 from include.workflows.simulation.settings import Variant
-from include.workflows.simulation.stream import DAY_US, EPOCH, Stream, day_name, microseconds
-
-if TYPE_CHECKING:
-    import numpy as np
+from include.workflows.simulation.stream import EPOCH, Stream
+from include.workflows.simulation.yardsticks import Compared, Yardsticks
 
 MAX_DAYS = 20_000
 
@@ -32,53 +32,14 @@ class CannotSimulate(Refusal, ValueError):
     """A range, a stream or options from which nothing can be simulated."""
 
 
-class SimulationProgress(Protocol):
-    """Where a simulation says how far it is."""
-
-    def begin(self, what: str, steps: int) -> None: ...
-    def step(self) -> None: ...
-    def note(self, text: str) -> None: ...
-
-
-class Silent:
-    """A screen that shows nothing."""
-
-    def begin(self, what: str, steps: int) -> None:
-        """Say nothing."""
-
-    def step(self) -> None:
-        """Say nothing."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Yardsticks:
-    """What the declared policy is compared with.
-
-    Attributes:
-        every: retrain every so many days; several give several yardsticks, none gives none.
-        fits_at_most: ``always`` retrains each day, or on so many days evenly spaced where there are more; 0 leaves
-            ``always`` out.
-        hindsight: whether the cheapest sequence of all models of this run is sought.
-        price: of one retrain, in units of the summed loss; the declared policy pays it too.
-    """
-
-    every: tuple[int, ...] = (30,)
-    fits_at_most: int = 120
-    hindsight: bool = True
-    price: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """All policies on one range. ``first_gates`` judged the champion that the first variant and the yardsticks begin
-    with."""
+    """All policies on one range. ``price`` is what each retrain costs all of them; ``first_gates`` judged the champion
+    that the first variant and the yardsticks begin with."""
 
     what: str
     interval: Interval
-    price: float
+    price: RetrainPrice
     policies: tuple[PolicyOutcome, ...]
     fits: int
     first_champion: str
@@ -98,8 +59,9 @@ def simulate(
 ) -> Simulation:
     """Replay each variant over the interval, and the yardsticks beside the first of them.
 
-    Yardsticks deploy at once and without gates what is trained as of the start of a day; that day is the first it
-    serves. Every policy begins with a champion of its own settings as of the interval's start, which costs nothing.
+    Yardsticks deploy without gates what is trained as of the start of a day: at once, so that day is the first it
+    serves, or after the declared shadow days. Every policy begins with a champion of its own settings as of the
+    interval's start, which costs nothing.
 
     Args:
         what: the model's name, or the file's.
@@ -133,24 +95,19 @@ def simulate(
         remarks.append(
             f"The variants measure other losses ({', '.join(sorted(measured))}): their costs do not compare."
         )
-    compared = _Compared(model, stream, interval, candidates, first, screen)
-    outcomes.append(compared.schedule("never retrain", PolicyKind.NEVER, []))
-    for days in asked.every:
-        outcomes.append(compared.schedule(f"every {days} days", PolicyKind.EVERY, _every(interval, days)))
-    if asked.fits_at_most:
-        step = -(-len(interval.days) // asked.fits_at_most)
-        name = "always" if step == 1 else f"always (every {step} days)"
-        outcomes.append(compared.schedule(name, PolicyKind.ALWAYS, _every(interval, step)))
-    if asked.hindsight:
-        outcomes.append(compared.hindsight(asked.price))
+    declared = {v.model.training.price for v in variants}
+    if asked.price is None and len(declared) > 1:
+        remarks.append("The variants declare other prices of a retrain; all are charged that of the first.")
+    price = price_of(asked.price, model.training.price, loss_of_a_day(first))
+    outcomes += Compared(model, stream, interval, candidates, first, screen).all_of(asked, price.amount)
     remarks += not_replayed(model)
     screen.note("looking for leaks")
     remarks += leaks(model, first)
-    priced = tuple(replace(o, price=asked.price) for o in outcomes)
+    priced = tuple(replace(o, price=price.amount) for o in outcomes)
     if not any(o.rows for o in priced):
         raise CannotSimulate(f"No row of {interval} ever got a label, so no loss can be realised. Give another range.")
     return Simulation(
-        what, interval, asked.price, priced, len(candidates), first.name, firsts[0][1], tuple(dict.fromkeys(remarks))
+        what, interval, price, priced, len(candidates), first.name, firsts[0][1], tuple(dict.fromkeys(remarks))
     )
 
 
@@ -186,6 +143,15 @@ def range_of(stream: Stream, model: ModelDeclaration, start: datetime | None, en
     return Interval(begin, stop)
 
 
+def loss_of_a_day(first: ReplayedCandidate) -> float:
+    """The summed loss of one day of a model, on the days it held out; 0 where it answers none of their rows."""
+    import numpy as np
+
+    losses = row_losses(loss_of(first.model), first.stream.y[first.holdout], first.holdout_scores())
+    days = len(np.unique(first.stream.day[first.holdout]))
+    return float(losses.sum()) / days if days and np.isfinite(losses).all() else 0.0
+
+
 def _first_champion(
     candidates: ReplayedCandidates, model: ModelDeclaration, stream: Stream, interval: Interval
 ) -> ReplayedCandidate:
@@ -203,112 +169,6 @@ def _first_champion(
             f"{windows.holdout.end:%Y-%m-%d}). Give a later --from, or change the windows or training.min_rows."
         )
     return first
-
-
-def _every(interval: Interval, days: int) -> list[datetime]:
-    """The moments after the start at which a yardstick retrains."""
-    moments = []
-    moment = interval.start + timedelta(days=days)
-    while moment < interval.end:
-        moments.append(moment)
-        moment += timedelta(days=days)
-    return moments
-
-
-class _Compared:
-    """The yardsticks: the cost of schedules without evidence, and of one that knows the future."""
-
-    def __init__(
-        self,
-        model: ModelDeclaration,
-        stream: Stream,
-        interval: Interval,
-        candidates: ReplayedCandidates,
-        first: ReplayedCandidate,
-        screen: SimulationProgress,
-    ) -> None:
-        import numpy as np
-
-        self.model, self.stream, self.interval = model, stream, interval
-        self._candidates, self._screen = candidates, screen
-        self._rows = stream.rows(interval)
-        self._first_day = microseconds(interval.start) // DAY_US
-        self._days = len(interval.days)
-        labelled = np.isfinite(stream.y[self._rows])
-        self._labelled = np.bincount(stream.day[self._rows][labelled] - self._first_day, minlength=self._days)
-        self._models: list[tuple[int, ReplayedCandidate]] = [(0, first)]
-        """Each with the first day it may serve."""
-        self._losses: dict[int, np.ndarray[Any, Any]] = {}
-
-    def schedule(self, name: str, kind: PolicyKind, moments: Sequence[datetime]) -> PolicyOutcome:
-        import numpy as np
-
-        self._screen.begin(name, len(moments) + 1)
-        served = [self._models[0]]
-        for moment in moments:
-            made = self._candidates.of(self.model, self.stream, moment)
-            day = (moment - self.interval.start) // DAY
-            if made.pipeline is not None:
-                served.append((day, made))
-                if all(made is not known for _, known in self._models):
-                    self._models.append((day, made))
-            self._screen.step()
-        totals = np.zeros(self._days)
-        ends = [*(day for day, _ in served[1:]), self._days]
-        for (day, made), end in zip(served, ends, strict=True):
-            totals[day:end] = self._loss_of(made)[day:end]
-        self._screen.step()
-        return self._outcome(name, kind, totals, len(served) - 1, served, len(moments) - len(served) + 1)
-
-    def hindsight(self, price: float) -> PolicyOutcome:
-        """Over every model of this run that could have served, the variants' own included."""
-        import numpy as np
-
-        known = {id(made) for _, made in self._models}
-        for made in self._candidates.made_for(self.stream, self.model):
-            if id(made) not in known and self.interval.start < made.as_of < self.interval.end:
-                self._models.append(((made.as_of - self.interval.start) // DAY, made))
-        self._screen.begin("best in hindsight", len(self._models))
-        rows = []
-        for _, made in self._models:
-            rows.append(self._loss_of(made))
-            self._screen.step()
-        losses = np.stack(rows)
-        best = best_in_hindsight(losses, np.array([day for day, _ in self._models]), price)
-        starts = [0, *(np.flatnonzero(np.diff(best.served)) + 1)]
-        served = [(int(day), self._models[int(best.served[day])][1]) for day in starts]
-        totals = losses[best.served, np.arange(self._days)]
-        return self._outcome("best in hindsight", PolicyKind.HINDSIGHT, totals, best.switches, served, 0)
-
-    def _loss_of(self, made: ReplayedCandidate) -> np.ndarray[Any, Any]:
-        if id(made) not in self._losses:
-            self._screen.note(f"scoring with the model as of {made.name}")
-            self._losses[id(made)] = made.daily_losses(self._rows, self._first_day, self._days)
-        return self._losses[id(made)]
-
-    def _outcome(
-        self,
-        name: str,
-        kind: PolicyKind,
-        totals: np.ndarray[Any, Any],
-        retrains: int,
-        served: Sequence[tuple[int, ReplayedCandidate]],
-        not_trained: int,
-    ) -> PolicyOutcome:
-        days = tuple(
-            DayCost(day_name(self._first_day + i), int(n), float(totals[i])) for i, n in enumerate(self._labelled) if n
-        )
-        notes = (f"{not_trained} times the rows would not do to train on.",) if not_trained else ()
-        return PolicyOutcome(
-            name=name,
-            kind=kind,
-            metric=self.model.drift.performance.metric,
-            price=0.0,
-            retrains=retrains,
-            days=days,
-            serving=tuple((day_name(self._first_day + day), made.name) for day, made in served),
-            notes=notes,
-        )
 
 
 def not_replayed(model: ModelDeclaration) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.domain.errors import Refusal
+from include.domain.simulation.hindsight import DWELL_DAYS
 from include.domain.simulation.outcome import PolicyKind, PolicyOutcome
 from include.domain.verdicts import Verdict
 from include.workflows.simulation.run import Simulation
@@ -33,7 +34,8 @@ def as_lines(found: Simulation) -> list[str]:
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         console = Console(width=WIDTH, record=True, file=nowhere)
         interval = found.interval
-        title = f"{found.what}, {interval.start:%Y-%m-%d} to {interval.end:%Y-%m-%d}, price {found.price:g} a retrain"
+        days = f"{interval.start:%Y-%m-%d} to {interval.end:%Y-%m-%d}"
+        title = f"{found.what}, {days}, price {found.price.amount:.4g} a retrain"
         policies = Table(title=title, title_justify="left")
         policies.add_column("policy", overflow="fold", max_width=44)
         metric = found.policies[0].metric
@@ -83,6 +85,12 @@ def _sentences(found: Simulation) -> Iterator[str]:
         f"{rows:,} labelled rows on {len(found.interval.days)} days, {found.fits} candidates fitted. Loss is summed "
         "over rows; cost is loss + price x retrains."
     )
+    yield f"The price of one retrain is {found.price.amount:.4g} of summed loss: {found.price.source}."
+    if any(p.kind is PolicyKind.HINDSIGHT for p in found.policies):
+        yield (
+            f"Hindsight stays at least {DWELL_DAYS} days with a model; its switches are chosen on every other row, and "
+            "its loss is counted on the others."
+        )
     yield (
         f"Every policy begins with its own champion as of {found.first_champion}"
         + ("." if not _objections(found) else f", although {_objections(found)}")
@@ -114,7 +122,8 @@ def as_json(found: Simulation) -> dict[str, Any]:
             "what": found.what,
             "from": found.interval.start.date().isoformat(),
             "to": found.interval.end.date().isoformat(),
-            "price": found.price,
+            "price": found.price.amount,
+            "price_source": found.price.source,
             "metric": found.policies[0].metric,
             "fits": found.fits,
             "first_champion": found.first_champion,
@@ -180,6 +189,7 @@ def plot(found: Simulation, path: Path) -> None:
 _STYLE = {
     PolicyKind.NEVER: ("#555555", "-"),
     PolicyKind.EVERY: ("#8c6bb1", "--"),
+    PolicyKind.EVERY_SHADOWED: ("#8c6bb1", ":"),
     PolicyKind.ALWAYS: ("#41ab5d", "--"),
     PolicyKind.HINDSIGHT: ("#d94801", ":"),
 }
@@ -205,17 +215,13 @@ def _smoothed(policy: PolicyOutcome, found: Simulation) -> np.ndarray[Any, Any]:
     mean: np.ndarray[Any, Any] = np.full(len(rows), np.nan)
     np.divide(losses, counted, out=mean, where=counted > 0)
     if policy.metric == "rmse":
-        np.sqrt(mean, out=mean)
+        np.sqrt(np.maximum(mean, 0.0), out=mean)
     return mean
 
 
 def _spent(policy: PolicyOutcome, found: Simulation) -> np.ndarray[Any, Any]:
-    """The price of the retrains so far: a journey's on its as-of day, a yardstick's on the day it deploys."""
+    """The price of the retrains so far, each paid on its as-of day."""
     import numpy as np
 
-    if policy.journeys:
-        starts = [j.as_of for j in policy.journeys if len(j.verdicts) > 1]
-    else:
-        starts = [day for day, _ in policy.serving[1:]]
     days = found.interval.days
-    return policy.price * np.array([sum(start <= day for start in starts) for day in days], dtype=float)
+    return policy.price * np.array([sum(day >= paid for paid in policy.retrained_on) for day in days], dtype=float)

@@ -12,9 +12,10 @@ from benchmarks.policy_lab.today import today
 from benchmarks.policy_lab.worlds import Stream, World, make
 from benchmarks.policy_lab.yardsticks import every
 from include.domain.simulation.outcome import PolicyKind
-from include.workflows.simulation.run import Yardsticks, range_of, simulate
+from include.workflows.simulation.run import range_of, simulate
 from include.workflows.simulation.settings import TableModel, declared_for, variants
 from include.workflows.simulation.stream import Columns, from_frame
+from include.workflows.simulation.yardsticks import Yardsticks
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 
