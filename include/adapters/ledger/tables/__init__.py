@@ -1,0 +1,76 @@
+"""The ledger's tables. The migrations make them; a test compares the two.
+
+Keys are natural, so that writing the same fact twice meets the same row. Tables marked append-only have triggers that
+refuse UPDATE and DELETE on either database.
+"""
+
+from include.adapters.ledger.tables.alerts import beats, notices, outage_items, outages
+from include.adapters.ledger.tables.columns import UtcTime, metadata
+from include.adapters.ledger.tables.data import (
+    attempts,
+    partition_history,
+    partitions,
+    scoring_claims,
+    scorings,
+    training_sets,
+)
+from include.adapters.ledger.tables.journeys import (
+    candidate_transitions,
+    candidates,
+    deployment_history,
+    deployments,
+    drift_reports,
+    gate_results,
+    incident_events,
+    incidents,
+    journey_causes,
+    journey_stops,
+    known_rights,
+    overrides,
+    retrain_decisions,
+    shadow_days,
+    shadow_windows,
+)
+
+__all__ = [
+    "APPEND_ONLY",
+    "UtcTime",
+    "attempts",
+    "beats",
+    "candidate_transitions",
+    "candidates",
+    "deployment_history",
+    "deployments",
+    "drift_reports",
+    "gate_results",
+    "incident_events",
+    "incidents",
+    "journey_causes",
+    "journey_stops",
+    "known_rights",
+    "metadata",
+    "notices",
+    "outage_items",
+    "outages",
+    "overrides",
+    "partition_history",
+    "partitions",
+    "retrain_decisions",
+    "scoring_claims",
+    "scorings",
+    "shadow_days",
+    "shadow_windows",
+    "training_sets",
+]
+
+APPEND_ONLY = (
+    "partition_history",
+    "candidate_transitions",
+    "journey_causes",
+    "journey_stops",
+    "gate_results",
+    "deployment_history",
+    "retrain_decisions",
+    "incident_events",
+    "scoring_claims",
+)
