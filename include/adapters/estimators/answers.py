@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -100,10 +102,19 @@ def one_thread() -> AbstractContextManager[Any]:
 
     For many small fits beside other work: on a busy machine of two cores a boosting of 22,000 rows took 18 s with two
     threads and 1.1 s with one."""
-    from threadpoolctl import threadpool_limits
-
-    limited: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="openmp")
+    limited: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1, user_api="openmp")
     return limited
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """The libraries that are loaded, with their threads; to find them takes longer than a small predict.
+
+    ``modules`` is how many modules are imported: a library that is loaded later comes with another one.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _threads_for(rows: int) -> AbstractContextManager[Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 from scipy.spatial import distance
 
 Counts = NDArray[np.float64]
@@ -53,11 +53,22 @@ def compare(reference: Counts, current: Counts) -> HistogramComparison:
         return HistogramComparison(0.0, 0.0, 0.0, 1.0, 0.0, len(a))
     psi = population_stability(a, b)
     expected = expected_stability(len(a), n, m)
-    p = float(stats.chi2_contingency(np.stack([a, b]), correction=False).pvalue)
+    p = _chi_squared_p(np.stack([a, b]))
     shannon = float(distance.jensenshannon(a / n, b / m, base=2))
     return HistogramComparison(
         psi, expected, max(psi - expected, 0.0), p, shannon if math.isfinite(shannon) else 0.0, len(a)
     )
+
+
+def _chi_squared_p(observed: Counts) -> float:
+    """Pearson's test of a table of counts, shape (2, bins), none of whose rows or columns is empty.
+
+    The same number as ``scipy.stats.chi2_contingency`` without a correction, whose checks of arrays cost twenty times
+    the test.
+    """
+    expected = observed.sum(axis=1, keepdims=True) * observed.sum(axis=0, keepdims=True) / observed.sum()
+    statistic = ((observed - expected) ** 2 / expected).ravel().sum()
+    return float(special.chdtrc(observed.shape[1] - 1, statistic))
 
 
 def population_stability(reference: Counts, current: Counts) -> float:

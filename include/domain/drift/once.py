@@ -76,8 +76,10 @@ def risk_rise(
     else:
         parts = float(reference.var(ddof=1)) / n, float(current.var(ddof=1)) / m
         spread = sum(parts)
-        freedom = spread**2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1)) if spread > 0 else n + m - 2.0
-        allowed = float(reference.mean()) + float(stats.t.isf(alpha, freedom)) * math.sqrt(spread)
+        allowed = float(reference.mean())
+        if spread > 0:
+            freedom = spread**2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
+            allowed += float(stats.t.isf(alpha, freedom)) * math.sqrt(spread)
         among = " by chance"
     bound = root(max(allowed, 0.0)) + tolerance
     out = risk > bound

@@ -75,10 +75,11 @@ def _text(value: object) -> str:
 def _bands(series: pd.Series[Any]) -> NDArray[np.object_]:
     numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
     known = numbers[np.isfinite(numbers)]
-    edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1])) if len(known) else np.array([0.0])
+    # Of so many distinct numbers some are finite, and the lowest is not the highest.
+    edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]))
     inner = edges[1:-1]
     pairs = list(pairwise(edges.tolist()))
-    names = [f"[{low:.4g}, {high:.4g}{']' if high == edges[-1] else ')'}" for low, high in pairs] or [f"{edges[0]:g}"]
+    names = [f"[{low:.4g}, {high:.4g}{']' if high == edges[-1] else ')'}" for low, high in pairs]
     texts = np.array([*names, MISSING, "(infinite)"], dtype=object)
     place = np.digitize(numbers, inner)
     place[np.isnan(numbers)] = len(names)

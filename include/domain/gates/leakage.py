@@ -186,7 +186,7 @@ def _numbers(series: pd.Series[Any]) -> Floats | None:
 
 def _codes(series: pd.Series[Any]) -> Ints:
     """A code for each distinct value, missing values having one too."""
-    return pd.factorize(series, use_na_sentinel=True)[0].astype(np.intp) + 1
+    return pd.factorize(series)[0].astype(np.intp) + 1
 
 
 def _bins(numbers: Floats) -> Ints:
@@ -195,7 +195,7 @@ def _bins(numbers: Floats) -> Ints:
     codes = np.zeros(len(numbers), dtype=np.intp)
     distinct, place = np.unique(numbers[known], return_inverse=True)
     if len(distinct) > BINS:
-        middle = (rankdata(numbers[known]) - 0.5) / max(int(known.sum()), 1)
+        middle = (rankdata(numbers[known]) - 0.5) / int(known.sum())
         place = (middle * BINS).astype(np.intp)
     codes[known] = place + 1
     return codes

@@ -87,13 +87,13 @@ def own_gate(name: str, mode: Mode, asked: Callable[[], object], *, path: str, r
         rows: how many held-out rows there were.
     """
     try:
-        # A generator runs while it is read, so reading it belongs in here.
-        answered = _several(asked(), path)
+        # A generator runs while it is read, and what a criterion holds may be anything: so both belong in here.
+        criteria = tuple(_checked(one, path) for one in _several(asked(), path))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a team's function may raise anything: that is no verdict
         said = (str(error).strip().splitlines() or ["no reason given"])[0]
         what = said if isinstance(error, _NoAnswer) else f"{path} raised {type(error).__name__}: {said}"
         return GateResult(name, mode, (_unjudged(what, rows),), {"path": path})
-    return GateResult(name, mode, tuple(_checked(one, path) for one in answered), {"path": path})
+    return GateResult(name, mode, criteria, {"path": path})
 
 
 class _NoAnswer(ValueError):
@@ -172,14 +172,14 @@ def _why_not(given: CriterionResult, plain: CriterionResult) -> str | None:
 def _number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
 def _whole(value: object) -> int:
     number = _number(value)
-    return int(number) if number is not None and number >= 0 else 0
+    return max(int(number), 0) if number is not None else 0
 
 
 def _unjudged(why: str, rows: int) -> CriterionResult:

@@ -45,8 +45,12 @@ def judged(current, past=None, *, metric="brier", tolerance=0.005, alpha=0.05, *
 
 def first_alarm(past, current, **options):
     """The 1-based day on which two of the last three looks were out of band; None when none was."""
-    seen = [bool(judged(current[: i + 1], past, **options).out_of_band) for i in range(len(current))]
-    return next((i + 1 for i in range(len(seen)) if seen[i] and sum(seen[max(0, i - 2) : i + 1]) >= 2), None)
+    seen: list[bool] = []
+    for i in range(len(current)):
+        seen.append(bool(judged(current[: i + 1], past, **options).out_of_band))
+        if seen[-1] and sum(seen[-3:]) >= 2:
+            return i + 1
+    return None
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -234,14 +238,19 @@ TWO_MONTHS = 60 / 365
 """How often a champion in its band may be called out within 60 days, at the default run length of a year."""
 
 
-def test_a_champion_in_its_band_is_called_out_at_most_once_a_year():
-    alarms = alarm_days(150, 1, rise=0.0, days=60)
-    assert sum(a is not None for a in alarms) <= stats.binom.isf(0.001, 150, TWO_MONTHS)
+CHAMPIONS = [50, pytest.param(400, marks=pytest.mark.slow)]
 
 
-def test_nor_more_often_where_storms_last_and_come_in_rows():
-    alarms = alarm_days(150, 2, rise=0.0, days=60, carry_over=0.3, skewed=True)
-    assert sum(a is not None for a in alarms) <= stats.binom.isf(0.001, 150, TWO_MONTHS)
+@pytest.mark.parametrize("champions", CHAMPIONS)
+def test_a_champion_in_its_band_is_called_out_at_most_once_a_year(champions):
+    alarms = alarm_days(champions, 1, rise=0.0, days=60)
+    assert sum(a is not None for a in alarms) <= stats.binom.isf(0.001, champions, TWO_MONTHS)
+
+
+@pytest.mark.parametrize("champions", CHAMPIONS)
+def test_nor_more_often_where_storms_last_and_come_in_rows(champions):
+    alarms = alarm_days(champions, 2, rise=0.0, days=60, carry_over=0.3, skewed=True)
+    assert sum(a is not None for a in alarms) <= stats.binom.isf(0.001, champions, TWO_MONTHS)
 
 
 @pytest.mark.parametrize(
@@ -313,17 +322,18 @@ def test_taking_rows_of_one_day_as_independent_would_cry_wolf():
 
 
 @pytest.mark.parametrize("metric", ["error", "log_loss"])
-def test_exchangeable_rows_are_ever_called_out_at_most_alpha_of_the_times(metric):
+@pytest.mark.parametrize("runs", [25, pytest.param(200, marks=pytest.mark.slow)])
+def test_exchangeable_rows_are_ever_called_out_at_most_alpha_of_the_times(metric, runs):
     """One look a cohort of 100 rows, 10,000 rows a run; error is bounded (empirical Bernstein), log loss is not."""
     rng = np.random.default_rng(5)
     alarms = 0
-    for _ in range(60):
+    for _ in range(runs):
         past, current = rows_without_drift(rng, metric)
         alarms += any(
             judged(current[: i + 1], past, metric=metric, tolerance=0.0, unit=Unit.ROW).out_of_band
             for i in range(9, 100, 3)
         )
-    assert alarms <= stats.binom.isf(0.001, 60, 0.05)
+    assert alarms <= stats.binom.isf(0.001, runs, 0.05)
 
 
 def rows_without_drift(rng, metric, *, rise=0.0, cohort=100, count=100):

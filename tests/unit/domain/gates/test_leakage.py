@@ -89,9 +89,10 @@ def test_an_identifier_of_every_row_explains_nothing():
     assert strength(Task.REGRESSION, MINUTES, ids) == pytest.approx(0, abs=0.02)
 
 
-def test_one_class_of_many_told_by_a_feature_is_a_leak():
+@pytest.mark.parametrize("told", [0, 1, 2])
+def test_one_class_of_many_told_by_a_feature_is_a_leak(told):
     kind = RNG.integers(0, 3, ROWS)
-    result = judged({"cancelled": np.where(kind == 2, 1.0, 0.0)}, y=kind, task=Task.MULTICLASS)
+    result = judged({"cancelled": np.where(kind == told, 1.0, 0.0)}, y=kind, task=Task.MULTICLASS)
     assert failed(result) == ["one feature's roc_auc"]
 
 
@@ -204,3 +205,131 @@ def test_a_strength_needs_four_rows_and_two_labels(y, measured):
 
 def test_a_feature_that_explains_less_than_nothing_of_a_regression_explains_nothing():
     assert strength(Task.REGRESSION, MINUTES, [f"id{i}" for i in range(ROWS)]) == 0.0
+
+
+def test_up_to_32_distinct_numbers_are_told_apart_and_more_are_put_together():
+    many = np.tile(np.arange(33.0), 60)
+    assert strength(Task.BINARY, many[many < 32] % 2, many[many < 32]) == 1.0
+    assert strength(Task.BINARY, many % 2, many) < 1.0
+
+
+def test_more_numbers_are_cut_into_32_bins_of_equally_many_rows():
+    order = np.arange(32 * 20)
+    label = (order // 20) % 2.0
+    assert strength(Task.BINARY, label, np.exp(order / 100)) == 1.0
+
+
+def test_missing_numbers_are_a_value_of_their_own():
+    x = np.tile([nan, 0.0, 1.0], 100)
+    y = np.tile([5.0, -5.0, 0.0], 100)
+    assert strength(Task.REGRESSION, y, x) == pytest.approx(1.0)
+
+
+def test_missing_texts_are_a_value_of_their_own():
+    assert strength(Task.BINARY, np.tile([1.0, 0.0, 0.0], 100), ["a" if i % 3 else None for i in range(300)]) == 1.0
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_missing_numbers_are_tried_below_and_above_all_others(label):
+    x = np.linspace(0, 1, 2001)
+    y = (x > 0.7003).astype(float)
+    assert strength(Task.BINARY, y, np.where((y == label) & (np.arange(2001) % 3 == 0), nan, x)) == 1.0
+
+
+def test_the_strength_of_a_value_is_learned_on_the_other_half_of_the_rows():
+    y = np.arange(1000.0)
+    # One value for all rows tells nothing; the mean of the other half is a little above or below the mean of all.
+    assert strength(Task.REGRESSION, y, np.zeros(1000)) == 0.0
+    pairs = np.repeat(np.arange(500), 2).astype(str)
+    assert 0.0 < strength(Task.REGRESSION, np.repeat(RNG.normal(0, 1, 500), 2), pairs) < 0.7
+
+
+@pytest.mark.parametrize(("known", "counts"), [(3, False), (4, True)])
+def test_a_correlation_is_taken_over_four_values_or_more(known, counts):
+    y, x = np.zeros(1000), np.full(1000, nan)
+    y[:known] = x[:known] = np.arange(known) + 1.0
+    assert (strength(Task.REGRESSION, y, x) > 0.1) is counts
+
+
+def test_values_without_a_spread_correlate_with_nothing():
+    y = RNG.normal(0, 1, 1000)
+    assert strength(Task.REGRESSION, y, np.full(1000, 3.0)) == 0.0
+
+
+def test_a_strong_relation_of_a_few_rows_explains_their_share_of_the_variance_only():
+    y = RNG.normal(0, 1, ROWS)
+    few = np.where(np.arange(ROWS) < 200, y, nan)
+    share = np.sum((y[:200] - y[:200].mean()) ** 2) / np.sum((y - y.mean()) ** 2)
+    assert strength(Task.REGRESSION, y, few) == pytest.approx(share, abs=0.02)
+
+
+def test_200_rows_are_enough_to_judge_by_and_199_are_not():
+    y = np.tile([0.0, 1.0], 100)
+    assert judged({"x": y}, y=y).verdict is Verdict.FAIL
+    assert "199 rows; at least 200 are needed" in judged({"x": y[:199]}, y=y[:199]).reason
+    assert "all labels are the same" in judged({"x": y}, y=np.ones(200)).reason
+
+
+def test_features_that_a_person_has_reviewed_all_are_judged_as_no_strength():
+    result = judged({"arrived": LATE}, known_strong=("arrived",))
+    (alone, *_) = result.criteria
+    assert (alone.verdict, alone.measured) == (Verdict.PASS, 0.0)
+
+
+def test_a_reviewed_feature_is_no_evidence_where_no_strength_could_be_measured():
+    result = judged({"arrived": LATE, "x": LATE}, y=np.ones(ROWS), known_strong=("arrived",))
+    assert "all labels are the same" in result.reason
+
+
+def test_only_features_beyond_the_bound_are_named_the_strongest_first():
+    weaker = np.where(np.arange(ROWS) < 20, 1 - LATE, LATE)
+    at_bound = strength(Task.BINARY, LATE, weaker)
+    result = judged({"weaker": weaker, "arrived": LATE}, auc_at_most=at_bound)
+    assert "Alone, arrived (1.0000) tells the classes apart" in result.reason
+    noisy = np.where(np.arange(ROWS) < 4, 1 - LATE, LATE)
+    result = judged({"noisy": noisy, "arrived": LATE}, auc_at_most=at_bound)
+    assert "Alone, arrived (1.0000), noisy (0.9" in result.reason
+
+
+@pytest.mark.parametrize(("leaks", "tail"), [(5, "n4 (1.0000) tells"), (6, "n4 (1.0000) and 1 more tells")])
+def test_five_leaks_are_named_and_the_others_counted(leaks, tail):
+    features = {f"n{i}": LATE for i in range(leaks)}
+    assert tail in judged(features).reason
+
+
+@pytest.mark.parametrize(("late", "tail"), [(5, "e (1 rows)."), (6, "e (2 rows) and 1 more.")])
+def test_five_late_features_are_named_those_late_most_often_first(late, tail):
+    counts = {name: late - i for i, name in enumerate("abcdef"[:late])}
+    result = judged(HONEST, availability=Availability(ROWS, dict(reversed(counts.items()))))
+    assert result.reason.startswith(f"The available time is after the prediction time in a ({late} rows), b (")
+    assert result.reason.endswith(tail)
+
+
+def test_one_row_that_is_late_by_the_smallest_step_of_time_is_late():
+    asked = pd.Series(pd.to_datetime(["2013-06-01 10:00"], utc=True).as_unit("ns"))
+    count, _ = late_rows(asked + pd.Timedelta(1, "ns"), asked)
+    assert count == 1
+    assert failed(judged(HONEST, availability=Availability(ROWS, {"gust": count}))) == [
+        "features from after the prediction"
+    ]
+
+
+@pytest.mark.parametrize("field", ["shared_rows", "shared_entities"])
+def test_a_single_row_or_entity_on_both_sides_is_one_too_many(field):
+    result = judged(HONEST, split=replace(APART, **{field: 1}), entities_may_repeat=field == "shared_rows")
+    assert result.verdict is Verdict.FAIL
+
+
+def test_no_entity_on_both_sides_passes_where_none_may_repeat():
+    assert judged(HONEST, split=replace(APART, shared_entities=0), entities_may_repeat=False).verdict is Verdict.PASS
+
+
+def test_one_empty_side_is_no_split():
+    some, none = flights(["a"], [1]), flights([], [])
+    assert (split_of(some, none, ["tailnum"]), split_of(none, some, ["tailnum"])) == (None, None)
+
+
+def test_what_was_not_measured_says_so_without_a_row():
+    result = judged(HONEST, availability=None, split=None)
+    unmeasured = [c for c in result.criteria if c.verdict is Verdict.INCONCLUSIVE]
+    assert [(c.rows, c.measured, c.allowed) for c in unmeasured] == [(0, None, "<= 0"), (0, None, "none")]

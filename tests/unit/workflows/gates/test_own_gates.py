@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from math import nan
 
 import numpy as np
 import pandas as pd
@@ -269,6 +270,10 @@ def criterion(**changed):
         ({"bound": math.nan}, "its bound is nan"),
         ({"verdict": "PASS"}, "its verdict is 'PASS', which is none"),
         ({"direction": "at_most"}, "its direction is 'at_most', which is none"),
+        ({"margin": 0.1, "direction": Direction.AT_LEAST, "measured": 0.6, "low": 0.4}, "0.4 is outside its bound 0.5"),
+        ({"measured": 10**400}, "it says PASS and measured 1000"),
+        ({"rows": 10**400}, "it says PASS on no rows"),
+        ({"rows": -1}, "it says PASS on no rows"),
     ],
 )
 def test_a_pass_that_its_own_numbers_do_not_show_is_inconclusive(changed, says):
@@ -276,6 +281,88 @@ def test_a_pass_that_its_own_numbers_do_not_show_is_inconclusive(changed, says):
     assert result.verdict is Verdict.INCONCLUSIVE
     assert says in result.reason
     json.dumps(result.as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"rows": 1}, id="one row"),
+        pytest.param({"measured": 0.5}, id="at the highest value allowed"),
+        pytest.param({"measured": 0.5, "direction": Direction.AT_LEAST}, id="at the lowest value allowed"),
+        pytest.param({"measured": 0, "bound": 0}, id="nothing, where nothing is allowed"),
+        pytest.param({"direction": None, "bound": None}, id="without a bound"),
+        pytest.param({"measured": 0.6, "direction": None}, id="without a direction"),
+        pytest.param({"measured": 0.6, "bound": None}, id="without a bound, whatever its direction"),
+        pytest.param({"high": 0.7}, id="an interval, and no margin: its value is judged"),
+        pytest.param({"margin": 0.1}, id="a margin, and no interval: its value is judged"),
+        pytest.param({"margin": 0.1, "measured": 0.6, "high": 0.5}, id="with a margin, the end of its interval"),
+        pytest.param(
+            {"margin": 0.1, "direction": Direction.AT_LEAST, "measured": 0.4, "low": 0.5, "high": 0.3},
+            id="the low end, where it must be at least its bound",
+        ),
+    ],
+)
+def test_a_pass_that_its_own_numbers_show_stays_one_with_its_reason(changed):
+    (one,) = judged(lambda: criterion(**changed)).criteria
+    assert (one.verdict, one.reason) == (Verdict.PASS, "It is so.")
+
+
+def test_what_is_shown_of_a_criterion_is_text_and_numbers():
+    given = criterion(
+        criterion="", allowed=0.5, reason="", rows=12.9, low=np.float32(0.5), champion="0.25", baseline=nan
+    )
+    (one,) = judged(lambda: given).criteria
+    assert (one.criterion, one.allowed, one.reason) == ("answer", "0.5", "ours.abstains gave no reason.")
+    assert (one.rows, one.low, one.champion, one.baseline) == (12, 0.5, 0.25, None)
+
+
+@pytest.mark.parametrize("rows", [0, -1, "many", None, nan])
+def test_rows_that_are_no_count_are_none(rows):
+    (one,) = judged(lambda: criterion(verdict=Verdict.FAIL, rows=rows)).criteria
+    assert one.rows == 0
+
+
+@pytest.mark.parametrize("direction", [Direction.AT_MOST, Direction.AT_LEAST, None])
+def test_a_criterion_that_is_no_evidence_keeps_its_direction(direction):
+    (one,) = judged(lambda: criterion(measured=nan, direction=direction)).criteria
+    assert (one.verdict, one.direction) == (Verdict.INCONCLUSIVE, direction)
+
+
+def test_a_thousand_criteria_are_judged_and_one_more_is_too_many():
+    assert len(judged(lambda: [GOOD] * 1000).criteria) == 1000
+    assert "more than 1,000 criteria" in judged(lambda: [GOOD] * 1001).reason
+    drawn = []
+    judged(lambda: (drawn.append(GOOD) or GOOD for _ in range(5000)))
+    assert len(drawn) == 1001, "a generator is read no further than it must be"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("first line\nsecond line\nthird line"), "raised ValueError: first line."),
+        (ValueError(""), "raised ValueError: no reason given."),
+    ],
+)
+def test_of_what_it_raised_the_first_line_is_told(error, says):
+    (one,) = judged(raising(error)).criteria
+    assert one.reason == f"Nothing was judged: ours.abstains {says}"
+    assert (one.criterion, one.measured, one.allowed, one.rows) == ("answer", None, "criteria", 100)
+
+
+def test_a_criterion_that_cannot_even_be_read_is_inconclusive():
+    class Unreadable:
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    result = judged(lambda: criterion(allowed=Unreadable()))
+    assert (result.verdict, result.reason) == (
+        Verdict.INCONCLUSIVE,
+        "Nothing was judged: ours.abstains raised RuntimeError: no text.",
+    )
+
+
+def test_of_what_is_no_criterion_forty_characters_are_told():
+    assert f"returned str {'x' * 40!r}; return" in judged(lambda: "x" * 41).reason
 
 
 def test_a_fail_stays_one_whatever_it_measured():
@@ -296,7 +383,7 @@ def test_the_evidence_is_of_the_same_rows_and_cannot_be_written_to():
         None,
     )
     assert held_out.days.tolist() == [1, 0, 0]
-    assert list(held_out.rows.index) == [0, 1, 2]
+    assert (list(held_out.rows.index), list(held_out.rows)) == ([0, 1, 2], ["distance"])
     with pytest.raises(ValueError, match="read-only"):
         held_out.scores[0] = 1.0
     held_out.rows.loc[0, "distance"] = -1.0
