@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from include.config.base import Column, Declared
+from include.config.base import Column, Declared, Duration
 from include.config.declared_gate import Alpha, DeclaredGate, Margin, Rows
 from include.config.own_metrics import MetricName
 
@@ -50,11 +51,28 @@ class ChampionGate(DeclaredGate):
     resamples: Annotated[int, Field(ge=200)] = 2000
     """Resamples of the bootstrap that is kept beside the bound for information; default 2000."""
     baseline_by: list[Column] = Field(default_factory=list)
-    """Categorical features whose groups' mean label is the naive baseline; default none, which is the overall mean."""
+    """Categorical features whose groups the naive baseline looks at, each by itself; default none, which is all rows
+    together."""
+    baseline: Literal["mean", "last_value", "seasonal_naive"] = "mean"
+    """What the naive baseline answers: the mean label of the training rows; or for regression the newest label, or that
+    of the same time a season ago, which had matured when the row was asked for; default mean."""
+    baseline_season: Duration | None = None
+    """The season of seasonal_naive, such as 7d; default none, which only the others do without."""
     first_deployment: Literal["baseline_only", "ask"] = "baseline_only"
     """Without a champion: beat the baseline alone, or ask a person; default baseline_only."""
     replay: DeclaredEarlierWindow | None = None
     """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
+
+    @model_validator(mode="after")
+    def _season(self) -> ChampionGate:
+        seasonal, season = self.baseline == "seasonal_naive", self.baseline_season
+        if seasonal and season is None:
+            raise ValueError("baseline_season is missing; seasonal_naive needs one, such as 7d")
+        if not seasonal and season is not None:
+            raise ValueError(f"baseline_season is given, and baseline is {self.baseline}; only seasonal_naive has one")
+        if season is not None and season <= timedelta(0):
+            raise ValueError("baseline_season is not above zero; give for example 7d")
+        return self
 
     LEAST: ClassVar[dict[str, Any]] = {
         "comparisons": [{"metric": "accuracy", "margin": 0.0}],

@@ -229,6 +229,11 @@ class JudgedGates(Declared):
                 "champion_gate.replay is declared; it needs rows of an earlier window, which one file of predictions "
                 "has not. Leave it out, and judge that window's predictions by themselves"
             )
+        if self.champion_gate is not None and self.champion_gate.baseline != "mean":
+            raise ValueError(
+                f"champion_gate.baseline is {self.champion_gate.baseline}; it needs to know when each label was known, "
+                "which a file of predictions does not say. Leave it out, and name its answers with --baseline"
+            )
         if self.classes is not None and self.task == "regression":
             raise ValueError("classes are given for a regression; only a classifier has them")
         if self.task == "binary" and self.classes is not None and len(self.classes) != 2:

@@ -298,6 +298,12 @@ class ModelDeclaration(Declared):
     def _consistent(self) -> ModelDeclaration:
         check_measures(self.task, self.gates, business=[metric.name for metric in self.business_metrics])
         self._check_watched()
+        baseline = self.gates.champion_gate.baseline
+        if self.is_classifier and baseline != "mean":
+            raise ValueError(
+                f"gates.champion_gate.baseline is {baseline}; a {self.task} model's is mean, only a regression has "
+                "others"
+            )
         if self.is_classifier and not self.label.classes:
             raise ValueError("label.classes is missing; a classifier names its classes in the order of its outputs")
         if self.task == "binary" and len(self.label.classes or []) != 2:

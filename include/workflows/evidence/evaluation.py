@@ -25,6 +25,7 @@ from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import METRICS, Task, measure, measure_all
 from include.workflows import stores
 from include.workflows.evidence import business, champion_model, curves_on_mlflow, earlier_windows, training
+from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.journey import facts, step
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import (
@@ -81,7 +82,12 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
             except champion_model.UNABLE as error:
                 opponent, why_not = None, f"champion {head.to_candidate} could not answer: {error}"
                 print(f"Not compared with the champion: {why_not}")
-        baseline = naive_baseline(model, learned, trained_on, features)
+        sets = journey.kept(TrainingSets)
+        baseline = naive_baseline(
+            model,
+            LabelledRows(learned, trained_on, training.times_of(sets.train)),
+            LabelledRows(features, y, training.times_of(sets.holdout)),
+        )
 
         scores: dict[str, Any] = {
             "y": y,
@@ -185,30 +191,6 @@ def _tables_read(journey: Journey, champion_id: str) -> dict[str, int] | None:
     """The table versions this champion was read from before, so that the same evidence is judged again."""
     kept = journey.found(Evaluated)
     return kept.champion_tables if kept is not None and kept.champion_id == champion_id else None
-
-
-def naive_baseline(
-    model: ModelDeclaration, learned: pd.DataFrame, label: np.ndarray[Any, Any], features: pd.DataFrame
-) -> np.ndarray[Any, Any]:
-    """For each row of ``features`` the mean label of its group in the training rows; the overall mean when there is no
-    group or the group is unseen.
-
-    For a multiclass model the share of each class. ``learned`` and ``trained_on`` are the training rows' features and
-    labels, ``features`` the rows to answer.
-    """
-    import numpy as np
-    import pandas as pd
-
-    by = model.gates.champion_gate.baseline_by
-    if model.task == "multiclass":
-        shares = np.bincount(label, minlength=len(model.label.classes or [])) / len(label)
-        return np.tile(shares, (len(features), 1))
-    overall = float(label.mean())
-    if not by:
-        return np.full(len(features), overall)
-    means = pd.Series(label, index=learned.index).groupby([learned[c] for c in by], observed=True).mean().rename("mean")
-    joined = features[by].merge(means.reset_index(), on=by, how="left")
-    return joined["mean"].fillna(overall).to_numpy(dtype=float)
 
 
 def measured_by(model: ModelDeclaration, evidence: Evidence) -> dict[str, dict[str, float]]:

@@ -128,6 +128,12 @@ def known_rows(journey: Journey, made: TrainingSet) -> pd.DataFrame:
     return with_known(features, training_sets.read(made).select([*keys, "event_time"]).to_pandas())
 
 
+def times_of(made: TrainingSet) -> pd.Series[Any]:
+    """``event_time`` of the rows of a built set, in the order of ``frames_of``."""
+    times: pd.Series[Any] = training_sets.read(made).select(["event_time"]).to_pandas()["event_time"]
+    return times
+
+
 def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """The features, followed by the other known columns of the same rows, in the same order."""
     import pandas as pd

@@ -22,8 +22,8 @@ from include.domain.errors import Refusal
 from include.domain.gates import Availability, Split, split_of
 from include.domain.intervals import DAY, Interval
 from include.workflows import stores
-from include.workflows.evidence import evaluation
 from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.scoring import fitted_models, point_in_time_rows
 
 STRENGTHS = (2.0, 4.0, 8.0)
@@ -141,7 +141,11 @@ def world_of(model: ModelDeclaration, source: Source, strength: float) -> World:
         split=split_of(train.rows, holdout.rows, keys),
         champion=fit(some),
         twin=fit(slice(None)),
-        baseline=evaluation.naive_baseline(model, train.features, train.y, holdout.features),
+        baseline=naive_baseline(
+            model,
+            LabelledRows(train.features, train.y, train.rows.get("event_time")),
+            LabelledRows(holdout.features, holdout.y, holdout.rows.get("event_time")),
+        ),
     )
 
 

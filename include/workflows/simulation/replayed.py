@@ -25,8 +25,9 @@ from include.domain.journey import Trigger
 from include.domain.metrics import Task
 from include.domain.simulation.outcome import SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows.evidence import business, earlier_windows, evaluation, training
+from include.workflows.evidence import business, earlier_windows, training
 from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
@@ -202,11 +203,14 @@ class ReplayedSubject:
         rows, learned = self.candidate.holdout, self.candidate.train
         y = self.stream.y[learned]
         held_out = self.candidate.features(rows)
-        baseline = evaluation.naive_baseline(
+        baseline = naive_baseline(
             self.model,
-            self.candidate.features(learned),
-            y.astype(np.int64) if self.model.is_classifier else y,
-            held_out,
+            LabelledRows(
+                self.candidate.features(learned),
+                y.astype(np.int64) if self.model.is_classifier else y,
+                self.stream.times(learned),
+            ),
+            LabelledRows(held_out, self.stream.y[rows], self.stream.times(rows)),
         )
         evidence = Evidence(
             Task(self.model.task),

@@ -93,6 +93,12 @@ class Stream:
             return None
         return self.keys.iloc[rows].assign(event_time=pd.to_datetime(self.event_us[rows], unit="us", utc=True))
 
+    def times(self, rows: np.ndarray[Any, Any]) -> pd.Series[Any]:
+        """When each of the rows happened."""
+        import pandas as pd
+
+        return pd.Series(pd.to_datetime(self.event_us[rows], unit="us", utc=True))
+
     def _labelled(
         self, interval: Interval, as_of: datetime, delay: timedelta
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
