@@ -27,24 +27,31 @@ FAIRNESS_MEASURES = {
 
 
 class StrictTier(Declared):
-    """Large and protected slices: no worse than the champion by the margin, shown by the upper bound."""
+    """Large and protected slices: no worse than the champion by the margin, shown by the upper bound. One that cannot
+    be judged is INCONCLUSIVE."""
 
     margin: Margin
     """The loss against the champion that is tolerated within one slice, in the metric's unit."""
     large_rows: Rows = 5000
     """Rows from which a slice is large; a protected one is strict whatever its size; default 5000."""
+    judged: Literal["together", "alone"] = "together"
+    """together: each with what the strict slices show together, from three on, so that equal models mostly pass.
+    alone: each by itself, which passes one that is worse by the margin at most alpha of the time, and equal models of
+    many slices seldom (docs/adr/0042); default together."""
 
 
 class SmallTier(Declared):
-    """The other slices: not significantly worse than the champion (Holm), and not worse by more than a wide floor."""
+    """The other slices: not significantly worse than the champion (Holm). Measured beyond a wide floor, one that is
+    nearly so is INCONCLUSIVE."""
 
     floor: Margin
-    """The largest measured loss against the champion, in the metric's unit, significant or not."""
+    """The measured loss against the champion, in the metric's unit, beyond which a slice need only be nearly
+    significant (three times alpha over all) to be put before a person."""
     min_rows: Rows = 300
     """The least support: fewer rows are not judged on their own; default 300."""
-    under_support: Literal["ask", "report"] = "ask"
-    """What a slice under the support means. ask: INCONCLUSIVE. report: it is named, and all such slices of a column are
-    judged together. Protected slices always ask; default ask."""
+    under_support: Literal["ask", "report"] = "report"
+    """What a slice under the support means. report: it is named, and all such slices of a column are judged together.
+    ask: INCONCLUSIVE. Protected slices always ask; default report."""
 
 
 class Fairness(Declared):
@@ -65,9 +72,12 @@ class Fairness(Declared):
     """A score above it is the positive decision (binary); default 0.5."""
     min_group_rows: Rows = 100
     """Fewest rows a group's rate may rest on; default 100."""
+    under_support: Literal["ask", "report"] | None = None
+    """What a group under that means. ask: INCONCLUSIVE. report: it is left out and named; default what
+    ``small.under_support`` is declared as, and ask where it is not: a group that is named here is to be judged."""
 
-    def rule(self, *, ask: bool) -> FairnessRule:
-        """``ask``: whether groups under the support are INCONCLUSIVE."""
+    def rule(self, otherwise: str = "ask") -> FairnessRule:
+        """``otherwise``: what ``under_support`` is where it is left out."""
         from include.domain.gates import FairnessRule, Measure
 
         return FairnessRule(
@@ -78,7 +88,7 @@ class Fairness(Declared):
             ratio_at_least=self.ratio_at_least,
             threshold=self.threshold,
             min_rows=self.min_group_rows,
-            ask_under_support=ask,
+            ask_under_support=(self.under_support or otherwise) == "ask",
         )
 
 
@@ -92,8 +102,8 @@ class SliceGate(DeclaredGate):
     metric: MetricName
     """The metric on which each slice is compared."""
     alpha: Alpha = 0.05
-    """The chance of passing a strict slice that is worse by the margin, and of failing equal models on small ones;
-    default 0.05."""
+    """The chance of passing a strict slice that is worse by the margin (if slices differ as they are seen to, where
+    they are judged together), and of failing equal models on small ones; default 0.05."""
     strict: StrictTier
     small: SmallTier
     fairness: list[Fairness] = Field(default_factory=list)
@@ -122,7 +132,7 @@ class SliceGate(DeclaredGate):
         from include.domain.gates import FirstDeployment, SliceRules
 
         first = champion_gate.first_deployment if champion_gate else "baseline_only"
-        ask = self.small.under_support == "ask"
+        groups = self.small.under_support if "under_support" in self.small.model_fields_set else "ask"
         return SliceRules(
             metric=(own or {}).get(self.metric, self.metric),
             margin=self.strict.margin,
@@ -132,7 +142,8 @@ class SliceGate(DeclaredGate):
             alpha=self.alpha,
             large_rows=self.strict.large_rows,
             min_rows=self.small.min_rows,
-            ask_under_support=ask,
-            fairness=tuple(rule.rule(ask=ask) for rule in self.fairness),
+            ask_under_support=self.small.under_support == "ask",
+            pooled=self.strict.judged == "together",
+            fairness=tuple(rule.rule(groups) for rule in self.fairness),
             first_deployment=FirstDeployment(first),
         )

@@ -156,7 +156,7 @@ def fairness_criteria(
         return criteria, notes
     if theirs is None:
         return [_unjudged(rule, n, "there are no scores of the champion on these rows", ours.gap), *criteria], notes
-    among = GroupRates(groups, supported, rates)
+    among = GroupRates(groups, supported, rates, rule.margin)
     return [_paired(rule, evidence, among, ours, theirs, alpha / attempts), *criteria], notes
 
 

@@ -6,6 +6,10 @@ ordered pair of groups is tested, and all must pass: the bound of how much farth
 the champion does. Then no two groups, and so not the gap either, are farther apart by more than the margin, but with a
 probability of alpha (tests/unit/domain/gates/test_guarantees_slices.py). The champion's distance is an absolute value,
 hence two bounds for each pair, at half of alpha each, of which the smaller holds.
+
+That all pairs must pass by themselves stops equal models too: of six groups there are thirty pairs, and by chance some
+two move apart. From ``POOLED_FROM`` groups on, how far the candidate moved each is judged with how far it moved the
+others (``pooling``), at alpha: docs/adr/0042 has what that passes and what it stops.
 """
 
 from __future__ import annotations
@@ -20,7 +24,14 @@ from scipy.special import ndtri, stdtrit
 from include.domain.blocks import Blocks
 from include.domain.comparison import tango_upper
 from include.domain.gates.grouping import Grouping
+from include.domain.gates.pooling import Departures
 from include.domain.metrics import Floats, Ints
+
+POOLED_FROM = 5
+"""Of fewer groups each pair is judged by itself, and passes while farther apart by the margin at most alpha of the
+time."""
+LIKELY = 0.25
+"""Times the margin: how far groups are thought to be moved before anything is seen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +51,8 @@ class GroupRates:
     supported: list[int]
     """Positions of those groups in ``groups.names``; at least two."""
     rates: dict[str, Rate]
+    margin: float = 0.0
+    """How much farther apart is tolerated."""
 
     @property
     def tests(self) -> int:
@@ -93,7 +106,10 @@ def farthest(among: GroupRates, name: str, blocks: Blocks, *, alpha: float, deci
             least = [_reach_of_decisions(one, other, member, count, level, sign) for level in levels]
             up = np.maximum(up, np.hypot(least[0][0][:, None], least[0][1][None, :]))
             down = np.maximum(down, np.hypot(least[1][1][:, None], least[1][0][None, :]))
-        bounds.append((apart, apart - down, apart + up))
+        above = apart + up
+        if sign < 0 and count >= POOLED_FROM:
+            above = _pooled(one - other, block, member, sizes, among.margin).pair_bounds(1 - alpha)
+        bounds.append((apart, apart - down, above))
     measured, below, above = (np.minimum(bounds[0][i], bounds[1][i]) for i in range(3))
     np.fill_diagonal(above, -np.inf)
     high, low = np.unravel_index(int(above.argmax()), above.shape)
@@ -111,6 +127,18 @@ def _jackknifed(values: Floats, block: Ints, member: Ints, sizes: NDArray[Any]) 
     squares = (blocks - 1) / blocks * (moved.T @ moved)
     own = np.diag(squares)
     return mean, np.sqrt(np.maximum(own[:, None] + own[None, :] - 2 * squares, 0))
+
+
+def _pooled(worse: Floats, block: Ints, member: Ints, sizes: NDArray[Any], margin: float) -> Departures:
+    """How far each group's mean was moved from that of all of them."""
+    blocks, count = sizes.shape
+    sums = np.bincount(block * count + member, worse, blocks * count).reshape(blocks, count)
+    total, rows = sums.sum(axis=0), sizes.sum(axis=0)
+    mean = total / rows
+    moved = (total - sums) / (rows - sizes) - mean
+    apart = mean - float(mean @ rows) / float(rows.sum())
+    least = 1 / (float(rows.sum()) + 2)
+    return Departures.jackknifed(moved, apart, rows.astype(np.float64), scale=LIKELY * margin, least=least)
 
 
 def _reach_of_decisions(

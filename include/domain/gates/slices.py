@@ -1,17 +1,19 @@
 """``slice_gate``: no slice of the rows gets worse for the sake of the average, and no group is treated worse than it
 was.
 
-Slices are judged in tiers, because one rule for all of them stops either every candidate or none: strict
-non-inferiority on 20 slices of 1,000 rows passes two equal models 0 % of the time, as
-tests/unit/domain/gates/test_guarantees_slices.py measures.
-- **strict**, large and protected slices: no worse than the champion by the margin, as in ``champion_gate``. A
-  candidate worse by the margin on such a slice passes with a probability of at most alpha. All must pass, so their
-  number costs no further alpha.
-- **small**, all others: not *significantly* worse (Holm 1979, "A simple sequentially rejective multiple test
-  procedure", Scandinavian Journal of Statistics 6:65-70, so that equal models fail at most alpha of the time however
-  many slices there are), and not measured worse by more than a wide floor.
-- **under the support** (too few rows, days or rows of a class): INCONCLUSIVE for a protected slice. For the others
-  that, or, where so declared, they are named and all such slices of a column are judged together as one.
+A slice blocks when it is shown to be worse, not when it is small. Slices are judged in tiers (``slice_tiers``), because
+one rule for all of them stops either every candidate or none: strict non-inferiority of each on 20 slices of 1,000 rows
+passes two equal models 0 % of the time, as tests/unit/domain/gates/test_guarantees_slices.py measures.
+- **strict**, large and protected slices: no worse than the champion by the margin, each with what all of them show
+  together. Pooled so, equal models mostly pass, and each reason says by how much a slice must be worse to be stopped
+  nine times in ten. Judged alone (``pooled`` false), a candidate worse by the margin on such a slice passes with a
+  probability of at most alpha, and of many slices equal models pass seldom.
+- **small**, all others: not significantly worse, with alpha split over all of them (Holm), so that equal models fail at
+  most alpha of the time however many slices there are; measured beyond a wide floor, a nearly significant one is
+  INCONCLUSIVE.
+- **not judged** (too few rows, days or rows of a class): INCONCLUSIVE for a protected slice, which the declaration
+  demands. The others are named, and all such slices of a column are judged together as one; or where so declared
+  they are INCONCLUSIVE too.
 
 Without a champion the opponent is the naive baseline, and every slice is judged as a small one.
 """
@@ -19,17 +21,18 @@ Without a champion the opponent is the naive baseline, and every slice is judged
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from include.domain.comparison import PairedComparison, PairedScores, compare
-from include.domain.gates.champion import BadRule, ComparisonRule, FirstDeployment, judge_comparison
+from include.domain.comparison import PairedComparison
+from include.domain.gates.champion import BadRule, FirstDeployment
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
 from include.domain.gates.grouping import Grouping, group
+from include.domain.gates.slice_tiers import Slice, SliceTier, compared_alone, judge_small, judge_strict
 from include.domain.metrics import Metric, measure, metric_of, why_bad_scores
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
@@ -44,14 +47,16 @@ class SliceRules:
     Attributes:
         metric: the metric every slice is compared on.
         margin: tolerated loss on a strict slice, in the metric's unit.
-        floor: largest measured loss on a small slice, in the metric's unit.
+        floor: measured loss on a small slice, in the metric's unit, beyond which a nearly significant one is
+            INCONCLUSIVE.
         by: columns whose values are slices.
         protected: columns whose slices are strict whatever their size; they need not be in ``by`` as well.
-        alpha: of each strict slice the chance to pass while worse by the margin; of all small ones together the chance
-            that some equal one is called worse.
+        alpha: of each strict slice the chance to pass while worse by the margin, if slices differ as they are seen to
+            (judged alone: whatever they do); of all small ones together the chance that some equal one fails.
         large_rows: rows from which a slice is strict.
         min_rows: the support.
         ask_under_support: whether an unprotected slice under the support is INCONCLUSIVE.
+        pooled: whether a strict slice is judged with what the other strict ones show; otherwise each alone.
         fairness: what is compared between groups.
         first_deployment: what replaces the comparison while a model has no champion.
     """
@@ -64,7 +69,8 @@ class SliceRules:
     alpha: float = 0.05
     large_rows: int = 5000
     min_rows: int = 300
-    ask_under_support: bool = True
+    ask_under_support: bool = False
+    pooled: bool = True
     fairness: tuple[FairnessRule, ...] = ()
     first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
 
@@ -76,15 +82,6 @@ class SliceRules:
     def columns(self) -> tuple[str, ...]:
         """The columns to slice by, each once."""
         return tuple(dict.fromkeys((*self.by, *self.protected)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Slice:
-    name: str
-    column: str
-    rows: int
-    is_strict: bool
-    evidence: Evidence
 
 
 def slice_gate(
@@ -115,8 +112,8 @@ def slice_gate(
             raise BadEvidence(f"column {name!r}", len(np.asarray(values)), evidence.rows)
     notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "under_support": {}, "fairness": {}}
     criteria: list[CriterionResult] = []
-    strict: list[_Slice] = []
-    small: list[_Slice] = []
+    strict: list[Slice] = []
+    small: list[Slice] = []
     if not has_champion and rules.columns and rules.first_deployment is FirstDeployment.ASK:
         criteria.append(_nobody_to_compare(evidence.rows))
     seen = evidence.seen_by(rules.metric)
@@ -127,8 +124,8 @@ def slice_gate(
         found = _slices(column, columns[column], seen, rules, notes["under_support"], criteria)
         for one in found:
             (strict if one.is_strict and has_champion else small).append(one)
-    thin: list[tuple[_Slice, str]] = []
-    judged = [*_strict(rules, strict, attempts, thin), *_small(rules, small, has_champion, thin)]
+    thin: list[tuple[Slice, str]] = []
+    judged = [*_strict(rules, strict, attempts, seen, thin), *_small(rules, small, has_champion, seen, thin)]
     criteria += sorted(judged, key=lambda c: -c.verdict.badness)
     criteria += _thin(rules, thin, notes["under_support"])
     notes["slices"] = {"strict": len(strict), "small": len(small)}
@@ -156,14 +153,14 @@ def _slices(
     rules: SliceRules,
     notes: dict[str, Any],
     criteria: list[CriterionResult],
-) -> Iterator[_Slice]:
+) -> Iterator[Slice]:
     """The column's slices with enough rows; what the others mean goes into the criteria and the notes."""
     groups = group(column, values)
     sizes = groups.sizes
     protected = column in rules.protected
     for i in np.flatnonzero(sizes >= rules.min_rows).tolist():
-        is_strict = protected or int(sizes[i]) >= rules.large_rows
-        yield _Slice(groups.name_of(i), column, int(sizes[i]), is_strict, evidence.where(groups.rows_of(i)))
+        is_strict, where = protected or int(sizes[i]) >= rules.large_rows, groups.rows_of(i)
+        yield Slice(groups.name_of(i), column, where, is_strict, evidence.where(where))
     scarce = np.flatnonzero(sizes < rules.min_rows)
     if not len(scarce):
         return
@@ -173,7 +170,7 @@ def _slices(
         criteria.append(_under_support(column, groups, scarce, rules.min_rows))
     elif rows >= rules.min_rows:
         together: NDArray[np.bool_] = np.isin(groups.codes, scarce)
-        yield _Slice(f"{column}={OTHERS}", column, rows, False, evidence.where(together))
+        yield Slice(f"{column}={OTHERS}", column, together, False, evidence.where(together))
 
 
 def _largest(groups: Grouping, scarce: NDArray[np.intp]) -> dict[str, int]:
@@ -222,49 +219,42 @@ def _nobody_to_compare(rows: int) -> CriterionResult:
 
 
 def _strict(
-    rules: SliceRules, slices: list[_Slice], attempts: int, thin: list[tuple[_Slice, str]]
-) -> Iterator[CriterionResult]:
-    rule = ComparisonRule(rules.metric, rules.margin)
-    for one in slices:
-        found = _compare(rules, one, one.evidence.champion, attempts, rules.margin)
-        if found.difference is None and _is_only_thin(metric_of(one.evidence.task, rules.metric), one.evidence, True):
-            thin.append((one, str(found.reason)))
-            continue
-        yield judge_comparison(rule, found, criterion=f"{one.name} {rules.metric}", min_rows=rules.min_rows)
+    rules: SliceRules, slices: list[Slice], attempts: int, whole: Evidence, thin: list[tuple[Slice, str]]
+) -> list[CriterionResult]:
+    tier = SliceTier(rules.metric, rules.margin, rules.min_rows, rules.alpha, attempts, pooled=rules.pooled)
+    compared = compared_alone(tier, slices, margin=rules.margin)
+    kept, broken = _comparable(tier, slices, compared, thin)
+    return [*judge_strict(tier, *kept, whole), *judge_strict(replace(tier, pooled=False), *broken, whole)]
 
 
 def _small(
-    rules: SliceRules, slices: list[_Slice], has_champion: bool, thin: list[tuple[_Slice, str]]
-) -> Iterator[CriterionResult]:
-    """Holm's procedure by bounds: with ``m`` hypotheses left, each is tested at ``alpha / m``; what is rejected makes
-    the next level wider for the others, until nothing more is rejected."""
-    pending, final = list(slices), dict[str, tuple[PairedComparison, bool]]()
-    while pending:
-        tested = {one.name: _compare(rules, one, _opponent(one, has_champion), len(pending), None) for one in pending}
-        worse = {name for name, c in tested.items() if c.low is not None and c.low > 0}
-        final |= {name: (c, name in worse) for name, c in tested.items()}
-        pending = [one for one in pending if one.name not in worse] if worse else []
-    for one in slices:
-        found, is_worse = final[one.name]
-        metric = metric_of(one.evidence.task, rules.metric)
-        if found.difference is None and _is_only_thin(metric, one.evidence, has_champion):
+    rules: SliceRules, slices: list[Slice], has_champion: bool, whole: Evidence, thin: list[tuple[Slice, str]]
+) -> list[CriterionResult]:
+    against = "champion" if has_champion else "baseline"
+    tier = SliceTier(rules.metric, rules.floor, rules.min_rows, rules.alpha, against=against)
+    kept, broken = _comparable(tier, slices, compared_alone(tier, slices), thin)
+    return [*judge_small(tier, *kept, whole), *judge_small(replace(tier, pooled=False), *broken, whole)]
+
+
+Compared = tuple[list[Slice], list[PairedComparison]]
+"""Slices, each with its comparison."""
+
+
+def _comparable(
+    tier: SliceTier, slices: list[Slice], compared: list[PairedComparison], thin: list[tuple[Slice, str]]
+) -> tuple[Compared, Compared]:
+    """Those that could be compared, and those that could not although they have the rows; the others are thin."""
+    kept: Compared = ([], [])
+    broken: Compared = ([], [])
+    for one, found in zip(slices, compared, strict=True):
+        only_thin = _is_only_thin(metric_of(one.evidence.task, tier.metric), one.evidence, tier.against == "champion")
+        if found.difference is None and only_thin:
             thin.append((one, str(found.reason)))
-        else:
-            yield _judge_small(rules, one, found, is_worse, len(slices), has_champion)
-
-
-def _compare(rules: SliceRules, one: _Slice, other: Any, split: int, margin: float | None) -> PairedComparison:
-    return compare(
-        PairedScores(one.evidence.task, one.evidence.y, one.evidence.candidate, other, one.evidence.days),
-        rules.metric,
-        alpha=rules.alpha,
-        attempts=split,
-        margin=margin,
-    )
-
-
-def _opponent(one: _Slice, has_champion: bool) -> Any:
-    return one.evidence.champion if has_champion else one.evidence.baseline
+            continue
+        into = broken if found.difference is None else kept
+        into[0].append(one)
+        into[1].append(found)
+    return kept, broken
 
 
 def _is_only_thin(metric: Metric, evidence: Evidence, has_champion: bool) -> bool:
@@ -279,48 +269,7 @@ def _is_only_thin(metric: Metric, evidence: Evidence, has_champion: bool) -> boo
     )
 
 
-def _judge_small(
-    rules: SliceRules, one: _Slice, c: PairedComparison, is_worse: bool, of: int, has_champion: bool
-) -> CriterionResult:
-    against = "champion" if has_champion else "baseline"
-    name = f"{one.name} {rules.metric}"
-    if c.difference is None or c.low is None or c.high is None:
-        verdict = Verdict.INCONCLUSIVE
-        why = f"{name} could not be compared: {(c.reason or '').replace('champion', against)}; that is no evidence."
-    else:
-        if is_worse:
-            verdict, so = Verdict.FAIL, f"so it is significantly worse (Holm over {of} slices)."
-        elif c.difference > rules.floor:
-            verdict, so = Verdict.FAIL, f"which is more than the floor {rules.floor:g}."
-        else:
-            verdict, so = (
-                Verdict.PASS,
-                f"so it is not significantly worse (Holm over {of} slices).",
-            )
-        side = "worse" if c.difference >= 0 else "better"
-        why = (
-            f"{name} {c.candidate:.4g} against the {against}'s {c.champion:.4g} on {c.about}: {side} by "
-            f"{abs(c.difference):.4g} (worse by {c.low:.4g} to {c.high:.4g}, each bound at "
-            f"{100 * (1 - c.alpha):.4g} %), {so}"
-        )
-    return CriterionResult(
-        criterion=name,
-        verdict=verdict,
-        measured=c.candidate,
-        allowed=f"not sig. worse; worse by <= {rules.floor:g}",
-        rows=c.rows,
-        reason=why,
-        direction=Direction.AT_MOST,
-        bound=rules.floor,
-        margin=rules.floor,
-        low=c.low,
-        high=c.high,
-        champion=c.champion if has_champion else None,
-        baseline=None if has_champion else c.champion,
-    )
-
-
-def _thin(rules: SliceRules, thin: list[tuple[_Slice, str]], notes: dict[str, Any]) -> Iterator[CriterionResult]:
+def _thin(rules: SliceRules, thin: list[tuple[Slice, str]], notes: dict[str, Any]) -> Iterator[CriterionResult]:
     for one, why in thin:
         if one.column in rules.protected or rules.ask_under_support:
             yield CriterionResult(
