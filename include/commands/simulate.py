@@ -58,6 +58,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the yardstick `always` retrains daily, or so many times evenly spaced; 0 leaves it out; default 120",
     )
+    parser.add_argument(
+        "--advise",
+        action="store_true",
+        help="try tolerances, training windows and cadences on the first part, and confirm the cheapest on the rest",
+    )
     parser.add_argument("--plot", metavar="FILE", help="draw the losses and costs over time, as .png, .svg or .pdf")
     table = parser.add_argument_group("a table of your own")
     table.add_argument("--data", metavar="FILE", help="a .parquet or .csv file")
@@ -121,6 +126,8 @@ def _simulate(args: argparse.Namespace) -> Answer:
     _check(args)
     if args.plot:
         check_plot(Path(args.plot))
+    if args.advise:
+        return _advise(args)
     yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), args.fits_at_most, price=args.price)
     with _Bar() as bar:
         what, found, stream_of, interval, taken = _of_table(args) if args.data else _of_declared(args, bar)
@@ -132,7 +139,24 @@ def _simulate(args: argparse.Namespace) -> Answer:
     return Answer(tuple(lines), as_json(simulation))
 
 
+def _advise(args: argparse.Namespace) -> Answer:
+    from include.config import declarations
+    from include.workflows.simulation.advice_shown import as_json, as_lines
+    from include.workflows.simulation.advise import advise
+
+    with _Bar() as bar:
+        what, [declared], stream_of, interval, _ = _of_table(args) if args.data else _of_declared(args, bar)
+        views = None if args.data else declarations().views
+        stream = stream_of(declared.model)
+        found = advise(what, declared.model, views, stream, interval, price=args.price, screen=bar)
+    return Answer(tuple(as_lines(found)), as_json(found))
+
+
 def _check(args: argparse.Namespace) -> None:
+    if args.advise:
+        for option, given in (("--set", args.sets), ("--plot", args.plot), ("--every", args.every)):
+            if given:
+                raise Mistake(f"{option} is not for --advise, which tries its own settings; leave out one of the two.")
     if bool(args.model) == bool(args.data):
         given = f"both {args.model} and --data are given" if args.model else "neither a model nor --data is given"
         raise Mistake(f"{given}; name a declared model, or a table with --data. See `slipway simulate --help`.")

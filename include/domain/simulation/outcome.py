@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -128,6 +128,20 @@ class PolicyOutcome:
     def cost(self) -> float:
         """Realised loss summed over all rows, plus the price of each retrain."""
         return self.total_loss + self.price * self.retrains
+
+    def priced(self, price: float) -> PolicyOutcome:
+        """The same at another price of a retrain."""
+        return replace(self, price=price)
+
+    def costs_by_day(self, days: Sequence[str]) -> list[float]:
+        """What each of the days cost: its loss, and the price of the retrains paid on it; after the last, on the last.
+
+        Args:
+            days: ``YYYY-MM-DD`` in order, all that this policy was replayed on.
+        """
+        losses = {d.day: d.loss for d in self.days}
+        paid = Counter(min(day, days[-1]) for day in self.retrained_on)
+        return [losses.get(day, 0.0) + self.price * paid[day] for day in days]
 
     @property
     def actions(self) -> Counter[str]:

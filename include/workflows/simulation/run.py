@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from include.config import ModelDeclaration
@@ -84,7 +84,7 @@ def simulate(
     firsts: list[tuple[ReplayedCandidate, tuple[GateResult, ...]]] = []
     for variant in variants:
         stream = stream_of(variant.model)
-        first = _first_champion(candidates, variant.model, stream, interval)
+        first = first_champion(candidates, variant.model, stream, interval)
         screen.begin(variant.name, len(interval.days))
         policy = DeclaredPolicy(variant.name, variant.model, stream, candidates, interval, first)
         firsts.append((first, tuple(policy.gates_before_shadow(first, None))))
@@ -103,7 +103,7 @@ def simulate(
     remarks += not_replayed(model)
     screen.note("looking for leaks")
     remarks += leaks(model, first)
-    priced = tuple(replace(o, price=price.amount) for o in outcomes)
+    priced = tuple(o.priced(price.amount) for o in outcomes)
     if not any(o.rows for o in priced):
         raise CannotSimulate(f"No row of {interval} ever got a label, so no loss can be realised. Give another range.")
     return Simulation(
@@ -152,9 +152,14 @@ def loss_of_a_day(first: ReplayedCandidate) -> float:
     return float(losses.sum()) / days if days and np.isfinite(losses).all() else 0.0
 
 
-def _first_champion(
+def first_champion(
     candidates: ReplayedCandidates, model: ModelDeclaration, stream: Stream, interval: Interval
 ) -> ReplayedCandidate:
+    """The champion as of the interval's start.
+
+    Raises:
+        CannotSimulate: when the rows before it will not do to train one.
+    """
     first = candidates.of(model, stream, interval.start)
     if first.pipeline is None:
         windows = training_windows(
