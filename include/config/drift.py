@@ -45,7 +45,8 @@ class DeclaredPerformance(Declared):
 
     metric: MetricName
     """The loss that is watched: brier, log_loss, error or cost for classifiers, mae, rmse or pinball for regression; or
-    one of your own by its import path: a value for each row, 0 or more, lower better."""
+    one of your own by its import path, or a business metric of label and score: a value for each row, 0 or more, lower
+    better."""
     tolerance: Annotated[float, Field(ge=0)]
     """How much worse than the reference, in the metric's unit, is still in band."""
     window_days: Annotated[int, Field(ge=1)] = 7

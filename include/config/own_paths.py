@@ -54,6 +54,7 @@ def _paths(model: ModelDeclaration) -> Iterator[tuple[Where, Callable[[], Any]]]
         if not of_the_project(model.task, name) and all(name != metric.name for metric in model.business_metrics):
             where = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
             yield ("gates", *where), partial(imported, name, f"gates.{dotted}")
-    if model.drift.performance.metric.partition("(")[0] not in LOSSES:
+    watched = model.drift.performance.metric
+    if watched.partition("(")[0] not in LOSSES and all(watched != metric.name for metric in model.business_metrics):
         yield ("drift", "performance", "metric"), lambda: loss_of(model)
     yield from _notifier(model.notify)

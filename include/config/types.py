@@ -326,6 +326,12 @@ class ModelDeclaration(Declared):
             wrong = metric_names.why_not(self.task, watched)
             if wrong is not None:
                 raise ValueError(f"drift.performance.metric is {watched!r}, and {wrong}")
+        elif (worth := next((m for m in self.business_metrics if m.name == watched), None)) is not None:
+            if worth.direction == "higher":
+                raise ValueError(
+                    f"drift.performance.metric is {watched!r}, of which more is better; what is watched is a loss, of "
+                    "which less is better: declare one with direction lower and values of 0 or more"
+                )
         elif name in (*LOSSES, *METRICS[self.task]) or not may_be_own(watched):
             raise ValueError(
                 f"drift.performance.metric is {watched!r}; a {self.task} model's loss is one of {', '.join(losses)}, "

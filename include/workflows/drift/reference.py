@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
-from include.config.measured_by import loss_of
 from include.domain import classes
 from include.domain.drift.estimated import EstimateReference
 from include.domain.drift.maturity import Cohort
@@ -23,6 +22,7 @@ from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
 from include.workflows.scoring import matured_labels
 from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
+from include.workflows.scoring.row_values import watched_loss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +115,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     labelled = joined["day_served"].value_counts()
     asked = rows["day_served"].value_counts()
     cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in asked.items())
-    losses = row_losses(loss_of(model), joined["y"].to_numpy(), scores_in(model, joined))
+    losses = row_losses(watched_loss(model), joined["y"].to_numpy(), scores_in(model, joined))
     return losses_by_day(joined["day_served"].tolist(), losses), cohorts
 
 

@@ -19,7 +19,6 @@ from include.adapters.ledger import (
     RetrainDecision,
 )
 from include.config import ModelDeclaration, declarations
-from include.config.measured_by import loss_of
 from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
@@ -48,6 +47,7 @@ from include.workflows.journey.facts import ReportReference
 from include.workflows.lineage import promised
 from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
 from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
+from include.workflows.scoring.row_values import watched_loss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -312,7 +312,7 @@ def estimated_losses(
     if reference.calibration is not None:
         probabilities = reference.calibration(scores)
         auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 else None
-        return expected_losses(loss_of(model), scores, probabilities), auc
+        return expected_losses(watched_loss(model), scores, probabilities), auc
     if reference.trees is None:
         return np.empty(0), None
     return reference.trees.estimated(features, scores), None

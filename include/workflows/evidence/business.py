@@ -19,6 +19,7 @@ from include.adapters import sql_engine
 from include.config import ModelDeclaration
 from include.config.own_metrics import BusinessMetric
 from include.domain.gates import Evidence, RowValues
+from include.workflows.scoring.row_values import row_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ def values_of(
     found = {}
     for metric in model.business_metrics:
         values = {
-            who: None if answers is None else _values(model, metric, known, y, answers)
+            who: None if answers is None else row_values(model, metric, known, y, answers)
             for who, answers in scores.items()
         }
         candidate = values[CANDIDATE]
@@ -59,55 +60,6 @@ def valued(model: ModelDeclaration, known: pd.DataFrame, evidence: Evidence) -> 
     """The evidence with the values of its rows, of which ``known`` is what is known."""
     answers = {CANDIDATE: evidence.candidate, CHAMPION: evidence.champion, BASELINE: evidence.baseline}
     return evidence.with_values(values_of(model, known, evidence.y, answers))
-
-
-def _values(
-    model: ModelDeclaration, metric: BusinessMetric, known: pd.DataFrame, y: np.ndarray[Any, Any], answers: Any
-) -> np.ndarray[Any, Any]:
-    import numpy as np
-    import pyarrow as pa
-
-    what, file = f"business metric {metric.name}", model.file.parent / metric.sql
-    n, scores = len(y), np.asarray(answers, dtype=float)
-    columns = {"row": pa.array(np.arange(n)), "label": _labels(model, y)}
-    columns["score"] = pa.array(scores) if scores.ndim == 1 else pa.array(scores.tolist(), pa.list_(pa.float64()))
-    table = pa.table({str(name): _column(known[name]) for name in known if name not in columns} | columns)
-    given = sql_engine.run_sql(model.business_sql(metric), {"scored": table}, None, what=what, file=file)
-    missing = [name for name in ("row", "value") if name not in given.column_names]
-    if missing:
-        raise sql_engine.SqlFailed(what, file, f"it gives no column {missing[0]!r}; it must give row and value")
-    answered = given.select(["row", "value"]).to_pandas()
-    rows = answered["row"].to_numpy()
-    if len(rows) != n or not np.array_equal(np.sort(rows), np.arange(n)):
-        raise sql_engine.SqlFailed(what, file, f"it gives {len(rows):,} rows of {n:,}; each row must be there once")
-    try:
-        values = answered["value"].to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError):
-        raise sql_engine.SqlFailed(what, file, "value is no number; cast it to DOUBLE") from None
-    found = np.full(n, np.nan)
-    found[rows] = values
-    return found
-
-
-def _column(values: pd.Series[Any]) -> Any:
-    import pandas as pd
-    import pyarrow as pa
-
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        naive = values.dt.tz_convert("UTC").dt.tz_localize(None)
-        return pa.array(naive.to_numpy(dtype="datetime64[us]")).cast(pa.timestamp("us", tz="UTC"))
-    return pa.array(values, from_pandas=True)
-
-
-def _labels(model: ModelDeclaration, y: np.ndarray[Any, Any]) -> Any:
-    import numpy as np
-    import pyarrow as pa
-
-    labels = np.asarray(y, dtype=float)
-    if not model.is_classifier:
-        return pa.array(labels)
-    names = model.label.classes or []
-    return pa.array([names[int(i)] if np.isfinite(i) and 0 <= i < len(names) else None for i in labels], pa.string())
 
 
 def wrong_in(model: ModelDeclaration, columns: Collection[str]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -123,13 +75,33 @@ def wrong_in(model: ModelDeclaration, columns: Collection[str]) -> list[tuple[tu
     nothing = pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})
     scores = np.empty((0, model.class_count or 0)) if model.task == "multiclass" else np.empty(0)
     for i, metric in enumerate(model.business_metrics):
-        try:
-            _values(model, metric, nothing, np.empty(0), scores)
-        except sql_engine.SqlFailed as error:
-            said = str(error)
-            if "type" not in said.partition(" failed: ")[2].lower() or "not found" in said:
-                found.append((("business_metrics", i, "sql"), f"business_metrics.{i}.sql: {said}"))
+        said = _said(model, metric, nothing, scores)
+        if said is not None:
+            found.append((("business_metrics", i, "sql"), f"business_metrics.{i}.sql: {said}"))
+        elif metric.name == model.drift.performance.metric:
+            alone = _said(model, metric, nothing[[]], scores)
+            if alone is not None:
+                found.append((("drift", "performance", "metric"), _needs_more(metric, alone)))
     return found
+
+
+def _said(model: ModelDeclaration, metric: BusinessMetric, nothing: pd.DataFrame, scores: Any) -> str | None:
+    import numpy as np
+
+    try:
+        row_values(model, metric, nothing, np.empty(0), scores)
+    except sql_engine.SqlFailed as error:
+        said = str(error)
+        if "type" not in said.partition(" failed: ")[2].lower() or "not found" in said:
+            return said
+    return None
+
+
+def _needs_more(metric: BusinessMetric, said: str) -> str:
+    return (
+        f"drift.performance.metric is {metric.name!r}, and {metric.sql} reads more than row, label and score, without "
+        f"which days are watched: {said}"
+    )
 
 
 def as_columns(values: Mapping[str, RowValues]) -> dict[str, np.ndarray[Any, Any]]:

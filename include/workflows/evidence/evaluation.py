@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators, files
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
-from include.config.measured_by import loss_of, metrics_of, with_settings
+from include.config.measured_by import metrics_of, with_settings
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
 from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.profile import FeatureKind, Profile
@@ -38,6 +38,7 @@ from include.workflows.journey.facts import (
 )
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models
+from include.workflows.scoring.row_values import watched_loss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -275,7 +276,7 @@ def profile_of(
         held_out=HeldOutScores(
             scores=scores,
             score_days=score_days,
-            losses=row_losses(loss_of(model), y, scores),
+            losses=row_losses(watched_loss(model), y, scores),
             classes=model.label.classes or [] if model.task == "multiclass" else [],
         ),
         bins=model.drift.inputs.bins,
@@ -290,7 +291,7 @@ def estimate_of(
     Raises:
         BadEstimate: where there is but one day.
     """
-    metric, name = loss_of(model), model.drift.performance.metric
+    metric, name = watched_loss(model), model.drift.performance.metric
     if model.is_classifier:
         return classifier_reference(metric, days, y, scores)
     losses = row_losses(metric, y, scores)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration
-from include.config.measured_by import loss_of
+from include.workflows.scoring.row_values import watched_loss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def fitted(
     for recipe, rows in heat.race_rows.items():
         pipeline = estimators.fit(build(), features.iloc[rows], label[rows])
         scores = estimators.predict(pipeline, features.iloc[heat.judged], classes=model.class_count)
-        losses[recipe] = float(row_losses(loss_of(model), label[heat.judged], scores).mean())
+        losses[recipe] = float(row_losses(watched_loss(model), label[heat.judged], scores).mean())
     raced = Raced(winner_of(losses), losses, len(heat.judged), changed_on)
     chosen = heat.rows[raced.winner]
     return estimators.fit(build(), features.iloc[chosen], label[chosen]), raced, len(chosen)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration
-from include.config.measured_by import loss_of
 from include.domain.errors import Refusal
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.journey import TrainingWindows, training_windows
@@ -24,6 +23,7 @@ from include.workflows.evidence import evaluation, race, training
 from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.scoring import fitted_models
+from include.workflows.scoring.row_values import watched_loss
 from include.workflows.simulation.stream import Stream, day_name
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class ReplayedCandidate:
         labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
         # Not kept: of a yardstick's model only the days' sums are used again.
         scores = self._predicted(slice(start, rows.stop))[labelled - start]
-        losses = row_losses(loss_of(self.model), self.stream.y[labelled], scores)
+        losses = row_losses(watched_loss(self.model), self.stream.y[labelled], scores)
         at = self.stream.day[labelled] - first_day
         sums = [np.bincount(at, weights=w, minlength=days) for w in (losses, losses * even[labelled])]
         return np.stack(sums)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
-from include.config.measured_by import loss_of
 from include.domain.losses import DayLoss, row_losses
 from include.domain.simulation.outcome import DayCost
+from include.workflows.scoring.row_values import watched_loss
 from include.workflows.simulation.candidates import ReplayedCandidate
 from include.workflows.simulation.stream import Stream, day_name, microseconds
 
@@ -38,7 +38,7 @@ class Maturing:
         import numpy as np
 
         delay = microseconds_of(model)
-        self._stream, self._metric = stream, loss_of(model)
+        self._stream, self._metric = stream, watched_loss(model)
         # A cohort is half-open: a row exactly ``delay`` old is in tomorrow's.
         matures = np.maximum(stream.event_us + delay + 1, stream.known_us)
         matures = np.where(np.isfinite(stream.y), matures, np.iinfo(np.int64).max)
@@ -82,7 +82,7 @@ def realised(stream: Stream, model: ModelDeclaration, rows: slice, scores: np.nd
 
     labelled = np.flatnonzero(np.isfinite(stream.y[rows]))
     if len(labelled):
-        losses = row_losses(loss_of(model), stream.y[rows][labelled], scores[labelled])
+        losses = row_losses(watched_loss(model), stream.y[rows][labelled], scores[labelled])
         for day, count, total, _ in by_day(stream.day[rows][labelled], losses):
             yield DayCost(day_name(day), count, total)
 
