@@ -6,6 +6,7 @@ Starts when a day of predictions was published, because a day without prediction
 from airflow.sdk import dag
 from slipway_airflow import assets, docs
 from slipway_airflow.drift import DecideOperator, act_on
+from slipway_airflow.notify import Tell, Works
 from slipway_airflow.parsing import needed
 from slipway_airflow.steps import step
 
@@ -25,7 +26,8 @@ def drift_dag(model: ModelDeclaration):
         def measure(partition_key=None, run_id=None):
             return tasks.measure_drift(model.name, partition_key, run_id)
 
-        act_on(model, DecideOperator(task_id="decide", report=measure()))
+        told = [Tell("incident"), Works()]
+        act_on(model, DecideOperator(task_id="decide", report=measure(), on_success_callback=told))
 
     return drift()
 

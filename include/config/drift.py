@@ -110,6 +110,8 @@ class DataBroke(Declared):
     overdue_labels: Share = 0.1
     """Rise, over the training data's, of the share of rows without a label though their label window has closed, over
     the last performance.window_days days, that counts as broken; default 0.1."""
+    holds_days: Annotated[int, Field(ge=0)] = 14
+    """How many days an incident of the data, or of rows out of support, holds back a retrain; default 14."""
 
 
 class DeclaredDrift(Declared):

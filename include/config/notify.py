@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -79,6 +79,10 @@ class Notify(Channel):
     """Housekeeping closed a journey whose run was deleted, or ended without closing it."""
     rolled_back: Role = "on_call"
     """The champion was rolled back; default on_call."""
+    incident: Role = "on_call"
+    """The model's loss left its band and stayed out, or is still out and not acknowledged; default on_call."""
+    remind_after_days: Annotated[int, Field(ge=0)] = 7
+    """Judged days from one notice about an open incident to the next; 0 sends no reminder; default 7."""
     promoted: Role = "model"
     """A candidate became champion; default model."""
     failed: Role = "on_call"

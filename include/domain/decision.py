@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from include.domain.data_incident import DataIncident, FindingWatch
 from include.domain.drift.report import Finding, Flags
 from include.domain.incident import Incident, IncidentPace, Outlook, Stage
 from include.domain.wording import count_of
@@ -47,6 +48,8 @@ class Policy:
     futile_before_escalation: int = 2
     pace: IncidentPace = field(default_factory=IncidentPace)
     """When a journey of an incident can help."""
+    data_holds_days: int = 14
+    """How long an incident of the data holds back a retrain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ class Situation:
     """Whether a journey of the open incident can help; None without one."""
     incident_journeys: int = 0
     """How many of the incident have started."""
+    data: DataIncident | None = None
+    """Of broken data, after this report; a just closed one too."""
+    support: DataIncident | None = None
+    """Of rows outside what the model was trained on, after this report."""
 
     @property
     def newest(self) -> Flags:
@@ -95,6 +102,17 @@ class Situation:
     def persists(self, name: str) -> bool:
         """Whether the flag is raised in k of the last n reports, the newest among them."""
         return getattr(self.newest, name) is True and self.alarms(name) >= self.policy.windows[0]
+
+    def watch(self, name: str) -> FindingWatch:
+        """When findings of this flag open an incident, and when they are over."""
+        judged = getattr(self.newest, name) is not None
+        return FindingWatch(self.persists(name), judged, self.policy.windows[1])
+
+    def holds_back(self, found: DataIncident | None) -> bool:
+        """Whether an incident of the data holds back a retrain today."""
+        if found is None or not found.is_open:
+            return False
+        return self.newest.day < found.holds_back_until(self.policy.data_holds_days).isoformat()
 
     @property
     def would_start(self) -> bool:
@@ -129,6 +147,8 @@ class Decision:
     """Set when this decision opens the breaker."""
     incident: Incident | None = None
     """After this decision."""
+    data: DataIncident | None = None
+    support: DataIncident | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -191,6 +211,35 @@ def _unfinished(incident: Incident) -> str:
     )
 
 
+def _is_open(found: DataIncident | None) -> bool:
+    return found is not None and found.is_open
+
+
+def _opens(s: Situation, found: DataIncident | None) -> bool:
+    """Whether this report opens the incident: then a person is asked, once."""
+    return found is not None and found.is_open and found.opened_on == s.newest.day
+
+
+def _for_now(s: Situation) -> str:
+    return _before(s, s.data)
+
+
+def _before(s: Situation, found: DataIncident | None) -> str:
+    return f" before {found.holds_back_until(s.policy.data_holds_days).isoformat()}" if found is not None else ""
+
+
+def _still(found: DataIncident | None) -> str:
+    if found is None:
+        return ""
+    gone = f" Not found any more since {found.seen_on}." if found.quiet else ""
+    return f"a person was asked on {found.opened_on} about this. {found.reason}{gone}"
+
+
+def _once(findings: tuple[Finding, ...]) -> str:
+    """Findings that no one is asked about yet."""
+    return f"neither for enough days nor far enough beyond its limit to ask. {' '.join(f.reason for f in findings[:3])}"
+
+
 def _waits(s: Situation) -> bool:
     return s.open_incident is not None and s.outlook is not None and not (s.outlook.ready or s.outlook.exhausted)
 
@@ -239,22 +288,37 @@ RULES: tuple[Rule, ...] = (
     Rule(
         1,
         "data_broke",
-        lambda s: bool(s.broken),
+        lambda s: _opens(s, s.data),
         Action.ESCALATE,
         lambda s: (
-            f"The data broke, so nothing is retrained: {' '.join(f.reason for f in s.broken[:3])} Look at the source."
+            f"The data broke, so nothing is retrained{_for_now(s)}: {s.data.reason if s.data else ''}"
+            f"{' ' + s.support.reason if s.support and _opens(s, s.support) else ''} Look at the source."
         ),
     ),
     Rule(
         2,
         "outside_support",
-        lambda s: bool(s.outside),
+        lambda s: _opens(s, s.support),
         Action.ESCALATE,
         lambda s: (
             "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
-            f"{' '.join(f.reason for f in s.outside[:3])} Look at where these rows come from, and whether the model is "
+            f"{s.support.reason if s.support else ''} Look at where these rows come from, and whether the model is "
             "meant for them."
         ),
+    ),
+    Rule(
+        1,
+        "data_still_broken",
+        lambda s: s.would_start and s.holds_back(s.data),
+        Action.SUPPRESS,
+        lambda s: f"No journey{_before(s, s.data)}: {_still(s.data)} {_alarms(s)}",
+    ),
+    Rule(
+        2,
+        "still_outside",
+        lambda s: s.would_start and s.holds_back(s.support),
+        Action.SUPPRESS,
+        lambda s: f"No journey{_before(s, s.support)}: {_still(s.support)} {_alarms(s)}",
     ),
     Rule(
         6,
@@ -364,6 +428,22 @@ RULES: tuple[Rule, ...] = (
         lambda s: f"Prepare a candidate, not to be promoted before labels mature: {_alarms(s)}",
     ),
     Rule(
+        1,
+        "data_suspect",
+        lambda s: bool(s.broken) or _is_open(s.data),
+        Action.LOG,
+        lambda s: f"Only logged: {_still(s.data) if _is_open(s.data) else _once(s.broken)} {_in_band(s).capitalize()}.",
+    ),
+    Rule(
+        2,
+        "rows_suspect",
+        lambda s: bool(s.outside) or _is_open(s.support),
+        Action.LOG,
+        lambda s: (
+            f"Only logged: {_still(s.support) if _is_open(s.support) else _once(s.outside)} {_in_band(s).capitalize()}."
+        ),
+    ),
+    Rule(
         3,
         "drift_in_band",
         _drifting,
@@ -402,6 +482,8 @@ def decide(situation: Situation) -> Decision:
         hold_promotion=rule.name == "estimated_out_of_band",
         breaker_open_until=opened,
         incident=incident,
+        data=situation.data,
+        support=situation.support,
     )
 
 
@@ -427,6 +509,8 @@ def _numbers(s: Situation) -> dict[str, Any]:
         "estimated_alarms": s.alarms("estimated"),
         "flags": [f.as_json() for f in s.flags[-n:]],
         "unjudged": list(s.unjudged),
+        "data_incident": s.data.as_json() if s.data else None,
+        "support_incident": s.support.as_json() if s.support else None,
         "broken": [f.as_json() for f in s.broken],
         "outside": [f.as_json() for f in s.outside],
         "in_flight": s.in_flight,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 
+from include.domain.data_incident import DataIncident, after_findings
 from include.domain.decision import Policy, Situation
 from include.domain.drift.report import DriftReport, Flags, ScoredDay
 from include.domain.incident import Incident, after_day, outlook
@@ -55,6 +56,10 @@ class History:
     asked_at: Sequence[int] = ()
     breaker_until: Sequence[datetime] = ()
     incident: Incident | None = None
+    data: DataIncident | None = None
+    """Of broken data, as the last decision left it, None where there never was one."""
+    support: DataIncident | None = None
+    """Of rows outside what the model was trained on."""
 
 
 def futile_streak(journeys: Iterable[PastJourney]) -> int:
@@ -107,7 +112,13 @@ def situation_of(
         asked_at_streak=history.asked_at[-1] if history.asked_at and streak else 0,
         breaker_open_until=max(history.breaker_until, default=None),
     )
-    return with_incident(found, history, ScoredDay(report.model, report.version, report.day), report.realised)
+    scored = ScoredDay(report.model, report.version, report.day)
+    found = replace(
+        found,
+        data=after_findings(history.data, scored, report.broken, found.watch("broken")),
+        support=after_findings(history.support, scored, report.outside, found.watch("outside")),
+    )
+    return with_incident(found, history, scored, report.realised)
 
 
 def with_incident(

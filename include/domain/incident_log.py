@@ -7,10 +7,12 @@ and for a day that is judged late, which must see the incident as it was before 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from enum import Enum
 from typing import Any
 
+from include.domain.data_incident import DataIncident
 from include.domain.incident import Incident, Stage
 
 
@@ -35,6 +37,8 @@ class IncidentEventKind(Enum):
     """Another model serves."""
     REOPENED = "reopened"
     """The model that raised it serves again."""
+    JOINED = "joined"
+    """Something else was found that belongs to the same cause."""
     ASKED = "asked"
     """A person was asked, because retraining did not help."""
     ACKNOWLEDGED = "acknowledged"
@@ -62,9 +66,51 @@ class IncidentStep:
     state: Mapping[str, Any]
     events: tuple[tuple[IncidentEventKind, str], ...] = ()
 
+    def reminding(self, day: str, known: Attention | None, after_days: int) -> IncidentStep:
+        """The step with a reminder, where one is due on the day and nothing else happened."""
+        if known is None or not self.is_open or self.events or not known.reminds(day, after_days):
+            return self
+        said = f"It is open since {self.opened_on}."
+        return replace(self, events=((IncidentEventKind.REMINDED, said),))
+
     @property
     def is_open(self) -> bool:
         return bool(self.state["stage"] != Stage.CLOSED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What people know of an open incident.
+
+    Attributes:
+        opened_on: the judged day that opened it.
+        acknowledged: whether somebody looks at it.
+        snoozed_until: the first day of data on which it reminds again; None where it was not snoozed.
+        reminded_on: the judged day of the newest reminder; None before the first.
+    """
+
+    opened_on: str
+    acknowledged: bool = False
+    snoozed_until: str | None = None
+    reminded_on: str | None = None
+
+    def reminds(self, day: str, after_days: int) -> bool:
+        """Whether people are reminded on a judged day; with ``after_days`` 0 never.
+
+        >>> known = Attention("2021-01-01")
+        >>> [known.reminds(day, 7) for day in ("2021-01-01", "2021-01-07", "2021-01-08", "2021-01-09")]
+        [False, False, True, True]
+        """
+        if not after_days or (self.acknowledged and self.snoozed_until is None):
+            return False
+        last = self.reminded_on or self.opened_on
+        if self.snoozed_until is not None:
+            return day >= self.snoozed_until and (last < self.snoozed_until or _days(last, day) >= after_days)
+        return _days(last, day) >= after_days
+
+
+def _days(first: str, second: str) -> int:
+    return (date.fromisoformat(second) - date.fromisoformat(first)).days
 
 
 def incident_id(model: str, cause: IncidentCause, opened_on: str) -> str:
@@ -88,6 +134,27 @@ def step_of(before: Incident | None, after: Incident | None) -> IncidentStep | N
     same = before is not None and before.is_open and before.opened_on == after.opened_on
     events = tuple(_events(before if same else None, after))
     return IncidentStep(IncidentCause.PERFORMANCE, after.opened_on, after.as_json(), events)
+
+
+def data_step_of(cause: IncidentCause, before: DataIncident | None, after: DataIncident | None) -> IncidentStep | None:
+    """What a judged day made of an incident of the data; None where there is none.
+
+    Args:
+        cause: DATA or SUPPORT.
+        before: as the rules found it, None or closed where none was open.
+        after: as the decision leaves it.
+    """
+    if after is None:
+        return None
+    same = before is not None and before.is_open and before.opened_on == after.opened_on
+    events: list[tuple[IncidentEventKind, str]] = []
+    if before is None or not same:
+        events.append((IncidentEventKind.OPENED, after.reason))
+    elif after.checks != before.checks:
+        events.append((IncidentEventKind.JOINED, after.reason))
+    if not after.is_open:
+        events.append((IncidentEventKind.CLOSED, after.note or "Closed."))
+    return IncidentStep(cause, after.opened_on, after.as_json(), tuple(events))
 
 
 def _events(before: Incident | None, after: Incident) -> list[tuple[IncidentEventKind, str]]:

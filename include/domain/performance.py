@@ -89,6 +89,8 @@ class RealisedPerformance:
     served_days: int | None = None
     """The matured days of the version, with those before the likeliest change."""
     served_rows: int | None = None
+    accepted_on: str | None = None
+    """When a person accepted the level that is the reference here, as a judged day; None where it is the holdout's."""
 
     @property
     def changed_on(self) -> str | None:

@@ -7,17 +7,22 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from ledger_fixtures import AN_INCIDENT, MODEL, an_incident_step
+from ledger_fixtures import AN_INCIDENT, MODEL, NOW, an_incident_step, an_operator
 
 from include.adapters.ledger import (
     IncidentChanged,
+    IncidentOver,
+    IncidentRequest,
     IncidentsSeen,
     IncidentSteps,
     Ledger,
     RetrainAction,
     UnknownIncident,
 )
+from include.domain.authority import OPERATORS, MayNotDecide, Person
+from include.domain.errors import BadField
 from include.domain.incident import Closing, Incident, Stage
+from include.domain.incident_acts import DOING, AcceptedLevel, NothingToAccept
 from include.domain.incident_log import IncidentCause, IncidentEventKind
 from include.domain.intervals import Interval
 
@@ -160,5 +165,88 @@ def test_the_next_alarm_after_a_closed_one_is_another_incident(ledger: Ledger) -
 
 
 def test_an_unknown_one_is_refused_with_the_way_out(ledger: Ledger) -> None:
-    with pytest.raises(UnknownIncident, match="There is no incident 'nothing' in the ledger"):
+    with pytest.raises(UnknownIncident, match="There is no incident 'nothing' in the ledger; `slipway incidents`"):
         ledger.incidents.get("nothing")
+
+
+# --- what people do ---------------------------------------------------------------------------------------------------
+
+
+def act(ledger: Ledger, kind: IncidentEventKind, *, who: str = "ada", why: str = "Known", until: str | None = None):
+    asked = IncidentRequest(KEY, kind, why, until)
+    return ledger.incidents.act(asked, by=an_operator(who), approvers=OPERATORS, now=NOW)
+
+
+def test_an_acknowledgement_is_kept_with_who_and_when_and_is_written_once(ledger: Ledger) -> None:
+    opened(ledger)
+    assert act(ledger, IncidentEventKind.ACKNOWLEDGED).acknowledged_by == "ada"
+    act(ledger, IncidentEventKind.ACKNOWLEDGED)
+    _, event = ledger.incidents.events(KEY)
+    assert (event.kind, event.who, event.why, event.at) == (IncidentEventKind.ACKNOWLEDGED, "ada", "Known", NOW)
+    assert event.day == "2013-06-01"
+
+
+def test_it_is_snoozed_until_a_day_after_the_newest_judged_one(ledger: Ledger) -> None:
+    opened(ledger)
+    for wrong in ("2013-06-01", "2013-08-31", "tomorrow", None):
+        with pytest.raises(BadField, match="give a day after 2013-06-01, the newest judged one"):
+            act(ledger, IncidentEventKind.SNOOZED, until=wrong)
+    found = act(ledger, IncidentEventKind.SNOOZED, until="2013-06-15")
+    assert (found.snoozed_until, found.acknowledged_by) == ("2013-06-15", "ada")
+    assert ledger.incidents.events(KEY)[-1].why == "Until 2013-06-15: Known"
+    assert act(ledger, IncidentEventKind.SNOOZED, until="2013-06-15") == found
+
+
+def test_an_accepted_level_closes_it_and_is_the_serving_versions_from_the_next_day_on(ledger: Ledger) -> None:
+    opened(ledger)
+    found = act(ledger, IncidentEventKind.ACCEPTED)
+    assert found.stage is Stage.CLOSED
+    assert Incident.from_json(found.state).closing is Closing.ACCEPTED
+    assert ledger.incidents.accepted(MODEL, "a", "2013-06-02") == AcceptedLevel("2013-05-24", "2013-06-01")
+    assert ledger.incidents.accepted(MODEL, "a", "2013-06-01") is None
+    assert ledger.incidents.accepted(MODEL, "b", "2013-06-02") is None
+    assert happened(ledger) == [("opened", "2013-06-01"), ("accepted", "2013-06-01")]
+
+
+def test_a_level_that_is_not_known_yet_is_not_accepted(ledger: Ledger) -> None:
+    opened(ledger)
+    decide(ledger, "2013-06-10", AN_INCIDENT, RECOVERING)
+    with pytest.raises(NothingToAccept, match="The level of b, which serves now, is not known yet"):
+        act(ledger, IncidentEventKind.ACCEPTED)
+    assert ledger.incidents.get(KEY).is_open
+
+
+def test_what_evidence_closed_first_is_said_and_not_overwritten(ledger: Ledger) -> None:
+    opened(ledger)
+    decide(ledger, "2013-06-20", RECOVERING, BACK)
+    for kind in (IncidentEventKind.ACKNOWLEDGED, IncidentEventKind.SNOOZED, IncidentEventKind.ACCEPTED):
+        with pytest.raises(IncidentOver, match=r"was closed on 2013-06-20, so .* Back in the band\."):
+            act(ledger, kind, until="2013-07-01")
+
+
+def test_only_an_approver_acts_and_a_refusal_leaves_no_trace(ledger: Ledger) -> None:
+    opened(ledger)
+    before = ledger.incidents.get(KEY), ledger.incidents.events(KEY)
+    for kind, doing in DOING.items():
+        asked = IncidentRequest(KEY, kind, "Known", "2013-06-15")
+        with pytest.raises(MayNotDecide, match=f"vera may not {doing} the incident {KEY}"):
+            ledger.incidents.act(asked, by=Person("vera"), approvers=OPERATORS, now=NOW)
+    assert (ledger.incidents.get(KEY), ledger.incidents.events(KEY)) == before
+
+
+def test_an_act_makes_the_decision_that_has_not_seen_it_be_made_again(ledger: Ledger) -> None:
+    opened(ledger)
+    seen = ledger.incidents.before(MODEL, "2013-06-02")
+    act(ledger, IncidentEventKind.ACKNOWLEDGED)
+    with pytest.raises(IncidentChanged):
+        decide(ledger, "2013-06-02", AN_INCIDENT, AN_INCIDENT, seen=seen)
+    decide(ledger, "2013-06-02", AN_INCIDENT, AN_INCIDENT)
+    assert ledger.incidents.get(KEY).acknowledged_by == "ada"
+
+
+def test_after_a_rollback_or_a_question_an_acknowledgement_holds_no_more(ledger: Ledger) -> None:
+    opened(ledger)
+    act(ledger, IncidentEventKind.SNOOZED, until="2013-06-30")
+    decide(ledger, "2013-06-02", AN_INCIDENT, replace(AN_INCIDENT, asked=True))
+    found = ledger.incidents.get(KEY)
+    assert (found.acknowledged_by, found.snoozed_until) == (None, None)

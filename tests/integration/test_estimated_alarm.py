@@ -206,7 +206,7 @@ def test_an_estimate_that_shall_only_be_reported_starts_nothing(alarmed):
         report = sensor.DriftReport.from_json(kept.report)
         world.declare(world.model, **{**DECLARED, "drift": {**DRIFT, "estimated": {"min_rows": 50, "acts": False}}})
         model = loader.declarations().model(world.model)
-        flags = sensor.situation(ledger, model, report).flags
+        flags = sensor.situation(ledger, model, report, ledger.incidents.before(world.model, report.day)).flags
         world.declare(world.model, **DECLARED)
     assert report.flags.estimated is True
     assert {f.estimated for f in flags} == {None}

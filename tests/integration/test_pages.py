@@ -10,7 +10,18 @@ from urllib.parse import quote
 
 import pytest
 from invariants import check_invariants
-from ledger_fixtures import MODEL, NOW, an_operator, challenger, champion, judged, promote, request, trained
+from ledger_fixtures import (
+    MODEL,
+    NOW,
+    an_open_incident,
+    an_operator,
+    challenger,
+    champion,
+    judged,
+    promote,
+    request,
+    trained,
+)
 from markupsafe import escape
 
 from include.adapters.ledger import Facts, OverrideRequest, RetrainAction
@@ -28,6 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 REASON = "The outage of 12 March explains it"
+INCIDENT = f"{MODEL}-performance-20130601"
 
 
 def stopped(world, run_id: str = "r1", verdict: Verdict = Verdict.FAIL, *, live: bool = False):
@@ -46,6 +58,7 @@ def routes() -> list[tuple[str, str]]:
     from slipway_airflow.pages.mount import late_app
 
     known = {"name": MODEL, "model": MODEL, "action": "override", "candidate_id": "CANDIDATE", "dag_id": "retrain_x"}
+    known["incident_id"] = INCIDENT
     found = []
     for route in late_app.load().routes:
         path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda m: known.get(m[1], "x"), route.path)
@@ -93,6 +106,7 @@ def test_f108_an_expired_token_is_refused(pages):
 @pytest.mark.parametrize("user", ["vera", "uma"])
 def test_f136_only_an_operator_acts(pages, user):
     candidate = stopped(pages)
+    an_open_incident(pages.ledger)
     before = pages.ledger.explain(candidate.candidate_id)
     for path, body in acts(candidate.candidate_id):
         answer = pages.post(path, body, user, **{"idempotency-key": "k"})
@@ -115,6 +129,9 @@ def acts(candidate_id: str):
         (f"/api/v1/candidates/{candidate_id}/clear", {"gate": "threshold_gate"}),
         (f"/api/v1/candidates/{candidate_id}/approve", of_gate),
         (f"/api/v1/candidates/{candidate_id}/reject", {"reason": REASON}),
+        (f"/api/v1/incidents/{INCIDENT}/ack", {"reason": REASON}),
+        (f"/api/v1/incidents/{INCIDENT}/snooze", {"reason": REASON, "until": "2013-06-20"}),
+        (f"/api/v1/incidents/{INCIDENT}/accept", {"reason": REASON}),
         (f"/api/v1/models/{MODEL}/rollback", {"reason": REASON, "revision": 1}),
         (f"/api/v1/models/{MODEL}/retrain", {"as_of": "2013-06-01", "reason": REASON}),
     ]
@@ -122,8 +139,10 @@ def acts(candidate_id: str):
 
 def test_every_route_that_writes_is_tried_by_these_tests():
     """A new route without a test of its permission fails here."""
-    tried = {re.sub(r"/(CANDIDATE|" + MODEL + ")/", "/x/", path) for path, _ in acts("CANDIDATE")}
-    written = {re.sub(r"/(CANDIDATE|" + MODEL + ")/", "/x/", p) for m, p in routes() if m == "POST" and "/api/v1/" in p}
+    tried = {re.sub(rf"/(CANDIDATE|{INCIDENT}|{MODEL})/", "/x/", path) for path, _ in acts("CANDIDATE")}
+    written = {
+        re.sub(rf"/(CANDIDATE|{INCIDENT}|{MODEL})/", "/x/", p) for m, p in routes() if m == "POST" and "/api/v1/" in p
+    }
     assert written == tried
 
 

@@ -17,9 +17,11 @@ from memory_ledger import MemoryLedger
 from include.adapters.ledger import (
     Candidate,
     Facts,
+    IncidentSteps,
     Ledger,
     Promoted,
     PromotionRequest,
+    RetrainAction,
     RollbackRequest,
     ledger_invariants,
 )
@@ -101,6 +103,35 @@ def an_incident_step(before: Incident | None = None, after: Incident = AN_INCIDE
     found = step_of(before, after)
     assert found is not None
     return found
+
+
+def an_open_incident(
+    ledger: Ledger,
+    incident: Incident = AN_INCIDENT,
+    *,
+    day: str = "2013-06-01",
+    rule: str = "6 cannot_help_yet",
+    **numbers: object,
+) -> str:
+    """An incident that a judged day opened; the report and the decision say where it is. Returns its id."""
+    realised = {"metric": incident.metric, "recent_risk": incident.risk, "reference_risk": incident.anchor}
+    realised |= {"tolerance": incident.band - incident.anchor, "served_days": 10, "served_rows": 9_000}
+    report = {
+        "flags": {"day": day, "realised": True},
+        "realised": realised,
+        "estimated": {},
+        "inputs": {"features": []},
+    }
+    kept = ledger.drift.report(MODEL, "1", day, report, run_id=f"drift-{day}")
+    ledger.drift.decide(
+        kept.report_id,
+        RetrainAction.SUPPRESS,
+        rule=rule,
+        reason="No journey before 2013-06-09.",
+        numbers={"incident": incident.as_json(), "next_on": "2013-06-09", **numbers},
+        incidents=IncidentSteps(ledger.incidents.before(MODEL, day), [an_incident_step(None, incident)], AS_OF),
+    )
+    return ledger.incidents.of(MODEL)[0].incident_id
 
 
 def digest_of(text: str) -> str:

@@ -12,6 +12,7 @@ from include.adapters.ledger.errors import (
     EffectiveTooEarly,
     Fenced,
     IncidentChanged,
+    IncidentOver,
     JourneyUnderWay,
     LedgerDamaged,
     LedgerError,
@@ -57,7 +58,7 @@ from include.adapters.ledger.records import (
     Transition,
     ViewRead,
 )
-from include.adapters.ledger.requests import OverrideRequest, PromotionRequest, RollbackRequest
+from include.adapters.ledger.requests import IncidentRequest, OverrideRequest, PromotionRequest, RollbackRequest
 from include.adapters.ledger.stops import in_force
 
 __all__ = [
@@ -82,7 +83,9 @@ __all__ = [
     "GateStanding",
     "IncidentChanged",
     "IncidentEventRecord",
+    "IncidentOver",
     "IncidentRecord",
+    "IncidentRequest",
     "IncidentSteps",
     "IncidentsSeen",
     "JourneyUnderWay",

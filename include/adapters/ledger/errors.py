@@ -209,7 +209,7 @@ class UnknownIncident(LedgerError, KeyError):
     """No incident has this id."""
 
     def __init__(self, incident: str) -> None:
-        self.message = f"There is no incident {incident[:80]!r} in the ledger."
+        self.message = f"There is no incident {incident[:80]!r} in the ledger; `slipway incidents` lists them."
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -223,3 +223,10 @@ class IncidentChanged(LedgerError):
         super().__init__(
             f"An incident of {model} was changed while {day} was decided about. Nothing was written; decide again."
         )
+
+
+class IncidentOver(LedgerError):
+    """A person would act on an incident that is closed."""
+
+    def __init__(self, incident: str, closed_on: str, note: str) -> None:
+        super().__init__(f"{incident} was closed on {closed_on}, so there is nothing to act on. {note}")

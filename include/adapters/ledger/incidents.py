@@ -13,12 +13,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from include.adapters.ledger.database import Database, clock, day_key, next_number, plain
-from include.adapters.ledger.errors import IncidentChanged, UnknownIncident
+from include.adapters.ledger.database import Database, clock, day_key, next_number, plain, utc, words
+from include.adapters.ledger.errors import IncidentChanged, IncidentOver, UnknownIncident
+from include.adapters.ledger.requests import IncidentRequest
 from include.adapters.ledger.tables import incident_events, incidents, retrain_decisions
-from include.domain.faults import crashpoint
-from include.domain.incident import Stage
-from include.domain.incident_log import IncidentCause, IncidentEventKind, IncidentStep, incident_id
+from include.domain.authority import Approvers, Person, require
+from include.domain.incident import Incident, Stage
+from include.domain.incident_acts import DOING, AcceptedLevel, accepted_state, snooze_end
+from include.domain.incident_log import Attention, IncidentCause, IncidentEventKind, IncidentStep, incident_id
+
+NEWS = (IncidentEventKind.REOPENED, IncidentEventKind.ASKED, IncidentEventKind.JOINED)
+"""After these an incident is as good as new: who acknowledged or snoozed it did not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class IncidentsSeen:
 
     states: Mapping[IncidentCause, Mapping[str, Any]]
     revisions: Mapping[str, int]
+    attention: Mapping[IncidentCause, Attention]
+    """What people know of those incidents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,64 @@ class Incidents:
         with self._database.reading() as connection:
             return [_record(row) for row in connection.execute(query)]
 
+    def accepted(self, model: str, version: str, before: str | date) -> AcceptedLevel | None:
+        """The level of the realised loss that was accepted last for the version, on a judged day before ``before``."""
+        query = (
+            select(incidents.c.state)
+            .where(
+                incidents.c.model == model,
+                incidents.c.cause == IncidentCause.PERFORMANCE.value,
+                incidents.c.stage == Stage.CLOSED.value,
+                incidents.c.judged_on < day_key(before),
+            )
+            .order_by(incidents.c.judged_on.desc(), incidents.c.opened_on.desc())
+        )
+        with self._database.reading() as connection:
+            for state in connection.execute(query).scalars():
+                found = Incident.from_json(state)
+                if found.serving == version and (level := AcceptedLevel.of(found)) is not None:
+                    return level
+        return None
+
+    def act(self, asked: IncidentRequest, *, by: Person, approvers: Approvers, now: datetime) -> IncidentRecord:
+        """Keep what a person does about an open incident. The same again by the same person changes nothing.
+
+        It counts from the newest judged day on, whenever in the sensor's day it comes: a decision that has not seen it
+        is made again.
+
+        Raises:
+            MayNotDecide: when ``by`` is none of the model's approvers.
+            IncidentOver: when it is closed already.
+            NothingToAccept: when the level to be accepted is not known yet.
+            BadField: when it is to be snoozed until a day that may not be.
+            UnknownIncident: when there is none.
+        """
+        key, doing, at = asked.incident_id, DOING[asked.kind], utc("now", now)
+        who, why = words("who", by.name), words("why", asked.why)
+        claimed = None if by.claims is None else words("by", by.claims)
+        model = self.get(key).model
+        with self._database.writing(incidents_key(model)) as connection:
+            found = incident_in(connection, key)
+            require(model, f"{doing} the incident {key}", by, approvers)
+            if not found.is_open:
+                raise IncidentOver(key, str(found.state["closed_on"]), str(found.state["note"]))
+            changed: dict[str, Any] = {"acknowledged_by": who, "snoozed_until": None}
+            state = dict(found.state)
+            if asked.kind is IncidentEventKind.SNOOZED:
+                changed["snoozed_until"] = snooze_end(asked.until, found.judged_on)
+            elif asked.kind is IncidentEventKind.ACCEPTED:
+                state = accepted_state(found.cause, found.state, found.judged_on, str(by), why)
+                changed |= columns_of(state)
+            if asked.kind is not IncidentEventKind.ACCEPTED and all(
+                getattr(found, name) == value for name, value in changed.items()
+            ):
+                return found
+            changed["revision"] = found.revision + 1
+            connection.execute(update(incidents).where(incidents.c.incident_id == key).values(**changed))
+            said = f"Until {changed['snoozed_until']}: {why}" if asked.until else why
+            add_events(connection, key, [(asked.kind, who, claimed, said)], day=found.judged_on, at=at, state=state)
+            return incident_in(connection, key)
+
     def events(self, incident: str) -> list[IncidentEventRecord]:
         """What happened to it, oldest first."""
         query = select(incident_events).where(incident_events.c.incident_id == incident)
@@ -135,11 +200,13 @@ def seen_in(connection: Connection, model: str, day: str) -> IncidentsSeen:
     mine = select(incidents).where(incidents.c.model == model, incidents.c.opened_on < day)
     states: dict[IncidentCause, Mapping[str, Any]] = {}
     revisions: dict[str, int] = {}
+    attention: dict[IncidentCause, Attention] = {}
     for row in connection.execute(mine.order_by(incidents.c.opened_on, incidents.c.incident_id)):
         cause = IncidentCause(row.cause)
         revisions[row.incident_id] = row.revision
         states[cause] = row.state if row.judged_on < day else _state_before(connection, row, day)
-    return IncidentsSeen(states, revisions)
+        attention[cause] = Attention(row.opened_on, row.acknowledged_by is not None, row.snoozed_until, row.reminded_on)
+    return IncidentsSeen(states, revisions, attention)
 
 
 def _state_before(connection: Connection, row: Row[Any], day: str) -> Mapping[str, Any]:
@@ -164,7 +231,6 @@ def write_in(connection: Connection, model: str, day: str, made: IncidentSteps) 
         return  # The day is judged late: what newer days found stays.
     for step in made.steps:
         _write(connection, model, day, step, made.at)
-        crashpoint("ledger.incident.written")
 
 
 def _write(connection: Connection, model: str, day: str, step: IncidentStep, at: datetime) -> None:
@@ -177,6 +243,10 @@ def _write(connection: Connection, model: str, day: str, step: IncidentStep, at:
         connection.execute(insert(incidents).values(**new, **values, recorded_at=clock()))
     else:
         values = {**columns_of(state), "judged_on": day, "revision": row.revision + 1}
+        if any(kind is IncidentEventKind.REMINDED for kind, _ in step.events):
+            values["reminded_on"] = day
+        if any(kind in NEWS for kind, _ in step.events):
+            values |= {"acknowledged_by": None, "snoozed_until": None}
         connection.execute(update(incidents).where(incidents.c.incident_id == key).values(**values))
     add_events(
         connection, key, [(kind, f"drift_{model}", None, why) for kind, why in step.events], day=day, at=at, state=state

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from include.domain.incident_log import IncidentEventKind
+
 
 @dataclass(frozen=True, slots=True)
 class PromotionRequest:
@@ -50,3 +52,15 @@ class OverrideRequest:
     why: str
     expires_at: datetime
     """First moment at which it no longer holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRequest:
+    """What a person does about an incident."""
+
+    incident_id: str
+    kind: IncidentEventKind
+    """ACKNOWLEDGED, SNOOZED or ACCEPTED."""
+    why: str
+    until: str | None = None
+    """With SNOOZED, the first day of data on which it reminds again."""

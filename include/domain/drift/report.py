@@ -40,9 +40,13 @@ class Flags:
     """Whether the estimated performance (no labels yet) is out of its band."""
     realised: bool | None = None
     """Whether the realised performance (matured labels) is out of its band."""
+    broken: bool | None = None
+    """Whether the data is broken."""
+    outside: bool | None = None
+    """Whether too many rows are outside what the model was trained on."""
 
     def as_json(self) -> dict[str, Any]:
-        names = ("day", "inputs", "predictions", "estimated", "realised")
+        names = ("day", "inputs", "predictions", "estimated", "realised", "broken", "outside")
         return {name: getattr(self, name) for name in names}
 
 
@@ -72,7 +76,17 @@ class DriftReport:
     @property
     def flags(self) -> Flags:
         estimated = self.estimated.out_of_band if self.estimated else None
-        return Flags(self.day, self.inputs.drifted, self.predictions.drifted, estimated, self.realised.out_of_band)
+        # On a day on which no feature could be judged there were too few rows for a finding too.
+        none = None if all(f.drifted is None for f in self.inputs.features) else False
+        return Flags(
+            self.day,
+            self.inputs.drifted,
+            self.predictions.drifted,
+            estimated,
+            self.realised.out_of_band,
+            broken=True if self.broken else none,
+            outside=True if self.outside else none,
+        )
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -3,7 +3,8 @@ that an estimate asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
@@ -12,6 +13,7 @@ from include.domain.drift.estimated import EstimateReference
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import Profile
 from include.domain.errors import Refusal
+from include.domain.incident_acts import AcceptedLevel
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day, row_losses
 from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
@@ -42,6 +44,17 @@ class Reference:
     estimate: EstimateReference | None
     never_labelled: float | None
     """The share of its training rows that never got a label; None in versions from before it was kept."""
+    accepted_on: str | None = None
+    """The judged day on which a person accepted the level that its losses are; None where they are the holdout's."""
+
+    def at_level(
+        self, level: AcceptedLevel | None, losses: tuple[DayLoss, ...], label_delay: timedelta
+    ) -> tuple[Reference, tuple[DayLoss, ...]]:
+        """The reference with an accepted level as its losses, and the served days that are compared with it."""
+        if level is None:
+            return self, losses
+        at_it, later = level.split(losses, label_delay)
+        return replace(self, profile=replace(self.profile, losses=at_it), accepted_on=level.accepted_on), later
 
 
 def reference_of(epoch: Epoch) -> Reference:
@@ -74,7 +87,7 @@ def reference_of(epoch: Epoch) -> Reference:
 def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLoss, ...]) -> RealisedPerformance:
     """The declared test of the champion's matured losses against the reference's."""
     declared = model.drift.performance
-    return realised_performance(
+    found = realised_performance(
         reference.profile.losses,
         losses,
         band=Band(
@@ -87,6 +100,7 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
         min_rows=declared.min_rows,
         unit=Unit(declared.unit),
     )
+    return replace(found, accepted_on=reference.accepted_on)
 
 
 def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:

@@ -19,6 +19,7 @@ from include.adapters.ledger import (
     RetrainDecision,
 )
 from include.config import ModelDeclaration, declarations
+from include.domain.data_incident import DataIncident
 from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
@@ -32,7 +33,8 @@ from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.incident import Incident, IncidentPace
-from include.domain.incident_log import IncidentCause, IncidentStep, step_of
+from include.domain.incident_acts import AcceptedLevel
+from include.domain.incident_log import IncidentCause, IncidentStep, data_step_of, step_of
 from include.domain.intervals import Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
@@ -87,6 +89,8 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
         features = estimators.as_input(rows, fitted_models.kinds_of(asked))
         scores = scores_in(model, served)
         losses, cohorts = references.matured(model, epoch, interval)
+        level = ledger.incidents.accepted(model.name, epoch.to_candidate, day)
+        reference, losses = reference.at_level(level, losses, model.label.delay)
         measured = Measured(
             count_window(reference.profile, features, scores),
             *estimated_losses(
@@ -162,7 +166,7 @@ def _decided(
             reason=made.reason,
             numbers=_numbers(made),
             journey_run_id=drift_run_id(model.name, report.day) if action is RetrainAction.RETRAIN else None,
-            incidents=IncidentSteps(seen, _steps(seen, made), found.now),
+            incidents=IncidentSteps(seen, _steps(model, report.day, seen, made), found.now),
         )
     except IncidentChanged:
         if tries == 1:
@@ -171,9 +175,15 @@ def _decided(
     return _decided(ledger, model, report, report_id, tries - 1)
 
 
-def _steps(seen: IncidentsSeen, made: Decision) -> list[IncidentStep]:
-    step = step_of(_incident(seen), made.incident)
-    return [step] if step is not None else []
+def _steps(model: ModelDeclaration, day: str, seen: IncidentsSeen, made: Decision) -> list[IncidentStep]:
+    """What the decision makes of the incidents, with a reminder where one is due."""
+    found = [
+        step_of(_incident(seen), made.incident),
+        data_step_of(IncidentCause.DATA, _of_data(seen, IncidentCause.DATA), made.data),
+        data_step_of(IncidentCause.SUPPORT, _of_data(seen, IncidentCause.SUPPORT), made.support),
+    ]
+    after = model.notify.remind_after_days
+    return [step.reminding(day, seen.attention.get(step.cause), after) for step in found if step is not None]
 
 
 def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport, seen: IncidentsSeen) -> Situation:
@@ -183,7 +193,9 @@ def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport, seen
         for r in ledger.drift.reports(model.name, last=model.drift.retrain.windows[1] - 1, before=report.day)
         if r.report["version"] == report.version
     ]
-    flags = [flags_of(model, r) for r in (*earlier, report)]
+    # After what was seen of the incidents: an act between the two is not seen, and makes the decision be made again.
+    level = ledger.incidents.accepted(model.name, report.version, report.day)
+    flags = [flags_of(model, r, level) for r in (*earlier, report)]
     now = Interval.of_day(report.day).end
     return situation_of(report, flags, policy_of(model), _history(ledger, model, report.day, seen), now)
 
@@ -195,6 +207,7 @@ def policy_of(model: ModelDeclaration) -> Policy:
         cooldown_days=declared.cooldown_days,
         budget_per_month=declared.budget_per_month,
         futile_before_escalation=declared.futile_before_escalation,
+        data_holds_days=model.drift.data.holds_days,
         pace=pace_of(model),
     )
 
@@ -206,9 +219,13 @@ def pace_of(model: ModelDeclaration) -> IncidentPace:
     return IncidentPace(wait_rows=2 * judged, window_days=model.training.window_days, label_delay=model.label.delay)
 
 
-def flags_of(model: ModelDeclaration, report: DriftReport) -> Flags:
-    """The report's flags; an estimate that is only to be reported raises none."""
-    return report.flags if model.drift.estimated.acts else replace(report.flags, estimated=None)
+def flags_of(model: ModelDeclaration, report: DriftReport, level: AcceptedLevel | None = None) -> Flags:
+    """The report's flags. An estimate that is only to be reported raises none; nor does a realised loss that was not
+    compared with the level that a person has accepted since."""
+    found = report.flags if model.drift.estimated.acts else replace(report.flags, estimated=None)
+    if level is not None and report.realised.accepted_on != level.accepted_on:
+        return replace(found, realised=None)
+    return found
 
 
 def _history(ledger: Ledger, model: ModelDeclaration, day: str, seen: IncidentsSeen) -> History:
@@ -226,6 +243,8 @@ def _history(ledger: Ledger, model: ModelDeclaration, day: str, seen: IncidentsS
         asked_at=[int(d.numbers["futile_streak"]) for d in decisions if d.rule.endswith(" futile")],
         breaker_until=[instant(o) for o in opened],
         incident=_incident(seen),
+        data=_of_data(seen, IncidentCause.DATA),
+        support=_of_data(seen, IncidentCause.SUPPORT),
     )
 
 
@@ -233,6 +252,11 @@ def _incident(seen: IncidentsSeen) -> Incident | None:
     """The incident of the realised loss, as the days before and people left it."""
     kept = seen.states.get(IncidentCause.PERFORMANCE)
     return Incident.from_json(kept) if kept else None
+
+
+def _of_data(seen: IncidentsSeen, cause: IncidentCause) -> DataIncident | None:
+    kept = seen.states.get(cause)
+    return DataIncident.from_json(kept) if kept else None
 
 
 def _ending(state: State, live: bool) -> Ending:

@@ -17,13 +17,16 @@ class Button:
     """One button."""
 
     name: str
-    """``approve``, ``reject``, ``override``, ``clear`` or ``rollback``."""
+    """``approve``, ``reject``, ``override``, ``clear`` or ``rollback``; of an incident ``ack``, ``snooze`` or
+    ``accept``."""
     label: str
     consequence: str
     """What will happen, said before it does."""
     gate: str | None = None
     needs_reason: bool = False
     needs_expiry: bool = False
+    needs_until: bool = False
+    """Whether it takes a day of data."""
     is_grave: bool = False
 
 

@@ -12,6 +12,10 @@ from include.workflows.pages import sources
 RULES = {
     "data_broke": "Broken data asks for a person, and nothing is retrained.",
     "outside_support": "Rows outside what was trained on ask for a person.",
+    "data_still_broken": "While the data is broken nothing is retrained, for the declared days.",
+    "still_outside": "While rows are outside what was trained on nothing is retrained, for the declared days.",
+    "data_suspect": "A finding that does not persist, or that a person was asked about, is logged.",
+    "rows_suspect": "Rows outside what was trained on that do not persist, or that were asked about, are logged.",
     "in_flight": "One journey at a time.",
     "breaker_open": "After futile journeys nothing starts until the breaker closes.",
     "futile": "When retraining does not help, a person is asked.",
@@ -80,6 +84,8 @@ class DriftView:
     """The histograms that belong to no feature."""
     features: tuple[FeatureRow, ...]
     numbers: Mapping[str, Any]
+    incidents: tuple[str, ...]
+    """Those that were open on the day."""
 
 
 def drift(report_id: str) -> DriftView:
@@ -91,6 +97,7 @@ def drift(report_id: str) -> DriftView:
     with sources.open_ledger() as ledger:
         kept, decision = ledger.drift.get(report_id), ledger.drift.decision(report_id)
         journey = ledger.overview.journey_of_report(report_id)
+        incidents = ledger.incidents.of(kept.model) if kept is not None else []
     if kept is None:
         raise UnknownReport(report_id)
     report = kept.report
@@ -118,6 +125,9 @@ def drift(report_id: str) -> DriftView:
         scores=tuple((name, plot) for name, plot in histograms.items() if name not in named),
         features=tuple(sorted(features, key=lambda f: (-f.rank, -f.effect, f.name))),
         numbers=decision.numbers if decision else {},
+        incidents=tuple(
+            i.incident_id for i in incidents if i.opened_on <= kept.day and (i.is_open or kept.day <= i.judged_on)
+        ),
     )
 
 

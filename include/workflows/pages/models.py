@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from include.adapters.ledger import Candidate, DriftSummary, ModelStanding
+from include.adapters.ledger import Candidate, DriftSummary, IncidentRecord, ModelStanding
 from include.config import Declarations, ModelDeclaration
 from include.config.declared import UnknownName
+from include.domain.incident_log import IncidentCause
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import gates
@@ -112,8 +113,9 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
         standings = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
         wrong = out_of_order(ledger, now) if now is not None else []
+        asking = _asking(ledger.incidents.of(only_open=True))
     names = sorted({*declared.models, *standings})
-    rows = [_row(name, declared, standings.get(name), days) for name in names]
+    rows = [_row(name, declared, standings.get(name), days, asking.get(name, "")) for name in names]
     column = sorted_by if sorted_by in _SORTED_BY else "waits"
     return ModelsView(
         rows=tuple(_sorted(rows, column)),
@@ -154,7 +156,8 @@ def model(name: str) -> ModelView:
         verdicts = ledger.overview.verdicts([c.candidate_id for c in journeys])
         days = ledger.overview.drift_days(name, last=SHOWN_DAYS)
         epochs = ledger.deployments.epochs(name)
-        row = _row(name, declared, standing, ledger.overview.newest_days())
+        asking = _asking(ledger.incidents.of(name, only_open=True)).get(name, "")
+        row = _row(name, declared, standing, ledger.overview.newest_days(), asking)
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     return ModelView(
@@ -175,7 +178,11 @@ def model(name: str) -> ModelView:
 
 
 def _row(
-    name: str, declared: Declarations, standing: ModelStanding | None, days: Mapping[tuple[str, int], str]
+    name: str,
+    declared: Declarations,
+    standing: ModelStanding | None,
+    days: Mapping[tuple[str, int], str],
+    asking: str,
 ) -> ModelRow:
     own = declared.models.get(name)
     champion = standing.champion if standing else None
@@ -198,7 +205,7 @@ def _row(
         last=_last(last),
         last_candidate=last.candidate_id if last else None,
         live=live.candidate_id if live else None,
-        waits=_waits(standing),
+        waits=_waits(standing) or asking,
     )
 
 
@@ -223,6 +230,21 @@ def _waits(standing: ModelStanding | None) -> str:
     if standing.decision is not None and standing.decision.action.value == "escalate":
         return "Drift asks for a person"
     return ""
+
+
+def _asking(found: Iterable[IncidentRecord]) -> dict[str, str]:
+    """By model, what an open incident asks a person, where no one has acknowledged it."""
+    asking: dict[str, str] = {}
+    for each in found:
+        if each.acknowledged_by is not None:
+            continue
+        if each.cause is IncidentCause.DATA:
+            asking[each.model] = "Broken data asks for a person"
+        elif each.cause is IncidentCause.SUPPORT:
+            asking[each.model] = "Rows outside what was trained on ask for a person"
+        elif each.state["asked"]:
+            asking[each.model] = "Retraining did not help, which asks for a person"
+    return asking
 
 
 def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from include.adapters.ledger import Ledger, Notice, Scope
+from include.adapters.ledger import IncidentEventRecord, IncidentRecord, Ledger, Notice, Scope
 from include.config import ModelDeclaration, declarations
 from include.domain.faults import crashpoint
+from include.domain.incident_log import IncidentCause, IncidentEventKind
 from include.domain.intervals import spoken
 from include.domain.promotion import EpochKind
 from include.domain.verdicts import Mode, Verdict
@@ -25,12 +26,16 @@ from include.workflows.alerts.outbox import to_file as to_file
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.facts import Evaluated
 from include.workflows.journey.kept_facts import KeptFacts
-from include.workflows.pages import release
+from include.workflows.pages import incidents, release
 
 GATE_FAILED, WAITING, ESCALATED = "gate_failed", "waiting", "escalated"
+INCIDENT = "incident"
 PROMOTED, ROLLED_BACK, LATE, STRANDED = "promoted", "rolled_back", "late", "stranded"
 LOOKS_BACK = timedelta(days=7)
 """How far back missing notices are searched for, by the clock."""
+NEWEST_INCIDENTS = 10
+LONGEST_OPEN = 30
+"""How many of the newest judged days are searched for those that opened an incident or reminded of one."""
 JOURNEYS = 30
 """The number of journeys of each model whose gates are checked, newest first."""
 
@@ -46,6 +51,7 @@ def about(
         found = _late(ledger, model, run_id, now)
     else:
         finders = {GATE_FAILED: _gate, WAITING: _gate, ESCALATED: _escalated, PROMOTED: _promoted, STRANDED: _stranded}
+        finders |= {INCIDENT: _incident}
         found = finders.get(kind, _rolled_back)(ledger, kind, model, run_id, task_id)
     if found is None:
         return None
@@ -85,6 +91,7 @@ def _happened(ledger: Ledger, model: ModelDeclaration, now: datetime) -> Iterato
         if epoch.recorded_at >= since:
             asked.append((ROLLED_BACK if epoch.kind is EpochKind.ROLLBACK else PROMOTED, epoch.run_id, ""))
     asked += [(ESCALATED, run_id, "") for run_id in ledger.overview.runs_that_escalated(model.name, since)]
+    asked += [(INCIDENT, run_id, "") for run_id in _runs_with_incidents(ledger, model.name, since)]
     for kind, run_id, gate in asked:
         notice = about(ledger, kind, model, run_id, gate, now)
         if notice is not None:
@@ -133,6 +140,36 @@ def _escalated(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: str,
     if report_id is None or decision is None or decision.action.value != "escalate":
         return None
     return report_id, f"{model.name}: {decision.reason}", f"/slipway/drift/{quote(report_id)}"
+
+
+def _incident(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: str, _task_id: str) -> Found:
+    """The incident that the run's day opened or reminded of."""
+    report_id = ledger.overview.report_of_run(model.name, run_id)
+    report = ledger.drift.get(report_id) if report_id else None
+    for record, event in _told_of(ledger, model.name) if report is not None else ():
+        if report is not None and event.day == report.day:
+            reminder = "still open. " if event.kind is IncidentEventKind.REMINDED else ""
+            sentence = f"{model.name}: {reminder}{incidents.summary(incidents.view_of(ledger, record))}"
+            return f"{record.incident_id}/{event.number}", sentence, f"/slipway/incidents/{quote(record.incident_id)}"
+    return None
+
+
+def _runs_with_incidents(ledger: Ledger, model: str, since: datetime) -> Iterator[str]:
+    """The drift runs whose days opened an incident, or reminded of one, since a moment of the clock."""
+    days = {event.day for _, event in _told_of(ledger, model) if event.recorded_at >= since}
+    if days:
+        reports = ledger.drift.reports(model, last=LONGEST_OPEN)
+        yield from (report.run_id for report in reports if report.day in days)
+
+
+def _told_of(ledger: Ledger, model: str) -> Iterator[tuple[IncidentRecord, IncidentEventRecord]]:
+    """Of the model's newest incidents, what people are notified of."""
+    for record in ledger.incidents.of(model, last=NEWEST_INCIDENTS):
+        for event in ledger.incidents.events(record.incident_id):
+            # That one of the data was opened is what its escalation says already.
+            opened = event.kind is IncidentEventKind.OPENED and record.cause is IncidentCause.PERFORMANCE
+            if opened or event.kind is IncidentEventKind.REMINDED:
+                yield record, event
 
 
 def _promoted(ledger: Ledger, _kind: str, model: ModelDeclaration, run_id: str, _task_id: str) -> Found:

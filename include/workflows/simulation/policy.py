@@ -134,6 +134,8 @@ class DeclaredPolicy:
             asked_at=[int(d.numbers["futile_streak"]) for d in asked],
             breaker_until=[d.breaker_open_until for d in asked if d.breaker_open_until is not None],
             incident=self._decisions[-1][1].incident if self._decisions else None,
+            data=self._decisions[-1][1].data if self._decisions else None,
+            support=self._decisions[-1][1].support if self._decisions else None,
         )
 
     def _open_incident(self) -> Incident | None:

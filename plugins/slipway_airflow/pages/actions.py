@@ -10,18 +10,26 @@ from typing import Any
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from include.adapters.ledger import IncidentRequest
 from include.domain.authority import Person
 from include.domain.errors import BadField, Refusal
 from include.domain.gate_names import name_now
+from include.domain.incident_log import IncidentEventKind
 from include.workflows.gates import overrides
 from include.workflows.journey import request_checks
 from include.workflows.pages import models, release, sources
+from include.workflows.release import incident_acts
 from slipway_airflow.gates import APPROVE, REJECT
 from slipway_airflow.pages import airflow_calls
 from slipway_airflow.pages.airflow_calls import AirflowSaidNo
 
 log = logging.getLogger("slipway.pages")
 UNDER_WAY = ("queued", "running")
+INCIDENT_ACTIONS = {
+    "ack": IncidentEventKind.ACKNOWLEDGED,
+    "snooze": IncidentEventKind.SNOOZED,
+    "accept": IncidentEventKind.ACCEPTED,
+}
 _KEY = re.compile(r"^[A-Za-z0-9_.-]{1,80}$")
 
 
@@ -92,6 +100,21 @@ async def reject(request: Request, candidate_id: str, by: Person, reason: Any) -
     for gate in (g.gate for g in view.gates if g.in_the_way and g.verdict == "INCONCLUSIVE"):
         if await airflow_calls.waits(request, dag_id, candidate.run_id, gate):
             await airflow_calls.answer(request, dag_id, candidate.run_id, gate, REJECT, why)
+
+
+async def on_incident(incident_id: str, action: str, by: Person, reason: Any, until: Any = None) -> None:
+    """Acknowledge, snooze or accept.
+
+    Raises:
+        BadField: for a reason or a day that may not be, and for an action that there is not.
+        IncidentOver, NothingToAccept: as the ledger says.
+    """
+    kind = INCIDENT_ACTIONS.get(action)
+    if kind is None:
+        raise BadField("action", action, f"there are: {', '.join(INCIDENT_ACTIONS)}")
+    why = overrides.reason(reason)
+    asked = IncidentRequest(incident_id, kind, why, until if kind is IncidentEventKind.SNOOZED else None)
+    await run_in_threadpool(incident_acts.act, asked, by, datetime.now(UTC))
 
 
 async def roll_back(request: Request, model: str, reason: Any, revision: Any, claimed: str | None = None) -> str:

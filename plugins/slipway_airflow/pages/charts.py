@@ -255,8 +255,22 @@ def _whisker(frame: Frame, c: Mapping[str, Any], bound: float, y: float, reach: 
 # --- time and drift --------------------------------------------------------------------------------------------------
 
 
-def performance(days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metric: str) -> Markup | None:
-    """The loss by day, realised on matured labels and estimated before them, with the reference and its band.
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The days of one incident, and the level and the band that it keeps."""
+
+    since: str
+    until: str | None
+    """None while it is open."""
+    anchor: float
+    band: float
+
+
+def performance(
+    days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metric: str, incidents: Sequence[Anchored] = ()
+) -> Markup | None:
+    """The loss by day, realised on matured labels and estimated before them, with the reference and its band, and the
+    anchor and its band where an incident is open.
 
     ``marks`` are (day, kind, text); one between two judged days is drawn at the later. None with too few days to draw.
     """
@@ -266,7 +280,8 @@ def performance(days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metr
         return None
     reference = _known(d.realised.get("reference_risk") for d in days)
     band = [(i, r + (days[i].realised.get("tolerance") or 0.0)) for i, r in reference]
-    values = [v for line in (realised, estimated, reference, band) for _, v in line]
+    anchored = [line for each in incidents for line in _anchored(days, each)]
+    values = [v for line in (realised, estimated, reference, band, *(line for line, _ in anchored)) for _, v in line]
     room = (max(values) - min(values)) * 0.12 or 0.1
     frame = Frame((0, max(len(days) - 1, 1)), (min(values) - room, max(values) + room), 900, 240, 52, 40, 16, 12)
     parts = [frame.axes("", metric, x_ticks=0)]
@@ -279,6 +294,7 @@ def performance(days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metr
             )
         )
     parts += [_dated(frame, reference, "reference"), _dated(frame, band, "limit")]
+    parts += [_dated(frame, line, css) for line, css in anchored]
     parts += _marks(frame, days, marks)
     parts += [_dated(frame, estimated, "estimated"), _dated(frame, realised, "candidate")]
     for i, value in realised:
@@ -286,6 +302,14 @@ def performance(days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metr
             parts.append(Markup('<circle class="alarm" cx="{}" cy="{}" r="3.5"/>').format(frame.px(i), frame.py(value)))
     title = f"{metric} by day, realised and estimated"
     return _svg(frame.width, frame.height, title, Markup("").join(parts), "wide")
+
+
+def _anchored(days: Sequence[Any], incident: Anchored) -> list[tuple[list[tuple[int, float]], str]]:
+    """The two lines of an incident, each with its class, over its judged days; none where there are fewer than two."""
+    during = [i for i, d in enumerate(days) if incident.since <= d.day and d.day <= (incident.until or d.day)]
+    if len(during) < 2:
+        return []
+    return [([(i, incident.anchor) for i in during], "anchor"), ([(i, incident.band) for i in during], "anchor-band")]
 
 
 def _known(values: Iterable[float | None]) -> list[tuple[int, float]]:

@@ -12,10 +12,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from include.adapters.ledger import Conflict, JourneyUnderWay, LedgerUnavailable, OverrideStands, UnknownCandidate
+from include.adapters.ledger import (
+    Conflict,
+    IncidentOver,
+    JourneyUnderWay,
+    LedgerUnavailable,
+    OverrideStands,
+    UnknownCandidate,
+    UnknownIncident,
+)
 from include.config.declared import UnknownName
 from include.domain.authority import MayNotDecide
 from include.domain.errors import BadField, Refusal
+from include.domain.incident_acts import NothingToAccept
 from include.workflows.journey.request_checks import NoData
 from include.workflows.pages.drift import UnknownReport
 from slipway_airflow.pages.actions import AlreadyUnderWay, ChampionChanged, IdsTaken, KeyReused, NothingStarts
@@ -27,6 +36,9 @@ STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (UnknownCandidate, 404),
     (UnknownName, 404),
     (UnknownReport, 404),
+    (UnknownIncident, 404),
+    (IncidentOver, 409),
+    (NothingToAccept, 409),
     (MayNotDecide, 403),
     (NoData, 409),
     (IdsTaken, 409),

@@ -18,6 +18,7 @@ from include.domain.authority import Person
 from include.domain.errors import BadField, Refusal
 from include.workflows.features import data_docs
 from include.workflows.pages import drift as drift_views
+from include.workflows.pages import incidents as incident_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
@@ -92,6 +93,12 @@ def model(request: Request, user: User, name: str) -> Response:
 def _model_page(request: Request, user: Any, name: str, refused: RefusedForm | None = None) -> Response:
     view = model_views.model(name)
     metric = next((str(d.realised["metric"]) for d in reversed(view.days) if d.realised.get("metric")), "loss")
+    incidents = incident_views.listed(name)
+    anchored = [
+        charts.Anchored(v.record.opened_on, v.state.get("closed_on"), v.state["anchor"], v.state["band"])
+        for v in incidents
+        if v.state.get("metric") == metric
+    ]
     marks = [(f"{e.effective_from:%Y-%m-%d}", e.kind.value, f"v{e.model_version}") for e in view.epochs]
     return page(
         request,
@@ -100,7 +107,9 @@ def _model_page(request: Request, user: Any, name: str, refused: RefusedForm | N
         refused=refused,
         view=view,
         metric=metric,
-        performance=charts.performance(view.days, marks, metric),
+        performance=charts.performance(view.days, marks, metric, anchored),
+        anchored=anchored,
+        incidents=[(v, incident_views.summary(v)) for v in incidents],
         estimated=any(d.estimated.get("risk") is not None and not d.estimated.get("void") for d in view.days),
         void=sum(bool(d.estimated.get("void")) for d in view.days),
         highest=max((v for _, values in view.features for v in values if v is not None), default=1.0),
@@ -149,6 +158,27 @@ def drift(request: Request, user: User, report_id: str) -> Response:
         top=max((f.rank for f in view.features), default=0.0),
         journey_url=f"{base(request)}/candidates/{quote(view.journey)}" if view.journey else None,
         run_url=_run_url(request, f"drift_{view.model}", view.run_id),
+    )
+
+
+@router.get("/incidents/{incident_id}")
+def incident(request: Request, user: User, incident_id: str) -> Response:
+    view = incident_views.incident(incident_id)
+    require_read(request, user, view.model)
+    return _incident_page(request, user, view)
+
+
+def _incident_page(
+    request: Request, user: Any, view: incident_views.IncidentView, refused: RefusedForm | None = None
+) -> Response:
+    return page(
+        request,
+        "incident.html",
+        refused.status if refused else 200,
+        refused=refused,
+        view=view,
+        may_act=may_act(request, user, view.model),
+        csrf=csrf_token(user),
     )
 
 
@@ -304,8 +334,23 @@ async def roll_back(request: Request, user: User, name: str) -> Response:
     return RedirectResponse(f"{base(request)}/models/{quote(name)}?done=rollback", 303)
 
 
+@router.post("/incidents/{incident_id}/{action}")
+async def act_on_incident(request: Request, user: User, incident_id: str, action: str) -> Response:
+    form = await _form(request, user)
+    view = await run_in_threadpool(incident_views.incident, incident_id)
+    by = await run_in_threadpool(require_approver, request, user, view.model)
+    try:
+        await actions.on_incident(incident_id, action, by, form.get("reason"), form.get("until"))
+    except (Refusal, LedgerUnavailable) as error:
+        if not wants_page(request):
+            raise
+        view = await run_in_threadpool(incident_views.incident, incident_id)
+        return await run_in_threadpool(_incident_page, request, user, view, _refused(action, form, error))
+    return RedirectResponse(f"{base(request)}/incidents/{quote(incident_id)}?done={action}", 303)
+
+
 def _refused(action: str, form: Mapping[str, str], error: Exception) -> RefusedForm:
-    field = error.what if isinstance(error, BadField) and error.what in ("reason", "expires") else None
+    field = error.what if isinstance(error, BadField) and error.what in ("reason", "expires", "until") else None
     return RefusedForm(action, form.get("gate", ""), form, str(error), field, status_of(error))
 
 

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from include.domain.authority import Person
 from include.workflows.pages import drift as drift_views
+from include.workflows.pages import incidents as incident_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
@@ -66,6 +67,15 @@ class ApproveBody(Body):
 
 class ReasonBody(Body):
     reason: Reason
+
+
+class IncidentBody(Body):
+    reason: Reason
+    requested_by: Claim = None
+
+
+class SnoozeBody(IncidentBody):
+    until: Annotated[str, Field(description="The first day of data that reminds again, YYYY-MM-DD.", max_length=10)]
 
 
 class RollbackBody(Body):
@@ -163,6 +173,27 @@ def evidence(request: Request, user: User, candidate_id: str) -> JSONResponse:
     return _json({"candidate_id": candidate_id, "gates": [asdict(g) for g in view.gates], "measured": view.measured})
 
 
+@router.get("/incidents", summary="The open incidents, newest first; with all=true the closed ones too")
+def incidents(request: Request, user: User, all: bool = False) -> JSONResponse:
+    found = incident_views.listed(only_open=not all)
+    allowed = readable(user, list({v.model for v in found}))
+    return _json({"incidents": [incident_views.as_json(v) for v in found if v.model in allowed]})
+
+
+@router.get("/models/{model}/incidents", summary="The model's incidents, newest first")
+def incidents_of(request: Request, user: User, model: str) -> JSONResponse:
+    require_read(request, user, model)
+    model_views.model(model)
+    return _json({"incidents": [incident_views.as_json(v) for v in incident_views.listed(model)]})
+
+
+@router.get("/incidents/{incident_id}", summary="One incident: since when, what was tried, what it costs, what is next")
+def incident(request: Request, user: User, incident_id: str) -> JSONResponse:
+    view = incident_views.incident(incident_id)
+    require_read(request, user, view.model)
+    return _json(incident_views.as_json(view))
+
+
 @router.get("/runs/{dag_id}/{run_id}", summary="How a run of a journey or a rollback ended, by the ledger")
 def run(request: Request, user: User, dag_id: str, run_id: str) -> JSONResponse:
     require_read(request, user, dag_id.partition("_")[2])
@@ -199,6 +230,31 @@ async def reject(request: Request, user: User, candidate_id: str, body: ReasonBo
     by = await _approver_of(request, user, candidate_id)
     await actions.reject(request, candidate_id, by, body.reason)
     return _json({"candidate_id": candidate_id, "state": "rejected"})
+
+
+@router.post("/incidents/{incident_id}/ack", summary="Acknowledge an incident: no reminder is sent any more")
+async def acknowledge(request: Request, user: User, incident_id: str, body: IncidentBody) -> JSONResponse:
+    return await _on_incident(request, user, incident_id, "ack", body)
+
+
+@router.post("/incidents/{incident_id}/snooze", summary="No reminder of an incident before a day of data")
+async def snooze(request: Request, user: User, incident_id: str, body: SnoozeBody) -> JSONResponse:
+    return await _on_incident(request, user, incident_id, "snooze", body, body.until)
+
+
+@router.post("/incidents/{incident_id}/accept", summary="Accept the new level: closes the incident, and is the anchor")
+async def accept(request: Request, user: User, incident_id: str, body: IncidentBody) -> JSONResponse:
+    return await _on_incident(request, user, incident_id, "accept", body)
+
+
+async def _on_incident(
+    request: Request, user: Any, incident_id: str, action: str, body: IncidentBody, until: str | None = None
+) -> JSONResponse:
+    _own(request, user)
+    view = await run_in_threadpool(incident_views.incident, incident_id)
+    by = await run_in_threadpool(require_approver, request, user, view.model, body.requested_by)
+    await actions.on_incident(incident_id, action, by, body.reason, until)
+    return _json(incident_views.as_json(await run_in_threadpool(incident_views.incident, incident_id)))
 
 
 @router.post("/models/{model}/rollback", status_code=202, summary="Champion back to the previous good champion")

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.domain.data_incident import DataIncident
 from include.domain.decision import RULES, Action, Policy, Situation, cooldown_days, decide
 from include.domain.drift.report import Finding, Flags
+from include.domain.incident import Stage
 
 NOW = datetime(2013, 6, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -28,15 +30,40 @@ def a_situation(**values):
     return Situation(**({"now": NOW, "flags": OUT, "realised_reason": "Out of band: brier 0.18."} | values))
 
 
+def opened(days_ago=0, found=BROKEN):
+    """An incident of the data that this report, or one so many days earlier, opened."""
+    day = (datetime(2013, 6, 12, tzinfo=UTC) - days_ago * DAY).date().isoformat()
+    return DataIncident(day, "a", Stage.OPEN, (f"{found.feature} {found.check}",), found.reason, "2013-06-12")
+
+
 @pytest.mark.parametrize(
     ("situation", "action", "rule", "name"),
     [
         pytest.param(a_situation(flags=IN), Action.LOG, 0, "nothing_out_of_band", id="nothing out of band"),
         pytest.param(a_situation(flags=()), Action.LOG, 0, "nothing_out_of_band", id="no report yet"),
-        pytest.param(a_situation(broken=(BROKEN,)), Action.ESCALATE, 1, "data_broke", id="1 data broke"),
-        pytest.param(a_situation(outside=(OUTSIDE,)), Action.ESCALATE, 2, "outside_support", id="2 outside support"),
+        pytest.param(a_situation(data=opened()), Action.ESCALATE, 1, "data_broke", id="1 data broke"),
+        pytest.param(a_situation(support=opened()), Action.ESCALATE, 2, "outside_support", id="2 outside support"),
         pytest.param(
-            a_situation(broken=(BROKEN,), outside=(OUTSIDE,)), Action.ESCALATE, 1, "data_broke", id="1 comes before 2"
+            a_situation(data=opened(), support=opened()), Action.ESCALATE, 1, "data_broke", id="1 comes before 2"
+        ),
+        pytest.param(
+            a_situation(data=opened(2)), Action.SUPPRESS, 1, "data_still_broken", id="1 a person was asked before"
+        ),
+        pytest.param(
+            a_situation(support=opened(2)), Action.SUPPRESS, 2, "still_outside", id="2 a person was asked before"
+        ),
+        pytest.param(
+            a_situation(data=opened(14)), Action.RETRAIN, 5, "realised_out_of_band", id="1 holds nothing back for ever"
+        ),
+        pytest.param(a_situation(flags=IN, data=opened(2)), Action.LOG, 1, "data_suspect", id="1 nothing would start"),
+        pytest.param(
+            a_situation(flags=IN, broken=(BROKEN,)), Action.LOG, 1, "data_suspect", id="1 a finding of one day"
+        ),
+        pytest.param(
+            a_situation(flags=IN, outside=(OUTSIDE,)), Action.LOG, 2, "rows_suspect", id="2 a finding of one day"
+        ),
+        pytest.param(
+            a_situation(broken=(BROKEN,)), Action.RETRAIN, 5, "realised_out_of_band", id="5 beside a finding of one day"
         ),
         pytest.param(
             a_situation(flags=flags(False, inputs=True)), Action.LOG, 3, "drift_in_band", id="3 inputs drift, in band"
@@ -163,7 +190,7 @@ def test_alarms_count_in_k_of_the_last_n_reports_with_the_newest_among_them(seen
 
 
 def test_every_rule_of_the_table_can_be_reached_and_the_last_one_always_applies():
-    assert [r.number for r in RULES] == [1, 2, 6, 6, 7, 6, 7, 6, 6, 6, 6, 5, 4, 3, 0]
+    assert [r.number for r in RULES] == [1, 2, 1, 2, 6, 6, 7, 6, 7, 6, 6, 6, 6, 5, 4, 1, 2, 3, 0]
     assert RULES[-1].applies(a_situation(flags=()))
     assert len({r.name for r in RULES}) == len(RULES)
 
@@ -236,14 +263,14 @@ def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been
             id="an estimate",
         ),
         pytest.param(
-            a_situation(broken=(BROKEN,) * 4),
-            "The data broke, so nothing is retrained: " + " ".join([BROKEN.reason] * 3) + " Look at the source.",
+            a_situation(data=opened()),
+            f"The data broke, so nothing is retrained before 2013-06-26: {BROKEN.reason} Look at the source.",
             id="three findings at most",
         ),
         pytest.param(
-            a_situation(outside=(OUTSIDE,) * 4),
+            a_situation(support=opened(found=OUTSIDE)),
             "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
-            + " ".join([OUTSIDE.reason] * 3)
+            + OUTSIDE.reason
             + " Look at where these rows come from, and whether the model is meant for them.",
             id="three findings outside",
         ),

@@ -51,6 +51,18 @@ def test_realised_and_estimated_performance_stand_in_one_picture_and_a_void_esti
     assert svg.count('class="alarm"') == 1
 
 
+def test_the_anchor_and_its_band_are_drawn_over_the_days_of_an_incident_and_are_in_the_picture(charts):
+    over = charts.Anchored("2013-06-01", "2013-06-02", 0.11, 0.12)
+    still = charts.Anchored("2013-06-03", None, 0.01, 0.02)
+    svg = charts.performance(days(), [], "brier", [over])
+    assert points(svg, "anchor") == points(svg, "anchor-band") == 2
+    assert points(charts.performance(days(), [], "brier", [still]), "anchor") == 3
+    one_day = charts.Anchored("2013-06-05", None, 0.11, 0.12)
+    assert points(charts.performance(days(), [], "brier", [one_day]), "anchor") == 0
+    heights = [float(y) for y in re.findall(r",([0-9.]+)", re.search(r'class="anchor" points="([^"]*)"', svg)[1])]
+    assert all(0 <= y <= 240 for y in heights)
+
+
 def test_promotions_and_rollbacks_are_lines_at_the_day_or_the_next_judged_one_and_say_what_they_were(charts):
     judged = [d for d in days() if d.day != "2013-06-02"]
     marks = [

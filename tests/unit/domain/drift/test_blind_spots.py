@@ -1,6 +1,7 @@
 """What the drift test cannot see into is not judged, and infinite values are seen as what they are."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.domain.data_incident import after_findings
 from include.domain.decision import Situation, decide
 from include.domain.drift.blind_spots import Doubts
 from include.domain.drift.distances import compare
@@ -160,7 +162,9 @@ def report_of(past, now, kinds, **options):
 
 def decided(report):
     now = Interval.of_day(DAY).end
-    return decide(Situation(now=now, flags=(report.flags,), unjudged=report.unjudged, broken=report.broken))
+    situation = Situation(now=now, flags=(report.flags,), unjudged=report.unjudged, broken=report.broken)
+    scored = ScoredDay(report.model, report.version, report.day)
+    return decide(replace(situation, data=after_findings(None, scored, report.broken, situation.watch("broken"))))
 
 
 def test_the_report_and_the_decision_name_what_was_not_judged():

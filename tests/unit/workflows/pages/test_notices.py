@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ledger_fixtures import MODEL, NOW, challenger, champion, judged, promote, roll_back, trained
+from ledger_fixtures import MODEL, NOW, an_open_incident, challenger, champion, judged, promote, roll_back, trained
 
 from include.adapters.ledger import NoticeState
 from include.adapters.ledger.notices import LEASE
@@ -263,3 +263,34 @@ def test_links_are_absolute(monkeypatch, set_to, link):
 )
 def test_an_address_that_no_link_can_begin_with_is_named(url):
     assert what_is_wrong_with(url).startswith(f"SLIPWAY_URL is {url!r}; ")
+
+
+# --- incidents --------------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_is_told_once_with_what_it_costs_and_what_is_next(told):
+    ledger, folder = told
+    key = an_open_incident(ledger)
+    for _ in range(3):
+        tell("incident", "drift-2013-06-01", "decide")
+    assert notices.missed(ledger, datetime.now(UTC)) == []
+    (line,) = lines(folder)
+    assert line["sentence"].startswith(f"{MODEL}: brier was 0.11 before 2013-05-24, is in its band up to 0.12")
+    assert "A journey starts on 2013-06-09" in line["sentence"]
+    assert (line["to"], line["key"]) == ("ml-on-call", f"incident/{key}/1")
+    assert line["link"] == f"https://slipway.example.org/slipway/incidents/{key}"
+
+
+def test_a_day_that_neither_opens_an_incident_nor_reminds_of_one_tells_no_one(told):
+    ledger, folder = told
+    an_open_incident(ledger)
+    ledger.drift.report(MODEL, "1", "2013-06-02", {"share": 0.1}, run_id="drift-2013-06-02")
+    assert "nothing of kind incident happened" in tell("incident", "drift-2013-06-02", "decide")
+    assert lines(folder) == []
+
+
+def test_an_incident_that_no_callback_told_of_is_found_by_housekeeping(told):
+    ledger, _ = told
+    key = an_open_incident(ledger)
+    assert notices.missed(ledger, datetime.now(UTC)) == [f"incident/{key}/1"]
+    assert notices.missed(ledger, datetime.now(UTC)) == []
