@@ -15,6 +15,7 @@ from ledger_fixtures import (
     AN_INCIDENT,
     AS_OF,
     MODEL,
+    an_open_incident,
     champion,
     request,
 )
@@ -188,3 +189,19 @@ def test_the_invariants_name_what_was_broken_by_hand(ledger_url: str) -> None:
             connection.execute(update(metadata.tables["candidates"]).values(state="retired"))
         assert [line[:2] for line in ledger_invariants(ledger)] == ["I1", "I7"]
         assert first.candidate_id in ledger_invariants(ledger)[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"stage": "recovering"}, "it is recovering, and its newest event left it open."),
+        ({"judged_on": "2013-05-01"}, "it was judged on 2013-05-01, before it was opened."),
+    ],
+)
+def test_an_incident_that_is_not_where_its_events_left_it_is_named(ledger_url: str, values: dict, said: str) -> None:
+    with Ledger.open(ledger_url) as ledger:
+        key = an_open_incident(ledger)
+        assert ledger_invariants(ledger) == []
+        with ledger.database.writing() as connection:
+            connection.execute(update(metadata.tables["incidents"]).values(**values))
+        assert ledger_invariants(ledger) == [f"I17 {key}: {said}"]

@@ -15,7 +15,13 @@ from multiprocessing.synchronize import Barrier
 import pytest
 from forking import KILLED, Forking
 from ledger_fixtures import (
+    AN_INCIDENT,
+    AS_OF,
     MODEL,
+    NOW,
+    an_incident_step,
+    an_open_incident,
+    an_operator,
     challenger,
     champion,
     judged,
@@ -26,7 +32,22 @@ from ledger_fixtures import (
 )
 from sqlalchemy import insert, select, update
 
-from include.adapters.ledger import Candidate, Conflict, JourneyUnderWay, Ledger, ledger_invariants, tables
+from include.adapters.ledger import (
+    Candidate,
+    Conflict,
+    IncidentChanged,
+    IncidentOver,
+    IncidentRequest,
+    IncidentSteps,
+    JourneyUnderWay,
+    Ledger,
+    RetrainAction,
+    ledger_invariants,
+    tables,
+)
+from include.domain.authority import OPERATORS
+from include.domain.incident import Closing, Stage
+from include.domain.incident_log import IncidentEventKind
 from include.domain.journey import Trigger
 from include.domain.lifecycle import Event, JourneyRequest, State
 
@@ -315,3 +336,49 @@ def test_f061_a_kill_between_any_two_writes_is_harmless_after_a_retry(
     assert (head.revision, head.to_candidate) == (
         (2, second.candidate_id) if step == "promote" else (3, first.candidate_id)
     )
+
+
+# --- incidents --------------------------------------------------------------------------------------------------------
+
+
+def test_acts_that_race_the_sensor_all_count_or_are_told_that_it_is_over(ledger: Ledger) -> None:
+    """The sensor closes the incident on its last day while a person snoozes it again and again."""
+    days = [f"2013-06-{day:02}" for day in range(2, 22)]
+    key = an_open_incident(ledger)
+    over = replace(AN_INCIDENT, stage=Stage.RECOVERING, serving="b", risk=0.11)
+    over = over.closed(days[-1], Closing.RECOVERED, "Back in the band.")
+
+    def decides() -> int:
+        tries = 0
+        for day in days:
+            report = ledger.drift.report(MODEL, "1", day, {"share": 0.1}, run_id=f"drift-{day}")
+            after, done = (over if day == days[-1] else AN_INCIDENT), False
+            while not done:
+                tries += 1
+                seen = ledger.incidents.before(MODEL, day)
+                steps = IncidentSteps(seen, [an_incident_step(AN_INCIDENT, after)], AS_OF)
+                try:
+                    ledger.drift.decide(
+                        report.report_id, RetrainAction.LOG, rule="0", reason="quiet", numbers={}, incidents=steps
+                    )
+                    done = True
+                except IncidentChanged:
+                    done = False
+        return tries
+
+    def snoozes() -> int:
+        for done in range(60):
+            asked = IncidentRequest(key, IncidentEventKind.SNOOZED, "Known", f"2013-07-{done % 30 + 1:02}")
+            try:
+                ledger.incidents.act(asked, by=an_operator("ada"), approvers=OPERATORS, now=NOW)
+            except IncidentOver:
+                return done
+        return 60
+
+    tries, snoozed = at_once(decides, snoozes)
+    kinds = [e.kind for e in ledger.incidents.events(key)]
+    assert kinds.count(IncidentEventKind.SNOOZED) == snoozed
+    assert kinds.count(IncidentEventKind.CLOSED) == 1
+    assert tries >= len(days)
+    assert not ledger.incidents.get(key).is_open
+    assert len(ledger.drift.decisions(MODEL)) == len(days) + 1

@@ -2,7 +2,7 @@
 
 I1 one champion per model · I3 epochs without gaps, one row each · I4 every champion was cleared by gates that saw its
 artifact · I7 each request took effect once or was refused · I13 one served candidate per model and day, the champion
-that the day had when it was claimed.
+that the day had when it was claimed · I17 each incident is where its newest event left it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from include.adapters.ledger.tables import (
     candidates,
     deployment_history,
     deployments,
+    incident_events,
+    incidents,
     partition_history,
     partitions,
     retrain_decisions,
@@ -48,7 +50,7 @@ def ledger_invariants(ledger: Ledger) -> list[str]:
             found += _cleared(connection, model, epochs, {c.candidate_id: c for c in mine})
             found += _effective_once(connection, model, mine)
             found += _one_server(connection, model, epochs)
-        return [*found, *_decisions(connection), *_partitions(connection)]
+        return [*found, *_decisions(connection), *_partitions(connection), *_incidents(connection)]
 
 
 def _one_champion(connection: Connection, model: str, epochs: list[Epoch], mine: list[Candidate]) -> Iterator[str]:
@@ -194,6 +196,25 @@ def _partitions(connection: Connection) -> Iterator[str]:
     for place in sorted({*ends, *now}):
         if ends.get(place) != now.get(place):
             yield f"I7 partition {place[0]} v{place[1]} {place[2]}: the current row is not the newest publish."
+
+
+def _incidents(connection: Connection) -> Iterator[str]:
+    """Events without gaps from the opening on, the last of which left the incident at its stage, and none after the
+    end."""
+    query = select(incident_events).order_by(incident_events.c.incident_id, incident_events.c.number)
+    events: dict[str, list[Any]] = {}
+    for row in connection.execute(query):
+        events.setdefault(row.incident_id, []).append(row)
+    for incident in connection.execute(select(incidents).order_by(incidents.c.incident_id)):
+        mine, where = events.get(incident.incident_id, []), f"I17 {incident.incident_id}:"
+        if [e.number for e in mine] != list(range(1, len(mine) + 1)) or not mine or mine[0].kind != "opened":
+            yield f"{where} its events have a gap, or do not begin with its opening."
+        elif mine[-1].state["stage"] != incident.stage:
+            yield f"{where} it is {incident.stage}, and its newest event left it {mine[-1].state['stage']}."
+        elif any(e.state["stage"] == "closed" for e in mine[:-1]):
+            yield f"{where} something happened to it after it was closed."
+        if incident.judged_on < incident.opened_on:
+            yield f"{where} it was judged on {incident.judged_on}, before it was opened."
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

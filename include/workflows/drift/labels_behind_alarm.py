@@ -28,7 +28,9 @@ def labels_show_it(journey: Journey, champion_id: str | None, alarm: str, as_of:
         return _result(Verdict.INCONCLUSIVE, None, 0, reason)
     day = Interval.of_day(as_of - timedelta(days=1))
     losses, _ = references.matured(journey.model, epoch, day)
-    return shown_by(journey.model, references.reference_of(epoch), losses, alarm)
+    level = journey.ledger.incidents.accepted(journey.model.name, epoch.to_candidate, as_of.date())
+    reference, losses = references.reference_of(epoch).at_level(level, losses, journey.model.label.delay)
+    return shown_by(journey.model, reference, losses, alarm)
 
 
 def shown_by(

@@ -19,7 +19,6 @@ from include.adapters.ledger import (
     RetrainDecision,
 )
 from include.config import ModelDeclaration, declarations
-from include.domain.data_incident import DataIncident
 from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
@@ -32,9 +31,9 @@ from include.domain.drift.report import DataBounds, DriftMeasurements, DriftRepo
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.history import Ending, History, PastJourney, situation_of
-from include.domain.incident import Incident, IncidentPace
+from include.domain.incident import IncidentPace
 from include.domain.incident_acts import AcceptedLevel
-from include.domain.incident_log import IncidentCause, IncidentStep, data_step_of, step_of
+from include.domain.incident_log import IncidentCause
 from include.domain.intervals import Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
@@ -42,7 +41,7 @@ from include.domain.losses import DayLoss
 from include.domain.performance import Band
 from include.workflows import stores
 from include.workflows.drift import reference as references
-from include.workflows.drift import report_on_mlflow
+from include.workflows.drift import report_on_mlflow, seen_incidents
 from include.workflows.journey import causes
 from include.workflows.journey.estimate_hold import HOLD
 from include.workflows.journey.facts import ReportReference
@@ -166,24 +165,13 @@ def _decided(
             reason=made.reason,
             numbers=_numbers(made),
             journey_run_id=drift_run_id(model.name, report.day) if action is RetrainAction.RETRAIN else None,
-            incidents=IncidentSteps(seen, _steps(model, report.day, seen, made), found.now),
+            incidents=IncidentSteps(seen, seen_incidents.steps(model, report.day, seen, made), found.now),
         )
     except IncidentChanged:
         if tries == 1:
             raise
     # A person acted meanwhile: what they did counts.
     return _decided(ledger, model, report, report_id, tries - 1)
-
-
-def _steps(model: ModelDeclaration, day: str, seen: IncidentsSeen, made: Decision) -> list[IncidentStep]:
-    """What the decision makes of the incidents, with a reminder where one is due."""
-    found = [
-        step_of(_incident(seen), made.incident),
-        data_step_of(IncidentCause.DATA, _of_data(seen, IncidentCause.DATA), made.data),
-        data_step_of(IncidentCause.SUPPORT, _of_data(seen, IncidentCause.SUPPORT), made.support),
-    ]
-    after = model.notify.remind_after_days
-    return [step.reminding(day, seen.attention.get(step.cause), after) for step in found if step is not None]
 
 
 def situation(ledger: Ledger, model: ModelDeclaration, report: DriftReport, seen: IncidentsSeen) -> Situation:
@@ -242,21 +230,10 @@ def _history(ledger: Ledger, model: ModelDeclaration, day: str, seen: IncidentsS
         in_flight=live.run_id if live else None,
         asked_at=[int(d.numbers["futile_streak"]) for d in decisions if d.rule.endswith(" futile")],
         breaker_until=[instant(o) for o in opened],
-        incident=_incident(seen),
-        data=_of_data(seen, IncidentCause.DATA),
-        support=_of_data(seen, IncidentCause.SUPPORT),
+        incident=seen_incidents.of_performance(seen),
+        data=seen_incidents.of_data(seen, IncidentCause.DATA),
+        support=seen_incidents.of_data(seen, IncidentCause.SUPPORT),
     )
-
-
-def _incident(seen: IncidentsSeen) -> Incident | None:
-    """The incident of the realised loss, as the days before and people left it."""
-    kept = seen.states.get(IncidentCause.PERFORMANCE)
-    return Incident.from_json(kept) if kept else None
-
-
-def _of_data(seen: IncidentsSeen, cause: IncidentCause) -> DataIncident | None:
-    kept = seen.states.get(cause)
-    return DataIncident.from_json(kept) if kept else None
 
 
 def _ending(state: State, live: bool) -> Ending:
