@@ -43,6 +43,7 @@ UNITS = {
     "margin": "the metric's unit",
     "floor": "the metric's unit",
     "tolerance": "the metric's unit",
+    "price": "units of the loss",
     "at_least": "the metric's unit",
     "at_most": "the metric's unit",
     "gap_at_most": "the measure's unit",
