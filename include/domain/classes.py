@@ -203,7 +203,7 @@ def found_in(values: pd.Series[Any]) -> Found:
     return Found(names, several)
 
 
-def alike(names: Sequence[str]) -> tuple[str, str] | None:
+def same_but_for_capitals(names: Sequence[str]) -> tuple[str, str] | None:
     """The first two names that differ in upper and lower case only; None where no two do."""
     seen: dict[str, str] = {}
     for name in names:

@@ -160,7 +160,7 @@ def test_f060_a_form_that_ended_in_an_error_is_a_rejection_and_is_not_asked_agai
 
 
 def test_f060_an_answer_the_ledger_refuses_is_one_red_line(gate):
-    asked = gate("INCONCLUSIVE", refuses="ada asked for m-20260101-aaaaaa and may not let it past champion_gate")
+    asked = gate("INCONCLUSIVE", refuses="ada asked for m-20260101-aaaaaa and may not override champion_gate for it")
     with pytest.raises(SystemExit, match="ada asked for"):
         asked.answered("Approve", WHY, by="ada")
 

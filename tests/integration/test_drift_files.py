@@ -282,15 +282,15 @@ def test_the_index_of_pandas_is_left_out(ask, form, name):
 @pytest.mark.parametrize(
     ("column", "why"),
     [
-        pytest.param(np.arange(7000), "ascends", id="row numbers"),
-        pytest.param(np.arange(7000)[::-1], "descends", id="descending numbers"),
-        pytest.param(rng(1).permutation(7000) + 1000, "value of its own", id="shuffled ids"),
-        pytest.param(np.sort(rng(1).integers(0, 2000, 7000)), "ascends", id="moments with ties"),
-        pytest.param(np.repeat([2011, 2012], 3500), "ascends", id="years"),
-        pytest.param(np.arange(7000) * 1e8 + 0.5, "ascends", id="seconds as fractions"),
-        pytest.param(np.where(np.arange(7000) % 100 == 3, np.nan, np.arange(7000)), "ascends", id="ids with gaps"),
-        pytest.param([f"C-{i:06d}" for i in rng(1).permutation(7000)], "value of its own", id="ids in text"),
-        pytest.param([10**17 + i for i in range(7000)], "ascends", id="long ids"),
+        pytest.param(np.arange(7000), "its values only rise", id="row numbers"),
+        pytest.param(np.arange(7000)[::-1], "only fall", id="descending numbers"),
+        pytest.param(rng(1).permutation(7000) + 1000, "every row has another value", id="shuffled ids"),
+        pytest.param(np.sort(rng(1).integers(0, 2000, 7000)), "its values only rise", id="moments with ties"),
+        pytest.param(np.repeat([2011, 2012], 3500), "its values only rise", id="years"),
+        pytest.param(np.arange(7000) * 1e8 + 0.5, "its values only rise", id="seconds as fractions"),
+        pytest.param(np.where(np.arange(7000) % 100 == 3, np.nan, np.arange(7000)), "its values only rise", id="ids with gaps"),
+        pytest.param([f"C-{i:06d}" for i in rng(1).permutation(7000)], "every row has another value", id="ids in text"),
+        pytest.param([10**17 + i for i in range(7000)], "its values only rise", id="long ids"),
     ],
 )
 @pytest.mark.parametrize("form", ["csv", "parquet"])

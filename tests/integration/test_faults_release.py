@@ -288,10 +288,10 @@ def test_f066_an_alias_moved_by_hand_is_found_reported_and_put_back(story, capsy
     shown = capsys.readouterr().out
     said = json.loads(shown[shown.index("{") :])
     assert [f["message"].partition(".")[0] for f in said["findings"]] == ["champion: 1 -> 2", "challenger: 1 -> none"]
-    assert {(f["kind"], f["action"]) for f in said["findings"]} == {("alias_moved", "mended")}
+    assert {(f["kind"], f["action"]) for f in said["findings"]} == {("alias_moved", "repaired")}
     assert reconcile.reconcile([model]) == []
     client.delete_registered_model_alias(model, CHAMPION)
-    assert tasks.reconcile_aliases()["facts"] == {"mended": 1}
+    assert tasks.reconcile_aliases()["facts"] == {"repaired": 1}
     check_invariants(story.world)
 
 
@@ -333,7 +333,7 @@ def test_f068_an_alias_that_looks_like_ours_is_never_used_and_is_removed(story):
     assert story.world.registry.alias(model, CHAMPION) == 2
     assert kinds(reconcile.reconcile([model])) == [
         (AliasFault.ALIAS_NUMERIC, AliasRepair.NOTED),
-        (AliasFault.ALIAS_LOOKALIKE, AliasRepair.MENDED),
+        (AliasFault.ALIAS_LOOKALIKE, AliasRepair.REPAIRED),
     ]
     assert dict(story.world.registry.registered(model).aliases) == {CHAMPION: 2, "1": 2, "somebody_elses": 1}
     check_invariants(story.world)

@@ -251,11 +251,11 @@ def test_f184_a_day_whose_old_version_is_gone_is_published_again_from_the_source
 
 
 def mend(world: World, view: str, lost: int) -> None:
-    """Repair the view: so many days are mended, then nothing is left to do, and the training set can be built."""
+    """Repair the view: so many days are repaired, then nothing is left to do, and the training set can be built."""
     first = pairs.check_named("view").repair(NOW, view)
-    assert [f.state for f in first if f.mended] == [pairs.PairState.AGREES] * lost, first
+    assert [f.state for f in first if f.repaired] == [pairs.PairState.AGREES] * lost, first
     again = pairs.check_named("view").repair(NOW, view)
-    assert [(f.state, f.mended) for f in again] == [(pairs.PairState.AGREES, False)], again
+    assert [(f.state, f.repaired) for f in again] == [(pairs.PairState.AGREES, False)], again
     assert broken(world, view) == []
     build(world)
 
@@ -269,7 +269,7 @@ def online(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(online_pair, "PAUSE_S", 0.05)
     if request.param == "postgres":
         monkeypatch.setenv("SLIPWAY_ONLINE_URL", str(request.getfixturevalue("postgres_url")))
-        assert [f.mended for f in pairs.check_named("online").repair(NOW, None)] == [True, True]
+        assert [f.repaired for f in pairs.check_named("online").repair(NOW, None)] == [True, True]
     return OnlineStore(settings().online_url)
 
 
@@ -308,11 +308,11 @@ def test_f185_a_lost_online_store_says_missing_and_is_filled_again_by_one_comman
         pairs.StoresDiffer, match=r"station_level v1: Published up to 2024-03-05: of 2 entities, 2 missing"
     ):
         pairs.compared("online", NOW)
-    mended = cli_json("repair", "online")
-    assert [(f["state"], f["mended"]) for f in mended["findings"]] == [("agrees", True)] * 2
+    done = cli_json("repair", "online")
+    assert [(f["state"], f["repaired"]) for f in done["findings"]] == [("agrees", True)] * 2
     assert levels(world, online) == NEWEST
     again = cli_json("repair", "online")
-    assert [(f["state"], f["mended"]) for f in again["findings"]] == [("agrees", False)] * 2
+    assert [(f["state"], f["repaired"]) for f in again["findings"]] == [("agrees", False)] * 2
 
 
 def test_f185_a_deleted_file_is_a_missing_row_and_not_an_old_one(world, monkeypatch):
@@ -331,7 +331,7 @@ def test_f185_older_rows_and_other_values_of_a_restored_backup_are_found_and_rep
     change(online, "UPDATE online_features SET features = '{\"level\":2.0}' WHERE entity = '[\"south\"]'")
     with pytest.raises(pairs.StoresDiffer, match=r"1 older than what was published .*, 1 of other values"):
         pairs.compared("online", NOW)
-    assert [f.mended for f in pairs.check_named("online").repair(NOW, "station_level")] == [True]
+    assert [f.repaired for f in pairs.check_named("online").repair(NOW, "station_level")] == [True]
     assert levels(world, online) == NEWEST
 
 
@@ -339,7 +339,7 @@ def test_f185_a_row_that_was_never_published_is_removed(world, online):
     moved(online, "2024-03-06 22:00:00.000000", 9.0)
     with pytest.raises(pairs.StoresDiffer, match="1 newer than anything published"):
         pairs.compared("online", NOW)
-    assert [f.mended for f in pairs.check_named("online").repair(NOW, "station_level")] == [True]
+    assert [f.repaired for f in pairs.check_named("online").repair(NOW, "station_level")] == [True]
     assert levels(world, online) == NEWEST
 
 
@@ -362,11 +362,11 @@ def test_f185_the_online_store_is_not_filled_from_a_table_that_lost_rows(world, 
     change(online, "DELETE FROM online_features")
     table(world, "station_level").delete("day = '2024-03-05' AND level = 73.0")
     found = pairs.check_named("online").repair(NOW, "station_level")
-    assert [(f.state, f.mended) for f in found] == [(pairs.PairState.NOT_COMPARED, False)]
+    assert [(f.state, f.repaired) for f in found] == [(pairs.PairState.NOT_COMPARED, False)]
     assert "slipway repair view station_level" in found[0].message
     assert levels(world, online) == [None, None]
     mend(world, "station_level", 1)
-    assert [f.mended for f in pairs.check_named("online").repair(NOW, None)] == [True, True]
+    assert [f.repaired for f in pairs.check_named("online").repair(NOW, None)] == [True, True]
 
 
 def test_f185_an_online_store_that_does_not_answer_was_not_compared(world):

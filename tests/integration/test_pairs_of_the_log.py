@@ -65,18 +65,18 @@ def test_answers_that_were_lost_are_found_and_the_same_ones_are_given_again(scor
     store().drop_predictions(scored.model, DAYS[1], champion_of(scored))
     (about,) = found("predictions", PairState.DIFFERS)
     assert about == f"{scored.model} {DAYS[1]}"
-    (mended,) = [f for f in repaired("predictions") if f.mended]
-    assert (mended.about, mended.message) == (about, "It was scored again.")
+    (done,) = [f for f in repaired("predictions") if f.repaired]
+    assert (done.about, done.message) == (about, "It was scored again.")
     pd.testing.assert_frame_equal(log(scored, 17), before)
     assert found("predictions", PairState.DIFFERS) == {}
-    assert not any(f.mended for f in repaired("predictions")), "repairing twice changes nothing"
+    assert not any(f.repaired for f in repaired("predictions")), "repairing twice changes nothing"
     check_invariants(scored)
 
 
 def test_features_of_answers_that_were_lost_are_kept_again(scored):
     shutil.rmtree(features_folder(scored))
     assert set(found("predictions", PairState.DIFFERS)) == {f"{scored.model} {day}" for day in DAYS}
-    assert {f.about for f in repaired("predictions", scored.model) if f.mended} == {
+    assert {f.about for f in repaired("predictions", scored.model) if f.repaired} == {
         f"{scored.model} {day}" for day in DAYS
     }
     assert found("predictions", PairState.DIFFERS) == {}
@@ -106,7 +106,7 @@ def test_the_command_repairs_one_model_and_exits_by_what_is_left(scored, capsys)
     assert cli.main(["repair", "predictions", "--check"]) == 1
     assert "To repair: slipway repair predictions" in capsys.readouterr().out
     assert cli.main(["repair", "predictions", scored.model]) == 0
-    assert "mended" in capsys.readouterr().out
+    assert "repaired" in capsys.readouterr().out
     assert cli.main(["repair", "predictions", "--check"]) == 0
 
 
@@ -133,8 +133,8 @@ def test_a_day_that_another_candidate_answered_is_named_and_answered_again_by_wh
     (told,) = found("claims", PairState.DIFFERS).values()
     assert told.startswith(f"{champion_of(scored)} claimed it (run ")
     assert told.endswith("and its served answers are of somebody-else.")
-    (mended,) = [f for f in repaired("claims") if f.mended]
-    assert mended.about == f"{scored.model} {DAYS[1]}"
+    (done,) = [f for f in repaired("claims") if f.repaired]
+    assert done.about == f"{scored.model} {DAYS[1]}"
     pd.testing.assert_frame_equal(log(scored, 17), before)
     assert found("claims", PairState.DIFFERS) == {}
     check_invariants(scored)
@@ -148,7 +148,7 @@ def test_a_day_that_was_claimed_and_never_answered_is_named_after_a_day(scored):
     assert found("claims", PairState.DIFFERS, claim.recorded_at + timedelta(hours=23)) == {}
     (told,) = found("claims", PairState.DIFFERS, claim.recorded_at + timedelta(hours=25)).values()
     assert told == f"{champion_of(scored)} claimed it (run killed), and it has no served answer."
-    assert [f.mended for f in repaired("claims", scored.model) if " " in f.about] == [True]
+    assert [f.repaired for f in repaired("claims", scored.model) if " " in f.about] == [True]
     assert len(log(scored, 18)) == 120
     check_invariants(scored)
 

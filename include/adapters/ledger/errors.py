@@ -193,8 +193,8 @@ class RequesterMayNotDecide(LedgerError):
 
     def __init__(self, candidate_id: str, gate: str, who: str) -> None:
         super().__init__(
-            f"{who} asked for {candidate_id} and may not let it past {gate}: the tier of its model needs a second "
-            "person (requester_may_override in include/models/tiers.yaml). Ask somebody else to decide."
+            f"{who} asked for {candidate_id} and may not override {gate} for it: the tier of its model needs a second "
+            "person (requester_may_override in include/models/tiers.yaml). Ask another approver to decide."
         )
 
 

@@ -333,7 +333,7 @@ def _beats(difference: float, high: float) -> tuple[Verdict, str]:
     if high < 0:
         return Verdict.PASS, "so the baseline is beaten."
     if difference >= 0:
-        return Verdict.FAIL, "so it is no better than a model that looks at nothing."
+        return Verdict.FAIL, "so it is no better than a model that ignores its inputs."
     return Verdict.INCONCLUSIVE, "so these rows cannot tell whether the baseline is beaten."
 
 

@@ -44,7 +44,7 @@ class PairFinding:
     state: PairState
     message: str
     """One line: what was promised, what was found, and the way out."""
-    mended: bool = False
+    repaired: bool = False
     """Whether the two agree only because this comparison, or a repair, made them."""
 
     def as_json(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class PairFinding:
     @property
     def line(self) -> str:
         """For a log or a terminal."""
-        how = f"{self.state.value.replace('_', ' ')}{', mended' if self.mended else ''}"
+        how = f"{self.state.value.replace('_', ' ')}{', repaired' if self.repaired else ''}"
         return f"{self.pair}  {self.about}  {how}: {self.message}"
 
 
@@ -204,8 +204,8 @@ def compared(name: str, now: datetime) -> dict[str, Any]:
     silent = [f for f in found if f.state is PairState.NOT_COMPARED]
     if silent:
         raise NotCompared(f"{check.title} could not be compared. {_told(silent)}")
-    mended = sum(f.mended for f in found)
-    return {"findings": [f.as_json() for f in found], "facts": {"compared": len(found), "mended": mended}}
+    repaired = sum(f.repaired for f in found)
+    return {"findings": [f.as_json() for f in found], "facts": {"compared": len(found), "repaired": repaired}}
 
 
 def _told(findings: list[PairFinding]) -> str:

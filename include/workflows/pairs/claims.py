@@ -37,7 +37,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
             for day, was in wrong.items():
                 if day not in left:
                     line = f"{was} It was scored again."
-                    found.append(PairFinding(PAIR, f"{model} {day}", PairState.AGREES, line, mended=True))
+                    found.append(PairFinding(PAIR, f"{model} {day}", PairState.AGREES, line, repaired=True))
                 else:
                     line = " ".join([left[day], *filter(None, [failed[day]])])
                     found.append(PairFinding(PAIR, f"{model} {day}", PairState.DIFFERS, line))

@@ -20,7 +20,7 @@ def compare(now: datetime) -> list[PairFinding]:
         missed = notices.missed(ledger, now)
         unsent = ledger.notices.unsent()
     found = [
-        PairFinding(PAIR, key, PairState.AGREES, "It was never written down; it is now, and is sent.", mended=True)
+        PairFinding(PAIR, key, PairState.AGREES, "It was never written down; it is now, and is sent.", repaired=True)
         for key in missed
     ]
     found += [_unsent(posted) for posted in unsent if _too_long(posted, now)]
@@ -42,7 +42,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
             if only in (None, posted.notice.subject) and ledger.notices.try_again(posted.notice.key, now)
         ]
     line = "It is tried again by the next sweep"
-    return [PairFinding(PAIR, n.key, PairState.AGREES, f"{line}: {n.sentence}", mended=True) for n in again]
+    return [PairFinding(PAIR, n.key, PairState.AGREES, f"{line}: {n.sentence}", repaired=True) for n in again]
 
 
 def _too_long(posted: Posted, now: datetime) -> bool:

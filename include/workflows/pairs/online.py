@@ -81,7 +81,7 @@ def _repaired(ledger: Ledger, view: FeatureView) -> PairFinding:
     if left.state is not PairState.AGREES:
         return left
     return PairFinding(
-        PAIR, _about(view), PairState.AGREES, f"{_sentence(published, found)} It was filled again.", mended=True
+        PAIR, _about(view), PairState.AGREES, f"{_sentence(published, found)} It was filled again.", repaired=True
     )
 
 

@@ -39,7 +39,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
             for day in lost:
                 if failed[day] is None and day not in left:
                     found.append(
-                        PairFinding(PAIR, f"{model} {day}", PairState.AGREES, "It was scored again.", mended=True)
+                        PairFinding(PAIR, f"{model} {day}", PairState.AGREES, "It was scored again.", repaired=True)
                     )
             for finding in _of(ledger, model):
                 why = failed.get(finding.about.split()[1]) if finding.state is PairState.DIFFERS else None

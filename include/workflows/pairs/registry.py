@@ -40,5 +40,5 @@ def _told(finding: reconcile.AliasFinding) -> PairFinding:
     elif finding.action is reconcile.AliasRepair.NEEDS_A_PERSON:
         state = PairState.DIFFERS
     return PairFinding(
-        PAIR, finding.model, state, finding.message, mended=finding.action is reconcile.AliasRepair.MENDED
+        PAIR, finding.model, state, finding.message, repaired=finding.action is reconcile.AliasRepair.REPAIRED
     )

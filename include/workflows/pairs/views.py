@@ -81,7 +81,7 @@ def _repaired(ledger: Ledger, view: FeatureView, broken: BrokenPromise) -> PairF
     left = promised.compared(ledger, store, view, [broken.day])
     if left:
         return PairFinding(PAIR, about, PairState.DIFFERS, f"{left[0].sentence}, after it was {how}.")
-    return PairFinding(PAIR, about, PairState.AGREES, f"{broken.sentence}; {how}.", mended=True)
+    return PairFinding(PAIR, about, PairState.AGREES, f"{broken.sentence}; {how}.", repaired=True)
 
 
 def _taken_back(ledger: Ledger, store: OfflineStore, view: FeatureView, known: Partition) -> bool:

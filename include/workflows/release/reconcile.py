@@ -52,7 +52,7 @@ class AliasFault(Enum):
 class AliasRepair(Enum):
     """What became of it."""
 
-    MENDED = "mended"
+    REPAIRED = "repaired"
     NOTED = "noted"
     """Harmless as long as nothing uses it."""
     NEEDS_A_PERSON = "needs_a_person"
@@ -109,7 +109,7 @@ def reconciled(models: Collection[str] | None = None) -> dict[str, Any]:
     asked = [f for f in found if f.action is AliasRepair.NEEDS_A_PERSON]
     if asked:
         raise NeedsAPerson(" ".join(f"{f.model}: {f.message}" for f in asked))
-    return {"findings": [f.as_json() for f in found], "facts": {"mended": len(found)}}
+    return {"findings": [f.as_json() for f in found], "facts": {"repaired": len(found)}}
 
 
 def _of(ledger: Ledger, registry: ModelRegistry, model: str) -> list[AliasFinding]:
@@ -122,7 +122,7 @@ def _of(ledger: Ledger, registry: ModelRegistry, model: str) -> list[AliasFindin
     found += _lost(ledger.deployments.epochs(model), registry, model)
     for line in project_aliases(ledger, registry, model):
         message = f"{line}. Somebody moved it, or a run died before it wrote it; it was written again from the ledger."
-        found.append(AliasFinding(model, AliasFault.ALIAS_MOVED, AliasRepair.MENDED, message))
+        found.append(AliasFinding(model, AliasFault.ALIAS_MOVED, AliasRepair.REPAIRED, message))
     known = {c.candidate_id for c in ledger.candidates.of(model)}
     for version in registry.versions(model):
         if version.candidate_id not in known:
@@ -142,8 +142,10 @@ def _lookalikes(registry: ModelRegistry, model: str, registered: Registered) -> 
             continue
         if alias.strip().casefold() in OURS:
             registry.drop(model, alias, version)
-            message = f"Alias {alias!r} on version {version} read like {alias.strip().casefold()!r}; it was removed."
-            found.append(AliasFinding(model, AliasFault.ALIAS_LOOKALIKE, AliasRepair.MENDED, message))
+            message = (
+                f"Alias {alias!r} on version {version} could be taken for {alias.strip().casefold()!r}; it was removed."
+            )
+            found.append(AliasFinding(model, AliasFault.ALIAS_LOOKALIKE, AliasRepair.REPAIRED, message))
         elif alias.isdecimal():
             message = f"Alias {alias!r} points at version {version} and may be taken for a version. Rename it."
             found.append(AliasFinding(model, AliasFault.ALIAS_NUMERIC, AliasRepair.NOTED, message))

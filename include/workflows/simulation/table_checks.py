@@ -127,7 +127,7 @@ def labels_of(column: pd.Series[Any], classifier: bool) -> tuple[np.ndarray[Any,
     if len(found.names) < 2:
         held = f"has one class only, {found.names[0]}" if found.names else "holds no value at all"
         raise BadStream(f"Label {column.name!r} {held}; a classifier needs two or more to tell apart.")
-    pair = classes.alike(found.names)
+    pair = classes.same_but_for_capitals(found.names)
     if pair is not None:
         raise BadStream(
             f"Label {column.name!r} has {pair[0]!r} and {pair[1]!r}, which differ in capitals only. Write one class in "

@@ -171,7 +171,9 @@ def _encoding(path: Path) -> tuple[str, list[str]]:
         even, odd = head[0::2].count(0), head[1::2].count(0)
         if max(even, odd) < len(head) // 4 or min(even, odd) > len(head) // 100:
             raise BadTable(f"{path} cannot be read as CSV: it holds zero bytes, so it is no text. Save it as UTF-8.")
-        return ("utf-16-be" if even > odd else "utf-16-le"), [f"{path.name} was read as UTF-16 without its mark."]
+        return ("utf-16-be" if even > odd else "utf-16-le"), [
+            f"{path.name} was read as UTF-16, though it has no byte order mark."
+        ]
     place = _first_wrong(path, "utf-8")
     if place is None:
         return "utf-8", []

@@ -194,9 +194,11 @@ class _Sorting:
         pairs = zip(self.past.columns(suspects), self.now.columns(suspects), strict=True)
         for (name, before), (_, after) in pairs:
             if _ascends(before, telling=True) and _ascends(after):
-                found[name] = f"looks like an id or a time: it ascends or descends with the rows{more}"
+                found[name] = (
+                    f"looks like an identifier or a time: its values only rise, or only fall, from row to row{more}"
+                )
             elif _differs(before, telling=True) and _differs(after):
-                found[name] = f"looks like an id: every row has a value of its own{more}"
+                found[name] = f"looks like an identifier: every row has another value{more}"
             elif _UNNAMED.fullmatch(name) and _ascends(before):
                 found[name] = f"pandas' index{more}"
         return found

@@ -125,5 +125,5 @@ def test_f200_a_class_written_in_several_ways_is_one_and_its_spellings_are_named
 
 
 def test_names_that_differ_in_case_only_are_found():
-    assert labels.alike(["late", "on_time", "Late"]) == ("late", "Late")
-    assert labels.alike(["late", "on_time"]) is None
+    assert labels.same_but_for_capitals(["late", "on_time", "Late"]) == ("late", "Late")
+    assert labels.same_but_for_capitals(["late", "on_time"]) is None

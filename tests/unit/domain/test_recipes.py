@@ -7,7 +7,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from include.domain.recipes import LEAST_ROWS, Raced, Recipe, heat_of, winner_of
+from include.domain.recipes import Raced, Recipe, heat_of, winner_of
 
 WINDOW, SINCE = Recipe.WINDOW, Recipe.SINCE_CHANGE
 
@@ -55,9 +55,8 @@ def test_there_is_no_race_without_days_before_the_change_and_two_since(rows, cha
     assert heat_of(days(*rows), None, changed_on) is None
 
 
-@pytest.mark.parametrize(("learned", "races"), [(LEAST_ROWS, True), (LEAST_ROWS - 1, False)])
+@pytest.mark.parametrize(("learned", "races"), [(100, True), (99, False)])
 def test_a_recipe_learns_from_a_hundred_rows_or_more(learned, races):
-    assert LEAST_ROWS == 100
     assert (heat_of(days(500, learned, 500), None, "2021-01-02") is not None) is races
 
 

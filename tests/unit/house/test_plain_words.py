@@ -39,8 +39,6 @@ KEPT = {
         "include/workflows/evidence/probes.py",
         "nobody",
     ): "a value; the rows that a seeded candidate refuses follow from it",
-    ("include/workflows/pairs/__init__.py", "mended"): "shown as its key in the JSON of a finding",
-    ("include/domain/gates/champion.py", "looks at nothing"): "a reason that is in ledgers and in the documentation",
 }
 """Where one of them stays, and why. Quoted values and code between double backticks are no prose."""
 

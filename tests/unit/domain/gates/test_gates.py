@@ -394,7 +394,7 @@ def test_a_constant_candidate_is_no_better_than_the_prior():
     constant = replace_part(evidence(), "candidate", np.full(4000, 0.3))
     result = judged(no_worse_by(0.9), constant)
     assert result.verdict is Verdict.FAIL
-    assert "no better than a model that looks at nothing" in result.reason
+    assert "no better than a model that ignores its inputs" in result.reason
 
 
 def test_a_candidate_fitted_to_a_passing_event_is_stopped_by_the_window_before_it():

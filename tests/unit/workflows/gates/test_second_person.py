@@ -63,8 +63,8 @@ def test_who_asked_for_a_retrain_may_not_override_its_gates_where_the_tier_says_
     with pytest.raises(RequesterMayNotDecide) as refused:
         override(reference, "ada")
     assert str(refused.value) == (
-        f"ada asked for {reference['candidate_id']} and may not let it past threshold_gate: the tier of its model "
-        "needs a second person (requester_may_override in include/models/tiers.yaml). Ask somebody else to decide."
+        f"ada asked for {reference['candidate_id']} and may not override threshold_gate for it: the tier of its model "
+        "needs a second person (requester_may_override in include/models/tiers.yaml). Ask another approver to decide."
     )
     assert decisions(reference) == []
     override(reference, "eve")

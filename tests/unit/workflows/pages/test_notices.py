@@ -224,14 +224,14 @@ def test_what_was_given_up_differs_until_it_is_repaired_and_sent_to_the_owner_de
     with pytest.raises(StoresDiffer, match=r"tries failed, the last with: no such mailbox\. .* slipway repair notices"):
         pairs.compared("notices", NOW)
     assert pairs.check_named("notices").repair(NOW, "another") == []
-    (mended,) = pairs.check_named("notices").repair(NOW, MODEL)
-    assert mended.mended
+    (done,) = pairs.check_named("notices").repair(NOW, MODEL)
+    assert done.repaired
     model = declarations().model(MODEL)
     owners = model.owners.model_copy(update={"model": "grace@example.org"})
     monkeypatch.setitem(declarations().models, MODEL, model.model_copy(update={"owners": owners}))
     outbox.sweep(ledger, notices.to_file, NOW)
     assert [line["to"] for line in lines(folder)] == ["grace@example.org"]
-    assert pairs.compared("notices", NOW)["facts"]["mended"] == 0
+    assert pairs.compared("notices", NOW)["facts"]["repaired"] == 0
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def trial(monkeypatch):
 
 def test_what_agrees_is_green_and_counted(trial):
     trial(told(PairState.AGREES))
-    assert pairs.compared("trial", NOW)["facts"] == {"compared": 1, "mended": 0}
+    assert pairs.compared("trial", NOW)["facts"] == {"compared": 1, "repaired": 0}
 
 
 def test_what_differs_is_red_with_what_was_found_and_the_repair(trial):

@@ -71,7 +71,8 @@ def test_f188_a_candidate_whose_run_is_gone_is_closed_with_the_reason_and_drift_
     assert told_by_file(world, tasks.end_stranded_journeys(says("gone"))) == [], "once"
     assert world.registry.alias(world.model, CHALLENGER) is None
     with stores.open_ledger() as ledger:
-        history = sensor._history(ledger, loader.declarations().model(world.model), "2024-03-17")
+        seen = ledger.incidents.before(world.model, "2024-03-17")
+        history = sensor._history(ledger, loader.declarations().model(world.model), "2024-03-17", seen)
     assert history.in_flight is None
     assert world.open("third", 17)["run_id"] == "third"
     assert world.next_day(17)["facts"]["shadow"] == []

@@ -87,7 +87,9 @@ def test_f177_only_the_drift_sensors_own_run_counts_as_drift(world: LightWorld) 
         assert ledger.candidates.get(by_hand["candidate_id"]).request.trigger is Trigger.API
         from include.config import declarations
 
-        history = sensor._history(ledger, declarations().model(world.model), at(20).date().isoformat())
+        day = at(20).date().isoformat()
+        seen = ledger.incidents.before(world.model, day)
+        history = sensor._history(ledger, declarations().model(world.model), day, seen)
         assert [j.by_drift for j in history.journeys] == [False], "no journey of the sensor is in its budget"
 
 
