@@ -82,7 +82,7 @@ def heat_of(days: NDArray[np.str_], labels: NDArray[np.generic] | None, changed_
     if changed_on is None or not len(days):
         return None
     after = np.unique(days[days >= changed_on])
-    if len(after) < 2 or not bool((days < changed_on).any()):
+    if not len(after) or not bool((days < changed_on).any()):
         return None
     first_judged = after[-max(len(after) // 3, 1)]
     positions = np.arange(len(days))

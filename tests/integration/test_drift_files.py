@@ -288,7 +288,9 @@ def test_the_index_of_pandas_is_left_out(ask, form, name):
         pytest.param(np.sort(rng(1).integers(0, 2000, 7000)), "its values only rise", id="moments with ties"),
         pytest.param(np.repeat([2011, 2012], 3500), "its values only rise", id="years"),
         pytest.param(np.arange(7000) * 1e8 + 0.5, "its values only rise", id="seconds as fractions"),
-        pytest.param(np.where(np.arange(7000) % 100 == 3, np.nan, np.arange(7000)), "its values only rise", id="ids with gaps"),
+        pytest.param(
+            np.where(np.arange(7000) % 100 == 3, np.nan, np.arange(7000)), "its values only rise", id="ids with gaps"
+        ),
         pytest.param([f"C-{i:06d}" for i in rng(1).permutation(7000)], "every row has another value", id="ids in text"),
         pytest.param([10**17 + i for i in range(7000)], "its values only rise", id="long ids"),
     ],
