@@ -18,15 +18,20 @@ def rise(reference, current, **options):
     return risk_rise(reference, current, **{"metric": "brier", "tolerance": 0.0, **options})
 
 
-def test_what_chance_gives_is_that_of_welch_s_one_sided_test():
-    welch = stats.ttest_ind(NOW, PAST, equal_var=False, alternative="greater")
-    error = (NOW.mean() - PAST.mean()) / welch.statistic
-    found = rise(PAST, NOW)
-    assert found.allowed == pytest.approx(PAST.mean() + stats.t.isf(0.05, welch.df) * error)
-    assert (found.rows, found.reference_rows) == (400, 900)
-    assert (found.risk, found.reference_risk) == (pytest.approx(NOW.mean()), pytest.approx(PAST.mean()))
-    for alpha in (welch.pvalue * 0.99, welch.pvalue * 1.01):
-        assert rise(PAST, NOW, alpha=alpha).out_of_band is bool(welch.pvalue < alpha)
+@pytest.mark.parametrize(("past", "now"), [(PAST, NOW), (PAST[:5], NOW[:4])], ids=["many rows", "a few"])
+def test_what_chance_gives_is_that_of_welch_s_one_sided_test(past, now):
+    welch = stats.ttest_ind(now, past, equal_var=False, alternative="greater")
+    error = (now.mean() - past.mean()) / welch.statistic
+    found = rise(past, now, min_rows=2)
+    assert found.allowed == pytest.approx(past.mean() + stats.t.isf(0.05, welch.df) * error)
+    assert (found.rows, found.reference_rows) == (len(now), len(past))
+    assert (found.risk, found.reference_risk) == (pytest.approx(now.mean()), pytest.approx(past.mean()))
+
+
+def test_it_is_out_of_band_where_that_test_finds_the_difference():
+    p = stats.ttest_ind(NOW, PAST, equal_var=False, alternative="greater").pvalue
+    assert rise(PAST, NOW, alpha=p * 1.01).out_of_band is True
+    assert rise(PAST, NOW, alpha=p * 0.99).out_of_band is False
 
 
 def test_a_tolerance_is_added_to_what_chance_gives():
@@ -38,6 +43,8 @@ def test_losses_without_a_spread_are_compared_as_they_are_and_the_bound_is_in_ba
     equal, above = rise(quarter, quarter), rise(quarter, quarter + 0.125)
     assert (equal.out_of_band, equal.allowed) == (False, 0.25)
     assert (above.out_of_band, above.allowed) == (True, 0.25)
+    assert equal.reason.startswith("Realised in band: brier 0.25 on 300 labelled rows")
+    assert above.reason.startswith("Realised out of band: brier 0.375 on 300 labelled rows")
     assert rise(quarter, quarter + 0.125, tolerance=0.125).out_of_band is False
 
 

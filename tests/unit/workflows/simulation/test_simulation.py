@@ -40,7 +40,7 @@ EAGER = [
 @pytest.fixture(scope="module")
 def turned() -> Simulation:
     """The concept turns round on the fiftieth of 110 days."""
-    return simulated(a_table(110, turns_on=50), price=3.0)
+    return simulated(a_table(110, turns_on=50), yardsticks=QUICK, price=3.0)
 
 
 # --- what the declared policy does -----------------------------------------------------------------------------------
@@ -228,6 +228,7 @@ def test_hindsight_is_below_every_policy_that_drift_made_dear(turned):
     assert all(later - earlier >= timedelta(days=14) for earlier, later in pairwise(days))
 
 
+@pytest.mark.slow
 def test_on_a_stream_without_drift_hindsight_gains_nothing_by_its_choice():
     """With the rows that chose it would look better than any of the equal models is."""
     gained = []
