@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.adapters.online_store.entities import entity_of, spelled_otherwise
 from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold, LabelGivenTwice, point_in_time, with_labels
 
 TIMES = pa.timestamp("us", tz="UTC")
+THOROUGH = os.environ.get("SLIPWAY_THOROUGH") == "1"
+"""Many more examples: for a release, and for whoever changes the join."""
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 FORMS: dict[str, tuple[pa.DataType, Any]] = {
     "small integers": (pa.int8(), int),
@@ -85,6 +88,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize(("asked", "has"), list(itertools.product(VALUES, VALUES)), ids=str)
+@settings(max_examples=1000 if THOROUGH else 40, deadline=None)
 @given(data=st.data())
 def test_f201_keys_of_two_types_match_as_a_person_would_match_them(asked, has, data):
     mine = data.draw(st.lists(st.sampled_from(VALUES[asked]), max_size=6))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +23,7 @@ from include.config.views import AUDIT_GATE
 from include.workflows.gates import GATES
 
 HERE = "tests/unit/docs/test_doc_examples.py::"
-DOCS = "tests/unit/docs/test_docs.py::"
+RUNS = "tests/integration/test_documented_runs.py::"
 JUDGE = "tests/unit/docs/test_judge_page.py::test_the_example_runs_and_prints_what_the_page_shows"
 EXTENDING = "tests/unit/docs/test_extending_page.py::"
 METRIC = "test_the_metrics_are_used_where_a_metric_of_the_project_is"
@@ -38,7 +35,7 @@ E2E = "tests/e2e/test_zz_doc_examples.py::"
 
 RUN_HERE = {
     "README.md > How it works": f"{HERE}test_the_picture_has_every_gate_there_is",
-    "README.md > Try it on your own file": f"{DOCS}test_the_readme_s_try_on_a_file_runs_on_a_file",
+    "README.md > Try it on your own file": f"{RUNS}test_the_readme_s_try_on_a_file_runs_on_a_file",
     "docs/add-a-model.md > Add a model > 3": f"{HERE}test_the_model_to_add_is_validated_and_its_retrain_is_a_command",
     "docs/extending.md > A gate": f"{EXTENDING}test_the_gate_is_declared_and_judges",
     "docs/extending.md > A gate > 2": f"{EXTENDING}test_the_gate_is_declared_and_judges",
@@ -60,7 +57,7 @@ RUN_HERE = {
     "docs/judge.md > An example > 3": JUDGE,
     "docs/judge.md > Without a gates file": JUDGE,
     "docs/pages.md > REST > 2": f"{HERE}test_an_errors_form_is_the_one_that_is_shown",
-    "docs/pages.md > Notices > 2": f"{HERE}test_the_connections_are_those_airflow_reads",
+    "docs/pages.md > Notices > 2": f"{RUNS}test_the_connections_are_those_airflow_reads",
     "docs/selftest.md > The selftest: can each gate fail?": f"{HERE}test_the_selftests_commands_run",
     "docs/selftest.md > A real run": f"{HERE}test_the_selftest_prints_the_matrix_that_is_shown",
     "docs/simulate.md > `slipway simulate`: choose thresholds from your own past": (
@@ -282,20 +279,6 @@ def test_an_errors_form_is_the_one_that_is_shown():
         overrides.expiry(shown["value"], datetime(2024, 1, 1, tzinfo=UTC), shown["what"])
     assert (type(refused.value).__name__, str(refused.value)) == (shown["error"], shown["message"])
     assert shown["allowed"] == overrides.WHEN
-
-
-def test_the_connections_are_those_airflow_reads(tmp_path):
-    code = (
-        "from airflow.models.connection import Connection; import os\n"
-        "for name, kind in (('MAIL', 'smtp'), ('CHAT', 'slack')):\n"
-        "    read = Connection.from_json(os.environ[f'AIRFLOW_CONN_{name}'])\n"
-        "    assert read.conn_type == kind and read.password, name\n"
-    )
-    script = f"set -a\n{text_of('docs/pages.md > Notices > 2')}\n{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
-    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    ended = subprocess.run(["bash", "-euc", script], env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr[-500:]
-    assert yaml.safe_load(text_of("docs/pages.md > Notices"))["notify"]["conn_id"] == "mail"
 
 
 def test_a_simulation_without_published_days_names_the_dag_and_the_range(tmp_path, monkeypatch, capsys):

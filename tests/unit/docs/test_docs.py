@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -50,27 +49,6 @@ def test_the_model_to_add_can_be_declared_as_it_is_written(tmp_path):
     read = read_declarations(tmp_path)
     assert read.broken == {}
     assert set(read.models) == {"very_late"}
-
-
-def test_the_readme_s_try_on_a_file_runs_on_a_file(tmp_path, monkeypatch, capsys):
-    import numpy as np
-    import pandas as pd
-
-    from include.cli import main
-
-    section = README.split("## Try it on your own file")[1].split("\n## ")[0]
-    command = next(line for line in section.splitlines() if line.startswith(".venv/bin/slipway"))
-    rng, rows = np.random.default_rng(1), 110 * 20
-    frame = pd.DataFrame({"weight": rng.normal(size=rows), "place": rng.choice(["north", "south"], rows)})
-    frame["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(rows) * 4320, unit="s")
-    frame["late"] = np.where(rng.random(rows) < 1 / (1 + np.exp(-frame["weight"])), "yes", "no")
-    frame["order_id"] = [f"order {i}" for i in range(rows)]
-    frame.to_csv(tmp_path / "yours.csv", index=False)
-    monkeypatch.chdir(tmp_path)
-    assert main(shlex.split(command)[1:]) == 0
-    said = capsys.readouterr().out
-    assert "labelled rows on 6 days" in said
-    assert "Left out: order_id, which has a text of its own in each of 2,200 rows" in said
 
 
 def test_every_variable_that_the_scale_page_names_is_read_somewhere():
