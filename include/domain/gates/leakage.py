@@ -134,14 +134,13 @@ def strength(task: Task, y: Floats, values: ArrayLike) -> float | None:
     codes = _codes(series) if numbers is None else _bins(numbers)
     if task is Task.REGRESSION:
         return max([0.0, _explained(y, _means_elsewhere(codes, y)), *_correlations(y, numbers)])
-    found = [0.5]
+    found: list[float] = []
     for target in np.unique(y)[1:] if len(np.unique(y)) == 2 else np.unique(y):
         positive = (y == target).astype(np.float64)
         tried = [_means_elsewhere(codes, positive)]
         if numbers is not None:
             missing = np.isnan(numbers)
-            ends = (-np.inf, np.inf) if missing.any() else (0.0,)
-            tried += [np.where(missing, end, numbers) for end in ends]
+            tried += [np.where(missing, end, numbers) for end in (-np.inf, np.inf)] if missing.any() else [numbers]
         areas = [roc_auc(positive, score) for score in tried]
         found += [max(area, 1 - area) for area in areas]
     return max(found)

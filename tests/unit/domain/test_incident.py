@@ -119,6 +119,46 @@ def test_only_what_the_table_allows_may_follow(incident, before, after):
             here.moved(after)
 
 
+def test_a_risk_at_the_end_of_the_band_is_in_it(incident):
+    another = replace(incident.moved(Stage.RECOVERING), risk=incident.band)
+    assert not another.uncured
+    assert replace(another, risk=incident.band + 1e-9).uncured
+    found = replace(judged(*(0.11,) * 9), recent_risk=incident.band, out_of_band=None)
+    assert after_day(incident, seen("b", "2021-02-10"), found, False, PACE).closing is Closing.RECOVERED
+
+
+@pytest.mark.parametrize(("served", "closing"), [(7, Closing.RECOVERED), (6, None)])
+def test_seven_days_of_the_new_champion_are_enough_to_be_back(incident, served, closing):
+    found = replace(judged(*(0.11,) * 9), served_days=served)
+    assert after_day(incident, seen("b", "2021-02-10"), found, False, PACE).closing is closing
+
+
+@pytest.mark.parametrize(("found", "dated"), [("2021-01-08", "2021-01-08"), (None, "2021-01-06")])
+def test_while_it_is_open_what_has_matured_since_dates_the_change(incident, found, dated):
+    after = after_day(incident, seen(day="2021-01-15"), replace(RISEN, changed_on=found), True, PACE)
+    assert (after.stage, after.changed_on) == (Stage.OPEN, dated)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "found", "dated"),
+    [
+        pytest.param(True, "2021-01-07", "2021-01-07", id="a later change"),
+        pytest.param(False, "2021-01-07", "2021-01-06", id="no alarm"),
+        pytest.param(True, "2021-01-06", "2021-01-06", id="the same change"),
+        pytest.param(True, None, "2021-01-06", id="no change that can be dated"),
+    ],
+)
+def test_while_it_recovers_only_an_alarm_of_a_later_change_is_another_one(incident, alarm, found, dated):
+    asked = replace(incident, asked=True)
+    after = after_day(asked, seen("b", "2021-02-10"), replace(RISEN, changed_on=found), alarm, PACE)
+    assert (after.changed_on, after.asked) == (dated, dated == "2021-01-06")
+
+
+@pytest.mark.parametrize("unknown", ["reference_risk", "changed_on"])
+def test_an_alarm_without_an_anchor_or_a_day_opens_none(unknown):
+    assert after_day(None, seen(), replace(RISEN, **{unknown: None}), True, PACE) is None
+
+
 def test_an_incident_survives_json(incident):
     for each in (incident, incident.closed("2021-02-01", Closing.RECOVERED, "Back.")):
         assert Incident.from_json(json.loads(json.dumps(each.as_json(), allow_nan=False))) == each
@@ -149,12 +189,30 @@ def ahead(incident, *, matured, journeys=0, rows=200):
         pytest.param(80, 3, True, False, id="the fourth"),
         pytest.param(89, 4, False, False, id="a fifth would learn little, but the window is not full"),
         pytest.param(90, 4, False, True, id="a whole window lies after the change"),
+        pytest.param(90, 1, False, True, id="it lies there after one journey too"),
+        pytest.param(89, 1, True, False, id="with a day of the window before the change there is something to learn"),
         pytest.param(200, 0, True, False, id="the first may always try"),
     ],
 )
 def test_each_journey_waits_for_twice_the_days(incident, matured, journeys, ready, exhausted):
     found = ahead(incident, matured=matured, journeys=journeys)
     assert (found.ready, found.exhausted) == (ready, exhausted)
+
+
+@pytest.mark.parametrize("matured", [10, 12])
+def test_what_can_help_now_starts_today(incident, matured):
+    found = ahead(incident, matured=matured)
+    assert found.next_on == date.fromisoformat(incident.changed_on) + timedelta(days=matured + 3)
+
+
+@pytest.mark.parametrize("matured", [-5, 0])
+def test_before_a_day_after_the_change_has_matured_none_is_known(incident, matured):
+    assert ahead(incident, matured=matured).known_days == 0
+
+
+def test_a_pace_is_this_where_nothing_is_declared():
+    usual = IncidentPace(wait_days=10, wait_rows=300, window_days=90, back_after_days=7, label_delay=timedelta(0))
+    assert IncidentPace() == usual
 
 
 def test_few_rows_a_day_wait_longer_and_the_day_is_said(incident):

@@ -175,6 +175,12 @@ def test_available_times_are_compared_with_prediction_times():
     assert late_rows(known[:1], asked[:1]) == (0, timedelta(0))
 
 
+def test_a_time_without_a_zone_is_utc_and_the_latest_row_says_by_how_much():
+    asked = pd.to_datetime(["2013-06-01 10:00", "2013-06-01 10:00"], utc=True)
+    assert late_rows(["2013-06-01 10:30", "2013-06-01 12:00"], asked) == (2, timedelta(hours=2))
+    assert late_rows(asked, ["2013-06-01 09:45", "2013-06-01 12:00"]) == (1, timedelta(minutes=15))
+
+
 def test_a_feature_of_other_rows_is_refused():
     with pytest.raises(NoFeatures, match="has 5 rows, the labels 2000"):
         judged({"x": np.arange(5)})
@@ -207,10 +213,20 @@ def test_a_feature_that_explains_less_than_nothing_of_a_regression_explains_noth
     assert strength(Task.REGRESSION, MINUTES, [f"id{i}" for i in range(ROWS)]) == 0.0
 
 
-def test_up_to_32_distinct_numbers_are_told_apart_and_more_are_put_together():
-    many = np.tile(np.arange(33.0), 60)
+def test_up_to_32_distinct_numbers_are_told_apart_however_often_each_is_and_more_are_put_together():
+    many = np.repeat(np.arange(33.0), np.arange(33) % 3 * 40 + 20)
     assert strength(Task.BINARY, many[many < 32] % 2, many[many < 32]) == 1.0
     assert strength(Task.BINARY, many % 2, many) < 1.0
+
+
+def test_a_number_that_falls_where_the_label_rises_is_as_strong():
+    x = np.linspace(0, 1, 2001)
+    assert strength(Task.BINARY, (x < 0.7003).astype(float), x) == 1.0
+
+
+def test_a_column_is_read_by_its_rows_and_not_by_its_index():
+    texts = pd.Series(np.where(LATE == 1, "late", "on time"), index=range(5, ROWS + 5))
+    assert strength(Task.BINARY, LATE, texts) == 1.0
 
 
 def test_more_numbers_are_cut_into_32_bins_of_equally_many_rows():
