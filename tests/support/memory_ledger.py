@@ -18,13 +18,27 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
 from include.adapters.ledger import Ledger
 from include.adapters.ledger.database import Database, on_sqlite
 
 _numbers = itertools.count()
+
+
+_COMPILED: dict[Any, Any] = {}
+"""Statements as text, by what was asked: one ledger needs not compile what another has, which takes longer than to run
+it."""
+
+
+@cache
+def first_engine() -> Engine:
+    """An engine that has connected once, whose dialect all ledgers in memory share."""
+    made = create_engine("sqlite://", json_serializer=partial(json.dumps, allow_nan=False))
+    made.connect().close()
+    made.dispose()
+    return made
 
 
 @cache
@@ -55,14 +69,9 @@ class MemoryLedger:
         with closing(sqlite3.connect(":memory:")) as source:
             source.deserialize(empty() if content is None else content)
             source.backup(self._holds)
-        engine = create_engine(
-            "sqlite://",
-            creator=self._connected,
-            poolclass=QueuePool,
-            pool_size=5,
-            max_overflow=25,
-            json_serializer=partial(json.dumps, allow_nan=False),
-        )
+        first = first_engine()
+        engine = Engine(QueuePool(self._connected, pool_size=5, max_overflow=25), first.dialect, first.url)
+        engine.update_execution_options(compiled_cache=_COMPILED)
         self.ledger = Ledger(Database(on_sqlite(engine)))
 
     def content(self) -> bytes:
