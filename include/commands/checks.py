@@ -114,6 +114,7 @@ def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:
     from include.config.settings import settings
     from include.workflows import stores
     from include.workflows.drift.can_judge import never_judged, rows_a_day
+    from include.workflows.gates.shadow import labels_too_late
 
     rows: dict[str, float | None] = {}
     url, file = settings().ledger_url, "sqlite:///"
@@ -123,7 +124,12 @@ def _cannot_judge(read: Declarations, *, of_project: bool) -> list[str]:
                 rows = {name: rows_a_day(ledger, read, model) for name, model in read.models.items()}
         except (LedgerError, LedgerUnavailable) as error:
             return [f"how many rows a day has is not known: {error}"]
-    return [line for name in sorted(read.models) for line in never_judged(read.models[name], rows.get(name))]
+    late = {name: labels_too_late(model) for name, model in read.models.items()}
+    return [
+        line
+        for name, model in sorted(read.models.items())
+        for line in (*never_judged(model, rows.get(name)), *([f"{name}: {late[name]}"] if late[name] else []))
+    ]
 
 
 def _doctor(args: argparse.Namespace) -> Answer:

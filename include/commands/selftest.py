@@ -4,8 +4,14 @@ lack."""
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
+
+if TYPE_CHECKING:
+    from include.config import ModelDeclaration
+    from include.workflows.selftest.equal_models import LastHoldout
 
 
 def _selftest_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +50,27 @@ def _readiness(args: argparse.Namespace) -> Answer:
     from include.config import declarations
     from include.workflows.selftest import readiness
 
-    report = readiness.report_on(declarations().model(args.model))
-    return Answer(tuple(report.as_lines()), report.as_json())
+    model = declarations().model(args.model)
+    report = readiness.report_on(model)
+    equal = _equal_models(model)
+    return Answer((*report.as_lines(), "", *equal.as_lines()), {**report.as_json(), "equal_model": equal.as_json()})
+
+
+def _equal_models(model: ModelDeclaration) -> LastHoldout:
+    """From the ledger, where there is one; a declaration can be read without."""
+    from include.adapters.ledger import LedgerError, LedgerUnavailable
+    from include.config.settings import settings
+    from include.workflows import stores
+    from include.workflows.selftest.equal_models import LastHoldout, from_last_holdout
+
+    url, file = settings().ledger_url, "sqlite:///"
+    if url.startswith(file) and not Path(url.removeprefix(file)).is_file():
+        return LastHoldout(None, why_not="the project has no ledger yet")
+    try:
+        with stores.open_ledger() as ledger:
+            return from_last_holdout(ledger, model)
+    except (LedgerError, LedgerUnavailable) as error:
+        return LastHoldout(None, why_not=str(error).rstrip("."))
 
 
 VERBS = (

@@ -13,9 +13,8 @@ from include.domain.verdicts import Mode
 if TYPE_CHECKING:
     from include.domain.metrics import Metric
 
-    Own = Mapping[str, Metric]
-    """The team's own metrics, by the names they are declared with."""
-
+Own = Mapping[str, "Metric"]
+"""The team's own metrics, by the names they are declared with."""
 Margin = Annotated[float, Field(ge=0)]
 Rows = Annotated[int, Field(ge=1)]
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]

@@ -6,7 +6,9 @@ Every field has one sentence with its unit, its default and what leaving it out 
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,7 +18,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from include.config.base import ClassNames, Column, Declared, Duration, Name, Share
 from include.config.drift import DeclaredDrift
 from include.config.freshness import ModelFreshness
-from include.config.gates import DeclaredGates, check_cost, check_costs, check_measures
+from include.config.gates import DeclaredGates, check_cost, check_costs, check_measures, metrics_used
 from include.config.importing import Dotted
 from include.config.notify import PROVIDERS as PROVIDERS
 from include.config.notify import Notify as Notify
@@ -25,6 +27,7 @@ from include.config.own_metrics import LOSSES, BusinessMetric, BusinessMetrics, 
 from include.config.own_metrics import METRICS as METRICS
 from include.config.preprocess import Preprocess, named_twice
 from include.config.problems import did_you_mean
+from include.config.shadow_comparison import DeclaredShadowComparison
 from include.config.tiers import DeclaredApprovers, Tier
 from include.config.views import FeatureView as FeatureView
 from include.config.views import SourceTable as SourceTable
@@ -33,6 +36,8 @@ from include.domain import metric_names
 from include.domain.verdicts import Mode
 
 if TYPE_CHECKING:
+    from include.config.champion_gate import ChampionGate
+    from include.config.declared_gate import Own
     from include.domain.shadow import ShadowRules
 
 # --- models ----------------------------------------------------------------------------------------------------------
@@ -147,6 +152,8 @@ class DeclaredShadow(Declared):
     """Lowest and highest mean |candidate - champion| score. The lowest catches the same model wired twice."""
     p99_delta_at_most: float
     """Highest 99th percentile of |candidate - champion| score."""
+    comparison: DeclaredShadowComparison | None = None
+    """The challenger against the champion on labels that matured within the window; default what the tier says."""
     answer_within: Duration = timedelta(minutes=10)
     """How long a challenger may take to answer a day, in a process of its own; then that is ended, and the day counts
     as errors of the challenger; default 10m."""
@@ -161,11 +168,12 @@ class DeclaredShadow(Declared):
             raise ValueError("max_days must be at least min_days")
         return self
 
-    def rules(self) -> ShadowRules:
-        """As the domain takes it."""
+    def rules(self, champion: ChampionGate | None = None, own: Own | None = None) -> ShadowRules:
+        """As the domain takes it; without ``champion`` what fills the window, and no comparison."""
         from include.domain.shadow import ShadowRules
 
-        return ShadowRules(
+        given = self.comparison
+        rules = ShadowRules(
             min_rows=self.min_rows,
             min_days=self.min_days,
             max_days=self.max_days,
@@ -173,6 +181,18 @@ class DeclaredShadow(Declared):
             p99_delta_at_most=self.p99_delta_at_most,
             coverage_at_least=self.coverage_at_least,
             errors_at_most=self.errors_at_most,
+        )
+        if given is None:
+            return rules
+        required = given.labels == "required"
+        return replace(
+            rules,
+            comparison=given.rule(champion, own or {}) if champion else None,
+            alpha=given.alpha,
+            min_matured_rows=given.min_rows,
+            labels_required=required,
+            min_matured_days=given.min_days if required else 0,
+            only_if_shown_worse=given.asks == "not_shown_worse",
         )
 
 
@@ -256,6 +276,11 @@ class ModelDeclaration(Declared):
         return [f for use in self.views for f in use.features]
 
     @property
+    def delay_days(self) -> int:
+        """How many whole days a label may take to be known."""
+        return math.ceil(self.label.delay / timedelta(days=1))
+
+    @property
     def is_classifier(self) -> bool:
         return self.task != "regression"
 
@@ -298,6 +323,7 @@ class ModelDeclaration(Declared):
     def _consistent(self) -> ModelDeclaration:
         check_measures(self.task, self.gates, business=[metric.name for metric in self.business_metrics])
         self._check_watched()
+        self._check_shadow()
         baseline = self.gates.champion_gate.baseline
         if self.is_classifier and baseline != "mean":
             raise ValueError(
@@ -318,6 +344,24 @@ class ModelDeclaration(Declared):
         if twice is not None:
             raise ValueError(f"views has {twice!r} twice; a model reads one version of a view")
         return self
+
+    def _check_shadow(self) -> None:
+        given = self.shadow.comparison
+        if given is None:
+            return
+        used = {name for _, name in metrics_used(self.gates)} - {metric.name for metric in self.business_metrics}
+        if given.metric is not None and given.metric not in used and not metric_names.is_known(self.task, given.metric):
+            raise ValueError(
+                f"shadow.comparison.metric is {given.metric!r}; it is a metric of a {self.task} model, or one of your "
+                f"own that a gate uses, and no business metric; of the gates' these are {', '.join(sorted(used))}"
+            )
+        needed = given.min_days + self.delay_days
+        if given.labels == "required" and needed > self.shadow.max_days:
+            raise ValueError(
+                f"shadow.comparison.labels is required and shadow.max_days is {self.shadow.max_days}; with label.delay "
+                f"the labels of {given.min_days} days take {needed} days, so they could never be judged. Set max_days "
+                f"to {needed} or more, or labels to if_matured"
+            )
 
     def _check_watched(self) -> None:
         watched, losses = self.drift.performance.metric, metric_names.LOSSES[self.task]

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from include.domain.comparison import PairedScores, compare
+from include.domain.comparison import PairedComparison, PairedScores, compare
 from include.domain.gates.champion import ComparisonRule, judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 from include.domain.wording import count_of
+
+STOPPED = 0.9
+"""How often a challenger is stopped that is worse by what the reason says."""
 
 
 class Window(Enum):
@@ -51,6 +55,9 @@ class ShadowRules:
         alpha: as in the champion gate.
         min_matured_rows: fewest labelled rows for that test.
         labels_required: whether too few matured labels are INCONCLUSIVE; otherwise that is only noted.
+        min_matured_days: scored days whose labels have matured before the window is full; 0 does not wait for them.
+        only_if_shown_worse: whether the test stops a challenger only where labels show that it is worse; otherwise it
+            must be shown to be no worse.
         latency: bounds on time; None is not judged.
     """
 
@@ -66,6 +73,8 @@ class ShadowRules:
     alpha: float = 0.05
     min_matured_rows: int = 500
     labels_required: bool = False
+    min_matured_days: int = 0
+    only_if_shown_worse: bool = False
     latency: Latency | None = None
 
 
@@ -96,14 +105,18 @@ class ShadowEvidence:
     challenger_p99_ms: float | None = None
 
 
-def window_state(rules: ShadowRules, *, rows: int, days: int) -> Window:
-    """Whether a window with so many rows on so many scored days is full: it needs the rows AND the days.
+def window_state(rules: ShadowRules, *, rows: int, days: int, matured_days: int | None = None) -> Window:
+    """Whether a window with so many rows on so many scored days is full: it needs the rows AND the days, and where
+    labels are required the days whose labels have matured; None does not ask for these.
+
+    Counts alone decide, never what labels say: so the window is looked at once, and its alpha is spent once.
 
     >>> rules = ShadowRules(min_rows=100, min_days=3, max_days=7, mean_delta=(0.001, 0.1), p99_delta_at_most=0.5)
     >>> [window_state(rules, rows=r, days=d).value for r, d in ((500, 2), (99, 3), (100, 3), (99, 7))]
     ['open', 'open', 'full', 'short']
     """
-    if rows >= rules.min_rows and days >= rules.min_days:
+    labelled = matured_days is None or matured_days >= rules.min_matured_days
+    if rows >= rules.min_rows and days >= rules.min_days and labelled:
         return Window.FULL
     return Window.SHORT if days >= rules.max_days else Window.OPEN
 
@@ -229,10 +242,37 @@ def _on_matured_labels(
     notes["matured"] = comparison.as_json()
     result = judge_comparison(rule, comparison, criterion=f"matured {rule.metric}", min_rows=rules.min_matured_rows)
     unmeasured = comparison.rows < rules.min_matured_rows or comparison.difference is None
+    if rules.only_if_shown_worse and not unmeasured:
+        result = _unless_shown_worse(rule, result, comparison)
     if unmeasured and not rules.labels_required:
         notes["matured"] |= {"judged": False, "why": result.reason}
         return []
     return [result]
+
+
+def _unless_shown_worse(rule: ComparisonRule, result: CriterionResult, found: PairedComparison) -> CriterionResult:
+    """The verdict of a comparison that stops a challenger only where it is shown to be worse; without bounds it keeps
+    its own, which is INCONCLUSIVE."""
+    if result.low is None or result.high is None or found.difference is None:
+        return result
+    allowed = f"not shown worse by > {rule.margin:g}"
+    by_more = f"by more than {rule.margin:g}"
+    if result.low > rule.margin:
+        verdict, so = Verdict.FAIL, f"so it is shown to be worse {by_more}"
+    elif result.low > 0 and found.difference > rule.margin:
+        verdict, so = Verdict.INCONCLUSIVE, f"so it is worse, and labels cannot tell whether {by_more}"
+    else:
+        verdict, so = Verdict.PASS, f"so labels do not show that it is worse {by_more}"
+    reach, level = found.difference - result.low, found.alpha
+    stopped_from = max(reach, rule.margin) + reach * float(ndtri(STOPPED) / -ndtri(level))
+    side = "worse" if found.difference >= 0 else "better"
+    reason = (
+        f"{result.criterion} {found.candidate:.4g} against the champion's {found.champion:.4g} on {found.about}: "
+        f"{side} by {abs(found.difference):.4g} (worse by {result.low:.4g} to {result.high:.4g}, each bound at "
+        f"{100 * (1 - level):.4g} %), {so}. A challenger that scatters like this one and is worse "
+        f"by {stopped_from:.3g} is stopped nine times in ten."
+    )
+    return replace(result, verdict=verdict, allowed=allowed, reason=reason)
 
 
 def _too_early(result: CriterionResult, why: str) -> CriterionResult:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.special import betaincinv
+
 from include.domain.drift.estimated import EstimatedPerformance
 from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.maturity import LabelMaturity
@@ -191,7 +193,8 @@ class DataBounds:
         unseen_share: Share of rows with a category the reference never held, beyond what its rare categories explain.
         outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
             a seasonal change in a feature that the model hardly uses is no reason to call a person.
-        min_rows: Fewest rows from which a share is a finding: of three rows one missing value is a third.
+        min_rows: Fewest rows from which a measured share is a finding: of three rows one missing value is a third. Of
+            fewer rows the share must be shown to be above its bound (``SURELY``).
     """
 
     missing_jump: float = 0.2
@@ -201,6 +204,8 @@ class DataBounds:
 
 
 DEFAULT_BOUNDS = DataBounds()
+SURELY = 0.001
+"""The chance that a day of few rows is called broken by some feature although its shares are within their bounds."""
 
 
 def drift_report(
@@ -222,12 +227,18 @@ def drift_report(
     inputs, labels = measured.inputs, measured.labels
     broken: list[Finding] = []
     outside: list[Finding] = []
-    for f in inputs.features if current.rows >= bounds.min_rows else ():
-        broken += _above(f, "missing", f.missing_jump, bounds.missing_jump, _missing(f))
-        broken += _above(f, "infinite", f.infinite_jump, bounds.missing_jump, _infinite(f))
+    few = current.rows < bounds.min_rows
+    chance = SURELY / max(3 * len(inputs.features), 1)
+    for f in inputs.features:
         new = f" ({', '.join(f.new_categories)})" if f.new_categories else ""
-        words = f"{f.name} has categories never seen in training{new} in"
-        broken += _above(f, "unseen", f.unseen_share, bounds.unseen_share, words)
+        unseen = f"{f.name} has categories never seen in training{new} in"
+        for kind, share, rise, allowed, words in (
+            ("missing", f.missing_share, f.missing_jump, bounds.missing_jump, _missing(f)),
+            ("infinite", f.infinite_share, f.infinite_jump, bounds.missing_jump, _infinite(f)),
+            ("unseen", f.unseen_share, f.unseen_share, bounds.unseen_share, unseen),
+        ):
+            if not few or least_share(share, current.rows, chance) > allowed + share - rise:
+                broken += _above(f, kind, rise, allowed, words)
     if labels is not None and labels.overdue:
         reason = f"Labels are overdue: {labels.reason}"
         broken.append(Finding("label", "labels", labels.rise, labels.allowed_rise, reason))
@@ -247,6 +258,19 @@ def drift_report(
         estimated=measured.estimated,
         labels=labels,
     )
+
+
+def least_share(share: float, rows: int, chance: float) -> float:
+    """The exact lower bound of a share that was measured on so many rows, wrong with ``chance`` at most.
+
+    Clopper and Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26:404-413.
+
+    >>> round(least_share(1.0, 50, 0.001), 2), least_share(0.0, 50, 0.001)
+    (0.87, 0.0)
+    """
+    seen = round(share * rows)
+    return float(betaincinv(seen, rows - seen + 1, chance)) if seen > 0 else 0.0
 
 
 def _outside(inputs: DriftVerdict, allowed: float) -> list[Finding]:

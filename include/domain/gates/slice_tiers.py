@@ -38,7 +38,7 @@ LIKELY = 0.5
 """Times the margin: how far slices are thought to differ before anything is seen. docs/adr/0042 has the figures."""
 STOPPED = 0.9
 """How often a slice is stopped that is worse by what its reason says."""
-_STEPS = 24
+_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,9 +113,14 @@ def compared_alone(tier: SliceTier, slices: Sequence[Slice], *, margin: float | 
 
 
 def judge_strict(
-    tier: SliceTier, slices: Sequence[Slice], found: Sequence[PairedComparison], whole: Evidence
+    tier: SliceTier,
+    slices: Sequence[Slice],
+    found: Sequence[PairedComparison],
+    whole: Evidence,
+    stopped_from: dict[str, float],
 ) -> list[CriterionResult]:
-    """The verdicts of strict slices that could be compared."""
+    """The verdicts of strict slices that could be compared. By criterion, what a slice must be worse by to be stopped
+    nine times in ten goes into ``stopped_from``."""
     rule = ComparisonRule(tier.metric, tier.limit)
     pool = _pool(tier, slices, found, whole, scale=LIKELY * tier.limit)
     results = []
@@ -126,15 +131,21 @@ def judge_strict(
         result = judge_comparison(rule, shown, criterion=name, min_rows=tier.min_rows)
         if bounds is not None and result.low is not None and c.rows >= tier.min_rows:
             result = replace(result, reason=f"{result.reason} {_promise(one, bounds, pool, len(slices))}")
+            stopped_from[name] = bounds.seen_from
         results.append(result)
     return results
 
 
 def judge_small(
-    tier: SliceTier, slices: Sequence[Slice], found: Sequence[PairedComparison], whole: Evidence
+    tier: SliceTier,
+    slices: Sequence[Slice],
+    found: Sequence[PairedComparison],
+    whole: Evidence,
+    stopped_from: dict[str, float],
 ) -> list[CriterionResult]:
     """The verdicts of small slices that could be compared: Holm's procedure by bounds. With ``m`` hypotheses left, each
-    is tested at ``alpha / m``; what is rejected makes the next level wider for the others, until nothing more is."""
+    is tested at ``alpha / m``; what is rejected makes the next level wider for the others, until nothing more is.
+    ``stopped_from`` as above."""
     pool = _pool(tier, slices, found, whole, scale=0.0)
     bounds: dict[int, Bounds] = {}
     pending = list(range(len(slices)))
@@ -144,6 +155,9 @@ def judge_small(
             bounds[i] = known or Bounds(-np.inf, np.inf, -np.inf, np.inf, tier.level)
         shown = {i for i in pending if bounds[i].low > 0}
         pending = [i for i in pending if i not in shown] if shown else []
+    stopped_from |= {
+        f"{slices[i].name} {tier.metric}": b.seen_from for i, b in bounds.items() if np.isfinite(b.seen_from)
+    }
     return [
         _small(tier, one, replace(c, low=_finite(b.low), high=_finite(b.high), alpha=b.level), b, pool, len(slices))
         for one, c, b in ((slices[i], found[i], bounds[i]) for i in range(len(slices)))
@@ -198,7 +212,8 @@ def _small(
 def _promise(one: Slice, bounds: Bounds, pool: _Pool | None, of: int) -> str:
     by = f", judged with what the {of} slices show together," if pool else ""
     over = f"The lower bound holds over all {of} slices. " if one.is_strict and of > 1 else ""
-    return f"{over}A slice of these rows{by} is stopped nine times in ten if it is worse by {bounds.seen_from:.3g}."
+    scatters = f"{over}A slice that scatters like this one{by}"
+    return f"{scatters} is stopped nine times in ten if it is worse by {bounds.seen_from:.3g}."
 
 
 # --- alone -----------------------------------------------------------------------------------------------------------

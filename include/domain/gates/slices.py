@@ -111,6 +111,7 @@ def slice_gate(
         if len(np.asarray(values)) != evidence.rows:
             raise BadEvidence(f"column {name!r}", len(np.asarray(values)), evidence.rows)
     notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "under_support": {}, "fairness": {}}
+    notes["stopped_from"] = {}
     criteria: list[CriterionResult] = []
     strict: list[Slice] = []
     small: list[Slice] = []
@@ -125,7 +126,8 @@ def slice_gate(
         for one in found:
             (strict if one.is_strict and has_champion else small).append(one)
     thin: list[tuple[Slice, str]] = []
-    judged = [*_strict(rules, strict, attempts, seen, thin), *_small(rules, small, has_champion, seen, thin)]
+    known = _Known(seen, thin, notes["stopped_from"])
+    judged = [*_strict(rules, strict, attempts, known), *_small(rules, small, has_champion, known)]
     criteria += sorted(judged, key=lambda c: -c.verdict.badness)
     criteria += _thin(rules, thin, notes["under_support"])
     notes["slices"] = {"strict": len(strict), "small": len(small)}
@@ -218,22 +220,36 @@ def _nobody_to_compare(rows: int) -> CriterionResult:
 # --- the tiers -------------------------------------------------------------------------------------------------------
 
 
-def _strict(
-    rules: SliceRules, slices: list[Slice], attempts: int, whole: Evidence, thin: list[tuple[Slice, str]]
-) -> list[CriterionResult]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What both tiers share: the rows as the metric sees them, the slices too thin to compare, each with why, and by
+    criterion what a slice must be worse by to be stopped nine times in ten."""
+
+    whole: Evidence
+    thin: list[tuple[Slice, str]]
+    stopped_from: dict[str, float]
+
+
+def _strict(rules: SliceRules, slices: list[Slice], attempts: int, known: _Known) -> list[CriterionResult]:
     tier = SliceTier(rules.metric, rules.margin, rules.min_rows, rules.alpha, attempts, pooled=rules.pooled)
     compared = compared_alone(tier, slices, margin=rules.margin)
-    kept, broken = _comparable(tier, slices, compared, thin)
-    return [*judge_strict(tier, *kept, whole), *judge_strict(replace(tier, pooled=False), *broken, whole)]
+    kept, broken = _comparable(tier, slices, compared, known.thin)
+    alone = replace(tier, pooled=False)
+    return [
+        *judge_strict(tier, *kept, known.whole, known.stopped_from),
+        *judge_strict(alone, *broken, known.whole, known.stopped_from),
+    ]
 
 
-def _small(
-    rules: SliceRules, slices: list[Slice], has_champion: bool, whole: Evidence, thin: list[tuple[Slice, str]]
-) -> list[CriterionResult]:
+def _small(rules: SliceRules, slices: list[Slice], has_champion: bool, known: _Known) -> list[CriterionResult]:
     against = "champion" if has_champion else "baseline"
     tier = SliceTier(rules.metric, rules.floor, rules.min_rows, rules.alpha, against=against)
-    kept, broken = _comparable(tier, slices, compared_alone(tier, slices), thin)
-    return [*judge_small(tier, *kept, whole), *judge_small(replace(tier, pooled=False), *broken, whole)]
+    kept, broken = _comparable(tier, slices, compared_alone(tier, slices), known.thin)
+    alone = replace(tier, pooled=False)
+    return [
+        *judge_small(tier, *kept, known.whole, known.stopped_from),
+        *judge_small(alone, *broken, known.whole, known.stopped_from),
+    ]
 
 
 Compared = tuple[list[Slice], list[PairedComparison]]

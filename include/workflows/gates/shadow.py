@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from include.config import ModelDeclaration
 from include.domain.verdicts import GateResult, Mode
-from include.workflows.gates.gate import SHADOW, Gate, Lack, Lacking, SeedFor, Severity, Subject
+from include.domain.wording import count_of
+from include.workflows.gates.gate import SHADOW, Gate, Lack, Lacking, SeedFor, Severity, Subject, more_where_critical
 
 NAME = "shadow_gate"
 NAN_SHARE, ERROR_SHARE = 0.01, 0.005
@@ -21,15 +22,30 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     A candidate that an estimate asked for is held until labels confirm the alarm: for it the gate is blocking, even if
     declared advisory.
     """
+    from include.config.measured_by import metrics_of
     from include.domain.shadow import shadow_gate
 
     mode, shadowed = model.shadow.mode, subject.shadowed()
     if shadowed.instead is not None or shadowed.evidence is None:
         return GateResult(NAME, mode, () if shadowed.instead is None else (shadowed.instead,))
-    result = shadow_gate(model.shadow.rules(), shadowed.evidence, mode=mode)
+    rules = model.shadow.rules(model.gates.champion_gate, metrics_of(model))
+    result = shadow_gate(rules, shadowed.evidence, mode=mode)
     if shadowed.labels is None:
         return result
     return replace(result, mode=Mode.BLOCKING, criteria=(*result.criteria, shadowed.labels))
+
+
+def labels_too_late(model: ModelDeclaration) -> str | None:
+    """Why the window closes before enough labels mature, as a sentence; None where it does not, or none is compared."""
+    given, shadow = model.shadow.comparison, model.shadow
+    if given is None:
+        return None
+    closes = shadow.max_days if given.labels == "required" else shadow.min_days
+    needed = given.min_days + model.delay_days
+    if needed <= closes:
+        return None
+    of_labels = f"the labels of {count_of(given.min_days, 'day')} take {count_of(needed, 'day')} with label.delay"
+    return f"the shadow window may close after {count_of(closes, 'day')}, and {of_labels}: too few are compared then."
 
 
 def _nan(model: ModelDeclaration) -> Lacking | None:
@@ -47,6 +63,20 @@ def _tolerated(model: ModelDeclaration) -> Lacking:
 
 
 def _lacks(model: ModelDeclaration) -> Iterator[Lack]:
+    if model.shadow.comparison is None:
+        yield Lack(
+            more_where_critical(model, Severity.MEDIUM),
+            "shadow.comparison",
+            "No label of the shadow window is read: a challenger that is worse there is promoted.",
+            "Declare it, for example as {}.",
+        )
+    elif (late := labels_too_late(model)) is not None:
+        yield Lack(
+            Severity.MEDIUM,
+            "shadow.comparison",
+            late[0].upper() + late[1:],
+            "Set shadow.min_days higher, or shadow.comparison.labels to required.",
+        )
     if model.shadow.errors_at_most > 0:
         yield Lack(
             Severity.MEDIUM,

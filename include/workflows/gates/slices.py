@@ -77,7 +77,11 @@ GATE = Gate(
     mode=_mode,
     judge=judge,
     looks_at=("scorer", "held_out"),
-    seeds=(SeedFor("one slice ruined", "=", _ruined), SeedFor("one group worse", FAIR, _group)),
+    seeds=(
+        SeedFor("one slice ruined", "=", _ruined),
+        SeedFor("one of forty slices", "=made 00 ", _ruined),
+        SeedFor("one group worse", FAIR, _group),
+    ),
     signal=True,
     absence=lambda model: (
         more_where_critical(model, Severity.MEDIUM),

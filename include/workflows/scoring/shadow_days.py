@@ -17,9 +17,10 @@ def count_day(
     asked for the candidate, not before labels could confirm the estimate."""
     window = ledger.shadow.record_day(candidate_id, day, rows=rows, answered=answered)
     crashpoint("scoring.shadow.counted")
-    state = window_state(model.shadow.rules(), rows=window.answered, days=window.days)
+    end = Interval.of_day(max(d.day for d in window.scored)).end
+    matured = sum(Interval.of_day(d.day).end + model.label.delay <= end for d in window.scored)
+    state = window_state(model.shadow.rules(), rows=window.answered, days=window.days, matured_days=matured)
     if window.closed_at is None and state is not Window.OPEN:
-        end = Interval.of_day(max(d.day for d in window.scored)).end
         held = estimate_hold.open_until(ledger, model, ledger.candidates.get(candidate_id))
         if held is None or end >= held:
             window = ledger.shadow.close(candidate_id, closed_at=end)

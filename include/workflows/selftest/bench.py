@@ -273,7 +273,7 @@ class SeededSubject:
 
     def columns(self, names: Iterable[str]) -> Mapping[str, pd.Series[Any]]:
         held_out = self.candidate.held_out
-        return {name: held_out[name] for name in names if name in held_out}
+        return {name: held_out[name] for name in names if name in held_out} | dict(self.candidate.slices)
 
     def held_out(self) -> pd.DataFrame:
         return self.bench.known_rows(self.candidate)

@@ -4,8 +4,8 @@ exactly these."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class SeededCandidate:
         timing: its times beside the champion's; None where no gate asks.
         signature: what it takes and gives; None where no gate asks.
         artifact: its file and the digest that was judged; None where it has no file that a fresh process could load.
+        slices: columns that its held-out rows are sliced by instead of their own, by name; none for most.
     """
 
     features: pd.DataFrame
@@ -49,6 +50,7 @@ class SeededCandidate:
     timing: Timing | None = None
     signature: Signature | None = None
     artifact: tuple[Path, str] | None = None
+    slices: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
 
 
 class Altered:

@@ -78,6 +78,7 @@ SEEDS: tuple[Seed, ...] = (
     Seed("NaN on 1 % of rows", "it answers one row in a hundred with NaN"),
     Seed("error on 0.5 % of rows", "it raises on one row in two hundred"),
     Seed("one slice ruined", "it is worse in one slice, by three margins"),
+    Seed("one of forty slices", "of forty slices of its rows it is worse in one, by three margins"),
     Seed("one group worse", "it decides against one group"),
     Seed("miscalibrated", "it ranks as well, and its probabilities are far too high"),
     Seed("10 times slower", "it takes ten times as long"),

@@ -198,7 +198,8 @@ class DeclaredPolicy:
             return None
         journey.rows += rows.stop - rows.start
         journey.days += 1
-        state = window_state(self.model.shadow.rules(), rows=journey.rows, days=journey.days)
+        matured = max(journey.days - self.model.delay_days, 0)
+        state = window_state(self.model.shadow.rules(), rows=journey.rows, days=journey.days, matured_days=matured)
         if state is Window.OPEN or (journey.alarm and end < estimate_hold.labels_tell_at(self.model, journey.alarm)):
             return None
         return journey
@@ -225,7 +226,13 @@ class DeclaredPolicy:
 
     def _shadowed(self, journey: ReplayedJourney, closed: datetime) -> Shadowed:
         """What its shadow window saw, which ended at ``closed``."""
-        rows = self.stream.rows(Interval(journey.opened_from or closed - DAY, closed))
+        import numpy as np
+
+        window = Interval(journey.opened_from or closed - DAY, closed)
+        rows = self.stream.rows(window)
+        matured = self.stream.matured(window, closed, self.model.label.delay) - rows.start
+        y = np.full(rows.stop - rows.start, np.nan)
+        y[matured] = self.stream.y[rows][matured]
         evidence = ShadowEvidence(
             task=Task(self.model.task),
             asked=rows.stop - rows.start,
@@ -233,6 +240,7 @@ class DeclaredPolicy:
             champion=self.champion.candidate.scores(rows),
             challenger=journey.candidate.scores(rows),
             days=self.stream.day[rows],
+            y=y,
         )
         if journey.alarm is None:
             return Shadowed(evidence, None, None)

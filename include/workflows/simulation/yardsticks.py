@@ -113,7 +113,9 @@ class Compared:
         for later in range(day, self._days):
             if counts[later]:
                 rows, seen = rows + int(counts[later]), seen + 1
-                if window_state(self.model.shadow.rules(), rows=rows, days=seen) is not Window.OPEN:
+                matured = max(seen - self.model.delay_days, 0)
+                state = window_state(self.model.shadow.rules(), rows=rows, days=seen, matured_days=matured)
+                if state is not Window.OPEN:
                     return later + 1 - day
         return self._days - day
 

@@ -7,7 +7,7 @@ from math import nan
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from include.domain.gates import ComparisonRule, GateResult, Mode, Verdict
 from include.domain.metrics import Task
@@ -225,3 +225,68 @@ def test_how_many_rows_would_do_is_said_where_a_margin_is_tolerated_and_not_wher
     gain = replace(RULES, comparison=ComparisonRule("roc_auc", 0.02, superiority=True))
     assert judged(on, LABELLED).notes["matured"]["sufficient_rows"] > 0
     assert judged(on, gain).notes["matured"]["sufficient_rows"] is None
+
+
+# --- stopped only where it is shown to be worse ----------------------------------------------------------------------
+
+SHOWN = replace(LABELLED, only_if_shown_worse=True)
+
+
+@pytest.mark.parametrize(
+    ("better_by", "margin", "expected"),
+    [
+        pytest.param(0.0, 0.005, Verdict.PASS, id="not shown to be"),
+        pytest.param(-0.3, 0.005, Verdict.FAIL, id="shown to be worse by more than the margin"),
+        pytest.param(-0.3, 0.5, Verdict.PASS, id="shown to be worse, within the margin"),
+    ],
+)
+def test_labels_stop_only_a_challenger_that_is_shown_to_be_worse(better_by, margin, expected):
+    rules = replace(SHOWN, comparison=ComparisonRule("brier", margin), mean_delta=(0.001, 1.0), p99_delta_at_most=1.0)
+    result = judged(window(labels=3000, better_by=better_by, days=14), replace(rules, max_days=20))
+    assert result.criteria[-1].verdict is expected
+    assert result.criteria[-1].reason.endswith("is stopped nine times in ten.")
+
+
+def test_worse_and_beyond_the_margin_but_not_shown_to_be_is_for_a_person():
+    on = window(labels=3000, better_by=-0.3, days=14)
+    found = judged(on, replace(SHOWN, comparison=ComparisonRule("brier", 0.0))).criteria[-1]
+    between = (found.low + found.measured - found.champion) / 2
+    asked = judged(on, replace(SHOWN, comparison=ComparisonRule("brier", between))).criteria[-1]
+    assert asked.verdict is Verdict.INCONCLUSIVE
+    assert "labels cannot tell whether by more than" in asked.reason
+
+
+def test_too_few_labels_are_inconclusive_where_they_are_required_whatever_is_asked():
+    assert judged(window(labels=100), replace(SHOWN, labels_required=True)).verdict is Verdict.INCONCLUSIVE
+    assert judged(window(labels=100), SHOWN).verdict is Verdict.PASS
+
+
+def of_equals(seed):
+    """A window whose two models are noisy alike: on each row it is a coin whose answer is whose."""
+    on, coin = window(2000, labels=1500, days=7, seed=seed), np.random.default_rng(10_000 + seed).random(2000) < 0.5
+    return replace(
+        on,
+        champion=np.where(coin, on.challenger, on.champion),
+        challenger=np.where(coin, on.champion, on.challenger),
+    )
+
+
+@pytest.mark.slow
+def test_labels_stop_an_equal_challenger_at_most_alpha_of_the_time():
+    rules = replace(SHOWN, comparison=ComparisonRule("brier", 0.0))
+    stopped = sum(judged(of_equals(seed), rules).criteria[-1].verdict is not Verdict.PASS for seed in range(400))
+    assert 0 < stopped <= binom.ppf(0.999, 400, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("days", "matured", "expected"),
+    [
+        pytest.param(4, 2, Window.OPEN, id="waits for the labels"),
+        pytest.param(6, 3, Window.FULL, id="has the days of labels"),
+        pytest.param(7, 0, Window.SHORT, id="the last day is over"),
+        pytest.param(4, None, Window.FULL, id="nobody asks"),
+    ],
+)
+def test_where_labels_are_required_the_window_waits_for_days_of_them(days, matured, expected):
+    rules = replace(LABELLED, labels_required=True, min_matured_days=3)
+    assert window_state(rules, rows=5000, days=days, matured_days=matured) is expected
