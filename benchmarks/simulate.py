@@ -52,11 +52,11 @@ class Recorder:
         self.fits = self.predicts = 0
         self._fit, self._predict = estimators.fit, estimators.predict
 
-    def fit(self, pipeline: Any, features: pd.DataFrame, label: Any) -> Any:
+    def fit(self, pipeline: Any, features: pd.DataFrame, label: Any, weights: Any = None) -> Any:
         unfitted = clone(pipeline)
         self.fits += 1
-        self.again.append((estimators.SMALL, lambda: unfitted.fit(features, label)))
-        return self._fit(pipeline, features, label)
+        self.again.append((estimators.SMALL, lambda: self._fit(unfitted, features, label, weights)))
+        return self._fit(pipeline, features, label, weights)
 
     def predict(self, pipeline: Any, features: pd.DataFrame, *, classes: int | None) -> Any:
         self.predicts += 1

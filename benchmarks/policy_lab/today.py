@@ -6,7 +6,8 @@ What a made world cannot ask about is left out: input drift, broken data, the es
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -38,12 +39,36 @@ TOLERANCE, MARGIN = 0.01, 0.005
 TOLERANCE_SHARE, MARGIN_SHARE = 0.05, 0.02
 GAIN_MARGIN: float | None = 0.0
 PACE: dict[str, Any] = {}
+HALF_LIFE_DAYS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What may be declared of how a candidate is made.
+
+    Attributes:
+        recipes: who races after an alarm, by the product's names.
+        refit: whether what serves learns from all matured rows, and only its twin is judged.
+        blocks: how many forward blocks the judged days are split into.
+    """
+
+    recipes: tuple[str, ...] = ("window", "since_change")
+    refit: bool = False
+    blocks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A candidate: the rows of the model that is judged, and of the one that serves."""
+
+    twin: Rows
+    served: Rows
 
 
 @dataclass(slots=True)
 class _Journey:
     as_of: int
-    rows: Rows
+    made: _Fitted
     ending: Ending = Ending.LIVE
     serves_from: int = 0
 
@@ -53,29 +78,35 @@ class Today:
     """One replay of the default policy over one stream."""
 
     shelf: Shelf
-    champion: Rows = field(init=False)
+    declared: Declared = Declared()
+    champion: _Fitted = field(init=False)
     since: int = field(init=False)
     flags: list[Flags] = field(default_factory=list)
     journeys: list[_Journey] = field(default_factory=list)
     asked: list[Decision] = field(default_factory=list)
     alarms: list[int] = field(default_factory=list)
     incident: Incident | None = None
-    held_out: dict[Rows, range] = field(default_factory=dict)
+    held_out: dict[_Fitted, range] = field(default_factory=dict)
+    former: list[_Fitted] = field(default_factory=list)
+    winners: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
     def run(self) -> Run:
         first, last = first_day(self.shelf), self.shelf.stream.days
-        self.champion, self.since = candidate_rows(self.shelf, first), first
-        serving = [(first, self.champion)]
+        rows = candidate_rows(self.shelf, first)
+        served = Rows(rows.first + HOLDOUT_DAYS, rows.last + HOLDOUT_DAYS) if self.declared.refit else rows
+        self.champion, self.since = _Fitted(rows, served), first
+        serving = [(first, served)]
         loss = np.empty(last - first)
         for day in range(first, last):
             live = next((j for j in self.journeys if j.ending is Ending.LIVE), None)
             if live is not None and live.serves_from == day:
                 live.ending = Ending.PROMOTED
-                self.champion, self.since = live.rows, day
+                self.former.append(self.champion)
+                self.champion, self.since = live.made, day
                 self.flags = []
-                serving.append((day, self.champion))
-            loss[day - first] = self.shelf.fit(self.champion).loss[day]
+                serving.append((day, self.champion.served))
+            loss[day - first] = self.shelf.fit(self.champion.served).loss[day]
             decision = self._decide(day)
             if decision.action is Action.RETRAIN:
                 changed = decision.incident.changed_on if decision.incident and decision.incident.is_open else None
@@ -109,12 +140,13 @@ class Today:
         return decision
 
     def _realised(self, day: int) -> RealisedPerformance:
-        model = self.shelf.fit(self.champion)
+        judged, serving = self.shelf.fit(self.champion.twin), self.shelf.fit(self.champion.served)
         matured = range(self.since, day + 1 - self.shelf.stream.delay_days)
-        reference = self.held_out.get(self.champion, range(self.champion.last, self.champion.last + HOLDOUT_DAYS))
+        ends = self.champion.twin.last
+        reference = self.held_out.get(self.champion, range(ends, ends + HOLDOUT_DAYS))
         return realised_performance(
-            self._losses(model, reference),
-            self._losses(model, matured),
+            self._losses(judged, reference),
+            self._losses(serving, matured),
             band=Band(
                 metric="mse" if self.shelf.stream.task == "regression" else "brier",
                 tolerance=self._scaled(TOLERANCE, TOLERANCE_SHARE),
@@ -137,36 +169,56 @@ class Today:
         delay = timedelta(days=self.shelf.stream.delay_days)
         windows = training_windows(_moment(as_of), WINDOW_DAYS, HOLDOUT_DAYS, delay, changed)
         train, holdout = (range(_day(w.start), _day(w.end)) for w in (windows.train, windows.holdout))
-        rows = self._raced(train, _day_of(changed) if changed else None)
-        journey = _Journey(as_of, rows, serves_from=as_of + SHADOW_DAYS)
+        made = self._raced(train, holdout, _day_of(changed) if changed else None)
+        journey = _Journey(as_of, made, serves_from=as_of + SHADOW_DAYS)
         self.journeys.append(journey)
-        self.held_out[rows] = holdout
-        if not self._passes(rows, holdout, GAIN_MARGIN if changed else None):
+        self.held_out[made] = holdout
+        if not self._passes(made, holdout, GAIN_MARGIN if changed else None):
             journey.ending = Ending.FUTILE
 
-    def _raced(self, train: range, change: int | None) -> Rows:
-        """The recipe whose fit on the older days since the change is the best on the newer ones."""
-        whole = Rows(train.start, train.stop)
+    def _raced(self, train: range, holdout: range, change: int | None) -> _Fitted:
+        """The candidate of the recipe that is the best on the newest days since the change, each day by a fit on older
+        ones."""
         after = train.stop - change if change is not None else 0
         if change is None or change <= train.start or after < 2:
-            return whole
+            return self._made("window", train, holdout, train.start)
         judged = range(train.stop - max(after // 3, 1), train.stop)
-        found = {}
-        for recipe in (whole, Rows(change, train.stop)):
-            twin = Rows(recipe.first, judged.start)
-            found[recipe] = float(self.shelf.fit(twin).loss[judged.start : judged.stop].sum())
-        return min(found, key=lambda r: found[r])
+        found: dict[tuple[str, _Fitted], float] = {}
+        for name in self.declared.recipes:
+            if name != "former":
+                total = 0.0
+                for block in np.array_split(np.asarray(judged), min(self.declared.blocks, len(judged))):
+                    twin = _rows_of(name, train, int(block[0]), change)
+                    total += float(self.shelf.fit(twin).loss[block[0] : block[-1] + 1].sum())
+                found[name, self._made(name, train, holdout, change)] = total
+                continue
+            for former in self.former[-3:]:
+                if former != self.champion and former.served.last <= judged.start:
+                    loss = float(self.shelf.fit(former.served).loss[judged.start : judged.stop].sum())
+                    found["former", _Fitted(former.served, former.served)] = loss
+        winner, made = min(found, key=lambda key: found[key])
+        self.winners.append(winner)
+        return made
 
-    def _passes(self, rows: Rows, holdout: range, margin: float | None) -> bool:
+    def _made(self, name: str, train: range, holdout: range, change: int) -> _Fitted:
+        twin = _rows_of(name, train, train.stop, change)
+        if not self.declared.refit:
+            return _Fitted(twin, twin)
+        later = range(train.start + len(holdout), holdout.stop)
+        return _Fitted(twin, _rows_of(name, later, holdout.stop, change))
+
+    def _passes(self, made: _Fitted, holdout: range, margin: float | None) -> bool:
         """Whether the candidate is shown, on its holdout, to be no worse than the champion by the margin, and better
-        than a baseline that ignores the features."""
+        than a baseline that ignores the features. A champion that has learned from these rows is judged by its twin."""
         held = self.shelf.stream.rows(holdout.start, holdout.stop)
-        candidate, champion = (self.shelf.fit(r).answers[held] for r in (rows, self.champion))
+        champion = self.champion
+        other = champion.served if champion.served.last <= holdout.start else champion.twin
+        candidate, opponent = (self.shelf.fit(r).answers[held] for r in (made.twin, other))
         margin = self._scaled(MARGIN, MARGIN_SHARE) if margin is None else margin
         days = np.repeat(np.arange(len(holdout)), np.diff(self.shelf.stream.start)[holdout.start : holdout.stop])
-        if _upper(self.shelf, held, candidate, champion, days, margin) > margin:
+        if _upper(self.shelf, held, candidate, opponent, days, margin) > margin:
             return False
-        return _upper(self.shelf, held, candidate, self._baseline(rows, candidate), days, None) < 0
+        return _upper(self.shelf, held, candidate, self._baseline(made.twin, candidate), days, None) < 0
 
     def _baseline(self, rows: Rows, candidate: NDArray[Any]) -> NDArray[Any]:
         """The learned labels' mean, or the shares of their classes, for every row."""
@@ -210,6 +262,20 @@ def _moment(day: int) -> datetime:
     return datetime(2021, 1, 1, tzinfo=UTC) + timedelta(days=day)
 
 
+def _rows_of(recipe: str, train: range, last: int, change: int) -> Rows:
+    """What a recipe learns from of the days before ``last``."""
+    if recipe == "since_change":
+        return Rows(change, last)
+    if recipe == "expanding":
+        return Rows(0, last)
+    return Rows(train.start, last, HALF_LIFE_DAYS if recipe == "recent_weighted" else None)
+
+
 def today(shelf: Shelf) -> Run:
     """The default policy on the stream."""
     return Today(shelf).run()
+
+
+def declared(name: str, options: Declared) -> Callable[[Shelf], Run]:
+    """The default policy with other entrants or with a refit."""
+    return lambda shelf: replace(Today(shelf, options).run(), name=name)

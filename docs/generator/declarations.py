@@ -54,6 +54,8 @@ UNITS = {
     "auc_at_most": "ROC AUC",
     "r2_at_most": "share",
     "bins": "bins",
+    "blocks": "blocks of days",
+    "fits_at_most": "fits",
     "repeats": "rows",
     "resamples": "resamples",
     "windows": "reports",
@@ -200,6 +202,8 @@ def type_of(annotation: Any, metadata: list[Any] | None = None) -> str:
     if origin is Literal:
         return " or ".join(code(each) for each in args)
     if origin is list:
+        return f"list of {type_of(args[0])}"
+    if origin is tuple and args[-1] is Ellipsis:
         return f"list of {type_of(args[0])}"
     if origin is tuple:
         return f"[{', '.join(type_of(each) for each in args)}]"

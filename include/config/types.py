@@ -27,6 +27,7 @@ from include.config.own_metrics import LOSSES, BusinessMetric, BusinessMetrics, 
 from include.config.own_metrics import METRICS as METRICS
 from include.config.preprocess import Preprocess, named_twice
 from include.config.problems import did_you_mean
+from include.config.race import DeclaredRace
 from include.config.shadow_comparison import DeclaredShadowComparison
 from include.config.tiers import DeclaredApprovers, Tier
 from include.config.views import FeatureView as FeatureView
@@ -117,6 +118,9 @@ class Training(Declared):
     """Fewest labelled rows to learn from; fewer stop the journey before the fit."""
     seed: int = 0
     """The seed of everything random in a fit; default 0."""
+    race: DeclaredRace | None = None
+    """Which recipes race for a candidate; default none declared: the window and the rows since the change, after an
+    alarm."""
     schedule: str | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
     price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
@@ -337,6 +341,12 @@ class ModelDeclaration(Declared):
         if self.is_classifier:
             check_costs(self.gates, len(self.label.classes or []))
             check_cost("drift.performance.metric", self.drift.performance.metric, len(self.label.classes or []))
+        older = [name for name in ("expanding", "former") if self.training.race and name in self.training.race.recipes]
+        if older and self.gates.champion_gate.replay is not None:
+            raise ValueError(
+                f"training.race.recipes names {' and '.join(older)}, which may have learned from the days that "
+                "gates.champion_gate.replay judges; leave out one of the two"
+            )
         if not any(use.view == self.entity.view for use in self.views):
             raise ValueError(f"entity.view {self.entity.view!r} is not among the views the model reads")
         names = [use.name for use in self.views]

@@ -174,6 +174,12 @@ class MemoryRegistry:
         run.models.append(address)
         return address
 
+    def adopt_model(self, run_id: str, uri: str) -> None:
+        self._logged(uri)
+        models = self._run(run_id).models
+        if uri not in models:
+            models.append(uri)
+
     def signature(self, uri: str) -> Signature | None:
         return self._logged(uri).signature
 

@@ -11,7 +11,7 @@ from include.adapters.estimators.answers import (
     predict,
 )
 from include.adapters.estimators.building import MAX_CATEGORIES, ColumnGroup, EstimatorSpec, EstimatorUnusable, build
-from include.adapters.estimators.fitting import FitDidNotConverge, FitOutOfMemory, fit
+from include.adapters.estimators.fitting import FitDidNotConverge, FitOutOfMemory, fit, takes_weights
 from include.adapters.estimators.loss_trees import fit_loss_trees
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "learned_classes",
     "one_thread",
     "predict",
+    "takes_weights",
 ]

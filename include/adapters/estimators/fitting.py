@@ -20,8 +20,16 @@ class FitOutOfMemory(NotDone):
     """The fit needed more memory than its process may have."""
 
 
-def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> Any:
+def fit(
+    pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None
+) -> Any:
     """Fit and return the pipeline. A refusal by the estimator is a user's mistake, not a crash.
+
+    Args:
+        pipeline: unfitted.
+        features: ``(n, features)``.
+        label: ``(n,)``.
+        weights: ``(n,)``, what each row weighs for the estimator; None weighs all the same.
 
     Raises:
         EstimatorUnusable: when scikit-learn refuses a parameter, or the rows.
@@ -35,7 +43,8 @@ def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> A
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
-            return pipeline.fit(features, label)
+            given = {} if weights is None else {f"{pipeline.steps[-1][0]}__sample_weight": weights}
+            return pipeline.fit(features, label, **given)
     except ConvergenceWarning as warning:
         said = str(warning).split(".")[0].splitlines()[0]
         raise FitDidNotConverge(
@@ -53,6 +62,13 @@ def fit(pipeline: Any, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> A
         raise EstimatorUnusable(
             f"{name} cannot be fitted on these {len(features):,} rows: {first_line(error)}{_missing_in(features)}"
         ) from None
+
+
+def takes_weights(pipeline: Any) -> bool:
+    """Whether its estimator can weigh rows when it is fitted."""
+    from sklearn.utils.validation import has_fit_parameter
+
+    return bool(has_fit_parameter(pipeline.steps[-1][1], "sample_weight"))
 
 
 def _missing_in(features: pd.DataFrame) -> str:

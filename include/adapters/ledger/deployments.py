@@ -104,7 +104,7 @@ class Deployments:
                 outcome = f"Its artifact is that of champion {head.to_candidate}; nothing was promoted."
                 apply(connection, candidate_id, Event.MATCH, actor, outcome, outcome=outcome)
                 return _unchanged(candidate, head)
-            _not_barred(connection, candidate, asked.digest)
+            _not_barred(connection, candidate, asked.digest, history)
             cleared = clearance_in(connection, candidate, required_gates, now, max_age)
             if not cleared.is_clear:
                 raise NotCleared(candidate_id, cleared)
@@ -211,13 +211,16 @@ def _unchanged(candidate: Candidate, head: Epoch) -> Promoted:
     return Promoted(head, False, f"{candidate.candidate_id} has the champion's own digest; nothing was promoted.")
 
 
-def _not_barred(connection: Connection, candidate: Candidate, digest: str) -> None:
+def _not_barred(connection: Connection, candidate: Candidate, digest: str, history: list[Epoch]) -> None:
+    """A rollback bars an artifact for good. A rejection does not bar one that was champion: as a former champion it may
+    be judged again, on newer rows."""
+    bars = {State.ROLLED_BACK} if any(e.digest == digest for e in history) else BARRED
     same = connection.execute(
         select(candidates.c.candidate_id, candidates.c.state).where(
             candidates.c.model == candidate.model,
             candidates.c.artifact_digest == digest,
             candidates.c.candidate_id != candidate.candidate_id,
-            candidates.c.state.in_([s.value for s in BARRED]),
+            candidates.c.state.in_([s.value for s in bars]),
         )
     ).first()
     if same is not None:

@@ -99,6 +99,16 @@ class Registry(Runs):
             )
             return f"models:/{info.model_id}"
 
+    def adopt_model(self, run_id: str, uri: str) -> None:
+        """Make a model that another run logged one of this run's too; again changes nothing."""
+        from mlflow.entities import LoggedModelOutput
+
+        model_id = uri.removeprefix("models:/")
+        with self._answering() as client:
+            outputs = client.get_run(run_id).outputs
+            if model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
+                client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+
     def register(self, model: str, uri: str, run_id: str, candidate_id: str, tags: Mapping[str, str]) -> int:
         """The version registered for this candidate; a retry finds the one its first try made.
 

@@ -57,7 +57,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         model, known, registry = journey.model, journey.candidate.facts, stores.registry()
         run, digest = str(known.mlflow_run_id), str(known.artifact_digest)
         features, y, days = training.frames(journey, "holdout")
-        learned, trained_on, _ = training.frames(journey, "train")
+        learned, trained_on, _ = training.reference_frames(journey)
         logged = registry.logged_model(run)
         if logged is None:
             raise VersionMissing(
@@ -221,7 +221,7 @@ def _keep_reference_profile(
             "judge. Check its estimator and its training set."
         )
     features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
-    learned, _, learned_days = training.frames(journey, "train")
+    learned, _, learned_days = training.reference_frames(journey)
     profile = profile_of(model, kinds, learned, learned_days.tolist(), y=y, scores=scores, score_days=held_out)
     importances = made.attempt(
         "The importances, without which every feature weighs the same,",

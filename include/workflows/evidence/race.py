@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
@@ -13,41 +14,164 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from include.domain.recipes import Raced
+    from include.domain.recipes import Heat, Raced, RaceRules, Recipe
+
+FORMER_AT_MOST = 3
+"""How many former champions race, the newest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerChampion:
+    """A model that was champion once and may be promoted again.
+
+    Attributes:
+        name: its candidate.
+        pipeline: as it was stored.
+        learned_until: the day from which on it has learned from no row, ``YYYY-MM-DD``.
+    """
+
+    name: str
+    pipeline: Any
+    learned_until: str
+
+    @property
+    def entrant(self) -> str:
+        return f"former {self.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedRows:
+    """A training set as a race reads it.
+
+    Attributes:
+        features: ``(n, features)``, in the order of time.
+        label: ``(n,)``; a class as its position.
+        days: ``(n,)``: the day of each row, ``YYYY-MM-DD``.
+        changed_on: the change point of the alarm that asked, None where none did.
+        window_from: the first day of the declared window; None where all rows are in it.
+    """
+
+    features: pd.DataFrame
+    label: np.ndarray[Any, Any]
+    days: np.ndarray[Any, Any]
+    changed_on: str | None = None
+    window_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The pipeline of the winner.
+
+    Attributes:
+        pipeline: fitted, or a former champion's own.
+        raced: what the race found; None where nothing raced.
+        rows: how many rows were learned from now; 0 for a former champion.
+        former: the former champion that won; None where none did.
+    """
+
+    pipeline: Any
+    raced: Raced | None
+    rows: int
+    former: FormerChampion | None = None
+
+
+def rules_of(model: ModelDeclaration) -> RaceRules:
+    """Who races for the model: what it declares, or after an alarm the window and the rows since the change."""
+    from include.domain.recipes import RaceRules
+
+    declared = model.training.race
+    return declared.rules(model.training.holdout_days) if declared is not None else RaceRules()
+
+
+def reads_all(model: ModelDeclaration) -> bool:
+    """Whether an entrant needs rows from before the declared window."""
+    declared = model.training.race
+    return declared is not None and "expanding" in declared.recipes
+
+
+def admits_former(model: ModelDeclaration) -> bool:
+    """Whether former champions may enter."""
+    declared = model.training.race
+    return declared is not None and "former" in declared.recipes
 
 
 def fitted(
-    model: ModelDeclaration,
-    build: Callable[[], Any],
-    features: pd.DataFrame,
-    label: np.ndarray[Any, Any],
-    days: np.ndarray[Any, Any],
-    changed_on: str | None,
-) -> tuple[Any, Raced | None, int]:
-    """The fitted pipeline of the winner, what the race found (None where nothing raced), and the rows it learned from.
+    model: ModelDeclaration, build: Callable[[], Any], learned: LearnedRows, former: Sequence[FormerChampion] = ()
+) -> Chosen:
+    """The pipeline of the recipe that wins the race over the training set.
 
     Args:
         model: what is declared.
         build: makes an unfitted pipeline.
-        features: ``(n, features)`` of the training set, in the order of time.
-        label: ``(n,)``; a class as its position.
-        days: ``(n,)``: the day of each row, ``YYYY-MM-DD``.
-        changed_on: the change point of the alarm that asked, None where none did.
+        learned: the training set.
+        former: who may be promoted again, the preferred one first.
 
     Raises:
         Refusal: when the winner cannot be fitted.
     """
-    from include.domain.losses import row_losses
-    from include.domain.recipes import Raced, heat_of, winner_of
+    from include.domain.recipes import Known, Recipe, heat_of, window_rows
 
-    heat = heat_of(days, label if model.is_classifier else None, changed_on)
-    if heat is None or changed_on is None:
-        return estimators.fit(build(), features, label), None, len(label)
-    losses = {}
-    for recipe, rows in heat.race_rows.items():
-        pipeline = estimators.fit(build(), features.iloc[rows], label[rows])
-        scores = estimators.predict(pipeline, features.iloc[heat.judged], classes=model.class_count)
-        losses[recipe] = float(row_losses(watched_loss(model), label[heat.judged], scores).mean())
-    raced = Raced(winner_of(losses), losses, len(heat.judged), changed_on)
-    chosen = heat.rows[raced.winner]
-    return estimators.fit(build(), features.iloc[chosen], label[chosen]), raced, len(chosen)
+    rules = rules_of(model)
+    labels = learned.label if model.is_classifier else None
+    known = Known(learned.days, labels, learned.changed_on, learned.window_from)
+    heat = heat_of(known, rules, len(former))
+    entered = [each for each in former if heat is not None and each.learned_until <= heat.judged_from]
+    if heat is None or len(heat.rows) + len(entered) < 2:
+        rows = window_rows(known)
+        return Chosen(_fit(build, learned, rows, rules, Recipe.WINDOW), None, len(rows))
+    raced = _raced(model, build, learned, heat, entered)
+    if raced.former is not None:
+        again = next(each for each in entered if each.name == raced.former)
+        return Chosen(again.pipeline, raced, 0, again)
+    rows = heat.rows[raced.recipe]
+    return Chosen(_fit(build, learned, rows, rules, raced.recipe), raced, len(rows))
+
+
+def _raced(
+    model: ModelDeclaration,
+    build: Callable[[], Any],
+    learned: LearnedRows,
+    heat: Heat,
+    former: Sequence[FormerChampion],
+) -> Raced:
+    from include.domain.recipes import Raced, Recipe, winner_of
+
+    rules, losses = rules_of(model), {}
+    for recipe in heat.rows:
+        losses[recipe.value] = _mean(
+            _losses(model, learned, _fit(build, learned, block.rows[recipe], rules, recipe), block.judged)
+            for block in heat.blocks
+        )
+    for each in former:
+        losses[each.entrant] = _mean(_losses(model, learned, each.pipeline, block.judged) for block in heat.blocks)
+    winner = winner_of(losses, next(iter(losses)))
+    again = next((each.name for each in former if each.entrant == winner), None)
+    recipe = Recipe.FORMER if again is not None else Recipe(winner)
+    return Raced(winner, recipe, losses, len(heat.judged), heat.since, learned.changed_on is not None, again)
+
+
+def _fit(
+    build: Callable[[], Any], learned: LearnedRows, rows: np.ndarray[Any, Any], rules: RaceRules, recipe: Recipe
+) -> Any:
+    from include.domain.recipes import Recipe, weights_of
+
+    whole = len(rows) == len(learned.label)
+    features, label = (learned.features, learned.label) if whole else (learned.features.iloc[rows], learned.label[rows])
+    if recipe is Recipe.RECENT_WEIGHTED:
+        return estimators.fit(build(), features, label, weights_of(learned.days[rows], rules.half_life_days))
+    return estimators.fit(build(), features, label)
+
+
+def _losses(
+    model: ModelDeclaration, learned: LearnedRows, pipeline: Any, judged: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    from include.domain.losses import row_losses
+
+    scores = estimators.predict(pipeline, learned.features.iloc[judged], classes=model.class_count)
+    return row_losses(watched_loss(model), learned.label[judged], scores)
+
+
+def _mean(blocks: Iterator[np.ndarray[Any, Any]]) -> float:
+    import numpy as np
+
+    return float(np.concatenate(list(blocks)).mean())

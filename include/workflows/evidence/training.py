@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,17 @@ from include.config.revision import git_revision
 from include.domain import classes
 from include.domain.faults import crashpoint
 from include.domain.gates import Split, TrainingDataSummary, split_of
+from include.domain.intervals import Interval, instant
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.lifecycle import Event
+from include.domain.recipes import Recipe
 from include.workflows import stores
-from include.workflows.evidence import race
+from include.workflows.evidence import former_champions, race
 from include.workflows.journey import alarm, causes
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import JourneyReference, RecipeRace, TrainingSet, TrainingSets
+from include.workflows.journey.request_checks import first_data
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
 from include.workflows.scoring import fitted_models, training_sets
@@ -60,8 +63,8 @@ def build_training_set(reference: JourneyReference) -> dict[str, Any]:
     A retry, or the same journey run again after new publishes, reads the versions it pinned the first time.
     """
     with journey_step.step_of(reference, "build_training_set") as journey:
-        windows = windows_of(journey)
         before = journey.found(TrainingSets)
+        windows = windows_of(journey, before)
         pinned = before.train.table_versions if before else None
         train = training_sets.build(journey.model, windows.train, journey.as_of, pinned)
         holdout = training_sets.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
@@ -78,16 +81,37 @@ def build_training_set(reference: JourneyReference) -> dict[str, Any]:
         }
 
 
-def windows_of(journey: Journey) -> TrainingWindows:
-    """What the candidate learns from and is judged on; after an alarm, with days since its change in both."""
+def windows_of(journey: Journey, before: TrainingSets | None = None) -> TrainingWindows:
+    """What the candidate learns from and is judged on; after an alarm, with days since its change in both.
+
+    Where a recipe learns from all matured rows, the training window begins with the first published day; a retry keeps
+    that of ``before``.
+    """
     training, incident = journey.model.training, alarm.incident_behind(journey.ledger, journey.candidate)
-    return training_windows(
+    windows = training_windows(
         journey.as_of,
         training.window_days,
         training.holdout_days,
         journey.model.label.delay,
         date.fromisoformat(incident.changed_on) if incident else None,
     )
+    if not race.reads_all(journey.model):
+        return windows
+    first = instant(before.train.start) if before else first_data(journey.ledger, journey.model)
+    start = min(first or windows.train.start, windows.train.start)
+    return replace(windows, train=Interval(start, windows.train.end))
+
+
+def window_from(model: ModelDeclaration, learned_until: datetime) -> str | None:
+    """The first day of the declared window, where a training set may have older ones; None where it has not.
+
+    Args:
+        model: what is declared.
+        learned_until: when the training set ends, which is where the holdout begins.
+    """
+    if not race.reads_all(model):
+        return None
+    return (learned_until - timedelta(days=model.training.window_days)).date().isoformat()
 
 
 def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
@@ -99,6 +123,17 @@ def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, 
         BadLabels: when the declared classes changed after the set was built.
     """
     return frames_of(journey, journey.kept(TrainingSets).part(which))
+
+
+def reference_frames(journey: Journey) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
+    """The training rows that new ones are held against: those of the declared window, and all where the candidate
+    learned from all."""
+    features, label, days = frames(journey, "train")
+    raced, first = journey.found(RecipeRace), window_from(journey.model, instant(journey.kept(TrainingSets).train.end))
+    if first is None or (raced is not None and raced.winner == Recipe.EXPANDING.value):
+        return features, label, days
+    kept = (days >= first).to_numpy()
+    return features[kept].reset_index(drop=True), label[kept], days[kept].reset_index(drop=True)
 
 
 def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
@@ -212,22 +247,11 @@ def train(reference: JourneyReference) -> dict[str, Any]:
         if logged is None:
             features, label, days = frames(journey, "train")
             print(f"Fitting {model.estimator.path} on {len(features):,} rows and {features.shape[1]} features.")
-            pipeline = _raced(journey, features, label, days)
-            with tempfile.TemporaryDirectory() as folder:
-                trusted = model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
-            example = features.head(EXAMPLE_ROWS)
-            logged = registry.log_model(
-                run,
-                ModelToLog(
-                    pipeline,
-                    example,
-                    output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
-                    classes=_learned_names(model, pipeline),
-                    trusted=trusted,
-                    requirements=model_files.library_versions(),
-                ),
-                tags={"slipway.candidate": journey.candidate_id},
-            )
+            chosen = _raced(journey, features, label, days)
+            if chosen.former is not None:
+                logged = former_champions.adopt(journey, run, chosen.former.name)
+            else:
+                logged = _logged(journey, run, chosen.pipeline, features.head(EXAMPLE_ROWS))
         crashpoint("training.logged")
         tables_touched.reads(tables_touched.view_table(declarations().view(use.view)) for use in model.views)
         tables_touched.reads([tables_touched.training_set(learned.path)])
@@ -253,24 +277,58 @@ def train(reference: JourneyReference) -> dict[str, Any]:
         return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
 
 
-def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any], days: pd.Series[Any]) -> Any:
-    """The fitted pipeline; after an alarm, of the recipe that won the race, which is kept."""
+def _logged(journey: Journey, run: str, pipeline: Any, example: pd.DataFrame) -> str:
+    """The address of the fitted pipeline on the candidate's MLflow run."""
+    model = journey.model
+    with tempfile.TemporaryDirectory() as folder:
+        trusted = model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
+    return stores.registry().log_model(
+        run,
+        ModelToLog(
+            pipeline,
+            example,
+            output=pipeline.predict_proba(example) if model.is_classifier else pipeline.predict(example),
+            classes=_learned_names(model, pipeline),
+            trusted=trusted,
+            requirements=model_files.library_versions(),
+        ),
+        tags={"slipway.candidate": journey.candidate_id},
+    )
+
+
+def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any], days: pd.Series[Any]) -> race.Chosen:
+    """The pipeline of the recipe that won the race; what it found is kept."""
     model, incident = journey.model, alarm.incident_behind(journey.ledger, journey.candidate)
     spec = fitted_models.spec_of(model)
-    pipeline, raced, rows = race.fitted(
-        model,
-        lambda: estimators.build(spec),
+    until = instant(journey.kept(TrainingSets).train.end)
+    learned = race.LearnedRows(
         features,
         label,
         days.to_numpy(dtype=str),
         incident.changed_on if incident else None,
+        window_from(model, until),
     )
-    if raced is not None:
-        losses = {recipe.value: loss for recipe, loss in raced.losses.items() if math.isfinite(loss)}
-        metric = model.drift.performance.metric
-        journey.keep(RecipeRace(raced.winner.value, losses, raced.rows, rows, raced.since, raced.sentence, metric))
-        print(raced.sentence)
-    return pipeline
+    former = former_champions.entrants(journey) if race.admits_former(model) else []
+    chosen = race.fitted(model, lambda: estimators.build(spec), learned, former)
+    raced = chosen.raced
+    if raced is None:
+        (journey.folder / RecipeRace.FILE).unlink(missing_ok=True)
+        return chosen
+    losses = {entrant: loss for entrant, loss in raced.losses.items() if math.isfinite(loss)}
+    journey.keep(
+        RecipeRace(
+            raced.winner,
+            losses,
+            raced.rows,
+            chosen.rows,
+            raced.since,
+            raced.sentence,
+            model.drift.performance.metric,
+            raced.former,
+        )
+    )
+    print(raced.sentence)
+    return chosen
 
 
 def _show_set(registry: ModelRegistry, run: str, model: str, made: TrainingSet) -> None:

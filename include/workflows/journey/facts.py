@@ -273,16 +273,17 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class RecipeRace:
-    """The race of recipes that an alarm's candidate won.
+    """The race of recipes that a candidate won.
 
     Attributes:
         winner: the recipe.
         losses: by recipe, its loss on the judged rows; one that is no number is left out.
         rows: how many rows were judged.
-        learned_rows: how many the candidate learned from.
-        since: the change point, ``YYYY-MM-DD``.
+        learned_rows: how many the candidate learned from; 0 for a former champion as it is.
+        since: the change point, or the first judged day where there was none, ``YYYY-MM-DD``.
         sentence: the same in words.
         metric: what the losses are in; None in races from before it was kept.
+        former: the former champion that won, by its candidate; None where none did.
     """
 
     FILE: ClassVar[str] = "recipe_race.json"
@@ -295,6 +296,7 @@ class RecipeRace:
     since: str
     sentence: str
     metric: str | None = None
+    former: str | None = None
 
     @property
     def ranking(self) -> list[tuple[str, float]]:

@@ -56,6 +56,15 @@ def newest_data(ledger: Ledger, model: ModelDeclaration) -> datetime | None:
     return max((Interval.of_day(p.day).end for p in found), default=None)
 
 
+def first_data(ledger: Ledger, model: ModelDeclaration) -> datetime | None:
+    """The first moment from which every view that the model reads has published days; None before that."""
+    views = [declarations().view(use.view) for use in model.views]
+    firsts = [
+        min((p.day for p in ledger.partitions.between(v.name, v.version, None, None)), default=None) for v in views
+    ]
+    return None if None in firsts else max(Interval.of_day(str(day)).start for day in firsts)
+
+
 def latest_allowed(ledger: Ledger, model: ModelDeclaration) -> datetime:
     """The newest moment a journey may be as of: the end of the newest published day.
 

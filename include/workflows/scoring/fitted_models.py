@@ -56,6 +56,10 @@ def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[
         pipeline = estimators.build(spec)
     except estimators.EstimatorUnusable as error:
         return str(error).split()[0].rstrip(":"), str(error)
+    race = model.training.race
+    if race is not None and "recent_weighted" in race.recipes and not estimators.takes_weights(pipeline):
+        where = "training.race.recipes"
+        return where, f"{where} names recent_weighted, and {model.estimator.path} takes no sample_weight; leave it out."
     with tempfile.TemporaryDirectory() as folder:
         try:
             model_files.untrusted_free(pipeline, Path(folder) / "model.skops", model.file.parents[1])

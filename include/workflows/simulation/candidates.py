@@ -6,8 +6,8 @@ A candidate depends on its as-of time, not on the policy. So all policies and se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from include.adapters import estimators
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
 from include.domain.gates import Split, TrainingDataSummary, split_of
+from include.domain.intervals import Interval
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
@@ -29,6 +30,8 @@ from include.workflows.simulation.stream import Stream, day_name
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from include.domain.recipes import Raced
 
 SINGLE = 3.4e38
 """The largest number in single precision, which many estimators compute in."""
@@ -81,6 +84,10 @@ class ReplayedCandidate:
     """What was counted in its training set."""
     pipeline: Any
     """None when the training set's gate did not pass: nothing is fitted then."""
+    raced: Raced | None = None
+    """What the race of recipes found; None where nothing raced."""
+    learned_until: str = ""
+    """The day from which on it has learned from no row, ``YYYY-MM-DD``."""
     _answers: np.ndarray[Any, Any] | None = None
     _answered: set[int] = field(default_factory=set)
     _references: dict[str, Reference] = field(default_factory=dict)
@@ -90,6 +97,15 @@ class ReplayedCandidate:
     def name(self) -> str:
         """The as-of day."""
         return self.as_of.date().isoformat()
+
+    @property
+    def shown(self) -> np.ndarray[Any, Any]:
+        """The training rows that new ones are held against: those of the declared window, and all where it learned from
+        all."""
+        first = training.window_from(self.model, self.windows.train.end)
+        if first is None or (self.raced is not None and self.raced.recipe.value == "expanding"):
+            return self.train
+        return self.train[self.train >= self.stream.at(Interval.of_day(first).start)]
 
     def features(self, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame:
         return _chosen(read_by(self.model, self.stream), rows)
@@ -171,7 +187,7 @@ class ReplayedCandidate:
         features, days = self.features(rows), names(rows)
         y = self.stream.y[rows].astype(int) if model.is_classifier else self.stream.y[rows]
         profile = evaluation.profile_of(
-            model, kinds, self.features(self.train), names(self.train), y=y, scores=scores, score_days=days
+            model, kinds, self.features(self.shown), names(self.shown), y=y, scores=scores, score_days=days
         )
         made = ByProducts()
         importances = made.attempt(
@@ -199,14 +215,19 @@ class ReplayedCandidates:
     """All candidates of one simulation."""
 
     def __init__(self, progress: Callable[[str], None] = lambda _: None) -> None:
-        self._made: dict[tuple[int, str, datetime, str | None], ReplayedCandidate] = {}
+        self._made: dict[tuple[int, str, datetime, str | None, tuple[int, ...]], ReplayedCandidate] = {}
         self._progress = progress
 
     def __len__(self) -> int:
         return len(self._made)
 
     def of(
-        self, model: ModelDeclaration, stream: Stream, as_of: datetime, changed_on: str | None = None
+        self,
+        model: ModelDeclaration,
+        stream: Stream,
+        as_of: datetime,
+        changed_on: str | None = None,
+        former: Sequence[ReplayedCandidate] = (),
     ) -> ReplayedCandidate:
         """The candidate of a journey as of the moment, fitted on the labels matured by then.
 
@@ -215,10 +236,12 @@ class ReplayedCandidates:
             stream: the past.
             as_of: the journey's time, UTC.
             changed_on: the change point of the alarm that asked for it, None where none did.
+            former: the champions before the present one, the newest first; they race where the model declares it.
         """
-        key = (id(stream), _what_is_learned(model), as_of, changed_on)
+        admitted = [each for each in former if race.admits_former(model)][: race.FORMER_AT_MOST]
+        key = (id(stream), _what_is_learned(model), as_of, changed_on, tuple(id(each) for each in admitted))
         if key not in self._made:
-            self._made[key] = self._fitted(model, stream, as_of, changed_on)
+            self._made[key] = self._fitted(model, stream, as_of, changed_on, admitted)
         return self._made[key]
 
     def made_for(self, stream: Stream, model: ModelDeclaration) -> list[ReplayedCandidate]:
@@ -231,13 +254,21 @@ class ReplayedCandidates:
         ]
 
     def _fitted(
-        self, model: ModelDeclaration, stream: Stream, as_of: datetime, changed_on: str | None
+        self,
+        model: ModelDeclaration,
+        stream: Stream,
+        as_of: datetime,
+        changed_on: str | None,
+        former: Sequence[ReplayedCandidate],
     ) -> ReplayedCandidate:
         import numpy as np
 
         declared, delay = model.training, model.label.delay
         change = date.fromisoformat(changed_on) if changed_on else None
         windows = training_windows(as_of, declared.window_days, declared.holdout_days, delay, change)
+        if race.reads_all(model):
+            start = min(stream.begins, windows.train.start)
+            windows = replace(windows, train=Interval(start, windows.train.end))
         train, holdout = (stream.matured(w, as_of, delay) for w in (windows.train, windows.holdout))
         features = _chosen(read_by(model, stream), train)
         label = stream.y[train].astype(np.int64) if model.is_classifier else stream.y[train]
@@ -252,18 +283,24 @@ class ReplayedCandidates:
             split=_split_of(stream, train, holdout),
             flaws=training.RowFlaws(duplicates=int(keyed.duplicated().sum()) if keyed is not None else 0),
         )
-        pipeline = None
+        pipeline, raced = None, None
         if training_data_gate(model, counted).verdict is Verdict.PASS:
             self._progress(f"fitting as of {as_of:%Y-%m-%d} on {len(train):,} rows")
             spec = spec_of(model, stream)
             days = np.array(days_of(stream, train), dtype=str)
             try:
-                pipeline, _, _ = race.fitted(model, lambda: estimators.build(spec), features, label, days, changed_on)
+                first = training.window_from(model, windows.train.end)
+                learned = race.LearnedRows(features, label, days, changed_on, first)
+                entrants = [race.FormerChampion(e.name, e.pipeline, e.learned_until) for e in former]
+                chosen = race.fitted(model, lambda: estimators.build(spec), learned, entrants)
+                pipeline, raced = chosen.pipeline, chosen.raced
             except Refusal:
                 raise
             except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
                 raise CannotFit(model.estimator.path, as_of, error) from None
-        return ReplayedCandidate(model, stream, as_of, windows, train, holdout, counted, pipeline)
+        again = next((each for each in former if raced is not None and each.name == raced.former), None)
+        until = again.learned_until if again is not None else windows.train.end.date().isoformat()
+        return ReplayedCandidate(model, stream, as_of, windows, train, holdout, counted, pipeline, raced, until)
 
 
 def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[Any, Any]) -> Split | None:

@@ -159,7 +159,8 @@ class DeclaredPolicy:
         if self._live() is not None:
             return
         changed_on = incident.changed_on if incident else None
-        candidate = self._candidates.of(self.model, self.stream, as_of, changed_on)
+        former = [e.candidate for e in reversed(self._epochs[:-1])]
+        candidate = self._candidates.of(self.model, self.stream, as_of, changed_on, former)
         journey = ReplayedJourney(candidate, trigger, reason, incident=incident, alarm=alarm)
         self._journeys.append(journey)
         journey.gates += self.gates_before_shadow(journey.candidate, self.champion.candidate, journey)

@@ -200,7 +200,7 @@ class ReplayedSubject:
     def _on_the_holdout(self) -> Evidence:
         import numpy as np
 
-        rows, learned = self.candidate.holdout, self.candidate.train
+        rows, learned = self.candidate.holdout, self.candidate.shown
         y = self.stream.y[learned]
         held_out = self.candidate.features(rows)
         baseline = naive_baseline(

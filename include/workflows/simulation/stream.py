@@ -65,6 +65,11 @@ class Stream:
         days: np.ndarray[Any, Any] = self.event_us // DAY_US
         return days
 
+    @property
+    def begins(self) -> datetime:
+        """The start of the day of its first row."""
+        return EPOCH + int(self.event_us[0] // DAY_US) * DAY
+
     def at(self, moment: datetime) -> int:
         """The first row at or after the moment."""
         return int(self.event_us.searchsorted(microseconds(moment)))

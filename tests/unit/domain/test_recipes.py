@@ -7,7 +7,8 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from include.domain.recipes import Raced, Recipe, heat_of, winner_of
+from include.domain.recipes import Heat, Known, Raced, Recipe, winner_of
+from include.domain.recipes import heat_of as raced_by
 
 WINDOW, SINCE = Recipe.WINDOW, Recipe.SINCE_CHANGE
 
@@ -17,9 +18,14 @@ def days(*rows):
     return np.repeat([f"2021-01-{i:02d}" for i in range(1, len(rows) + 1)], rows)
 
 
+def heat_of(days, labels, changed_on) -> Heat | None:
+    """How the default recipes race over the rows."""
+    return raced_by(Known(days, labels, changed_on))
+
+
 def of(heat):
     """First and last position that each recipe learns from in the race, and when it has won, and of what is judged."""
-    race, won = ({r: (int(p[0]), int(p[-1])) for r, p in rows.items()} for rows in (heat.race_rows, heat.rows))
+    race, won = ({r: (int(p[0]), int(p[-1])) for r, p in rows.items()} for rows in (heat.blocks[0].rows, heat.rows))
     return race, won, (int(heat.judged[0]), int(heat.judged[-1]))
 
 
@@ -70,19 +76,20 @@ def test_a_recipe_must_have_learned_each_class():
 @pytest.mark.parametrize(
     ("losses", "winner"),
     [
-        ({WINDOW: 0.2, SINCE: 0.1}, SINCE),
-        ({WINDOW: 0.1, SINCE: 0.2}, WINDOW),
-        ({WINDOW: 0.1, SINCE: 0.1}, WINDOW),
-        ({WINDOW: nan, SINCE: 0.2}, SINCE),
-        ({WINDOW: inf, SINCE: 0.2}, SINCE),
-        ({WINDOW: nan, SINCE: nan}, WINDOW),
+        ({"window": 0.2, "since_change": 0.1}, "since_change"),
+        ({"window": 0.1, "since_change": 0.2}, "window"),
+        ({"window": 0.1, "since_change": 0.1}, "window"),
+        ({"window": nan, "since_change": 0.2}, "since_change"),
+        ({"window": inf, "since_change": 0.2}, "since_change"),
+        ({"window": nan, "since_change": nan}, "window"),
     ],
 )
 def test_the_lowest_finite_loss_wins_and_of_equal_ones_the_window(losses, winner):
-    assert winner_of(losses) is winner
+    assert winner_of(losses) == winner
 
 
 def test_the_race_is_told_in_one_sentence():
-    assert Raced(SINCE, {WINDOW: 0.25, SINCE: 0.125}, 1200, "2021-01-02").sentence == (
+    losses = {"window": 0.25, "since_change": 0.125}
+    assert Raced("since_change", Recipe.SINCE_CHANGE, losses, 1200, "2021-01-02").sentence == (
         "since_change won the race on 1,200 rows after the change of 2021-01-02: window 0.25, since_change 0.125."
     )
