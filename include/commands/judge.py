@@ -34,6 +34,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slice", action="append", default=[], metavar="COLUMN", help="a column to slice by; may be given again"
     )
+    parser.add_argument("--weight", metavar="COLUMN", help="how much each row counts, 0 or more; default all the same")
     parser.add_argument(
         "--attempts", type=int, default=1, metavar="N", help="candidates judged on these rows so far, this one included"
     )
@@ -50,6 +51,7 @@ def _judge(args: argparse.Namespace) -> Answer:
         baseline=_columns(args.baseline),
         time=args.time,
         slices=tuple(args.slice),
+        weight=args.weight,
     )
     try:
         judgement = judge_file(

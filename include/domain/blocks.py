@@ -30,10 +30,16 @@ _CELLS = 4_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """Which block each row is in: ``codes`` ``(n,)`` from 0 to ``count - 1``, no block empty."""
+    """Which block each row is in: ``codes`` ``(n,)`` from 0 to ``count - 1``, no block empty.
+
+    ``weight`` ``(n,)``, each above 0, is how much a row counts; None where all count the same. ``drawn`` says that the
+    blocks are groups of exchangeable rows, which were drawn at random.
+    """
 
     codes: Ints
     count: int
+    weight: Floats | None = None
+    drawn: bool = False
 
     @classmethod
     def of(cls, labels: ArrayLike) -> Blocks:
@@ -45,22 +51,30 @@ class Blocks:
     def at_random(cls, rows: int, count: int, seed: int = 0) -> Blocks:
         """``count`` groups of equal size, drawn without regard to the rows: for rows that are exchangeable."""
         codes = np.random.default_rng(seed).permutation(rows) % count
-        return cls(codes.astype(np.intp), min(count, rows))
+        return cls(codes.astype(np.intp), min(count, rows), drawn=True)
 
     def sums(self, values: Floats) -> Floats:
-        """The sum of the values in each block, ``(g,)``."""
-        return np.bincount(self.codes, values, self.count).astype(np.float64, copy=False)
+        """The weighted sum of the values in each block, ``(g,)``."""
+        return np.bincount(self.codes, self.weighted(values), self.count).astype(np.float64, copy=False)
+
+    def weighted(self, values: Floats) -> Floats:
+        """The values, ``(n,)``, each times the weight of its row."""
+        return values if self.weight is None else values * self.weight
+
+    def of_each(self) -> Floats:
+        """``(n,)``: what each row counts."""
+        return np.ones(len(self.codes)) if self.weight is None else self.weight
 
     def merged(self, at_most: int) -> Blocks:
         """The same blocks, neighbours joined until there are at most this many."""
         if self.count <= at_most:
             return self
-        return Blocks(self.codes * at_most // self.count, at_most)
+        return Blocks(self.codes * at_most // self.count, at_most, self.weight)
 
     @property
     def sizes(self) -> Floats:
-        """The number of rows in each block, ``(g,)``."""
-        return np.bincount(self.codes, minlength=self.count).astype(np.float64)
+        """What the rows of each block count together, their number where they have no weights, ``(g,)``."""
+        return np.bincount(self.codes, self.weight, self.count).astype(np.float64)
 
 
 def block_statistic(
@@ -81,6 +95,8 @@ def block_statistic(
 
 def _whole(metric: Metric, y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
     """An unknown metric: measured again on each resample, each row as often as it was drawn."""
+    if blocks.weight is not None:
+        raise OwnMetricFailed(f"{metric.name} is of all rows together and takes no weights; make it one of per_row")
 
     def value(counts: Floats) -> float:
         rows = np.repeat(np.arange(len(y)), counts.astype(np.intp)[blocks.codes])
@@ -94,7 +110,8 @@ def _whole(metric: Metric, y: Floats, score: Floats, blocks: Blocks) -> BlockSta
 
 def _of_cells(cells: Cells, y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
     cell, count = cells.of_rows(y, score)
-    rows = np.bincount(blocks.codes * count + cell, minlength=blocks.count * count).reshape(blocks.count, count)
+    each = blocks.codes * count + cell
+    rows = np.bincount(each, blocks.weight, blocks.count * count).reshape(blocks.count, count)
     return lambda counts: cells.value(counts @ rows)
 
 
@@ -126,7 +143,7 @@ def _r2(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
 
 def _ece(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
     cell = blocks.codes * ECE_BINS + equal_mass_bins(score, ECE_BINS)
-    gaps = np.bincount(cell, y - score, blocks.count * ECE_BINS).reshape(blocks.count, ECE_BINS)
+    gaps = np.bincount(cell, blocks.weighted(y - score), blocks.count * ECE_BINS).reshape(blocks.count, ECE_BINS)
     sizes = blocks.sizes
     return lambda counts: ratio(np.abs(counts @ gaps).sum(axis=1), counts @ sizes)
 
@@ -135,9 +152,10 @@ def ece_noise(y: Floats, score: Floats, blocks: Blocks) -> float:
     """The calibration error that noise alone gives a perfectly calibrated model on these rows: the most by which the
     measured one exceeds the true. The mean absolute value of a normal with each bin's jackknife error."""
     cell = blocks.codes * ECE_BINS + equal_mass_bins(score, ECE_BINS)
-    gaps = np.bincount(cell, y - score, blocks.count * ECE_BINS).reshape(blocks.count, ECE_BINS)
-    left_out = (gaps.sum(axis=0) - gaps) / (len(y) - blocks.sizes)[:, None]
-    spread = (blocks.count - 1) / blocks.count * np.sum((left_out - gaps.sum(axis=0) / len(y)) ** 2, axis=0)
+    gaps = np.bincount(cell, blocks.weighted(y - score), blocks.count * ECE_BINS).reshape(blocks.count, ECE_BINS)
+    whole = blocks.sizes.sum()
+    left_out = (gaps.sum(axis=0) - gaps) / (whole - blocks.sizes)[:, None]
+    spread = (blocks.count - 1) / blocks.count * np.sum((left_out - gaps.sum(axis=0) / whole) ** 2, axis=0)
     return float(np.sqrt(2 / np.pi) * np.sqrt(spread).sum())
 
 
@@ -159,25 +177,25 @@ def _macro_roc_auc(y: Floats, score: Floats, blocks: Blocks) -> BlockStatistic:
 
 def block_wins(y: Floats, score: Floats, blocks: Blocks) -> tuple[Floats, Floats, Floats]:
     """``W[g, h]``: how often a positive of block g scores above a negative of block h (a tie is half); and the counts
-    ``(g,)`` of positives and of negatives in each block."""
+    ``(g,)`` of positives and of negatives in each block. A pair counts with the product of its weights."""
     order = np.argsort(score, kind="stable")
-    y, score, codes = y[order], score[order], blocks.codes[order]
+    y, score, codes, counts = y[order], score[order], blocks.codes[order], blocks.of_each()[order]
     up, down = y == 1, y != 1
     positive, owner = score[up], codes[up]
     negative, other = score[down], codes[down]
     wins = np.zeros((blocks.count, blocks.count))
     for h in range(blocks.count):
-        theirs = negative[other == h]
-        above = np.searchsorted(theirs, positive, "left") + np.searchsorted(theirs, positive, "right")
-        wins[:, h] = np.bincount(owner, above / 2, blocks.count)
-    count = blocks.count
-    return wins, np.bincount(owner, minlength=count).astype(float), np.bincount(other, minlength=count).astype(float)
+        theirs, below = negative[other == h], np.append(0.0, np.cumsum(counts[down][other == h]))
+        above = below[np.searchsorted(theirs, positive, "left")] + below[np.searchsorted(theirs, positive, "right")]
+        wins[:, h] = np.bincount(owner, counts[up] * above / 2, blocks.count)
+    positives, negatives = (np.bincount(codes[one], counts[one], blocks.count).astype(float) for one in (up, down))
+    return wins, positives, negatives
 
 
 def _average_precision(y: Floats, score: Floats, blocks: Blocks, at_most: int | None = None) -> BlockStatistic:
     """Counted rows and positives at or above each positive's threshold are matrix products of the block counts."""
     order = np.argsort(-score, kind="stable")
-    y, score, codes = y[order], score[order], blocks.codes[order]
+    y, score, codes, weight = y[order], score[order], blocks.codes[order], blocks.of_each()[order]
     # Precision is read at the end of each run of equal scores that has a positive; other rows join the next such run.
     starts = np.append(True, score[1:] != score[:-1])
     run = np.cumsum(starts) - 1
@@ -187,8 +205,8 @@ def _average_precision(y: Floats, score: Floats, blocks: Blocks, at_most: int | 
     column = np.searchsorted(read, run)
     kept = column < len(read)
     cell, cells = codes[kept] * len(read) + column[kept], blocks.count * len(read)
-    gained = np.bincount(cell, y[kept], cells).reshape(blocks.count, -1)
-    entered = np.bincount(cell, minlength=cells).reshape(blocks.count, -1).cumsum(axis=1, dtype=np.float64)
+    gained = np.bincount(cell, (y * weight)[kept], cells).reshape(blocks.count, -1)
+    entered = np.bincount(cell, weight[kept], cells).reshape(blocks.count, -1).cumsum(axis=1, dtype=np.float64)
     found, positives = gained.cumsum(axis=1), gained.sum(axis=1)
     step = max(1, _CELLS // max(1, len(read)))
 
@@ -196,7 +214,7 @@ def _average_precision(y: Floats, score: Floats, blocks: Blocks, at_most: int | 
         values = np.empty(len(counts))
         for start in range(0, len(counts), step):
             c = counts[start : start + step]
-            precision = (c @ found) / np.maximum(c @ entered, 1)
+            precision = np.nan_to_num(ratio(c @ found, c @ entered))
             values[start : start + step] = ratio(np.einsum("rt,rt->r", c @ gained, precision), c @ positives)
         return values
 
@@ -211,6 +229,12 @@ _NOT_MEANS: dict[str, Callable[[Floats, Floats, Blocks], BlockStatistic]] = {
     "macro_roc_auc": _macro_roc_auc,
     "average_precision": _average_precision,
 }
+
+
+def weighted_value(metric: Metric, y: Floats, score: Floats, weight: Floats) -> float:
+    """The metric of rows that count differently; NaN where they do not allow it."""
+    together = Blocks(np.zeros(len(y), dtype=np.intp), 1, weight)
+    return estimate(block_statistic(metric, y, score, together), 1)
 
 
 def estimate(statistic: BlockStatistic, count: int) -> float:

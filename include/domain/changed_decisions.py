@@ -17,11 +17,14 @@ from scipy.special import chdtri
 from include.domain.metrics import Cells, Floats, Metric
 
 
-def least_reach(metric: Metric, y: Floats, candidate: Floats, champion: Floats, alpha: float) -> float:
+def least_reach(
+    metric: Metric, y: Floats, candidate: Floats, champion: Floats, alpha: float, weight: Floats | None = None
+) -> float:
     """How much more than measured one model may be worse, at least, at ``1 - alpha``: in the metric's unit, 0 for a
     metric that is none of decisions.
 
-    The rows of each class are taken by themselves, and the class counts whose rows could move the metric most.
+    The rows of each class are taken by themselves, and the class counts whose rows could move the metric most. A row
+    that has not been seen may have the largest weight.
 
     >>> from include.domain.metrics import Task, metric_of
     >>> y = np.repeat([1.0, 0.0], 150)
@@ -34,27 +37,28 @@ def least_reach(metric: Metric, y: Floats, candidate: Floats, champion: Floats, 
     theirs, _ = metric.cells.of_rows(y, champion)
     classes = round(count**0.5)
     changed = np.bincount(ours[ours != theirs] // classes, minlength=classes).astype(np.float64)
-    rows = np.bincount(theirs, minlength=count).astype(np.float64)
+    rows = np.bincount(theirs, weight, count).astype(np.float64)
+    largest = 1.0 if weight is None else float(weight.max())
     expected = chdtri(2 * (changed + 1), alpha) / 2
-    return float(np.max((expected - changed) * _moved_by_one(metric.cells, rows, classes)))
+    return float(np.max((expected - changed) * _moved_by_one(metric.cells, rows, classes, largest)))
 
 
-def _moved_by_one(cells: Cells, rows: Floats, classes: int) -> Floats:
+def _moved_by_one(cells: Cells, rows: Floats, classes: int, by: float) -> Floats:
     """``(classes,)``: the most by which the metric moves when one row of the class is answered otherwise."""
     usual = cells.value(rows[None, :])[0]
     found = np.zeros(classes)
     for label in range(classes):
         answers = label * classes + np.arange(classes)
         given = answers[rows[answers] > 0]
-        moved = np.array([_flipped(rows, int(old), int(new)) for old in given for new in answers if new != old])
+        moved = np.array([_flipped(rows, int(old), int(new), by) for old in given for new in answers if new != old])
         if len(moved):
             gaps = np.abs(cells.value(moved) - usual)
             found[label] = np.max(gaps, initial=0.0, where=np.isfinite(gaps))
     return found
 
 
-def _flipped(rows: Floats, old: int, new: int) -> Floats:
+def _flipped(rows: Floats, old: int, new: int, by: float) -> Floats:
     moved = rows.copy()
-    moved[old] -= 1
-    moved[new] += 1
+    moved[old] -= min(by, rows[old])
+    moved[new] += min(by, rows[old])
     return moved

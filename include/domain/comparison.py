@@ -20,7 +20,7 @@ The methods, each with what it was chosen over (false promotions at alpha 0.05, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from include.domain.blocks import (
     ece_noise,
     estimate,
     jackknife_error,
+    weighted_value,
 )
 from include.domain.changed_decisions import least_reach
 from include.domain.delong import delong
@@ -49,6 +50,7 @@ from include.domain.metrics import (
     why_bad_labels,
     why_bad_scores,
 )
+from include.domain.weights import effective_rows
 
 MIN_BLOCKS = 3
 """Fewer days cannot show how much days differ."""
@@ -83,6 +85,13 @@ class PairedComparison:
     method: str
     sufficient_rows: int | None = None
     reason: str | None = None
+    effective_rows: float | None = None
+    """How many rows of equal weight these are worth; None where all count the same."""
+
+    @property
+    def judged_rows(self) -> int:
+        """What a bound on the number of rows is held against."""
+        return self.rows if self.effective_rows is None else int(self.effective_rows)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,7 +99,8 @@ class PairedComparison:
     @property
     def about(self) -> str:
         """The rows in words: ``12,345 rows of 14 days``."""
-        return f"{self.rows:,} rows" + (f" of {self.blocks} days" if self.blocks is not None else "")
+        worth = "" if self.effective_rows is None else f", by their weights worth {self.judged_rows:,},"
+        return f"{self.rows:,} rows" + (f" of {self.blocks} days" if self.blocks is not None else "") + worth
 
 
 class BadLevel(Refusal, ValueError):
@@ -120,7 +130,7 @@ class PairedScores:
 
     ``y`` are the labels, ``(n,)``; ``candidate`` and ``champion`` the scores of each, ``(n,)`` or ``(n, k)``, and
     ``champion`` is None where there are none. ``days`` is the day of each row, ``(n,)``; None only where rows are
-    independent of each other.
+    independent of each other. ``weight`` is how much each row counts, ``(n,)``, above 0; None where all count the same.
     """
 
     task: Task
@@ -128,10 +138,18 @@ class PairedScores:
     candidate: ArrayLike
     champion: ArrayLike | None
     days: ArrayLike | None = None
+    weight: Floats | None = None
 
     def blocks(self) -> Blocks | None:
         """The days, at most ``MAX_BLOCKS`` of them; None of independent rows."""
-        return None if self.days is None else Blocks.of(np.asarray(self.days)).merged(MAX_BLOCKS)
+        if self.days is None:
+            return None
+        return replace(Blocks.of(np.asarray(self.days)), weight=self.weight).merged(MAX_BLOCKS)
+
+    @property
+    def worth(self) -> float:
+        """How many rows of equal weight one of these is worth on average, at most 1."""
+        return 1.0 if self.weight is None else effective_rows(self.weight) / len(self.weight)
 
 
 def compare(
@@ -166,10 +184,12 @@ def compare(
     blocks = paired.blocks()
     if blocks is not None and len(blocks.codes) != n:
         as_floats("days", blocks.codes, n)
-    count = None if blocks is None else blocks.count
+    count, weight = None if blocks is None else blocks.count, paired.weight
+    effective = None if weight is None else effective_rows(as_floats("weight", weight, n))
 
     def nothing(reason: str, one: float | None = None, other: float | None = None) -> PairedComparison:
-        return PairedComparison(metric.name, one, other, None, None, None, n, count, level, "none", None, reason)
+        missing = (None, None, None)
+        return PairedComparison(metric.name, one, other, *missing, n, count, level, "none", None, reason, effective)
 
     reason = why_bad_labels(metric, task, labels, ours.shape[1] if many else 2)
     if reason is None and (bad := why_bad_scores(metric, ours)):
@@ -178,32 +198,53 @@ def compare(
         return nothing(reason)
     one = other = None
     try:
-        one = metric.value(labels, ours)
+        one = _value(metric, labels, ours, weight)
         if theirs is None:
             return nothing("there are no scores of the champion on these rows", one)
         if bad := why_bad_scores(metric, theirs):
             return nothing(f"of the champion's scores, {bad}", one)
-        other = metric.value(labels, theirs)
-        reason = _why_incomparable(metric, labels, (ours, theirs), (one, other), blocks)
+        other = _value(metric, labels, theirs, weight)
+        reason = _why_incomparable(metric, labels, (ours, theirs), (one, other), blocks, paired.worth)
         if reason is not None:
             return nothing(reason, one, other)
-        spread = _spread(metric, labels, ours, theirs, blocks)
+        spread = _spread(metric, labels, ours, theirs, blocks or _weighted_groups(weight))
     except OwnMetricFailed as error:
         return nothing(str(error), one, other)
     if not np.isfinite(spread.error) or not np.isfinite(spread.difference):
         without = "has no value" if metric.own or metric.cells is not None else "leaves rows of a single class only"
         return nothing(f"leaving out one day {without}", one, other)
     low, high = _bounds(spread, level)
-    sparse = _discordant(metric, labels, ours, theirs) if metric.name == "accuracy" else None
+    sparse = _discordant(metric, labels, ours, theirs, weight) if metric.name == "accuracy" else None
     if sparse is not None:
-        high = max(high, tango_upper(*sparse, n, level))
-        low = min(low, -tango_upper(sparse[1], sparse[0], n, level))
-    reach = least_reach(metric, labels, ours, theirs, level)
+        judged = n if effective is None else effective
+        high = max(high, tango_upper(*sparse, judged, level))
+        low = min(low, -tango_upper(sparse[1], sparse[0], judged, level))
+    reach = least_reach(metric, labels, ours, theirs, level, weight)
     low, high = min(low, spread.difference - reach), max(high, spread.difference + reach)
     sufficient = _sufficient_rows(spread, sparse, n, margin, level) if margin is not None and margin > 0 else None
     return PairedComparison(
-        metric.name, one, other, spread.difference, low, high, n, count, level, spread.method, sufficient
+        metric.name,
+        one,
+        other,
+        spread.difference,
+        low,
+        high,
+        n,
+        count,
+        level,
+        spread.method,
+        sufficient,
+        effective_rows=effective,
     )
+
+
+def _value(metric: Metric, y: Floats, score: Floats, weight: Floats | None) -> float:
+    return metric.value(y, score) if weight is None else weighted_value(metric, y, score, weight)
+
+
+def _weighted_groups(weight: Floats | None) -> Blocks | None:
+    """Random groups for independent rows that count differently: formulas for single rows know no weights."""
+    return None if weight is None else replace(_blocks_or_groups(None, len(weight)), weight=weight, drawn=True)
 
 
 def bootstrap_upper(paired: PairedScores, name: str | Metric, *, alpha: float, resamples: int, seed: int = 0) -> float:
@@ -224,13 +265,18 @@ def bootstrap_upper(paired: PairedScores, name: str | Metric, *, alpha: float, r
 
 
 def _why_incomparable(
-    metric: Metric, y: Floats, scores: tuple[Floats, Floats], values: tuple[float, float], blocks: Blocks | None
+    metric: Metric,
+    y: Floats,
+    scores: tuple[Floats, Floats],
+    values: tuple[float, float],
+    blocks: Blocks | None,
+    worth: float,
 ) -> str | None:
     if len(y) < 2:
         return "one row cannot show a spread"
     if blocks is not None and blocks.count < MIN_BLOCKS:
         return f"the rows are of {blocks.count} days; at least {MIN_BLOCKS} are needed to see how much days differ"
-    thin = metric.why_thin(y, scores[0]) or metric.why_thin(y, scores[1])
+    thin = metric.why_thin(y, scores[0], worth) or metric.why_thin(y, scores[1], worth)
     if thin is not None:
         return thin
     if metric.name in _RANKING and values[0] == values[1] == metric.high:
@@ -256,7 +302,7 @@ def _spread(metric: Metric, y: Floats, ours: Floats, theirs: Floats, blocks: Blo
         return metric.worse_sign * (first(counts) - second(counts))
 
     inflation = ece_noise(y, theirs, groups) if metric.name == "ece" else 0.0
-    freedom, drawn_at_random = float(groups.count - 1), blocks is None
+    freedom, drawn_at_random = float(groups.count - 1), groups.drawn
     return _Spread(
         estimate(difference, groups.count),
         jackknife_error(difference, groups.count),
@@ -304,15 +350,16 @@ def _bounds(spread: _Spread, alpha: float) -> tuple[float, float]:
 # --- accuracy: rare disagreements ------------------------------------------------------------------------------------
 
 
-def _discordant(metric: Metric, y: Floats, ours: Floats, theirs: Floats) -> tuple[int, int]:
-    """On how many rows only the candidate is wrong, and on how many only the champion."""
+def _discordant(metric: Metric, y: Floats, ours: Floats, theirs: Floats, weight: Floats | None) -> tuple[float, float]:
+    """On how many rows, of equal weight, only the candidate is wrong, and on how many only the champion."""
     if metric.per_row is None:
         return 0, 0
     right, champion_right = metric.per_row(y, ours) == 1, metric.per_row(y, theirs) == 1
-    return int((~right & champion_right).sum()), int((right & ~champion_right).sum())
+    each = np.ones(len(y)) if weight is None else weight * effective_rows(weight) / weight.sum()
+    return float(each[~right & champion_right].sum()), float(each[right & ~champion_right].sum())
 
 
-def tango_upper(only_first: int, only_second: int, rows: int, alpha: float) -> float:
+def tango_upper(only_first: float, only_second: float, rows: float, alpha: float) -> float:
     """The one-sided upper bound of ``(only_first - only_second) / rows`` for paired yes-or-no outcomes.
 
     Tango (1998), "Equivalence test and confidence interval for the difference in proportions for the paired-sample
@@ -345,7 +392,7 @@ def _score_variance(first: float, second: float, difference: float) -> float:
 
 
 def _sufficient_rows(
-    spread: _Spread, sparse: tuple[int, int] | None, rows: int, margin: float, alpha: float
+    spread: _Spread, sparse: tuple[float, float] | None, rows: int, margin: float, alpha: float
 ) -> int | None:
     """Rows (in days of the same size, where there are days) at which an equal candidate passes with ``POWER``.
 

@@ -164,7 +164,7 @@ def _against_champion(
     for rule in rules.comparisons:
         seen = evidence.seen_by(rule.metric)
         comparison = compare(
-            PairedScores(seen.task, seen.y, seen.candidate, seen.champion, seen.days),
+            PairedScores(seen.task, seen.y, seen.candidate, seen.champion, seen.days, seen.weight),
             rule.metric,
             alpha=rules.alpha,
             attempts=attempts,
@@ -182,10 +182,10 @@ def judge_comparison(
 ) -> CriterionResult:
     """The verdict of one comparison with the champion."""
     c, name = comparison, criterion
-    if c.rows < min_rows:
+    if c.judged_rows < min_rows:
         verdict, why = (
             Verdict.INCONCLUSIVE,
-            f"{name} was compared on {c.rows:,} rows; at least {min_rows:,} are needed.",
+            f"{name} was compared on {c.judged_rows:,} rows; at least {min_rows:,} are needed.",
         )
     elif (interval := _interval(c)) is None:
         verdict, why = Verdict.INCONCLUSIVE, f"{name} could not be compared: {c.reason}; that is no evidence."
@@ -295,16 +295,16 @@ def _against_baseline(
     metric = rules.beat_baseline_on
     seen = evidence.seen_by(metric)
     c = compare(
-        PairedScores(seen.task, seen.y, seen.candidate, seen.baseline, seen.days),
+        PairedScores(seen.task, seen.y, seen.candidate, seen.baseline, seen.days, seen.weight),
         metric,
         alpha=rules.alpha,
         attempts=attempts,
     )
     name = f"baseline {metric}"
     notes[name] = _note(c, metric, rules, seen, seen.baseline)
-    if c.rows < rules.min_rows:
+    if c.judged_rows < rules.min_rows:
         verdict = Verdict.INCONCLUSIVE
-        why = f"{name} was compared on {c.rows:,} rows; at least {rules.min_rows:,} are needed."
+        why = f"{name} was compared on {c.judged_rows:,} rows; at least {rules.min_rows:,} are needed."
     elif (interval := _interval(c)) is None:
         verdict = Verdict.INCONCLUSIVE
         reason = (c.reason or "").replace("champion", "baseline")
@@ -345,7 +345,7 @@ def _note(
     quick = not isinstance(metric, Metric) or metric.per_row is not None
     if rules.resamples and quick and comparison.difference is not None and other is not None:
         note["bootstrap_high"] = bootstrap_upper(
-            PairedScores(evidence.task, evidence.y, evidence.candidate, other, evidence.days),
+            PairedScores(evidence.task, evidence.y, evidence.candidate, other, evidence.days, evidence.weight),
             metric,
             alpha=comparison.alpha,
             resamples=rules.resamples,

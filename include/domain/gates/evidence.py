@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from include.domain.metrics import Floats, Ints, Metric, Task, as_floats
+from include.domain.weights import effective_rows
 
 
 class BadEvidence(ValueError):
@@ -52,6 +53,7 @@ class Evidence:
     baseline: Floats | None = None
     days: Ints | None = None
     values: Mapping[str, RowValues] = field(default_factory=dict)
+    weight: Floats | None = None
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Evidence:
             "baseline": scores("baseline", baseline),
             "days": day,
             "values": dict(values or {}),
+            "weight": None,
         }
         for name, value in parts.items():
             object.__setattr__(self, name, value)
@@ -87,6 +90,25 @@ class Evidence:
     @property
     def rows(self) -> int:
         return len(self.y)
+
+    @property
+    def judged_rows(self) -> int:
+        """What a bound on the number of rows is held against: the effective number, where rows have weights."""
+        return self.rows if self.weight is None else int(effective_rows(self.weight))
+
+    @property
+    def worth(self) -> float:
+        """How many rows of equal weight one of these is worth on average, at most 1."""
+        return 1.0 if self.weight is None or not self.rows else effective_rows(self.weight) / self.rows
+
+    def weighted(self, weight: Floats | None) -> Evidence:
+        """The same with how much each row counts, ``(n,)``, each above 0."""
+        if weight is not None and len(weight) != self.rows:
+            raise BadEvidence("weight", len(weight), self.rows)
+        parts = (self.task, self.y, self.candidate, self.champion, self.baseline, self.days)
+        found = Evidence(*parts, self.values)
+        object.__setattr__(found, "weight", weight)
+        return found
 
     def where(self, rows: NDArray[np.bool_]) -> Evidence:
         """The evidence of some of the rows, chosen by a mask ``(n,)``: a slice."""
@@ -98,12 +120,12 @@ class Evidence:
             None if self.baseline is None else self.baseline[rows],
             None if self.days is None else self.days[rows],
             {name: values.where(rows) for name, values in self.values.items()},
-        )
+        ).weighted(None if self.weight is None else self.weight[rows])
 
     def with_values(self, values: Mapping[str, RowValues]) -> Evidence:
         """The same with the values of business metrics."""
         parts = (self.task, self.y, self.candidate, self.champion, self.baseline, self.days)
-        return Evidence(*parts, values)
+        return Evidence(*parts, values).weighted(self.weight)
 
     def seen_by(self, metric: str | Metric) -> Evidence:
         """The evidence as the metric is measured on it: itself, or the values of a business metric as the scores. Where
@@ -111,4 +133,5 @@ class Evidence:
         if not isinstance(metric, Metric) or not metric.of_values:
             return self
         own = self.values.get(metric.name) or RowValues(np.full(self.rows, np.nan))
-        return Evidence(Task.REGRESSION, self.y, own.candidate, own.champion, own.baseline, self.days)
+        seen = Evidence(Task.REGRESSION, self.y, own.candidate, own.champion, own.baseline, self.days)
+        return seen.weighted(self.weight)

@@ -80,7 +80,7 @@ class SliceTier:
 
     def paired(self, evidence: Evidence) -> PairedScores:
         other = evidence.champion if self.against == "champion" else evidence.baseline
-        return PairedScores(evidence.task, evidence.y, evidence.candidate, other, evidence.days)
+        return PairedScores(evidence.task, evidence.y, evidence.candidate, other, evidence.days, evidence.weight)
 
     def compared(self, evidence: Evidence, *, times: float = 1.0, margin: float | None = None) -> PairedComparison:
         """One comparison at ``times`` the level of one attempt."""

@@ -48,12 +48,13 @@ class Support:
     rows: int
     what: str
 
-    @property
-    def why_thin(self) -> str | None:
-        """Why so few rows are no evidence, as a clause; None where there are enough."""
-        if self.rows >= LEAST_SUPPORT:
+    def why_thin(self, worth: float = 1.0) -> str | None:
+        """Why so few rows, each ``worth`` so much of one (below 1 with weights), are no evidence, as a clause; None
+        where there are enough."""
+        rows, effective = int(self.rows * worth), "effective " if worth < 1 else ""
+        if rows >= LEAST_SUPPORT:
             return None
-        return f"{self.what} {self.rows} rows; at least {LEAST_SUPPORT} are needed"
+        return f"{self.what} {rows} {effective}rows; at least {LEAST_SUPPORT} are needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,9 @@ class Metric:
         """+1 where a larger value is worse, -1 where a smaller one is."""
         return 1 if self.better is Direction.AT_MOST else -1
 
-    def why_thin(self, y: Floats, score: Floats) -> str | None:
+    def why_thin(self, y: Floats, score: Floats, worth: float = 1.0) -> str | None:
         """Why usable rows are too few to say anything by this metric, as a clause; None where they are enough."""
-        return None if self.support is None else self.support(y, score).why_thin
+        return None if self.support is None else self.support(y, score).why_thin(worth)
 
 
 def mean_of(

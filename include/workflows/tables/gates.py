@@ -13,7 +13,7 @@ from include.config.gates import JudgedGates
 from include.config.loader import read_declaration
 from include.config.measured_by import metrics_in
 from include.config.problems import what_is_wrong
-from include.domain import classes
+from include.domain import classes, weights
 from include.domain.gates import Evidence, champion_gate, slice_gate, threshold_gate
 from include.domain.metrics import Task
 from include.domain.tables import as_table
@@ -42,6 +42,7 @@ class PredictionColumns:
         time: when each row happened; rows of one UTC day are not taken as independent. None takes all rows as
         independent.
         slices: columns to slice by, besides those the gates name.
+        weight: how much each row counts, 0 or more; None where all count the same.
     """
 
     label: str
@@ -50,6 +51,7 @@ class PredictionColumns:
     baseline: tuple[str, ...] = ()
     time: str | None = None
     slices: tuple[str, ...] = ()
+    weight: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +164,11 @@ def judge_frame(
     if roles.label in (*roles.candidate, *roles.champion, *roles.baseline):
         raise BadPredictions(f"Column {roles.label!r} is the label and scores too; name the column of the scores.")
     task = Task(declared.task)
-    remarks = []
+    frame, weight, remarks = _weighed(frame, declared, roles)
     y = _labels(frame[roles.label], declared, roles.candidate)
     baseline = _scores(frame, roles.baseline, task, declared) if roles.baseline else None
     if baseline is None and declared.champion_gate is not None:
-        baseline = _mean_label(y, task, len(roles.candidate))
+        baseline = _mean_label(y, task, len(roles.candidate), weight)
         remarks.append("The naive baseline is the mean label of these rows; --baseline names a better one.")
     if roles.time is None:
         remarks.append("Every row is taken for independent of every other; --time names when each happened.")
@@ -177,7 +179,7 @@ def judge_frame(
         _scores(frame, roles.champion, task, declared) if roles.champion else None,
         baseline,
         None if roles.time is None else _days(frame[roles.time]),
-    )
+    ).weighted(weight)
     return Judgement(tuple(_judged(declared, evidence, frame, roles, attempts)), len(frame), tuple(remarks))
 
 
@@ -205,7 +207,7 @@ def _needed(declared: JudgedGates | None, roles: PredictionColumns) -> list[str]
     gate = declared.slice_gate if declared is not None else None
     if roles.slices and gate is None:
         raise BadPredictions("--slice is given, but the gates have no slice_gate; declare one with metric and margins.")
-    time = () if roles.time is None else (roles.time,)
+    time = tuple(name for name in (roles.time, roles.weight) if name is not None)
     further = gate.columns_with(roles.slices) if gate is not None else ()
     return list(dict.fromkeys((roles.label, *roles.candidate, *roles.champion, *roles.baseline, *time, *further)))
 
@@ -279,14 +281,39 @@ def _check_names(names: tuple[str, ...], task: Task, classes: int | None) -> Non
         )
 
 
-def _mean_label(y: np.ndarray[Any, Any], task: Task, classes: int) -> np.ndarray[Any, Any]:
+def _weighed(
+    frame: pd.DataFrame, declared: JudgedGates, roles: PredictionColumns
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any] | None, list[str]]:
+    """The rows that count, how much each does, and what to say of it."""
+    if roles.weight is None:
+        return frame, None, []
+    if declared.slice_gate is not None:
+        raise BadPredictions(
+            "--weight is given, and the gates have a slice_gate, whose tiers count rows. Judge the slices in a file of "
+            "their own without --weight."
+        )
+    weight = weights.checked(frame[roles.weight].to_numpy(dtype=object), roles.weight)
+    counts = weight > 0
+    remark = (
+        f"Rows count by {roles.weight}: it sums to {weight.sum():,.6g} over {len(weight):,} rows, which are worth "
+        f"{weights.effective_rows(weight):,.1f} of equal weight."
+    )
+    if not counts.all():
+        remark += f" {int((~counts).sum()):,} rows have the weight 0 and are left out."
+    return frame.loc[counts].reset_index(drop=True), weight[counts], [remark]
+
+
+def _mean_label(
+    y: np.ndarray[Any, Any], task: Task, classes: int, weight: np.ndarray[Any, Any] | None
+) -> np.ndarray[Any, Any]:
     import numpy as np
 
-    known = y[np.isfinite(y)]
+    labelled = np.isfinite(y)
+    known, counts = y[labelled], None if weight is None else weight[labelled]
     if task is Task.MULTICLASS:
-        counts = np.bincount(known.astype(np.intp), minlength=classes)[:classes]
-        return np.tile(counts / max(len(known), 1), (len(y), 1))
-    return np.full(len(y), known.mean() if len(known) else np.nan)
+        of_each = np.bincount(known.astype(np.intp), counts, classes)[:classes]
+        return np.tile(of_each / max(of_each.sum(), 1e-300), (len(y), 1))
+    return np.full(len(y), np.average(known, weights=counts) if len(known) else np.nan)
 
 
 def _days(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
