@@ -15,7 +15,7 @@ What it costs is in docs/adr/0042: a part that is worse alone is seen later than
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,18 +93,13 @@ class Departures:
         typical = float(np.sqrt(np.median(variance)))
         return cls(apart, variance, freedom, scale or typical or 1.0)
 
-    def with_one_at(self, part: int, apart: float) -> Departures:
-        """The same with another departure of one part."""
-        changed = self.apart.copy()
-        changed[part] = apart
-        return replace(self, apart=changed)
-
-    def quantiles(self, level: float) -> tuple[Floats, Floats]:
-        """The expected true departure of each part, and the ``level`` quantile of it, ``(m,)`` each."""
+    def quantile(self, part: int, level: float) -> tuple[float, float]:
+        """The expected true departure of one part, and the ``level`` quantile of it."""
         weights, means, errors = self._mixture()
-        expected: Floats = weights @ means
-        quantile = _quantile(weights, means, errors, level)
-        return expected, expected + self._student(level) * (quantile - expected)
+        expected = float(weights @ means[:, part])
+        at = slice(part, part + 1)
+        found = float(_quantile(weights, means[:, at], errors[:, at], level)[0])
+        return expected, expected + float(self._student(level)[part]) * (found - expected)
 
     def pair_bounds(self, level: float) -> NDArray[np.float64]:
         """The ``level`` quantile of each part's true departure less another's, ``(m, m)``."""

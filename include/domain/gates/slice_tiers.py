@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from include.domain.blocks import Blocks, block_statistic
@@ -38,7 +39,6 @@ LIKELY = 0.5
 """Times the margin: how far slices are thought to differ before anything is seen. docs/adr/0042 has the figures."""
 STOPPED = 0.9
 """How often a slice is stopped that is worse by what its reason says."""
-_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,12 +259,17 @@ class _Pool:
         low = measured - self._reach_down(i, self.tier.level / count)
         high = self._upper(i, measured)
         # How far the slice may be measured worse and still pass, all others as they are.
-        step = np.sqrt(float(self.own.variance[i])) + self.up
-        passes, fails = self.tier.limit - 20 * step, self.tier.limit + 20 * step
-        for _ in range(_STEPS):
-            middle = (passes + fails) / 2
-            passes, fails = (middle, fails) if self._upper(i, middle) <= self.tier.limit else (passes, middle)
-        return Bounds(low, high, low, fails + self._spread(i), self.tier.level)
+        step = float(np.sqrt(self.own.variance[i])) + self.up
+        if step <= 0:
+            return Bounds(low, high, low, self.tier.limit, self.tier.level)
+
+        def beyond(at: float) -> float:
+            return self._upper(i, at) - self.tier.limit
+
+        least, most = self.tier.limit - 20 * step, self.tier.limit + 20 * step
+        if beyond(least) < 0 < beyond(most):
+            most = float(brentq(beyond, least, most, xtol=step / 1000))
+        return Bounds(low, high, low, most + self._spread(i), self.tier.level)
 
     def small(self, i: int, of: int) -> Bounds:
         measured = self.measured(i)
@@ -277,10 +282,10 @@ class _Pool:
     def _upper(self, i: int, measured: float) -> float:
         """The upper bound of slice ``i`` if its difference were measured so."""
         moved = (measured - self.measured(i)) * float(self.weights[i])
-        own = Departures(self.own.apart - moved, self.own.variance, self.own.freedom, self.own.scale)
-        own = own.with_one_at(i, measured - self.together - moved)
-        expected, top = own.quantiles(1 - self.tier.level)
-        return self.together + moved + float(expected[i]) + float(np.hypot(self.up, top[i] - expected[i]))
+        apart = self.own.apart - moved
+        apart[i] = measured - self.together - moved
+        expected, top = replace(self.own, apart=apart).quantile(i, 1 - self.tier.level)
+        return self.together + moved + expected + float(np.hypot(self.up, top - expected))
 
     def _reach_down(self, i: int, level: float) -> float:
         """Half of the level is for what the slices have in common, whose reach is at that already."""
