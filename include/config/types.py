@@ -365,6 +365,12 @@ class ModelDeclaration(Declared):
                 f"shadow.comparison.metric is {given.metric!r}; it is a metric of a {self.task} model, or one of your "
                 f"own that a gate uses, and no business metric; of the gates' these are {', '.join(sorted(used))}"
             )
+        if given.metric is not None and given.metric not in used:
+            wrong = metric_names.why_not(self.task, given.metric)
+            if wrong is not None:
+                raise ValueError(f"shadow.comparison.metric is {given.metric!r}, and {wrong}")
+        if given.metric is not None and self.is_classifier:
+            check_cost("shadow.comparison.metric", given.metric, len(self.label.classes or []))
         needed = given.min_days + self.delay_days
         if given.labels == "required" and needed > self.shadow.max_days:
             raise ValueError(
