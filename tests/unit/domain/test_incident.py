@@ -213,6 +213,7 @@ def test_before_a_day_after_the_change_has_matured_none_is_known(incident, matur
 def test_a_pace_is_this_where_nothing_is_declared():
     usual = IncidentPace(wait_days=10, wait_rows=300, window_days=90, back_after_days=7, label_delay=timedelta(0))
     assert IncidentPace() == usual
+    assert IncidentPace().needed_days(1) == 20
 
 
 def test_few_rows_a_day_wait_longer_and_the_day_is_said(incident):
