@@ -54,6 +54,28 @@ def test_a_column_of_5_000_values_in_each_window_is_not_judged_and_says_why():
     )
 
 
+def rare_in(share, rows=10_000):
+    """One common value, and in this share of the rows values that are too rare to be compared one by one."""
+    rare = int(share * rows)
+    return ["a"] * (rows - rare) + [f"v{i % (rare // 2)}" for i in range(rare)]
+
+
+@pytest.mark.parametrize(
+    ("share", "mixed", "drifted"),
+    [
+        pytest.param(0.5, False, False, id="half of the rows is the bound"),
+        pytest.param(0.51, False, None, id="more than half"),
+        pytest.param(0.3, False, False, id="fewer"),
+        pytest.param(0.3, True, None, id="of numbers and texts more than a tenth"),
+        pytest.param(0.05, True, False, id="of numbers and texts fewer"),
+    ],
+)
+def test_a_feature_is_not_judged_where_too_many_rows_are_pooled(share, mixed, drifted):
+    doubts = Doubts(mixed=frozenset({"x"} if mixed else ()))
+    found = one(rare_in(share), rare_in(share), FeatureKind.CATEGORICAL, doubts=doubts)
+    assert found.drifted is drifted
+
+
 def test_drift_that_shows_among_rare_values_stays_found():
     rng = np.random.default_rng(2)
     assert one(of(rng, 1500, 40_000), [f"w{i}" for i in range(5000)], FeatureKind.CATEGORICAL).drifted is True
