@@ -23,6 +23,7 @@ from benchmarks.policy_lab.yardsticks import (
     candidate_rows,
     first_day,
 )
+from include.config.champion_gate import ChampionGate
 from include.domain.comparison import PairedScores, compare
 from include.domain.decision import Action, Decision, Policy, Situation, decide
 from include.domain.drift.report import Flags, ScoredDay
@@ -37,7 +38,7 @@ EPOCH = date(2021, 1, 1)
 TOLERANCE, MARGIN = 0.01, 0.005
 """Of the Brier score; a regression's are shares of its labels' mean distance from their median."""
 TOLERANCE_SHARE, MARGIN_SHARE = 0.05, 0.02
-GAIN_MARGIN: float | None = 0.0
+GAIN_ALPHA = ChampionGate.model_fields["gain_alpha"].default
 PACE: dict[str, Any] = {}
 HALF_LIFE_DAYS = 30.0
 
@@ -173,7 +174,7 @@ class Today:
         journey = _Journey(as_of, made, serves_from=as_of + SHADOW_DAYS)
         self.journeys.append(journey)
         self.held_out[made] = holdout
-        if not self._passes(made, holdout, GAIN_MARGIN if changed else None):
+        if not self._passes(made, holdout, gains=changed is not None):
             journey.ending = Ending.FUTILE
 
     def _raced(self, train: range, holdout: range, change: int | None) -> _Fitted:
@@ -207,18 +208,21 @@ class Today:
         later = range(train.start + len(holdout), holdout.stop)
         return _Fitted(twin, _rows_of(name, later, holdout.stop, change))
 
-    def _passes(self, made: _Fitted, holdout: range, margin: float | None) -> bool:
-        """Whether the candidate is shown, on its holdout, to be no worse than the champion by the margin, and better
-        than a baseline that ignores the features. A champion that has learned from these rows is judged by its twin."""
+    def _passes(self, made: _Fitted, holdout: range, *, gains: bool) -> bool:
+        """Whether the candidate is shown, on its holdout, to be no worse than the champion by the margin, better than a
+        baseline that ignores the features, and where an alarm asked for it better than the champion. A champion that
+        has learned from these rows is judged by its twin."""
         held = self.shelf.stream.rows(holdout.start, holdout.stop)
         champion = self.champion
         other = champion.served if champion.served.last <= holdout.start else champion.twin
         candidate, opponent = (self.shelf.fit(r).answers[held] for r in (made.twin, other))
-        margin = self._scaled(MARGIN, MARGIN_SHARE) if margin is None else margin
         days = np.repeat(np.arange(len(holdout)), np.diff(self.shelf.stream.start)[holdout.start : holdout.stop])
-        if _upper(self.shelf, held, candidate, opponent, days, margin) > margin:
+        judged = _Judged(self.shelf, held, candidate, days)
+        if judged.upper(opponent) > self._scaled(MARGIN, MARGIN_SHARE):
             return False
-        return _upper(self.shelf, held, candidate, self._baseline(made.twin, candidate), days, None) < 0
+        if gains and judged.upper(opponent, GAIN_ALPHA) >= 0:
+            return False
+        return judged.upper(self._baseline(made.twin, candidate)) < 0
 
     def _baseline(self, rows: Rows, candidate: NDArray[Any]) -> NDArray[Any]:
         """The learned labels' mean, or the shares of their classes, for every row."""
@@ -229,21 +233,27 @@ class Today:
         return np.broadcast_to(shares, candidate.shape)
 
 
-def _upper(
-    shelf: Shelf, held: slice, candidate: NDArray[Any], other: NDArray[Any], days: NDArray[Any], margin: float | None
-) -> float:
-    y, task = shelf.stream.y[held], Task(shelf.stream.task)
-    if np.array_equal(candidate, other):
-        return 0.0
-    if task is Task.BINARY:
-        high = compare(PairedScores(task, y, candidate, other, days), "brier", margin=margin).high
-    else:
-        # Each row's difference as a regression's absolute error, which the comparison takes by days in the same way.
-        worse = shelf.losses(candidate, held), shelf.losses(other, held)
-        high = compare(
-            PairedScores(Task.REGRESSION, np.zeros(len(y)), worse[0], worse[1], days), "mae", margin=margin
-        ).high
-    return np.inf if high is None else float(high)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """A candidate's answers on its held-out rows, and their days."""
+
+    shelf: Shelf
+    held: slice
+    candidate: NDArray[Any]
+    days: NDArray[Any]
+
+    def upper(self, other: NDArray[Any], alpha: float = 0.05) -> float:
+        """The upper bound of how much worse it is than the other."""
+        y, task = self.shelf.stream.y[self.held], Task(self.shelf.stream.task)
+        if np.array_equal(self.candidate, other):
+            return 0.0
+        paired, metric = PairedScores(task, y, self.candidate, other, self.days), "brier"
+        if task is not Task.BINARY:
+            # Each row's difference as a regression's absolute error, which the comparison takes by days the same way.
+            ours, theirs = (self.shelf.losses(answers, self.held) for answers in (self.candidate, other))
+            paired, metric = PairedScores(Task.REGRESSION, np.zeros(len(y)), ours, theirs, self.days), "mae"
+        high = compare(paired, metric, alpha=alpha).high
+        return np.inf if high is None else float(high)
 
 
 def _day_of(day: date) -> int:

@@ -39,6 +39,7 @@ NUMBERS = (int, float, timedelta)
 UNITS = {
     # By the whole name, where the name does not end in its unit.
     "alpha": "probability",
+    "gain_alpha": "probability",
     "q": "rate",
     "margin": "the metric's unit",
     "floor": "the metric's unit",

@@ -44,6 +44,9 @@ class ChampionGate(DeclaredGate):
     """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 500."""
     alpha: Alpha = 0.05
     """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
+    gain_alpha: Alpha = 0.1
+    """The chance that a candidate which an alarm asked for is taken for better than the champion though it is not; the
+    margins hold at alpha beside it; default 0.1."""
     comparisons: Annotated[list[DeclaredComparison], Field(min_length=1)]
     """The comparisons, all of which must pass."""
     beat_baseline_on: MetricName
@@ -91,6 +94,7 @@ class ChampionGate(DeclaredGate):
             comparisons=tuple(ComparisonRule(metric, c.margin, c.superiority) for metric, c in compared),
             beat_baseline_on=known.get(self.beat_baseline_on, self.beat_baseline_on),
             alpha=self.alpha,
+            gain_alpha=self.gain_alpha,
             min_rows=self.min_rows,
             resamples=self.resamples,
             first_deployment=FirstDeployment(self.first_deployment),

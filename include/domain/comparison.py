@@ -5,9 +5,10 @@ direction. ``high`` is the one-sided upper bound of the true difference at ``1 -
 the margin is let through with a probability of at most ``alpha``:
 tests/unit/domain/gates/test_guarantees_champion.py measures it.
 
-The methods, each with what it was chosen over (false promotions at alpha 0.05, simulated, 1,000 rows):
-- **rows in days** (all metrics): jackknife over days with Student's t of ``days - 1``. 3.5 to 5.5 % at 3, 5, 7, 14 and
-  30 days. A percentile bootstrap of days, the usual choice, lets through 7 to 11 % at 7 days and 7 to 9 % at 14.
+The methods (``paired_spread``; docs/adr/0038 has what each was chosen over):
+- **rows in days** (all metrics): the bound for days that resemble their neighbours and have long tails
+  (``day_means``), never narrower than that of independent rows. Student's t over days lets twice as many through at a
+  lag-1 correlation of 0.3, a percentile bootstrap of days, the usual choice, 7 to 11 % already at 0.
 - **independent rows**: DeLong for the area under the curve; Student's t with Johnson's correction for skewed losses;
   the jackknife over 50 random groups for what is no mean over rows.
 - **accuracy**: never narrower than Tango's score interval. Without it, a candidate that is wrong on a few rows more
@@ -19,26 +20,16 @@ The methods, each with what it was chosen over (false promotions at alpha 0.05, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import chdtri, nctdtr, ndtr, ndtri, stdtrit
+from scipy.special import ndtri
 
-from include.domain.blocks import (
-    Blocks,
-    block_statistic,
-    bootstrap,
-    ece_noise,
-    estimate,
-    jackknife_error,
-    weighted_value,
-)
+from include.domain.blocks import Blocks, block_statistic, bootstrap, weighted_value
 from include.domain.changed_decisions import least_reach
-from include.domain.delong import delong
 from include.domain.errors import Refusal
 from include.domain.metrics import (
     Floats,
@@ -50,17 +41,14 @@ from include.domain.metrics import (
     why_bad_labels,
     why_bad_scores,
 )
+from include.domain.paired_spread import MIN_BLOCKS, PairedSpread, at_random, paired_spread
 from include.domain.weights import effective_rows
 
-MIN_BLOCKS = 3
-"""Fewer days cannot show how much days differ."""
 MAX_BLOCKS = 60
 """More days are joined with their neighbours: the cost stays bounded and the bound gets no narrower."""
-RANDOM_GROUPS = 50
 POWER = 0.8
 """How often an equal candidate must pass at the row count that is called sufficient."""
 _RANKING = ("roc_auc", "average_precision", "macro_roc_auc")
-_LARGE_FREEDOM = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +59,8 @@ class PairedComparison:
     ``high`` are one-sided bounds, each at ``1 - alpha``. All are None where ``reason`` says why nothing was compared.
     ``blocks`` counts the days the uncertainty was taken over, None for independent rows. ``sufficient_rows`` is the
     number of such rows at which an equal candidate would pass the margin four times in five; None without a margin.
+    ``lag`` is the days' own lag-1 correlation, in [-1, 1], and ``effective_days`` what they are worth in independent
+    ones by it, at most ``blocks``; both are None for independent rows.
     """
 
     metric: str
@@ -87,6 +77,8 @@ class PairedComparison:
     reason: str | None = None
     effective_rows: float | None = None
     """How many rows of equal weight these are worth; None where all count the same."""
+    lag: float | None = None
+    effective_days: float | None = None
 
     @property
     def judged_rows(self) -> int:
@@ -98,9 +90,13 @@ class PairedComparison:
 
     @property
     def about(self) -> str:
-        """The rows in words: ``12,345 rows of 14 days``."""
-        worth = "" if self.effective_rows is None else f", by their weights worth {self.judged_rows:,},"
-        return f"{self.rows:,} rows" + (f" of {self.blocks} days" if self.blocks is not None else "") + worth
+        """The rows in words: ``12,345 rows of 14 days``, and what these are worth where they resemble each other."""
+        words = f"{self.rows:,} rows" + (f" of {self.blocks} days" if self.blocks is not None else "")
+        if self.effective_rows is not None:
+            words += f", by their weights worth {self.judged_rows:,},"
+        if self.blocks is None or self.effective_days is None or self.effective_days > 0.95 * self.blocks:
+            return words
+        return f"{words} that are worth {self.effective_days:.1f} independent ones (lag-1 correlation {self.lag:.2f})"
 
 
 class BadLevel(Refusal, ValueError):
@@ -108,20 +104,6 @@ class BadLevel(Refusal, ValueError):
 
     def __init__(self, alpha: float, attempts: int) -> None:
         super().__init__(f"alpha {alpha} over {attempts} attempts: alpha must be in (0, 0.5) and attempts at least 1.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """The spread of a difference: standard error, its degrees of freedom, how that grows with the rows, and what is
-    added to the upper bound for the bias of the estimate (``inflation``) and for skewed losses (``skew``)."""
-
-    difference: float
-    error: float
-    freedom: float
-    freedom_at: Callable[[float], float]
-    method: str
-    inflation: float = 0.0
-    skew: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,13 +189,15 @@ def compare(
         reason = _why_incomparable(metric, labels, (ours, theirs), (one, other), blocks, paired.worth)
         if reason is not None:
             return nothing(reason, one, other)
-        spread = _spread(metric, labels, ours, theirs, blocks or _weighted_groups(weight))
+        spread = paired_spread(metric, labels, ours, theirs, blocks or _weighted_groups(weight))
     except OwnMetricFailed as error:
         return nothing(str(error), one, other)
-    if not np.isfinite(spread.error) or not np.isfinite(spread.difference):
+    if not spread.is_known:
         without = "has no value" if metric.own or metric.cells is not None else "leaves rows of a single class only"
         return nothing(f"leaving out one day {without}", one, other)
-    low, high = _bounds(spread, level)
+    if spread.days is not None and (too_few := spread.days.why_too_few):
+        return nothing(too_few, one, other)
+    low, high = spread.bounds(level)
     sparse = _discordant(metric, labels, ours, theirs, weight) if metric.name == "accuracy" else None
     if sparse is not None:
         judged = n if effective is None else effective
@@ -222,7 +206,7 @@ def compare(
     reach = least_reach(metric, labels, ours, theirs, level, weight)
     low, high = min(low, spread.difference - reach), max(high, spread.difference + reach)
     sufficient = _sufficient_rows(spread, sparse, n, margin, level) if margin is not None and margin > 0 else None
-    return PairedComparison(
+    found = PairedComparison(
         metric.name,
         one,
         other,
@@ -236,6 +220,9 @@ def compare(
         sufficient,
         effective_rows=effective,
     )
+    if spread.days is None:
+        return found
+    return replace(found, lag=spread.days.lag, effective_days=spread.days.effective_days)
 
 
 def _value(metric: Metric, y: Floats, score: Floats, weight: Floats | None) -> float:
@@ -244,7 +231,7 @@ def _value(metric: Metric, y: Floats, score: Floats, weight: Floats | None) -> f
 
 def _weighted_groups(weight: Floats | None) -> Blocks | None:
     """Random groups for independent rows that count differently: formulas for single rows know no weights."""
-    return None if weight is None else replace(_blocks_or_groups(None, len(weight)), weight=weight, drawn=True)
+    return None if weight is None else replace(at_random(len(weight)), weight=weight, drawn=True)
 
 
 def bootstrap_upper(paired: PairedScores, name: str | Metric, *, alpha: float, resamples: int, seed: int = 0) -> float:
@@ -254,7 +241,7 @@ def bootstrap_upper(paired: PairedScores, name: str | Metric, *, alpha: float, r
     champion's scores included.
     """
     metric, many, y = metric_of(paired.task, name), paired.task is Task.MULTICLASS, as_floats("y", paired.y)
-    blocks = _blocks_or_groups(paired.blocks(), len(y))
+    blocks = paired.blocks() or at_random(len(y))
     candidate = as_floats("candidate", paired.candidate, len(y), matrix=many)
     champion = as_floats("champion", np.asarray(paired.champion), len(y), matrix=many)
     ours, theirs = (block_statistic(metric, y, s, blocks, coarse=True) for s in (candidate, champion))
@@ -282,69 +269,6 @@ def _why_incomparable(
     if metric.name in _RANKING and values[0] == values[1] == metric.high:
         return f"both models rank every row perfectly ({metric.name} 1), so their difference has no spread to judge by"
     return None
-
-
-# --- the spread of a difference --------------------------------------------------------------------------------------
-
-
-def _spread(metric: Metric, y: Floats, ours: Floats, theirs: Floats, blocks: Blocks | None) -> _Spread:
-    if blocks is None and metric.name == "roc_auc":
-        areas = delong(y, ours, theirs)
-        return _Spread(
-            areas.second - areas.first, areas.error, areas.freedom, lambda s: areas.freedom * s, "DeLong, paired"
-        )
-    if blocks is None and metric.per_row is not None:
-        return _of_means(metric.worse_sign * (metric.per_row(y, ours) - metric.per_row(y, theirs)))
-    groups = _blocks_or_groups(blocks, len(y))
-    first, second = (block_statistic(metric, y, s, groups) for s in (ours, theirs))
-
-    def difference(counts: Floats) -> Floats:
-        return metric.worse_sign * (first(counts) - second(counts))
-
-    inflation = ece_noise(y, theirs, groups) if metric.name == "ece" else 0.0
-    freedom, drawn_at_random = float(groups.count - 1), groups.drawn
-    return _Spread(
-        estimate(difference, groups.count),
-        jackknife_error(difference, groups.count),
-        freedom,
-        (lambda s: freedom) if drawn_at_random else (lambda s: max(groups.count * s - 1, 1.0)),
-        f"jackknife over {groups.count} {'random groups' if drawn_at_random else 'days'}, Student's t",
-        inflation,
-    )
-
-
-def _blocks_or_groups(blocks: Blocks | None, rows: int) -> Blocks:
-    return blocks if blocks is not None else Blocks.at_random(rows, min(RANDOM_GROUPS, rows))
-
-
-def _of_means(worse: Floats) -> _Spread:
-    """The mean of independent per-row differences; ``skew`` is the skewness of that mean."""
-    n, centred = len(worse), worse - worse.mean()
-    deviation = float(worse.std(ddof=1))
-    skew = float(np.mean(centred**3)) / deviation**3 / np.sqrt(n) if deviation > 0 else 0.0
-    return _Spread(
-        float(worse.mean()),
-        deviation / np.sqrt(n),
-        float(n - 1),
-        lambda s: max(n * s - 1, 1.0),
-        "Student's t over rows",
-        skew=skew,
-    )
-
-
-def _bounds(spread: _Spread, alpha: float) -> tuple[float, float]:
-    """The one-sided lower and upper bound.
-
-    Johnson (1978), "Modified t tests and confidence intervals for asymmetrical populations", JASA 73:536-544: a mean of
-    losses with rare large values is mostly below its expectation, so t is widened on the side of the long tail. It is
-    never narrowed on the other.
-    """
-    t = float(stdtrit(spread.freedom, 1 - alpha))
-    correction = (2 * t * t + 1) / 6
-    up = t + max(0.0, spread.skew) * correction
-    down = t + max(0.0, -spread.skew) * correction
-    high = spread.difference + up * spread.error + spread.inflation
-    return spread.difference - down * spread.error - spread.inflation, high
 
 
 # --- accuracy: rare disagreements ------------------------------------------------------------------------------------
@@ -392,32 +316,19 @@ def _score_variance(first: float, second: float, difference: float) -> float:
 
 
 def _sufficient_rows(
-    spread: _Spread, sparse: tuple[float, float] | None, rows: int, margin: float, alpha: float
+    spread: PairedSpread, sparse: tuple[float, float] | None, rows: int, margin: float, alpha: float
 ) -> int | None:
-    """Rows (in days of the same size, where there are days) at which an equal candidate passes with ``POWER``.
-
-    The error is taken at its upper quartile (chi-square), because it is estimated itself, from a few days perhaps, and
-    the number is a promise.
-    """
-    error = spread.error * float(np.sqrt(spread.freedom / chdtri(spread.freedom, 0.75)))
-
-    def passes(scale: float) -> float:
-        freedom = spread.freedom_at(scale)
-        ncp = (margin * np.sqrt(scale) - spread.inflation) / error
-        t = float(stdtrit(freedom, 1 - alpha)) + max(0.0, spread.skew) / np.sqrt(scale) * 0.5
-        # Beyond these degrees of freedom or distances the noncentral t is the normal to four digits.
-        if freedom > _LARGE_FREEDOM or ncp > 30:
-            return float(ndtr(ncp - t))
-        return 1 - float(nctdtr(freedom, ncp, t))
-
-    needed = float(MIN_BLOCKS)
-    if error > 0:
-        low, high = np.log(MIN_BLOCKS / rows), np.log(1e12 / rows)
-        if passes(np.exp(high)) < POWER:
-            return None
+    """Rows (in days of the same size, where there are days) at which an equal candidate passes with ``POWER``."""
+    low, high = np.log(MIN_BLOCKS / rows), np.log(1e12 / rows)
+    if spread.days is not None:
+        low = np.log(MIN_BLOCKS / spread.days.days)
+    if spread.chance(margin, np.exp(high), alpha) < POWER:
+        return None
+    needed = rows * np.exp(low)
+    if spread.chance(margin, np.exp(low), alpha) < POWER:
         for _ in range(50):
             middle = (low + high) / 2
-            low, high = (low, middle) if passes(np.exp(middle)) >= POWER else (middle, high)
+            low, high = (low, middle) if spread.chance(margin, np.exp(middle), alpha) >= POWER else (middle, high)
         needed = rows * np.exp(high)
     if sparse is not None:
         half = (sparse[0] + sparse[1]) / 2 / rows

@@ -26,9 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-LEAST_DAYS = 6
-"""Fewer days give no dependable bound."""
-LEAST_EFFECTIVE_DAYS = 2.0
+LEAST_DAYS = 3
+"""Fewer days cannot show how much days differ."""
+FEW_DAYS, WIDER_FOR_A_DAY = 6, 0.15
+"""With fewer days than these a bound is wider by this share for each day that is missing: two waves of three to five
+days are nearly all there are, so what neighbours share is hardly among them."""
+LEAST_EFFECTIVE_DAYS = 1.75
 """Days that are worth fewer independent ones, by their own lag-1 correlation, give none either."""
 LONG_TAIL = 3.0
 """Times Johnson's term by which the bound on the side of the long tail moves out."""
@@ -77,7 +80,7 @@ class DaySpread:
         """The spread of the figure that these influences add up to.
 
         Args:
-            influences: ``(days,)`` in order, at least 3; around zero.
+            influences: ``(days,)`` in order, at least 2; around zero.
 
         >>> found = DaySpread.of(np.array([1.0, -1.0] * 7))
         >>> found.slow < found.plain, round(found.lag, 2)
@@ -129,4 +132,5 @@ class DaySpread:
         tail = (max(skew, row_skew) if row_skew > SEEN_TAIL else skew) * (2 * t * t + 1) / 6
         long, short = max(tail, 0.0) * LONG_TAIL, max(-tail, 0.0) * SHORT_TAIL
         wide, narrow = max(self.slow, self.plain), min(self.slow, self.plain)
-        return max(t * self.slow + long * wide - short * narrow, 0.0)
+        few = 1 + WIDER_FOR_A_DAY * max(FEW_DAYS - self.days, 0)
+        return few * max(t * self.slow + long * wide - short * narrow, 0.0)

@@ -47,16 +47,22 @@ class ComparisonRule:
     """One paired comparison.
 
     ``margin`` (at least 0, in the metric's unit) is the loss that is tolerated; with ``superiority`` it is the gain
-    that is demanded, and must be exceeded.
+    that is demanded, and must be exceeded. ``alpha`` is this comparison's own, where it is not that of the rules.
     """
 
     metric: str | Metric
     margin: float
     superiority: bool = False
+    alpha: float | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.margin) or self.margin < 0:
             raise BadRule(f"margin of {self.metric} is {self.margin}; a margin is at least 0, in the metric's unit.")
+
+    @property
+    def criterion(self) -> str:
+        """What the comparison is called: the metric, or for one that an alarm adds the gain in it."""
+        return str(self.metric) if self.alpha is None else f"gain in {self.metric}"
 
     @property
     def limit(self) -> float:
@@ -102,17 +108,20 @@ class ChampionRules:
     min_rows: int = 500
     first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
     resamples: int = 0
+    gain_alpha: float = 0.1
+    """The chance that a candidate which an alarm asked for is taken for better than the champion though it is not. It
+    may be larger than ``alpha``, as the alarm is evidence too and the margins hold at ``alpha`` beside it: a candidate
+    worse by a margin passes no more often."""
 
     def gaining(self, watched: str | Metric) -> ChampionRules:
         """The rules for a candidate that an alarm asked for: on the watched metric, or where it is not compared on the
-        first one that is, it must be better than the champion, not only no worse. The others keep their margins."""
+        first one that is, it must be better than the champion as well, at ``gain_alpha``. Every margin stays."""
         names = [str(rule.metric) for rule in self.comparisons]
-        chosen = names.index(str(watched)) if str(watched) in names else 0
-        gained = tuple(
-            replace(rule, superiority=True, margin=rule.margin if rule.superiority else 0.0) if i == chosen else rule
-            for i, rule in enumerate(self.comparisons)
-        )
-        return replace(self, comparisons=gained)
+        chosen = self.comparisons[names.index(str(watched)) if str(watched) in names else 0]
+        if chosen.superiority:
+            return self
+        gain = ComparisonRule(chosen.metric, 0.0, superiority=True, alpha=self.gain_alpha)
+        return replace(self, comparisons=(*self.comparisons, gain))
 
 
 def champion_gate(
@@ -140,7 +149,10 @@ def champion_gate(
     if has_champion:
         criteria += _against_champion(rules, evidence, attempts, "", notes["comparisons"])
         if earlier.evidence is not None:
-            tolerated = replace(rules, comparisons=tuple(ComparisonRule(r.metric, r.margin) for r in rules.comparisons))
+            tolerated = replace(
+                rules,
+                comparisons=tuple(ComparisonRule(r.metric, r.margin) for r in rules.comparisons if r.alpha is None),
+            )
             criteria += _against_champion(
                 tolerated, earlier.evidence, earlier.attempts, "replay ", notes["comparisons"]
             )
@@ -166,11 +178,11 @@ def _against_champion(
         comparison = compare(
             PairedScores(seen.task, seen.y, seen.candidate, seen.champion, seen.days, seen.weight),
             rule.metric,
-            alpha=rules.alpha,
+            alpha=rules.alpha if rule.alpha is None else rule.alpha,
             attempts=attempts,
             margin=None if rule.superiority else rule.margin,
         )
-        name = f"{prefix}{rule.metric}"
+        name = f"{prefix}{rule.criterion}"
         notes[name] = _note(comparison, rule.metric, rules, seen, seen.champion)
         result = judge_comparison(rule, comparison, criterion=name, min_rows=rules.min_rows)
         criteria.append(_twin(result) if same else result)

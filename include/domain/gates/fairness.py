@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from include.domain.blocks import Blocks
-from include.domain.comparison import MAX_BLOCKS, MIN_BLOCKS, RANDOM_GROUPS
+from include.domain.comparison import MAX_BLOCKS
 from include.domain.gates.champion import BadRule
 from include.domain.gates.evidence import Evidence
 from include.domain.gates.farthest_apart import Farther, GroupRates, Rate, farthest
 from include.domain.gates.grouping import Grouping, group
 from include.domain.metrics import Floats, Task
+from include.domain.paired_spread import MIN_BLOCKS, RANDOM_GROUPS
 from include.domain.verdicts import CriterionResult, Direction, Verdict, against_bound
 from include.domain.wording import count_of
 

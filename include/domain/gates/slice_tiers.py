@@ -24,11 +24,12 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from include.domain.blocks import Blocks, block_statistic
-from include.domain.comparison import MAX_BLOCKS, RANDOM_GROUPS, PairedComparison, PairedScores, compare
+from include.domain.comparison import MAX_BLOCKS, PairedComparison, PairedScores, compare
 from include.domain.gates.champion import ComparisonRule, judge_comparison
 from include.domain.gates.evidence import Evidence
 from include.domain.gates.pooling import Departures
 from include.domain.metrics import Floats, Metric, metric_of
+from include.domain.paired_spread import at_random
 from include.domain.verdicts import CriterionResult, Direction, Verdict
 
 POOLED_FROM = 3
@@ -323,10 +324,7 @@ def _left_out(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By day (or group of rows) and slice, how far leaving out the day moves the slice's difference ``(g, m)``; and the
     differences ``(m,)``."""
-    if whole.days is None:
-        blocks = Blocks.at_random(whole.rows, min(RANDOM_GROUPS, whole.rows))
-    else:
-        blocks = Blocks.of(whole.days).merged(MAX_BLOCKS)
+    blocks = at_random(whole.rows) if whole.days is None else Blocks.of(whole.days).merged(MAX_BLOCKS)
     counts = np.vstack([np.ones(blocks.count), 1 - np.eye(blocks.count)])
     columns = [_difference(tier, metric, one, Blocks(blocks.codes[one.where], blocks.count))(counts) for one in slices]
     values = np.column_stack(columns)

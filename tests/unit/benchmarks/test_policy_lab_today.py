@@ -32,7 +32,7 @@ def as_table(stream: Stream) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "seed"), [("creep", 1), ("turned", 0)])
+@pytest.mark.parametrize(("kind", "seed"), [("creep", 0), ("creep", 2), ("turned", 0)])
 def test_today_is_the_products_default_policy(kind, seed):
     stream = make(World(kind, rows_a_day=60, days=330), seed)
     shelf = Shelf(stream)

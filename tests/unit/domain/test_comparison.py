@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from math import nan
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import norm, t
+from scipy.stats import norm
 
 from include.domain.blocks import Blocks, block_statistic, bootstrap, estimate, jackknife_error
-from include.domain.comparison import BadLevel, PairedScores, bootstrap_upper, compare, tango_upper
+from include.domain.comparison import BadLevel, PairedComparison, PairedScores, bootstrap_upper, compare, tango_upper
+from include.domain.day_means import DaySpread
 from include.domain.delong import delong, placements
 from include.domain.metrics import METRICS, Task, metric_of
 
@@ -88,15 +90,34 @@ def test_the_ece_of_all_rows_is_the_metric_itself():
     assert estimate(block_statistic(metric, y, score, Blocks.of(days)), 5) == pytest.approx(metric.value(y, score))
 
 
-def test_the_jackknife_over_days_of_a_mean_is_the_classic_one():
-    y, candidate, champion, days = rivals(600, days=6)
+def test_the_bound_is_that_of_the_days_that_the_jackknife_leaves_out():
+    y, candidate, champion, days = rivals(600, days=8)
     d = (y - candidate) ** 2 - (y - champion) ** 2
-    left_out = np.array([d[days != g].mean() for g in range(6)])
-    error = np.sqrt(5 / 6 * np.sum((left_out - d.mean()) ** 2))
+    left_out = np.array([d[days != g].mean() for g in range(8)])
+    spread = DaySpread.of(7 * (d.mean() - left_out))
+    assert spread.plain == pytest.approx(np.sqrt(7 / 8 * np.sum((left_out - d.mean()) ** 2)))
     found = compare(PairedScores(Task.BINARY, y, candidate, champion, days), "brier")
     assert found.difference == pytest.approx(d.mean())
-    assert found.high == pytest.approx(d.mean() + t.ppf(0.95, 5) * error)
-    assert (found.blocks, found.rows) == (6, 600)
+    assert found.high == pytest.approx(d.mean() + spread.half(0.05, upper=True), rel=1e-3)
+    assert (found.blocks, found.rows, found.lag) == (8, 600, pytest.approx(spread.lag))
+    assert found.effective_days == pytest.approx(spread.effective_days)
+
+
+def test_days_that_hide_how_rows_differ_are_no_narrower_than_independent_rows():
+    # Every day is the same, so that days alone would have no spread at all.
+    worse = np.tile([0.0, 0.0, 0.0, 1.0], 70)
+    y, days = np.zeros(280), np.repeat(range(14), 20)
+    found = compare(PairedScores(Task.REGRESSION, y, worse, np.zeros(280), days), "mae")
+    rows = compare(PairedScores(Task.REGRESSION, y, worse, np.zeros(280)), "mae")
+    assert (found.low, found.high) == (pytest.approx(rows.low), pytest.approx(rows.high))
+    assert found.low < found.difference < found.high
+
+
+def test_the_rows_in_words_say_what_days_are_worth_that_resemble_each_other():
+    found = PairedComparison("brier", 0.2, 0.2, 0.0, -0.1, 0.1, 1400, 14, 0.05, "m", lag=0.3, effective_days=7.54)
+    assert found.about == "1,400 rows of 14 days that are worth 7.5 independent ones (lag-1 correlation 0.30)"
+    assert replace(found, lag=0.0, effective_days=14.0).about == "1,400 rows of 14 days"
+    assert replace(found, blocks=None, lag=None, effective_days=None).about == "1,400 rows"
 
 
 @pytest.mark.parametrize("name", METRICS[Task.BINARY])
@@ -128,8 +149,8 @@ def test_the_reported_bootstrap_is_the_quantile_of_resampled_days():
     shown = bootstrap_upper(
         PairedScores(Task.BINARY, y, candidate, champion, days), "brier", alpha=0.05, resamples=2000
     )
-    assert shown == pytest.approx(found.high, rel=0.1)
-    assert found.difference < shown < found.high * 1.02
+    assert found.difference < shown < found.high
+    assert shown == pytest.approx(found.high, rel=0.3)
 
 
 # --- accuracy --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Bounds of a figure over days: their error rates, by the kinds of days there are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -32,7 +34,7 @@ def share_below_the_truth(count: int, lag: float, kind: str, apart: float = 0.0)
     return found / TIMES
 
 
-@pytest.mark.parametrize("count", [7, 14, 28])
+@pytest.mark.parametrize("count", [4, 5, 7, 14, 28])
 @pytest.mark.parametrize(
     ("lag", "kind", "promised"),
     [
@@ -82,22 +84,25 @@ def test_days_in_turns_are_worth_no_more_than_there_are():
     assert DaySpread.of(np.array([1.0, -1.0] * 7)).effective_days == 14
 
 
-@pytest.mark.parametrize("count", range(3, LEAST_DAYS + 1))
-def test_too_few_days_are_not_judged(count):
-    why = DaySpread.of(np.resize([1.0, -1.0], count) + 0.0).why_too_few
-    assert why == (
-        None
-        if count == LEAST_DAYS
-        else f"the rows are of {count} days; at least 6 are needed to see how much days differ"
-    )
+def test_two_days_are_not_judged():
+    assert DaySpread.of(np.array([1.0, -1.0, 0.0])).why_too_few is None
+    assert LEAST_DAYS == 3
+    why = DaySpread.of(np.array([1.0, -1.0])).why_too_few
+    assert why == "the rows are of 2 days; at least 3 are needed to see how much days differ"
+
+
+def test_each_day_that_is_missing_of_six_makes_the_bound_wider():
+    spread = DaySpread(days=6, freedom=2, slow=1.0, plain=1.0, skew=0.0, lag=0.0)
+    widths = [replace(spread, days=n).half(ALPHA, upper=True) for n in (7, 6, 5, 4, 3)]
+    assert [w / widths[0] for w in widths] == pytest.approx([1.0, 1.0, 1.15, 1.3, 1.45])
 
 
 def test_many_days_that_are_worth_few_are_not_judged():
     spread = DaySpread.of(np.linspace(-1, 1, 14))
     assert spread.effective_days < LEAST_EFFECTIVE_DAYS
     assert spread.why_too_few == (
-        "the 14 days resemble their neighbours (lag-1 correlation 0.79) and are worth 1.7 independent ones; at least 2 "
-        "are needed"
+        "the 14 days resemble their neighbours (lag-1 correlation 0.79) and are worth 1.7 independent ones; at least "
+        "1.75 are needed"
     )
 
 

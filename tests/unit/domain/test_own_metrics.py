@@ -60,7 +60,7 @@ def test_what_is_written_anew_gives_what_the_project_s_own_gives(own, same):
     assert measure(Task.BINARY, own, LABELS, OURS).value == measure(Task.BINARY, same, LABELS, OURS).value
     ours = compare(PairedScores(Task.BINARY, LABELS, OURS, THEIRS, DAYS), own, margin=0.01)
     known = compare(PairedScores(Task.BINARY, LABELS, OURS, THEIRS, DAYS), same, margin=0.01)
-    assert ours.method == known.method == "jackknife over 12 days, Student's t"
+    assert ours.method == known.method == "jackknife over 12 days, EWC with 6 waves"
     assert (ours.difference, ours.low, ours.high) == pytest.approx((known.difference, known.low, known.high))
     assert ours.sufficient_rows == pytest.approx(known.sufficient_rows, rel=1e-6)
 
