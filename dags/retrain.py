@@ -66,6 +66,7 @@ def retrain_dag(model: ModelDeclaration):
             step(tasks.train, execution_timeout=model.training.timeout)(journey),
             step(tasks.evaluate)(journey),
             gates_after("evaluate"),
+            *([step(tasks.refit, execution_timeout=model.training.timeout)(journey)] if tasks.refits(model) else []),
             register_challenger(journey),
             *gates_after("register_challenger"),
             ShadowWindowOperator(task_id="shadow_window", journey=journey, **OUTLASTING),

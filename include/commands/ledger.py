@@ -89,6 +89,7 @@ def _explain_lines(found: Explanation, race: RecipeRace | None) -> list[str]:
         f"  asked by {request.asked_by} ({request.trigger.value}) as of {request.as_of:%Y-%m-%d}: {request.reason}",
         f"  run {request.run_id}; MLflow run {facts.mlflow_run_id or '-'}, version {facts.model_version or '-'}",
         f"  artifact {facts.artifact_digest or '-'}, training set {facts.training_set_hash or '-'}",
+        *([f"  serves by {facts.served_digest}, fitted again on all matured rows"] if facts.served_digest else []),
         *([f"  {race.sentence} It learned from {race.learned_rows:,} rows."] if race else []),
     ]
     for cause in found.causes[1:]:

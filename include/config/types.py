@@ -121,6 +121,9 @@ class Training(Declared):
     race: DeclaredRace | None = None
     """Which recipes race for a candidate; default none declared: the window and the rows since the change, after an
     alarm."""
+    refit: Literal["all", "no"] = "no"
+    """Whether what serves is fitted again on all matured rows, the held-out ones too, once the gates that judge the
+    recipe have passed: all or no; default no, what was judged serves."""
     schedule: str | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
     price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
@@ -128,6 +131,12 @@ class Training(Declared):
     errors. ``slipway simulate`` weighs policies by it; default 0.9 of what the first champion loses in a day."""
     timeout: Duration = timedelta(hours=2)
     """How long a fit may take; then it is killed, with every process it started, and not tried again; default 2h."""
+
+    @field_validator("refit", mode="before")
+    @classmethod
+    def _as_written(cls, refit: object) -> object:
+        """YAML reads a bare no as false."""
+        return "no" if refit is False else refit
 
     @field_validator("timeout")
     @classmethod

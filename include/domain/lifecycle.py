@@ -46,6 +46,8 @@ class Event(Enum):
     """What may happen to a candidate."""
 
     TRAIN = "train"
+    REFIT = "refit"
+    """What is to serve was fitted again on all matured rows; the artifact that was judged stays its twin."""
     REGISTER = "register"
     SHADOW = "shadow"
     PROMOTE = "promote"
@@ -73,6 +75,7 @@ WAS_CLOSED_IN = None
 
 TRANSITIONS: Mapping[Event, tuple[frozenset[State], State | None]] = {
     Event.TRAIN: (frozenset({State.OPENED}), State.TRAINED),
+    Event.REFIT: (frozenset({State.TRAINED}), State.TRAINED),
     Event.REGISTER: (frozenset({State.TRAINED}), State.CHALLENGER),
     Event.SHADOW: (frozenset({State.CHALLENGER}), State.SHADOWING),
     Event.PROMOTE: (frozenset({State.CHALLENGER, State.SHADOWING}), State.CHAMPION),
@@ -89,6 +92,7 @@ TRANSITIONS: Mapping[Event, tuple[frozenset[State], State | None]] = {
 _AFTER_SHADOW = frozenset({State.CHAMPION, State.RETIRED, State.ROLLED_BACK, State.UNCHANGED})
 TAKEN: Mapping[Event, frozenset[State]] = {
     Event.TRAIN: frozenset({State.TRAINED, State.CHALLENGER, State.SHADOWING}) | _AFTER_SHADOW,
+    Event.REFIT: frozenset({State.CHALLENGER, State.SHADOWING}) | _AFTER_SHADOW,
     Event.REGISTER: frozenset({State.CHALLENGER, State.SHADOWING}) | _AFTER_SHADOW,
     Event.SHADOW: frozenset({State.SHADOWING}) | _AFTER_SHADOW,
     Event.PROMOTE: frozenset({State.CHAMPION}),

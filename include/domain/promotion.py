@@ -61,6 +61,10 @@ class Override:
         return self.ended_at is None and now < self.expires_at
 
 
+FILE_GATES = frozenset({"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "shadow_gate", "approval"})
+"""The gates that judge the file that is to serve; all others judge the recipe, by its twin or by its training set."""
+
+
 class ObstacleKind(Enum):
     """What an obstacle is made of."""
 
@@ -92,10 +96,13 @@ class Promotable:
     """What gates of data judged; None when there is no training set."""
     run_id: str | None = None
     """The journey's run; None accepts results of any run."""
+    served_digest: str | None = None
+    """The refitted file's; None where the judged artifact itself serves."""
 
-    @property
-    def digests(self) -> frozenset[str]:
-        """What a gate may have seen."""
+    def digests(self, gate: str) -> frozenset[str]:
+        """What the gate may have seen: the refitted file where there is one and the gate judges files."""
+        if self.served_digest is not None and gate in FILE_GATES:
+            return frozenset({self.served_digest})
         return frozenset(d for d in (self.digest, self.training_set_hash) if d is not None)
 
 
@@ -186,9 +193,9 @@ def _not_about_this(
     """Why the record is no evidence about what is to be promoted; None when it is."""
     if found is None:
         return Obstacle(gate, ObstacleKind.MISSING, f"{gate} has not judged the candidate; run it.")
-    if found.digest not in promotable.digests:
+    if found.digest not in promotable.digests(gate):
         saw = "an artifact it did not name" if found.digest is None else found.digest
-        wanted = " or ".join(sorted(promotable.digests)) or "a trained artifact"
+        wanted = " or ".join(sorted(promotable.digests(gate))) or "a trained artifact"
         message = f"{gate} judged {saw}, and not {wanted}; run it again."
         return Obstacle(gate, ObstacleKind.OTHER_ARTIFACT, message)
     if promotable.run_id is not None and found.run_id != promotable.run_id:

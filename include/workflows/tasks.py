@@ -162,6 +162,19 @@ def train(reference: JourneyReference) -> Reference:
     return training.train(reference)
 
 
+def refit(reference: JourneyReference) -> Reference:
+    from include.workflows.evidence import refit as fitting
+
+    return fitting.refit(reference)
+
+
+def refits(model: ModelDeclaration) -> bool:
+    """Whether the model's journeys have the step ``refit``."""
+    from include.workflows import gates
+
+    return gates.refits(model)
+
+
 def evaluate(reference: JourneyReference) -> Reference:
     from include.workflows.evidence import evaluation
 

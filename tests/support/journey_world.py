@@ -210,6 +210,8 @@ class JourneyWorld(World):
         tasks.evaluate(reference)
         if not self.judge_after("evaluate", reference):
             return False
+        if tasks.refits(loader.declarations().model(str(reference["model"]))):
+            tasks.refit(reference)
         tasks.register_challenger(reference, NOW)
         if not self.judge_after("register_challenger", reference):
             return False

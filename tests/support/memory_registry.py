@@ -21,6 +21,7 @@ from typing import Any
 
 from include.adapters.registry import (
     MODEL_FILE,
+    REFITTED,
     ModelToLog,
     Registered,
     RegistryUnreachable,
@@ -151,9 +152,14 @@ class MemoryRegistry:
 
     # --- logged models -----------------------------------------------------------------------------------------------
 
-    def logged_model(self, run_id: str) -> str | None:
-        models = self._run(run_id).models
-        return models[0] if models else None
+    def logged_model(self, run_id: str, *, refitted: bool = False) -> str | None:
+        run = self._run(run_id)
+        for uri in run.models:
+            tags = self.logged[uri].tags
+            own = tags.get("slipway.candidate") == run.tags.get("slipway.candidate")
+            if (own and REFITTED in tags) == refitted:
+                return uri
+        return None
 
     def log_model(self, run_id: str, model: ModelToLog, tags: Mapping[str, str]) -> str:
         import skops.io

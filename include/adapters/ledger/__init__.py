@@ -24,6 +24,7 @@ from include.adapters.ledger.errors import (
     OverrideStands,
     RequestChanged,
     RequesterMayNotDecide,
+    TwinMismatch,
     UnknownCandidate,
     UnknownIncident,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "Told",
     "TrainingRecord",
     "Transition",
+    "TwinMismatch",
     "UnknownCandidate",
     "UnknownIncident",
     "ViewRead",

@@ -34,7 +34,7 @@ from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person,
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import Event, JourneyRequest, State
 
-_STEPS = frozenset({Event.TRAIN, Event.REGISTER, Event.SHADOW})
+_STEPS = frozenset({Event.TRAIN, Event.REFIT, Event.REGISTER, Event.SHADOW})
 _ENDS = (State.REJECTED.value, State.FAILED.value)
 
 

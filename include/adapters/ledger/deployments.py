@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from include.adapters.ledger.candidate_rows import apply, candidate_in
 from include.adapters.ledger.claims import after_claims_in
@@ -19,6 +19,7 @@ from include.adapters.ledger.errors import (
     EffectiveTooEarly,
     NotCleared,
     NothingToRollBackTo,
+    TwinMismatch,
 )
 from include.adapters.ledger.gates import clearance_in
 from include.adapters.ledger.records import Candidate, Promoted
@@ -74,6 +75,7 @@ class Deployments:
             Conflict: naming who changed the champion first.
             NotCleared: naming each gate that blocks it.
             DigestMismatch: when the registry does not hold what was trained.
+            TwinMismatch: when the twin of a refitted file is missing, or is not the one that was judged.
             DigestBarred: when the same artifact was rejected or rolled back as another candidate.
             IllegalTransition: when the candidate is not a challenger, or was rejected, superseded or rolled back.
             EffectiveTooEarly: when it would take rows from before the champion's own time.
@@ -98,8 +100,11 @@ class Deployments:
             advance(candidate.state, Event.PROMOTE)
             if (head.revision if head else 0) != asked.expected_revision:
                 raise Conflict(model, asked.expected_revision, head)
-            if candidate.facts.artifact_digest != asked.digest:
-                raise DigestMismatch(candidate_id, candidate.facts.artifact_digest, asked.digest)
+            if candidate.facts.serving_digest != asked.digest:
+                raise DigestMismatch(candidate_id, candidate.facts.serving_digest, asked.digest)
+            twin = candidate.facts.artifact_digest if candidate.facts.served_digest is not None else None
+            if asked.twin_digest != twin:
+                raise TwinMismatch(candidate_id, twin, asked.twin_digest)
             if head is not None and head.digest == asked.digest:
                 outcome = f"Its artifact is that of champion {head.to_candidate}; nothing was promoted."
                 apply(connection, candidate_id, Event.MATCH, actor, outcome, outcome=outcome)
@@ -218,7 +223,7 @@ def _not_barred(connection: Connection, candidate: Candidate, digest: str, histo
     same = connection.execute(
         select(candidates.c.candidate_id, candidates.c.state).where(
             candidates.c.model == candidate.model,
-            candidates.c.artifact_digest == digest,
+            or_(candidates.c.artifact_digest == digest, candidates.c.served_digest == digest),
             candidates.c.candidate_id != candidate.candidate_id,
             candidates.c.state.in_([s.value for s in bars]),
         )

@@ -149,6 +149,16 @@ class DigestMismatch(LedgerError):
         )
 
 
+class TwinMismatch(LedgerError):
+    """The twin of what would be promoted is not the one that was judged, or one of the two is missing."""
+
+    def __init__(self, candidate_id: str, judged: str | None, found: str | None) -> None:
+        super().__init__(
+            f"Candidate {candidate_id} was judged by the twin {judged or '(none)'} of what is to serve, but there is "
+            f"{found or '(none)'}. It is not promoted; start a new retrain."
+        )
+
+
 class DigestBarred(LedgerError):
     """The same artifact was rejected or rolled back before."""
 

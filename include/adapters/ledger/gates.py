@@ -165,11 +165,12 @@ class GateRecords:
 def clearance_in(
     connection: Connection, candidate: Candidate, required: Collection[str], now: datetime, max_age: timedelta | None
 ) -> Clearance:
+    facts = candidate.facts
     return clearance(
         required,
         [s.newest for s in standings_in(connection, candidate.candidate_id)],
         overrides_in(connection, candidate.candidate_id),
-        Promotable(candidate.facts.artifact_digest, candidate.facts.training_set_hash, candidate.run_id),
+        Promotable(facts.artifact_digest, facts.training_set_hash, candidate.run_id, facts.served_digest),
         now=now,
         max_age=max_age,
     )

@@ -33,7 +33,7 @@ from include.adapters.ledger.tables import (
 )
 from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, IllegalTransition, State, advance
-from include.domain.promotion import Epoch, EpochKind, rolled_back
+from include.domain.promotion import Epoch, EpochKind, Promotable, rolled_back
 from include.domain.verdicts import Verdict
 
 
@@ -92,7 +92,7 @@ def _cleared(connection: Connection, model: str, epochs: list[Epoch], mine: Mapp
                 yield f"{where} {epoch.to_candidate} was never promoted with digest {epoch.digest}."
             continue
         candidate = mine.get(epoch.to_candidate)
-        if candidate is None or candidate.facts.artifact_digest != epoch.digest:
+        if candidate is None or candidate.facts.serving_digest != epoch.digest:
             yield f"{where} {epoch.to_candidate} was not trained as digest {epoch.digest}."
             continue
         attempts = _mapping(epoch.cleared_by.get("attempts"))
@@ -100,7 +100,9 @@ def _cleared(connection: Connection, model: str, epochs: list[Epoch], mine: Mapp
             yield f"{where} {epoch.to_candidate} was cleared by no gate."
         for gate, attempt in attempts.items():
             record = gate_attempt_in(connection, epoch.to_candidate, gate, int(attempt))
-            if record is None or record.digest not in (epoch.digest, candidate.facts.training_set_hash):
+            facts = candidate.facts
+            seen = Promotable(facts.artifact_digest, facts.training_set_hash, served_digest=facts.served_digest)
+            if record is None or record.digest not in seen.digests(gate):
                 yield f"{where} {gate}, attempt {attempt}, did not judge digest {epoch.digest}."
             elif record.verdict is not Verdict.PASS and gate not in _mapping(epoch.cleared_by.get("overridden")):
                 yield f"{where} {gate}, attempt {attempt}, is {record.verdict.value} and was not overridden."

@@ -31,6 +31,13 @@ class Facts:
     mlflow_run_id: str | None = None
     model_version: str | None = None
     """The registry's version; known once registered."""
+    served_digest: str | None = None
+    """The file that was fitted again to serve; None where the judged artifact itself is to serve."""
+
+    @property
+    def serving_digest(self) -> str | None:
+        """The digest of the file that serves, or is to."""
+        return self.served_digest or self.artifact_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class PromotionRequest:
     reason: str
     run_id: str
     """A retry by the same run finds the epoch of its first try."""
+    twin_digest: str | None = None
+    """Of the twin that was judged, as the registry holds it now; None where the judged artifact itself serves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ CHALLENGER = "challenger"
 MODEL_FILE = "model.skops"
 DESCRIPTION = "MLmodel"
 REQUIREMENTS = "requirements.txt"
+REFITTED = "slipway.refitted"
+"""The tag of a logged model that was fitted again to serve; its value is the digest of the twin that was judged."""
 HEAD = "slipway.head"
 """The tag of a registered model that says which epoch of the ledger its aliases show: ``revision candidate``."""
 _OWN_SOURCE = re.compile(r"models:/m-[0-9a-f]{32}")
@@ -73,12 +75,22 @@ class Registry(Runs):
 
     # --- models ------------------------------------------------------------------------------------------------------
 
-    def logged_model(self, run_id: str) -> str | None:
-        """The address of the model an earlier try logged to this run; None when there is none."""
+    def logged_model(self, run_id: str, *, refitted: bool = False) -> str | None:
+        """The address of the model an earlier try logged to this run; None when there is none.
+
+        Args:
+            run_id: the candidate's run.
+            refitted: whether the one that was fitted again to serve is meant, and not the one that is judged.
+        """
         with self._answering() as client:
-            outputs = client.get_run(run_id).outputs
-            earlier = [o.model_id for o in outputs.model_outputs] if outputs else []
-            return f"models:/{earlier[0]}" if earlier else None
+            run = client.get_run(run_id)
+            for earlier in [o.model_id for o in run.outputs.model_outputs] if run.outputs else []:
+                tags = client.get_logged_model(earlier).tags
+                # A former champion's own file was fitted again for another candidate, if it was.
+                own = tags.get("slipway.candidate") == run.data.tags.get("slipway.candidate")
+                if (own and REFITTED in tags) == refitted:
+                    return f"models:/{earlier}"
+            return None
 
     def log_model(self, run_id: str, model: ModelToLog, tags: Mapping[str, str]) -> str:
         """Log the fitted pipeline in skops format with signature and input example; its address."""

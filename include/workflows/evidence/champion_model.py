@@ -10,7 +10,9 @@ from include.adapters.offline_store import TableMissing
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.domain.intervals import Interval, instant
+from include.domain.promotion import Epoch
 from include.workflows import stores
+from include.workflows.evidence.logged import serves_refitted
 from include.workflows.journey.facts import TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording
@@ -65,8 +67,30 @@ def load(
         ModelFileRefused, VersionMissing: when its artifact is not what its gates judged.
         NotAskable, TableMissing: when what it learned from is not there.
     """
+    return _opponent(
+        journey, candidate_id, fitted_models.load(stores.registry(), journey.model.name, version, digest), tables
+    )
+
+
+def load_unseeing(journey: Journey, head: Epoch, tables: dict[str, int] | None = None) -> Opponent:
+    """The champion by a file that has not learned from the journey's held-out rows: the one that serves, or its twin
+    where that one has seen them. Raises what ``load`` does."""
+    champion = journey.ledger.candidates.get(head.to_candidate)
+    ends = [made.end for made in journey.ledger.lineage.training_sets(head.to_candidate)]
+    begins = instant(journey.kept(TrainingSets).holdout.start)
+    if not serves_refitted(champion) or (ends and max(ends) <= begins):
+        return load(journey, head.to_candidate, int(str(head.model_version)), head.digest, tables)
+    run, registry = str(champion.facts.mlflow_run_id), stores.registry()
+    twin = registry.logged_model(run)
+    if twin is None:
+        raise VersionMissing(f"MLflow run {run} of champion {head.to_candidate} has lost the twin that was judged.")
+    print(f"Champion {head.to_candidate} has learned from held-out rows, so its judged twin is compared with.")
+    pipeline = fitted_models.load_logged(registry, twin, str(champion.facts.artifact_digest))
+    return _opponent(journey, head.to_candidate, pipeline, tables)
+
+
+def _opponent(journey: Journey, candidate_id: str, pipeline: Any, tables: dict[str, int] | None) -> Opponent:
     model = journey.model
-    pipeline = fitted_models.load(stores.registry(), model.name, version, digest)
     asked = as_trained.as_learned(journey.ledger, model, candidate_id, estimators.inputs_of(pipeline))
     if as_trained.reads_the_same(asked, model):
         return Opponent(pipeline, model, None)

@@ -76,9 +76,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         if head is not None:
             try:
                 tables = _tables_read(journey, head.to_candidate)
-                opponent = champion_model.load(
-                    journey, head.to_candidate, int(str(head.model_version)), head.digest, tables
-                )
+                opponent = champion_model.load_unseeing(journey, head, tables)
                 champion, why_not = opponent.scores(journey, journey.kept(TrainingSets).holdout, features), ""
             except champion_model.UNABLE as error:
                 opponent, why_not = None, f"champion {head.to_candidate} could not answer: {error}"

@@ -79,5 +79,6 @@ def _loaded(journey: Journey, epoch: Epoch) -> tuple[str | None, object]:
 def _learned_until(journey: Journey, candidate: Candidate) -> str | None:
     """The day from which on it has learned from no row; None where that is not known."""
     parts = journey.ledger.lineage.training_sets(candidate.candidate_id)
-    ends = [made.end for made in parts if made.part == recording.TRAIN]
+    seen = (recording.TRAIN, recording.HOLDOUT) if candidate.facts.served_digest else (recording.TRAIN,)
+    ends = [made.end for made in parts if made.part in seen]
     return max(ends).date().isoformat() if ends else None

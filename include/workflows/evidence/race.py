@@ -127,6 +127,38 @@ def fitted(
     return Chosen(_fit(build, learned, rows, rules, raced.recipe), raced, len(rows))
 
 
+def refitted(
+    model: ModelDeclaration, build: Callable[[], Any], learned: LearnedRows, recipe: Recipe
+) -> tuple[Any, np.ndarray[Any, Any]]:
+    """The pipeline of a recipe on all its rows, and their positions.
+
+    Args:
+        model: what is declared.
+        build: makes an unfitted pipeline.
+        learned: training rows and held-out ones, in the order of time.
+        recipe: the winner's, which is fitted: no former champion's.
+
+    Raises:
+        Refusal: when it cannot be fitted.
+    """
+    rows = refit_rows(learned, recipe)
+    return _fit(build, learned, rows, rules_of(model), recipe), rows
+
+
+def refit_rows(learned: LearnedRows, recipe: Recipe) -> np.ndarray[Any, Any]:
+    """The positions a recipe learns from in a refit."""
+    import numpy as np
+
+    from include.domain.recipes import Known, Recipe, window_rows
+
+    if recipe is Recipe.EXPANDING:
+        return np.arange(len(learned.label))
+    rows = window_rows(Known(learned.days, None, learned.changed_on, learned.window_from))
+    if recipe is Recipe.SINCE_CHANGE and learned.changed_on is not None:
+        rows = rows[learned.days[rows] >= learned.changed_on]
+    return rows
+
+
 def _raced(
     model: ModelDeclaration,
     build: Callable[[], Any],

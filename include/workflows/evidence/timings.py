@@ -37,12 +37,12 @@ def timings_of(journey: Journey, repeats: int) -> tuple[Timing | None, Timing | 
 
 def _timings(journey: Journey, repeats: int) -> Timings:
     features, _, _ = training.frames(journey, "holdout")
-    registry, digest = stores.registry(), str(journey.candidate.facts.artifact_digest)
+    registry, digest = stores.registry(), str(journey.candidate.facts.serving_digest)
     timed = {"candidate": Asked(fitted_models.load_logged(registry, logged_of(journey), digest), features)}
     digests = {"candidate": digest}
     champion = champion_of(journey)
     if champion is not None:
-        digests["champion"] = str(champion.facts.artifact_digest)
+        digests["champion"] = str(champion.facts.serving_digest)
         try:
             tables = journey.kept(Evaluated).champion_tables
             version = int(str(champion.facts.model_version))

@@ -251,7 +251,7 @@ def train(reference: JourneyReference) -> dict[str, Any]:
             if chosen.former is not None:
                 logged = former_champions.adopt(journey, run, chosen.former.name)
             else:
-                logged = _logged(journey, run, chosen.pipeline, features.head(EXAMPLE_ROWS))
+                logged = as_logged(journey, run, chosen.pipeline, features.head(EXAMPLE_ROWS))
         crashpoint("training.logged")
         tables_touched.reads(tables_touched.view_table(declarations().view(use.view)) for use in model.views)
         tables_touched.reads([tables_touched.training_set(learned.path)])
@@ -277,8 +277,10 @@ def train(reference: JourneyReference) -> dict[str, Any]:
         return {"mlflow_run_id": run, "model_uri": logged, "digest": digest}
 
 
-def _logged(journey: Journey, run: str, pipeline: Any, example: pd.DataFrame) -> str:
-    """The address of the fitted pipeline on the candidate's MLflow run."""
+def as_logged(
+    journey: Journey, run: str, pipeline: Any, example: pd.DataFrame, tags: Mapping[str, str] | None = None
+) -> str:
+    """The address of the fitted pipeline on the candidate's MLflow run; ``tags`` are the logged model's own."""
     model = journey.model
     with tempfile.TemporaryDirectory() as folder:
         trusted = model_files.untrusted_free(pipeline, Path(folder) / "model.skops")
@@ -292,7 +294,7 @@ def _logged(journey: Journey, run: str, pipeline: Any, example: pd.DataFrame) ->
             trusted=trusted,
             requirements=model_files.library_versions(),
         ),
-        tags={"slipway.candidate": journey.candidate_id},
+        tags={"slipway.candidate": journey.candidate_id, **(tags or {})},
     )
 
 

@@ -140,7 +140,9 @@ def of_day(view_name: str, day: str) -> Node:
 def _model(ledger: Ledger, candidate: Candidate) -> Node:
     facts = candidate.facts
     sets = ledger.lineage.training_sets(candidate.candidate_id)
-    digest = (facts.artifact_digest or "-").removeprefix("sha256:")[:12]
+    digest = (facts.serving_digest or "-").removeprefix("sha256:")[:12]
+    if facts.served_digest is not None:
+        digest += f", its judged twin {(facts.artifact_digest or '-')[:12]}"
     return Node(
         "model",
         f"{candidate.model} version {facts.model_version or '-'}: candidate {candidate.candidate_id}, "
@@ -150,6 +152,7 @@ def _model(ledger: Ledger, candidate: Candidate) -> Node:
             "candidate_id": candidate.candidate_id,
             "model_version": facts.model_version,
             "artifact_digest": facts.artifact_digest,
+            "served_digest": facts.served_digest,
             "mlflow_run_id": facts.mlflow_run_id,
             "training_set_hash": facts.training_set_hash,
             "state": candidate.state.value,

@@ -7,7 +7,10 @@ selftest, the simulation and ``readiness`` follow from it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from include.config import ModelDeclaration
+from include.domain.promotion import FILE_GATES
 from include.domain.verdicts import Mode
 from include.workflows.gates import (
     approval,
@@ -22,7 +25,7 @@ from include.workflows.gates import (
     threshold,
     training_data,
 )
-from include.workflows.gates.gate import REGISTER, STATIONS, Gate
+from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, STATIONS, Gate
 
 GATES: tuple[Gate, ...] = (
     training_data.GATE,
@@ -40,11 +43,23 @@ GATES: tuple[Gate, ...] = (
 
 def of(model: ModelDeclaration | None) -> tuple[Gate, ...]:
     """All gates that there are for the model, declared or not, in the order of its journey; those of every model where
-    it is None, because it is not declared any more."""
-    if model is None or not model.gates.own:
+    it is None, because it is not declared any more. Where what serves is fitted again, the gates that judge a file come
+    once that is registered."""
+    if model is None or not (model.gates.own or refits(model)):
         return GATES
     steps = [station.step for station in STATIONS]
-    return tuple(sorted((*GATES, *own.gates_of(model)), key=lambda gate: steps.index(gate.after)))
+    found = [_of_file(gate) if refits(model) else gate for gate in (*GATES, *own.gates_of(model))]
+    return tuple(sorted(found, key=lambda gate: steps.index(gate.after)))
+
+
+def refits(model: ModelDeclaration) -> bool:
+    """Whether what serves is fitted again after its recipe has been judged."""
+    return model.training.refit == "all"
+
+
+def _of_file(gate: Gate) -> Gate:
+    early = gate.after in (BUILD, EVALUATE)
+    return replace(gate, after=REGISTER) if early and gate.name in FILE_GATES else gate
 
 
 def declared(model: ModelDeclaration) -> tuple[Gate, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.gates import (
@@ -27,13 +28,14 @@ from include.workflows.evidence import (
     earlier_windows,
     evaluation,
     probes,
+    refit,
     shadow_window,
     smoke_process,
     timings,
     training,
 )
 from include.workflows.evidence.availability import availability_of
-from include.workflows.evidence.logged import champion_of, logged_of
+from include.workflows.evidence.logged import champion_of, logged_of, serves_refitted
 from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
 from include.workflows.evidence.promised_signature import promised_signature
 from include.workflows.evidence.shadow_window import Shadowed
@@ -66,6 +68,9 @@ class JourneySubject:
         return training.summary_of(self.journey)
 
     def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        """Those of the file that is to serve."""
+        if self.journey.candidate.facts.served_digest is not None:
+            return refit.learned(self.journey)
         features, label, _ = training.frames(self.journey, "train")
         return features, label
 
@@ -134,13 +139,17 @@ class JourneySubject:
         with stores.registry().fetched(model.name, int(facts.model_version)) as file:
             said = smoke_process.ask(
                 file,
-                str(facts.artifact_digest),
+                str(facts.serving_digest),
                 asked,
                 kinds=kinds,
                 classes=model.class_count,
                 timeout_s=declared.timeout_s,
             )
-        evidence = probes.smoke_evidence(model, said, self.scored().candidate[chosen])
+        seen = self.scored().candidate[chosen]
+        if serves_refitted(journey.candidate):
+            served = fitted_models.load_logged(stores.registry(), logged_of(journey), str(facts.serving_digest))
+            seen = estimators.predict(served, features.iloc[chosen], classes=model.class_count)
+        evidence = probes.smoke_evidence(model, said, seen)
         return Smoked(evidence, UNSEEN_PROBE in asked)
 
     def shadowed(self) -> Shadowed:

@@ -10,7 +10,7 @@ from include.adapters.ledger import Candidate, Ledger, OverrideRequest, StopKind
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
-from include.domain.promotion import Override
+from include.domain.promotion import FILE_GATES, Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import gates, stores
@@ -71,7 +71,8 @@ def _judged(gate: Gate, journey: Journey) -> tuple[GateResult, str | None]:
     result = gate.judge(journey.model, JourneySubject(journey))
     if gate.after == BUILD:
         return result, journey.kept(TrainingSets).train.content_hash
-    return result, journey.candidate.facts.artifact_digest
+    facts = journey.candidate.facts
+    return result, facts.serving_digest if gate.name in FILE_GATES else facts.artifact_digest
 
 
 def _override_tag(live: Override | None) -> dict[str, str]:

@@ -305,6 +305,29 @@ class RecipeRace:
 
 
 @dataclass(frozen=True, slots=True)
+class Refitted:
+    """What serves beside what was judged.
+
+    Attributes:
+        recipe: by which both were made.
+        twin_digest: of the file that the gates of the recipe judged.
+        served_digest: of the file that serves; the same for a former champion.
+        rows: how many it learned from; 0 for a former champion, which was not fitted.
+        first_day, last_day: of them, ``YYYY-MM-DD``; None for a former champion.
+    """
+
+    FILE: ClassVar[str] = "refit.json"
+    VERSION: ClassVar[int] = 1
+
+    recipe: str
+    twin_digest: str
+    served_digest: str
+    rows: int
+    first_day: str | None
+    last_day: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Remarks:
     """What could not be shown of a journey, by the step that tried."""
 
@@ -322,6 +345,7 @@ KINDS: tuple[type[Fact], ...] = (
     Curves,
     Disagreement,
     RecipeRace,
+    Refitted,
     Remarks,
 )
 """Every kind of file in a journey's folder that a later step or a page reads."""

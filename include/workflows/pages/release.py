@@ -15,7 +15,7 @@ from include.workflows import gates as registered
 from include.workflows.gates import slices as slice_gate
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.causes import in_words
-from include.workflows.journey.facts import Curves, Disagreement, Evaluated, RecipeRace, Remarks, TrainingSets
+from include.workflows.journey.facts import Curves, Disagreement, Evaluated, RecipeRace, Refitted, Remarks, TrainingSets
 from include.workflows.journey.kept_facts import KeptFacts
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
@@ -136,7 +136,7 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         slices=gates.get(slice_gate.NAME),
         shadow=_shadow(found.windows[-1], disagreement) if found.windows else None,
         race=race,
-        lineage=_lineage(candidate, sets, evaluated, race),
+        lineage=_lineage(candidate, sets, evaluated, race, kept.of(Refitted)),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
         actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs, under_way),
@@ -281,7 +281,11 @@ def _shadow(window: ShadowWindow, disagreement: Disagreement | None) -> ShadowVi
 
 
 def _lineage(
-    candidate: Candidate, sets: TrainingSets | None, evaluated: Evaluated | None, race: RecipeRace | None
+    candidate: Candidate,
+    sets: TrainingSets | None,
+    evaluated: Evaluated | None,
+    race: RecipeRace | None,
+    refitted: Refitted | None,
 ) -> tuple[tuple[str, str], ...]:
     request = candidate.request
     lines = [
@@ -294,13 +298,16 @@ def _lineage(
             lines.append((name, f"{made.rows:,} rows of {made.start[:10]} to {made.end[:10]}"))
         versions = sorted(sets.train.table_versions.items())
         lines.append(("Table versions", ", ".join(f"{view} {version}" for view, version in versions)))
+    if refitted is not None and refitted.rows:
+        lines.append(("Fitted again on", f"{refitted.rows:,} rows of {refitted.first_day} to {refitted.last_day}"))
     if race is not None:
         lines.append(("Recipe", f"{race.winner}: {race.learned_rows:,} rows, change of {race.since}"))
     if evaluated is not None and evaluated.champion_id:
         lines.append(("Compared with", evaluated.champion_id))
     for name, value in (
         ("Training set hash", candidate.facts.training_set_hash),
-        ("Artifact digest", candidate.facts.artifact_digest),
+        ("Artifact digest", candidate.facts.serving_digest),
+        ("Judged twin", candidate.facts.artifact_digest if candidate.facts.served_digest else None),
         ("Version", candidate.facts.model_version),
         ("MLflow run", candidate.facts.mlflow_run_id),
         ("Ticket", request.issue),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from include.adapters import estimators, model_files
-from include.adapters.ledger import Facts, Ledger, NotCleared, PromotionRequest, RollbackRequest
+from include.adapters.ledger import Candidate, Facts, Ledger, NotCleared, PromotionRequest, RollbackRequest
 from include.adapters.registry import ModelRegistry, RegistryUnreachable, VersionMissing, VersionSourceRefused
 from include.config import ModelDeclaration, declarations
 from include.domain.authority import MayNotDecide, Person, require
@@ -17,6 +17,7 @@ from include.domain.faults import crashpoint
 from include.domain.lifecycle import Event
 from include.domain.promotion import Clearance, Epoch, EpochKind, rollback_target
 from include.workflows import gates, stores
+from include.workflows.evidence.logged import logged_of
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.facts import Evaluated, JourneyReference
 from include.workflows.journey.request_checks import rollback_request
@@ -70,14 +71,12 @@ def register_challenger(reference: JourneyReference, now: datetime) -> dict[str,
             raise NotRegistered(journey.candidate_id, cleared, [o.message for o in standing])
         facts, registry, model = journey.candidate.facts, stores.registry(), journey.model
         require_whole_ledger(journey.ledger, registry, model.name)
-        run, digest = str(facts.mlflow_run_id), str(facts.artifact_digest)
-        logged = registry.logged_model(run)
-        if logged is None:
-            raise VersionMissing(
-                f"MLflow run {run} of {journey.candidate_id} has no model. Clear the run from train on."
-            )
+        require_refit(journey)
+        run, digest, logged = str(facts.mlflow_run_id), str(facts.serving_digest), logged_of(journey)
+        twin = {"slipway.twin_digest": str(facts.artifact_digest)} if facts.served_digest else {}
         tags = {
             "slipway.digest": digest,
+            **twin,
             "slipway.run_id": journey.candidate.run_id,
             "slipway.as_of": journey.as_of.isoformat(),
         }
@@ -109,6 +108,7 @@ def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
         NotCleared: naming each gate that blocks it, whatever the colours of the tasks.
         Conflict: when the champion changed since the comparison.
         DigestMismatch: when the registry holds another artifact than the gates judged.
+        TwinMismatch: when the twin of a refitted file is not the one that was judged, or is missing.
         ModelFileRefused, CannotRunHere: when the artifact does not load here.
         LedgerBehind: when the ledger lacks epochs that the registry has seen.
     """
@@ -120,8 +120,9 @@ def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
                 "Clear the run from register_challenger on."
             )
         require_whole_ledger(journey.ledger, registry, model.name)
+        require_refit(journey)
         digest = _artifact(
-            registry, model.name, int(candidate.facts.model_version), str(candidate.facts.artifact_digest)
+            registry, model.name, int(candidate.facts.model_version), str(candidate.facts.serving_digest)
         )
         crashpoint("release.checked")
         promoted = journey.ledger.deployments.promote(
@@ -134,6 +135,7 @@ def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
                 actor="promote",
                 reason=candidate.request.reason,
                 run_id=candidate.run_id,
+                twin_digest=_twin(registry, candidate),
             ),
             required_gates=gates.required(model, held=estimate_hold.alarm_day(journey.ledger, candidate) is not None),
             now=now,
@@ -151,6 +153,35 @@ def promote(reference: JourneyReference, now: datetime) -> dict[str, Any]:
             "effective_from": promoted.epoch.effective_from.isoformat(),
             "message": promoted.message,
         }
+
+
+def require_refit(journey: Journey) -> None:
+    """Refuse a candidate that should have been fitted again and was not.
+
+    Raises:
+        Refusal: naming the task to clear.
+    """
+    if gates.refits(journey.model) and journey.candidate.facts.served_digest is None:
+        raise Refusal(
+            f"{journey.candidate_id} was not fitted again on all matured rows, as training.refit asks for. Clear the "
+            "run from refit on."
+        )
+
+
+def _twin(registry: ModelRegistry, candidate: Candidate) -> str | None:
+    """The digest of the judged twin as the registry holds it now; None where the judged artifact itself serves.
+
+    Raises:
+        VersionMissing: when it is gone.
+    """
+    if candidate.facts.served_digest is None:
+        return None
+    run = str(candidate.facts.mlflow_run_id)
+    logged = registry.logged_model(run)
+    if logged is None:
+        raise VersionMissing(f"MLflow run {run} of {candidate.candidate_id} has lost the twin that was judged.")
+    with registry.model_file(logged) as file:
+        return model_files.digest(file)
 
 
 def _effective_from(journey: Journey) -> datetime:

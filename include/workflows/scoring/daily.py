@@ -201,12 +201,12 @@ def _shadow(
     counted."""
     facts, day, rows = ledger.candidates.get(candidate_id).facts, asked.made.day, asked.rows
     try:
-        pipeline = fitted_models.load(registry, model.name, int(str(facts.model_version)), str(facts.artifact_digest))
+        pipeline = fitted_models.load(registry, model.name, int(str(facts.model_version)), str(facts.serving_digest))
         theirs = as_trained.as_learned(ledger, model, candidate_id, estimators.inputs_of(pipeline))
         asked = asked.as_read_by(theirs, ledger)
         scores = challenger_process.scores_of(
-            fitted_models.copy_of(str(facts.artifact_digest)),
-            str(facts.artifact_digest),
+            fitted_models.copy_of(str(facts.serving_digest)),
+            str(facts.serving_digest),
             asked.features,
             kinds=fitted_models.kinds_of(theirs),
             classes=model.class_count,

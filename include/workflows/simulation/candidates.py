@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
@@ -87,11 +88,14 @@ class ReplayedCandidate:
     raced: Raced | None = None
     """What the race of recipes found; None where nothing raced."""
     learned_until: str = ""
-    """The day from which on it has learned from no row, ``YYYY-MM-DD``."""
+    """The day from which on what serves has learned from no row, ``YYYY-MM-DD``."""
+    refit: Callable[[], tuple[Any, np.ndarray[Any, Any]]] | None = None
+    """Fits the same recipe on all matured rows, and says on which; None where the judged pipeline serves."""
     _answers: np.ndarray[Any, Any] | None = None
     _answered: set[int] = field(default_factory=set)
     _references: dict[str, Reference] = field(default_factory=dict)
     _holdout: np.ndarray[Any, Any] | None = None
+    _served: Any = None
 
     @property
     def name(self) -> str:
@@ -110,13 +114,28 @@ class ReplayedCandidate:
     def features(self, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame:
         return _chosen(read_by(self.model, self.stream), rows)
 
-    def answers(self, features: pd.DataFrame) -> np.ndarray[Any, Any]:
-        """Scores of any rows. A class that the training rows lacked has the probability 0."""
+    @property
+    def serving(self) -> Any:
+        """The pipeline that serves: the judged one, or the same recipe fitted again, when it is first asked."""
+        if self.refit is None:
+            return self.pipeline
+        if self._served is None:
+            self._served = self.refit()
+        return self._served[0]
+
+    @property
+    def learned(self) -> np.ndarray[Any, Any]:
+        """The rows that what serves learned from."""
+        return self.train if self.refit is None or self.serving is None else self._served[1]
+
+    def answers(self, features: pd.DataFrame, *, serving: bool = False) -> np.ndarray[Any, Any]:
+        """Scores of any rows by the judged pipeline, or by the one that serves. A class that the training rows lacked
+        has the probability 0."""
         import numpy as np
 
         path, classes = self.model.estimator.path, len(self.stream.classes or []) if self.model.is_classifier else None
         try:
-            found = estimators.predict(self.pipeline, features, classes=classes)
+            found = estimators.predict(self.serving if serving else self.pipeline, features, classes=classes)
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
@@ -142,7 +161,7 @@ class ReplayedCandidate:
             if block not in self._answered:
                 self._answered.add(block)
                 span = slice(origin + block * BLOCK, min(origin + (block + 1) * BLOCK, len(self.stream.y)))
-                found = self._predicted(span)
+                found = self._predicted(span, serving=True)
                 if self._answers is None:
                     self._answers = np.full((len(self.stream.y) - origin, *found.shape[1:]), np.nan)
                 self._answers[span.start - origin : span.stop - origin] = found
@@ -161,7 +180,7 @@ class ReplayedCandidate:
             return np.zeros((2, days))
         labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
         # Not kept: of a yardstick's model only the days' sums are used again.
-        scores = self._predicted(slice(start, rows.stop))[labelled - start]
+        scores = self._predicted(slice(start, rows.stop), serving=True)[labelled - start]
         losses = row_losses(watched_loss(self.model), self.stream.y[labelled], scores)
         at = self.stream.day[labelled] - first_day
         sums = [np.bincount(at, weights=w, minlength=days) for w in (losses, losses * even[labelled])]
@@ -207,8 +226,8 @@ class ReplayedCandidate:
         )
         return Reference(profile, importances or {}, estimate, never / (never + labelled) if labelled else None)
 
-    def _predicted(self, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any]:
-        return self.answers(self.features(rows))
+    def _predicted(self, rows: np.ndarray[Any, Any] | slice, *, serving: bool = False) -> np.ndarray[Any, Any]:
+        return self.answers(self.features(rows), serving=serving)
 
 
 class ReplayedCandidates:
@@ -291,7 +310,7 @@ class ReplayedCandidates:
             try:
                 first = training.window_from(model, windows.train.end)
                 learned = race.LearnedRows(features, label, days, changed_on, first)
-                entrants = [race.FormerChampion(e.name, e.pipeline, e.learned_until) for e in former]
+                entrants = [race.FormerChampion(e.name, e.serving, e.learned_until) for e in former]
                 chosen = race.fitted(model, lambda: estimators.build(spec), learned, entrants)
                 pipeline, raced = chosen.pipeline, chosen.raced
             except Refusal:
@@ -299,8 +318,47 @@ class ReplayedCandidates:
             except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
                 raise CannotFit(model.estimator.path, as_of, error) from None
         again = next((each for each in former if raced is not None and each.name == raced.former), None)
-        until = again.learned_until if again is not None else windows.train.end.date().isoformat()
-        return ReplayedCandidate(model, stream, as_of, windows, train, holdout, counted, pipeline, raced, until)
+        refit = None
+        until = windows.train.end.date().isoformat()
+        if again is not None:
+            until = again.learned_until
+        elif declared.refit == "all" and pipeline is not None:
+            both = np.concatenate([train, holdout])
+            refit = partial(self._refitted, model, stream, both, windows, raced)
+            until = windows.holdout.end.date().isoformat()
+        return ReplayedCandidate(model, stream, as_of, windows, train, holdout, counted, pipeline, raced, until, refit)
+
+    def _refitted(
+        self,
+        model: ModelDeclaration,
+        stream: Stream,
+        rows: np.ndarray[Any, Any],
+        windows: TrainingWindows,
+        raced: Raced | None,
+    ) -> tuple[Any, np.ndarray[Any, Any]]:
+        """The recipe that was judged, on the training rows and the held-out ones."""
+        import numpy as np
+
+        from include.domain.recipes import Recipe
+
+        until = windows.holdout.end
+        self._progress(f"fitting again up to {until:%Y-%m-%d}")
+        first = (until - timedelta(days=model.training.window_days)).date().isoformat()
+        learned = race.LearnedRows(
+            _chosen(read_by(model, stream), rows),
+            stream.y[rows].astype(np.int64) if model.is_classifier else stream.y[rows],
+            np.array(days_of(stream, rows), dtype=str),
+            raced.since if raced is not None and raced.after_change else None,
+            first,
+        )
+        spec, recipe = spec_of(model, stream), raced.recipe if raced is not None else Recipe.WINDOW
+        try:
+            pipeline, chosen = race.refitted(model, lambda: estimators.build(spec), learned, recipe)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - anybody's estimator, which may raise anything
+            raise CannotFit(model.estimator.path, until, error) from None
+        return pipeline, rows[chosen]
 
 
 def _split_of(stream: Stream, train: np.ndarray[Any, Any], holdout: np.ndarray[Any, Any]) -> Split | None:

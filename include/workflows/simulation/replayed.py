@@ -121,7 +121,8 @@ class ReplayedSubject:
         return self.candidate.counted
 
     def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-        return self.candidate.features(self.candidate.train), self.stream.y[self.candidate.train]
+        rows = self.candidate.learned
+        return self.candidate.features(rows), self.stream.y[rows]
 
     def availability(self) -> Availability | None:
         return availability_of(self.stream.availability)
@@ -175,7 +176,7 @@ class ReplayedSubject:
             Task(self.model.task),
             self.stream.y[rows],
             candidate.answers(features),
-            champion.answers(features),
+            champion.answers(features, serving=self._unseeing(champion)),
             days=self.stream.day[rows],
         )
         return EarlierWindow(self._valued(rows, evidence), attempts=attempts)
@@ -200,7 +201,7 @@ class ReplayedSubject:
     def _on_the_holdout(self) -> Evidence:
         import numpy as np
 
-        rows, learned = self.candidate.holdout, self.candidate.shown
+        rows, learned, champion = self.candidate.holdout, self.candidate.shown, self.champion
         y = self.stream.y[learned]
         held_out = self.candidate.features(rows)
         baseline = naive_baseline(
@@ -216,11 +217,15 @@ class ReplayedSubject:
             Task(self.model.task),
             self.stream.y[rows],
             self.candidate.holdout_scores(),
-            self.champion.answers(held_out) if self.champion is not None else None,
+            champion.answers(held_out, serving=self._unseeing(champion)) if champion is not None else None,
             baseline,
             self.stream.day[rows],
         )
         return self._valued(rows, evidence)
+
+    def _unseeing(self, champion: ReplayedCandidate) -> bool:
+        """Whether what serves has learned from no held-out row, so that it is compared with; else its twin is."""
+        return champion.learned_until <= self.candidate.windows.holdout.start.date().isoformat()
 
     def _known_rows(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame:
         """The features of the rows, and where the table has them their keys and ``event_time``."""

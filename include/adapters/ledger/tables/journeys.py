@@ -39,6 +39,7 @@ candidates = Table(
     Column("training_set_hash", String),
     Column("mlflow_run_id", String),
     Column("model_version", String),
+    Column("served_digest", String),
     Column("outcome", Text),
     Column("opened_at", UtcTime, nullable=False),
     Column("user_name", String),

@@ -22,6 +22,7 @@ from include.workflows.journey.facts import (
     Labelled,
     RecipeRace,
     ReferenceProfile,
+    Refitted,
     Remarks,
     Replayed,
     Timings,
@@ -66,6 +67,7 @@ EXAMPLES: list[Fact] = [
     Timings(Timing("host", 5, p50_ms=1.5), None),
     Curves({"roc": {"candidate": {"x": [0.0, 1.0]}, "champion": None}}),
     RecipeRace("since_change", {"window": 0.2, "since_change": 0.1}, 200, 900, "2021-05-30", "since_change won."),
+    Refitted("window", "aa", "bb", 900, "2021-03-01", "2021-06-01"),
     Disagreement(2, 0.4, {"0.5": 0.4}, None, ((0.2, 0.9),), (Apart("a|1", "2024", 0.2, 0.9, {"x": None}),)),
     Remarks({"train": ("It could not be drawn.",)}),
 ]
