@@ -119,8 +119,9 @@ class _Bar:
 
 
 def _simulate(args: argparse.Namespace) -> Answer:
+    from include.workflows.simulation.picture import check_plot, plot
     from include.workflows.simulation.run import simulate
-    from include.workflows.simulation.shown import as_json, as_lines, check_plot, plot
+    from include.workflows.simulation.shown import as_json, as_lines
     from include.workflows.simulation.yardsticks import Yardsticks
 
     _check(args)

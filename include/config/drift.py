@@ -75,6 +75,8 @@ class DeclaredEstimate(Declared):
     the estimate is void; default 0.1."""
     min_rows: Annotated[int, Field(ge=1)] = 300
     """Fewest rows of a day that are estimated; default 300."""
+    run_length_days: Annotated[float, Field(ge=7)] = 365.0
+    """How many days in its band a champion serves on average before its estimate is called out of it; default 365."""
 
 
 class RetrainPolicy(Declared):

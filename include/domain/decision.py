@@ -8,6 +8,8 @@ all?".
 While an incident is open (:mod:`include.domain.incident`), a journey starts where it can help, with twice the days each
 time, and a person is asked once when nothing new can be learned. The breaker is for the other alarms:
 
+A journey that an estimate alone asked for is in no other journey's way (:mod:`include.domain.prepared`).
+
 The breaker: after ``futile_before_escalation`` journeys in a row that promoted nothing a person is asked, once, and
 nothing starts for twice the cooldown. Then one more journey may try; if it is futile too, a person is asked again and
 the time doubles.
@@ -24,6 +26,7 @@ from typing import Any
 from include.domain.data_incident import DataIncident, FindingWatch
 from include.domain.drift.report import Finding, Flags
 from include.domain.incident import Incident, IncidentPace, Outlook, Stage
+from include.domain.prepared import PreparedJourneys
 from include.domain.wording import count_of
 
 LONGEST_BREAK_DAYS = 365
@@ -70,11 +73,13 @@ class Situation:
     realised_reason: str = ""
     estimated_reason: str = ""
     last_journey_started: datetime | None = None
-    """When the last journey of any trigger started, None when there was none."""
+    """When the last journey of any trigger started that no estimate alone asked for, None when there was none."""
     in_flight: str | None = None
     """The run id of the journey under way, None when there is none."""
     started_in_30_days: int = 0
-    """Drift-started journeys whose start lies in the 30 days before ``now``."""
+    """Drift-started journeys whose start lies in the 30 days before ``now``, without those of an estimate alone."""
+    prepared: PreparedJourneys = field(default_factory=PreparedJourneys)
+    """The journeys that an estimate alone asked for."""
     futile_streak: int = 0
     """Journeys in a row, up to the last, that ended without a promotion because they did not help."""
     asked_at_streak: int = 0
@@ -119,6 +124,21 @@ class Situation:
         return self.persists("realised") or self.persists("estimated") or self.open_incident is not None
 
     @property
+    def by_labels(self) -> bool:
+        """Whether what would start a journey was seen in labels, and not in an estimate alone."""
+        return self.persists("realised") or self.open_incident is not None
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether another journey is under way that does not give way."""
+        return self.in_flight is not None and not (self.by_labels and self.prepared.in_flight)
+
+    @property
+    def drift_started(self) -> int:
+        """In the last 30 days, against the budget of the lane that would start a journey."""
+        return self.started_in_30_days + (0 if self.by_labels else self.prepared.in_30_days)
+
+    @property
     def open_incident(self) -> Incident | None:
         """The incident, where a journey may be of use: it is open, and the serving model is not shown to be back."""
         found = self.incident
@@ -127,9 +147,18 @@ class Situation:
     @property
     def cooldown_ends(self) -> datetime | None:
         """None when no journey ever started."""
-        if self.last_journey_started is None:
-            return None
-        return self.last_journey_started + timedelta(days=cooldown_days(self.policy, self.asked_at_streak))
+        pause = self.pause
+        return pause[0] + timedelta(days=pause[1]) if pause is not None else None
+
+    @property
+    def pause(self) -> tuple[datetime, int] | None:
+        """The start of the journey that keeps the next one waiting longest, and the days it does; None without one."""
+        found = []
+        if self.last_journey_started is not None:
+            found.append((self.last_journey_started, cooldown_days(self.policy, self.asked_at_streak)))
+        if self.prepared.last_started is not None and not self.by_labels:
+            found.append((self.prepared.last_started, self.prepared.pause_days(self.policy.cooldown_days)))
+        return max(found, key=lambda pause: pause[0] + timedelta(days=pause[1]), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +352,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         6,
         "in_flight",
-        lambda s: s.would_start and s.in_flight is not None,
+        lambda s: s.would_start and s.in_the_way,
         Action.SUPPRESS,
         lambda s: f"No second journey beside {s.in_flight}, which is under way; {_alarms(s)}",
     ),
@@ -399,17 +428,18 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.would_start and _cooling(s),
         Action.SUPPRESS,
         lambda s: (
-            f"No journey before {_when(s.cooldown_ends)}: the last one started on {_when(s.last_journey_started)} "
-            f"and the cooldown is {cooldown_days(s.policy, s.asked_at_streak)} days; {_alarms(s)}"
+            f"No journey before {_when(s.cooldown_ends)}: the last one started on "
+            f"{_when(s.pause[0] if s.pause else None)} and the cooldown is {s.pause[1] if s.pause else 0} days; "
+            f"{_alarms(s)}"
         ),
     ),
     Rule(
         6,
         "budget",
-        lambda s: s.would_start and s.started_in_30_days >= s.policy.budget_per_month,
+        lambda s: s.would_start and s.drift_started >= s.policy.budget_per_month,
         Action.SUPPRESS,
         lambda s: (
-            f"No further journey: drift started {s.started_in_30_days} in the last 30 days and "
+            f"No further journey: drift started {s.drift_started} in the last 30 days and "
             f"{s.policy.budget_per_month} are allowed; {_alarms(s)}"
         ),
     ),
@@ -519,6 +549,8 @@ def _numbers(s: Situation) -> dict[str, Any]:
         "cooldown_ends": s.cooldown_ends.isoformat() if s.cooldown_ends else None,
         "started_in_30_days": s.started_in_30_days,
         "budget_per_month": s.policy.budget_per_month,
+        "prepared_in_30_days": s.prepared.in_30_days,
+        "prepared_contradicted": s.prepared.contradicted,
         "futile_streak": s.futile_streak,
         "asked_at_streak": s.asked_at_streak,
         "breaker_open_until": s.breaker_open_until.isoformat() if s.breaker_open_until else None,

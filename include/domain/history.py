@@ -15,6 +15,7 @@ from include.domain.decision import Policy, Situation
 from include.domain.drift.report import DriftReport, Flags, ScoredDay
 from include.domain.incident import Incident, after_day, outlook
 from include.domain.performance import RealisedPerformance
+from include.domain.prepared import prepared_of
 
 BUDGET_WINDOW = timedelta(days=30)
 
@@ -30,6 +31,9 @@ class Ending(Enum):
     """The machinery broke, or a newer journey replaced it: no evidence about retraining."""
 
 
+_STOPPED = {Ending.FUTILE: True, Ending.PROMOTED: False}
+
+
 @dataclass(frozen=True, slots=True)
 class PastJourney:
     """One journey: when it started in data time, whether drift started it, and how it ended."""
@@ -37,6 +41,8 @@ class PastJourney:
     as_of: datetime
     by_drift: bool
     ending: Ending
+    prepared: bool = False
+    """Whether an estimate alone asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class History:
 
     Attributes:
         journeys: in the order they were opened.
-        in_flight: the run id of the journey under way, None when there is none.
+        in_flight: the run id of the journey under way, None when there is none; that one may be prepared too.
         asked_at: the futile streak at which a person was asked, each time, oldest first.
         breaker_until: until when the breaker was opened, each time.
         incident: as the last decision left it, None where there never was one.
@@ -63,7 +69,8 @@ class History:
 
 
 def futile_streak(journeys: Iterable[PastJourney]) -> int:
-    """Journeys in a row, up to the last that is over, that promoted nothing because they did not help.
+    """Journeys in a row, up to the last that is over, that promoted nothing because they did not help. One that an
+    estimate alone asked for neither adds to them nor ends them, unless it was promoted.
 
     >>> at = datetime(2013, 6, 1)
     >>> ends = (Ending.PROMOTED, Ending.FUTILE, Ending.BROKEN, Ending.FUTILE, Ending.LIVE)
@@ -72,7 +79,7 @@ def futile_streak(journeys: Iterable[PastJourney]) -> int:
     """
     streak = 0
     for journey in reversed([*journeys]):
-        if journey.ending in (Ending.LIVE, Ending.BROKEN):
+        if journey.ending in (Ending.LIVE, Ending.BROKEN) or (journey.prepared and journey.ending is Ending.FUTILE):
             continue
         if journey.ending is not Ending.FUTILE:
             break
@@ -105,9 +112,14 @@ def situation_of(
         unjudged=report.unjudged,
         realised_reason=report.realised.reason,
         estimated_reason=report.estimated.reason if report.estimated else "",
-        last_journey_started=max((j.as_of for j in journeys), default=None),
+        last_journey_started=max((j.as_of for j in journeys if not j.prepared), default=None),
         in_flight=history.in_flight,
-        started_in_30_days=sum(j.by_drift and j.as_of > now - BUDGET_WINDOW for j in journeys),
+        started_in_30_days=sum(j.by_drift and not j.prepared and j.as_of > now - BUDGET_WINDOW for j in journeys),
+        prepared=prepared_of(
+            ((j.as_of, _STOPPED.get(j.ending)) for j in journeys if j.prepared),
+            now,
+            in_flight=any(j.prepared and j.ending is Ending.LIVE for j in journeys),
+        ),
         futile_streak=streak,
         asked_at_streak=history.asked_at[-1] if history.asked_at and streak else 0,
         breaker_open_until=max(history.breaker_until, default=None),
@@ -137,7 +149,11 @@ def with_incident(
     if incident is None or not incident.is_open:
         return replace(situation, incident=incident)
     opened = datetime.combine(date.fromisoformat(incident.opened_on), time(), now.tzinfo)
-    own = [j for j in history.journeys if j.by_drift and j.ending is not Ending.BROKEN and opened < j.as_of <= now]
+    own = [
+        j
+        for j in history.journeys
+        if j.by_drift and not j.prepared and j.ending is not Ending.BROKEN and opened < j.as_of <= now
+    ]
     days, rows = realised.served_days or 0, realised.served_rows or 0
     found = outlook(
         incident,

@@ -113,6 +113,15 @@ def test_a_newer_journey_may_supersede_the_one_under_way(ledger: Ledger) -> None
         ledger.candidates.advance(first.candidate_id, Event.REGISTER, actor="test", reason="late")
 
 
+def test_a_journey_that_an_estimate_prepared_gives_way_whoever_asks_and_no_other_does(ledger: Ledger) -> None:
+    first = ledger.candidates.open(request("run-1"))
+    with pytest.raises(JourneyUnderWay):
+        ledger.candidates.open(request("run-2"), gives_way="another candidate")
+    second = ledger.candidates.open(request("run-2"), gives_way=first.candidate_id)
+    assert ledger.candidates.get(first.candidate_id).state is State.SUPERSEDED
+    assert ledger.candidates.live(second.model) == second
+
+
 def test_f113_the_same_run_id_with_another_request_is_refused(ledger: Ledger) -> None:
     ledger.candidates.open(request("run-1"))
     with pytest.raises(RequestChanged, match="Run run-1 was opened with trigger api and now asks for drift"):

@@ -42,7 +42,7 @@ DRIFT = {
         "unit": "row",
         "window_days": 2,
     },
-    "estimated": {"min_rows": 50},
+    "estimated": {"min_rows": 50, "run_length_days": 7},
     "retrain": {"cooldown_days": 2},
 }
 DECLARED = {

@@ -61,7 +61,7 @@ HARDER = Past(
         "drift": {
             "inputs": FEW,
             "predictions": FEW,
-            "estimated": FEW,
+            "estimated": {**FEW, "run_length_days": 7},
             "performance": {
                 "metric": "brier",
                 "tolerance": 0.001,
@@ -74,7 +74,7 @@ HARDER = Past(
         },
     },
     first=16,
-    end=29,
+    end=32,
     filled=lambda day: {"orders": (0.0, 1.0) if day < 19 else (0.5, 0.2), "labels": day < 23},
 )
 """Rows are harder to answer from the 19th on, which an estimate sees before a label does; from the 23rd on no label
@@ -179,5 +179,6 @@ def test_a_day_that_was_never_published_is_named_with_the_dag_that_publishes_it(
     with pytest.raises(BadStream) as refused:
         stored(loader.declarations().model(world.model), Interval(at(past.first), at(past.end + 2)))
     assert str(refused.value).startswith("The store lacks 2 of the ")
-    assert f"the first 2024-03-{past.end}. Run the Dag features_" in str(refused.value)
-    assert f"with start 2024-03-{past.end} and end 2024-03-{past.end + 2}" in str(refused.value)
+    first, after = at(past.end).date().isoformat(), at(past.end + 2).date().isoformat()
+    assert f"the first {first}. Run the Dag features_" in str(refused.value)
+    assert f"with start {first} and end {after}" in str(refused.value)

@@ -52,6 +52,7 @@ class CandidateRecords:
         by: Person | None = None,
         approvers: Approvers = OPERATORS,
         decided_at: datetime | None = None,
+        gives_way: str | None = None,
     ) -> Candidate:
         """Open the journey's candidate; opening the same request again returns it.
 
@@ -65,6 +66,8 @@ class CandidateRecords:
             approvers: who may decide about the model.
             decided_at: when the drift decision that the request comes from was recorded; a journey that was opened
                 since then is its answer. None for any other request.
+            gives_way: the candidate id that is replaced whoever asks, where it is the live one: it was prepared for an
+                estimate, and labels ask for this journey.
 
         Raises:
             JourneyUnderWay: naming the model's live candidate and its run.
@@ -87,7 +90,8 @@ class CandidateRecords:
             if found is None and other is None and decided_at is not None:
                 answer = _opened_since(connection, request.model, utc("decided_at", decided_at))
             refused: LedgerError
-            if other is not None and not supersede:
+            yields = other is not None and other.candidate_id == gives_way
+            if other is not None and not supersede and not yields:
                 causes.record_in(connection, other, request)
                 cleared = None if found is None else mine.candidate_id
                 refused = JourneyUnderWay(
@@ -98,7 +102,8 @@ class CandidateRecords:
                 refused = AnsweredMeanwhile(request.model, answer.candidate_id, answer.run_id)
             else:
                 if other is not None:
-                    _require_replacing(connection, other, by, approvers)
+                    if not yields:
+                        _require_replacing(connection, other, by, approvers)
                     _give_way(connection, other, request)
                 if found is not None:
                     apply(connection, mine.candidate_id, Event.REOPEN, request.actor, "The journey was run again.")

@@ -12,6 +12,13 @@ these estimates come the band of an ordinary day (a prediction interval over the
 the bias, and the skill. An estimate is *void* where the rows lie outside the reference's support, where it missed the
 realised loss of the held-out days, and where it separates bad rows from good ones no better than chance.
 
+**The alarm.** Of one window an estimate is out of its band beyond that interval. Day after day such looks add up, so
+the days since the version began to serve are judged together, by the e-detector that judges realised days too: at most
+one alarm in ``run_length_days`` while nothing changes, however long it lasts.
+
+**Label shift.** Were only the shares of the classes to have changed, a second estimate beside the first says what the
+loss would be (:mod:`include.domain.drift.label_shift`). It is reported and raises nothing.
+
 Sources: Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017), for scores as confidence;
 Zadrozny and Elkan (2002) for isotonic calibration, one class against the rest; the names CBPE and DLE are NannyML's.
 """
@@ -19,8 +26,8 @@ Zadrozny and Elkan (2002) for isotonic calibration, one class against the rest; 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +35,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from include.domain.drift.calibration import BadEstimate, Calibration, Floats, expected_losses, fit_calibration
+from include.domain.drift.e_detector import LEAST_DAYS, LEAST_REFERENCE_DAYS, rise
 from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict
+from include.domain.drift.label_shift import LabelShift, label_shift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
 from include.domain.metrics import Metric
@@ -63,7 +72,8 @@ class EstimateReference:
     """What a version's losses are estimated with and compared with; kept with the version.
 
     ``calibration`` is a classifier's, ``trees`` a regression's. ``skill`` is the correlation of estimated and realised
-    losses over the held-out rows, each estimated from the other days; 0 where either does not vary.
+    losses over the held-out rows, each estimated from the other days; 0 where either does not vary. ``shares`` are
+    those of the classes among the held-out rows, in the order of the outputs; empty where they were not kept.
     """
 
     metric: str
@@ -71,6 +81,7 @@ class EstimateReference:
     skill: float
     calibration: Calibration | None = None
     trees: LossTrees | None = None
+    shares: tuple[float, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -93,6 +104,7 @@ class EstimateReference:
             "skill": self.skill,
             "calibration": self.calibration.as_json() if self.calibration else None,
             "trees": self.trees.as_json() if self.trees else None,
+            "shares": list(self.shares),
         }
 
     @classmethod
@@ -103,7 +115,23 @@ class EstimateReference:
             skill=float(data["skill"]),
             calibration=Calibration.from_json(data["calibration"]) if data["calibration"] else None,
             trees=LossTrees.from_json(data["trees"]) if data["trees"] else None,
+            shares=tuple(map(float, data.get("shares", ()))),
         )
+
+    def label_shift(self, metric: str | Metric, scores: NDArray[Any]) -> LabelShift | None:
+        """What the loss of the rows would be, were only the classes' shares to have changed.
+
+        Args:
+            metric: As in :func:`expected_losses`.
+            scores: Shape (n,) or (n, classes); rows that are not finite are left out.
+
+        Returns:
+            None of a regression, without rows, or where the shares were not kept or a class had no row.
+        """
+        if self.calibration is None or not self.shares or min(self.shares) <= 0:
+            return None
+        usable = scores[np.isfinite(scores).reshape(len(scores), -1).all(axis=1)]
+        return label_shift(metric, usable, self.calibration(usable), self.shares) if len(usable) else None
 
 
 def cross_fitted(days: Sequence[str], estimate: Callable[[NDArray[np.intp], NDArray[np.intp]], Floats]) -> Floats:
@@ -164,9 +192,11 @@ def classifier_reference(
         return expected_losses(metric, s[asked], fit_calibration(y[known], s[known])(s[asked]))
 
     estimated = cross_fitted(days, estimate)
-    return estimate_reference(
-        str(metric), days, row_losses(metric, y, s), estimated, calibration=fit_calibration(y, s), trees=None
+    found = estimate_reference(
+        str(metric), days, row_losses(metric, y, s), estimated, calibration=fit_calibration(y, s)
     )
+    counts = np.bincount(y.astype(np.intp), minlength=2 if s.ndim == 1 else s.shape[1])
+    return replace(found, shares=tuple(float(share) for share in counts / len(y)))
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------
@@ -195,13 +225,48 @@ class EstimatedPerformance:
     skill: float | None
     outside_share: float
     roc_auc: float | None = None
+    label_shift: LabelShift | None = None
+    """What the loss would be, were only the classes' shares to have changed; None where that cannot be said."""
+    evidence: float | None = None
+    """The logarithm of the evidence of all days of the version for a rise; None where one window was judged."""
+
+    @property
+    def loss(self) -> float | None:
+        """The estimated mean loss of the window's rows, in the loss's own unit: of rmse the mean squared error."""
+        return self.risk * self.risk if self.risk is not None and self.metric == "rmse" else self.risk
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"label_shift": self.label_shift.as_json() if self.label_shift else None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EstimatedPerformance:
-        return cls(**data)
+        shift = data.get("label_shift")
+        return cls(**(dict(data) | {"label_shift": LabelShift.from_json(shift) if shift else None}))
+
+
+@dataclass(frozen=True, slots=True)
+class BesideEstimate:
+    """What goes with a window's estimated losses.
+
+    Attributes:
+        earlier: the estimated mean loss of each day of the version that was judged before, oldest first, in the
+            loss's own unit; None judges the window alone.
+        roc_auc: from :func:`expected_roc_auc`, to be reported.
+        label_shift: to be reported.
+    """
+
+    earlier: tuple[float, ...] | None = None
+    roc_auc: float | None = None
+    label_shift: LabelShift | None = None
+
+
+ALONE = BesideEstimate()
+
+
+def judged_before(estimates: Iterable[EstimatedPerformance], min_rows: int) -> tuple[float, ...]:
+    """The mean losses that count among the days before: of enough rows, and not void."""
+    losses = (e.loss for e in estimates if not e.void and e.rows >= min_rows)
+    return tuple(loss for loss in losses if loss is not None)
 
 
 def outside_support(inputs: DriftVerdict, predictions: DriftVerdict) -> float:
@@ -224,21 +289,23 @@ def estimated_performance(
     min_rows: int = 300,
     outside_share: float = 0.0,
     outside_at_most: float = 0.1,
-    roc_auc: float | None = None,
+    beside: BesideEstimate = ALONE,
 ) -> EstimatedPerformance:
-    """Judge the estimated losses of one window, of the length of the reference's days, against the reference.
+    """Judge the estimated losses of one window, of the length of the reference's days, against the reference; together
+    with those of the days before it, where these are given.
 
     Args:
         reference: The version's; None when it has none.
         losses: Shape (n,): the estimated loss of each row.
         band: The band to keep: the tolerance is how much above an ordinary day's reach is still in band, and alpha the
-            chance that a window like the reference's days is out of it.
+            chance that a window like the reference's days is out of it. With days before it, ``run_length_days`` is
+            how many days in its band a version serves on average before an alarm.
         min_rows: Fewest rows that are judged.
         outside_share: From :func:`outside_support`.
         outside_at_most: The share from which on the estimate is void, exclusive.
-        roc_auc: From :func:`expected_roc_auc`, to be reported.
+        beside: The days before, and what is reported with the estimate.
     """
-    metric, tolerance = band.metric, band.tolerance
+    metric, tolerance, evidence = band.metric, band.tolerance, None
     usable = np.asarray(losses, dtype=np.float64)
     usable = usable[np.isfinite(usable)]
     n, risk = len(usable), float(usable.mean()) if len(usable) else None
@@ -256,6 +323,8 @@ def estimated_performance(
         reason = f"{metric} was not estimated: the reference has {had}; at least {LEAST_WINDOWS} are needed."
     elif (why := _void(reference, tolerance, outside_share, outside_at_most)) is not None:
         void, reason = True, why
+    elif beside.earlier is not None:
+        out, evidence, reason = _over_days(reference, [*beside.earlier, risk], band)
     else:
         shown, bound = root(max(risk, 0.0)), root(max(high, 0.0))
         out = shown > bound + tolerance
@@ -263,6 +332,8 @@ def estimated_performance(
             f"Estimated {'out of' if out else 'in'} band: {metric} {shown:.4g} on {n} rows without labels; a usual day "
             f"is estimated at up to {bound:.4g} on {len(reference.days)} reference days, tolerance {tolerance:g}."
         )
+    if (shift := beside.label_shift) is not None and shift.shown and reference is not None:
+        reason += f" {_shifted(shift, metric)}"
     return EstimatedPerformance(
         metric=metric,
         out_of_band=out,
@@ -278,8 +349,40 @@ def estimated_performance(
         bias=reference.bias if reference and reference.rows else None,
         skill=reference.skill if reference else None,
         outside_share=outside_share,
-        roc_auc=roc_auc,
+        roc_auc=beside.roc_auc,
+        label_shift=beside.label_shift,
+        evidence=evidence,
     )
+
+
+def _over_days(
+    reference: EstimateReference, days: Sequence[float], band: Band
+) -> tuple[bool | None, float | None, str]:
+    """Whether the estimates have risen by more than the tolerance, by all days of the version so far."""
+    root = math.sqrt if band.metric == "rmse" else float
+    past = [d.estimated for d in reference.days if d.rows]
+    usual = float(np.mean(past))
+    shift = (root(max(usual, 0.0)) + band.tolerance) ** 2 - usual if band.metric == "rmse" else band.tolerance
+    found = rise(past, np.asarray(days) - shift, run_length_days=band.run_length_days)
+    if found.alarm is None:
+        had = f"{count_of(len(days), 'day')} of this version and {count_of(len(past), 'reference day')}"
+        why = f"{band.metric} was not judged without labels: {had}; {LEAST_DAYS} and {LEAST_REFERENCE_DAYS} are needed."
+        return None, None, why
+    shown, newest = root(max(usual, 0.0)), root(max(days[-1], 0.0))
+    # Evidence of days that have passed is no alarm of today.
+    out = found.alarm and newest > shown + band.tolerance
+    verdict = (
+        f"Estimated {'out of' if out else 'in'} band: {band.metric} {newest:.4g} on rows without labels, {shown:.4g} "
+        f"is usual, tolerance {band.tolerance:g}; by {count_of(len(days), 'day')} together, one alarm in "
+        f"{band.run_length_days:g} days at most while nothing changes."
+    )
+    return out, found.log_evidence, verdict
+
+
+def _shifted(shift: LabelShift, metric: str) -> str:
+    most = int(np.argmax(np.abs(np.asarray(shift.shares) - shift.usual)))
+    share = f"class {most} would be {shift.shares[most]:.1%} instead of {shift.usual[most]:.1%}"
+    return f"Were only the classes' shares to have changed, {share}, and {metric} {shift.risk:.4g}."
 
 
 def _void(reference: EstimateReference, tolerance: float, outside: float, outside_at_most: float) -> str | None:

@@ -36,9 +36,9 @@ class HalvedDays:
     even_rows: NDArray[np.float64]
 
     def course(self, first_day: NDArray[np.intp], *, price: float, dwell_days: int = DWELL_DAYS) -> Course:
-        """The course chosen on the odd rows. Its loss is that of model 0 on all rows, and the difference to it on the
-        even rows, scaled to all rows stay by stay: so a course that never leaves model 0 costs what model 0 costs. Of a
-        stay without an even row the odd ones count.
+        """The course chosen on the odd rows. Its loss is that of the even rows, scaled to all rows stay by stay; of a
+        stay without an even row the odd ones count. What is known of model 0 on all rows steadies it (a control
+        variate): a course that never leaves model 0 costs what model 0 costs.
 
         >>> one_row_a_day = np.array([1.0, 0.0] * 3)
         >>> losses = np.array([[2.0] * 6, [1.0] * 6])
@@ -50,15 +50,23 @@ class HalvedDays:
         rows = self.odd_rows + self.even_rows
         scale = float(rows.sum()) / max(float(self.odd_rows.sum()), 1.0)
         found = cheapest_course(self.odd * scale, self.even, first_day, price=price, dwell_days=dwell_days)
-        loss = self.odd[0] + self.even[0]
+        first, loss = self.odd[0] + self.even[0], np.zeros(len(rows))
         for begin, end in pairwise([0, *(np.flatnonzero(np.diff(found.served)) + 1).tolist(), len(rows)]):
             stay, even = slice(begin, end), bool(self.even_rows[begin:end].any())
             judges, judging_rows = (self.even, self.even_rows) if even else (self.odd, self.odd_rows)
             judged = float(judging_rows[stay].sum())
             if judged:
-                dearer = judges[found.served[begin], stay] - judges[0, stay]
-                loss[stay] += dearer * float(rows[stay].sum()) / judged
+                times, served = float(rows[stay].sum()) / judged, int(found.served[begin])
+                alike = 1.0 if served == 0 else _slope(judges[0, stay], judges[served, stay])
+                loss[stay] = times * judges[served, stay] + alike * (first[stay] - times * judges[0, stay])
         return Course(found.served, found.switches, loss)
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """By how much a day's ``y`` moves with its ``x``; 0 where that cannot be said."""
+    apart = x - x.mean()
+    squares = float((apart * apart).sum())
+    return float((apart * y).sum()) / squares if squares > 1e-12 * max(float((x * x).sum()), 1e-300) else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from include.domain.simulation.incidents import SimulatedIncident
+
 
 class PolicyKind(Enum):
     """Where a policy comes from: the declaration, or a yardstick that uses no evidence."""
@@ -37,6 +39,8 @@ class SimulatedJourney:
     outcome: str
     serves_from: str | None = None
     stopped_by: str | None = None
+    recipe: str | None = None
+    """Which recipe won the race; None where none raced."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -47,6 +51,7 @@ class SimulatedJourney:
             "outcome": self.outcome,
             "serves_from": self.serves_from,
             "stopped_by": self.stopped_by,
+            "recipe": self.recipe,
         }
 
 
@@ -91,6 +96,7 @@ class PolicyOutcome:
         serving: the as-of day of the model that served, by the first day it did.
         journeys: the candidates' ways; yardsticks have none.
         decisions: one for each day with rows; yardsticks have none.
+        incidents: the alarms that persisted, and what became of them; yardsticks have none.
     """
 
     name: str
@@ -103,6 +109,7 @@ class PolicyOutcome:
     journeys: tuple[SimulatedJourney, ...] = ()
     decisions: tuple[SimulatedDecision, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    incidents: tuple[SimulatedIncident, ...] = ()
 
     @property
     def retrains(self) -> int:
@@ -186,6 +193,7 @@ class PolicyOutcome:
                 "actions": dict(self.actions),
                 "promotions": self.promotions,
                 "rejections": dict(self.rejections),
+                "incidents": [i.as_json() for i in self.incidents],
                 "journeys": [j.as_json() for j in self.journeys],
                 "decisions": [d.as_json() for d in self.decisions],
             }

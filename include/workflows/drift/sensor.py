@@ -22,8 +22,16 @@ from include.config import ModelDeclaration, declarations
 from include.domain.decision import Decision, Policy, Situation
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
-from include.domain.drift.estimated import EstimateReference, estimated_performance, outside_support
+from include.domain.drift.estimated import (
+    BesideEstimate,
+    EstimatedPerformance,
+    EstimateReference,
+    estimated_performance,
+    judged_before,
+    outside_support,
+)
 from include.domain.drift.input_drift import DriftRules, input_drift
+from include.domain.drift.label_shift import LabelShift
 from include.domain.drift.maturity import Cohort, label_maturity
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile, count_window
@@ -55,6 +63,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_REASON = 500
+ESTIMATES_KEPT = 120
+"""Days of a version whose estimates are judged together; the older half of them joins the reference."""
 MOST_TRIES = 5
 """How often a day is decided about when people act on its incidents meanwhile."""
 
@@ -97,10 +107,13 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
             ),
             losses,
             cohorts,
+            estimated_before(ledger, model, epoch.to_candidate, day),
         )
         report = report_on(model, epoch.to_candidate, day, reference, measured)
         kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)
         crashpoint("drift.reported")
+        # Decided about already, it is as it was then: days before it may have been judged since.
+        report = DriftReport.from_json(kept.report)
         for sentence in report.sentences:
             print(sentence)
         return {"model": model_name, "day": day, "report_id": kept.report_id, "flags": report.flags.as_json()}
@@ -221,10 +234,13 @@ def _history(ledger: Ledger, model: ModelDeclaration, day: str, seen: IncidentsS
     candidates = sorted(ledger.candidates.of(model.name), key=lambda c: c.opened_at)
     decisions = ledger.drift.decisions(model.name, before=day)
     live = ledger.candidates.live(model.name)
+    prepared = {d.journey_run_id for d in decisions if d.numbers.get(HOLD)}
     opened = [d.numbers["opened_breaker_until"] for d in decisions if d.numbers.get("opened_breaker_until")]
     return History(
         journeys=[
-            PastJourney(c.request.as_of, c.request.trigger is Trigger.DRIFT, _ending(c.state, c.is_live))
+            PastJourney(
+                c.request.as_of, c.request.trigger is Trigger.DRIFT, _ending(c.state, c.is_live), c.run_id in prepared
+            )
             for c in candidates
         ],
         in_flight=live.run_id if live else None,
@@ -272,13 +288,17 @@ class Measured:
         roc_auc_expected: a binary classifier's.
         losses: of each day the version served, on labels matured by the end of the day.
         cohorts: how many rows of those days have a label.
+        estimated_before: the estimated mean loss of the days of the version that were judged before, oldest first.
+        label_shift: a classifier's, from the day's answers; None where there is none.
     """
 
     profile: Profile
     losses_expected: np.ndarray[Any, Any]
     roc_auc_expected: float | None
+    label_shift: LabelShift | None
     losses: tuple[DayLoss, ...]
     cohorts: tuple[Cohort, ...]
+    estimated_before: tuple[float, ...] = ()
 
 
 def _row_by_row(
@@ -300,8 +320,9 @@ def _row_by_row(
 
 def estimated_losses(
     model: ModelDeclaration, reference: EstimateReference | None, features: pd.DataFrame, scores: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], float | None]:
-    """The loss each answered row is expected to have, and a binary classifier's expected ROC AUC.
+) -> tuple[np.ndarray[Any, Any], float | None, LabelShift | None]:
+    """The loss each answered row is expected to have, a binary classifier's expected ROC AUC, and what a classifier's
+    loss would be, were only the classes' shares to have changed.
 
     ``features`` are read for a regression alone, and are then those of ``scores``, row by row.
     """
@@ -309,14 +330,22 @@ def estimated_losses(
 
     metric = model.drift.performance.metric
     if reference is None or reference.metric != metric:
-        return np.empty(0), None
+        return np.empty(0), None, None
     if reference.calibration is not None:
         probabilities = reference.calibration(scores)
         auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 else None
-        return expected_losses(watched_loss(model), scores, probabilities), auc
+        losses = expected_losses(watched_loss(model), scores, probabilities)
+        return losses, auc, reference.label_shift(watched_loss(model), scores)
     if reference.trees is None:
-        return np.empty(0), None
-    return reference.trees.estimated(features, scores), None
+        return np.empty(0), None, None
+    return reference.trees.estimated(features, scores), None, None
+
+
+def estimated_before(ledger: Ledger, model: ModelDeclaration, version: str, day: str) -> tuple[float, ...]:
+    """The estimated losses of the version's days before, as they were reported."""
+    kept = ledger.drift.reports(model.name, last=ESTIMATES_KEPT, before=day)
+    found = [r.report["estimated"] for r in kept if r.report["version"] == version and r.report.get("estimated")]
+    return judged_before(map(EstimatedPerformance.from_json, found), model.drift.estimated.min_rows)
 
 
 def report_on(
@@ -358,11 +387,16 @@ def report_on(
     estimated = estimated_performance(
         reference.estimate,
         measured.losses_expected,
-        band=Band(metric=performance.metric, tolerance=performance.tolerance, alpha=performance.alpha),
+        band=Band(
+            metric=performance.metric,
+            tolerance=performance.tolerance,
+            alpha=performance.alpha,
+            run_length_days=declared.estimated.run_length_days,
+        ),
         min_rows=declared.estimated.min_rows,
         outside_share=outside_support(inputs, predictions),
         outside_at_most=declared.estimated.outside_at_most,
-        roc_auc=measured.roc_auc_expected,
+        beside=BesideEstimate(measured.estimated_before, measured.roc_auc_expected, measured.label_shift),
     )
     labels = label_maturity(
         measured.cohorts,

@@ -17,7 +17,7 @@ from include.domain.lifecycle import Event, JourneyRequest, State
 from include.workflows import stores
 from include.workflows.gates import required as required_gates
 from include.workflows.gates.run import standing_in_the_way
-from include.workflows.journey import causes, step
+from include.workflows.journey import causes, estimate_hold, step
 from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.request_checks import NoData as NoData
 from include.workflows.journey.request_checks import latest_allowed
@@ -69,6 +69,7 @@ def open_journey(
             by=asker(ledger, model.name, user, request.requested_by),
             approvers=model.approvers.who,
             decided_at=decision.recorded_at if decision is not None else None,
+            gives_way=_gives_way(ledger, model, decision),
         )
         print(
             f"{candidate.candidate_id}: as of {request.as_of.isoformat()}, asked by {candidate.request.asked_by}: "
@@ -100,6 +101,14 @@ def _decision_of(
         return None
     own = drift_run_id(model.name, decision.day)
     return decision if run_id == own or run_id.startswith(f"{own}__") else None
+
+
+def _gives_way(ledger: Ledger, model: ModelDeclaration, decision: RetrainDecision | None) -> str | None:
+    """The live candidate that an estimate alone asked for, where a decision by labels starts this journey."""
+    if decision is None or decision.numbers.get(estimate_hold.HOLD):
+        return None
+    live = ledger.candidates.live(model.name)
+    return live.candidate_id if live is not None and estimate_hold.alarm_day(ledger, live) is not None else None
 
 
 def _started_by(run_type: str, decision: RetrainDecision | None) -> Trigger:

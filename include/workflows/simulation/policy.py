@@ -15,6 +15,7 @@ from typing import Any
 
 from include.config import ModelDeclaration
 from include.domain.decision import Action, Decision, decide
+from include.domain.drift.estimated import EstimatedPerformance, judged_before
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import count_window
 from include.domain.drift.report import DriftReport
@@ -24,6 +25,7 @@ from include.domain.intervals import DAY, Interval, midnight
 from include.domain.journey import Trigger
 from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, Window, window_state
+from include.domain.simulation.incidents import incidents_of
 from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome, SimulatedDecision
 from include.domain.verdicts import GateResult
 from include.workflows import gates
@@ -57,6 +59,8 @@ class DeclaredPolicy:
         self._journeys: list[ReplayedJourney] = []
         self._reports: list[DriftReport] = []
         self._decisions: list[tuple[str, Decision]] = []
+        self._estimates: list[EstimatedPerformance] = []
+        """Of the serving champion's newest days."""
         self._maturing = Maturing(stream, model)
 
     @property
@@ -93,11 +97,14 @@ class DeclaredPolicy:
             *sensor.estimated_losses(model, reference.estimate, features, scores),
             epoch.matured,
             tuple(self._cohorts(epoch, day.end)),
+            judged_before(self._estimates, model.drift.estimated.min_rows),
         )
         report = sensor.report_on(model, epoch.candidate.name, name, reference, measured)
         last = model.drift.retrain.windows[1] - 1
         earlier = [r for r in (self._reports[-last:] if last else []) if r.version == report.version]
         self._reports = [*self._reports[-last:], report] if last else [report]
+        if report.estimated is not None:
+            self._estimates = [*self._estimates[1 - sensor.ESTIMATES_KEPT :], report.estimated]
         flags = [sensor.flags_of(model, r) for r in (*earlier, report)]
         decision = decide(situation_of(report, flags, sensor.policy_of(model), self._history(), day.end))
         self._decisions.append((name, decision))
@@ -129,7 +136,10 @@ class DeclaredPolicy:
         asked = [d for _, d in self._decisions if d.name == "futile"]
         live = self._live()
         return History(
-            journeys=[PastJourney(j.candidate.as_of, j.trigger is Trigger.DRIFT, j.ending) for j in self._journeys],
+            journeys=[
+                PastJourney(j.candidate.as_of, j.trigger is Trigger.DRIFT, j.ending, j.alarm is not None)
+                for j in self._journeys
+            ],
             in_flight=f"the journey as of {live.candidate.name}" if live else None,
             asked_at=[int(d.numbers["futile_streak"]) for d in asked],
             breaker_until=[d.breaker_open_until for d in asked if d.breaker_open_until is not None],
@@ -155,9 +165,13 @@ class DeclaredPolicy:
         alarm: str | None = None,
         incident: Incident | None = None,
     ) -> None:
-        """Open a journey, unless one is in flight, and judge it up to its shadow window."""
-        if self._live() is not None:
-            return
+        """Open a journey, unless one is in flight, and judge it up to its shadow window. One that was prepared for an
+        estimate gives way to an alarm of labels."""
+        live = self._live()
+        if live is not None:
+            if live.alarm is None or alarm is not None or trigger is not Trigger.DRIFT:
+                return
+            live.ending = Ending.BROKEN
         changed_on = incident.changed_on if incident else None
         former = [e.candidate for e in reversed(self._epochs[:-1])]
         candidate = self._candidates.of(self.model, self.stream, as_of, changed_on, former)
@@ -224,6 +238,7 @@ class DeclaredPolicy:
             return
         journey.ending, journey.serves_from = Ending.PROMOTED, closed
         self._epochs.append(ServingCandidate(journey.candidate, closed))
+        self._estimates = []
 
     def _shadowed(self, journey: ReplayedJourney, closed: datetime) -> Shadowed:
         """What its shadow window saw, which ended at ``closed``."""
@@ -271,6 +286,7 @@ class DeclaredPolicy:
             journeys=tuple(j.told() for j in self._journeys),
             decisions=tuple(_decision(day, decision) for day, decision in self._decisions),
             notes=self._blind(),
+            incidents=incidents_of((day, decision.incident) for day, decision in self._decisions),
         )
 
     def _blind(self) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ class ReplayedJourney:
             Ending.LIVE: "in shadow at the end",
             Ending.PROMOTED: f"promoted, serves from {served}",
             Ending.FUTILE: f"rejected by {stopped.gate}" if stopped else "rejected",
-            Ending.BROKEN: "broken",
+            Ending.BROKEN: "gave way to an alarm of labels",
         }[self.ending]
         return SimulatedJourney(
             as_of=self.candidate.name,
@@ -86,6 +86,7 @@ class ReplayedJourney:
             outcome=outcome,
             serves_from=served,
             stopped_by=stopped.reason if stopped else None,
+            recipe=self.candidate.raced.recipe.value if self.candidate.raced else None,
         )
 
 

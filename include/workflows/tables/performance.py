@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators
 from include.domain.drift.calibration import BadEstimate, expected_losses, expected_roc_auc
 from include.domain.drift.estimated import (
+    BesideEstimate,
     EstimatedPerformance,
     EstimateReference,
     classifier_reference,
@@ -161,7 +162,7 @@ class Lane:
                 min_rows=limits.min_rows,
                 outside_share=outside_support(inputs or _NO_INPUTS, predictions),
                 outside_at_most=limits.outside_at_most,
-                roc_auc=auc,
+                beside=BesideEstimate(roc_auc=auc),
             )
         if self.roles.label not in rows:
             return estimated, None

@@ -10,7 +10,9 @@ import pytest
 from include.domain.data_incident import DataIncident
 from include.domain.decision import RULES, Action, Policy, Situation, cooldown_days, decide
 from include.domain.drift.report import Finding, Flags
+from include.domain.history import Ending, PastJourney, futile_streak
 from include.domain.incident import Stage
+from include.domain.prepared import PreparedJourneys
 
 NOW = datetime(2013, 6, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -397,3 +399,51 @@ def test_a_hundred_identical_reports_start_one_journey():
     started, actions = months_of_drift(100, Policy(cooldown_days=0), journey_days=1000)
     assert len(started) == 1
     assert actions.count(Action.SUPPRESS) == 99
+
+
+# --- journeys that an estimate alone asked for ------------------------------------------------------------------------
+
+REALISED, ESTIMATED = flags(True, True), flags(None, None, estimated=True)
+
+
+def prepared(**fields):
+    return PreparedJourneys(**fields)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"in_flight": "prepared run", "prepared": prepared(in_flight=True, last_started=NOW - timedelta(days=1))},
+        {"prepared": prepared(last_started=NOW - timedelta(days=1))},
+        {"prepared": prepared(in_30_days=50, contradicted=50, last_started=NOW)},
+    ],
+)
+def test_what_an_estimate_prepared_holds_no_alarm_of_labels_up(held):
+    assert decide(a_situation(flags=REALISED, **held)).name == "realised_out_of_band"
+
+
+@pytest.mark.parametrize(
+    ("held", "rule"),
+    [
+        ({"in_flight": "a run"}, "in_flight"),
+        ({"in_flight": "prepared run", "prepared": prepared(in_flight=True)}, "in_flight"),
+        ({"prepared": prepared(last_started=NOW - timedelta(days=1))}, "cooldown"),
+        ({"prepared": prepared(last_started=NOW - timedelta(days=13), contradicted=1)}, "cooldown"),
+        ({"prepared": prepared(in_30_days=3)}, "budget"),
+    ],
+)
+def test_among_themselves_they_have_a_budget_and_a_pause_that_doubles(held, rule):
+    assert decide(a_situation(flags=ESTIMATED, **held)).name == rule
+
+
+def test_the_pause_after_a_contradicted_one_ends():
+    held = prepared(last_started=NOW - timedelta(days=14), contradicted=1)
+    assert decide(a_situation(flags=ESTIMATED, prepared=held)).name == "estimated_out_of_band"
+
+
+def test_contradicted_ones_are_not_futile_and_open_no_breaker():
+    stopped = [PastJourney(NOW - timedelta(days=20 * n), True, Ending.FUTILE, prepared=True) for n in (3, 2, 1)]
+    assert futile_streak(stopped) == 0
+    real = PastJourney(NOW - timedelta(days=90), True, Ending.FUTILE)
+    assert futile_streak([real, *stopped]) == 1
+    assert futile_streak([real, PastJourney(NOW, True, Ending.PROMOTED, prepared=True)]) == 0

@@ -18,6 +18,7 @@ from include.domain.drift.calibration import (
     fit_calibration,
 )
 from include.domain.drift.estimated import (
+    BesideEstimate,
     EstimatedPerformance,
     EstimateReference,
     classifier_reference,
@@ -205,7 +206,7 @@ def reference():
 
 def test_an_estimate_in_its_band_says_so_with_its_numbers(reference):
     _, scores = events(np.random.default_rng(10), 1000)
-    found = estimated(reference, scores, roc_auc=0.7)
+    found = estimated(reference, scores, beside=BesideEstimate(roc_auc=0.7))
     assert found.out_of_band is False
     assert found.reason.startswith("Estimated in band: brier 0.1")
     assert "on 1000 rows without labels; a usual day is estimated at up to 0.1" in found.reason

@@ -16,7 +16,7 @@ from include import cli
 from include.domain.history import Ending, PastJourney, futile_streak
 from include.domain.intervals import Interval
 from include.domain.simulation.outcome import PolicyKind
-from include.workflows.simulation import shown
+from include.workflows.simulation import picture, shown
 from include.workflows.simulation.run import Simulation, range_of, simulate
 from include.workflows.simulation.schedule import BadSchedule, fires_within
 from include.workflows.simulation.settings import BadSetting, TableModel, Variant, declared_for, variants
@@ -115,7 +115,8 @@ def harder_from(table: pd.DataFrame, day: int, *, seed: int = 5) -> pd.DataFrame
 
 def test_an_estimate_prepares_a_candidate_that_is_held_until_labels_show_it():
     table, late = harder_from(a_table(90), 50), Yardsticks((), 0, False)
-    seen = policy(simulated(table, delay_days=9, yardsticks=late), PolicyKind.DECLARED)
+    soon = "drift.estimated.run_length_days=7"  # seven reference days show little
+    seen = policy(simulated(table, soon, delay_days=9, yardsticks=late), PolicyKind.DECLARED)
     first = seen.journeys[0]
     assert first.reason.startswith("Prepare a candidate, not to be promoted before labels mature")
     [decision] = [d for d in seen.decisions if d.reason == first.reason]
@@ -307,8 +308,41 @@ def test_the_answer_is_a_table_json_and_a_picture(turned, tmp_path):
         "hindsight",
     ]
     assert sum(data["policies"][0]["actions"].values()) == len(data["policies"][0]["decisions"])
-    shown.plot(turned, tmp_path / "out.png")
+    picture.plot(turned, tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_alarm_that_persists_is_an_incident_with_its_band_and_its_stages(turned):
+    declared = policy(turned, PolicyKind.DECLARED)
+    first = declared.incidents[0]
+    assert first.opened_on in {d.day for d in declared.decisions if d.realised}
+    assert first.anchor < first.band
+    assert [stage for stage, _, _ in first.spans("2024-04-20")][:2] == ["open", "recovering"]
+    assert first.stages[1][0] >= next(j.serves_from for j in declared.journeys if j.serves_from)
+    assert any(first.sentence in line for line in shown.as_lines(turned))
+    told = shown.as_json(turned)["policies"][0]
+    assert told["incidents"][0]["opened_on"] == first.opened_on
+    assert told["journeys"][0]["recipe"] == declared.journeys[0].recipe
+
+
+def test_a_retrain_of_an_alarm_says_which_recipe_won(turned):
+    declared = policy(turned, PolicyKind.DECLARED)
+    assert declared.journeys[0].recipe in ("window", "since_change")
+    assert f"drift, {declared.journeys[0].recipe} won" in "\n".join(shown.as_lines(turned))
+
+
+def test_the_picture_has_the_band_the_incidents_and_the_recipes(turned):
+    figure = picture.drawn(turned)
+    losses, strip, _ = figure.axes
+    labels = {*losses.get_legend_handles_labels()[1], *strip.get_legend_handles_labels()[1]}
+    declared = policy(turned, PolicyKind.DECLARED)
+    assert {f"anchor's band ({declared.name})", "incident open", "incident recovering"} <= labels
+    assert f"retrain: {declared.journeys[0].recipe}" in labels
+
+
+def test_a_simulation_without_an_incident_has_a_picture_too():
+    labels = picture.drawn(simulated(a_table(75), yardsticks=Yardsticks((), 0, False))).axes[0]
+    assert not any("band" in label for label in labels.get_legend_handles_labels()[1])
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
