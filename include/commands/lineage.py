@@ -1,10 +1,13 @@
-"""``lineage``: what a prediction or a candidate came from, and what a day of a feature view went into."""
+"""``lineage``: what a prediction or a candidate came from, and what a day of a feature view went into. ``worth``: what
+a promotion brought."""
 
 from __future__ import annotations
 
 import argparse
 
-from include.commands import Answer, Mistake, Verb, VerbGroup
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
+
+NOT_JUDGED = 2
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,24 @@ def _lineage(args: argparse.Namespace) -> Answer:
     return Answer(tuple(found.lines()), found.as_json())
 
 
+def _worth_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a declared model")
+    parser.add_argument("--revision", type=int, metavar="N", help="of the promotion; default the newest")
+    parser.add_argument("--until", metavar="DAY", help="day after the last; default the day after the newest report")
+
+
+def _worth(args: argparse.Namespace) -> Answer:
+    from include.commands.airflow import use_running_services
+    from include.domain.intervals import instant, midnight
+    from include.workflows.explain.worth import worth
+
+    use_running_services()
+    until = midnight(instant(args.until)) if args.until else None
+    found = worth(args.model, revision=args.revision, until=until)
+    code = NOT_JUDGED if found.better is None else 0 if found.better else EXIT_FAILED
+    return Answer((found.sentence,), found.as_json(), code)
+
+
 VERBS = (
     Verb(
         "lineage",
@@ -42,5 +63,14 @@ VERBS = (
         _lineage,
         _arguments,
         group=VerbGroup.ASK,
+    ),
+    Verb(
+        "worth",
+        "say what a promotion was worth: the loss with it, and what it would have been without",
+        "slipway worth air_time --revision 2",
+        _worth,
+        _worth_arguments,
+        group=VerbGroup.ASK,
+        exit_codes="0 better with it, 1 worse with it, 2 not judged, or these days do not tell",
     ),
 )

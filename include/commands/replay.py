@@ -185,7 +185,11 @@ def _closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
         end = f"Drift started a journey that promoted nothing. {outcome.drifted[-1].outcome}"
     else:
         end = "No drift started a journey in these days."
-    lines = (*console.export_text().splitlines(), f"{len(outcome.days)} days, {median:.1f} s each (median). {end}")
+    brought = [f"What retraining was worth: {each.sentence}" for each in found.worth]
+    if outcome.drifted and not brought:
+        brought = ["What retraining was worth: nothing, no journey that drift started was promoted."]
+    pace = f"{len(outcome.days)} days, {median:.1f} s each (median). {end}"
+    lines = (*console.export_text().splitlines(), *brought, pace)
     data = {
         **found.as_json(),
         "days": outcome.days,

@@ -11,6 +11,7 @@ learn; then a person is asked, once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -63,7 +64,7 @@ class IncidentPace:
         wait_days: as many days at least; half of them are held out.
         wait_rows: as many matured rows since the change at least.
         window_days: the training window: with as many days after the change nothing new can be learned.
-        back_after_days: matured days of the new champion before it may count as recovered.
+        back_after_days: matured days of the new champion before its risk counts: as recovered, or as not helped.
         label_delay: how long after a row its label's window closes.
     """
 
@@ -95,7 +96,8 @@ class Incident:
         changed_on: the likeliest first day of the change.
         stage: how far it is.
         serving: the candidate id that served the last judged day.
-        risk: the serving model's matured risk of the last days; None where it was not judged.
+        risk: the serving model's matured risk of the last days; None where it was not judged, and while a new
+            champion has too few matured days to be judged by.
         asked: whether a person was told that retraining did not help.
         closed_on, closing, note: when, why, and in words; None while it is not closed.
     """
@@ -164,7 +166,7 @@ def after_day(
     if before is None or not before.is_open:
         return _opened(scored, found) if alarm else None
     here = before.moved(Stage.OPEN if version == before.version else Stage.RECOVERING)
-    here = replace(here, serving=version, risk=found.recent_risk)
+    here = replace(here, serving=version, risk=_known_risk(here.stage, found, pace))
     if here.stage is Stage.OPEN:
         if found.out_of_band is False:
             return here.closed(day, Closing.PASSED, f"The alarm passed by itself. {found.reason}")
@@ -173,7 +175,7 @@ def after_day(
     if alarm and found.changed_on is not None and found.changed_on > here.changed_on:
         # Another change, which the new champion has not learned from either.
         return replace(here, changed_on=found.changed_on, asked=False)
-    if _is_back(here, found, pace):
+    if here.risk is not None and here.risk <= here.band:
         return here.closed(
             day,
             Closing.RECOVERED,
@@ -199,9 +201,11 @@ def _opened(scored: ScoredDay, found: RealisedPerformance) -> Incident | None:
     )
 
 
-def _is_back(incident: Incident, found: RealisedPerformance, pace: IncidentPace) -> bool:
-    enough = found.served_days is not None and found.served_days >= pace.back_after_days
-    return enough and incident.risk is not None and incident.risk <= incident.band
+def _known_risk(stage: Stage, found: RealisedPerformance, pace: IncidentPace) -> float | None:
+    """The serving model's risk; None for a new champion whose own days are too few to say anything either way."""
+    if stage is Stage.RECOVERING and (found.served_days or 0) < pace.back_after_days:
+        return None
+    return found.recent_risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,8 @@ def outlook(
         pace: as declared.
     """
     known = max((matured_until - date.fromisoformat(incident.changed_on)).days, 0)
-    by_rows = -(-pace.wait_rows // rows) if rows else pace.wait_days
+    # Whole days are held out: each half has its own half of the rows.
+    by_rows = 2 * math.ceil(pace.wait_rows / 2 / rows) if rows else pace.wait_days
     needed = max(pace.needed_days(journeys), by_rows)
     exhausted = journeys > 0 and (needed > pace.window_days or known >= pace.window_days)
     return Outlook(

@@ -91,18 +91,18 @@ class RealisedPerformance:
     served_rows: int | None = None
     accepted_on: str | None = None
     """When a person accepted the level that is the reference here, as a judged day; None where it is the holdout's."""
-
-    @property
-    def changed_on(self) -> str | None:
-        """The likeliest first day of the rise; None while the risk is in its band, by rows, or not judged."""
-        return self.since if self.out_of_band and self.evidence is not None else None
+    changed_on: str | None = None
+    """The likeliest first day of the rise; None while the risk is in its band, by rows, or not judged."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"unit": self.unit.value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RealisedPerformance:
-        return cls(**(dict(data) | {"unit": Unit(data["unit"])}))
+        read = dict(data) | {"unit": Unit(data["unit"])}
+        if "changed_on" not in read and read["out_of_band"] and read.get("evidence") is not None:
+            read["changed_on"] = read["since"]
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,7 @@ def realised_performance(
         effective_days=detected.found.effective_days if detected else None,
         served_days=len(now),
         served_rows=rows,
+        changed_on=lane[0].day if out and detected else None,
     )
 
 

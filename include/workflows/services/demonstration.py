@@ -1,5 +1,6 @@
 """Drives the year through Airflow's REST API, as a scheduler and a caller would: history in bulk, first champions, then
-day after day until a drift-triggered journey has ended.
+day after day until a journey that drift started has ended, and where it promoted a model, until a week of its labels is
+known.
 
 Nothing here forces a decision. The driver starts the feature Dags of a day; what scores it, what judges it and what is
 retrained follows from the assets and from the drift Dag's own decision. Every run id says what it is for, so that a
@@ -22,6 +23,8 @@ from include.domain.intervals import Interval
 LOOK_EVERY_S = 0.25
 LOST_EVENT_S = 45.0
 """How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
+DAYS_AFTER = 9
+"""Days replayed after a promotion, so that what it was worth can be said: a week, and the time labels take."""
 
 
 class ReplayFailed(NotDone):
@@ -108,7 +111,7 @@ class Demonstration:
             self.api.unpause(dag_id)
         self.load_history()
         self.train_first_champions()
-        outcome = DemonstrationOutcome()
+        outcome, judging = DemonstrationOutcome(), DAYS_AFTER
         days = Interval.between(self.plan.start, self.plan.end).days
         for day, following in zip(days, [*days[1:], None], strict=True):
             began = self.clock()
@@ -117,6 +120,10 @@ class Demonstration:
             outcome.seconds_per_day.append(self.clock() - began)
             if self.follow_journeys(day, outcome, shadows_closed):
                 break
+            if outcome.drifted:
+                judging -= 1
+                if not outcome.loop_closed or judging < 0:
+                    break
         return outcome
 
     # --- history and first champions ---------------------------------------------------------------------------------
@@ -251,7 +258,8 @@ class Demonstration:
     # --- journeys ----------------------------------------------------------------------------------------------------
 
     def follow_journeys(self, day: str, outcome: DemonstrationOutcome, shadows_closed: bool) -> bool:
-        """Let every journey go on until it ended or waits for days or for a person; whether the replay is over."""
+        """Let every journey go on until it ended or waits for days or for a person; whether a person is asked, so
+        that the replay is over."""
         journeys = {f"retrain_{m.name}" for m in self.models}
         while True:
             self._check_stop()
@@ -276,12 +284,14 @@ class Demonstration:
                     )
                     self.tell.now(f"{day}: journey {run.run_id}: {now or 'between two tasks'}")
             if not busy:
-                ended = self._journey_seen and self._drift_journey_ended(day, outcome)
+                if self._journey_seen:
+                    self._note_ended(day, outcome)
                 self._journey_seen = bool(active)
-                return ended
+                return False
             time.sleep(LOOK_EVERY_S)
 
-    def _drift_journey_ended(self, day: str, outcome: DemonstrationOutcome) -> bool:
+    def _note_ended(self, day: str, outcome: DemonstrationOutcome) -> None:
+        """Keep how each journey that drift started ended."""
         known = {j.run_id for j in outcome.drifted}
         for model in self.models:
             for run in self.api.dag_runs(f"retrain_{model.name}", states=("success", "failed")):
@@ -292,7 +302,6 @@ class Demonstration:
                     outcome.drifted.append(DemonstratedJourney(run.dag_id, run.run_id, promoted, said))
                     how = "promoted" if promoted else "not promoted"
                     self.tell.line(f"{day}  journey {run.run_id} ended: {how}. {said}")
-        return bool(outcome.drifted)
 
     # --- small things ------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""The results of a replay, read from the ledger: champions over time, each journey's verdicts, score before and
-after."""
+"""The results of a replay: champions over time, each journey's verdicts, score before and after, and what a promotion
+was worth."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from include.adapters.ledger import Candidate, Ledger
 from include.config import declared_models
 from include.workflows import stores
+from include.workflows.explain.worth import Worth
+from include.workflows.explain.worth import worth as worth_of
 from include.workflows.journey import facts, step
 from include.workflows.journey.facts import Evaluated
 
@@ -44,10 +46,11 @@ class JourneyRow:
 
 @dataclass(frozen=True, slots=True)
 class DemonstrationReport:
-    """Both tables."""
+    """Both tables, and what each model's newest promotion over a former champion was worth."""
 
     champions: list[Champion]
     journeys: list[JourneyRow]
+    worth: list[Worth]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,7 +76,8 @@ def report() -> DemonstrationReport:
             for m in declared_models()
             for c in ledger.candidates.of(m.name)
         ]
-    return DemonstrationReport(champions, journeys)
+    replaced = [m for m in declared_models() if any(c.model == m.name and c.kind == "promotion" for c in champions)]
+    return DemonstrationReport(champions, journeys, [worth_of(m.name) for m in replaced])
 
 
 def _row(ledger: Ledger, metric: str, candidate: Candidate) -> JourneyRow:

@@ -78,6 +78,14 @@ def test_too_few_matured_days_close_nothing(incident):
     assert after_day(incident, seen("b", "2021-02-10"), cured, False, PACE).stage is Stage.RECOVERING
 
 
+def test_too_few_matured_days_show_no_failure_either(incident):
+    """One bad first day of a new champion starts no further journey and asks nobody."""
+    bad = judged(*(0.25,) * 6)
+    after = after_day(incident, seen("b", "2021-02-10"), bad, False, PACE)
+    assert (after.risk, after.uncured) == (None, False)
+    assert after_day(incident, seen("b", "2021-02-11"), judged(*(0.25,) * 7), False, PACE).uncured
+
+
 def test_what_was_not_judged_is_not_back(incident):
     nothing = realised_performance((), (), Band("brier", 0.01))
     after = after_day(incident, seen("b"), nothing, False, PACE)
@@ -219,7 +227,7 @@ def test_a_pace_is_this_where_nothing_is_declared():
 def test_few_rows_a_day_wait_longer_and_the_day_is_said(incident):
     found = ahead(incident, matured=12, rows=20)
     assert not found.ready
-    assert found.needed_days == 15
+    assert found.needed_days == 16  # half of the days are held out, and half of 300 rows takes 8 days
     assert found.next_on == date.fromisoformat(incident.changed_on) + timedelta(days=18)
 
 

@@ -366,3 +366,16 @@ def test_three_points_more_error_are_found_within_three_thousand_rows_where_rows
         )
         found.append(100 * next(seen, 99))
     assert np.median(found) <= 3000
+
+
+def test_a_change_is_dated_only_in_an_alarm():
+    assert judged(cohorts((0.14,) * 20)).changed_on is None
+    assert judged(cohorts((0.14,) * 10 + (0.24,) * 14)).changed_on == "2013-06-11"
+
+
+@pytest.mark.parametrize(("evidence", "changed_on"), [(400.0, "2013-06-11"), (None, None)])
+def test_a_report_from_before_the_date_was_kept_still_says_it(evidence, changed_on):
+    """Then a lane of days began at the change; one of rows did not."""
+    kept = judged(cohorts((0.14,) * 10 + (0.24,) * 14)).as_json() | {"evidence": evidence}
+    del kept["changed_on"]
+    assert RealisedPerformance.from_json(kept).changed_on == changed_on
