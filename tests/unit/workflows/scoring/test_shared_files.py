@@ -24,6 +24,7 @@ WRITES = {"write_text", "write_bytes", "to_parquet", "copyfile", "copy2", "write
 MODULES = {"os", "shutil"}
 ALONE = {
     # Where nobody else reads or writes: a folder of the process's own, or a name that a person gave.
+    "include/workflows/evidence/baselines.py": {"rename": "a column's name and no file's"},
     "include/adapters/processes.py": {"replace": "a log that its only writer sets aside, whole"},
     "include/workflows/scoring/challenger_process.py": {
         "write_text": "a temporary folder of two processes that wait for each other",
