@@ -50,6 +50,7 @@ def _type(column: Any) -> str:
         "Text": "text",
         "Integer": "whole number",
         "BigInteger": "whole number",
+        "Float": "number",
         "Boolean": "true or false",
         "JSON": "JSON",
         "UtcTime": "time",
