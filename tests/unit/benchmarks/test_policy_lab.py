@@ -69,8 +69,8 @@ def test_the_products_first_candidate_after_a_change_has_learned_from_it(turned)
     replay, change = Today(turned), turned.stream.changes[0]
     replay.run()
     first = next(j for j in replay.journeys if j.as_of > change)
-    assert first.rows.last > change
-    assert len(replay.held_out[first.rows]) >= 5
+    assert first.made.twin.last > change
+    assert len(replay.held_out[first.made]) >= 5
 
 
 def test_the_chosen_combination_serves_a_model_that_learned_within_three_weeks(turned):

@@ -39,9 +39,8 @@ ALONE = {
         "copyfile": "a temporary folder of one process",
         "open": "a temporary folder of one process",
     },
-    "include/workflows/simulation/shown.py": {"savefig": "a picture where the caller asked for it"},
+    "include/workflows/simulation/picture.py": {"savefig": "a picture where the caller asked for it"},
     "include/commands/drift.py": {"savefig": "a picture where the caller asked for it"},
-    "include/workflows/evidence/evaluation.py": {"rename": "a column, no file"},
     "include/workflows/tables/reading.py": {"rename": "a column, no file"},
     "include/workflows/features/staged_file.py": {"write_table": "writes into the name that files.whole gave"},
 }
