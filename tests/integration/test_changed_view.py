@@ -23,6 +23,7 @@ from include.adapters.offline_store import OfflineStore
 from include.config import declarations, loader
 from include.config.settings import settings
 from include.domain.intervals import Interval
+from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
 from include.workflows.drift import sensor
 from include.workflows.evidence import evaluation
@@ -151,7 +152,12 @@ def test_candidate_and_champion_are_compared_on_the_same_rows_each_as_it_reads_t
     by_trip = dict(zip(rows["trip_id"], answers, strict=True))
     assert kept["champion"].tolist() == [by_trip[trip] for trip in held_out["trip_id"]]
     assert roc_auc_score(kept["y"], kept["candidate"]) > 0.6
-    assert world.judge("champion_gate", journey)["verdict"] != "INCONCLUSIVE"
+    world.judge("champion_gate", journey)
+    with Ledger.open(settings().ledger_url) as ledger:
+        result = ledger.gates.latest(str(journey["candidate_id"]))["champion_gate"].result
+    [compared] = [c for c in result.criteria if c.criterion == "brier"]
+    assert compared.verdict is not Verdict.INCONCLUSIVE
+    assert compared.champion == pytest.approx(((kept["champion"] - kept["y"]) ** 2).mean())
 
 
 def test_a_candidate_of_the_new_version_goes_through_shadow_and_is_promoted_with_nobody_asked(own):

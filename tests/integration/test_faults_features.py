@@ -399,12 +399,13 @@ def test_f024_a_unit_changed_by_a_thousand_is_stopped_by_the_range(world):
 
 
 def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothing():
-    from include.domain.decision import Action, Situation, decide
+    from include.domain.decision import Action, Policy, decide
     from include.domain.drift.input_drift import input_drift
     from include.domain.drift.prediction_drift import prediction_drift
     from include.domain.drift.profile import FeatureKind, count_window
     from include.domain.drift.reference import build_profile
     from include.domain.drift.report import DriftMeasurements, Flags, ScoredDay, drift_report
+    from include.domain.history import History, situation_of
     from include.domain.performance import Band, DayLoss, realised_performance
 
     rng = np.random.default_rng(24)
@@ -417,8 +418,9 @@ def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothi
     realised = realised_performance(losses[:14], losses[14:], band=Band(metric="brier", tolerance=0.01))
     measured = DriftMeasurements(inputs, prediction_drift(reference, window), realised)
     report = drift_report(ScoredDay("m", "m-1", "2024-03-21"), reference, window, measured)
-    out = tuple(Flags(f"2024-03-{n}", realised=True) for n in (19, 20, 21))
-    decision = decide(Situation(now=at(21), flags=out, realised_reason="Out.", outside=report.outside))
+    # The unit changed on the 19th: the loss and the range have been out on the same days.
+    out = tuple(Flags(f"2024-03-{n}", realised=True, outside=True) for n in (19, 20, 21))
+    decision = decide(situation_of(report, out, Policy(), History(), at(22)))
     assert (decision.action, decision.rule) == (Action.ESCALATE, 2)
 
 
