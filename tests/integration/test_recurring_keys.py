@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from feature_world import CALENDAR, READINGS, days, naive
 from invariants import check_invariants
-from journey_world import MODEL, JourneyWorld, at, journey_world, key
+from journey_world import LENIENT, MODEL, JourneyWorld, at, journey_world, key
 
 from include.adapters.ledger import Ledger
 from include.adapters.offline_store import OfflineStore
@@ -63,6 +63,7 @@ HIGH = {
         "source": [{"table": "readings", "time": "read_at", "known": "known_at"}],
     },
     "views": [{"view": "station_ahead", "features": ["last_level"]}],
+    "gates": LENIENT,
     "shadow": {**MODEL["shadow"], "min_rows": 50, "min_days": 2, "disagreement": [0.0, 0.5]},
     "drift": {**MODEL["drift"], "performance": {**MODEL["drift"]["performance"], "min_rows": 20}},
 }
