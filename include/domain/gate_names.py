@@ -1,4 +1,7 @@
-"""Former names of gates. Records under a former name are not changed, and are read under the present name."""
+"""What the ledger has to know of gates by their names: the former ones, and which of them judge the file that serves.
+
+Records under a former name are not changed, and are read under the present name.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ FORMER = {"data_quality_gate": "training_data_gate"}
 """The name that each former name of a journey's gate has now."""
 FORMER_TASKS = {"training_data_gate": ("data_quality_gate",), "audit_gate": ("data_quality_gate",)}
 """The ids that a gate's task had before, of a journey or of a feature view."""
+
+FILE_GATES = frozenset({"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "shadow_gate", "approval"})
+"""The gates that judge the file that is to serve; all others judge the recipe, by its twin or by its training set."""
 
 
 def name_now(gate: str) -> str:

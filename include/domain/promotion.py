@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from include.domain.authority import said
+from include.domain.gate_names import FILE_GATES
 from include.domain.verdicts import GateResult, Mode, Verdict
 
 
@@ -59,10 +60,6 @@ class Override:
 
     def is_live(self, now: datetime) -> bool:
         return self.ended_at is None and now < self.expires_at
-
-
-FILE_GATES = frozenset({"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "shadow_gate", "approval"})
-"""The gates that judge the file that is to serve; all others judge the recipe, by its twin or by its training set."""
 
 
 class ObstacleKind(Enum):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from journey_world import NOW, JourneyWorld, at, living_in, published
+from journey_world import LENIENT, NOW, JourneyWorld, at, living_in, published
 from memory_ledger import MemoryLedger, content_of
 from memory_registry import MemoryRegistry
 
@@ -48,8 +48,9 @@ class LightWorld(JourneyWorld):
     """What the journeys told so far are known by, by run id."""
 
     def declare(self, name: str, *args: Any, **changes: Any) -> None:
-        """Declare a model; its shadow window is full after one day unless it is said otherwise."""
-        super().declare(name, *args, **{"shadow": SHADOW, **changes})
+        """Declare a model; its shadow window is full after one day, and its gates are lenient, unless it is
+        said otherwise."""
+        super().declare(name, *args, **{"shadow": SHADOW, "gates": LENIENT, **changes})
 
     def tags_of(self, reference: dict[str, Any]) -> dict[str, str]:
         """The tags of a candidate's run page."""

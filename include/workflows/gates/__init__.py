@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from include.config import ModelDeclaration
-from include.domain.promotion import FILE_GATES
+from include.domain.gate_names import FILE_GATES
 from include.domain.verdicts import Mode
 from include.workflows.gates import (
     approval,

@@ -10,7 +10,8 @@ from include.adapters.ledger import Candidate, Ledger, OverrideRequest, StopKind
 from include.config import ModelDeclaration
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
-from include.domain.promotion import FILE_GATES, Override
+from include.domain.gate_names import FILE_GATES
+from include.domain.promotion import Override
 from include.domain.tables import as_markdown, as_table
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows import gates, stores

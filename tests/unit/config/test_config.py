@@ -159,7 +159,7 @@ def test_what_is_declared_well_is_read(folder):
             [
                 f"{M}:22: training.window_days is missing; it has no default.",
                 f"{M}:23: training.window_day is not a field; allowed are: window_days, holdout_days, min_rows, seed, "
-                "race, schedule, price, timeout. Did you mean 'window_days'?",
+                "race, refit, schedule, price, timeout. Did you mean 'window_days'?",
             ],
             id="misspelt field",
         ),

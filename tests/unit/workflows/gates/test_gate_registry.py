@@ -137,7 +137,7 @@ def test_every_gate_that_measures_is_proved_by_a_seed_that_exists():
 # --- no list of gates is kept by hand --------------------------------------------------------------------------------
 
 OWN_FILES = {
-    "include/domain/gate_names.py": "the names that gates had before",
+    "include/domain/gate_names.py": "the names that gates had before, and which of them judge the file that serves",
     "include/config/old_keys.py": "the names that keys had before",
     "include/config/own_gates.py": "keeps them from being taken by a gate of a team's own",
     "include/domain/shadow.py": "its own rule",

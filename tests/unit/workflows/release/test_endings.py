@@ -167,7 +167,8 @@ def test_the_replay_takes_no_green_run_for_a_promotion(ledger: Ledger) -> None:
         candidate.candidate_id, Event.REJECT, outcome="Rejected: slice_gate: worse.", actor="close_journey"
     )
     driver, outcome = replay(ledger), DemonstrationOutcome()
-    assert driver._drift_journey_ended("2013-06-02", outcome)
+    driver._note_ended("2013-06-02", outcome)
+    assert [j.promoted for j in outcome.drifted] == [False]
     assert not outcome.loop_closed
     assert driver.tell.lines == ["2013-06-02  journey drift__1 ended: not promoted. Rejected: slice_gate: worse."]
 
@@ -184,5 +185,5 @@ def test_the_replay_says_that_a_first_champion_was_not_made(ledger: Ledger) -> N
 def test_the_replay_sees_the_loop_closed_where_the_ledger_has_the_promotion(ledger: Ledger) -> None:
     champion(ledger, "drift__1")
     outcome = DemonstrationOutcome()
-    replay(ledger)._drift_journey_ended("2013-06-02", outcome)
+    replay(ledger)._note_ended("2013-06-02", outcome)
     assert outcome.loop_closed

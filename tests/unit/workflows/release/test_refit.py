@@ -14,7 +14,8 @@ from include.adapters.ledger import DigestMismatch, PromotionRequest, TwinMismat
 from include.adapters.registry import REFITTED
 from include.config import loader
 from include.domain.errors import Refusal
-from include.domain.promotion import FILE_GATES, Promotable
+from include.domain.gate_names import FILE_GATES
+from include.domain.promotion import Promotable
 from include.domain.recipes import Recipe
 from include.workflows import gates, stores, tasks
 from include.workflows.evidence import race
