@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +25,9 @@ def test_no_class_name_is_defined_twice():
             defined[name].append(path)
     assert len(defined) > 100, "the classes were not read"
     assert {name: paths for name, paths in defined.items() if len(paths) > 1} == {}
+
+
+def test_test_files_have_names_of_their_own():
+    """Two of one name are one module to the test runner, which then stops before the first test."""
+    names = Counter(file.name for file in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
