@@ -99,9 +99,9 @@ def _promotion(ledger: Ledger, model: str, revision: int | None) -> tuple[Epoch,
     chosen = [e for e in promotions if revision is None or e.revision == revision]
     if not chosen:
         known = ", ".join(str(e.revision) for e in promotions)
-        which = f"{model} has no promotion of revision {revision}" if revision is not None else f"{model} has none"
+        which = f"no promotion of revision {revision}" if revision is not None else "no promotion"
         raise NoPromotion(
-            f"{which}; {f'there are {known}' if known else 'no model has replaced another one yet'}. "
+            f"{model} has {which}; {f'there are {known}' if known else 'no model has replaced another one yet'}. "
             f"`slipway history {model}` lists its champions."
         )
     later = [e.effective_from for e in epochs if e.revision > chosen[-1].revision]
