@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from databases import empty_postgres
+from sqlalchemy import event
 
 from include.adapters.online_store import OnlineStore, OnlineStoreUnusable
+from include.adapters.online_store.engines import engine_of, make_tables, new_engine
 from include.config.types import FeatureView
 
 TIMES = pa.timestamp("us", tz="UTC")
@@ -59,6 +62,18 @@ def rows(*entries: tuple[str, float, float, float | None]) -> pa.Table:
 def level(store: OnlineStore, station: str = "a") -> float | None:
     row = store.read(VIEW, [(station, 7)])[0]
     return None if row is None else row.features["level"]
+
+
+def test_tables_that_another_writer_makes_in_the_moment_of_a_first_write_are_used(store):
+    def make_them(_context: object) -> None:
+        others = new_engine(store.url)
+        make_tables(others)
+        others.dispose()
+
+    engine = engine_of(store.url, os.getpid())
+    event.listen(engine, "handle_error", make_them, once=True)
+    assert store.push(VIEW, rows(("a", 2, 2, 2.0)), "run") == 1
+    assert level(store, "a") == 2.0
 
 
 def test_the_newest_row_of_each_entity_is_kept(store):

@@ -20,7 +20,7 @@ from sqlalchemy import (
     inspect,
     make_url,
 )
-from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError, ProgrammingError
 
 from include.config import bounds
 
@@ -51,6 +51,8 @@ class OnlineStoreUnusable(ConnectionError):
 
 ENGINES: dict[tuple[str, int], Engine] = {}
 MOST_ENGINES = 8
+# Postgres names it by a code, SQLite only in words.
+UNDEFINED_TABLE, NO_SUCH_TABLE = "42P01", "no such table"
 
 
 def engine_of(url: str, process: int) -> Engine:
@@ -106,6 +108,11 @@ def make_tables(engine: Engine) -> None:
         # Another writer was making them in the same moment.
         if not inspect(engine).has_table(ONLINE.name):
             raise
+
+
+def table_was_missing(error: DBAPIError) -> bool:
+    """Whether a statement failed because its table did not exist in that moment."""
+    return getattr(error.orig, "sqlstate", None) == UNDEFINED_TABLE or NO_SUCH_TABLE in str(error.orig)
 
 
 def _as_wal(driver: Any, _: Any) -> None:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    inspect,
     make_url,
     or_,
     select,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
-from include.adapters.online_store.engines import ONLINE, OnlineStoreUnusable, engine_of, make_tables
+from include.adapters.online_store.engines import ONLINE, OnlineStoreUnusable, engine_of, make_tables, table_was_missing
 from include.adapters.online_store.entities import entities_of, spelled_otherwise
 from include.adapters.online_store.offers import ROWS_AT_ONCE, Kept, offers_of
 from include.config.types import FeatureView
@@ -149,8 +148,9 @@ class OnlineStore:
             try:
                 with engine.begin() as connection:
                     return work(connection)
-            except (OperationalError, ProgrammingError):
-                if inspect(engine).has_table(ONLINE.name):
+            except (OperationalError, ProgrammingError) as error:
+                # The statement's own words, not a look: another writer may have made the tables meanwhile.
+                if not table_was_missing(error):
                     raise
             make_tables(engine)
             with engine.begin() as connection:

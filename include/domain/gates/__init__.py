@@ -1,8 +1,8 @@
 """The gates: pure functions from evidence and declared bounds to a ``GateResult``.
 
 >>> from include.domain.metrics import Task
->>> holdout = Evidence(Task.BINARY, y=[0, 1, 0, 1], candidate=[0.1, 0.9, 0.2, 0.8])
->>> threshold_gate([Bound("roc_auc", Direction.AT_LEAST, 0.8)], holdout, mode=Mode.BLOCKING, min_rows=4).verdict
+>>> holdout = Evidence(Task.BINARY, y=[0, 1] * 20, candidate=[0.1, 0.9] * 20)
+>>> threshold_gate([Bound("roc_auc", Direction.AT_LEAST, 0.8)], holdout, mode=Mode.BLOCKING, min_rows=40).verdict
 <Verdict.PASS: 'PASS'>
 """
 
