@@ -86,6 +86,14 @@ def test_it_holds_a_retrain_back_for_the_declared_days(opened):
     assert opened.holds_back_until(14).isoformat() == "2021-01-15"
 
 
+def test_a_new_incident_has_had_no_quiet_day_and_names_three_of_its_findings(opened):
+    assert (opened.quiet, opened.seen_on) == (0, "2021-01-01")
+    many = [Finding(f"x{n}", "missing", 0.9, 0.2, f"x{n} is missing.") for n in range(4)]
+    found = after_findings(None, on(1), many, watch())
+    assert found.reason == "x0 is missing. x1 is missing. x2 is missing."
+    assert len(found.checks) == 4
+
+
 def test_it_survives_json(opened):
     for each in (opened, opened.closed("2021-02-01", Closing.PASSED, "Gone.")):
         assert DataIncident.from_json(json.loads(json.dumps(each.as_json(), allow_nan=False))) == each

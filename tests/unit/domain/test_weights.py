@@ -125,6 +125,23 @@ def test_a_metric_of_all_rows_together_takes_no_weights():
     assert compare(PairedScores(R, y, score, score, weight=weight), spread).reason == said
 
 
+@pytest.mark.parametrize(
+    ("metric", "labels", "scores", "why"),
+    [
+        (
+            "precision(threshold=0.5)",
+            [0, 1],
+            [0.1, 0.2],
+            "the positive class is answered on 0 rows; at least 20 are needed",
+        ),
+        ("rmse", [0, 0], [1e200, 0], "the values are too large to be squared and summed"),
+    ],
+)
+def test_rows_that_allow_no_weighted_value_say_why(metric, labels, scores, why):
+    found = measure_weighted(B if metric.startswith("precision") else R, metric, labels, scores, np.array([1.0, 2.0]))
+    assert (found.value, found.rows, found.reason) == (None, 2, why)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [None, 14], ids=["independent rows", "days"])
 @pytest.mark.parametrize("name", ["mae", "rmse"])
