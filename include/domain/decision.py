@@ -277,6 +277,10 @@ def _helps_no_more(s: Situation) -> bool:
     return s.open_incident is not None and s.outlook is not None and s.outlook.exhausted
 
 
+def _since(s: Situation) -> str:
+    return s.open_incident.about if s.open_incident is not None else ""
+
+
 def _recovers(s: Situation) -> bool:
     """Whether a new model serves that no matured label has shown to be above the anchor's band."""
     found = s.open_incident
@@ -395,8 +399,8 @@ RULES: tuple[Rule, ...] = (
         lambda s: _helps_no_more(s) and s.open_incident is not None and not s.open_incident.asked,
         Action.ESCALATE,
         lambda s: (
-            f"Retraining did not help: {count_of(s.incident_journeys, 'journey')} since the change of "
-            f"{s.open_incident.changed_on if s.open_incident else ''}, and a whole training window lies after it. "
+            f"Retraining did not help: {count_of(s.incident_journeys, 'journey')} since {_since(s)}, and a whole "
+            f"training window lies after it. "
             f"Accept the new level, or look at the label and the features. {_alarms(s)}"
         ),
     ),
@@ -405,10 +409,7 @@ RULES: tuple[Rule, ...] = (
         "helps_no_more",
         _helps_no_more,
         Action.SUPPRESS,
-        lambda s: (
-            "No journey: nothing new can be learned of the change of "
-            f"{s.open_incident.changed_on if s.open_incident else ''}, and a person was asked; {_alarms(s)}"
-        ),
+        lambda s: f"No journey: nothing new can be learned since {_since(s)}, and a person was asked; {_alarms(s)}",
     ),
     Rule(
         6,
@@ -417,9 +418,9 @@ RULES: tuple[Rule, ...] = (
         Action.SUPPRESS,
         lambda s: (
             f"No journey before {s.outlook.next_on.isoformat() if s.outlook else ''}: "
-            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after the change of "
-            f"{s.open_incident.changed_on if s.open_incident else ''}, and {s.outlook.needed_days if s.outlook else 0} "
-            f"are needed to learn from it and to be judged on it; {_alarms(s)}"
+            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after {_since(s)}, and "
+            f"{s.outlook.needed_days if s.outlook else 0} are needed to learn from it and to be judged on it; "
+            f"{_alarms(s)}"
         ),
     ),
     Rule(

@@ -7,6 +7,10 @@ in the anchor's band, when the alarm passed before anything was promoted, or whe
 A journey starts where it can help: after enough matured days since the change to learn from and to be judged on, and
 again when there are twice as many. Once a whole training window lies after the change, a retrain has nothing new to
 learn; then a person is asked, once.
+
+An alarm of rows (``unit: row``) says that the risk on these very rows is above the band, and not since which day. Its
+incident is *undated*: the first journey starts at once on the declared window, and the days of the next ones count from
+the alarm.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import Any
 
 from include.domain.drift.report import ScoredDay
 from include.domain.errors import Refusal
-from include.domain.performance import RealisedPerformance
+from include.domain.performance import RealisedPerformance, Unit
 
 
 class Stage(Enum):
@@ -93,13 +97,15 @@ class Incident:
         metric: the watched loss.
         anchor: that champion's reference risk, in the metric's unit.
         band: the highest matured risk that is back: the anchor and the tolerance.
-        changed_on: the likeliest first day of the change.
+        changed_on: the likeliest first day of the change; of an undated one, the first of the days that are out of the
+            band together.
         stage: how far it is.
         serving: the candidate id that served the last judged day.
         risk: the serving model's matured risk of the last days; None where it was not judged, and while a new
             champion has too few matured days to be judged by.
         asked: whether a person was told that retraining did not help.
         closed_on, closing, note: when, why, and in words; None while it is not closed.
+        dated: whether the day of the change is known; of an alarm of rows it is not.
     """
 
     opened_on: str
@@ -115,6 +121,22 @@ class Incident:
     closed_on: str | None = None
     closing: Closing | None = None
     note: str | None = None
+    dated: bool = True
+
+    @property
+    def change(self) -> str | None:
+        """The first day of the change, for what is learned and judged; None of an undated one."""
+        return self.changed_on if self.dated else None
+
+    @property
+    def counted_from(self) -> str:
+        """The first of the days that the next journey waits for."""
+        return self.changed_on if self.dated else self.opened_on
+
+    @property
+    def about(self) -> str:
+        """Since when, in words."""
+        return f"the {'change' if self.dated else 'alarm'} of {self.counted_from}"
 
     @property
     def is_open(self) -> bool:
@@ -168,14 +190,14 @@ def after_day(
     here = before.moved(Stage.OPEN if version == before.version else Stage.RECOVERING)
     here = replace(here, serving=version, risk=_known_risk(here.stage, found, pace))
     if here.stage is Stage.OPEN:
-        if found.out_of_band is False:
+        if found.out_of_band is False and (here.dated or _is_back(here)):
             return here.closed(day, Closing.PASSED, f"The alarm passed by itself. {found.reason}")
         # What has matured since may date the change better.
         return replace(here, changed_on=found.changed_on) if found.changed_on else here
     if alarm and found.changed_on is not None and found.changed_on > here.changed_on:
         # Another change, which the new champion has not learned from either.
         return replace(here, changed_on=found.changed_on, asked=False)
-    if here.risk is not None and here.risk <= here.band:
+    if _is_back(here):
         return here.closed(
             day,
             Closing.RECOVERED,
@@ -185,8 +207,13 @@ def after_day(
     return here
 
 
+def _is_back(incident: Incident) -> bool:
+    return incident.risk is not None and incident.risk <= incident.band
+
+
 def _opened(scored: ScoredDay, found: RealisedPerformance) -> Incident | None:
-    if found.reference_risk is None or found.changed_on is None:
+    first = found.since if found.unit is Unit.ROW else found.changed_on
+    if found.reference_risk is None or first is None:
         return None
     return Incident(
         opened_on=scored.day,
@@ -194,10 +221,11 @@ def _opened(scored: ScoredDay, found: RealisedPerformance) -> Incident | None:
         metric=found.metric,
         anchor=found.reference_risk,
         band=found.reference_risk + found.tolerance,
-        changed_on=found.changed_on,
+        changed_on=first,
         stage=Stage.OPEN,
         serving=scored.version,
         risk=found.recent_risk,
+        dated=found.unit is not Unit.ROW,
     )
 
 
@@ -215,7 +243,7 @@ class Outlook:
     Attributes:
         ready: whether there is enough to learn from and to judge on.
         exhausted: whether nothing new can be learned any more.
-        known_days: matured days after the change.
+        known_days: matured days after the change, of an undated incident after the alarm.
         needed_days: how many the next journey needs.
         next_on: the first day on which it can start; today where it is ready.
     """
@@ -240,11 +268,19 @@ def outlook(
         journeys: how many of the incident have started.
         pace: as declared.
     """
-    known = max((matured_until - date.fromisoformat(incident.changed_on)).days, 0)
+    known = max((matured_until - date.fromisoformat(incident.counted_from)).days, 0)
+    if not incident.dated:
+        # The declared window is learned from as it is: only a second journey needs newer days than the first had.
+        needed = pace.needed_days(journeys - 1) if journeys else 0
+        return _outlook(today, known, needed, pace, again=journeys > 0)
     # Whole days are held out: each half has its own half of the rows.
     by_rows = 2 * math.ceil(pace.wait_rows / 2 / rows) if rows else pace.wait_days
     needed = max(pace.needed_days(journeys), by_rows)
-    exhausted = journeys > 0 and (needed > pace.window_days or known >= pace.window_days)
+    return _outlook(today, known, needed, pace, again=journeys > 0)
+
+
+def _outlook(today: date, known: int, needed: int, pace: IncidentPace, *, again: bool) -> Outlook:
+    exhausted = again and (needed > pace.window_days or known >= pace.window_days)
     return Outlook(
         ready=known >= needed and not exhausted,
         exhausted=exhausted and known >= min(needed, pace.window_days),

@@ -164,7 +164,8 @@ def _events(before: Incident | None, after: Incident) -> list[tuple[IncidentEven
             (
                 IncidentEventKind.OPENED,
                 f"{after.metric} of {after.version} is out of its band: {after.anchor:.4g} before, up to "
-                f"{after.band:.4g} is in the band; the change is of {after.changed_on}.",
+                f"{after.band:.4g} is in the band; {'the change is of' if after.dated else 'on the rows since'} "
+                f"{after.changed_on}.",
             )
         )
     elif before.changed_on != after.changed_on:

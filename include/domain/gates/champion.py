@@ -47,13 +47,15 @@ class ComparisonRule:
     """One paired comparison.
 
     ``margin`` (at least 0, in the metric's unit) is the loss that is tolerated; with ``superiority`` it is the gain
-    that is demanded, and must be exceeded. ``alpha`` is this comparison's own, where it is not that of the rules.
+    that is demanded, and must be exceeded. ``alpha`` is this comparison's own, where it is not that of the rules. With
+    ``measured`` the gain itself is judged and not its bound, beside a margin that is.
     """
 
     metric: str | Metric
     margin: float
     superiority: bool = False
     alpha: float | None = None
+    measured: bool = False
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.margin) or self.margin < 0:
@@ -70,6 +72,8 @@ class ComparisonRule:
         return -self.margin if self.superiority else self.margin
 
     def allowed(self, against: str = "champion") -> str:
+        if self.measured:
+            return f"measured better than {against}"
         if self.superiority:
             return f"better than {against} by > {self.margin:g}"
         return f"worse than {against} by <= {self.margin:g}"
@@ -113,14 +117,18 @@ class ChampionRules:
     may be larger than ``alpha``, as the alarm is evidence too and the margins hold at ``alpha`` beside it: a candidate
     worse by a margin passes no more often."""
 
-    def gaining(self, watched: str | Metric) -> ChampionRules:
+    def gaining(self, watched: str | Metric, *, dated: bool = True) -> ChampionRules:
         """The rules for a candidate that an alarm asked for: on the watched metric, or where it is not compared on the
-        first one that is, it must be better than the champion as well, at ``gain_alpha``. Every margin stays."""
+        first one that is, it must be better than the champion as well, at ``gain_alpha``. Every margin stays.
+
+        Where the change is not ``dated``, the held-out rows may have too few days of it to show a gain: then it must be
+        measured better, and the margins alone have a bound.
+        """
         names = [str(rule.metric) for rule in self.comparisons]
         chosen = self.comparisons[names.index(str(watched)) if str(watched) in names else 0]
         if chosen.superiority:
             return self
-        gain = ComparisonRule(chosen.metric, 0.0, superiority=True, alpha=self.gain_alpha)
+        gain = ComparisonRule(chosen.metric, 0.0, superiority=True, alpha=self.gain_alpha, measured=not dated)
         return replace(self, comparisons=(*self.comparisons, gain))
 
 
@@ -202,7 +210,7 @@ def judge_comparison(
     elif (interval := _interval(c)) is None:
         verdict, why = Verdict.INCONCLUSIVE, f"{name} could not be compared: {c.reason}; that is no evidence."
     else:
-        verdict = _outcome(interval[1], interval[2], rule)
+        verdict = _outcome(*interval, rule)
         why = (
             f"{name} {c.candidate:.4g} against the champion's {c.champion:.4g} on {c.about}: "
             f"{_bounded(interval, c.alpha)}, {_compared_with(verdict, rule, c)}"
@@ -230,7 +238,9 @@ def _interval(c: PairedComparison) -> tuple[float, float, float] | None:
     return c.difference, c.low, c.high
 
 
-def _outcome(low: float, high: float, rule: ComparisonRule) -> Verdict:
+def _outcome(difference: float, low: float, high: float, rule: ComparisonRule) -> Verdict:
+    if rule.measured:
+        return Verdict.PASS if difference < rule.limit else Verdict.FAIL
     if (high < rule.limit) if rule.superiority else (high <= rule.limit):
         return Verdict.PASS
     return Verdict.FAIL if low > rule.limit else Verdict.INCONCLUSIVE
@@ -246,6 +256,8 @@ def _bounded(interval: tuple[float, float, float], alpha: float) -> str:
 
 def _compared_with(verdict: Verdict, rule: ComparisonRule, c: PairedComparison) -> str:
     wanted = f"better by more than {rule.margin:g}" if rule.superiority else f"worse by at most {rule.margin:g}"
+    if rule.measured:
+        wanted = "measured better"
     if verdict is Verdict.PASS:
         return f"so it is {wanted}."
     if verdict is Verdict.FAIL:

@@ -20,6 +20,7 @@ class SimulatedIncident:
         band: the highest risk that is back.
         stages: from which day it was open or recovering, in order.
         closed_on, note: None while it is open.
+        dated: whether the day of the change is known.
     """
 
     opened_on: str
@@ -29,6 +30,7 @@ class SimulatedIncident:
     stages: tuple[tuple[str, str], ...]
     closed_on: str | None = None
     note: str | None = None
+    dated: bool = True
 
     def spans(self, last: str) -> list[tuple[str, str, str]]:
         """Stage, first day and the day after its last; ``last`` ends one that is not closed."""
@@ -39,7 +41,8 @@ class SimulatedIncident:
     def sentence(self) -> str:
         recovering = next((day for day, stage in self.stages if stage == Stage.RECOVERING.value), None)
         return (
-            f"Incident of {self.opened_on}, change about {self.changed_on}: {self.anchor:.4g} before, up to "
+            f"Incident of {self.opened_on}, {f'change about {self.changed_on}' if self.dated else 'not dated'}: "
+            f"{self.anchor:.4g} before, up to "
             f"{self.band:.4g} is in its band"
             + (f"; recovering from {recovering}" if recovering else "")
             + (f"; closed on {self.closed_on}." if self.closed_on else "; not closed at the end.")
@@ -54,6 +57,7 @@ class SimulatedIncident:
             "stages": [{"from": day, "stage": stage} for day, stage in self.stages],
             "closed_on": self.closed_on,
             "note": self.note,
+            "dated": self.dated,
         }
 
 
@@ -86,6 +90,7 @@ def incidents_of(days: Iterable[tuple[str, Incident | None]]) -> tuple[Simulated
             stages=tuple(stages),
             closed_on=last.closed_on,
             note=last.note,
+            dated=last.dated,
         )
         for last, stages in kept.values()
         if stages

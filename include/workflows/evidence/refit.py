@@ -109,7 +109,7 @@ def _rows(journey: Journey) -> race.LearnedRows:
         pd.concat([features for features, _, _ in parts], ignore_index=True),
         np.concatenate([label for _, label, _ in parts]),
         np.concatenate([days.to_numpy(dtype=str) for _, _, days in parts]),
-        incident.changed_on if incident else None,
+        incident.change if incident else None,
         first,
     )
 

@@ -93,7 +93,7 @@ def windows_of(journey: Journey, before: TrainingSets | None = None) -> Training
         training.window_days,
         training.holdout_days,
         journey.model.label.delay,
-        date.fromisoformat(incident.changed_on) if incident else None,
+        date.fromisoformat(incident.change) if incident and incident.change else None,
     )
     if not race.reads_all(journey.model):
         return windows
@@ -307,7 +307,7 @@ def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any]
         features,
         label,
         days.to_numpy(dtype=str),
-        incident.changed_on if incident else None,
+        incident.change if incident else None,
         window_from(model, until),
     )
     former = former_champions.entrants(journey) if race.admits_former(model) else []

@@ -21,8 +21,9 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
 
     declared = model.gates.champion_gate
     rules = declared.rules(metrics_of(model))
-    if subject.incident() is not None:
-        rules = rules.gaining(model.drift.performance.metric)
+    incident = subject.incident()
+    if incident is not None:
+        rules = rules.gaining(model.drift.performance.metric, dated=incident.dated)
     return champion_gate(
         rules,
         subject.scored(),

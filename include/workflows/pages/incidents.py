@@ -147,7 +147,8 @@ _HEADLINES = {Stage.OPEN: "Open", Stage.RECOVERING: "Recovering", Stage.CLOSED: 
 def _sentence(found: Incident) -> str:
     now = f"is {found.risk:.4g} now" if found.risk is not None else "is not judged now: too few labels have matured"
     said = (
-        f"{found.metric} was {found.anchor:.4g} before {found.changed_on}, is in its band up to {found.band:.4g}, "
+        f"{found.metric} was {found.anchor:.4g} before{f' {found.changed_on}' if found.dated else ''}, is in its band "
+        f"up to {found.band:.4g}, "
         f"and {now}. The alarm is of {found.opened_on}."
     )
     return f"{said} Closed on {found.closed_on}. {found.note}" if not found.is_open else said

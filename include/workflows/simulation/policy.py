@@ -172,7 +172,7 @@ class DeclaredPolicy:
             if live.alarm is None or alarm is not None or trigger is not Trigger.DRIFT:
                 return
             live.ending = Ending.BROKEN
-        changed_on = incident.changed_on if incident else None
+        changed_on = incident.change if incident else None
         former = [e.candidate for e in reversed(self._epochs[:-1])]
         candidate = self._candidates.of(self.model, self.stream, as_of, changed_on, former)
         journey = ReplayedJourney(candidate, trigger, reason, incident=incident, alarm=alarm)

@@ -12,7 +12,7 @@ from include.domain.drift.report import Flags, ScoredDay
 from include.domain.history import Ending, History, PastJourney, with_incident
 from include.domain.incident import NEXT, BadStage, Closing, Incident, IncidentPace, Stage, after_day, outlook
 from include.domain.losses import DayLoss
-from include.domain.performance import Band, realised_performance
+from include.domain.performance import Band, Unit, realised_performance
 
 FIRST = date(2021, 1, 1)
 PACE = IncidentPace(wait_days=10, wait_rows=300, window_days=90, back_after_days=7, label_delay=timedelta(days=3))
@@ -309,3 +309,73 @@ def test_a_closed_incident_says_why_and_starts_nothing(incident):
     decision = decide(situation("2021-02-10", cured, version="b", before=incident, alarm=False))
     assert decision.action is Action.LOG
     assert "The incident of 2021-01-14 is closed. Back in the band" in decision.reason
+
+
+# --- an alarm of rows, whose change has no date -----------------------------------------------------------------------
+
+
+def by_rows(*means):
+    past = days(*(0.10, 0.12, 0.11, 0.13, 0.09) * 3, start=FIRST - timedelta(days=15))
+    return realised_performance(past, days(*means), Band("brier", 0.01), min_rows=100, unit=Unit.ROW)
+
+
+ROWS_RISEN = by_rows(*(0.11, 0.10, 0.12, 0.11, 0.10, 0.20, 0.22, 0.21, 0.20, 0.22, 0.21))
+
+
+@pytest.fixture
+def undated():
+    return after_day(None, seen(), ROWS_RISEN, True, PACE)
+
+
+def test_an_alarm_of_rows_opens_an_incident_whose_change_has_no_date(undated):
+    assert ROWS_RISEN.changed_on is None
+    assert (undated.stage, undated.dated, undated.change) == (Stage.OPEN, False, None)
+    assert (undated.changed_on, undated.counted_from) == (ROWS_RISEN.since, "2021-01-14")
+    assert (undated.anchor, undated.band) == (pytest.approx(0.11), pytest.approx(0.12))
+    assert Incident.from_json(json.loads(json.dumps(undated.as_json()))) == undated
+
+
+def test_an_incident_kept_before_dates_could_be_unknown_is_dated(incident):
+    kept = incident.as_json()
+    del kept["dated"]
+    assert Incident.from_json(kept) == incident
+    assert incident.change == incident.counted_from == "2021-01-06"
+
+
+def test_its_first_journey_starts_at_once():
+    decision = decide(situation("2021-01-14", ROWS_RISEN))
+    assert (decision.action, decision.name) == (Action.RETRAIN, "realised_out_of_band")
+
+
+def test_its_next_journey_waits_for_days_after_the_alarm(undated):
+    tries = [journey("2021-01-15")]
+    waits = decide(situation("2021-01-25", ROWS_RISEN, before=undated, journeys=tries))
+    assert (waits.action, waits.name) == (Action.SUPPRESS, "cannot_help_yet")
+    assert "9 matured days lie after the alarm of 2021-01-14, and 10 are needed" in waits.reason
+    assert decide(situation("2021-01-26", ROWS_RISEN, before=undated, journeys=tries)).action is Action.RETRAIN
+    twice = [*tries, journey("2021-01-27")]
+    assert decide(situation("2021-02-04", ROWS_RISEN, before=undated, journeys=twice)).name == "cannot_help_yet"
+    assert decide(situation("2021-02-05", ROWS_RISEN, before=undated, journeys=twice)).action is Action.RETRAIN
+
+
+def test_of_an_undated_change_too_a_person_is_asked_when_nothing_new_can_be_learned(undated):
+    tries = [journey(d) for d in ("2021-01-15", "2021-01-27", "2021-02-06", "2021-02-26", "2021-04-07")]
+    first = decide(situation("2021-04-20", ROWS_RISEN, before=undated, journeys=tries))
+    assert (first.action, first.name) == (Action.ESCALATE, "not_helped")
+    assert "5 journeys since the alarm of 2021-01-14" in first.reason
+
+
+def test_matured_labels_close_an_undated_one_as_any_other(undated):
+    cured = by_rows(*(0.11, 0.12, 0.10) * 3)
+    after = after_day(undated, seen("b", "2021-02-10"), cured, False, PACE)
+    assert (after.stage, after.closing) == (Stage.CLOSED, Closing.RECOVERED)
+    passed = after_day(undated, seen(day="2021-02-01"), cured, False, PACE)
+    assert passed.closing is Closing.PASSED
+
+
+def test_an_undated_one_stays_open_where_rows_only_do_not_show_it_any_more(undated):
+    """A few rows more, and the bound is within the band; the level is not."""
+    unshown = replace(ROWS_RISEN, out_of_band=False, recent_risk=0.1201)
+    assert after_day(undated, seen(day="2021-02-01"), unshown, False, PACE).stage is Stage.OPEN
+    back = replace(unshown, recent_risk=0.12)
+    assert after_day(undated, seen(day="2021-02-01"), back, False, PACE).closing is Closing.PASSED

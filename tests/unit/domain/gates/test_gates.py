@@ -294,6 +294,26 @@ def test_a_candidate_of_an_alarm_must_gain_on_the_watched_metric_and_lose_nothin
     assert replace(declared, gain_alpha=0.02).gaining("brier").comparisons[-1] == replace(gain, alpha=0.02)
     asked = ChampionRules((ComparisonRule("brier", 0.01, superiority=True),), beat_baseline_on="roc_auc")
     assert asked.gaining("brier") == asked
+    assert declared.gaining("brier", dated=False).comparisons[-1] == replace(gain, measured=True)
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict", "so"),
+    [
+        pytest.param(-0.001, Verdict.PASS, "so it is measured better.", id="better"),
+        pytest.param(0.0, Verdict.FAIL, "so it is not measured better.", id="equal"),
+        pytest.param(0.001, Verdict.FAIL, "so it is not measured better.", id="worse"),
+    ],
+)
+def test_where_the_change_has_no_date_a_gain_is_measured_and_the_margins_alone_have_a_bound(difference, verdict, so):
+    rule = ComparisonRule("brier", 0.0, superiority=True, alpha=0.1, measured=True)
+    compared = replace(COMPARED, difference=difference)
+    result = judge_comparison(rule, compared, criterion="gain in brier", min_rows=500)
+    assert (result.verdict, result.allowed) == (verdict, "measured better than champion")
+    assert so in result.reason
+    margin = judge_comparison(ComparisonRule("brier", 0.005), compared, criterion="brier", min_rows=500)
+    assert margin.verdict is Verdict.INCONCLUSIVE
+    assert judge_comparison(rule, compared, criterion="x", min_rows=5001).verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
