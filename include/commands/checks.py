@@ -41,7 +41,7 @@ def _validate(args: argparse.Namespace) -> Answer:
     if not names and not problems:
         where = root or "include/"
         raise Mistake(f"{where} declares nothing; expected are models/*/model.yaml and features/*/view.yaml.")
-    notes = [*_former_keys(root), *_cannot_judge(read, of_project=root is None)]
+    notes = [*_former_keys(root), *_not_fresh(read), *_cannot_judge(read, of_project=root is None)]
     lines = [*problems, *(f"note: {line}" for line in notes), f"{good}: {', '.join(names) or 'none'}."]
     if problems:
         broken_files = len(read.broken) + len(unbuildable)
@@ -59,6 +59,18 @@ def _of_views(read: Declarations) -> list[str]:
         f"{line_of(view.file, where)}: {line}"
         for _, view in sorted(read.views.items())
         for where, line in wrong_in_view(view)
+    ]
+
+
+def _not_fresh(read: Declarations) -> list[str]:
+    """A line for each view whose rows would be missing for most readers of the online store."""
+    from include.config.loader import line_of
+    from include.config.streaming import never_fresh
+
+    return [
+        f"{line_of(view.file, ('ttl',))}: {why}."
+        for _, view in sorted(read.views.items())
+        if (why := never_fresh(view)) is not None
     ]
 
 

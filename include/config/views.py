@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_se
 from include.config.base import Column, Declared, Duration, Name, Share
 from include.config.freshness import ViewFreshness
 from include.config.notify import Channel
+from include.config.streaming import DeclaredStream, Short, wrong_in_freshness
 
 ViewRef = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}(@v[1-9][0-9]{0,5})?$")]
 """A view by its name, or an older version of it that is kept beside it: ``carrier_record@v1``."""
@@ -139,6 +140,14 @@ class FeatureView(Declared):
     """The join key columns."""
     ttl: Duration
     """How old a row's event time may be at prediction time before it counts as missing."""
+    delay: Short = timedelta(0)
+    """The promise that a row can be read within this time after its event, for example 30s; training uses no row sooner
+    (with ``ahead``, counted from when the SQL says it was available); default none."""
+    ahead: Duration = timedelta(0)
+    """How far before their event time rows are published online, for views whose rows are known before they happen,
+    such as a timetable; default not before."""
+    stream: DeclaredStream | None = None
+    """How rows come online before their day is over; left out, a day is pushed when it is published."""
     columns: Annotated[list[FeatureColumn], Field(min_length=1)]
     """The features, in the order the SQL gives them."""
     carries: list[Column] = Field(default_factory=list)
@@ -179,6 +188,13 @@ class FeatureView(Declared):
     @property
     def features(self) -> list[str]:
         return [c.name for c in self.columns]
+
+    @model_validator(mode="after")
+    def _can_be_fresh(self) -> FeatureView:
+        wrong = next(wrong_in_freshness(self), None)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _no_column_twice(self) -> FeatureView:

@@ -150,8 +150,8 @@ def test_a_training_set_has_a_row_for_each_flight_that_landed_and_its_label(spri
     assert again == made
 
 
-def test_the_weather_of_a_prediction_is_the_newest_report_of_two_hours_before(spring, year):
-    model = declarations().model("flight_delay")
+def test_the_weather_of_a_prediction_is_the_newest_report_that_can_be_counted_on_two_hours_before(spring, year):
+    model, weather = declarations().model("flight_delay"), declarations().view("origin_weather")
     day = Interval.of_day("2013-03-10")
     rows = point_in_time_rows.features_for(model, day, day.end).to_pandas()
     assert len(rows) == query(year, "SELECT count(*) FROM flights WHERE date(scheduled_departure) = '2013-03-10'")[0][0]
@@ -159,10 +159,11 @@ def test_the_weather_of_a_prediction_is_the_newest_report_of_two_hours_before(sp
         asked = row["event_time"] - pd.Timedelta(hours=2)
         newest = query(
             year,
-            """SELECT temp, wind_speed FROM weather WHERE origin = ? AND recorded_at <= ? AND observed_at > ?
-               ORDER BY recorded_at DESC, observed_at DESC LIMIT 1""",
+            """SELECT temp, wind_speed FROM weather WHERE origin = ? AND recorded_at <= ? AND observed_at <= ?
+               AND observed_at > ? ORDER BY recorded_at DESC, observed_at DESC LIMIT 1""",
             row["origin"],
             f"{asked:%Y-%m-%d %H:%M:%S}.000000",
+            f"{asked - weather.delay:%Y-%m-%d %H:%M:%S}.000000",
             f"{asked - pd.Timedelta(hours=6):%Y-%m-%d %H:%M:%S}.000000",
         )[0]
         assert (row["temp"], row["wind_speed"]) == newest

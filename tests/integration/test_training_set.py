@@ -26,6 +26,7 @@ from include.adapters.offline_store import OfflineStore, TableMissing
 from include.adapters.point_in_time import LabelGivenTwice
 from include.config.settings import settings
 from include.workflows.features.staged import NotAudited
+from include.workflows.features.staging import DefinitionChanged
 from include.workflows.features.view_rows import ViewRowsWrong
 from include.workflows.journey import facts
 from include.workflows.journey.facts import TrainingSet
@@ -339,3 +340,29 @@ def test_a_key_as_a_double_past_2_to_the_53_is_not_published(world):
 def test_a_key_that_is_no_number_counts_as_missing_before_the_gate(world):
     with pytest.raises(NotAudited, match="30 missing key values: trip_id on 2024-03-01"):
         by_trip(world, "'NaN'::DOUBLE")
+
+
+def test_training_uses_no_row_before_serving_could_have_had_it(tmp_path, monkeypatch):
+    """The reading of 05:00 is known at 05:30. A view that promises its rows within 61 minutes gives a trip asked at
+    06:00 the reading of 04:00, because the other could first be counted on at 06:01."""
+    world = a_world(tmp_path, monkeypatch)
+    world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL, delay="61m")
+    world.fill(1, 6)
+    for view in ("trip_plan", "station_level"):
+        world.materialize(view, days(1, 6))
+    assert frame(build(world)).loc["03-2", "level"] == 30 + 4 + 100
+    world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL, delay="60m", version=2)
+    world.declare_model(
+        views=[
+            {"view": "trip_plan", "features": ["station", "order"]},
+            {"view": "station_level", "version": 2, "features": ["level", "mean_level_3h"]},
+        ]
+    )
+    world.materialize("station_level", days(1, 6), run_id="run-2")
+    assert frame(build(world)).loc["03-2", "level"] == 30 + 5 + 100
+
+
+def test_a_changed_delay_changes_what_is_learned_and_needs_a_new_version(world):
+    world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL, delay="61m")
+    with pytest.raises(DefinitionChanged, match="Raise version to 2"):
+        world.materialize("station_level", days(1, 2), run_id="again")

@@ -133,6 +133,9 @@ def definition(view: FeatureView) -> str:
     from include.adapters import sql_engine
 
     structure = view.model_dump(mode="json", include={"name", "version", "keys", "columns", "carries", "source"})
+    # What they promise is in each row's available time; a definition without a promise keeps its hash.
+    promised = {"delay": view.delay, "ahead": view.ahead}
+    structure |= {name: length.total_seconds() for name, length in promised.items() if length}
     return sql_engine.semantic_hash(view.sql, structure, what=_what(view), file=_sql_file(view))
 
 

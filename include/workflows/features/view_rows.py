@@ -40,7 +40,8 @@ def settled(view: FeatureView, given: pa.Table) -> ViewRows:
     """The declared columns in the declared order and types, and the day.
 
     NaN becomes missing. A row that is equal to another in every column is kept once; rows that share keys and event
-    time and differ in anything else are all kept, for the audit to refuse.
+    time and differ in anything else are all kept, for the audit to refuse. No row is available before the view's
+    ``delay`` has passed.
 
     Raises:
         ViewRowsWrong: for a missing or undeclared column, a type that is not the declared one, or an integer that a
@@ -88,7 +89,7 @@ def settled(view: FeatureView, given: pa.Table) -> ViewRows:
                 view, f"column {name!r} is {column.type} and cannot be {kinds.get(name, 'kept')}: {reason}"
             ) from error
         arrays.append(column)
-    rows = pa.table(arrays, names=wanted)
+    rows = _as_promised(view, pa.table(arrays, names=wanted))
     identity = [*view.keys, "event_time"]
     in_order = offline_store.ordered(offline_store.with_day(rows), [offline_store.DAY, *identity])
     if offline_store.are_distinct(in_order, identity):
@@ -96,6 +97,21 @@ def settled(view: FeatureView, given: pa.Table) -> ViewRows:
     others = [name for name in wanted if name not in identity]
     distinct = offline_store.each_once(offline_store.ordered(in_order, [offline_store.DAY, *identity, *others]))
     return ViewRows(distinct, nan, rows.num_rows - distinct.num_rows)
+
+
+def _as_promised(view: FeatureView, rows: pa.Table) -> pa.Table:
+    """The rows with an available time at which readers may count on them: ``delay`` after the event, or when the SQL
+    says, whichever is later; of rows that are known ahead of their event, ``delay`` after the SQL's."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not view.delay:
+        return rows
+    event, available = rows.column("event_time"), rows.column("available_time")
+    promised = pc.add(available if view.ahead else event, pa.scalar(view.delay, pa.duration("us")))
+    # A row without a time stays one, for the audit to refuse.
+    later = pc.if_else(pc.greater(promised, available), promised, available)
+    return rows.set_column(rows.column_names.index("available_time"), "available_time", later)
 
 
 def _require_kind(view: FeatureView, name: str, kind: str, given: pa.Table) -> None:

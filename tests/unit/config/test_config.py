@@ -424,7 +424,8 @@ def test_a_wrong_model_is_named_by_line_field_value_and_what_is_allowed(folder, 
             [
                 f"{V}:1: owner is missing; it has no default.",
                 f"{V}:3: ownr is not a field; allowed are: name, description, owner, version, calendar, keys, ttl, "
-                "columns, carries, source, recheck, quality, notify, freshness. Did you mean 'owner'?",
+                "delay, ahead, stream, columns, carries, source, recheck, quality, notify, freshness. Did you mean "
+                "'owner'?",
             ],
             id="misspelt field",
         ),

@@ -203,7 +203,7 @@ def _lacking(at: dict[str, Any] | None, parts: list[str]) -> tuple[int, str] | N
 
 DOTTED = re.compile(r"(?<![\w./:@-])(?P<path>[a-z][a-z_]*(?:\.[a-z][a-z_0-9]*)+)(?![\w(/])(?!\.[a-z(])")
 STARTS = {name for known in ROOTS.values() for name, of in known.items() if fields_of(of) is not None}
-FILES = {"db", "html", "md", "png", "py", "sql", "yaml"}
+FILES = {"db", "html", "md", "parquet", "png", "py", "sql", "yaml"}
 """What a file's name ends in that begins like a declared key."""
 SHORT = {"drift.q"}
 """What ``--set`` understands because one key only ends so."""
