@@ -57,6 +57,14 @@ def test_a_kind_of_answer_that_was_given_once_is_one_that_may_be_given_otherwise
     assert least_reach(COST, y, y, y, 0.05) == pytest.approx(unseen(0) * 5 / 400)
 
 
+def test_of_three_classes_a_row_of_the_rarest_moves_a_mean_of_shares_most():
+    """30 rows of the rarest class: each moves its share by a thirtieth, and the mean of three by a ninetieth."""
+    y = np.repeat([0.0, 1.0, 2.0], [300, 100, 30])
+    sure = np.eye(3)[y.astype(int)]
+    reach = least_reach(metric_of(Task.MULTICLASS, "macro_recall"), y, sure, sure, 0.05)
+    assert reach == pytest.approx(unseen(0) / 90)
+
+
 @pytest.mark.parametrize(
     ("metric", "why"),
     [
