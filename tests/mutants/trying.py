@@ -74,13 +74,16 @@ class Trying:
         spans = {module: _spans(self.root / module) for module in {c.module for c in changes}}
         batches = {c.name: self._batches(c, spans[c.module]) for c in changes}
         tests = {name: [test for batch in found for test in batch] for name, found in batches.items()}
-        reached = [c for c in changes if tests[c.name]]
-        parts = [part for n in range(self.workers) if (part := reached[n :: self.workers])]
-        by_name, noticed = {c.name: c for c in changes}, set()
-        for quick in [Quick(self.root, part, tests, self._limit_s) for part in parts]:
-            for name in quick.killed():
-                noticed.add(name)
-                yield by_name[name], KILLED
+        by_name, noticed = {c.name: c for c in changes}, set[str]()
+        own = {c.name: [test for test in tests[c.name] if _is_of(test, c.module)] for c in changes}
+        # Most are killed by the module's own tests: a process that has collected only these is small and quickly forked.
+        for some in (own, tests):
+            left = [c for c in changes if some[c.name] and c.name not in noticed]
+            parts = [part for n in range(self.workers) if (part := left[n :: self.workers])]
+            for quick in [Quick(self.root, part, some, self._limit_s) for part in parts]:
+                for name in quick.killed():
+                    noticed.add(name)
+                    yield by_name[name], KILLED
         waiting = [c for c in reversed(changes) if c.name not in noticed]
         try:
             while waiting or self.running:
@@ -184,6 +187,12 @@ class _Finder(importlib.abc.MetaPathFinder):
         if fullname != self._loader.name:
             return None
         return importlib.util.spec_from_file_location(fullname, self._loader.path, loader=self._loader)
+
+
+def _is_of(test: str, module: str) -> bool:
+    """Whether a test is in the test file named like the module, or an example in its docstrings."""
+    file = test.partition("::")[0]
+    return file == module or Path(file).stem == f"test_{Path(module).stem}"
 
 
 def _spans(file: Path) -> dict[int, tuple[int, int]]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import fft, special, stats
 
 from include.domain.day_means import LEAST_DAYS, LEAST_EFFECTIVE_DAYS, DaySpread, waves
 
@@ -119,3 +119,107 @@ def test_days_without_a_sign_of_resemblance_are_asked_for_twice_the_waves():
 
 def test_there_are_never_more_waves_than_days_allow():
     assert all(2 <= waves(n) < n for n in range(3, 400))
+
+
+# --- the parts of a spread -------------------------------------------------------------------------------------------
+
+
+def wavy(count: int, lag: float, offset: float = 0.0) -> np.ndarray:
+    return many_days(np.random.default_rng(6), count, lag, "skewed")[0] + offset
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.4])
+@pytest.mark.parametrize(("count", "lag"), [(2, 0.0), (7, 0.5), (14, 0.0), (28, 0.4)])
+def test_the_slow_error_is_that_of_the_first_cosine_waves_and_the_plain_one_the_textbooks(count, lag, offset):
+    """The waves are those of the orthonormal cosine transform; an offset of the influences makes both errors wider."""
+    x = wavy(count, lag)
+    x += offset - x.mean()
+    found, apart = DaySpread.of(x), x - x.mean()
+    taken = fft.dct(apart, norm="ortho")[1 : found.freedom + 1]
+    bias = offset**2 / (count - 1)
+    assert found.days == count
+    assert found.slow == pytest.approx(np.sqrt((taken**2).mean() / count + bias))
+    assert found.plain == pytest.approx(np.sqrt(stats.sem(x) ** 2 + bias))
+    assert found.skew == pytest.approx(stats.skew(x) / np.sqrt(count), abs=1e-12)
+    assert found.lag == pytest.approx(float(apart[1:] @ apart[:-1]) / float(apart @ apart))
+    assert found.freedom == min(waves(count) * (2 if found.lag < 0 else 1), count - 1)
+
+
+@pytest.mark.parametrize(("days", "count"), [(2, 2), (5, 2), (10, 3), (100, 15), (365, 35)])
+def test_so_many_waves_are_taken_of_so_many_days(days, count):
+    assert waves(days) == count
+
+
+def test_days_that_are_equal_but_not_zero_keep_what_their_offset_says():
+    found = DaySpread.of(np.full(5, 0.3))
+    assert (found.days, found.freedom, found.skew, found.lag) == (5, 2, 0, 0)
+    assert (found.slow, found.plain) == pytest.approx((0.15, 0.15))
+
+
+SPREAD = DaySpread(days=14, freedom=4, slow=0.02, plain=0.03, skew=0.0, lag=0.2)
+T = stats.t.isf(ALPHA, 4)
+JOHNSON = (2 * T**2 + 1) / 6
+
+
+@pytest.mark.parametrize(
+    ("changed", "upper", "lower"),
+    [
+        pytest.param({}, T * 0.02, T * 0.02, id="no skewness: Student's t of the slow error"),
+        pytest.param(
+            {"skew": 0.1},
+            T * 0.02 + 3 * 0.1 * JOHNSON * 0.03,
+            T * 0.02 - 0.5 * 0.1 * JOHNSON * 0.02,
+            id="out by three times Johnson's term of the larger error, in by half of it of the smaller",
+        ),
+        pytest.param(
+            {"skew": 0.1, "slow": 0.03, "plain": 0.02},
+            T * 0.03 + 3 * 0.1 * JOHNSON * 0.03,
+            T * 0.03 - 0.5 * 0.1 * JOHNSON * 0.02,
+            id="whichever of them is the larger",
+        ),
+        pytest.param(
+            {"skew": -0.1},
+            T * 0.02 - 0.5 * 0.1 * JOHNSON * 0.02,
+            T * 0.02 + 3 * 0.1 * JOHNSON * 0.03,
+            id="a long tail below",
+        ),
+        pytest.param(
+            {"skew": 0.02, "row_skew": 0.1},
+            T * 0.02 + 3 * 0.1 * JOHNSON * 0.03,
+            T * 0.02 - 0.5 * 0.02 * JOHNSON * 0.02,
+            id="rows show a longer tail than the days",
+        ),
+        pytest.param(
+            {"skew": 0.1, "row_skew": 0.06},
+            T * 0.02 + 3 * 0.1 * JOHNSON * 0.03,
+            T * 0.02 - 0.5 * 0.1 * JOHNSON * 0.02,
+            id="a shorter one",
+        ),
+        pytest.param({"row_skew": 0.05}, T * 0.02, T * 0.02, id="one too short to count"),
+        pytest.param(
+            {"row_skew": -0.1}, T * 0.02, T * 0.02 + 3 * 0.1 * JOHNSON * 0.03, id="a long tail below, of the rows"
+        ),
+        pytest.param({"skew": 9.0}, T * 0.02 + 3 * 9 * JOHNSON * 0.03, 0, id="never below the figure itself"),
+    ],
+)
+def test_a_bound_moves_out_on_the_side_of_the_long_tail_and_in_on_the_other(changed, upper, lower):
+    spread = replace(SPREAD, **changed)
+    assert (spread.half(ALPHA, upper=True), spread.half(ALPHA, upper=False)) == pytest.approx((upper, lower))
+
+
+@pytest.mark.parametrize(("lag", "days"), [(-0.5, 14), (0.0, 14), (0.5, 14 / 3), (1.0, 0), (1.2, 0)])
+def test_days_are_worth_what_their_resemblance_leaves(lag, days):
+    assert replace(SPREAD, lag=lag).effective_days == pytest.approx(days)
+
+
+@pytest.mark.parametrize(
+    ("changed", "judged"),
+    [
+        ({"days": 3, "lag": 0.0}, True),
+        ({"days": 2, "lag": 0.0}, False),
+        ({"days": 7, "lag": 0.6}, True),  # worth 1.75
+        ({"days": 7, "lag": 0.61}, False),
+    ],
+)
+def test_three_days_that_are_worth_as_much_as_one_and_three_quarters_are_judged(changed, judged):
+    assert (replace(SPREAD, **changed).why_too_few is None) is judged
