@@ -76,7 +76,7 @@ class Trying:
         tests = {name: [test for batch in found for test in batch] for name, found in batches.items()}
         by_name, noticed = {c.name: c for c in changes}, set[str]()
         own = {c.name: [test for test in tests[c.name] if _is_of(test, c.module)] for c in changes}
-        # Most are killed by the module's own tests: a process that has collected only these is small and quickly forked.
+        # Most are killed by the module's own tests, and a process that has collected only these is quickly forked.
         for some in (own, tests):
             left = [c for c in changes if some[c.name] and c.name not in noticed]
             parts = [part for n in range(self.workers) if (part := left[n :: self.workers])]
