@@ -256,6 +256,51 @@ def test_worse_and_beyond_the_margin_but_not_shown_to_be_is_for_a_person():
     assert "labels cannot tell whether by more than" in asked.reason
 
 
+def test_worse_by_more_than_the_margin_but_perhaps_not_at_all_is_no_reason_to_stop():
+    on = window(2000, labels=1500, better_by=-0.005, days=14)
+    found = judged(on, replace(SHOWN, comparison=ComparisonRule("brier", 0.0)))
+    assert found.criteria[-1].low < 0 < found.notes["matured"]["difference"]
+    assert found.criteria[-1].verdict is Verdict.PASS
+
+
+def test_the_margin_itself_is_tolerated():
+    """Neither a lower bound of just the margin nor a difference of just the margin is beyond it."""
+    on = window(labels=3000, better_by=-0.3, days=14)
+
+    def with_margin(margin):
+        return judged(on, replace(SHOWN, comparison=ComparisonRule("brier", margin)))
+
+    loose = with_margin(0.0)
+    low, difference = loose.criteria[-1].low, loose.notes["matured"]["difference"]
+    assert with_margin(np.nextafter(low, 0)).criteria[-1].verdict is Verdict.FAIL
+    assert with_margin(low).criteria[-1].verdict is Verdict.INCONCLUSIVE
+    assert with_margin(np.nextafter(difference, 0)).criteria[-1].verdict is Verdict.INCONCLUSIVE
+    assert with_margin(difference).criteria[-1].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("better_by", "margin", "side", "alpha"),
+    [(-0.3, 0.0, "worse", 0.05), (-0.3, 0.5, "worse", 0.05), (0.1, 0.005, "better", 0.1)],
+)
+def test_the_reason_says_what_a_challenger_must_be_worse_by_to_be_stopped(better_by, margin, side, alpha):
+    """It is stopped where its measured difference less the reach of the bound is above 0, and the difference above the
+    margin; nine times in ten it is measured so if it is worse by 1.28 standard errors more."""
+    rules = replace(SHOWN, comparison=ComparisonRule("brier", margin), alpha=alpha)
+    result = judged(window(labels=3000, better_by=better_by, days=14), rules)
+    line, difference = result.criteria[-1], result.notes["matured"]["difference"]
+    reach = difference - line.low
+    stopped_from = max(reach, margin) + reach * norm.ppf(0.9) / norm.ppf(1 - alpha)
+    assert f": {side} by {abs(difference):.4g} (worse by {line.low:.4g} to {line.high:.4g}" in line.reason
+    assert f"each bound at {100 - 100 * alpha:g} %" in line.reason
+    assert line.reason.endswith(f"and is worse by {stopped_from:.3g} is stopped nine times in ten.")
+
+
+def test_equal_models_are_worse_by_nothing():
+    on = window(labels=3000, differing_by=0, days=14)
+    rules = replace(SHOWN, mean_delta=(0.0, 1.0), comparison=ComparisonRule("brier", 0.01))
+    assert ": worse by 0 (worse by 0 to 0" in judged(on, rules).criteria[-1].reason
+
+
 def test_too_few_labels_are_inconclusive_where_they_are_required_whatever_is_asked():
     assert judged(window(labels=100), replace(SHOWN, labels_required=True)).verdict is Verdict.INCONCLUSIVE
     assert judged(window(labels=100), SHOWN).verdict is Verdict.PASS
