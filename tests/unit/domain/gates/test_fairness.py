@@ -245,3 +245,126 @@ def test_a_measure_of_another_task_is_refused():
 def test_a_ratio_of_means_is_refused():
     with pytest.raises(BadRule, match="only shares have a ratio bound"):
         parity(measure=Measure.MEAN_PREDICTION, ratio_at_least=0.8)
+
+
+# --- at the bounds themselves ----------------------------------------------------------------------------------------
+
+
+def test_a_bound_of_just_the_margin_is_within_it():
+    """Of three groups the interval does not depend on the margin."""
+    evidence, race = loans(apart=0.25)
+
+    def verdict(margin):
+        return judged(parity(margin=margin), evidence, race)[0][0].verdict
+
+    found = judged(parity(), evidence, race)[0][0]
+    assert verdict(found.high) is Verdict.PASS
+    assert verdict(np.nextafter(found.high, 0)) is Verdict.INCONCLUSIVE
+    assert verdict(found.low) is Verdict.INCONCLUSIVE
+    assert verdict(np.nextafter(found.low, 0)) is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("margin", "allowed"), [(0.0, True), (-0.01, False), (nan, False)])
+def test_a_margin_is_nothing_or_more(margin, allowed):
+    if allowed:
+        assert parity(margin=margin).margin == margin
+    else:
+        with pytest.raises(BadRule, match="a margin is at least 0, in the measure's unit"):
+            parity(margin=margin)
+
+
+def few(*sizes: int, score: float = 0.6):
+    """Groups of such sizes, all decided alike, half of each positive."""
+    race = np.repeat([f"g{n}" for n in range(len(sizes))], sizes)
+    y = (np.arange(len(race)) % 2).astype(float)
+    return Evidence(Task.BINARY, y, np.full(len(race), score), np.full(len(race), score)), race
+
+
+def test_a_group_of_a_hundred_rows_is_measured_and_one_of_ninety_nine_is_not():
+    _, notes = judged(parity(), *few(300, 100, 99))
+    assert notes["under_support"] == {"g2": 99}
+
+
+@pytest.mark.parametrize(
+    ("thin", "named"),
+    [
+        (5, "g2 (40), g3 (40), g4 (40), g5 (40), g6 (40); that is no evidence."),
+        (6, "g2 (40), g3 (40), g4 (40), g5 (40), g6 (40) and others; that is no evidence."),
+    ],
+)
+def test_five_groups_too_small_to_measure_are_named(thin, named):
+    criteria, notes = judged(parity(), *few(300, 200, *[40] * thin))
+    assert criteria[0].reason.endswith(named)
+    assert len(notes["under_support"]) == thin
+
+
+def test_all_groups_are_counted_and_the_supported_ones_shown():
+    _, notes = judged(parity(ask_under_support=False), *few(300, 200, 40))
+    assert notes["groups"] == {"g0": 300, "g1": 200, "g2": 40}
+    assert notes["candidate"] == {"gap": 0, "ratio": 1, "rates": {"selection rate": {"g0": 1.0, "g1": 1.0}}}
+
+
+@pytest.mark.parametrize(("threshold", "rate"), [(0.6, 0.0), (0.59, 1.0)])
+def test_a_score_of_just_the_threshold_is_no_positive_decision(threshold, rate):
+    _, notes = judged(parity(threshold=threshold), *few(300, 200))
+    assert notes["candidate"]["rates"]["selection rate"] == {"g0": rate, "g1": rate}
+
+
+@pytest.mark.parametrize(("moved", "rate"), [(0, "false positive rate"), (1, "true positive rate")])
+def test_of_two_rates_the_one_that_may_be_farthest_apart_decides(moved, rate):
+    rng = np.random.default_rng(4)
+    race, y = np.repeat(["a", "b"], 3000), np.tile([0.0, 1.0], 3000)
+    theirs = (rng.random(6000) < 0.5).astype(float)
+    ours = np.where((race == "a") & (y == moved) & (rng.random(6000) < 0.8), 1.0, theirs)
+    criteria, notes = judged(parity(measure=Measure.EQUALIZED_ODDS), Evidence(Task.BINARY, y, ours, theirs), race)
+    assert criteria[0].verdict is Verdict.FAIL
+    assert f"The {rate} is 0.9" in criteria[0].reason
+    assert notes["candidate"]["gap"] > notes["champion"]["gap"] + 0.3
+
+
+def test_a_day_that_holds_all_rows_of_a_group_gives_no_evidence():
+    evidence, race = loans(groups=2, days=14)
+    evidence = Evidence(
+        Task.BINARY, evidence.y, evidence.candidate, evidence.champion, days=np.where(race == "asian", 3, evidence.days)
+    )
+    (found,) = judged(parity(), evidence, race)[0]
+    assert (found.verdict, found.measured is None) == (Verdict.INCONCLUSIVE, False)
+    assert "leaving out one day leaves a group without rows" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        (Evidence(Task.BINARY, np.empty(0), np.empty(0), np.empty(0)), "there are no rows"),
+        (Evidence(Task.BINARY, np.array([0.0, 2]), np.zeros(2), np.zeros(2)), "some labels are neither 0 nor 1"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_no_evidence(evidence, why):
+    (found,), notes = judged(parity(), evidence, np.full(evidence.rows, "a"))
+    assert (found.verdict, found.measured, notes) == (Verdict.INCONCLUSIVE, None, {})
+    assert found.reason == f"demographic_parity race could not be judged: {why}; that is no evidence."
+
+
+def test_labels_of_a_regression_may_be_any_number():
+    rng = np.random.default_rng(7)
+    y = rng.normal(5, 2, 4000)
+    on = Evidence(Task.REGRESSION, y, y + rng.normal(size=4000), y + rng.normal(size=4000))
+    rule = FairnessRule("race", Measure.GROUP_LOSS, 0.2)
+    (found,), _ = judged(rule, on, np.tile(["a", "b"], 2000))
+    assert found.verdict is Verdict.PASS
+
+
+def test_the_bounds_of_the_policy_show_the_champions_figures_beside_them():
+    evidence, race = loans(groups=2, apart=0.2, champion_apart=0.1)
+    rule = parity(gap_at_most=0.5, ratio_at_least=0.1)
+    criteria, notes = judged(rule, evidence, race)
+    assert by_name(criteria, f"{rule.name} gap").champion == notes["champion"]["gap"]
+    assert by_name(criteria, f"{rule.name} ratio").champion == notes["champion"]["ratio"]
+    alone = Evidence(Task.BINARY, evidence.y, evidence.candidate)
+    assert [c.champion for c in judged(rule, alone, race, has_champion=False)[0]] == [None, None]
+
+
+def test_before_a_champion_serves_its_scores_are_not_compared_with():
+    criteria, notes = judged(parity(gap_at_most=0.5), *loans(groups=2), has_champion=False)
+    assert [c.criterion for c in criteria] == ["demographic_parity race gap"]
+    assert "champion" not in notes
