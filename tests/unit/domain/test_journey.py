@@ -1,7 +1,7 @@
 """A retrain request is anybody's JSON: refused in one line, or kept exactly as it came."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -331,3 +331,30 @@ def test_a_window_before_the_year_one_or_a_negative_delay_is_refused():
         training_windows(instant("2013-06-15"), 90, 14, timedelta(days=-1))
     with pytest.raises(BadRequest, match="before the year 1"):
         training_windows(instant("2013-06-15"), 10**12, 14, timedelta(0))
+
+
+@pytest.mark.parametrize(
+    ("since", "holdout", "held_out"),
+    [
+        pytest.param(0, 14, 14, id="the change is of the day after the newest"),
+        pytest.param(-3, 14, 14, id="its labels have not matured at all"),
+        pytest.param(1, 14, 5, id="one day since: five are held out"),
+        pytest.param(11, 14, 5, id="the newer half of eleven is five"),
+        pytest.param(12, 14, 6, id="of twelve it is six"),
+        pytest.param(28, 14, 14, id="of four weeks it is two"),
+        pytest.param(60, 14, 14, id="never more than declared"),
+        pytest.param(60, 3, 3, id="whatever is declared"),
+        pytest.param(2, 3, 3, id="also where few days are left"),
+    ],
+)
+def test_after_a_change_at_most_the_newer_half_of_the_days_since_is_held_out(since, holdout, held_out):
+    changed_on = date(2013, 6, 14) - timedelta(days=since)
+    windows = training_windows(instant("2013-06-15"), 90, holdout, timedelta(days=1), changed_on)
+    assert (len(windows.holdout.days), len(windows.train.days)) == (held_out, 90)
+    assert windows.holdout.end == instant("2013-06-14")
+
+
+def test_two_runs_of_a_model_and_day_have_candidates_of_their_own():
+    names = {candidate_id("m", LATEST, f"run-{n}") for n in range(50)}
+    assert len(names) == 50
+    assert {len(name) for name in names} == {len("m-20130620-") + 6}

@@ -309,6 +309,27 @@ def test_results_of_any_run_and_any_age_count_where_neither_is_asked_for() -> No
     assert clearance(["a"], [record("a", run_id="run-0")], [], Promotable("artifact"), now=NOW + 9999 * DAY).is_clear
 
 
+@pytest.mark.parametrize(
+    ("gate", "saw", "served", "clear"),
+    [
+        pytest.param("smoke_gate", "served", "served", True, id="a gate of files saw the refitted file"),
+        pytest.param("smoke_gate", "artifact", "served", False, id="it saw the twin, which does not serve"),
+        pytest.param("smoke_gate", "rows", "served", False, id="it saw rows"),
+        pytest.param("champion_gate", "artifact", "served", True, id="a gate of the recipe saw the twin"),
+        pytest.param("champion_gate", "served", "served", False, id="it saw the file, which knows the held-out rows"),
+        pytest.param("training_data_gate", "rows", "served", True, id="a gate of data saw the training set"),
+        pytest.param("smoke_gate", "artifact", None, True, id="what was judged serves itself"),
+        pytest.param("champion_gate", "artifact", None, True, id="and is the recipe too"),
+    ],
+)
+def test_where_a_model_is_refitted_gates_of_files_judge_what_serves_and_the_others_its_twin(
+    gate: str, saw: str, served: str | None, clear: bool
+) -> None:
+    about = Promotable("artifact", "rows", "run-1", served)
+    found = clearance([gate], [record(gate, digest=saw)], [], about, now=NOW)
+    assert kinds(found) == ([] if clear else [(gate, ObstacleKind.OTHER_ARTIFACT)])
+
+
 # --- history ---------------------------------------------------------------------------------------------------------
 
 
