@@ -43,7 +43,8 @@ class ChampionGate(DeclaredGate):
     min_rows: Rows = 500
     """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 500."""
     alpha: Alpha = 0.05
-    """The chance of passing a candidate that is worse by the margin; divided by the attempts on the same holdout."""
+    """The chance of passing a candidate that is worse by the margin; all retries on overlapping days have a quarter of
+    it together (docs/adr/0043); default 0.05."""
     gain_alpha: Alpha = 0.1
     """The chance that a candidate which an alarm asked for is taken for better than the champion though it is not; the
     margins hold at alpha beside it; default 0.1."""

@@ -100,10 +100,10 @@ class PairedComparison:
 
 
 class BadLevel(Refusal, ValueError):
-    """An alpha or a number of attempts that is no probability of error."""
+    """An alpha, or a number of parts of it, that is no probability of error."""
 
-    def __init__(self, alpha: float, attempts: int) -> None:
-        super().__init__(f"alpha {alpha} over {attempts} attempts: alpha must be in (0, 0.5) and attempts at least 1.")
+    def __init__(self, alpha: float, parts: int) -> None:
+        super().__init__(f"alpha {alpha} in {parts} parts: alpha must be in (0, 0.5) and parts at least 1.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +139,7 @@ def compare(
     name: str | Metric,
     *,
     alpha: float = 0.05,
-    attempts: int = 1,
+    parts: int = 1,
     margin: float | None = None,
 ) -> PairedComparison:
     """Compare two models on the same rows.
@@ -148,16 +148,16 @@ def compare(
         paired: the labels and both models' scores.
         name: the metric, or one of a team's own.
         alpha: the chance of a bound on the wrong side.
-        attempts: how many candidates these rows have judged, this one included: each spends ``alpha / attempts``.
+        parts: into how many parts alpha is divided, of which this comparison has one (``attempts``).
         margin: the tolerated difference, only used to say how many rows would be sufficient.
 
     Raises:
         UnknownMetric, ShapesDiffer: broken machinery.
-        BadLevel: alpha is not in (0, 0.5) or attempts is below 1.
+        BadLevel: alpha is not in (0, 0.5) or parts is below 1.
     """
-    if not 0 < alpha < 0.5 or attempts < 1:
-        raise BadLevel(alpha, attempts)
-    level, task = alpha / attempts, paired.task
+    if not 0 < alpha < 0.5 or parts < 1:
+        raise BadLevel(alpha, parts)
+    level, task = alpha / parts, paired.task
     metric, many = metric_of(task, name), task is Task.MULTICLASS
     labels = as_floats("y", paired.y)
     n = len(labels)

@@ -38,7 +38,9 @@ LONG_TAIL = 3.0
 SHORT_TAIL = 0.5
 """Times Johnson's term by which the other bound moves in. All of it would be too much for t3 days."""
 
-
+NARROWED_AT = 0.05
+"""The level below which nothing makes a bound narrower any more: neither days whose slow waves happen to be small nor
+a tail on the other side. At the levels of a tenth attempt both would let every third t3 candidate through."""
 SEEN_TAIL = 0.05
 """The rows' skewness of the figure from which their long tail counts, where the days show a shorter one."""
 
@@ -128,9 +130,12 @@ class DaySpread:
     def half(self, alpha: float, *, upper: bool) -> float:
         """How far above (else below) the figure its one-sided bound at ``1 - alpha`` is; 0 or more."""
         t = float(stdtrit(self.freedom, 1 - alpha))
+        # What makes a bound narrower was measured at this level. Far out it would make it narrower than no tail at all.
+        near = min(t, float(stdtrit(self.freedom, 1 - NARROWED_AT)))
         skew, row_skew = (self.skew, self.row_skew) if upper else (-self.skew, -self.row_skew)
-        tail = (max(skew, row_skew) if row_skew > SEEN_TAIL else skew) * (2 * t * t + 1) / 6
-        long, short = max(tail, 0.0) * LONG_TAIL, max(-tail, 0.0) * SHORT_TAIL
+        tail = max(skew, row_skew) if row_skew > SEEN_TAIL else skew
+        long = max(tail, 0.0) * LONG_TAIL * (2 * t * t + 1) / 6
+        short = max(-tail, 0.0) * SHORT_TAIL * (2 * near * near + 1) / 6
         wide, narrow = max(self.slow, self.plain), min(self.slow, self.plain)
         few = 1 + WIDER_FOR_A_DAY * max(FEW_DAYS - self.days, 0)
-        return few * max(t * self.slow + long * wide - short * narrow, 0.0)
+        return few * max(near * self.slow + (t - near) * wide + long * wide - short * narrow, 0.0)

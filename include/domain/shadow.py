@@ -236,7 +236,7 @@ def _on_matured_labels(
         ),
         rule.metric,
         alpha=rules.alpha,
-        attempts=attempts,
+        parts=attempts,
         margin=None if rule.superiority else rule.margin,
     )
     notes["matured"] = comparison.as_json()

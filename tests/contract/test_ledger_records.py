@@ -20,6 +20,7 @@ from include.adapters.ledger import (
     ShadowDay,
     ShadowWindow,
     StopKind,
+    TrainingRecord,
     drift_report_id,
 )
 from include.domain.lifecycle import Event, IllegalTransition, State
@@ -105,6 +106,31 @@ def test_gates_are_told_in_the_order_they_judged(ledger: Ledger) -> None:
     for gate in ("threshold_gate", "champion_gate", "slice_gate", "threshold_gate"):
         ledger.gates.record(first.candidate_id, judged(gate), digest=None, run_id=f"run-{gate}")
     assert list(ledger.gates.latest(first.candidate_id)) == ["threshold_gate", "champion_gate", "slice_gate"]
+
+
+def test_who_was_judged_on_which_days_is_known_without_their_evidence(ledger: Ledger) -> None:
+    first, week = challenger(ledger, "run-1"), timedelta(days=7)
+    for number, candidate in enumerate((first, trained(ledger, "run-other", model="other"))):
+        digest = candidate.facts.artifact_digest
+        ledger.gates.record(candidate.candidate_id, judged("champion_gate"), digest=digest, run_id=candidate.run_id)
+        for part, start in (("train", AS_OF - 5 * week), ("holdout", AS_OF - week)):
+            made = TrainingRecord(candidate.candidate_id, part, "c", "l", start, start + week, AS_OF, 1, ())
+            ledger.lineage.record_training_set(replace(made, rows=number))
+    promote(ledger, first)
+    second = trained(ledger, "run-2")
+    holdout = TrainingRecord(second.candidate_id, "holdout", "c", "l", AS_OF, AS_OF + week, AS_OF, 1, ())
+    ledger.lineage.record_training_set(holdout)
+    assert [j.candidate.candidate_id for j in ledger.gates.judged_on(MODEL, "champion_gate", "holdout")] == [
+        first.candidate_id
+    ]
+    for _ in range(2):
+        ledger.gates.record(second.candidate_id, judged("champion_gate", Verdict.FAIL), digest=None, run_id="run-2")
+    found = ledger.gates.judged_on(MODEL, "champion_gate", "holdout")
+    assert [(j.candidate.candidate_id, j.start, j.end, j.champion) for j in found] == [
+        (first.candidate_id, AS_OF - week, AS_OF, None),
+        (second.candidate_id, AS_OF, AS_OF + week, first.candidate_id),
+    ]
+    assert ledger.gates.judged_on(MODEL, "another_gate", "holdout") == []
 
 
 def test_f051_evidence_with_a_nan_in_its_notes_is_refused(ledger: Ledger) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, func, insert, select, update
 
-from include.adapters.ledger.candidate_rows import asked_by_in, candidate_in
+from include.adapters.ledger.candidate_rows import asked_by_in, candidate_in, candidate_of
 from include.adapters.ledger.database import Database, clock, next_number, plain, utc, words
+from include.adapters.ledger.epochs import epochs_in
 from include.adapters.ledger.errors import BadValue, OverrideStands, RequesterMayNotDecide
-from include.adapters.ledger.records import Candidate, GateStanding
+from include.adapters.ledger.records import Candidate, GateStanding, JudgedOn
 from include.adapters.ledger.requests import OverrideRequest
 from include.adapters.ledger.stops import lap_in
-from include.adapters.ledger.tables import gate_results, overrides
+from include.adapters.ledger.tables import candidates, gate_results, overrides, training_sets
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
 from include.domain.gate_names import FORMER, name_now, names_of
-from include.domain.promotion import Clearance, GateRecord, Override, Promotable, clearance
+from include.domain.promotion import Clearance, Epoch, GateRecord, Override, Promotable, clearance
 from include.domain.verdicts import GateResult
 
 
@@ -77,6 +78,30 @@ class GateRecords:
         """The newest attempt of each gate, in the order the gates first judged."""
         with self._database.reading() as connection:
             return {s.newest.gate: s.newest for s in standings_in(connection, candidate_id)}
+
+    def judged_on(self, model: str, gate: str, part: str) -> list[JudgedOn]:
+        """The model's candidates that the gate has judged, in the order it judged them first, with the days of one part
+        of their training sets; one whose set was never recorded is left out. No evidence is read."""
+        first = and_(
+            gate_results.c.candidate_id == candidates.c.candidate_id,
+            gate_results.c.gate.in_(names_of(name_now(gate))),
+            gate_results.c.attempt == 1,
+        )
+        made = and_(training_sets.c.candidate_id == candidates.c.candidate_id, training_sets.c.part == part)
+        days = (training_sets.c.start.label("part_start"), training_sets.c.end.label("part_end"))
+        query = (
+            select(candidates, *days, gate_results.c.recorded_at.label("judged_at"))
+            .join(gate_results, first)
+            .join(training_sets, made)
+            .where(candidates.c.model == model)
+            .order_by(gate_results.c.recorded_at, candidates.c.opened_at)
+        )
+        with self._database.reading() as connection:
+            history = epochs_in(connection, model)
+            return [
+                JudgedOn(candidate_of(row), row.part_start, row.part_end, _champion_at(history, row.judged_at))
+                for row in connection.execute(query)
+            ]
 
     def clearance(
         self, candidate_id: str, required: Collection[str], *, now: datetime, max_age: timedelta | None = None
@@ -160,6 +185,10 @@ class GateRecords:
         """Every override of the candidate, oldest first."""
         with self._database.reading() as connection:
             return overrides_in(connection, candidate_id)
+
+
+def _champion_at(history: Sequence[Epoch], moment: datetime) -> str | None:
+    return next((e.to_candidate for e in reversed(history) if e.recorded_at <= moment), None)
 
 
 def clearance_in(

@@ -343,6 +343,17 @@ class DriftSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedOn:
+    """A candidate that a gate has judged, the days of one part of its training set, and whom it met."""
+
+    candidate: Candidate
+    start: datetime
+    end: datetime
+    champion: str | None
+    """The candidate id of the champion when the gate judged it first; None while there was none."""
+
+
+@dataclass(frozen=True, slots=True)
 class GateStanding:
     """The newest attempt of one gate, and how many there were."""
 

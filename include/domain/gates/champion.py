@@ -24,11 +24,15 @@ from typing import Any
 
 import numpy as np
 
+from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison, PairedScores, bootstrap_upper, compare
 from include.domain.errors import Refusal
 from include.domain.gates.evidence import Evidence
 from include.domain.metrics import Metric
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
+
+REPLAY = "replay "
+"""Before the name of each criterion of the replay window."""
 
 
 class BadRule(Refusal, ValueError):
@@ -138,7 +142,7 @@ def champion_gate(
     *,
     mode: Mode,
     has_champion: bool,
-    attempts: int = 1,
+    attempts: Attempts = FIRST,
     earlier: EarlierWindow = NO_EARLIER_WINDOW,
 ) -> GateResult:
     """Judge a candidate against the champion and the baseline on the same rows.
@@ -149,33 +153,37 @@ def champion_gate(
         mode: blocking or advisory.
         has_champion: whether the model has a champion. When it has, but its scores are missing from the evidence (it
             could not be loaded, it crashed), the gate is INCONCLUSIVE and never takes it for a first deployment.
-        attempts: how many candidates have been judged on these rows, this one included; alpha is divided by it.
+        attempts: the chain of attempts on these days that the candidate is the newest of; it says what of alpha this
+            one has.
         earlier: the replay window.
     """
-    notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "comparisons": {}}
+    notes: dict[str, Any] = {
+        "alpha": rules.alpha,
+        "attempts": attempts.number,
+        "budget": attempts.as_json(rules.alpha),
+        "comparisons": {},
+    }
     criteria: list[CriterionResult] = []
     if has_champion:
-        criteria += _against_champion(rules, evidence, attempts, "", notes["comparisons"])
+        criteria += _against_champion(rules, evidence, attempts.parts, "", notes["comparisons"])
         if earlier.evidence is not None:
             tolerated = replace(
                 rules,
                 comparisons=tuple(ComparisonRule(r.metric, r.margin) for r in rules.comparisons if r.alpha is None),
             )
-            criteria += _against_champion(
-                tolerated, earlier.evidence, earlier.attempts, "replay ", notes["comparisons"]
-            )
+            criteria += _against_champion(tolerated, earlier.evidence, earlier.attempts, REPLAY, notes["comparisons"])
             where = earlier.window or {}
             notes["replay"] = {"attempts": earlier.attempts, "rows": earlier.evidence.rows, **where}
         elif earlier.missing is not None:
             criteria.append(_no_replay(earlier.missing))
     else:
         criteria.append(_first_deployment(rules.first_deployment, evidence.rows))
-    criteria.append(_against_baseline(rules, evidence, attempts, notes["comparisons"]))
-    return GateResult("champion_gate", mode, tuple(criteria), notes)
+    criteria.append(_against_baseline(rules, evidence, attempts.parts, notes["comparisons"]))
+    return GateResult("champion_gate", mode, tuple(_with_budget(c, rules, attempts) for c in criteria), notes)
 
 
 def _against_champion(
-    rules: ChampionRules, evidence: Evidence, attempts: int, prefix: str, notes: dict[str, Any]
+    rules: ChampionRules, evidence: Evidence, parts: int, prefix: str, notes: dict[str, Any]
 ) -> list[CriterionResult]:
     if not rules.comparisons:
         return [_nothing_declared(evidence.rows)]
@@ -187,7 +195,7 @@ def _against_champion(
             PairedScores(seen.task, seen.y, seen.candidate, seen.champion, seen.days, seen.weight),
             rule.metric,
             alpha=rules.alpha if rule.alpha is None else rule.alpha,
-            attempts=attempts,
+            parts=parts,
             margin=None if rule.superiority else rule.margin,
         )
         name = f"{prefix}{rule.criterion}"
@@ -195,6 +203,15 @@ def _against_champion(
         result = judge_comparison(rule, comparison, criterion=name, min_rows=rules.min_rows)
         criteria.append(_twin(result) if same else result)
     return criteria
+
+
+def _with_budget(found: CriterionResult, rules: ChampionRules, attempts: Attempts) -> CriterionResult:
+    """A comparison of a retry that is not passed says what the retry costs."""
+    said = attempts.sentence(rules.alpha)
+    unaffected = found.low is None or found.criterion.startswith(REPLAY)
+    if said is None or found.verdict is not Verdict.INCONCLUSIVE or unaffected:
+        return found
+    return replace(found, reason=f"{found.reason} {said}")
 
 
 def judge_comparison(
@@ -313,16 +330,14 @@ def _nothing_declared(rows: int) -> CriterionResult:
     )
 
 
-def _against_baseline(
-    rules: ChampionRules, evidence: Evidence, attempts: int, notes: dict[str, Any]
-) -> CriterionResult:
+def _against_baseline(rules: ChampionRules, evidence: Evidence, parts: int, notes: dict[str, Any]) -> CriterionResult:
     metric = rules.beat_baseline_on
     seen = evidence.seen_by(metric)
     c = compare(
         PairedScores(seen.task, seen.y, seen.candidate, seen.baseline, seen.days, seen.weight),
         metric,
         alpha=rules.alpha,
-        attempts=attempts,
+        parts=parts,
     )
     name = f"baseline {metric}"
     notes[name] = _note(c, metric, rules, seen, seen.baseline)

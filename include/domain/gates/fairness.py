@@ -104,7 +104,7 @@ def fairness_criteria(
     column: ArrayLike | None,
     *,
     alpha: float,
-    attempts: int,
+    parts: int,
     has_champion: bool,
 ) -> tuple[list[CriterionResult], dict[str, Any]]:
     """Judge one measure; the criteria and what is shown of it.
@@ -112,6 +112,14 @@ def fairness_criteria(
     The paired criterion is a non-inferiority test like ``champion_gate``'s: PASS when the upper bound is within the
     margin, FAIL when the lower one is beyond it. Without a champion only the policy's bounds can be judged; where there
     is none, that is INCONCLUSIVE.
+
+    Args:
+        rule: the measure, its margin and its bounds.
+        evidence: the rows ``champion_gate`` judges.
+        column: the group of each row, ``(n,)``; None where the rows have no such column.
+        alpha: the chance of letting a wider gap through.
+        parts: into how many parts alpha is divided, of which this attempt has one.
+        has_champion: whether the model has one.
 
     Raises:
         BadRule: the measure is not one of the task's.
@@ -158,7 +166,7 @@ def fairness_criteria(
     if theirs is None:
         return [_unjudged(rule, n, "there are no scores of the champion on these rows", ours.gap), *criteria], notes
     among = GroupRates(groups, supported, rates, rule.margin)
-    return [_paired(rule, evidence, among, ours, theirs, alpha / attempts), *criteria], notes
+    return [_paired(rule, evidence, among, ours, theirs, alpha / parts), *criteria], notes
 
 
 def gap_of(rates: dict[str, Floats], groups: list[int]) -> Gap:

@@ -66,7 +66,7 @@ class SliceTier:
         limit: the margin or the floor, in the metric's unit.
         min_rows: the support.
         alpha: as in ``SliceRules``.
-        attempts: by how many candidates alpha is divided.
+        parts: into how many parts alpha is divided, of which this attempt has one.
         against: ``champion`` or ``baseline``.
         pooled: whether three slices and more lend each other their evidence.
     """
@@ -75,7 +75,7 @@ class SliceTier:
     limit: float
     min_rows: int
     alpha: float
-    attempts: int = 1
+    parts: int = 1
     against: str = "champion"
     pooled: bool = True
 
@@ -85,12 +85,12 @@ class SliceTier:
 
     def compared(self, evidence: Evidence, *, times: float = 1.0, margin: float | None = None) -> PairedComparison:
         """One comparison at ``times`` the level of one attempt."""
-        level = min(self.alpha / self.attempts * times, 0.49)
+        level = min(self.alpha / self.parts * times, 0.49)
         return compare(self.paired(evidence), self.metric, alpha=level, margin=margin)
 
     @property
     def level(self) -> float:
-        return self.alpha / self.attempts
+        return self.alpha / self.parts
 
 
 @dataclass(frozen=True, slots=True)

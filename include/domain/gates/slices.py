@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison
 from include.domain.gates.champion import BadRule, FirstDeployment
 from include.domain.gates.evidence import BadEvidence, Evidence
@@ -91,7 +92,7 @@ def slice_gate(
     *,
     mode: Mode,
     has_champion: bool,
-    attempts: int = 1,
+    attempts: Attempts = FIRST,
 ) -> GateResult:
     """Judge a candidate on every slice of the rows.
 
@@ -101,8 +102,8 @@ def slice_gate(
         columns: by name the ``(n,)`` values of the columns the rules name. A missing one is INCONCLUSIVE.
         mode: blocking or advisory.
         has_champion: whether the model has a champion, as in ``champion_gate``.
-        attempts: how many candidates have been judged on these rows. It divides the alpha of what would let a worse
-            candidate pass (strict slices, fairness), not that of small slices, which would let more of them pass.
+        attempts: the chain of attempts on these days, as in ``champion_gate``. It divides the alpha of what would let a
+            worse candidate pass (strict slices, fairness), not that of small slices, which would let more of them pass.
 
     Raises:
         BadEvidence: a column is not of the same rows.
@@ -110,8 +111,8 @@ def slice_gate(
     for name, values in columns.items():
         if len(np.asarray(values)) != evidence.rows:
             raise BadEvidence(f"column {name!r}", len(np.asarray(values)), evidence.rows)
-    notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts, "under_support": {}, "fairness": {}}
-    notes["stopped_from"] = {}
+    notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts.number, "under_support": {}, "fairness": {}}
+    notes["stopped_from"], notes["budget"] = {}, attempts.as_json(rules.alpha)
     criteria: list[CriterionResult] = []
     strict: list[Slice] = []
     small: list[Slice] = []
@@ -127,7 +128,7 @@ def slice_gate(
             (strict if one.is_strict and has_champion else small).append(one)
     thin: list[tuple[Slice, str]] = []
     known = _Known(seen, thin, notes["stopped_from"])
-    judged = [*_strict(rules, strict, attempts, known), *_small(rules, small, has_champion, known)]
+    judged = [*_strict(rules, strict, attempts.parts, known), *_small(rules, small, has_champion, known)]
     criteria += sorted(judged, key=lambda c: -c.verdict.badness)
     criteria += _thin(rules, thin, notes["under_support"])
     notes["slices"] = {"strict": len(strict), "small": len(small)}
@@ -137,7 +138,7 @@ def slice_gate(
             evidence,
             columns.get(rule.groups),
             alpha=rules.alpha,
-            attempts=attempts,
+            parts=attempts.parts,
             has_champion=has_champion,
         )
         criteria += found_fairness
@@ -230,8 +231,8 @@ class _Known:
     stopped_from: dict[str, float]
 
 
-def _strict(rules: SliceRules, slices: list[Slice], attempts: int, known: _Known) -> list[CriterionResult]:
-    tier = SliceTier(rules.metric, rules.margin, rules.min_rows, rules.alpha, attempts, pooled=rules.pooled)
+def _strict(rules: SliceRules, slices: list[Slice], parts: int, known: _Known) -> list[CriterionResult]:
+    tier = SliceTier(rules.metric, rules.margin, rules.min_rows, rules.alpha, parts, pooled=rules.pooled)
     compared = compared_alone(tier, slices, margin=rules.margin)
     kept, broken = _comparable(tier, slices, compared, known.thin)
     alone = replace(tier, pooled=False)

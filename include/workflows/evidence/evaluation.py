@@ -173,19 +173,6 @@ def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series
     return {name: rows[f"{SLICE}{name}"] for name in names if f"{SLICE}{name}" in rows}
 
 
-def attempts_on_holdout(journey: Journey, gate: str) -> int:
-    """How many candidates of the model ``gate`` compared on this holdout, this one included (docs/statistics.md, 4)."""
-    mine = journey.kept(Evaluated).holdout
-    count = 1
-    for other in journey.ledger.candidates.of(journey.model.name):
-        if other.candidate_id == journey.candidate_id or other.opened_at >= journey.candidate.opened_at:
-            continue
-        if gate in journey.ledger.gates.latest(other.candidate_id):
-            theirs = step.Journey(journey.model, other, journey.ledger).found(Evaluated)
-            count += theirs is not None and theirs.holdout == mine
-    return count
-
-
 def _tables_read(journey: Journey, champion_id: str) -> dict[str, int] | None:
     """The table versions this champion was read from before, so that the same evidence is judged again."""
     kept = journey.found(Evaluated)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from include.domain.attempts import Attempts
     from include.domain.gates import (
         Availability,
         EarlierWindow,
@@ -150,8 +151,8 @@ class Subject(Protocol):
     def incident(self) -> Incident | None:
         """What the candidate is meant to cure; None where no alarm asked for it."""
 
-    def attempts(self) -> int:
-        """Candidates compared with the champion on these very held-out rows, this one included."""
+    def attempts(self) -> Attempts:
+        """The chain of candidates judged on days that overlap, of which this one is the newest."""
 
     def earlier_window(self) -> EarlierWindow: ...
     def timings(self) -> tuple[Timing | None, Timing | None]:

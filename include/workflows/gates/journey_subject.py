@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
+from include.domain.attempts import Attempts
 from include.domain.errors import Refusal
 from include.domain.gates import (
     Availability,
@@ -27,6 +28,7 @@ from include.workflows import stores
 from include.workflows.evidence import (
     earlier_windows,
     evaluation,
+    held_out_attempts,
     probes,
     refit,
     shadow_window,
@@ -97,8 +99,8 @@ class JourneySubject:
     def incident(self) -> Incident | None:
         return alarm.incident_behind(self.journey.ledger, self.journey.candidate)
 
-    def attempts(self) -> int:
-        return evaluation.attempts_on_holdout(self.journey, champion_gate.NAME)
+    def attempts(self) -> Attempts:
+        return held_out_attempts.attempts_of(self.journey, champion_gate.NAME)
 
     def earlier_window(self) -> EarlierWindow:
         journey = self.journey

@@ -18,6 +18,7 @@ import pandas as pd
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
+from include.domain.attempts import FIRST, Attempts
 from include.domain.errors import Refusal
 from include.domain.gates import (
     NO_EARLIER_WINDOW,
@@ -278,8 +279,8 @@ class SeededSubject:
     def held_out(self) -> pd.DataFrame:
         return self.bench.known_rows(self.candidate)
 
-    def attempts(self) -> int:
-        return 1
+    def attempts(self) -> Attempts:
+        return FIRST
 
     def incident(self) -> Incident | None:
         """None: a seeded candidate is judged as one that a schedule asked for."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
+from include.domain.attempts import Attempts, JudgedAttempt, attempts_up_to
 from include.domain.gates import (
     NO_EARLIER_WINDOW,
     Availability,
@@ -58,6 +59,8 @@ class ReplayedJourney:
     """The day whose estimate asked for it: it is held until labels confirm that."""
     replayed: tuple[str, Interval] | None = None
     """The champion it was compared with on the replay window, and that window."""
+    met: str | None = None
+    """The champion it was compared with on the held-out days."""
 
     @property
     def passes(self) -> bool:
@@ -93,6 +96,11 @@ class ReplayedJourney:
 def stops(result: GateResult) -> bool:
     """Whether a simulated journey ends with it: no one is there to decide what is INCONCLUSIVE."""
     return result.mode is Mode.BLOCKING and result.verdict is not Verdict.PASS
+
+
+def _attempt(candidate: ReplayedCandidate, met: str | None, incident: Incident | None) -> JudgedAttempt:
+    changed_on = date.fromisoformat(incident.changed_on) if incident is not None else None
+    return JudgedAttempt(candidate.name, candidate.as_of, candidate.windows.holdout, met, changed_on)
 
 
 class ReplayedSubject:
@@ -147,16 +155,13 @@ class ReplayedSubject:
     def incident(self) -> Incident | None:
         return self.journey.incident if self.journey else None
 
-    def attempts(self) -> int:
-        """Candidates that were compared with the champion on this very holdout, this one included."""
-        same = [
-            j
-            for j in self._others
-            if j.candidate is not self.candidate
-            and j.candidate.windows.holdout == self.candidate.windows.holdout
-            and any(g.gate == champion_gate.NAME for g in j.gates)
-        ]
-        return len(same) + 1
+    def attempts(self) -> Attempts:
+        met = self.champion.name if self.champion is not None else None
+        mine = _attempt(self.candidate, met, self.incident())
+        if self.journey is not None:
+            self.journey.met = met
+        judged = (j for j in self._others if any(g.gate == champion_gate.NAME for g in j.gates))
+        return attempts_up_to(mine, [_attempt(j.candidate, j.met, j.incident) for j in judged])
 
     def earlier_window(self) -> EarlierWindow:
         """The days before both training windows."""

@@ -14,6 +14,7 @@ from include.config.loader import read_declaration
 from include.config.measured_by import metrics_in
 from include.config.problems import what_is_wrong
 from include.domain import classes, weights
+from include.domain.attempts import Attempts
 from include.domain.gates import Evidence, champion_gate, slice_gate, threshold_gate
 from include.domain.metrics import Task
 from include.domain.tables import as_table
@@ -180,11 +181,11 @@ def judge_frame(
         baseline,
         None if roles.time is None else _days(frame[roles.time]),
     ).weighted(weight)
-    return Judgement(tuple(_judged(declared, evidence, frame, roles, attempts)), len(frame), tuple(remarks))
+    return Judgement(tuple(_judged(declared, evidence, frame, roles, Attempts(attempts))), len(frame), tuple(remarks))
 
 
 def _judged(
-    declared: JudgedGates, evidence: Evidence, frame: pd.DataFrame, roles: PredictionColumns, attempts: int
+    declared: JudgedGates, evidence: Evidence, frame: pd.DataFrame, roles: PredictionColumns, attempts: Attempts
 ) -> Iterable[GateResult]:
     has_champion, own = bool(roles.champion), metrics_in(declared, declared.task)
     if (threshold := declared.threshold_gate) is not None:

@@ -17,6 +17,7 @@ from include.adapters import estimators, model_files
 from include.adapters.ledger import Notice, Scope
 from include.commands.checks import EXIT_FAILED
 from include.config import loader
+from include.domain.attempts import FIRST
 from include.domain.gates import NO_EARLIER_WINDOW, Evidence, Verdict
 from include.domain.metrics import Task
 from include.workflows import gates
@@ -162,7 +163,7 @@ class JudgedSubject:
         return self.found
 
     def attempts(self):
-        return 1
+        return FIRST
 
     def incident(self):
         return None

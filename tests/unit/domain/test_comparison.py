@@ -269,16 +269,16 @@ def test_two_perfect_rankings_have_no_spread_to_judge_by():
     assert "perfectly" in compare(PairedScores(Task.BINARY, y, 0.9 * y, y), "roc_auc").reason
 
 
-@pytest.mark.parametrize(("alpha", "attempts"), [(0.0, 1), (0.5, 1), (nan, 1), (0.05, 0)])
-def test_an_alpha_that_is_no_error_rate_is_refused(alpha, attempts):
+@pytest.mark.parametrize(("alpha", "parts"), [(0.0, 1), (0.5, 1), (nan, 1), (0.05, 0)])
+def test_an_alpha_that_is_no_error_rate_is_refused(alpha, parts):
     y, candidate, champion, _ = rivals(100)
     with pytest.raises(BadLevel):
-        compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", alpha=alpha, attempts=attempts)
+        compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", alpha=alpha, parts=parts)
 
 
 def test_each_attempt_on_the_same_rows_spends_alpha():
     y, candidate, champion, _ = rivals()
-    once, third = (compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", attempts=k) for k in (1, 3))
+    once, third = (compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", parts=k) for k in (1, 3))
     alone = compare(PairedScores(Task.BINARY, y, candidate, champion), "brier", alpha=0.05 / 3)
     assert third.high == alone.high > once.high
     assert third.alpha == pytest.approx(0.05 / 3)

@@ -33,8 +33,8 @@ def parity(**changes):
     return FairnessRule(**{"groups": "race", "measure": Measure.DEMOGRAPHIC_PARITY, "margin": 0.1} | changes)
 
 
-def judged(rule, evidence, column, *, has_champion=True, attempts=1):
-    return fairness_criteria(rule, evidence, column, alpha=0.05, attempts=attempts, has_champion=has_champion)
+def judged(rule, evidence, column, *, has_champion=True, parts=1):
+    return fairness_criteria(rule, evidence, column, alpha=0.05, parts=parts, has_champion=has_champion)
 
 
 def by_name(criteria, name):
@@ -134,7 +134,7 @@ def test_few_rows_cannot_tell():
 
 def test_attempts_on_the_same_rows_widen_the_bound():
     evidence, race = loans(groups=2)
-    once, tenth = (judged(parity(), evidence, race, attempts=n)[0][0] for n in (1, 10))
+    once, tenth = (judged(parity(), evidence, race, parts=n)[0][0] for n in (1, 10))
     assert tenth.high > once.high
 
 

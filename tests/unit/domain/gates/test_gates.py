@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from include.domain.attempts import Attempts
 from include.domain.comparison import PairedComparison
 from include.domain.gates import (
     BadEvidence,
@@ -522,9 +523,12 @@ def test_a_holdout_that_judged_others_before_asks_for_more():
     on = evidence()
     margin = criterion(judged(no_worse_by(0.5), on), "roc_auc").high
     assert judged(no_worse_by(margin), on).verdict is Verdict.PASS
-    again = judged(no_worse_by(margin), on, attempts=3)
+    again = judged(no_worse_by(margin), on, attempts=Attempts(3))
     assert again.verdict is Verdict.INCONCLUSIVE
-    assert "each bound at 98.33 %" in again.reason
+    assert "each bound at 99.79 %" in again.reason
+    assert "attempt 3 on days that overlap" in again.reason
+    budget = again.notes["budget"]
+    assert (budget["alpha"], budget["spent"], budget["left"]) == pytest.approx((0.05 / 24, 0.05 * 7 / 6, 0.05 / 12))
 
 
 def test_every_comparison_must_pass():

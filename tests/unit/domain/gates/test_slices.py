@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.domain.attempts import Attempts
 from include.domain.gates import (
     BadEvidence,
     BadRule,
@@ -151,7 +152,7 @@ def test_strict_slices_that_cannot_tell_are_inconclusive_where_small_ones_pass()
 
 def test_attempts_on_the_same_rows_narrow_the_strict_tier_only():
     evidence, carrier = flights(), carriers()
-    once, tenth = (judged(by_carrier(), evidence, {"carrier": carrier}, attempts=n) for n in (1, 10))
+    once, tenth = (judged(by_carrier(), evidence, {"carrier": carrier}, attempts=Attempts(n)) for n in (1, 10))
     strict, small = "carrier=A brier", "carrier=B brier"
     assert criterion(tenth, strict).high > criterion(once, strict).high
     assert criterion(tenth, small).high == criterion(once, small).high

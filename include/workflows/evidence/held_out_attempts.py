@@ -1,0 +1,47 @@
+"""Which candidates were judged before on days that overlap, read from the ledger: it knows their held-out days, the
+champions they met and the alarms that asked, on whatever machine they were judged."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from include.adapters.ledger import Candidate
+from include.domain.attempts import Attempts, JudgedAttempt, attempts_up_to
+from include.domain.intervals import Interval, instant
+from include.workflows.journey import alarm
+from include.workflows.journey.facts import Evaluated, TrainingSets
+from include.workflows.journey.step import Journey
+from include.workflows.lineage.recording import HOLDOUT
+
+
+def attempts_of(journey: Journey, gate: str) -> Attempts:
+    """The chain of attempts that the journey's candidate is the newest of; ``gate`` is the one that compares.
+
+    Candidates that were opened later do not count, so that a candidate that is judged again has the same alpha.
+    """
+    candidate, holdout = journey.candidate, journey.kept(TrainingSets).holdout
+    mine = JudgedAttempt(
+        candidate.candidate_id,
+        journey.as_of,
+        Interval(instant(holdout.start), instant(holdout.end)),
+        journey.kept(Evaluated).champion_id,
+        _changed_on(journey, candidate),
+    )
+    judged = journey.ledger.gates.judged_on(candidate.model, gate, HOLDOUT)
+    earlier = [
+        JudgedAttempt(
+            each.candidate.candidate_id,
+            each.candidate.request.as_of,
+            Interval(each.start, each.end),
+            each.champion,
+            _changed_on(journey, each.candidate),
+        )
+        for each in judged
+        if each.candidate.opened_at < candidate.opened_at
+    ]
+    return attempts_up_to(mine, earlier)
+
+
+def _changed_on(journey: Journey, candidate: Candidate) -> date | None:
+    incident = alarm.incident_behind(journey.ledger, candidate)
+    return date.fromisoformat(incident.changed_on) if incident is not None else None
