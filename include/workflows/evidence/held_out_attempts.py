@@ -44,4 +44,5 @@ def attempts_of(journey: Journey, gate: str) -> Attempts:
 
 def _changed_on(journey: Journey, candidate: Candidate) -> date | None:
     incident = alarm.incident_behind(journey.ledger, candidate)
-    return date.fromisoformat(incident.changed_on) if incident is not None else None
+    changed = incident.change if incident is not None else None
+    return None if changed is None else date.fromisoformat(changed)

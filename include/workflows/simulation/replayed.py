@@ -99,7 +99,8 @@ def stops(result: GateResult) -> bool:
 
 
 def _attempt(candidate: ReplayedCandidate, met: str | None, incident: Incident | None) -> JudgedAttempt:
-    changed_on = date.fromisoformat(incident.changed_on) if incident is not None else None
+    changed = incident.change if incident is not None else None
+    changed_on = None if changed is None else date.fromisoformat(changed)
     return JudgedAttempt(candidate.name, candidate.as_of, candidate.windows.holdout, met, changed_on)
 
 
