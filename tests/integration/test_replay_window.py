@@ -153,6 +153,9 @@ def test_each_candidate_judged_on_the_same_window_counts_as_an_attempt(world):
     world.judge("champion_gate", other)
     assert champion_gate_of(one).notes["replay"]["attempts"] == 1
     assert champion_gate_of(other).notes["replay"]["attempts"] == 2
+    budget = champion_gate_of(other).notes["budget"]
+    assert (budget["attempt"], budget["earlier"]) == (2, [one["candidate_id"]])
+    assert champion_gate_of(one).notes["budget"]["attempt"] == 1, "the first champion was judged against none"
 
 
 @pytest.mark.parametrize(
