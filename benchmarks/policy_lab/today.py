@@ -25,7 +25,7 @@ from benchmarks.policy_lab.yardsticks import (
 )
 from include.config.champion_gate import ChampionGate
 from include.domain.comparison import PairedScores, compare
-from include.domain.decision import Action, Decision, Policy, Situation, decide
+from include.domain.decision import Action, Decision, decide
 from include.domain.drift.report import Flags, ScoredDay
 from include.domain.history import Ending, History, PastJourney, futile_streak, with_incident
 from include.domain.incident import Incident, IncidentPace
@@ -33,6 +33,7 @@ from include.domain.journey import training_windows
 from include.domain.losses import DayLoss
 from include.domain.metrics import Task
 from include.domain.performance import Band, RealisedPerformance, realised_performance
+from include.domain.situation import Policy, Situation
 
 EPOCH = date(2021, 1, 1)
 TOLERANCE, MARGIN = 0.01, 0.005

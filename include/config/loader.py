@@ -18,10 +18,11 @@ from include.config.declared import BadDeclaration, Declarations
 from include.config.gates import DeclaredGates, JudgedGates
 from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
+from include.config.shadow import DeclaredShadow
 from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
 from include.config.trusted_types import FILE as TRUSTED_FILE
 from include.config.trusted_types import TrustedTypes
-from include.config.types import DeclaredShadow, FeatureView, ModelDeclaration, Promotion
+from include.config.types import FeatureView, ModelDeclaration, Promotion
 
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
 """The folder that holds ``models/`` and ``features/``."""

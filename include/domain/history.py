@@ -11,11 +11,11 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 
 from include.domain.data_incident import DataIncident, after_findings
-from include.domain.decision import Policy, Situation
 from include.domain.drift.report import DriftReport, Flags, ScoredDay
 from include.domain.incident import Incident, after_day, outlook
 from include.domain.performance import RealisedPerformance
 from include.domain.prepared import prepared_of
+from include.domain.situation import Policy, Situation
 
 BUDGET_WINDOW = timedelta(days=30)
 

@@ -19,7 +19,8 @@ from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
 from include.workflows.evidence import training
 from include.workflows.journey import step
-from include.workflows.journey.facts import Evaluated, F, ReferenceProfile
+from include.workflows.journey.fact_files import F
+from include.workflows.journey.facts import Evaluated, ReferenceProfile
 from include.workflows.scoring import matured_labels, training_sets
 
 pytestmark = pytest.mark.light

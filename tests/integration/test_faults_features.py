@@ -399,7 +399,7 @@ def test_f024_a_unit_changed_by_a_thousand_is_stopped_by_the_range(world):
 
 
 def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothing():
-    from include.domain.decision import Action, Policy, decide
+    from include.domain.decision import Action, decide
     from include.domain.drift.input_drift import input_drift
     from include.domain.drift.prediction_drift import prediction_drift
     from include.domain.drift.profile import FeatureKind, count_window
@@ -407,6 +407,7 @@ def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothi
     from include.domain.drift.report import DriftMeasurements, Flags, ScoredDay, drift_report
     from include.domain.history import History, situation_of
     from include.domain.performance import Band, DayLoss, realised_performance
+    from include.domain.situation import Policy
 
     rng = np.random.default_rng(24)
     frame = pd.DataFrame({"level": rng.gamma(2, 50, 4000), "station": rng.choice(["north", "south"], 4000)})

@@ -29,7 +29,7 @@ from include.domain.authority import OPERATORS
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event, State
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
-from include.workflows.journey import causes, facts
+from include.workflows.journey import causes, fact_files
 from include.workflows.journey.facts import RecipeRace
 from include.workflows.journey.step import journey_folder
 from include.workflows.pages import release
@@ -633,7 +633,7 @@ def test_the_race_of_recipes_is_shown_with_its_losses_winner_and_change(pages):
     assert "Race of recipes" not in pages.page(f"/candidates/{candidate.candidate_id}").text
     losses = {"window": 0.2317, "since_change": 0.1904}
     said = "since_change won the race on 700 rows after the change of 2013-05-30."
-    facts.write(
+    fact_files.write(
         journey_folder(candidate.candidate_id),
         RecipeRace("since_change", losses, 700, 1400, "2013-05-30", said, "brier"),
     )

@@ -17,7 +17,8 @@ from include.domain.gates import GateResult
 from include.domain.verdicts import Verdict
 from include.workflows import tasks
 from include.workflows.journey import step
-from include.workflows.journey.facts import Evaluated, F, TrainingSets
+from include.workflows.journey.fact_files import F
+from include.workflows.journey.facts import Evaluated, TrainingSets
 
 pytestmark = pytest.mark.light
 

@@ -28,7 +28,7 @@ from include.config.settings import settings
 from include.workflows.features.staged import NotAudited
 from include.workflows.features.staging import DefinitionChanged
 from include.workflows.features.view_rows import ViewRowsWrong
-from include.workflows.journey import facts
+from include.workflows.journey import fact_files, facts
 from include.workflows.journey.facts import TrainingSet
 from include.workflows.scoring import point_in_time_rows, training_sets
 from include.workflows.scoring.matured_labels import BadLabels
@@ -244,8 +244,8 @@ def test_a_file_that_was_changed_is_not_trained_on(world):
 
 def test_what_is_known_of_a_set_survives_its_file(world):
     made = build(world)
-    facts.write(world.root, facts.TrainingSets(made, made))
-    assert facts.read(world.root, facts.TrainingSets).holdout == made
+    fact_files.write(world.root, facts.TrainingSets(made, made))
+    assert fact_files.read(world.root, facts.TrainingSets).holdout == made
     assert (
         OfflineStore(settings().store).current_version(world.declared.view("trip_plan"))
         == made.table_versions["trip_plan"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
 from include.domain import classes
-from include.domain.drift.estimated import EstimateReference
+from include.domain.drift.estimate_reference import EstimateReference
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import Profile
 from include.domain.errors import Refusal
@@ -19,7 +19,7 @@ from include.domain.losses import DayLoss, losses_by_day, row_losses
 from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
 from include.domain.promotion import Epoch
 from include.workflows import stores
-from include.workflows.journey import facts, step
+from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
 from include.workflows.scoring import matured_labels
@@ -64,7 +64,7 @@ def reference_of(epoch: Epoch) -> Reference:
         NoReference: when neither has it.
     """
     folder = step.journey_folder(epoch.to_candidate)
-    kept = facts.find(folder, ReferenceProfile)
+    kept = fact_files.find(folder, ReferenceProfile)
     if kept is None:
         with stores.open_ledger() as ledger:
             run = ledger.candidates.get(epoch.to_candidate).facts.mlflow_run_id
@@ -74,7 +74,7 @@ def reference_of(epoch: Epoch) -> Reference:
                 "so nothing can be held against it. Restore it there from a backup, or start a retrain: its candidate "
                 "keeps a profile of its own."
             )
-        kept = facts.read(folder, ReferenceProfile)
+        kept = fact_files.read(folder, ReferenceProfile)
     labels = kept.labels
     return Reference(
         profile=Profile.from_json(kept.profile),

@@ -19,13 +19,13 @@ from include.adapters.ledger import (
     RetrainDecision,
 )
 from include.config import ModelDeclaration, declarations
-from include.domain.decision import Decision, Policy, Situation
+from include.domain.decision import Decision
 from include.domain.decision import decide as decided
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
+from include.domain.drift.estimate_reference import EstimateReference
 from include.domain.drift.estimated import (
     BesideEstimate,
     EstimatedPerformance,
-    EstimateReference,
     estimated_performance,
     judged_before,
     outside_support,
@@ -47,6 +47,7 @@ from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
 from include.domain.losses import DayLoss
 from include.domain.performance import Band
+from include.domain.situation import Policy, Situation
 from include.workflows import stores
 from include.workflows.drift import reference as references
 from include.workflows.drift import report_on_mlflow, seen_incidents

@@ -16,7 +16,12 @@ from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.config.measured_by import metrics_of, with_settings
 from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
-from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
+from include.domain.drift.estimate_reference import (
+    EstimateReference,
+    classifier_reference,
+    cross_fitted,
+    estimate_reference,
+)
 from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
@@ -26,7 +31,7 @@ from include.domain.metrics import METRICS, Task, measure, measure_all
 from include.workflows import stores
 from include.workflows.evidence import business, champion_model, curves_on_mlflow, earlier_windows, training
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
-from include.workflows.journey import facts, step
+from include.workflows.journey import fact_files, step
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import (
     Curves,
@@ -126,7 +131,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
             measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed.metrics.items())
             print(f"Replay rows: {replayed.rows:,}. {measured_there}")
         # Not a by-product: a machine without a copy reads the profile from there.
-        registry.log_json(run, facts.as_json(profile), profile.FILE)
+        registry.log_json(run, fact_files.as_json(profile), profile.FILE)
         _show_on_run_page(run, evaluated, made)
         _draw(journey, run, y, {"candidate": candidate, "champion": champion}, made)
         made.keep(journey, "evaluate")
@@ -297,7 +302,7 @@ def _show_on_run_page(run: str, evaluated: Evaluated, made: ByProducts) -> None:
     metrics = {f"{who}_{as_key(name)}": value for who, values in measured.items() for name, value in values.items()}
     made.attempt("The metrics on the MLflow run", lambda: registry.log_metrics(run, metrics))
     made.attempt(
-        "The facts on the MLflow run", lambda: registry.log_json(run, facts.as_json(evaluated), evaluated.FILE)
+        "The facts on the MLflow run", lambda: registry.log_json(run, fact_files.as_json(evaluated), evaluated.FILE)
     )
 
 

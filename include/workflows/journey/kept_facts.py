@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from include.config.settings import settings
-from include.workflows.journey import facts
-from include.workflows.journey.facts import F
+from include.workflows.journey import fact_files
+from include.workflows.journey.fact_files import F
 
 
 class KeptFacts:
@@ -21,7 +21,7 @@ class KeptFacts:
     def of(self, kind: type[F]) -> F | None:
         """None when the task has not run, ran where this process cannot look, or left what cannot be read."""
         try:
-            return facts.find(self._folder, kind)
-        except facts.UnreadableFacts as error:
+            return fact_files.find(self._folder, kind)
+        except fact_files.UnreadableFacts as error:
             self.unread.append(str(error))
             return None

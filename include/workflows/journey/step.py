@@ -16,8 +16,9 @@ from include.domain.faults import crashpoint
 from include.domain.lifecycle import Event, allowed_events
 from include.domain.verdicts import GateResult
 from include.workflows import stores
-from include.workflows.journey import facts
-from include.workflows.journey.facts import F, Fact, JourneyReference
+from include.workflows.journey import fact_files
+from include.workflows.journey.fact_files import F, Fact
+from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.request_checks import newest_data as newest_data
 
 
@@ -57,19 +58,19 @@ class Journey:
 
     def keep(self, fact: Fact) -> None:
         """Leave a value for later steps and for the pages."""
-        facts.write(self.folder, fact)
+        fact_files.write(self.folder, fact)
 
     def kept(self, kind: type[F]) -> F:
         """What an earlier step left.
 
         Raises:
-            NotKept, UnreadableFacts: as ``facts.read``.
+            NotKept, UnreadableFacts: as ``fact_files.read``.
         """
-        return facts.read(self.folder, kind)
+        return fact_files.read(self.folder, kind)
 
     def found(self, kind: type[F]) -> F | None:
         """The same; None when that step has not run here."""
-        return facts.find(self.folder, kind)
+        return fact_files.find(self.folder, kind)
 
 
 def journey_folder(candidate_id: str) -> Path:

@@ -11,7 +11,7 @@ from include.config import declared_models
 from include.workflows import stores
 from include.workflows.explain.worth import Worth
 from include.workflows.explain.worth import worth as worth_of
-from include.workflows.journey import facts, step
+from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import Evaluated
 
 
@@ -81,7 +81,7 @@ def report() -> DemonstrationReport:
 
 
 def _row(ledger: Ledger, metric: str, candidate: Candidate) -> JourneyRow:
-    evaluated = facts.find(step.journey_folder(candidate.candidate_id), Evaluated)
+    evaluated = fact_files.find(step.journey_folder(candidate.candidate_id), Evaluated)
     metrics = evaluated.metrics if evaluated else {}
     return JourneyRow(
         model=candidate.model,

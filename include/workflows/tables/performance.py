@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.domain.drift.calibration import BadEstimate, expected_losses, expected_roc_auc
-from include.domain.drift.estimated import (
-    BesideEstimate,
-    EstimatedPerformance,
+from include.domain.drift.estimate_reference import (
     EstimateReference,
     classifier_reference,
     cross_fitted,
     estimate_reference,
-    estimated_performance,
-    outside_support,
 )
+from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance, estimated_performance, outside_support
 from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.once import RiskRise, risk_rise
 from include.domain.drift.profile import FeatureKind, as_numbers, column_of

@@ -1,4 +1,4 @@
-"""Pictures as inline SVG: no script, no library, colours by CSS class so that light and dark are one drawing.
+"""The pictures of the pages, each from the values it shows; how they are drawn is in ``drawing``.
 
 Every text that comes from data passes ``escape``.
 """
@@ -12,95 +12,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from slipway_airflow.pages.drawing import Frame, polyline, short, svg, ticks
+
 WHO = {"champion": "champion", "candidate": "candidate", "baseline": "baseline"}
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A rectangle of data coordinates inside a picture, with room for its axes."""
-
-    x: tuple[float, float]
-    y: tuple[float, float]
-    width: int = 320
-    height: int = 220
-    left: int = 42
-    bottom: int = 34
-    top: int = 8
-    right: int = 10
-
-    def px(self, value: float) -> float:
-        low, high = self.x
-        return round(self.left + (value - low) / ((high - low) or 1) * (self.width - self.left - self.right), 1)
-
-    def py(self, value: float) -> float:
-        low, high = self.y
-        inner = self.height - self.top - self.bottom
-        return round(self.height - self.bottom - (value - low) / ((high - low) or 1) * inner, 1)
-
-    def points(self, xs: Iterable[float], ys: Iterable[float]) -> str:
-        return " ".join(f"{self.px(x)},{self.py(y)}" for x, y in zip(xs, ys, strict=True))
-
-    def axes(self, x_label: str, y_label: str, x_ticks: int = 4, y_ticks: int = 4) -> Markup:
-        parts = []
-        for value in ticks(*self.y, y_ticks):
-            y = self.py(value)
-            parts.append(f'<line class="grid" x1="{self.left}" x2="{self.width - self.right}" y1="{y}" y2="{y}"/>')
-            parts.append(
-                f'<text class="tick" x="{self.left - 6}" y="{y + 3.5}" text-anchor="end">{short(value)}</text>'
-            )
-        base = self.height - self.bottom
-        for value in ticks(*self.x, x_ticks):
-            x = self.px(value)
-            parts.append(f'<text class="tick" x="{x}" y="{base + 14}" text-anchor="middle">{short(value)}</text>')
-        parts.append(f'<line class="axis" x1="{self.left}" x2="{self.width - self.right}" y1="{base}" y2="{base}"/>')
-        middle = (self.left + self.width - self.right) / 2
-        parts.append(
-            f'<text class="label" x="{middle}" y="{self.height - 4}" text-anchor="middle">{escape(x_label)}</text>'
-        )
-        parts.append(
-            f'<text class="label" x="{self.left}" y="{self.top + 2}" text-anchor="start">{escape(y_label)}</text>'
-        )
-        return Markup("".join(parts))
-
-
-def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers inside ``[low, high]``; none where none are wanted.
-
-    >>> ticks(0, 1), ticks(0.13, 0.21, 4)
-    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.14, 0.16, 0.18, 0.2])
-    """
-    if about == 0:
-        return []
-    if not math.isfinite(high - low) or high <= low:
-        return [low]
-    rough = (high - low) / about
-    size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough * 0.8)
-    first = math.ceil(low / step - 1e-9)
-    found: list[float] = []
-    while (first + len(found)) * step <= high + 1e-9 * step and len(found) < 20:
-        found.append(round((first + len(found)) * step, 10))
-    return found
-
-
-def short(value: float) -> str:
-    """
-    >>> [short(v) for v in (0.0, 0.25, 1500, 2_000_000, -0.00012)]
-    ['0', '0.25', '1.5k', '2M', '-0.00012']
-    """
-    if value == 0:
-        return "0"
-    for size, sign in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{sign}"
-    return f"{value:.3g}"
-
-
-def _svg(width: int, height: int, title: str, body: str, css: str = "chart") -> Markup:
-    return Markup(
-        f'<svg class="{css}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{body}</svg>"
-    )
 
 
 # --- candidate against champion --------------------------------------------------------------------------------------
@@ -114,11 +28,11 @@ def overlaid(curves: Mapping[str, Any], title: str, *, diagonal: bool = False) -
     frame, one = Frame((0, 1), (0, 1)), next(iter(drawn.values()))
     body = frame.axes(one["x_label"], one["y_label"])
     if diagonal:
-        body += _line(frame, (0, 1), (0, 1), "reference")
+        body += polyline(frame, (0, 1), (0, 1), "reference")
     for who in ("champion", "candidate"):
         if who in drawn:
-            body += _line(frame, drawn[who]["x"], drawn[who]["y"], WHO[who])
-    return _svg(frame.width, frame.height, title, body)
+            body += polyline(frame, drawn[who]["x"], drawn[who]["y"], WHO[who])
+    return svg(frame.width, frame.height, title, body)
 
 
 def calibration(found: Mapping[str, Any]) -> Markup | None:
@@ -128,17 +42,17 @@ def calibration(found: Mapping[str, Any]) -> Markup | None:
         return None
     top = min(max(max(*c["mean_score"], *c["share_positive"]) for c in drawn.values()) * 1.05, 1.0)
     frame = Frame((0, top), (0, top))
-    body = frame.axes("mean score", "observed share") + _line(frame, (0, top), (0, top), "reference")
+    body = frame.axes("mean score", "observed share") + polyline(frame, (0, top), (0, top), "reference")
     for who in ("champion", "candidate"):
         if who in drawn:
             xs, ys = drawn[who]["mean_score"], drawn[who]["share_positive"]
-            body += _line(frame, xs, ys, WHO[who])
+            body += polyline(frame, xs, ys, WHO[who])
             dots = (
                 f'<circle class="{WHO[who]} dot" cx="{frame.px(x)}" cy="{frame.py(y)}" r="2.6"/>'
                 for x, y in zip(xs, ys, strict=True)
             )
             body += Markup("".join(dots))
-    return _svg(frame.width, frame.height, "Calibration: observed share over mean score", body)
+    return svg(frame.width, frame.height, "Calibration: observed share over mean score", body)
 
 
 def histograms(found: Mapping[str, Any], x_label: str, title: str) -> Markup | None:
@@ -153,7 +67,7 @@ def histograms(found: Mapping[str, Any], x_label: str, title: str) -> Markup | N
     for who in ("champion", "candidate"):
         if who in drawn:
             body += _steps(frame, drawn[who]["edges"], shares[who], WHO[who])
-    return _svg(frame.width, frame.height, title, body)
+    return svg(frame.width, frame.height, title, body)
 
 
 def scatter(points: Sequence[Sequence[float]]) -> Markup | None:
@@ -163,20 +77,16 @@ def scatter(points: Sequence[Sequence[float]]) -> Markup | None:
     values = [v for p in points for v in p]
     low, high = min(values), max(values)
     frame = Frame((low, high), (low, high))
-    body = frame.axes("champion's score", "challenger's score") + _line(frame, (low, high), (low, high), "reference")
+    body = frame.axes("champion's score", "challenger's score") + polyline(frame, (low, high), (low, high), "reference")
     dots = (f'<circle class="candidate point" cx="{frame.px(x)}" cy="{frame.py(y)}" r="2"/>' for x, y in points)
     body += Markup("".join(dots))
-    return _svg(frame.width, frame.height, "Challenger's score over champion's on the same requests", body)
-
-
-def _line(frame: Frame, xs: Iterable[float], ys: Iterable[float], css: str) -> Markup:
-    return Markup(f'<polyline class="{css}" points="{frame.points(xs, ys)}"/>')
+    return svg(frame.width, frame.height, "Challenger's score over champion's on the same requests", body)
 
 
 def _steps(frame: Frame, edges: Sequence[float], heights: Sequence[float], css: str) -> Markup:
     xs = [edges[0], *(e for edge in edges[1:-1] for e in (edge, edge)), edges[-1]]
     ys = [h for height in heights for h in (height, height)]
-    return _line(frame, xs, ys, css)
+    return polyline(frame, xs, ys, css)
 
 
 # --- intervals -------------------------------------------------------------------------------------------------------
@@ -192,7 +102,7 @@ def interval(c: Mapping[str, Any], width: int = 190, height: int = 30) -> Markup
     frame = Frame((min(ends) - room, max(ends) + room), (0, 1), width, height, 4, 0, 0, 4)
     body = _whisker(frame, c, bound, height / 2, height / 2)
     name = f"worse by {low:.4g} to {high:.4g}; allowed up to {bound:.4g}"
-    return _svg(width, height, name, body, "interval")
+    return svg(width, height, name, body, "interval")
 
 
 def forest(criteria: Sequence[Mapping[str, Any]], width: int = 760) -> Markup | None:
@@ -235,7 +145,7 @@ def forest(criteria: Sequence[Mapping[str, Any]], width: int = 760) -> Markup | 
             '<text class="label" x="{}" y="{}" text-anchor="middle">candidate less champion, or baseline</text>'
         ).format((frame.left + width - frame.right) / 2, height - 4)
     )
-    return _svg(
+    return svg(
         width, height, "Slices: how much worse the candidate is, and what is allowed", Markup("").join(parts), "forest"
     )
 
@@ -301,7 +211,7 @@ def performance(
         if days[i].flags.get("realised") is True:
             parts.append(Markup('<circle class="alarm" cx="{}" cy="{}" r="3.5"/>').format(frame.px(i), frame.py(value)))
     title = f"{metric} by day, realised and estimated"
-    return _svg(frame.width, frame.height, title, Markup("").join(parts), "wide")
+    return svg(frame.width, frame.height, title, Markup("").join(parts), "wide")
 
 
 def _anchored(days: Sequence[Any], incident: Anchored) -> list[tuple[list[tuple[int, float]], str]]:
@@ -317,7 +227,7 @@ def _known(values: Iterable[float | None]) -> list[tuple[int, float]]:
 
 
 def _dated(frame: Frame, line: Sequence[tuple[int, float]], css: str) -> Markup:
-    return _line(frame, [i for i, _ in line], [v for _, v in line], css) if line else Markup("")
+    return polyline(frame, [i for i, _ in line], [v for _, v in line], css) if line else Markup("")
 
 
 def _marks(frame: Frame, days: Sequence[Any], marks: Sequence[tuple[str, str, str]]) -> Iterator[Markup]:
@@ -350,8 +260,8 @@ def sparkline(values: Sequence[float | None], highest: float, width: int = 150, 
     base = height - 3
     body = Markup(f'<line class="axis" x1="2" x2="{width - 2}" y1="{base}" y2="{base}"/>')
     if known:
-        body += _line(frame, [i for i, _ in known], [v for _, v in known], "candidate")
-    return _svg(width, height, "Effect by day", body, "spark")
+        body += polyline(frame, [i for i, _ in known], [v for _, v in known], "candidate")
+    return svg(width, height, "Effect by day", body, "spark")
 
 
 def two_windows(plot: Mapping[str, Any] | None, width: int = 250, height: int = 92) -> Markup | None:
@@ -389,7 +299,7 @@ def two_windows(plot: Mapping[str, Any] | None, width: int = 250, height: int = 
         parts.append(f'<text class="tick" x="1" y="{height - 3}">{short(edges[0])}</text>')
         parts.append(f'<text class="tick" x="{end:.1f}" y="{height - 3}" text-anchor="end">{last}</text>')
     parts.append(f'<text class="tick" x="{width - 1}" y="{height - 3}" text-anchor="end">∅</text>')
-    return _svg(width, height, f"Before and now; the highest bar is {top:.0%}", "".join(parts), "windows")
+    return svg(width, height, f"Before and now; the highest bar is {top:.0%}", "".join(parts), "windows")
 
 
 def _bin(plot: Mapping[str, Any], i: int) -> str:

@@ -17,7 +17,7 @@ from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
 from include.workflows.explain import lineage
 from include.workflows.gates import overrides
-from include.workflows.journey import facts
+from include.workflows.journey import fact_files
 from include.workflows.journey.facts import RecipeRace
 from include.workflows.journey.step import journey_folder
 
@@ -68,7 +68,7 @@ def test_explain_shows_every_gates_table_and_the_way(world, capsys):
 def test_explain_and_lineage_say_which_recipe_won_and_on_what(world, capsys):
     champion = world.candidate(world.references["r"])
     won = RecipeRace("since_change", {"window": 0.2, "since_change": 0.1}, 700, 1400, "2021-05-30", "It won.", "brier")
-    facts.write(journey_folder(champion.candidate_id), won)
+    fact_files.write(journey_folder(champion.candidate_id), won)
     assert main(["explain", champion.candidate_id]) == 0
     assert "  It won. It learned from 1,400 rows." in capsys.readouterr().out.splitlines()
     assert main(["explain", champion.candidate_id, "--json"]) == 0

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.domain.data_incident import DataIncident
-from include.domain.decision import RULES, Action, Policy, Situation, cooldown_days, decide
+from include.domain.decision import RULES, Action, decide
 from include.domain.drift.report import Finding, Flags
 from include.domain.history import Ending, PastJourney, futile_streak
 from include.domain.incident import Stage
 from include.domain.prepared import PreparedJourneys
+from include.domain.situation import Policy, Situation, cooldown_days
 
 NOW = datetime(2013, 6, 20, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from include.domain.decision import Action, Policy, Situation, decide
+from include.domain.decision import Action, decide
 from include.domain.drift.report import Flags, ScoredDay
 from include.domain.history import Ending, History, PastJourney, with_incident
 from include.domain.incident import NEXT, BadStage, Closing, Incident, IncidentPace, Stage, after_day, outlook
 from include.domain.losses import DayLoss
 from include.domain.performance import Band, Unit, realised_performance
+from include.domain.situation import Policy, Situation
 
 FIRST = date(2021, 1, 1)
 PACE = IncidentPace(wait_days=10, wait_rows=300, window_days=90, back_after_days=7, label_delay=timedelta(days=3))

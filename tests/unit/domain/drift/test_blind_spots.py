@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.domain.data_incident import after_findings
-from include.domain.decision import Situation, decide
+from include.domain.decision import decide
 from include.domain.drift.blind_spots import Doubts
 from include.domain.drift.distances import compare
 from include.domain.drift.input_drift import NO_DOUBTS, DriftRules, DriftVerdict, input_drift
@@ -21,6 +21,7 @@ from include.domain.drift.report import DriftMeasurements, DriftReport, Flags, S
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss
 from include.domain.performance import Band, realised_performance
+from include.domain.situation import Situation
 
 DAY = "2013-06-15"
 

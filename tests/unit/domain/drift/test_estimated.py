@@ -17,16 +17,13 @@ from include.domain.drift.calibration import (
     expected_roc_auc,
     fit_calibration,
 )
-from include.domain.drift.estimated import (
-    BesideEstimate,
-    EstimatedPerformance,
+from include.domain.drift.estimate_reference import (
     EstimateReference,
     classifier_reference,
     cross_fitted,
     estimate_reference,
-    estimated_performance,
-    outside_support,
 )
+from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance, estimated_performance, outside_support
 from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from include.domain.drift.estimated import (
-    BesideEstimate,
-    DayEstimate,
-    EstimatedPerformance,
-    EstimateReference,
-    estimated_performance,
-    judged_before,
-)
+from include.domain.drift.estimate_reference import DayEstimate, EstimateReference
+from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance, estimated_performance, judged_before
 from include.domain.performance import Band
 
 REFERENCE, KEPT, ROWS = 14, 120, 300

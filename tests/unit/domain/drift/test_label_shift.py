@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from include.domain.drift.calibration import expected_losses
-from include.domain.drift.estimated import classifier_reference
+from include.domain.drift.estimate_reference import classifier_reference
 from include.domain.drift.label_shift import LabelShift, label_shift, shifted_shares
 from include.domain.losses import row_losses
 

@@ -15,7 +15,7 @@ from include.domain.drift.calibration import expected_losses
 from include.domain.losses import row_losses
 from include.domain.metrics import OwnMetricFailed
 from include.workflows import tasks
-from include.workflows.journey import facts, step
+from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.scoring.row_values import watched_loss
 
@@ -110,7 +110,7 @@ def test_a_version_keeps_its_losses_by_it_as_the_reference(world):
     world.declare(world.model, business_metrics=metrics, drift=drift)
     reference = world.evaluated("asked")
     tasks.evaluate(reference)
-    kept = facts.read(step.journey_folder(reference["candidate_id"]), ReferenceProfile)
+    kept = fact_files.read(step.journey_folder(reference["candidate_id"]), ReferenceProfile)
     days = kept.profile["losses"]
     mean = sum(day["total"] for day in days) / sum(day["rows"] for day in days)
     assert kept.estimate["metric"] == "lost"

@@ -18,7 +18,8 @@ from include.workflows import stores, tasks
 from include.workflows.evidence import curves_on_mlflow, disagreement, evaluation
 from include.workflows.features import data_docs
 from include.workflows.journey import step as journey_step
-from include.workflows.journey.facts import Curves, F, Remarks
+from include.workflows.journey.fact_files import F
+from include.workflows.journey.facts import Curves, Remarks
 from include.workflows.pages.release import release
 
 MADE_BY = {

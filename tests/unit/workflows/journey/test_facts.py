@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from include.domain.timing import Timing
-from include.workflows.journey import facts
+from include.workflows.journey import fact_files, facts
+from include.workflows.journey.fact_files import Fact
 from include.workflows.journey.facts import (
     Apart,
     Curves,
     Disagreement,
     Evaluated,
-    Fact,
     JoinAvailability,
     Labelled,
     RecipeRace,
@@ -79,38 +79,38 @@ def test_every_kind_has_an_example_here():
 
 @pytest.mark.parametrize("fact", EXAMPLES, ids=lambda fact: fact.FILE)
 def test_a_value_is_read_as_it_was_written_and_its_file_says_the_version(tmp_path, fact):
-    facts.write(tmp_path, fact)
-    assert facts.read(tmp_path, type(fact)) == fact
+    fact_files.write(tmp_path, fact)
+    assert fact_files.read(tmp_path, type(fact)) == fact
     assert json.loads((tmp_path / fact.FILE).read_text())["version"] == fact.VERSION
 
 
 @pytest.mark.parametrize("fact", EXAMPLES, ids=lambda fact: fact.FILE)
 def test_a_file_of_a_release_before_versions_is_read(tmp_path, fact):
-    kept = facts.as_json(fact)
+    kept = fact_files.as_json(fact)
     del kept["version"]
     if isinstance(fact, Curves | Remarks):
         (kept,) = kept.values()
     (tmp_path / fact.FILE).write_text(json.dumps(kept))
-    assert facts.read(tmp_path, type(fact)) == fact
+    assert fact_files.read(tmp_path, type(fact)) == fact
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), 0.1 + 0.2, 2**60], ids=str)
 def test_a_number_inside_the_domain_s_own_form_is_kept_to_the_last_bit(tmp_path, number):
-    facts.write(tmp_path, ReferenceProfile({"edges": [number]}, {}, {"trees": {"thresholds": [[number, None]]}}))
-    kept = facts.read(tmp_path, ReferenceProfile)
+    fact_files.write(tmp_path, ReferenceProfile({"edges": [number]}, {}, {"trees": {"thresholds": [[number, None]]}}))
+    kept = fact_files.read(tmp_path, ReferenceProfile)
     assert kept.profile == {"edges": [number]}
     assert kept.estimate == {"trees": {"thresholds": [[number, None]]}}
 
 
 def test_a_figure_that_is_no_number_stays_one(tmp_path):
-    facts.write(tmp_path, replace(EVALUATED, metrics={"candidate": {"brier": float("nan")}}))
-    assert math.isnan(facts.read(tmp_path, Evaluated).metrics["candidate"]["brier"])
+    fact_files.write(tmp_path, replace(EVALUATED, metrics={"candidate": {"brier": float("nan")}}))
+    assert math.isnan(fact_files.read(tmp_path, Evaluated).metrics["candidate"]["brier"])
 
 
 def test_a_missing_file_says_which_step_to_clear(tmp_path):
-    assert facts.find(tmp_path, Evaluated) is None
-    with pytest.raises(facts.NotKept, match=r"evaluation\.json is missing.*Clear the run from open_journey on"):
-        facts.read(tmp_path, Evaluated)
+    assert fact_files.find(tmp_path, Evaluated) is None
+    with pytest.raises(fact_files.NotKept, match=r"evaluation\.json is missing.*Clear the run from open_journey on"):
+        fact_files.read(tmp_path, Evaluated)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_a_missing_file_says_which_step_to_clear(tmp_path):
 )
 def test_what_cannot_be_read_is_one_line_and_never_an_empty_value(tmp_path, text, says):
     (tmp_path / Evaluated.FILE).write_text(text)
-    with pytest.raises(facts.UnreadableFacts, match=says) as refused:
-        facts.find(tmp_path, Evaluated)
+    with pytest.raises(fact_files.UnreadableFacts, match=says) as refused:
+        fact_files.find(tmp_path, Evaluated)
     assert "\n" not in str(refused.value)
 
 

@@ -17,7 +17,7 @@ from include.domain.lifecycle import Event
 from include.domain.verdicts import Verdict
 from include.workflows import pairs
 from include.workflows.alerts import outbox
-from include.workflows.journey import facts
+from include.workflows.journey import fact_files, facts
 from include.workflows.pages import notices
 from include.workflows.pairs import StoresDiffer
 
@@ -94,7 +94,7 @@ def test_a_promotion_says_what_it_gained_on_the_same_rows(told):
     promoted = champion(ledger, "one")
     kept = folder / "work" / "journeys" / promoted.candidate_id
     kept.mkdir(parents=True)
-    facts.write(kept, evaluated({"candidate": {"brier": 0.1714}, "champion": {"brier": 0.17523}}))
+    fact_files.write(kept, evaluated({"candidate": {"brier": 0.1714}, "champion": {"brier": 0.17523}}))
     tell("promoted", "one")
     assert lines(folder)[0]["sentence"] == f"{MODEL}: promoted v1: brier 0.1752 → 0.1714."
 
@@ -128,7 +128,7 @@ def test_how_a_run_ended_is_one_line(told, run_id, dag, outcome):
     ):
         kept = folder / "work" / "journeys" / made.candidate_id
         kept.mkdir(parents=True)
-        facts.write(kept, evaluated(measured))
+        fact_files.write(kept, evaluated(measured))
     assert notices.outcome(f"{dag}_{MODEL}", run_id) == outcome
 
 

@@ -21,7 +21,7 @@ from include.workflows import gates, stores, tasks
 from include.workflows.evidence import race
 from include.workflows.explain import lineage
 from include.workflows.gates.gate import REGISTER
-from include.workflows.journey import facts
+from include.workflows.journey import fact_files
 from include.workflows.journey.facts import Refitted
 from include.workflows.journey.step import journey_folder
 from include.workflows.scoring import fitted_models
@@ -102,7 +102,7 @@ def test_the_served_file_learned_from_the_held_out_rows_and_the_judged_one_did_n
     done = tasks.refit(reference)
     known = refitting.candidate(reference).facts
     assert known.artifact_digest == done["twin"] != done["digest"] == known.served_digest == known.serving_digest
-    told = facts.read(journey_folder(reference["candidate_id"]), Refitted)
+    told = fact_files.read(journey_folder(reference["candidate_id"]), Refitted)
     # As of the 13th with labels after a day: the judged one learned up to the 8th, the served one up to the 11th.
     assert (told.recipe, told.rows, told.first_day, told.last_day) == ("window", 6 * 108, "2024-03-06", "2024-03-11")
 
