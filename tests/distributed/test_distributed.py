@@ -25,7 +25,8 @@ from include.workflows.services.supervisor import dag_ids
 from tests.distributed.compose_natively import Composed
 from tests.e2e.conftest import HISTORY, Quiet, declared_smaller
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
+# To start eight services and train both models takes minutes; the same Dags on one machine are in tests/e2e.
+pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.slow]
 DAY = HISTORY[1]
 
 

@@ -19,7 +19,8 @@ from waiting import PATIENCE_S, eventually
 from include.config.settings import PROJECT
 from tests.e2e.conftest import HISTORY
 
-pytestmark = pytest.mark.e2e
+# Five months are published and a journey is trained on them: minutes.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 RETRAIN = "retrain_flight_delay"
 WITH_STATUS = """curl() {
   case "$*" in *auth/token*) command curl "$@";; *) command curl -w '\\nstatus %{http_code}\\n' "$@";; esac

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from journey_world import LENIENT, NOW, JourneyWorld, at, living_in, published
+from journey_world import LENIENT, MODEL, NOW, JourneyWorld, at, living_in, published
 from memory_ledger import MemoryLedger, content_of
 from memory_registry import MemoryRegistry
 
@@ -34,6 +34,8 @@ NOWHERE = "http://127.0.0.1:9"
 """Where an MLflow would be, were it asked over the network."""
 SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
 EVALUATED = "evaluated"
+REFIT_TRAINING = {**MODEL["training"], "refit": "all"}
+GATES_OF_A_REFIT = {**MODEL["gates"], "latency_gate": {"p99_ms_at_most": 5000}, "leakage_gate": {}}
 
 
 @dataclass
@@ -114,6 +116,18 @@ def _evaluated(world: LightWorld) -> None:
     tasks.evaluate(reference)
 
 
+def _refitted_in_shadow(world: LightWorld) -> None:
+    world.declare(world.model, training=REFIT_TRAINING, gates=GATES_OF_A_REFIT)
+    reference = world.references["r"]
+    world.judge_offline(reference)
+    tasks.refit(reference)
+    tasks.register_challenger(reference, NOW)
+    if not world.judge_after("register_challenger", reference):
+        raise RuntimeError("r was stopped by a gate of its file")
+    tasks.open_shadow_window(reference)
+    _passes(world, "r")
+
+
 def _first_champion(world: LightWorld) -> None:
     world.judge_offline(world.references["r"])
     _to_the_end(world, "r")
@@ -167,20 +181,35 @@ def _passes(world: LightWorld, run_id: str) -> None:
         raise RuntimeError(f"{run_id} did not pass its shadow window")
 
 
-MOMENTS: dict[str, Callable[[LightWorld], None] | None] = {
-    "published": None,
-    EVALUATED: _evaluated,
-    "first champion": _first_champion,
-    "second in shadow": _second_in_shadow,
-    "second judged": _second_judged,
-    "second champion": _second_champion,
-    "third judged": _third_judged,
-    "third champion": _third_champion,
+@dataclass(frozen=True)
+class Moment:
+    """Where the tale may be gone on with.
+
+    Attributes:
+        before: the moment that it is told from; None where the tale begins.
+        step: what happens between the two.
+    """
+
+    before: str | None = None
+    step: Callable[[LightWorld], None] | None = None
+
+
+MOMENTS = {
+    "published": Moment(),
+    EVALUATED: Moment("published", _evaluated),
+    "refitted in shadow": Moment(EVALUATED, _refitted_in_shadow),
+    "first champion": Moment(EVALUATED, _first_champion),
+    "second in shadow": Moment("first champion", _second_in_shadow),
+    "second judged": Moment("second in shadow", _second_judged),
+    "second champion": Moment("second judged", _second_champion),
+    "third judged": Moment("second champion", _third_judged),
+    "third champion": Moment("third judged", _third_champion),
 }
-"""In their order, each told from the one before:
+"""Each is told from another:
 
 - published: the views have the days ``[FIRST_DAY, END_DAY)``, and the model is declared;
 - evaluated: candidate ``r`` as of the 13th is trained and measured, and no gate has judged it;
+- refitted in shadow: ``r`` was fitted again on all matured rows, and its shadow window passed;
 - first champion: ``r`` serves since the 13th, and has scored the 16th;
 - second in shadow: ``second``, as of the 17th, runs beside it and has seen no day;
 - second judged: it has seen the 17th, and its gate passed;
@@ -207,14 +236,18 @@ class Tale:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            names = list(MOMENTS)
-            for before, name in zip([None, *names], names[: names.index(moment) + 1], strict=False):
-                if not self._kept(name).exists():
-                    self._tell(before, name)
+            way, name = [moment], MOMENTS[moment].before
+            while name is not None:
+                way.append(name)
+                name = MOMENTS[name].before
+            for each in reversed(way):
+                if not self._kept(each).exists():
+                    self._tell(each)
 
-    def _tell(self, before: str | None, name: str) -> None:
+    def _tell(self, name: str) -> None:
         root = self.folder / f"{name} being told"
-        if before is None:
+        before, step = MOMENTS[name].before, MOMENTS[name].step
+        if before is None or step is None:
             published(_made(root))
             ledger = root / "home" / "ledger.db"
             held = MemoryLedger(content_of(ledger))
@@ -228,9 +261,6 @@ class Tale:
             held.close()
             return
         with self._world(before, root) as world:
-            step = MOMENTS[name]
-            if step is None:
-                raise RuntimeError(f"{name} is where the tale begins")
             step(world)
             self._keep(name, world)
 

@@ -210,7 +210,7 @@ def _has_day(case: Case, month: int, day: int) -> bool:
 def test_the_cases_have_everything_they_are_meant_to_have():
     seen = set()
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=150, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
     @given(case=cases())
     def look(case):
         seen.update(kind for kind in KINDS.keys() - seen if KINDS[kind](case))

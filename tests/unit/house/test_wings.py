@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -25,10 +26,19 @@ def modules(*folders: str) -> dict[str, Path]:
     return found
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement below, at any depth. No import is inside an expression, and those are most of a tree."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        inner = getattr(node, part, [])
+        for each in inner if isinstance(inner, list) else []:
+            yield each
+            yield from statements(each)
+
+
 def imports(file: Path, known: dict[str, Path]) -> set[str]:
     """The modules a file imports, at its top, inside functions and for types alike."""
     used = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in statements(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             used |= {each.name for each in node.names if each.name in known}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from journey_world import MODEL, NOW
-from light_world import LightWorld
+from light_world import GATES_OF_A_REFIT, REFIT_TRAINING, LightWorld
 
 from include.adapters import estimators
 from include.adapters.ledger import DigestMismatch, PromotionRequest, TwinMismatch
@@ -26,31 +26,12 @@ from include.workflows.journey.facts import Refitted
 from include.workflows.journey.step import journey_folder
 from include.workflows.scoring import fitted_models
 
-GATES = {**MODEL["gates"], "latency_gate": {"p99_ms_at_most": 5000}, "leakage_gate": {}}
-
 
 @pytest.fixture
 def refitting(world: LightWorld) -> LightWorld:
     """The world whose candidate is measured and whose model is fitted again before it serves."""
-    world.declare(world.model, training={**MODEL["training"], "refit": "all"}, gates=GATES)
+    world.declare(world.model, training=REFIT_TRAINING, gates=GATES_OF_A_REFIT)
     return world
-
-
-def registered(world: LightWorld) -> dict:
-    reference = world.references["r"]
-    for gate in ("training_data_gate", "threshold_gate", "champion_gate"):
-        assert world.judge(gate, reference)["passed"]
-    tasks.refit(reference)
-    tasks.register_challenger(reference, NOW)
-    return reference
-
-
-def shadowed(world: LightWorld) -> dict:
-    reference = registered(world)
-    assert world.judge_after("register_challenger", reference)
-    tasks.open_shadow_window(reference)
-    assert world.judge("shadow_gate", reference)["passed"]
-    return reference
 
 
 def head(world: LightWorld):
@@ -107,10 +88,10 @@ def test_the_served_file_learned_from_the_held_out_rows_and_the_judged_one_did_n
     assert (told.recipe, told.rows, told.first_day, told.last_day) == ("window", 6 * 108, "2024-03-06", "2024-03-11")
 
 
-@pytest.mark.moment("evaluated")
-def test_the_journey_ends_with_the_served_file_as_champion(refitting):
-    reference = shadowed(refitting)
-    known = refitting.candidate(reference).facts
+@pytest.mark.moment("refitted in shadow")
+def test_the_journey_ends_with_the_served_file_as_champion(world):
+    reference = world.references["r"]
+    known = world.candidate(reference).facts
     with stores.open_ledger() as ledger:
         saw = {gate: record.digest for gate, record in ledger.gates.latest(reference["candidate_id"]).items()}
     assert {gate for gate, digest in saw.items() if digest == known.served_digest} == {
@@ -122,8 +103,8 @@ def test_the_journey_ends_with_the_served_file_as_champion(refitting):
     assert saw["champion_gate"] == known.artifact_digest
     assert tasks.promote(reference, NOW)["revision"] == 1
     tasks.close_journey(reference)
-    assert head(refitting).digest == known.served_digest
-    tags = refitting.registry.models[refitting.model].versions[1].tags
+    assert head(world).digest == known.served_digest
+    tags = world.registry.models[world.model].versions[1].tags
     assert (tags["slipway.digest"], tags["slipway.twin_digest"]) == (known.served_digest, known.artifact_digest)
     (model,) = lineage.of_candidate(reference["candidate_id"]).find("model")
     assert (model.facts["served_digest"], model.facts["artifact_digest"]) == (
@@ -195,42 +176,42 @@ def test_a_candidate_that_was_not_fitted_again_is_neither_registered_nor_promote
     assert refitting.versions_in_mlflow() == []
 
 
-@pytest.mark.moment("evaluated")
-def test_a_served_file_that_was_replaced_is_not_promoted(refitting):
-    reference = shadowed(refitting)
-    with refitting.registry.fetched(refitting.model, 1) as file:
+@pytest.mark.moment("refitted in shadow")
+def test_a_served_file_that_was_replaced_is_not_promoted(world):
+    reference = world.references["r"]
+    with world.registry.fetched(world.model, 1) as file:
         kept = file.read_bytes()
-    refitting.registry.replace_file(refitting.model, 1, kept[:-1] + b"x")
+    world.registry.replace_file(world.model, 1, kept[:-1] + b"x")
     with pytest.raises(DigestMismatch, match="but the registry holds"):
         tasks.promote(reference, NOW)
-    assert head(refitting) is None
-    refitting.registry.replace_file(refitting.model, 1, kept)
+    assert head(world) is None
+    world.registry.replace_file(world.model, 1, kept)
     assert tasks.promote(reference, NOW)["revision"] == 1
 
 
-@pytest.mark.moment("evaluated")
-def test_a_twin_that_was_replaced_or_is_gone_stops_the_promotion(refitting):
-    reference = shadowed(refitting)
-    run = refitting.registry.runs[str(refitting.candidate(reference).facts.mlflow_run_id)]
-    twin = next(uri for uri in run.models if REFITTED not in refitting.registry.logged[uri].tags)
-    kept = refitting.registry.logged[twin]
+@pytest.mark.moment("refitted in shadow")
+def test_a_twin_that_was_replaced_or_is_gone_stops_the_promotion(world):
+    reference = world.references["r"]
+    run = world.registry.runs[str(world.candidate(reference).facts.mlflow_run_id)]
+    twin = next(uri for uri in run.models if REFITTED not in world.registry.logged[uri].tags)
+    kept = world.registry.logged[twin]
     name = next(name for name in kept.files if name.endswith(".skops"))
     other = {**kept.files, name: kept.files[name][:-1] + b"x"}
-    refitting.registry.logged[twin] = replace(kept, files=other)
+    world.registry.logged[twin] = replace(kept, files=other)
     with pytest.raises(TwinMismatch, match=r"was judged by the twin \w+ of what is to serve, but there is \w+"):
         tasks.promote(reference, NOW)
     run.models.remove(twin)
     with pytest.raises(Refusal, match="has lost the twin that was judged"):
         tasks.promote(reference, NOW)
-    assert head(refitting) is None
+    assert head(world) is None
 
 
-@pytest.mark.moment("evaluated")
-def test_the_ledger_asks_for_the_twin_of_a_refitted_file_and_refuses_one_where_there_is_none(refitting):
-    reference = shadowed(refitting)
-    known = refitting.candidate(reference).facts
+@pytest.mark.moment("refitted in shadow")
+def test_the_ledger_asks_for_the_twin_of_a_refitted_file_and_refuses_one_where_there_is_none(world):
+    reference = world.references["r"]
+    known = world.candidate(reference).facts
     asked = PromotionRequest(
-        refitting.model, reference["candidate_id"], 0, known.served_digest, NOW, "t", "a test asks", "r"
+        world.model, reference["candidate_id"], 0, known.served_digest, NOW, "t", "a test asks", "r"
     )
     with stores.open_ledger() as ledger:
         for wrong in (None, known.served_digest, "0" * 64):

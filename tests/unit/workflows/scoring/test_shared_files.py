@@ -49,9 +49,11 @@ ALONE = {
 
 def found_in(code: str) -> Iterator[tuple[int, str]]:
     """Line and name of each call that gives a path a new name or writes a file, outside the helper's blocks."""
-    tree = ast.parse(code)
-    strings = _given_by_helper(tree)
-    for node in ast.walk(tree):
+    if not any(name in code for name in (*RENAMES, *WRITES, "open(")):
+        return
+    nodes = list(ast.walk(ast.parse(code)))
+    strings = _given_by_helper(nodes)
+    for node in nodes:
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -68,10 +70,10 @@ def found_in(code: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, name
 
 
-def _given_by_helper(tree: ast.AST) -> set[str]:
+def _given_by_helper(nodes: list[ast.AST]) -> set[str]:
     """Names that ``with files.whole(...) as name`` or ``files.draft`` gave."""
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         for item in node.items if isinstance(node, ast.With) else []:
             call = item.context_expr
             if isinstance(call, ast.Call) and ast.unparse(call.func) in ("files.whole", "files.draft"):

@@ -80,7 +80,7 @@ def test_no_journey_starts_while_one_is_in_flight_or_cooling(turned):
 
 
 def test_a_longer_label_delay_is_a_later_alarm():
-    table = a_table(100, turns_on=50)
+    table = a_table(100, turns_on=50).head(80 * ROWS_A_DAY)
     soon, late = (
         policy(simulated(table, delay_days=d, yardsticks=Yardsticks((), 0, False)), PolicyKind.DECLARED) for d in (1, 9)
     )
@@ -277,7 +277,7 @@ def test_without_a_price_a_retrain_costs_a_stated_share_of_a_days_loss():
 
 
 def test_a_declared_price_is_charged_to_every_policy_and_one_given_for_the_run_goes_before_it():
-    table, few = a_table(75), Yardsticks((20,), 0, hindsight=False)
+    table, few = a_table(52), Yardsticks((20,), 0, hindsight=False)
     declared = simulated(table, "training.price=7.5", yardsticks=few, price=None)
     assert (declared.price.amount, declared.price.source) == (7.5, "declared as training.price")
     assert {p.price for p in declared.policies} == {7.5}
