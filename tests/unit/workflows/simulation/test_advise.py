@@ -39,7 +39,7 @@ def quiet() -> Advice:
 @pytest.fixture(scope="module")
 def blind() -> Advice:
     """What the label follows turns slowly from ``a`` to its opposite, and a tolerance hides it."""
-    table = a_table(180)
+    table = a_table(120)
     angle = np.pi * np.arange(len(table)) / len(table)
     p = 1 / (1 + np.exp(-2.5 * (np.cos(angle) * table["a"] + np.sin(angle) * table["b"])))
     table["y"] = (np.random.default_rng(4).random(len(table)) < p).astype(int)
