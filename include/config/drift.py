@@ -28,7 +28,7 @@ class InputDrift(Declared):
     bins: Annotated[int, Field(ge=5, le=50)] = 10
     """Into how many bins, at quantiles of the reference, a number is cut; default 10."""
     min_rows: Annotated[int, Field(ge=1)] = 300
-    """Fewest rows of a day that are judged; fewer are not judged; default 300."""
+    """Fewest rows that are judged; a day of fewer is judged with those before it (``pool_days``); default 300."""
 
 
 class PredictionDrift(Declared):
@@ -37,7 +37,7 @@ class PredictionDrift(Declared):
     effect_at_least: Annotated[float, Field(gt=0)] = 0.005
     """As in ``inputs``: the PSI above what no drift gives, from which the scores count; default 0.005."""
     min_rows: Annotated[int, Field(ge=1)] = 300
-    """Fewest rows of a day that are judged; default 300."""
+    """Fewest rows that are judged, of a day or of a pool (``pool_days``); default 300."""
 
 
 class DeclaredPerformance(Declared):
@@ -74,7 +74,7 @@ class DeclaredEstimate(Declared):
     """The share of what the model reads, weighted by importance, that may lie outside the reference's support before
     the estimate is void; default 0.1."""
     min_rows: Annotated[int, Field(ge=1)] = 300
-    """Fewest rows of a day that are estimated; default 300."""
+    """Fewest rows that are judged, of a day or of a pool (``pool_days``); default 300."""
     run_length_days: Annotated[float, Field(ge=7)] = 365.0
     """How many days in its band a champion serves on average before its estimate is called out of it; default 365."""
 
@@ -119,6 +119,9 @@ class DataBroke(Declared):
 class DeclaredDrift(Declared):
     """What the drift sensor measures and how it decides."""
 
+    pool_days: Annotated[int, Field(ge=1, le=90)] = 28
+    """How many days back the newest days are judged together where one alone has fewer rows than min_rows of inputs,
+    predictions or estimated, or the closed label windows have; 1 judges each day alone; default 28."""
     inputs: InputDrift = InputDrift()
     predictions: PredictionDrift = PredictionDrift()
     performance: DeclaredPerformance

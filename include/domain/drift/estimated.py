@@ -99,11 +99,14 @@ class BesideEstimate:
             loss's own unit; None judges the window alone.
         roc_auc: from :func:`expected_roc_auc`, to be reported.
         label_shift: to be reported.
+        pooled_rows: the rows of the newest of the earlier days, for a version whose typical day has too few for
+            itself; 0 where a day must have rows enough alone.
     """
 
     earlier: tuple[float, ...] | None = None
     roc_auc: float | None = None
     label_shift: LabelShift | None = None
+    pooled_rows: int = 0
 
 
 ALONE = BesideEstimate()
@@ -113,6 +116,24 @@ def judged_before(estimates: Iterable[EstimatedPerformance], min_rows: int) -> t
     """The mean losses that count among the days before: of enough rows, and not void."""
     losses = (e.loss for e in estimates if not e.void and e.rows >= min_rows)
     return tuple(loss for loss in losses if loss is not None)
+
+
+def least_rows_of_day(reference: EstimateReference | None, min_rows: int) -> int:
+    """The rows from which on a day counts: ``min_rows``, or a third of the reference's typical day where that has fewer
+    (:mod:`include.domain.performance` joins smaller days too).
+
+    Days of a small model are as good as the reference's own, which have as few rows; that there are ``min_rows`` of
+    them together is asked for apart.
+    """
+    rows = [d.rows for d in reference.days if d.rows] if reference is not None else []
+    typical = float(np.median(rows)) if rows else math.inf
+    return min_rows if typical >= min_rows else max(math.ceil(typical / 3), 1)
+
+
+def rows_before(estimates: Iterable[EstimatedPerformance], least_rows: int, most_days: int) -> int:
+    """The rows of the newest ``most_days`` estimates, given oldest first, that count among the days before."""
+    newest = list(estimates)[-most_days:] if most_days > 0 else []
+    return sum(e.rows for e in newest if not e.void and e.rows >= least_rows)
 
 
 def outside_support(inputs: DriftVerdict, predictions: DriftVerdict) -> float:
@@ -159,11 +180,14 @@ def estimated_performance(
     usual = UsualWindow.of([d.estimated for d in days], [d.rows for d in days])
     high = usual.high(band.alpha, n, float(usable.var())) if usual is not None and n else None
     void, out = False, None
+    together, least = n + beside.pooled_rows, least_rows_of_day(reference, min_rows)
     root = math.sqrt if metric == "rmse" else float
     if reference is None:
         reason = f"{metric} was not estimated: the version keeps nothing to estimate it with. Train again."
-    elif n < min_rows or risk is None:
-        reason = f"{metric} was not estimated: {n} rows; at least {min_rows} are needed."
+    elif n < least or together < min_rows or risk is None:
+        pool = f", {together} with the days before" if beside.pooled_rows and n >= least else ""
+        wanted = min_rows if n >= least else least
+        reason = f"{metric} was not estimated: {n} rows{pool}; at least {wanted} are needed."
     elif usual is None or high is None:
         had = count_of(len(days), "day")
         reason = f"{metric} was not estimated: the reference has {had}; at least {LEAST_WINDOWS} are needed."

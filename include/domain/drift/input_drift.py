@@ -108,6 +108,8 @@ class DriftVerdict:
     share: float
     """The importance-weighted share of drifted features."""
     features: tuple[FeatureDrift, ...]
+    pooled: tuple[str, ...] = ()
+    """The days that were judged together, oldest first, where the newest alone had too few rows; else empty."""
 
     @property
     def blind(self) -> tuple[FeatureDrift, ...]:
@@ -121,12 +123,14 @@ class DriftVerdict:
             "rows": self.rows,
             "share": self.share,
             "features": [f.as_json() for f in self.features],
+            "pooled": list(self.pooled),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DriftVerdict:
         features = tuple(FeatureDrift.from_json(f) for f in data["features"])
-        return cls(data["drifted"], data["reason"], data["rows"], data["share"], features)
+        pooled = tuple(data.get("pooled", ()))
+        return cls(data["drifted"], data["reason"], data["rows"], data["share"], features, pooled)
 
 
 @dataclass(frozen=True, slots=True)

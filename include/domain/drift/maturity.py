@@ -54,8 +54,9 @@ def label_maturity(
     window_days: int,
     allowed_rise: float,
     min_rows: int,
+    most_days: int = 1,
 ) -> LabelMaturity:
-    """Judge the closed cohorts of the last ``window_days`` days.
+    """Judge the closed cohorts of the last ``window_days`` days, or of as many more as ``min_rows`` needs.
 
     Args:
         cohorts: Those whose label window has closed, in any order.
@@ -63,6 +64,8 @@ def label_maturity(
         window_days: Days back from the newest cohort, that day included.
         allowed_rise: Rise of the share over the reference's that is still usual; above it the labels are overdue.
         min_rows: Fewest rows that are judged.
+        most_days: How many days back from the newest cohort the window may grow until it has ``min_rows`` rows; the
+            window's own days where those are more.
 
     >>> days = [Cohort("2013-06-01", 900, 880), Cohort("2013-06-02", 900, 0)]
     >>> label_maturity(days, 0.02, window_days=7, allowed_rise=0.1, min_rows=300).overdue
@@ -71,7 +74,13 @@ def label_maturity(
     known = sorted(cohorts, key=lambda c: c.day)
     if known:
         start = (date.fromisoformat(known[-1].day) - timedelta(days=window_days - 1)).isoformat()
-        known = [c for c in known if c.day >= start]
+        furthest = (date.fromisoformat(known[-1].day) - timedelta(days=max(most_days, window_days) - 1)).isoformat()
+        rows, taken = 0, 0
+        for each in reversed(known):
+            if each.day < start and (rows >= min_rows or each.day < furthest):
+                break
+            rows, taken = rows + each.rows, taken + 1
+        known = known[-taken:]
     rows = sum(c.rows for c in known)
     missing = rows - sum(c.labelled for c in known)
     share = missing / rows if rows else 0.0

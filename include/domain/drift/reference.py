@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.domain.drift.feature_histograms import compare_features
+from include.domain.drift.input_drift import LEAST_WINDOWS
 from include.domain.drift.profile import (
     BOOLEAN_CATEGORIES,
     PREDICTED_CLASS,
@@ -45,6 +46,7 @@ def build_profile(
     days: Sequence[str] | NDArray[Any] | None = None,
     bins: int = 10,
     max_categories: int = MAX_CATEGORIES,
+    window_rows: int = 1,
 ) -> Profile:
     """Profile the reference window: fix the bins, count, and measure how far each of its days is from the others.
 
@@ -55,9 +57,10 @@ def build_profile(
             exchangeable, and no day-to-day variation is allowed for.
         bins: Quantile bins of a numeric feature.
         max_categories: Most categories named of one feature.
+        window_rows: Rows from which on a window is judged: where a typical day has fewer, days are measured together.
     """
     empty = Profile(0, tuple(_bins_for(frame, name, kind, bins, max_categories) for name, kind in kinds.items()))
-    return _counted_by_day(empty, frame, days)
+    return _counted_by_day(empty, frame, days, window_rows)
 
 
 def profile_scores(
@@ -66,6 +69,7 @@ def profile_scores(
     days: Sequence[str] | NDArray[Any] | None = None,
     bins: int = 10,
     classes: Sequence[str] = (),
+    window_rows: int = 1,
 ) -> tuple[FeatureProfile, ...]:
     """Profile a champion's scores on rows it was not trained on.
 
@@ -75,19 +79,53 @@ def profile_scores(
         bins: Quantile bins.
         classes: The class names of a multiclass model, in the order of the columns; the predicted class is then
             profiled too.
+        window_rows: As in :func:`build_profile`.
     """
     frame = score_frame(scores, classes)
     kinds = {
         name: FeatureKind.CATEGORICAL if name == PREDICTED_CLASS else FeatureKind.NUMERIC for name in frame.columns
     }
-    return build_profile(frame, kinds, days=days, bins=bins).features
+    return build_profile(frame, kinds, days=days, bins=bins, window_rows=window_rows).features
 
 
-def _counted_by_day(empty: Profile, frame: pd.DataFrame, days: Sequence[str] | NDArray[Any] | None) -> Profile:
+def pooled_days(rows: NDArray[np.intp], window_rows: int) -> NDArray[np.intp]:
+    """Which window each day belongs to, shape (days,), ascending: days in a row are one window once they have
+    ``window_rows`` rows together, and what is left over at the end joins the last.
+
+    Each day is its own window where a typical day has as many rows, or where the days make fewer windows than are
+    needed to say what is usual.
+
+    Args:
+        rows: Shape (days,): the rows of each day, in order.
+        window_rows: As in :func:`build_profile`.
+
+    >>> pooled_days(np.array([24] * 13), 48).tolist()
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5]
+    >>> pooled_days(np.array([24] * 4), 48).tolist(), pooled_days(np.array([50, 20, 50]), 48).tolist()
+    ([0, 1, 2, 3], [0, 1, 2])
+    """
+    alone = np.arange(len(rows))
+    if not len(rows) or float(np.median(rows)) >= window_rows:
+        return alone
+    found, window, gathered = np.empty(len(rows), dtype=np.intp), 0, 0
+    for at, count in enumerate(rows):
+        found[at] = window
+        gathered += int(count)
+        if gathered >= window_rows:
+            window, gathered = window + 1, 0
+    return np.minimum(found, window - 1) if window >= LEAST_WINDOWS else alone
+
+
+def _counted_by_day(
+    empty: Profile, frame: pd.DataFrame, days: Sequence[str] | NDArray[Any] | None, window_rows: int
+) -> Profile:
     if days is None:
         return replace(empty, rows=len(frame), features=counted(empty.features, frame))
     codes, found = pd.factorize(np.asarray(days), sort=True)
-    names = [str(day) for day in found]
+    window_of = pooled_days(np.bincount(codes, minlength=len(found)), window_rows)
+    # A window is named by its last day, as a pool is.
+    names = [str(found[last]) for last in np.flatnonzero(np.diff(window_of, append=len(window_of)))]
+    codes = window_of[codes]
     if len(names) > MOST_WINDOWS:
         chosen = np.linspace(0, len(names) - 1, MOST_WINDOWS).astype(np.intp)
         apart = np.full(len(names), MOST_WINDOWS)
@@ -196,7 +234,7 @@ def reference_profile(
     *,
     held_out: HeldOutScores,
     bins: int = 10,
-    max_categories: int = MAX_CATEGORIES,
+    window_rows: tuple[int, int] = (1, 1),
 ) -> Profile:
     """The whole reference of a model version, kept with it.
 
@@ -206,8 +244,11 @@ def reference_profile(
         days: Shape (rows,): the day of each training row.
         held_out: Its scores, and what they lose.
         bins: Quantile bins.
-        max_categories: Most categories named of one feature.
+        window_rows: Of the inputs and of the scores, as in :func:`build_profile`.
     """
-    profile = build_profile(frame, kinds, days=days, bins=bins, max_categories=max_categories)
-    scored = profile_scores(held_out.scores, days=held_out.score_days, bins=bins, classes=held_out.classes)
+    of_inputs, of_scores = window_rows
+    profile = build_profile(frame, kinds, days=days, bins=bins, window_rows=of_inputs)
+    scored = profile_scores(
+        held_out.scores, days=held_out.score_days, bins=bins, classes=held_out.classes, window_rows=of_scores
+    )
     return replace(profile, scores=scored, losses=losses_by_day(held_out.score_days, held_out.losses))

@@ -10,9 +10,17 @@ from typing import Any
 from scipy.special import betaincinv
 
 from include.domain.drift.estimated import EstimatedPerformance
+from include.domain.drift.feature_histograms import (
+    infinite_share,
+    new_categories,
+    outside_share,
+    share_of,
+    unseen_share,
+)
 from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.maturity import LabelMaturity
-from include.domain.drift.profile import NumericProfile, Profile
+from include.domain.drift.pooling import Pool, kept_counts, said
+from include.domain.drift.profile import FeatureProfile, NumericProfile, Profile
 from include.domain.performance import RealisedPerformance
 
 
@@ -74,6 +82,9 @@ class DriftReport:
     """None in reports from before it was measured."""
     labels: LabelMaturity | None = None
     """None in reports from before it was measured."""
+    counts: Mapping[str, Any] | None = None
+    """The day's own counts, for the pools of later days; None of a day with rows enough for itself, and in reports from
+    before days were pooled."""
 
     @property
     def flags(self) -> Flags:
@@ -130,6 +141,7 @@ class DriftReport:
             "broken": [f.as_json() for f in self.broken],
             "outside": [f.as_json() for f in self.outside],
             "histograms": dict(self.histograms),
+            "counts": dict(self.counts) if self.counts else None,
         }
 
     @classmethod
@@ -147,6 +159,7 @@ class DriftReport:
             histograms=data["histograms"],
             estimated=EstimatedPerformance.from_json(data["estimated"]) if data.get("estimated") else None,
             labels=LabelMaturity.from_json(data["labels"]) if data.get("labels") else None,
+            counts=data.get("counts"),
         )
 
 
@@ -170,11 +183,13 @@ class DriftMeasurements:
     """What was measured of one day.
 
     Attributes:
-        inputs: From :func:`~include.domain.drift.input_drift.input_drift`.
+        inputs: From :func:`~include.domain.drift.input_drift.input_drift`, of the pool where there is one.
         predictions: From :func:`~include.domain.drift.prediction_drift.prediction_drift`.
         realised: From :func:`~include.domain.performance.realised_performance`.
         estimated: From :func:`~include.domain.drift.estimated.estimated_performance`; None where it was not.
         labels: From :func:`~include.domain.drift.maturity.label_maturity`; overdue ones are broken data.
+        pool: What the inputs were judged on; None where it was the day alone.
+        keeps_counts: Whether the day's own counts are kept for the pools of later days.
     """
 
     inputs: DriftVerdict
@@ -182,6 +197,8 @@ class DriftMeasurements:
     realised: RealisedPerformance
     estimated: EstimatedPerformance | None = None
     labels: LabelMaturity | None = None
+    pool: Pool | None = None
+    keeps_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +211,8 @@ class DataBounds:
         outside_support: Share of rows outside the reference's range, over the numeric features weighted by importance:
             a seasonal change in a feature that the model hardly uses is no reason to call a person.
         min_rows: Fewest rows from which a measured share is a finding: of three rows one missing value is a third. Of
-            fewer rows the share must be shown to be above its bound (``SURELY``).
+            fewer rows the share must be shown to be above its bound (``SURELY``), or be above it on the day itself and
+            in a pool of as many rows.
     """
 
     missing_jump: float = 0.2
@@ -225,24 +243,15 @@ def drift_report(
         bounds: From where on data is broken.
     """
     inputs, labels = measured.inputs, measured.labels
-    broken: list[Finding] = []
+    broken = _broken(reference, current, measured, bounds)
     outside: list[Finding] = []
-    few = current.rows < bounds.min_rows
-    chance = SURELY / max(3 * len(inputs.features), 1)
-    for f in inputs.features:
-        new = f" ({', '.join(f.new_categories)})" if f.new_categories else ""
-        unseen = f"{f.name} has categories never seen in training{new} in"
-        for kind, share, rise, allowed, words in (
-            ("missing", f.missing_share, f.missing_jump, bounds.missing_jump, _missing(f)),
-            ("infinite", f.infinite_share, f.infinite_jump, bounds.missing_jump, _infinite(f)),
-            ("unseen", f.unseen_share, f.unseen_share, bounds.unseen_share, unseen),
-        ):
-            if not few or least_share(share, current.rows, chance) > allowed + share - rise:
-                broken += _above(f, kind, rise, allowed, words)
     if labels is not None and labels.overdue:
         reason = f"Labels are overdue: {labels.reason}"
         broken.append(Finding("label", "labels", labels.rise, labels.allowed_rise, reason))
-    if current.rows >= bounds.min_rows:
+    pool = measured.pool
+    if (pool.profile.rows if pool else current.rows) >= bounds.min_rows and (
+        pool is None or _outside_today(reference, current, inputs) > bounds.outside_support
+    ):
         outside += _outside(inputs, bounds.outside_support)
     return DriftReport(
         model=scored.model,
@@ -254,9 +263,73 @@ def drift_report(
         realised=measured.realised,
         broken=tuple(broken),
         outside=tuple(outside),
-        histograms=histograms(reference, current),
+        histograms=histograms(reference, pool.profile if pool else current),
         estimated=measured.estimated,
         labels=labels,
+        counts=kept_counts(current) if measured.keeps_counts else None,
+    )
+
+
+def _broken(reference: Profile, current: Profile, measured: DriftMeasurements, bounds: DataBounds) -> list[Finding]:
+    """Missing, infinite and unseen values above their bounds.
+
+    Of a pool a share is a finding only where the day's own is above the bound too: days that are over are no finding of
+    today.
+    """
+    pool, features = measured.pool, measured.inputs.features
+    few = current.rows < bounds.min_rows
+    enough = pool if pool is not None and pool.profile.rows >= bounds.min_rows else None
+    chance = SURELY / max(3 * len(features), 1)
+    found: list[Finding] = []
+    for f, past, now in zip(features, reference.features, current.features, strict=True):
+        for own, of_pool in zip(_checks(f, past, now), _checks(f), strict=True):
+            allowed = bounds.unseen_share if own.check == "unseen" else bounds.missing_jump
+            shown = least_share(own.share, current.rows, chance) > allowed + own.share - own.rise
+            if own.rise > allowed and (shown or not few):
+                found.append(own.finding(f.name, allowed))
+            elif own.rise > allowed and enough is not None and of_pool.rise > allowed:
+                found.append(of_pool.finding(f.name, allowed, said(enough.days)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One share of a feature's rows, how far it rose, and what is said of it."""
+
+    check: str
+    share: float
+    rise: float
+    words: str
+
+    def finding(self, feature: str, allowed: float, pooled: str = "") -> Finding:
+        reason = f"{self.words} {self.rise:.1%}; {allowed:.1%} is allowed.{' ' + pooled if pooled else ''}"
+        return Finding(feature, self.check, self.rise, allowed, reason)
+
+
+def _checks(
+    f: FeatureDrift, past: FeatureProfile | None = None, now: FeatureProfile | None = None
+) -> tuple[_Check, _Check, _Check]:
+    """The shares as they were judged; with both profiles those of the window ``now``."""
+    missing, infinite, unseen, new = f.missing_share, f.infinite_share, f.unseen_share, f.new_categories
+    if past is not None and now is not None:
+        missing, infinite = share_of(now.missing, now.rows), infinite_share(now)
+        unseen, new = unseen_share(past, now), new_categories(past, now)
+    named = f" ({', '.join(new)})" if new else ""
+    usual, usual_infinite = f.reference_missing_share, f.reference_infinite_share
+    return (
+        _Check(
+            "missing",
+            missing,
+            missing - usual,
+            f"{f.name} is missing in {missing:.1%} of rows, in training in {usual:.1%}; a rise of",
+        ),
+        _Check(
+            "infinite",
+            infinite,
+            infinite - usual_infinite,
+            f"{f.name} is infinite in {infinite:.1%} of rows, in training in {usual_infinite:.1%}; a rise of",
+        ),
+        _Check("unseen", unseen, unseen, f"{f.name} has categories never seen in training{named} in"),
     )
 
 
@@ -288,20 +361,11 @@ def _outside(inputs: DriftVerdict, allowed: float) -> list[Finding]:
     return [Finding(parts[0][1].name, "outside_support", share, allowed, reason)]
 
 
-def _missing(f: FeatureDrift) -> str:
-    usual = f"{f.reference_missing_share:.1%}"
-    return f"{f.name} is missing in {f.missing_share:.1%} of rows, in training in {usual}; a rise of"
-
-
-def _infinite(f: FeatureDrift) -> str:
-    usual = f"{f.reference_infinite_share:.1%}"
-    return f"{f.name} is infinite in {f.infinite_share:.1%} of rows, in training in {usual}; a rise of"
-
-
-def _above(f: FeatureDrift, check: str, measured: float, allowed: float, words: str) -> list[Finding]:
-    if measured <= allowed:
-        return []
-    return [Finding(f.name, check, measured, allowed, f"{words} {measured:.1%}; {allowed:.1%} is allowed.")]
+def _outside_today(reference: Profile, current: Profile, inputs: DriftVerdict) -> float:
+    """The importance-weighted share of the day's own rows outside the reference's range."""
+    total = sum(f.importance for f in inputs.features)
+    shares = (outside_share(past, now) for past, now in zip(reference.features, current.features, strict=True))
+    return sum(f.importance * share / total for f, share in zip(inputs.features, shares, strict=True) if total)
 
 
 SHOWN_CATEGORIES = 20

@@ -11,6 +11,8 @@ from include.domain.drift.input_drift import LEAST_WINDOWS
 
 LOOKED_AT = 28
 """How many of the newest published days are averaged into an ordinary day."""
+MOST_POOLED = 90
+"""The largest ``drift.pool_days`` there is."""
 LEAST_DAYS = 2
 """Held-out days below which the variation between days is unknown (``include/domain/performance.py``)."""
 
@@ -57,14 +59,17 @@ def never_judged(model: ModelDeclaration, rows: float | None) -> Iterator[str]:
             f"{math.ceil(least / rows)} or more",
         )
     parts = {"inputs": "input drift", "predictions": "prediction drift", "estimated": "estimated performance"}
+    days = model.drift.pool_days
     for name, what in parts.items():
         least = getattr(model.drift, name).min_rows
-        if rows < least:
+        if rows * days < least:
+            together = "a day has" if days == 1 else f"{days} days, as many as drift.pool_days allows, have"
             yield _line(
                 model,
                 f"drift.{name}.min_rows is {least:,}",
-                f"a day has about {rows:,.0f} rows, so {what} is never judged",
-                f"Set it to {math.floor(rows * 0.8):,} or less",
+                f"{together} about {rows * days:,.0f} rows, so {what} is never judged",
+                f"Set it to {math.floor(rows * days * 0.8):,} or less"
+                + (f", or drift.pool_days to {math.ceil(least / rows)} or more" if least / rows <= MOST_POOLED else ""),
             )
 
 

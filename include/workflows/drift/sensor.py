@@ -27,12 +27,12 @@ from include.domain.drift.estimated import (
     BesideEstimate,
     EstimatedPerformance,
     estimated_performance,
-    judged_before,
     outside_support,
 )
 from include.domain.drift.input_drift import DriftRules, input_drift
 from include.domain.drift.label_shift import LabelShift
 from include.domain.drift.maturity import Cohort, label_maturity
+from include.domain.drift.pooling import CountedDay
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile, count_window
 from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, Flags, ScoredDay, drift_report
@@ -49,8 +49,8 @@ from include.domain.losses import DayLoss
 from include.domain.performance import Band
 from include.domain.situation import Policy, Situation
 from include.workflows import stores
+from include.workflows.drift import pools, report_on_mlflow, seen_incidents
 from include.workflows.drift import reference as references
-from include.workflows.drift import report_on_mlflow, seen_incidents
 from include.workflows.journey import causes
 from include.workflows.journey.estimate_hold import HOLD
 from include.workflows.journey.facts import ReportReference
@@ -101,14 +101,16 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
         losses, cohorts = references.matured(model, epoch, interval)
         level = ledger.incidents.accepted(model.name, epoch.to_candidate, day)
         reference, losses = reference.at_level(level, losses, model.label.delay)
+        counted = CountedDay(day, count_window(reference.profile, features, scores))
         measured = Measured(
-            count_window(reference.profile, features, scores),
+            counted.profile,
             *estimated_losses(
                 model, reference.estimate, *_row_by_row(model, request_ids(asked, rows), features, served, scores)
             ),
             losses,
             cohorts,
-            estimated_before(ledger, model, epoch.to_candidate, day),
+            *estimated_before(ledger, model, epoch.to_candidate, day, reference.estimate),
+            pools.counted_before(ledger, model, epoch.to_candidate, reference.profile, counted),
         )
         report = report_on(model, epoch.to_candidate, day, reference, measured)
         kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)
@@ -290,6 +292,8 @@ class Measured:
         losses: of each day the version served, on labels matured by the end of the day.
         cohorts: how many rows of those days have a label.
         estimated_before: the estimated mean loss of the days of the version that were judged before, oldest first.
+        estimated_rows: of the newest of them, where a day is judged with those before it; else 0.
+        counted_before: the small days of the version before, for the pools.
         label_shift: a classifier's, from the day's answers; None where there is none.
     """
 
@@ -300,6 +304,8 @@ class Measured:
     losses: tuple[DayLoss, ...]
     cohorts: tuple[Cohort, ...]
     estimated_before: tuple[float, ...] = ()
+    estimated_rows: int = 0
+    counted_before: tuple[CountedDay, ...] = ()
 
 
 def _row_by_row(
@@ -342,11 +348,13 @@ def estimated_losses(
     return reference.trees.estimated(features, scores), None, None
 
 
-def estimated_before(ledger: Ledger, model: ModelDeclaration, version: str, day: str) -> tuple[float, ...]:
-    """The estimated losses of the version's days before, as they were reported."""
+def estimated_before(
+    ledger: Ledger, model: ModelDeclaration, version: str, day: str, reference: EstimateReference | None
+) -> tuple[tuple[float, ...], int]:
+    """The estimated losses of the version's days before, as they were reported, and the rows they add to a pool."""
     kept = ledger.drift.reports(model.name, last=ESTIMATES_KEPT, before=day)
     found = [r.report["estimated"] for r in kept if r.report["version"] == version and r.report.get("estimated")]
-    return judged_before(map(EstimatedPerformance.from_json, found), model.drift.estimated.min_rows)
+    return pools.estimates_before(model, reference, [EstimatedPerformance.from_json(f) for f in found])
 
 
 def report_on(
@@ -362,26 +370,29 @@ def report_on(
         measured: Of the day.
     """
     declared, performance = model.drift, model.drift.performance
+    counted = CountedDay(day, measured.profile)
+    pool = pools.pool_of(model, counted, measured.counted_before, declared.inputs.min_rows)
     inputs = input_drift(
         reference.profile,
-        measured.profile,
+        pool.profile,
         rules=DriftRules(
             q=declared.inputs.q,
             effect_at_least=declared.inputs.effect_at_least,
             share_at_least=declared.inputs.share_at_least,
             min_rows=declared.inputs.min_rows,
-            day=day,
+            day=pools.compared_as(pool),
         ),
         importances=reference.importances,
     )
+    answers = pools.pool_of(model, counted, measured.counted_before, declared.predictions.min_rows)
     predictions = prediction_drift(
         reference.profile,
-        measured.profile,
+        answers.profile,
         rules=DriftRules(
             q=declared.inputs.q,
             effect_at_least=declared.predictions.effect_at_least,
             min_rows=declared.predictions.min_rows,
-            day=day,
+            day=pools.compared_as(answers),
         ),
     )
     realised = references.realised(model, reference, measured.losses)
@@ -397,7 +408,9 @@ def report_on(
         min_rows=declared.estimated.min_rows,
         outside_share=outside_support(inputs, predictions),
         outside_at_most=declared.estimated.outside_at_most,
-        beside=BesideEstimate(measured.estimated_before, measured.roc_auc_expected, measured.label_shift),
+        beside=BesideEstimate(
+            measured.estimated_before, measured.roc_auc_expected, measured.label_shift, measured.estimated_rows
+        ),
     )
     labels = label_maturity(
         measured.cohorts,
@@ -405,6 +418,7 @@ def report_on(
         window_days=performance.window_days,
         allowed_rise=declared.data.overdue_labels,
         min_rows=declared.inputs.min_rows,
+        most_days=declared.pool_days,
     )
     bounds = DataBounds(
         missing_jump=declared.data.missing_jump,
@@ -416,6 +430,14 @@ def report_on(
         ScoredDay(model.name, version, day),
         reference.profile,
         measured.profile,
-        DriftMeasurements(inputs, predictions, realised, estimated, labels),
+        DriftMeasurements(
+            pools.shown(inputs, pool),
+            pools.shown(predictions, answers),
+            realised,
+            estimated,
+            labels,
+            pool if pool.is_pooled else None,
+            pools.is_small(model, measured.profile.rows),
+        ),
         bounds,
     )

@@ -270,7 +270,15 @@ def profile_of(
             classes=model.label.classes or [] if model.task == "multiclass" else [],
         ),
         bins=model.drift.inputs.bins,
+        window_rows=_window_rows(model),
     )
+
+
+def _window_rows(model: ModelDeclaration) -> tuple[int, int]:
+    """Of inputs and predictions: from how many rows on a window is judged. Days that are judged alone are measured
+    alone."""
+    drift = model.drift
+    return (drift.inputs.min_rows, drift.predictions.min_rows) if drift.pool_days > 1 else (1, 1)
 
 
 def estimate_of(

@@ -188,7 +188,9 @@ class ReplayedCandidate:
 
     def reference(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:
         """What ``evaluate`` keeps of it; ``names`` gives the days of rows, ``model`` the settings of this policy."""
-        key = f"{model.drift.performance.metric}|{model.drift.inputs.bins}"
+        drift = model.drift
+        rows = (drift.pool_days > 1, drift.inputs.min_rows, drift.predictions.min_rows)
+        key = f"{drift.performance.metric}|{drift.inputs.bins}|{rows}"
         if key not in self._references:
             self._references[key] = self._held_against(names, model)
         return self._references[key]

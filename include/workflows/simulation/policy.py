@@ -15,8 +15,9 @@ from typing import Any
 
 from include.config import ModelDeclaration
 from include.domain.decision import Action, Decision, decide
-from include.domain.drift.estimated import EstimatedPerformance, judged_before
+from include.domain.drift.estimated import EstimatedPerformance
 from include.domain.drift.maturity import Cohort
+from include.domain.drift.pooling import CountedDay
 from include.domain.drift.profile import count_window
 from include.domain.drift.report import DriftReport
 from include.domain.history import Ending, History, PastJourney, situation_of
@@ -29,7 +30,7 @@ from include.domain.simulation.incidents import incidents_of
 from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome, SimulatedDecision
 from include.domain.verdicts import GateResult
 from include.workflows import gates
-from include.workflows.drift import labels_behind_alarm, sensor
+from include.workflows.drift import labels_behind_alarm, pools, sensor
 from include.workflows.drift.reference import Reference
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
@@ -61,6 +62,8 @@ class DeclaredPolicy:
         self._decisions: list[tuple[str, Decision]] = []
         self._estimates: list[EstimatedPerformance] = []
         """Of the serving champion's newest days."""
+        self._counted: list[CountedDay] = []
+        """Its newest small days."""
         self._maturing = Maturing(stream, model)
 
     @property
@@ -92,13 +95,17 @@ class DeclaredPolicy:
         reference = self._reference(epoch)
         scores, features = epoch.candidate.scores(rows), epoch.candidate.features(rows)
         self._maturing.until(day.end, epoch)
+        counted = CountedDay(name, count_window(reference.profile, features, scores))
         measured = sensor.Measured(
-            count_window(reference.profile, features, scores),
+            counted.profile,
             *sensor.estimated_losses(model, reference.estimate, features, scores),
             epoch.matured,
             tuple(self._cohorts(epoch, day.end)),
-            judged_before(self._estimates, model.drift.estimated.min_rows),
+            *pools.estimates_before(model, reference.estimate, self._estimates),
+            tuple(self._counted),
         )
+        if pools.is_small(model, counted.profile.rows):
+            self._counted = [*self._counted[1 - model.drift.pool_days :], counted]
         report = sensor.report_on(model, epoch.candidate.name, name, reference, measured)
         last = model.drift.retrain.windows[1] - 1
         earlier = [r for r in (self._reports[-last:] if last else []) if r.version == report.version]
@@ -125,7 +132,7 @@ class DeclaredPolicy:
             return
         newest = int(self.stream.day[closed.stop - 1])
         # Older ones are not used: label_maturity judges the last days of this window.
-        oldest = newest - self.model.drift.performance.window_days + 1
+        oldest = newest - max(self.model.drift.performance.window_days, self.model.drift.pool_days) + 1
         start = max(closed.start, int(self.stream.event_us.searchsorted(oldest * DAY_US)))
         rows = slice(start, closed.stop)
         labelled = np.isfinite(self.stream.y[rows]) & (self.stream.known_us[rows] <= microseconds(now))
@@ -238,7 +245,7 @@ class DeclaredPolicy:
             return
         journey.ending, journey.serves_from = Ending.PROMOTED, closed
         self._epochs.append(ServingCandidate(journey.candidate, closed))
-        self._estimates = []
+        self._estimates, self._counted = [], []
 
     def _shadowed(self, journey: ReplayedJourney, closed: datetime) -> Shadowed:
         """What its shadow window saw, which ended at ``closed``."""

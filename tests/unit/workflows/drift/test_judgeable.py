@@ -40,13 +40,23 @@ def declared(**changed) -> ModelDeclaration:
             id="a holdout too small",
         ),
         pytest.param(
-            {"drift__inputs__min_rows": 1000},
+            {"drift__inputs__min_rows": 1000, "drift__pool_days": 1},
             900.0,
             [
                 "drift.inputs.min_rows is 1,000, but a day has about 900 rows, so input drift is never judged. "
-                "Set it to 720 or less."
+                "Set it to 720 or less, or drift.pool_days to 2 or more."
             ],
-            id="a day too small",
+            id="a day too small, and no days are pooled",
+        ),
+        pytest.param({"drift__inputs__min_rows": 1000}, 900.0, [], id="a day too small, and two are enough"),
+        pytest.param(
+            {"drift__inputs__min_rows": 100_000},
+            900.0,
+            [
+                "drift.inputs.min_rows is 100,000, but 28 days, as many as drift.pool_days allows, have about 25,200 "
+                "rows, so input drift is never judged. Set it to 20,160 or less."
+            ],
+            id="a pool too small",
         ),
         pytest.param(
             {"training__holdout_days": 1},
@@ -102,9 +112,6 @@ def test_validate_counts_the_published_days_and_still_succeeds(a_home, capsys):
     notes = validated(capsys)["notes"]
     assert [n.partition(" is ")[0] for n in notes if n.startswith("flight_delay")] == [
         "flight_delay: drift.performance.min_rows",
-        "flight_delay: drift.inputs.min_rows",
-        "flight_delay: drift.predictions.min_rows",
-        "flight_delay: drift.estimated.min_rows",
     ]
 
 
