@@ -62,6 +62,17 @@ class DeclaredPerformance(Declared):
     365."""
     min_rows: Annotated[int, Field(ge=1)] = 100
     """Fewest matured rows, of the reference and since it, that are judged; default 100."""
+    settles_days: Annotated[int, Field(ge=1, le=365)] = 10
+    """How many days after its label window closed a day's losses are kept as they are: labels that come later change
+    nothing any more, and older days are not read again; at least window_days; default 10."""
+
+    @model_validator(mode="after")
+    def _settles_after_the_window(self) -> DeclaredPerformance:
+        if self.settles_days < self.window_days:
+            if "settles_days" in self.model_fields_set:
+                raise ValueError(f"settles_days is {self.settles_days}; at least window_days, {self.window_days}")
+            object.__setattr__(self, "settles_days", self.window_days)
+        return self
 
 
 class DeclaredEstimate(Declared):
@@ -119,12 +130,12 @@ class DataBroke(Declared):
 class DeclaredDrift(Declared):
     """What the drift sensor measures and how it decides."""
 
-    pool_days: Annotated[int, Field(ge=1, le=90)] = 28
-    """How many days back the newest days are judged together where one alone has fewer rows than min_rows of inputs,
-    predictions or estimated, or the closed label windows have; 1 judges each day alone; default 28."""
     inputs: InputDrift = InputDrift()
     predictions: PredictionDrift = PredictionDrift()
     performance: DeclaredPerformance
     estimated: DeclaredEstimate = DeclaredEstimate()
     data: DataBroke = DataBroke()
     retrain: RetrainPolicy = RetrainPolicy()
+    pool_days: Annotated[int, Field(ge=1, le=90)] = 28
+    """How many days back the newest days are judged together where one alone has fewer rows than min_rows of inputs,
+    predictions or estimated, or the closed label windows have; 1 judges each day alone; default 28."""

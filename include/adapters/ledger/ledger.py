@@ -24,6 +24,7 @@ from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.rights import Rights
+from include.adapters.ledger.settled import SettledDays
 from include.adapters.ledger.shadow import ShadowRecords, windows_in
 from include.adapters.ledger.stops import Stops
 
@@ -44,6 +45,7 @@ class Ledger:
         self.stops = Stops(database)
         self.partitions = Partitions(database)
         self.drift = DriftRecords(database)
+        self.settled = SettledDays(database)
         self.incidents = Incidents(database)
         self.lineage = Lineage(database)
         self.overview = Overview(database)

@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = "ledger_version"
 """Not Alembic's default name, so that the ledger may share a Postgres database with Airflow or MLflow."""
-REVISIONS = ("0001", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013", "0014", "0015")
+REVISIONS = (
+    "0001",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+    "0015",
+    "0016",
+)
 """Every migration this release knows, oldest first."""
 
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String))

@@ -3,15 +3,18 @@ that an estimate asked for."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from include.adapters.ledger import Ledger
 from include.config import ModelDeclaration
 from include.domain import classes
 from include.domain.drift.estimate_reference import EstimateReference
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import Profile
+from include.domain.drift.settled import SettledDay, days_of, settled, settled_until
 from include.domain.errors import Refusal
 from include.domain.incident_acts import AcceptedLevel
 from include.domain.intervals import Interval
@@ -105,21 +108,66 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
 
 def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:
     """Of each day the champion served, and whose last row's label window had closed by the end of ``day``: its losses,
-    and how many rows have a label at all."""
-    import pandas as pd
+    and how many rows have a label at all.
 
-    since = epoch.effective_from
-    until = day.end - model.label.delay
+    Days that are settled are read once, each as of the moment it settled, and kept as sums; so what is read and held
+    does not grow with the champion's age.
+    """
+    since, until = epoch.effective_from, day.end - model.label.delay
     if until <= since:
         return (), ()
-    served = Interval(since, until)
+    old = Interval(since, end) if (end := settled_until(until, model.drift.performance.settles_days)) > since else None
     with stores.open_ledger() as ledger:
-        log = promised.predictions(ledger, model.name, served, epoch.to_candidate)
+        kept = _settled(ledger, model, epoch, old) if old is not None else ()
+        fresh = _measured(ledger, model, epoch, Interval(old.end if old is not None else since, until), day.end)
+    losses, cohorts = (tuple(each for one in kept for each in getattr(one, name)) for name in ("losses", "cohorts"))
+    return (*losses, *fresh[0]), (*cohorts, *fresh[1])
+
+
+def _settled(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, old: Interval) -> tuple[SettledDay, ...]:
+    """The sums of the settled days; those that nobody kept yet are measured, a day at a time, and kept."""
+    measured_as = _measured_as(model)
+    kept = ledger.settled.of(model.name, epoch.revision, measured_as)
+    after = model.label.delay + timedelta(days=model.drift.performance.settles_days)
+    found: list[SettledDay] = []
+    for each in days_of(old):
+        name = each.start.date().isoformat()
+        one = kept.get(name)
+        if one is None:
+            as_of = Interval.of_day(name).end + after
+            one = settled(name, *_measured(ledger, model, epoch, each, as_of))
+            ledger.settled.keep(model.name, epoch.revision, measured_as, [one])
+        found.append(one)
+    return tuple(found)
+
+
+def _measured_as(model: ModelDeclaration) -> str:
+    """What a day's sums follow from besides its rows: with another loss or label they are measured again."""
+    performance = model.drift.performance
+    watched = next((m for m in model.business_metrics if m.name == performance.metric), None)
+    parts = (
+        model.task,
+        performance.metric,
+        model.business_sql(watched) if watched is not None else "",
+        model.label.model_dump_json(),
+        model.label_sql,
+        str(performance.settles_days),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _measured(
+    ledger: Ledger, model: ModelDeclaration, epoch: Epoch, served: Interval, as_of: datetime
+) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:
+    """The losses and cohorts of the days of ``served``, on the labels known at ``as_of``."""
+    import pandas as pd
+
+    log = promised.predictions(ledger, model.name, served, epoch.to_candidate)
     if log is None or log.num_rows == 0:
         return (), ()
     rows = by_request(model, served_rows(log.to_pandas()))
     rows["day_served"] = _day_names(rows["event_time"])
-    labels = matured_labels.matured_labels(model, served, day.end).to_pandas()
+    labels = matured_labels.matured_labels(model, served, as_of).to_pandas()
     truth = labels["label"]
     if model.is_classifier:
         truth = pd.Series(classes.positions(model.label.classes or [], truth)[0])
@@ -128,7 +176,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     joined = rows.join(named, how="inner")
     labelled = joined["day_served"].value_counts()
     asked = rows["day_served"].value_counts()
-    cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in asked.items())
+    cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in sorted(asked.items()))
     losses = row_losses(watched_loss(model), joined["y"].to_numpy(), scores_in(model, joined))
     return losses_by_day(joined["day_served"].tolist(), losses), cohorts
 

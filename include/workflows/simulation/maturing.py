@@ -12,7 +12,7 @@ from include.domain.losses import DayLoss, row_losses
 from include.domain.simulation.outcome import DayCost
 from include.workflows.scoring.row_values import watched_loss
 from include.workflows.simulation.candidates import ReplayedCandidate
-from include.workflows.simulation.stream import Stream, day_name, microseconds
+from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,10 @@ class Maturing:
         self._stream, self._metric = stream, watched_loss(model)
         # A cohort is half-open: a row exactly ``delay`` old is in tomorrow's.
         matures = np.maximum(stream.event_us + delay + 1, stream.known_us)
-        matures = np.where(np.isfinite(stream.y), matures, np.iinfo(np.int64).max)
+        # A day is settled some days after its label windows closed; what comes later changes nothing any more.
+        settles = (stream.day + 1 + model.drift.performance.settles_days) * DAY_US + delay
+        usable = np.isfinite(stream.y) & (matures <= settles)
+        matures = np.where(usable, matures, np.iinfo(np.int64).max)
         self._order = np.argsort(matures, kind="stable")
         self._times = matures[self._order]
         self._seen = 0

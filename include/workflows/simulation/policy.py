@@ -10,7 +10,7 @@ A gate that is INCONCLUSIVE waits for a person in the Dags; here no one answers,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from include.config import ModelDeclaration
@@ -135,7 +135,9 @@ class DeclaredPolicy:
         oldest = newest - max(self.model.drift.performance.window_days, self.model.drift.pool_days) + 1
         start = max(closed.start, int(self.stream.event_us.searchsorted(oldest * DAY_US)))
         rows = slice(start, closed.stop)
-        labelled = np.isfinite(self.stream.y[rows]) & (self.stream.known_us[rows] <= microseconds(now))
+        settles = self.model.label.delay + (1 + self.model.drift.performance.settles_days) * DAY
+        known = np.minimum(microseconds(now), self.stream.day[rows] * DAY_US + settles // timedelta(microseconds=1))
+        labelled = np.isfinite(self.stream.y[rows]) & (self.stream.known_us[rows] <= known)
         for day, count, with_label, _ in by_day(self.stream.day[rows], labelled.astype(float)):
             yield Cohort(day_name(day), count, int(with_label))
 

@@ -28,6 +28,7 @@ from include.adapters.ledger.tables.journeys import (
     known_rights,
     overrides,
     retrain_decisions,
+    settled_days,
     shadow_days,
     shadow_windows,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "retrain_decisions",
     "scoring_claims",
     "scorings",
+    "settled_days",
     "shadow_days",
     "shadow_windows",
     "training_sets",

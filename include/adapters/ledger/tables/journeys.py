@@ -231,6 +231,20 @@ retrain_decisions = Table(  # append-only
     Index("retrain_decisions_by_model_and_day", "model", "day"),
 )
 
+settled_days = Table(
+    "settled_days",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("day", String(10), primary_key=True),
+    Column("measured_as", String, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("labelled", BigInteger, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("squares", Float, nullable=False),
+    recorded_at(),
+)
+
 incidents = Table(
     "incidents",
     metadata,
