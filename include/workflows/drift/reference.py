@@ -47,6 +47,8 @@ class Reference:
     estimate: EstimateReference | None
     never_labelled: float | None
     """The share of its training rows that never got a label; None in versions from before it was kept."""
+    lacking_by_age: tuple[float, ...] = ()
+    """The share of them that had no label so many days after the label window closed; empty in versions from before."""
     accepted_on: str | None = None
     """The judged day on which a person accepted the level that its losses are; None where they are the holdout's."""
 
@@ -84,6 +86,7 @@ def reference_of(epoch: Epoch) -> Reference:
         importances=kept.importances,
         estimate=EstimateReference.from_json(kept.estimate) if kept.estimate else None,
         never_labelled=labels.never_labelled / labels.rows if labels and labels.rows else None,
+        lacking_by_age=tuple(labels.lacking_by_age) if labels else (),
     )
 
 

@@ -414,7 +414,7 @@ def report_on(
     )
     labels = label_maturity(
         measured.cohorts,
-        reference.never_labelled,
+        reference.lacking_by_age or reference.never_labelled,
         window_days=performance.window_days,
         allowed_rise=declared.data.overdue_labels,
         min_rows=declared.inputs.min_rows,

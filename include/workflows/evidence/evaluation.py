@@ -22,6 +22,8 @@ from include.domain.drift.estimate_reference import (
     cross_fitted,
     estimate_reference,
 )
+from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
+from include.domain.drift.maturity import shares_by_age
 from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
@@ -230,7 +232,11 @@ def _keep_reference_profile(
         importances=importances or {},
         estimate=estimate.as_json() if estimate else None,
         loss_correlation_within_days=correlation_within_days(profile.losses),
-        labels=Labelled(never + sets.train.rows + sets.holdout.rows, never),
+        labels=Labelled(
+            never + sets.train.rows + sets.holdout.rows,
+            never,
+            shares_by_age(sets.train.lacking_by_age, sets.holdout.lacking_by_age),
+        ),
     )
     journey.keep(kept)
     return kept

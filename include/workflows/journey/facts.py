@@ -79,6 +79,9 @@ class TrainingSet:
     last_event: str | None
     availability: JoinAvailability | None = None
     """None in sets that were built before this was measured."""
+    lacking_by_age: tuple[tuple[int, int], ...] = ()
+    """For each age in days since the label window closed: rows as old, and those without a label then; empty in sets
+    that were built before this was measured."""
 
     @property
     def key_remarks(self) -> tuple[str, ...]:
@@ -152,10 +155,13 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """How many of the reference's rows never got a label."""
+    """How many of the reference's rows never got a label, and how many had none at each age."""
 
     rows: int
     never_labelled: int
+    lacking_by_age: tuple[float, ...] = ()
+    """The share without a label at each age in days since the label window closed; empty in versions from before it was
+    measured."""
 
 
 @dataclass(frozen=True, slots=True)

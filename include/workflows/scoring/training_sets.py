@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from include.config.declared import Declarations
 from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import ModelDeclaration
+from include.domain.drift.maturity import lacking_by_age
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.workflows.journey.facts import TrainingSet
@@ -103,7 +104,25 @@ def build(
         first_event=times["min"].isoformat() if isinstance(times["min"], datetime) else None,
         last_event=times["max"].isoformat() if isinstance(times["max"], datetime) else None,
         availability=availability,
+        lacking_by_age=_lacking_by_age(model, joined.column("event_time"), labelled_rows, as_of),
     )
+
+
+def _lacking_by_age(
+    model: ModelDeclaration, moments: pa.ChunkedArray, labels: pa.Table, as_of: datetime
+) -> tuple[tuple[int, int], ...]:
+    """How slowly labels come: rows of each age, and those without a label then, up to the age when a day settles."""
+    import numpy as np
+
+    day = np.timedelta64(1, "D")
+    closes = moments.to_numpy().astype("datetime64[us]").astype("datetime64[D]") + day
+    closes = closes.astype("datetime64[us]") + np.timedelta64(model.label.delay)
+    came = labels.column("available_time").to_numpy().astype("datetime64[us]")
+    came = np.where(labels.column("label").is_valid().to_numpy(), came, np.datetime64("NaT"))
+    after = (came - closes) / day
+    now = np.datetime64(as_of.astimezone(UTC).replace(tzinfo=None))
+    after = np.where(np.isnan(after), np.inf, after)
+    return tuple(lacking_by_age((now - closes) / day, after, model.drift.performance.settles_days))
 
 
 def read(made: TrainingSet) -> pa.Table:

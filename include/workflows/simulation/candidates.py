@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration
+from include.domain.drift.maturity import shares_by_age
 from include.domain.errors import Refusal
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.intervals import Interval
@@ -189,7 +190,7 @@ class ReplayedCandidate:
     def reference(self, names: Callable[[np.ndarray[Any, Any]], list[str]], model: ModelDeclaration) -> Reference:
         """What ``evaluate`` keeps of it; ``names`` gives the days of rows, ``model`` the settings of this policy."""
         drift = model.drift
-        rows = (drift.pool_days > 1, drift.inputs.min_rows, drift.predictions.min_rows)
+        rows = (drift.pool_days > 1, drift.inputs.min_rows, drift.predictions.min_rows, drift.performance.settles_days)
         key = f"{drift.performance.metric}|{drift.inputs.bins}|{rows}"
         if key not in self._references:
             self._references[key] = self._held_against(names, model)
@@ -226,7 +227,14 @@ class ReplayedCandidate:
             self.stream.never_labelled(window, self.as_of, model.label.delay)
             for window in (self.windows.train, self.windows.holdout)
         )
-        return Reference(profile, importances or {}, estimate, never / (never + labelled) if labelled else None)
+        by_age = self.stream.lacking_by_age(
+            Interval(self.windows.train.start, self.windows.holdout.end),
+            self.as_of,
+            model.label.delay,
+            model.drift.performance.settles_days,
+        )
+        share = never / (never + labelled) if labelled else None
+        return Reference(profile, importances or {}, estimate, share, shares_by_age(by_age))
 
     def _predicted(self, rows: np.ndarray[Any, Any] | slice, *, serving: bool = False) -> np.ndarray[Any, Any]:
         return self.answers(self.features(rows), serving=serving)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
 from include.domain import classes
+from include.domain.drift.maturity import lacking_by_age
 from include.domain.intervals import DAY, Interval
 from include.domain.journey import training_windows
 from include.workflows import stores
@@ -89,6 +90,16 @@ class Stream:
         """How many rows of the interval had no label at ``as_of`` though their label's window had closed."""
         closed, known = self._labelled(interval, as_of, delay)
         return int((closed & ~known).sum())
+
+    def lacking_by_age(self, interval: Interval, as_of: datetime, delay: timedelta, ages: int) -> list[tuple[int, int]]:
+        """For each age of 0 to ``ages`` days since its label window closed: the rows of the interval as old at
+        ``as_of``, and those of them that had no label then."""
+        import numpy as np
+
+        inside = self.rows(interval)
+        closes = (self.day[inside] + 1) * DAY_US + delay // timedelta(microseconds=1)
+        came = np.where(np.isfinite(self.y[inside]), (self.known_us[inside] - closes) / DAY_US, np.inf)
+        return lacking_by_age((microseconds(as_of) - closes) / DAY_US, came, ages)
 
     def keyed(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame | None:
         """Keys and ``event_time`` of the rows; None where there are no keys."""

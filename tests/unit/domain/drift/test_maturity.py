@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from include.domain.drift.maturity import Cohort, LabelMaturity, label_maturity
+from include.domain.drift.maturity import Cohort, LabelMaturity, label_maturity, lacking_by_age, shares_by_age
 
 
 def days(*labelled: int, rows: int = 100) -> list[Cohort]:
@@ -68,3 +69,56 @@ def test_without_a_day_there_is_nothing_to_miss():
 def test_what_was_judged_is_read_again_as_it_was_written():
     found = judged(days(25), 0.5)
     assert LabelMaturity.from_json(found.as_json()) == found
+
+
+# --- at the same age --------------------------------------------------------------------------------------------------
+
+SLOW = (0.30, 0.20, 0.10, 0.05)
+"""In training three tenths had no label when the window closed, and one in twenty never got one."""
+
+
+def slow_days(count: int, *, worse: float = 0.0) -> list[Cohort]:
+    """Days whose labels come as in training, or later by a share; the newest is the last."""
+    shares = [SLOW[min(age, len(SLOW) - 1)] + worse for age in range(count)][::-1]
+    return [Cohort(f"2013-06-{n:02d}", 100, round(100 * (1 - share))) for n, share in enumerate(shares, start=1)]
+
+
+def by_age(cohorts: list[Cohort], shares=SLOW, **options) -> LabelMaturity:
+    return label_maturity(cohorts, shares, window_days=7, allowed_rise=0.1, min_rows=100, **options)
+
+
+def test_labels_that_come_as_slowly_as_in_training_are_never_overdue():
+    for count in range(1, 15):
+        assert by_age(slow_days(count)).rise == pytest.approx(0.0)
+    # Held against old days, which have filled up, the same days were overdue each day anew.
+    assert judged(slow_days(1), 0.05, rise=0.1).overdue is True
+
+
+def test_labels_that_come_more_slowly_than_in_training_are_overdue_at_any_age():
+    found = by_age(slow_days(14, worse=0.12))
+    assert found.overdue is True
+    assert "in training 11.4% at the same age; a rise of 10.0% is allowed." in found.reason
+
+
+def test_a_feed_of_labels_that_stopped_is_overdue_on_its_first_closed_day():
+    assert by_age([*slow_days(6), Cohort("2013-06-07", 100, 0)]).overdue is not None
+    assert by_age([Cohort("2013-06-07", 100, 0)]).overdue is True
+
+
+def test_days_that_are_apart_have_the_age_of_their_dates():
+    found = by_age([Cohort("2013-06-04", 100, 95), Cohort("2013-06-07", 100, 70)])
+    assert (found.reference_share, found.rise) == (pytest.approx(0.175), pytest.approx(0.0))
+
+
+def test_without_a_count_by_age_nothing_is_judged():
+    assert by_age(slow_days(7), ()).overdue is None
+
+
+def test_the_share_at_an_age_is_of_the_rows_that_have_reached_it():
+    closed_since = np.array([9.0, 9.0, 9.0, 0.5, -2.0])
+    came_after = np.array([-1.0, 0.0, 1.0, np.inf, np.inf])
+    counted = lacking_by_age(closed_since, came_after, 2)
+    assert counted == [(4, 2), (3, 0), (3, 0)]
+    assert shares_by_age(counted) == (0.5, 0.0, 0.0)
+    assert shares_by_age(counted, [(4, 4), (0, 0), (0, 0)]) == (0.75, 0.0, 0.0)
+    assert shares_by_age() == shares_by_age([(0, 0)]) == ()
