@@ -8,7 +8,8 @@ from datetime import date
 
 from include.adapters.ledger import Ledger
 from include.config import ModelDeclaration
-from include.domain.drift.estimated import EstimatedPerformance, EstimateReference, judged_before, rows_before
+from include.domain.drift.estimate_reference import EstimateReference
+from include.domain.drift.estimated import EstimatedPerformance, judged_before, rows_before
 from include.domain.drift.estimated import least_rows_of_day as least_rows
 from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.pooling import CountedDay, Pool, pooled, read_counts, said

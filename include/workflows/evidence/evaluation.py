@@ -22,7 +22,6 @@ from include.domain.drift.estimate_reference import (
     cross_fitted,
     estimate_reference,
 )
-from include.domain.drift.estimated import EstimateReference, classifier_reference, cross_fitted, estimate_reference
 from include.domain.drift.maturity import shares_by_age
 from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import HeldOutScores, reference_profile

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from include.domain.drift.estimate_reference import DayEstimate, EstimateReference
 from include.domain.drift.estimated import (
     BesideEstimate,
-    DayEstimate,
-    EstimateReference,
     estimated_performance,
     judged_before,
     least_rows_of_day,
