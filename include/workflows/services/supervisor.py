@@ -106,6 +106,7 @@ def running_services(
     def tell(line: str) -> None:
         say(f"[{time.monotonic() - began:3.0f} s] {line}")
 
+    teller: Teller | None = None
     try:
         start_all(services, tell)
         services._api = services.api()
@@ -122,7 +123,12 @@ def running_services(
         guard.start()
         yield services
     finally:
-        services._end_all()
+        try:
+            services._end_all()
+        finally:
+            # Last, because the watchdog may have something to report until it has ended.
+            if teller is not None:
+                teller.stop()
 
 
 def _take_lock(place: Place, say: Callable[[str], None]) -> Lock:

@@ -40,30 +40,43 @@ class Teller:
 
     def __init__(self, logs: Path, now: Callable[[], datetime]) -> None:
         self._logs, self._now = logs, now
-        self._news: queue.Queue[tuple[str, str | None]] = queue.Queue()
+        self._news: queue.Queue[tuple[str, str | None] | None] = queue.Queue()
         self._looked = time.monotonic()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> Teller:
-        threading.Thread(target=self._run, name="slipway-teller", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="slipway-teller", daemon=True)
+        self._thread.start()
         return self
 
     def tell(self, cause: str, why: str | None) -> None:
         self._news.put((cause, why))
 
-    def _run(self) -> None:
-        while True:
-            self.turn(10)
+    def stop(self, patience_s: float = 5.0) -> None:
+        """Write down what was told until now, and end. A ledger that does not answer is waited for so many seconds; its
+        thread then ends once it has answered."""
+        self._news.put(None)
+        if self._thread is not None:
+            self._thread.join(patience_s)
 
-    def turn(self, wait_s: float) -> None:
-        """Write down the next piece of news, if one comes in so many seconds; check the watch, if it is time."""
+    def _run(self) -> None:
+        while self.turn(10):
+            pass
+
+    def turn(self, wait_s: float) -> bool:
+        """Write down the next piece of news, if one comes in so many seconds; check the watch, if it is time. False
+        when it is to end."""
         with suppress(queue.Empty):
-            cause, why = self._news.get(timeout=wait_s)
+            news = self._news.get(timeout=wait_s)
+            if news is None:
+                return False
             with suppress(Exception):
-                self._record(cause, why, self._now())
+                self._record(*news, self._now())
         if time.monotonic() - self._looked >= WATCH_EVERY_S:
             self._looked = time.monotonic()
             with suppress(Exception):
                 self._look(self._now())
+        return True
 
     def _record(self, cause: str, why: str | None, now: datetime) -> None:
         to = recipients.of(Scope.PROJECT, recipients.PROJECT, outages.FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from ledger_fixtures import AS_OF, MODEL, champion, judged, trained
 from sqlalchemy import select, update
+from waiting import PATIENCE_S
 
 from include.adapters.ledger import Ledger, Partition, PartitionStatus, Scoring, claims, lineage, partitions
 from include.adapters.ledger import drift as drift_records
@@ -463,3 +465,15 @@ def test_what_the_watchdog_tells_has_the_time_that_it_was_given(ledger, home, to
     assert told() == [("failed", "operator"), ("over", "operator")]
     with ledger.database.reading() as connection:
         assert connection.execute(select(outage_items.c.ended_at)).scalars().all() == [at]
+
+
+def test_a_teller_that_is_stopped_writes_down_what_it_was_told_and_ends(ledger, home, told):
+    """A thread that outlived the services looked at the watch five minutes later, and made a ledger in whatever home
+    the process had by then."""
+    teller = Teller(home / "logs", now).start()
+    teller.tell("scheduler", "it was restarted 5 times; it is given up")
+    teller.stop(PATIENCE_S)
+    assert told() == [("failed", "operator")]
+    assert "slipway-teller" not in {thread.name for thread in threading.enumerate()}
+    teller.tell("scheduler", None)
+    assert told() == [("failed", "operator")], "what is told after the end is written down by nobody"

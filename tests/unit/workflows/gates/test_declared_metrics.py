@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from journey_world import MODEL
+from journey_world import LENIENT, MODEL
 
 from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
@@ -22,6 +22,8 @@ GATES = {
     },
     "champion_gate": {
         "min_rows": 100,
+        # As other journeys that must get through: at the usual level three held-out days seldom tell.
+        "alpha": LENIENT["champion_gate"]["alpha"],
         "comparisons": [{"metric": {"name": "recall", "threshold": 0.3}, "margin": 0.1}],
         "beat_baseline_on": COST,
     },
@@ -55,7 +57,7 @@ def test_a_journey_is_judged_by_metrics_with_settings(judged, world):
     assert (never.verdict, never.measured) == (Verdict.INCONCLUSIVE, None)
     assert "the positive class is answered on 0 rows; at least 20 are needed" in never.reason
     against = results(judged, "champion_gate")[f"baseline {COST}"]
-    assert against.verdict is not Verdict.FAIL  # three held-out days seldom tell
+    assert against.verdict is Verdict.PASS, against.reason
     assert against.measured < against.baseline
 
 
