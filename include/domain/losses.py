@@ -13,9 +13,22 @@ from numpy.typing import NDArray
 
 from include.domain import metric_names
 from include.domain.metrics import Metric, Task, metric_of, why_bad_labels, why_bad_scores
+from include.domain.metrics.decisions import error_rows
+from include.domain.metrics.probabilities import brier_rows, log_loss_rows
+from include.domain.metrics.values import absolute_error_rows, squared_error_rows
 
 BOUNDED = frozenset({"brier", "error"})
 """Losses in [0, 1]. The others have no upper end, and their row sequence is asymptotic."""
+
+
+ROWS = {
+    "brier": brier_rows,
+    "log_loss": log_loss_rows,
+    "error": error_rows,
+    "mae": absolute_error_rows,
+    "rmse": squared_error_rows,
+}
+"""The loss of each row by its name: the gates' own formulas."""
 
 
 class BadLoss(ValueError):
@@ -46,8 +59,8 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
 
     Args:
         metric: ``brier`` (multiclass: half the squared distance, so that it stays in [0, 1]), ``log_loss`` (natural
-            logarithm, probabilities clipped to 1e-15), ``error`` (share of wrong classes, a tie at 0.5 counts as the
-            positive class), ``mae``, or ``rmse`` (the squared error: its mean's root is the rmse). Or a loss with
+            logarithm, at most 36), ``error`` (wrong answers; 0.5 itself is answered negative), ``mae``, or ``rmse``
+            (the squared error: its mean's root is the rmse), each by the formula that the gates use. Or a loss with
             settings, ``pinball(quantile=0.9)`` or ``cost(matrix=..., threshold=...)``, or one of a team's own.
         labels: Shape (n,): class indices (0 and 1 for binary), or numbers for regression.
         predictions: Shape (n,): the positive class's probability or the predicted number; (n, classes): probabilities.
@@ -74,8 +87,7 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
             raise BadLoss(f"{metric} is no loss of each row.")
         return metric.per_row(y, p) if len(y) else np.empty(0)
     if metric in ("mae", "rmse"):
-        gap = np.abs(p - y)
-        return np.asarray(gap if metric == "mae" else gap * gap, dtype=np.float64)
+        return ROWS[metric](y, p)
     if (found := _with_settings(metric, p)) is not None:
         return _checked(found, metric, y, p)
     if metric not in ("brier", "log_loss", "error"):
@@ -88,16 +100,7 @@ def row_losses(metric: str | Metric, labels: NDArray[Any], predictions: NDArray[
         raise BadLoss(
             f"{metric} needs class indices from 0 to {both.shape[1] - 1}; labels reach from {y.min():g} to {y.max():g}."
         )
-    each = np.arange(len(y))
-    if metric == "log_loss":
-        return np.asarray(-np.log(np.clip(both[each, classes], 1e-15, 1.0)), dtype=np.float64)
-    if metric == "error":
-        chosen = both.argmax(axis=1) if p.ndim == 2 else (p >= 0.5).astype(np.int64)
-        return np.asarray(chosen != classes, dtype=np.float64)
-    truth = np.zeros_like(both)
-    truth[each, classes] = 1
-    apart: NDArray[np.float64] = ((both - truth) ** 2).sum(axis=1) / 2
-    return apart
+    return ROWS[metric](y, p)
 
 
 def _with_settings(text: str, predictions: NDArray[np.float64]) -> Metric | None:

@@ -54,7 +54,7 @@ def test_other_tasks_are_tested_by_what_applies_to_them(model, missing, tmp_path
     assert found.count(SeedOutcome.STOPPED) == len(seeds.SEEDS) - missing
 
 
-@pytest.mark.parametrize("model", ["air_time", "flight_delay"])
+@pytest.mark.parametrize("model", ["air_time", pytest.param("flight_delay", marks=pytest.mark.slow)])
 def test_the_gates_of_the_projects_own_models_hold(model, tmp_path, monkeypatch):
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "home"))
     found = bench.run(model, stored=False)

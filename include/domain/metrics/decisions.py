@@ -24,8 +24,13 @@ def decided(score: Floats, threshold: float = 0.5) -> Ints:
 
 
 def _accuracy_rows(y: Floats, score: Floats) -> Floats:
-    right: Floats = (decided(score) == y).astype(np.float64)
-    return right
+    return 1 - error_rows(y, score)
+
+
+def error_rows(y: Floats, score: Floats) -> Floats:
+    """1 where the answer is wrong, 0 where it is right."""
+    wrong: Floats = (decided(score) != y).astype(np.float64)
+    return wrong
 
 
 ACCURACY = mean_of("accuracy", LEAST, 0, 1, _accuracy_rows, needs_probabilities=True)

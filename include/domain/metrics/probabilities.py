@@ -29,7 +29,8 @@ def equal_mass_bins(score: Floats, bins: int) -> Ints:
     return found
 
 
-def _log_loss_rows(y: Floats, score: Floats) -> Floats:
+def log_loss_rows(y: Floats, score: Floats) -> Floats:
+    """The negative natural logarithm of the probability of what came true, at most 36."""
     two = score.ndim == 1
     chosen: Floats = np.where(y == 1, score, 1 - score) if two else score[np.arange(len(y)), y.astype(np.intp)]
     # Clipped like scikit-learn's, so that one impossible prediction costs 36, not infinity.
@@ -56,6 +57,6 @@ def brier_rows(y: Floats, score: Floats) -> Floats:
     return many
 
 
-LOG_LOSS = mean_of("log_loss", MOST, 0, INFINITE, _log_loss_rows, needs_probabilities=True)
+LOG_LOSS = mean_of("log_loss", MOST, 0, INFINITE, log_loss_rows, needs_probabilities=True)
 BRIER = mean_of("brier", MOST, 0, 1, brier_rows, needs_probabilities=True)
 ECE = Metric("ece", MOST, 0, 1, ece, needs_probabilities=True)

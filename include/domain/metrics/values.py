@@ -8,13 +8,19 @@ from scipy.special import xlogy
 from include.domain.metrics.kinds import INFINITE, LEAST, MOST, Floats, Metric, mean_of
 
 
-def _absolute_error_rows(y: Floats, score: Floats) -> Floats:
+def absolute_error_rows(y: Floats, score: Floats) -> Floats:
     loss: Floats = np.abs(y - score)
     return loss
 
 
+def squared_error_rows(y: Floats, score: Floats) -> Floats:
+    """What the rmse is the root of the mean of."""
+    loss: Floats = (y - score) ** 2
+    return loss
+
+
 def _rmse(y: Floats, score: Floats) -> float:
-    return float(np.sqrt(np.mean((y - score) ** 2)))
+    return float(np.sqrt(np.mean(squared_error_rows(y, score))))
 
 
 def _r2(y: Floats, score: Floats) -> float:
@@ -67,7 +73,7 @@ def pinball(quantile: float) -> Metric:
     return mean_of(f"pinball(quantile={quantile:g})", MOST, 0, INFINITE, rows)
 
 
-MAE = mean_of("mae", MOST, 0, INFINITE, _absolute_error_rows)
+MAE = mean_of("mae", MOST, 0, INFINITE, absolute_error_rows)
 RMSE = Metric("rmse", MOST, 0, INFINITE, _rmse)
 R2 = Metric("r2", LEAST, -INFINITE, 1, _r2, bad_labels=_constant)
 MAPE = mean_of("mape", MOST, 0, INFINITE, _percentage_rows, bad_labels=_zeros)

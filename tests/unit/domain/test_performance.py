@@ -10,6 +10,7 @@ from scipy import stats
 
 from include.domain.drift.sequences import bernstein_bound, t_bound, t_evidence
 from include.domain.losses import BadLoss, DayLoss, correlation_within_days, losses_by_day, merged_losses, row_losses
+from include.domain.metrics import Task, measure
 from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
 
 ROWS = 900
@@ -62,8 +63,8 @@ def first_alarm(past, current, **options):
         pytest.param("brier", [1, 0], [0.8, 0.4], [0.04, 0.16], id="brier"),
         pytest.param("brier", [2], [[0.2, 0.3, 0.5]], [(0.04 + 0.09 + 0.25) / 2], id="brier of three classes"),
         pytest.param("log_loss", [1, 0], [0.5, 0.0], [math.log(2), 0.0], id="log loss"),
-        pytest.param("log_loss", [1], [0.0], [-math.log(1e-15)], id="log loss of an impossible event is finite"),
-        pytest.param("error", [1, 0, 1], [0.5, 0.5, 0.4], [0, 1, 1], id="a tie counts as the positive class"),
+        pytest.param("log_loss", [1], [0.0], [-math.log(2**-52)], id="log loss of an impossible event is finite"),
+        pytest.param("error", [1, 0, 1], [0.5, 0.5, 0.6], [1, 0, 0], id="a tie is answered negative, as it is served"),
         pytest.param("error", [0, 2], [[0.4, 0.3, 0.3], [0.5, 0.2, 0.3]], [0, 1], id="error of three classes"),
         pytest.param("mae", [100.0], [90.0], [10.0], id="absolute error"),
         pytest.param("rmse", [100.0], [90.0], [100.0], id="squared error"),
@@ -72,6 +73,22 @@ def first_alarm(past, current, **options):
 )
 def test_each_loss_is_what_its_name_says(metric, labels, predictions, expected):
     assert row_losses(metric, np.array(labels), np.array(predictions)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_what_is_watched_is_what_the_gates_measure_ties_and_impossible_events_included(classes):
+    rng = np.random.default_rng(classes)
+    y = rng.integers(0, classes, 60)
+    scores = np.array([0.0, 0.25, 0.5, 1.0])[rng.integers(0, 4, 60)] if classes == 2 else rng.dirichlet([0.3] * 3, 60)
+    task, names = (Task.BINARY if classes == 2 else Task.MULTICLASS), ("brier", "log_loss")
+    watched = {name: row_losses(name, y, scores).mean() for name in (*names, "error")}
+    for name in names:
+        assert watched[name] == pytest.approx(measure(task, name, y, scores).value, abs=1e-12)
+    assert watched["error"] == pytest.approx(1 - measure(task, "accuracy", y, scores).value, abs=1e-12)
+    if classes == 2:
+        for name, mean in (("mae", lambda losses: losses.mean()), ("rmse", lambda losses: losses.mean() ** 0.5)):
+            value = measure(Task.REGRESSION, name, 10.0 * y, 10 * scores).value
+            assert mean(row_losses(name, 10.0 * y, 10 * scores)) == pytest.approx(value, abs=1e-12)
 
 
 @pytest.mark.parametrize(
