@@ -42,7 +42,7 @@ BOOSTING = CASES[0]
 
 
 def slowly(pipeline: object, frame: pd.DataFrame, classes: int | None) -> np.ndarray:
-    """What serves without a packed form; scikit-learn warns where it looks for infinite values among very large ones."""
+    """What serves without a packed form; scikit-learn warns where it looks for infinite among very large values."""
     with np.errstate(all="ignore"):
         return estimators.predict(pipeline, frame, classes=classes)
 
