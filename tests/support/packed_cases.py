@@ -26,7 +26,7 @@ OFTEN = ("LogisticRegression", "LinearRegression", "Ridge", "Lasso", "PoissonReg
 
 
 @dataclass(frozen=True)
-class Case:
+class PackedCase:
     """One declared estimator. ``task`` is binary, multiclass, regression, or positive for a regression above zero."""
 
     path: str
@@ -55,8 +55,8 @@ class Case:
         )
 
 
-def case(path: str, task: str, *groups: estimators.ColumnGroup, encode: str = "ordinal", **params: Any) -> Case:
-    return Case(path, task, tuple(params.items()), encode, groups)
+def case(path: str, task: str, *groups: estimators.ColumnGroup, encode: str = "ordinal", **params: Any) -> PackedCase:
+    return PackedCase(path, task, tuple(params.items()), encode, groups)
 
 
 CASES = (
@@ -148,7 +148,7 @@ def labels(task: str, frame: pd.DataFrame, seed: int) -> np.ndarray:
     return np.exp(level / 3) if task == "positive" else level
 
 
-def fitted(given: Case, seed: int = 1, n: int = 240) -> Any:
+def fitted(given: PackedCase, seed: int = 1, n: int = 240) -> Any:
     """A pipeline of the case, on rows with gaps; numbers are filled where its estimator does not take a gap."""
     frame = rows(n, seed)
     takes_gaps = "Hist" in given.name or "Forest" in given.name or "Tree" in given.name
@@ -158,7 +158,7 @@ def fitted(given: Case, seed: int = 1, n: int = 240) -> Any:
     return estimators.fit(estimators.build(spec), frame, labels(given.task, frame, seed))
 
 
-def packed(given: Case, pipeline: Any, seed: int = 1) -> Packed:
+def packed(given: PackedCase, pipeline: Any, seed: int = 1) -> Packed:
     learned = None if given.classes is None else list(range(given.classes))
     return Packed(
         packing.packed_arrays(pipeline, KINDS, learned=learned, classes=given.classes, example=rows(6, seed + 100))

@@ -23,7 +23,7 @@ class NotPackable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ArithmeticStep:
     """One step on a number: its name in the reader, and its value; None for one that only refuses."""
 
     does: str
@@ -35,7 +35,7 @@ class Number:
     """A column of the estimator that comes from a numeric feature."""
 
     feature: str
-    chain: tuple[Step, ...] = ()
+    chain: tuple[ArithmeticStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _arithmetic(name: str, columns: list[Column], steps: Sequence[tuple[str, Any
         for does, value in steps:
             by = _of_column(value, i)
             if isinstance(column, Number):
-                column = replace(column, chain=(*column.chain, Step(does, by)))
+                column = replace(column, chain=(*column.chain, ArithmeticStep(does, by)))
             else:
                 column = replace(column, values=_done(column.values, does, by))
         found.append(column)

@@ -29,7 +29,7 @@ NUMBERS: tuple[float | None, ...] = (
     1e-38,
 )
 """What any number may be: missing, infinite, too large for float32, below its smallest, and a zero with a sign."""
-TEXTS = (None, "", " ", "\U0001f600", "a category nobody ever saw", "x\x00", "NaN", "None", "-1", "é")
+TEXTS = (None, "", " ", "\U0001f600", "a category that no one ever saw", "x\x00", "NaN", "None", "-1", "é")
 """What any category may be: missing, empty, an emoji, unseen, and what looks like a missing one."""
 
 

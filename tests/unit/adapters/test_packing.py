@@ -26,7 +26,7 @@ from tests.support.packed_cases import (
     ENSEMBLE,
     KINDS,
     LINEAR,
-    Case,
+    PackedCase,
     answered_by,
     as_frame,
     case,
@@ -58,7 +58,7 @@ def test_every_class_that_can_be_packed_is_among_the_cases():
 
 
 @pytest.mark.parametrize("each", [pytest.param(c, id=str(c), marks=[pytest.mark.slow] * c.rare) for c in CASES])
-def test_each_kind_of_model_answers_real_and_hard_rows_to_the_last_bit(each: Case):
+def test_each_kind_of_model_answers_real_and_hard_rows_to_the_last_bit(each: PackedCase):
     pipeline = fitted(each)
     model = packed(each, pipeline)
     assert model.check() == 0
