@@ -223,3 +223,9 @@ def test_days_are_worth_what_their_resemblance_leaves(lag, days):
 )
 def test_three_days_that_are_worth_as_much_as_one_and_three_quarters_are_judged(changed, judged):
     assert (replace(SPREAD, **changed).why_too_few is None) is judged
+
+
+def test_only_days_in_turns_are_asked_for_twice_the_waves():
+    neither = DaySpread.of(np.tile([1.0, 0.0, -1.0, 0.0], 4))
+    assert (neither.lag, neither.freedom) == (0, waves(16))
+    assert DaySpread.of(np.tile([1.0, -0.01, -1.0, 0.0], 4)).freedom == 2 * waves(16)

@@ -48,3 +48,21 @@ def test_a_calibration_error_has_no_formula():
 def test_predictions_without_an_error_have_no_influence_on_it():
     y = np.arange(10.0)
     assert influences(metric_of(Task.REGRESSION, "rmse"), y, y).tolist() == [0.0] * 10
+
+
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc"])
+@pytest.mark.parametrize(
+    ("y", "score"),
+    [
+        pytest.param([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], id="the highest is positive"),
+        pytest.param([0, 1, 1, 0], [0.9, 0.8, 0.7, 0.1], id="the highest is negative"),
+        pytest.param([1, 0, 1, 0, 1], [0.9, 0.9, 0.5, 0.5, 0.1], id="equal scores, and the lowest is positive"),
+    ],
+)
+def test_each_row_of_a_few_has_its_influence(name, y, score):
+    y, score, metric = np.array(y, dtype=float), np.array(score), metric_of(Task.BINARY, name)
+    times, found = 2000, influences(metric, y, score)
+    for i in range(len(y)):
+        more = np.append(np.tile(np.arange(len(y)), times), [i] * len(y))
+        moved = (metric.value(y[more], score[more]) - metric.value(y, score)) * (times + 1)
+        assert moved == pytest.approx(found[i], rel=6e-3, abs=2e-3)

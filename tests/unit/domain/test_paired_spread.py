@@ -83,6 +83,24 @@ def test_of_more_days_more_waves_are_taken_and_an_equal_candidate_passes_oftener
     assert found.chance(0.1, scale, ALPHA) == pytest.approx(expected, abs=1e-6)
 
 
+def test_there_is_one_wave_fewer_than_days_at_most():
+    """Of 3.5 days two waves are asked for, twice as many for days in turns, and 2.5 are there."""
+    turns = day_spread(days=7, freedom=2 * waves(7), lag=-0.3)
+    reach = replace(turns, days=4, freedom=2, slow=1.0, plain=0.5).half(ALPHA, upper=True)
+    expected = nct.sf(reach, 2.5, 0.1 * sqrt(0.5) / upper_quartile(0.02, 4))
+    assert PairedSpread(0.0, turns, None, "").chance(0.1, 0.5, ALPHA) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("slow", "plain"), [(0.02, 0.05), (0.0, 0.01)])
+def test_the_larger_of_both_errors_of_skewed_days_is_that_of_more_days_too(slow, plain):
+    skewed = day_spread(slow=slow, plain=plain, skew=0.3)
+    ratio = plain / slow if slow else 1.0
+    reach = day_spread(days=28, freedom=waves(28), slow=1.0, plain=ratio, skew=0.3 / sqrt(2)).half(ALPHA, upper=True)
+    error = upper_quartile(slow, 4)
+    expected = nct.sf(reach, waves(28), 0.1 * sqrt(2) / error) if slow else 1.0
+    assert PairedSpread(0.0, skewed, None, "").chance(0.1, 2.0, ALPHA) == pytest.approx(expected, abs=1e-6)
+
+
 def test_days_that_were_asked_for_twice_the_waves_are_asked_so_again():
     twice = day_spread(freedom=2 * waves(14), lag=-0.3)
     expected = nct.sf(t.isf(ALPHA, 2 * waves(28)), 2 * waves(28), 0.1 * sqrt(2) / upper_quartile(0.02, 8))
@@ -127,6 +145,13 @@ def test_the_wider_of_days_and_rows_counts_and_the_bias_is_added_on_both_sides(d
     chances += [PairedSpread(0.3, None, rows, "")] * (rows is not None)
     expected = min(each.chance(0.1 - 0.01 / 2, 4.0, ALPHA) for each in chances)
     assert spread.chance(0.1, 4.0, ALPHA) == pytest.approx(expected)
+
+
+def test_the_bounds_of_a_skewed_difference_are_each_of_its_own_side():
+    spread = PairedSpread(0.3, day_spread(skew=0.2), row_spread(skew=0.3), "")
+    low, high = (max(each.half(ALPHA, upper=upper) for each in (spread.days, spread.rows)) for upper in (False, True))
+    assert spread.bounds(ALPHA) == pytest.approx((0.3 - low, 0.3 + high))
+    assert high > 1.2 * low
 
 
 @pytest.mark.parametrize("worse", [nan, inf])
