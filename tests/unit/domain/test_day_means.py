@@ -229,3 +229,17 @@ def test_only_days_in_turns_are_asked_for_twice_the_waves():
     neither = DaySpread.of(np.tile([1.0, 0.0, -1.0, 0.0], 4))
     assert (neither.lag, neither.freedom) == (0, waves(16))
     assert DaySpread.of(np.tile([1.0, -0.01, -1.0, 0.0], 4)).freedom == 2 * waves(16)
+
+
+@pytest.mark.parametrize(("skew", "slow", "plain"), [(0.1, 0.02, 0.03), (-0.1, 0.02, 0.03), (0.1, 0.03, 0.02)])
+@pytest.mark.parametrize("alpha", [0.1, 0.05, 0.005])
+def test_far_out_a_bound_is_not_made_narrower_than_at_one_in_twenty(alpha, skew, slow, plain):
+    """Beyond that level each further error is the larger one, and the tail on the other side takes no more off."""
+    spread = replace(SPREAD, slow=slow, plain=plain, skew=skew)
+    out, near = stats.t.isf(alpha, 4), stats.t.isf(max(alpha, 0.05), 4)
+    larger, smaller = max(slow, plain), min(slow, plain)
+    student = near * slow + (out - near) * larger
+    longer = student + 3 * 0.1 * (2 * out**2 + 1) / 6 * larger
+    shorter = student - 0.5 * 0.1 * (2 * near**2 + 1) / 6 * smaller
+    expected = (longer, shorter) if skew > 0 else (shorter, longer)
+    assert (spread.half(alpha, upper=True), spread.half(alpha, upper=False)) == pytest.approx(expected)

@@ -46,6 +46,11 @@ def test_an_alarm_opens_an_incident_and_says_from_where_to_where(before):
     assert (step.cause, step.opened_on, step.state) == (IncidentCause.PERFORMANCE, "2021-01-14", OPEN.as_json())
 
 
+def test_an_alarm_of_rows_does_not_know_the_day_of_its_change():
+    said = "brier of a is out of its band: 0.11 before, up to 0.12 is in the band; on the rows since 2021-01-06."
+    assert happened(step_of(None, replace(OPEN, dated=False))) == [("opened", said)]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
