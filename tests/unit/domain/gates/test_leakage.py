@@ -349,3 +349,41 @@ def test_what_was_not_measured_says_so_without_a_row():
     result = judged(HONEST, availability=None, split=None)
     unmeasured = [c for c in result.criteria if c.verdict is Verdict.INCONCLUSIVE]
     assert [(c.rows, c.measured, c.allowed) for c in unmeasured] == [(0, None, "<= 0"), (0, None, "none")]
+
+
+def test_a_feature_that_only_some_rows_have_explains_at_most_what_these_vary():
+    rng = np.random.default_rng(3)
+    y = rng.normal(10, 2, 400)
+    known = np.arange(400) % 3 == 0
+    share = np.sum((y[known] - y[known].mean()) ** 2) / np.sum((y - y.mean()) ** 2)
+    assert strength(Task.REGRESSION, y, np.where(known, y, nan)) == pytest.approx(share)
+
+
+def test_the_unit_of_a_feature_changes_nothing():
+    """Few large values carry the correlation, so that ranks alone would not show it."""
+    rng = np.random.default_rng(4)
+    large = np.arange(400) % 20 == 0
+    y, feature = (np.where(large, 1000.0 + 300 * (np.arange(400) % 7), rng.normal(0, 1, 400)) for _ in range(2))
+    found = strength(Task.REGRESSION, y, feature)
+    assert found > 0.99
+    assert strength(Task.REGRESSION, y, feature * 1e-9) == pytest.approx(found)
+
+
+def test_nothing_explains_more_than_all_of_a_label():
+    for seed in range(40):
+        y = np.random.default_rng(seed).normal(100, 1, 50)
+        assert strength(Task.REGRESSION, y, y * 0.1 + 3) <= 1
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"), [(2, "02T00:00:00+00:00."), (1, ": the candidate saw the days it is judged on.")]
+)
+def test_the_reason_says_whether_training_ends_before_the_holdout(starts, said):
+    split = Split(datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 6, starts, tzinfo=UTC), 0, 100, 500)
+    found = next(c for c in judged(HONEST, split=split).criteria if c.criterion == "training ends before the holdout")
+    assert found.reason.endswith(said)
+
+
+def test_strengths_are_shown_to_four_digits():
+    shown = judged(HONEST).notes["strongest alone"]
+    assert shown == {name: round(strength(Task.BINARY, LATE, HONEST[name]), 4) for name in shown}
