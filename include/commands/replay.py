@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import threading
@@ -171,25 +172,28 @@ def _closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
         verdicts = "\n".join(f"{gate.removesuffix('_gate')} {verdict}" for gate, verdict in j.verdicts.items())
         before, after = (f"{j.metric} {v:.4f}" if v is not None else "-" for v in (j.before, j.after))
         journeys.add_row(j.candidate_id, j.trigger, j.as_of, verdicts, before, after, j.outcome)
-    console = Console(width=140, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long
+    console = Console(width=140, record=True, file=io.StringIO())
     console.print(champions)
     console.print(journeys)
     median = sorted(outcome.seconds_per_day)[len(outcome.seconds_per_day) // 2] if outcome.seconds_per_day else 0.0
-    if outcome.waiting_for is not None:
-        end = f"The replay ended: {outcome.waiting_for} waits for a person."
-    elif outcome.loop_closed:
+    waits = f" {outcome.waiting_for} waits for a person." if outcome.waiting_for is not None else ""
+    if outcome.loop_closed:
         end = (
             "The whole loop happened: a model drifted, was retrained, passed its gates, ran in shadow and was promoted."
+            + waits
         )
+    elif waits:
+        end = f"The replay ended:{waits}"
     elif outcome.drifted:
         end = f"Drift started a journey that promoted nothing. {outcome.drifted[-1].outcome}"
     else:
         end = "No drift started a journey in these days."
+    alarms = [f"Incident of {each}" for each in found.incidents]
     brought = [f"What retraining was worth: {each.sentence}" for each in found.worth]
     if outcome.drifted and not brought:
         brought = ["What retraining was worth: nothing, no journey that drift started was promoted."]
     pace = f"{len(outcome.days)} days, {median:.1f} s each (median). {end}"
-    lines = (*console.export_text().splitlines(), *brought, pace)
+    lines = (*console.export_text().splitlines(), *alarms, *brought, pace)
     data = {
         **found.as_json(),
         "days": outcome.days,

@@ -139,6 +139,16 @@ class Incident:
         return f"the {'change' if self.dated else 'alarm'} of {self.counted_from}"
 
     @property
+    def sentence(self) -> str:
+        """What is out of its band, and what it is now, in words."""
+        now = f"is {self.risk:.4g} now" if self.risk is not None else "is not judged now: too few labels have matured"
+        said = (
+            f"{self.metric} was {self.anchor:.4g} before{f' {self.changed_on}' if self.dated else ''}, is in its "
+            f"band up to {self.band:.4g}, and {now}. The alarm is of {self.opened_on}."
+        )
+        return said if self.is_open else f"{said} Closed on {self.closed_on}. {self.note}"
+
+    @property
     def is_open(self) -> bool:
         return self.stage is not Stage.CLOSED
 

@@ -102,7 +102,7 @@ def view_of(ledger: Ledger, record: IncidentRecord, *, in_full: bool = True) -> 
     return IncidentView(
         record=record,
         headline=f"{_HEADLINES[found.stage]}: {record.model}, {found.metric}",
-        sentence=_sentence(found),
+        sentence=found.sentence,
         cost=_cost(found, next(iter(newest), None)) if is_open else "",
         next_step=_next(found, next(iter(decision), None)) if is_open else "",
         next_on=_next_on(next(iter(decision), None)) if is_open else None,
@@ -142,16 +142,6 @@ def _of_data(ledger: Ledger, record: IncidentRecord) -> IncidentView:
 
 
 _HEADLINES = {Stage.OPEN: "Open", Stage.RECOVERING: "Recovering", Stage.CLOSED: "Closed"}
-
-
-def _sentence(found: Incident) -> str:
-    now = f"is {found.risk:.4g} now" if found.risk is not None else "is not judged now: too few labels have matured"
-    said = (
-        f"{found.metric} was {found.anchor:.4g} before{f' {found.changed_on}' if found.dated else ''}, is in its band "
-        f"up to {found.band:.4g}, "
-        f"and {now}. The alarm is of {found.opened_on}."
-    )
-    return f"{said} Closed on {found.closed_on}. {found.note}" if not found.is_open else said
 
 
 def _cost(found: Incident, newest: DriftSummary | None) -> str:

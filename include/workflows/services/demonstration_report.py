@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from include.adapters.ledger import Candidate, Ledger
+from include.adapters.ledger import Candidate, IncidentRecord, Ledger
 from include.config import declared_models
+from include.domain.incident import Incident
+from include.domain.incident_log import IncidentCause
 from include.workflows import stores
 from include.workflows.explain.worth import Worth
 from include.workflows.explain.worth import worth as worth_of
@@ -46,11 +48,13 @@ class JourneyRow:
 
 @dataclass(frozen=True, slots=True)
 class DemonstrationReport:
-    """Both tables, and what each model's newest promotion over a former champion was worth."""
+    """Both tables, the alarms that opened an incident and what became of them, oldest first, and what each
+    model's newest promotion over a former champion was worth."""
 
     champions: list[Champion]
     journeys: list[JourneyRow]
     worth: list[Worth]
+    incidents: list[str]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -76,8 +80,15 @@ def report() -> DemonstrationReport:
             for m in declared_models()
             for c in ledger.candidates.of(m.name)
         ]
+        raised = [record for m in declared_models() for record in reversed(ledger.incidents.of(m.name))]
+        alarms = [_told(record) for record in raised if record.cause is IncidentCause.PERFORMANCE]
     replaced = [m for m in declared_models() if any(c.model == m.name and c.kind == "promotion" for c in champions)]
-    return DemonstrationReport(champions, journeys, [worth_of(m.name) for m in replaced])
+    return DemonstrationReport(champions, journeys, [worth_of(m.name) for m in replaced], alarms)
+
+
+def _told(record: IncidentRecord) -> str:
+    found = Incident.from_json(record.state)
+    return f"{record.model}, {found.stage.value}: {found.sentence}"
 
 
 def _row(ledger: Ledger, metric: str, candidate: Candidate) -> JourneyRow:
