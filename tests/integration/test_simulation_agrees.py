@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from invariants import check_invariants
-from journey_world import MODEL, NOW, JourneyWorld, at, journey_world, key
-from mlflow_server import MlflowServer
+from journey_world import MODEL, NOW, JourneyWorld, at, journey_world, key, registry_in_memory
 
 from include.adapters.ledger import Ledger
 from include.config import loader
@@ -119,10 +118,10 @@ def both(
     request: pytest.FixtureRequest,
     published_days: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    mlflow_server: MlflowServer,
 ) -> Iterator[Both]:
     past: Past = request.param
-    with journey_world(published_days, tmp_path_factory.mktemp("agrees"), mlflow_server.url) as world:
+    folder = tmp_path_factory.mktemp("agrees")
+    with registry_in_memory() as registry, journey_world(published_days, folder, registry.url) as world:
         world.declare(world.model, **past.declared)
         decisions = by_the_dags(world, past)
         model = loader.declarations().model(world.model)
