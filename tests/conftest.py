@@ -22,6 +22,9 @@ FAULT = re.compile(r"test_f\d{3}_")
 WORLDS = ("world", "stage")
 SERVICES = ("tests/e2e/", "tests/distributed/")
 """The folders whose tests start a whole Airflow; only one of those runs at a time."""
+FIRST = (*SERVICES, "tests/unit/workflows/simulation/")
+"""What comes first. Services wait more than they work, beside the others where there are two workers; the longest files
+would otherwise be left for one worker at the end."""
 MOVING_S = 60.0
 """How long a running Airflow may be between two writes whenever it is looked at, before that is a fault."""
 
@@ -55,9 +58,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests come first: they wait more than they work, beside the others where there are two workers."""
-    last = len(SERVICES)
-    items.sort(key=lambda item: next((n for n, folder in enumerate(SERVICES) if item.nodeid.startswith(folder)), last))
+    """The folders of ``FIRST`` in their order, then the others in theirs."""
+    last = len(FIRST)
+    items.sort(key=lambda item: next((n for n, folder in enumerate(FIRST) if item.nodeid.startswith(folder)), last))
 
 
 @pytest.hookimpl(wrapper=True)
