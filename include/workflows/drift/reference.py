@@ -128,7 +128,7 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
 
 
 def _settled(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, old: Interval) -> tuple[SettledDay, ...]:
-    """The sums of the settled days; those that nobody kept yet are measured, a day at a time, and kept."""
+    """The sums of the settled days; those not kept yet are measured, a day at a time, and kept."""
     measured_as = _measured_as(model)
     kept = ledger.settled.of(model.name, epoch.revision, measured_as)
     after = model.label.delay + timedelta(days=model.drift.performance.settles_days)
