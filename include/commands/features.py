@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_ROWS = 1000
+MAX_DAYS = 60
 WIDTH = 18
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="list", choices=sorted(ACTIONS), help="what to do; default list")
-    parser.add_argument("view", nargs="?", help="the feature view; `stale` takes all without it")
+    parser.add_argument("view", nargs="?", help="the feature view; `stale` and `freshness` take all without it")
+    parser.add_argument("day", nargs="?", help="verify: the UTC day, YYYY-MM-DD")
+    parser.add_argument("--days", type=int, default=1, metavar="N", help="freshness: of how many days; default 1")
     parser.add_argument("--as-of", metavar="WHEN", help="sample: rows available then, UTC; default the newest")
     parser.add_argument("--rows", type=int, default=10, metavar="N", help="sample: how many rows; default 10")
     parser.add_argument("--table-version", type=int, metavar="N", help="sample: an older version of the view's table")
@@ -84,6 +87,47 @@ def _stale(args: argparse.Namespace) -> Answer:
     return Answer(tuple(lines), data, EXIT_FAILED if found else 0)
 
 
+def _freshness(args: argparse.Namespace) -> Answer:
+    from dataclasses import asdict
+
+    from include.domain.verdicts import Verdict
+    from include.workflows.features import freshness
+
+    if not 1 <= args.days <= MAX_DAYS:
+        raise Mistake(f"--days is {args.days}; give 1 to {MAX_DAYS}.")
+    found = freshness.of_views(datetime.now(UTC), args.days, args.view)
+    if not found:
+        raise Mistake(f"{args.view or 'No view'} declares {'no' if args.view else 'a'} stream, so nothing is measured.")
+
+    def seconds(value: float | None) -> str:
+        return "-" if value is None else f"{value:,.1f} s"
+
+    lines = [f"{'view':<18} {'rows':>7} {'p50':>12} {'p99':>12} {'slowest':>12}  within the delay"]
+    for each in found:
+        times = " ".join(f"{seconds(value):>12}" for value in (each.p50_s, each.p99_s, each.slowest_s))
+        lines.append(f"{each.view:<18} {each.rows:>7,} {times}  {each.verdict.value}")
+    data = {"freshness": [{**asdict(each), "verdict": each.verdict.value} for each in found]}
+    return Answer(tuple(lines), data, EXIT_FAILED if any(each.verdict is Verdict.FAIL for each in found) else 0)
+
+
+def _verify(args: argparse.Namespace) -> Answer:
+    from dataclasses import asdict
+
+    from include.domain.verdicts import Verdict
+    from include.workflows.features import freshness
+
+    if args.day is None:
+        raise Mistake("`slipway features verify` needs a view and a day, for example origin_weather 2013-06-20.")
+    found = freshness.verify(_view(args), args.day)
+    line = (
+        f"{found.view} {found.day}: {found.values:,} values compared, {found.different:,} differ; "
+        f"{count_of(found.missing, 'row')} never pushed, {found.extra:,} pushed and not published: "
+        f"{found.verdict.value}."
+    )
+    data = {**asdict(found), "verdict": found.verdict.value}
+    return Answer((line, *found.examples), data, {Verdict.PASS: 0, Verdict.FAIL: EXIT_FAILED}.get(found.verdict, 2))
+
+
 def _adopt(args: argparse.Namespace) -> Answer:
     from include.workflows.explain import catalogue
 
@@ -122,6 +166,8 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "sample": _sample,
     "stale": _stale,
     "adopt": _adopt,
+    "freshness": _freshness,
+    "verify": _verify,
 }
 
 VERBS = (
@@ -132,5 +178,7 @@ VERBS = (
         _features,
         _arguments,
         group=VerbGroup.ASK,
+        exit_codes="stale, freshness and verify: 1 for days, delays or values that are not as they should be; verify: "
+        "2 where nothing was pushed or published",
     ),
 )

@@ -18,6 +18,8 @@ class Settings:
     source_url: str
     ledger_url: str
     online_url: str
+    redis_url: str
+    """Where the Redis streams are that views name."""
     store: str
     """Root of the offline store: a folder or an object-store URL such as ``s3://bucket/prefix``."""
     mlflow_url: str
@@ -47,6 +49,7 @@ def settings() -> Settings:
         source_url=os.environ.get("SLIPWAY_SOURCE_URL") or f"sqlite:///{home / 'source.db'}",
         ledger_url=os.environ.get("SLIPWAY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
         online_url=os.environ.get("SLIPWAY_ONLINE_URL") or f"sqlite:///{home / 'online.db'}",
+        redis_url=os.environ.get("SLIPWAY_REDIS_URL") or "redis://127.0.0.1:6379/0",
         store=os.environ.get("SLIPWAY_STORE") or str(home / "store"),
         mlflow_url=mlflow_url,
         mlflow_pages_url=os.environ.get("SLIPWAY_MLFLOW_PAGES_URL") or mlflow_url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,8 @@ from include.domain.drift.profile import FeatureKind, count_window
 from include.domain.drift.reference import build_profile
 from include.domain.intervals import Interval
 from include.domain.verdicts import Mode, Verdict
-from include.workflows.features import staging
+from include.workflows.features import freshness, staging
+from include.workflows.features.streaming import ViewStream
 from include.workflows.scoring import fitted_models, point_in_time_rows, training_sets
 
 ROWS = {"flights": 336776, "departures": 328521, "arrivals": 327346, "weather": 26115, "planes": 3322}
@@ -167,6 +169,25 @@ def test_the_weather_of_a_prediction_is_the_newest_report_that_can_be_counted_on
             f"{asked - pd.Timedelta(hours=6):%Y-%m-%d %H:%M:%S}.000000",
         )[0]
         assert (row["temp"], row["wind_speed"]) == newest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_a_stream_pushes_tick_by_tick_is_what_the_day_publishes(spring, name):
+    """A day of every view of the demonstration, each tick with only what the source knew then."""
+    view, day = declarations().view(name), Interval.of_day("2013-03-12")
+    assert view.stream is not None
+    every = max(view.stream.grid, timedelta(hours=12)) if view.ahead else view.stream.grid
+    moment = day.start + timedelta(seconds=30)
+    with Ledger.open(settings().ledger_url) as ledger:
+        stream = ViewStream(view, ledger.streams, "here:1")
+        while moment < day.end + timedelta(hours=2):
+            stream.tick(moment)
+            moment += every
+    found = freshness.verify(name, "2013-03-12")
+    assert (found.verdict, found.different, found.missing, found.extra) == (Verdict.PASS, 0, 0, 0), found.examples
+    rows = OfflineStore(settings().store).read(view, day).num_rows
+    assert found.values == rows * len(view.features) > 0
 
 
 def test_f008_the_day_without_weather_is_empty(spring):

@@ -61,6 +61,7 @@ from include.adapters.ledger.records import (
 )
 from include.adapters.ledger.requests import IncidentRequest, OverrideRequest, PromotionRequest, RollbackRequest
 from include.adapters.ledger.stops import in_force
+from include.adapters.ledger.streams import StreamHeld, StreamMark
 
 __all__ = [
     "AnsweredMeanwhile",
@@ -121,6 +122,8 @@ __all__ = [
     "ShadowWindow",
     "Stop",
     "StopKind",
+    "StreamHeld",
+    "StreamMark",
     "Told",
     "TrainingRecord",
     "Transition",

@@ -27,6 +27,7 @@ from include.adapters.ledger.rights import Rights
 from include.adapters.ledger.settled import SettledDays
 from include.adapters.ledger.shadow import ShadowRecords, windows_in
 from include.adapters.ledger.stops import Stops
+from include.adapters.ledger.streams import StreamMarks
 
 
 class Ledger:
@@ -43,6 +44,7 @@ class Ledger:
         self.claims = Claims(database)
         self.shadow = ShadowRecords(database)
         self.stops = Stops(database)
+        self.streams = StreamMarks(database)
         self.partitions = Partitions(database)
         self.drift = DriftRecords(database)
         self.settled = SettledDays(database)

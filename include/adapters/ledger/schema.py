@@ -36,6 +36,7 @@ REVISIONS = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 """Every migration this release knows, oldest first."""
 

@@ -10,7 +10,7 @@ from include.adapters.source.errors import (
     SourceUnreachable,
     TableVanished,
 )
-from include.adapters.source.reading import Pace, columns_of, daily_counts, extract, left_out
+from include.adapters.source.reading import Pace, columns_of, daily_counts, extract, identity, left_out, news
 
 __all__ = [
     "ColumnUnreadable",
@@ -22,5 +22,7 @@ __all__ = [
     "columns_of",
     "daily_counts",
     "extract",
+    "identity",
     "left_out",
+    "news",
 ]

@@ -84,7 +84,53 @@ def extract(
         SourceRefused: when the source denies the query.
         ColumnUnreadable: when a needed column's type, or a value, has no exact place in Arrow.
     """
+    return _extracted(url, source, _Asked(interval, as_of), what, named, pace)
 
+
+def news(
+    url: str,
+    source: SourceTable,
+    interval: Interval,
+    since: datetime,
+    as_of: datetime,
+    *,
+    what: str | None = None,
+    named: Collection[str] | None = None,
+) -> pa.Table:
+    """The rows of ``extract`` that the source learned after ``since``; ``source`` has a ``time`` and a ``known``.
+
+    Raises:
+        As ``extract``.
+    """
+    return _extracted(url, source, _Asked(interval, as_of, since), what, named, USUAL)
+
+
+def identity(url: str, name: str) -> list[str]:
+    """The columns of the table's primary key; empty where it has none.
+
+    Raises:
+        SourceUnreachable, SourceRefused: as ``extract``.
+    """
+
+    def key(connection: Connection) -> list[str]:
+        schema, bare = split_name(name)
+        return list(inspect(connection).get_pk_constraint(bare, schema=schema)["constrained_columns"])
+
+    return _tried(url, name, key, USUAL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which rows of a table: those of an interval that were known ``as_of``, and ``after``, where that is given."""
+
+    interval: Interval
+    as_of: datetime
+    after: datetime | None = None
+
+
+def _extracted(
+    url: str, source: SourceTable, asked: _Asked, what: str | None, named: Collection[str] | None, pace: Pace
+) -> pa.Table:
     def rows(connection: Connection) -> pa.Table:
         doubted: dict[str, str] = {}
         while True:
@@ -98,13 +144,13 @@ def extract(
 
     def once(connection: Connection, doubted: Mapping[str, str]) -> pa.Table:
         found = layout(connection, source, named, doubted)
-        statement = _statement(connection, found, interval, as_of)
+        statement = _statement(connection, found, asked)
         batches = _batches(connection, statement, Reading(found, what), pace.batch_rows)
         try:
             read = pa.Table.from_batches(batches, found.arrow)
         except DataError as error:
             raise refused_by_driver(connection, found, statement, error, what) from error
-        return _exactly(read, found, interval, as_of).replace_schema_metadata(_noted(found))
+        return _exactly(read, found, asked).replace_schema_metadata(_noted(found))
 
     return _tried(url, source.table, rows, pace)
 
@@ -127,12 +173,13 @@ def daily_counts(
     """
     both = [name for name in dict.fromkeys((source.time, source.known)) if name is not None]
     alone = source.model_copy(update={"lookback": timedelta(0), "lookahead": timedelta(0), "columns": both})
+    asked = _Asked(interval, as_of)
 
     def grouped(connection: Connection) -> dict[str, tuple[int, datetime | None]] | None:
         found = layout(connection, alone, None)
         if not all(found.read(name).is_native_time for name in both):
             return None
-        rows = _statement(connection, found, interval, as_of).order_by(None).subquery()
+        rows = _statement(connection, found, asked).order_by(None).subquery()
         moment, known = rows.c[both[0]], rows.c[both[-1]]
         zoned = getattr(moment.type, "timezone", False)
         day = func.date(func.timezone("UTC", moment) if zoned else moment)
@@ -140,9 +187,7 @@ def daily_counts(
         try:
             counted = connection.execute(answer).all()
         except DataError as error:
-            raise refused_by_driver(
-                connection, found, _statement(connection, found, interval, as_of), error, None
-            ) from error
+            raise refused_by_driver(connection, found, _statement(connection, found, asked), error, None) from error
         return {str(each): (int(count), latest and _in_utc(latest)) for each, count, latest in counted}
 
     counted = _tried(url, source.table, grouped, pace)
@@ -212,8 +257,9 @@ def _engine(url: str) -> Engine:
         raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
 
 
-def _statement(connection: Connection, found: SourceLayout, interval: Interval, as_of: datetime) -> Select[Any]:
+def _statement(connection: Connection, found: SourceLayout, asked: _Asked) -> Select[Any]:
     """The query. Where the database has no type for times it gives a few rows more than were asked for."""
+    interval, as_of = asked.interval, asked.as_of
     source, is_sqlite = found.source, connection.dialect.name == "sqlite"
     statement = select(*(each.asked for each in found.reads)).select_from(found.table)
     if source.time is not None:
@@ -234,6 +280,12 @@ def _statement(connection: Connection, found: SourceLayout, interval: Interval, 
         statement = statement.where(known.raw <= _bound(known, as_of))
     elif source.known is not None and isinstance(found.read(source.known).kind, Date) and not is_sqlite:
         statement = statement.where(found.read(source.known).raw <= as_of.astimezone(UTC).date())
+    if source.known is not None and asked.after is not None:
+        known = found.read(source.known)
+        if known.is_native_time:
+            return statement.where(known.raw > _bound(known, asked.after))
+        within, strange = times.may_be_within(connection.dialect.name, known, asked.after, as_of + timedelta(days=1))
+        statement = statement.where(or_(within, strange))
     return statement
 
 
@@ -258,8 +310,9 @@ def _refuse_strange(connection: Connection, found: SourceLayout, when: Read) -> 
         raise ColumnUnreadable(found.source.table, when.name, reason)
 
 
-def _exactly(rows: pa.Table, found: SourceLayout, interval: Interval, as_of: datetime) -> pa.Table:
+def _exactly(rows: pa.Table, found: SourceLayout, asked: _Asked) -> pa.Table:
     """The rows that were asked for, in the order of their time, where the query could not say it exactly."""
+    interval, as_of = asked.interval, asked.as_of
     source, keep = found.source, None
     if source.time is not None and not found.read(source.time).is_native_time:
         moment = rows.column(source.time)
@@ -269,6 +322,9 @@ def _exactly(rows: pa.Table, found: SourceLayout, interval: Interval, as_of: dat
         keep = pc.and_(pc.greater_equal(moment, start), pc.less(moment, end))
     if source.known is not None and not found.read(source.known).is_native_time:
         was_known = pc.less_equal(rows.column(source.known), pa.scalar(as_of, times.TIMES))
+        if asked.after is not None:
+            is_news = pc.greater(rows.column(source.known), pa.scalar(asked.after, times.TIMES))
+            was_known = pc.and_(was_known, is_news)
         keep = was_known if keep is None else pc.and_(keep, was_known)
     if keep is None:
         return rows

@@ -18,6 +18,8 @@ from include.domain.wording import count_of
 STALE = "stale"
 LOOKED_AT = timedelta(days=62)
 """How many days of data, back from the newest published one, are checked."""
+STREAM_SILENT_AFTER = timedelta(minutes=10)
+"""How long a stream that has run may be silent, at least."""
 USUAL = timedelta(hours=36)
 """How long a view whose calendar goes on may publish nothing: a day, and half of one."""
 SILENT_AFTER = {"housekeeping": timedelta(hours=36), "watch": timedelta(hours=1)}
@@ -29,6 +31,7 @@ def missing(ledger: Ledger, now: datetime, beats: Sequence[str]) -> list[Failing
     """Everything that is missing for longer than declared, one for each cause."""
     declared = declarations()
     found = [f for view in declared.views.values() for f in _not_published(ledger, view, now)]
+    found += [f for view in declared.views.values() for f in _not_streamed(ledger, view, now)]
     for model in declared.models.values():
         found += [
             *_not_scored(ledger, model, now),
@@ -83,6 +86,36 @@ def _not_published(ledger: Ledger, view: FeatureView, now: datetime) -> Iterator
             view.ref,
             f"nothing was published for {_for(now - since)}; {spoken(within)} are allowed. {last}. "
             f"Is features_{view.slug} paused, or its source silent?",
+            f"/dags/features_{view.slug}",
+        )
+
+
+def _not_streamed(ledger: Ledger, view: FeatureView, now: datetime) -> Iterator[Failing]:
+    """A stream that has run and runs no more, or is slower than its view promises. One that never ran promised
+    nothing."""
+    mark = ledger.streams.of(view.name, view.version) if view.stream is not None else None
+    if view.stream is None or mark is None or mark.recorded_at is None:
+        return
+    if view.calendar.ends is not None and mark.read_until.date() >= view.calendar.ends - timedelta(days=1):
+        return  # its calendar is complete
+    silent = max(STREAM_SILENT_AFTER, 10 * view.stream.every)
+    if now - mark.recorded_at > silent:
+        yield _stale(
+            f"{STALE}/streamed/{view.ref}",
+            Scope.VIEW,
+            view.ref,
+            f"its stream has not run for {_for(now - mark.recorded_at)}; {spoken(silent)} are allowed. Its rows online "
+            f"are of {_at(mark.read_until)}. Does `slipway stream` run? {mark.holder} ran it last.",
+            f"/dags/features_{view.slug}",
+        )
+    elif mark.p99_s is not None and mark.p99_s > view.delay.total_seconds():
+        yield _stale(
+            f"{STALE}/delay/{view.ref}",
+            Scope.VIEW,
+            view.ref,
+            f"99 of 100 rows could be read within {mark.p99_s:,.0f} s of their event; {spoken(view.delay)} are "
+            "promised (delay), and models learned to count on it. Is the source late, or the stream too slow? "
+            f"`slipway features freshness {view.ref}` says more.",
             f"/dags/features_{view.slug}",
         )
 

@@ -76,11 +76,11 @@ def read(view: FeatureView, interval: Interval, as_of: datetime) -> SourceRead:
     """
     from include.adapters import source
 
-    url, tables, repeated, named = settings().source_url, {}, {}, _named(view)
+    url, tables, repeated, words = settings().source_url, {}, {}, named(view)
     days = _Days(interval.days)
     for each in view.source:
         what = f"Feature view {view.name!r} {interval}"
-        rows = source.extract(url, each, interval, as_of, what=what, named=named)
+        rows = source.extract(url, each, interval, as_of, what=what, named=words)
         if each.time is not None:
             before = rows.num_rows
             rows = days.add(each, rows)
@@ -92,6 +92,16 @@ def read(view: FeatureView, interval: Interval, as_of: datetime) -> SourceRead:
     counted = beside.submit(days.result)
     beside.shutdown(wait=False)
     return SourceRead(tables, repeated, counted)
+
+
+def in_order(each: SourceTable, rows: pa.Table) -> pa.Table:
+    """The rows of a table that has a time in a fixed order, and each once unless a column of it was left out."""
+    from include.adapters import offline_store, source
+
+    order = [str(each.time), *([each.known] if each.known else [])]
+    order += [name for name in rows.column_names if name not in order]
+    distinct = offline_store.ordered(rows, order)
+    return distinct if source.left_out(rows) else offline_store.each_once(distinct)
 
 
 def as_of_for(view: FeatureView, interval: Interval, known: KnownPartitions) -> datetime:
@@ -185,13 +195,7 @@ class _Days:
 
     def add(self, each: SourceTable, rows: pa.Table) -> pa.Table:
         """Take the rows of one table; the rows back, in a fixed order and each once."""
-        from include.adapters import offline_store, source
-
-        order = [str(each.time), *([each.known] if each.known else [])]
-        order += [name for name in rows.column_names if name not in order]
-        distinct = offline_store.ordered(rows, order)
-        if not source.left_out(rows):
-            distinct = offline_store.each_once(distinct)
+        distinct = in_order(each, rows)
         self._tables.append((each, distinct))
         return distinct
 
@@ -224,7 +228,7 @@ class _Days:
         }
 
 
-def _named(view: FeatureView) -> frozenset[str]:
+def named(view: FeatureView) -> frozenset[str]:
     """The words that features.sql may use for columns."""
     from include.adapters import sql_engine
 
@@ -245,7 +249,7 @@ def _days_now(
         if rows is None or each.lookback < view.recheck.days * DAY:
             alone = each.model_copy(update={"lookback": timedelta(0), "lookahead": timedelta(0)})
             what = f"Feature view {view.name!r} {checked}"
-            rows = source.extract(settings().source_url, alone, checked, as_of, what=what, named=_named(view))
+            rows = source.extract(settings().source_url, alone, checked, as_of, what=what, named=named(view))
         days.add(each, rows)
     return days.result()
 

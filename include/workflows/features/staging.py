@@ -141,11 +141,16 @@ def definition(view: FeatureView) -> str:
 
 def computed(view: FeatureView, interval: Interval, read: source_days.SourceRead) -> view_rows.ViewRows:
     """What features.sql gives for the interval, in the declared columns and types, with its day, in a fixed order."""
+    return rows_of(view, interval, read.tables)
+
+
+def rows_of(view: FeatureView, interval: Interval, tables: Mapping[str, pa.Table]) -> view_rows.ViewRows:
+    """``computed`` from the source rows themselves."""
     from include.adapters import source, sql_engine
 
-    left_out = {table: source.left_out(rows) for table, rows in read.tables.items()}
+    left_out = {table: source.left_out(rows) for table, rows in tables.items()}
     file = _sql_file(view)
-    given = sql_engine.run_sql(view.sql, read.tables, interval, what=_what(view), file=file, left_out=left_out)
+    given = sql_engine.run_sql(view.sql, tables, interval, what=_what(view), file=file, left_out=left_out)
     return view_rows.settled(view, given)
 
 

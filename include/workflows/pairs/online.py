@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -92,11 +92,19 @@ def _differences(ledger: Ledger, view: FeatureView) -> tuple[_Published, Differe
         end = Interval.of_day(newest).end
         kept = store.kept(view, end - view.ttl)
         published = _published(ledger, view, newest)
-        found = compared(view, kept, published.rows)
+        found = _published_only(view, compared(view, kept, published.rows), end)
         if not found or look == LOOKS:
             break
         time.sleep(PAUSE_S)
     return published, found
+
+
+def _published_only(view: FeatureView, found: Differences, end: datetime) -> Differences:
+    """Without the rows of days that are not published yet, where a stream brings them online before."""
+    if view.stream is None:
+        return found
+    naive = end.replace(tzinfo=None)
+    return replace(found, ahead={entity: times for entity, times in found.ahead.items() if times[0] < naive})
 
 
 def _published(ledger: Ledger, view: FeatureView, newest: str) -> _Published:

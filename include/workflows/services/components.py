@@ -22,6 +22,8 @@ AIRFLOW = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 MIGRATION = "migration"
+STREAM = "stream"
+"""Pushes the newest rows of the views that declare a stream; started where there is one whose calendar goes on."""
 SERVERS = (API_SERVER, MLFLOW)
 NOT_STARTED = 127
 """The exit code of a component that could not even be started, as a shell gives it."""
@@ -161,6 +163,8 @@ class Services:
                 f"--port={self.place.ports.mlflow}",
                 "--workers=1",
             )
+        elif name == STREAM:
+            argv = ("include.cli", "stream")
         else:
             argv = ("airflow", *AIRFLOW.get(name, ("db", "migrate")))
         return Command(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 
 from include.adapters import files
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable
 from include.domain.errors import NotDone
-from include.workflows.services.components import AIRFLOW, MIGRATION, Services
+from include.workflows.services.components import AIRFLOW, MIGRATION, STREAM, Services
 from include.workflows.services.watchdog import API_SERVER, MLFLOW
 
 STARTING_S = 180.0
@@ -39,6 +40,19 @@ def start_all(services: Services, tell: Callable[[str], None]) -> None:
     _migrate(services, tell)
     for name in AIRFLOW:
         services.start(name)
+
+
+def start_streams(services: Services, tell: Callable[[str], None], now: datetime) -> None:
+    """Start the process that brings the views' newest rows online, where a view declares that and its calendar goes on;
+    with a clock of the data's own (SLIPWAY_CLOCK) whatever the machine's says."""
+    from include.config import declared_views
+    from include.workflows.features.streaming import open_at
+
+    declared = [view for view in declared_views() if view.stream is not None]
+    fresh = [view.ref for view in declared if services.environment.get("SLIPWAY_CLOCK") or open_at(view, now)]
+    if fresh:
+        services.start(STREAM)
+        tell(f"streaming {', '.join(sorted(fresh))}")
 
 
 def _migrate(services: Services, tell: Callable[[str], None]) -> None:

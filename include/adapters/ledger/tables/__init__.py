@@ -12,6 +12,7 @@ from include.adapters.ledger.tables.data import (
     partitions,
     scoring_claims,
     scorings,
+    stream_marks,
     training_sets,
 )
 from include.adapters.ledger.tables.journeys import (
@@ -62,6 +63,7 @@ __all__ = [
     "settled_days",
     "shadow_days",
     "shadow_windows",
+    "stream_marks",
     "training_sets",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Table
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Table
 
 from include.adapters.ledger.tables.columns import UtcTime, candidate_id, evidence, metadata, recorded_at
 
@@ -101,4 +101,21 @@ scoring_claims = Table(  # append-only
     Column("run_id", String, nullable=False),
     recorded_at(),
     ForeignKeyConstraint(["model", "revision"], ["deployment_history.model", "deployment_history.revision"]),
+)
+
+
+stream_marks = Table(
+    "stream_marks",
+    metadata,
+    Column("view", String, primary_key=True),
+    Column("view_version", Integer, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("read_until", UtcTime, nullable=False),
+    Column("event_watermark", UtcTime),
+    Column("pushed_at", UtcTime),
+    Column("rows", BigInteger, nullable=False),
+    evidence("positions"),
+    Column("p99_s", Float),
+    recorded_at(),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ledger_fixtures import AS_OF, MODEL, champion, judged, trained
 from sqlalchemy import select, update
 from waiting import PATIENCE_S
 
-from include.adapters.ledger import Ledger, Partition, PartitionStatus, Scoring, claims, lineage, partitions
+from include.adapters.ledger import Ledger, Partition, PartitionStatus, Scoring, StreamMark, claims, lineage, partitions
 from include.adapters.ledger import drift as drift_records
 from include.adapters.ledger import outages as kept
 from include.adapters.ledger.tables import outage_items
@@ -342,6 +343,39 @@ def test_f191_a_view_that_never_published_counts_from_when_it_was_first_seen(led
     assert causes(ledger) == []
     look(ledger, hours=37)
     assert "stale/published/origin_weather" in causes(ledger)
+
+
+@pytest.fixture
+def mark(ledger: Ledger, live_view) -> StreamMark:
+    """The stream of the live view, run by a process that has just ticked."""
+    return ledger.streams.hold("origin_weather", 1, "here:1", now(), timedelta(0))
+
+
+def test_f176_a_stream_that_stands_still_is_told_to_the_views_owner_and_when_it_runs_again(ledger, told, mark):
+    look(ledger, hours=9 / 60)
+    assert causes(ledger) == []
+    look(ledger, hours=11 / 60)
+    assert (told(), causes(ledger)) == ([("stale", "weather-desk")], ["stale/streamed/origin_weather"])
+    ledger.streams.move(mark)
+    look(ledger, hours=1 / 60)
+    assert told() == [("stale", "weather-desk"), ("over", "weather-desk")]
+
+
+def test_f176_rows_slower_than_the_delay_are_told_and_the_delay_itself_is_none(ledger, home, told, mark):
+    promised = declarations().view("origin_weather").delay.total_seconds()
+    ledger.streams.move(replace(mark, p99_s=promised))
+    look(ledger)
+    assert causes(ledger) == []
+    ledger.streams.move(replace(mark, p99_s=promised + 1))
+    look(ledger)
+    assert (told(), causes(ledger)) == ([("stale", "weather-desk")], ["stale/delay/origin_weather"])
+    assert "within 3,661 s of their event; 1h 1m are promised" in lines(home)[0]["sentence"]
+
+
+def test_a_stream_that_never_ran_promised_nothing(ledger, live_view):
+    look(ledger)
+    look(ledger, hours=12)
+    assert causes(ledger) == []
 
 
 def test_f191_a_calendar_that_has_ended_owes_nothing_unless_it_is_declared(ledger, monkeypatch):

@@ -1,0 +1,166 @@
+"""``stream``: the newest rows of the views, online before their day is over."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
+from include.commands.services import say
+
+if TYPE_CHECKING:
+    from include.config.types import FeatureView
+    from include.workflows.features.streaming import ViewStream
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("views", nargs="*", metavar="VIEW", help="which views; default all that declare a stream")
+    parser.add_argument("--once", action="store_true", help="one tick of each view, then end")
+    parser.add_argument(
+        "--clock",
+        metavar="WHEN[@SPEED]",
+        help="the data time at which it begins, and how many times as fast it goes on, for example "
+        "2013-06-22T00:00Z@60 (SLIPWAY_CLOCK); default the machine's time",
+    )
+
+
+class DataClock:
+    """The time of the data: the machine's, or another one that goes on at another speed.
+
+    >>> clock = DataClock.read("2013-06-22T00:00Z@60", lambda: 100.0)
+    >>> clock.now().isoformat()
+    '2013-06-22T00:00:00+00:00'
+    """
+
+    def __init__(self, begins: datetime | None, speed: float, monotonic: Callable[[], float]) -> None:
+        self._begins, self.speed, self._monotonic = begins, speed, monotonic
+        self._began = monotonic()
+
+    @classmethod
+    def read(cls, text: str | None, monotonic: Callable[[], float] = time.monotonic) -> DataClock:
+        """
+        Raises:
+            Mistake: for a text that names no time, or no speed above 0.
+        """
+        from include.domain.intervals import BadInstant, instant
+
+        if not text:
+            return cls(None, 1.0, monotonic)
+        when, _, speed = text.partition("@")
+        try:
+            begins, times = instant(when), float(speed or 1)
+        except (BadInstant, ValueError) as error:
+            raise Mistake(f"The clock {text!r} is none: {error} Write 2013-06-22T00:00Z@60.") from None
+        if not 0 < times <= 100_000:
+            raise Mistake(f"The clock {text!r} has the speed {speed}; give more than 0 and at most 100000.")
+        return cls(begins, times, monotonic)
+
+    def now(self) -> datetime:
+        if self._begins is None:
+            return datetime.now(UTC)
+        return self._begins + timedelta(seconds=(self._monotonic() - self._began) * self.speed)
+
+
+def clock_of(args: argparse.Namespace) -> DataClock:
+    """The clock that the option or the environment names."""
+    return DataClock.read(args.clock or os.environ.get("SLIPWAY_CLOCK"))
+
+
+def _stream(args: argparse.Namespace) -> Answer:
+    from include.workflows import stores
+    from include.workflows.features.streaming import ViewStream
+
+    views, clock = _views(args.views), clock_of(args)
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    with stores.open_ledger() as ledger:
+        streams = [ViewStream(view, ledger.streams, holder) for view in views]
+        if args.once:
+            failed = [view.ref for view, each in zip(views, streams, strict=True) if not Ticker(each).tick(clock.now())]
+            lines = (f"Not brought up to now: {', '.join(failed)}.",) if failed else ("Every view is up to now.",)
+            return Answer(lines, {"failed": failed}, EXIT_FAILED if failed else 0)
+        say(f"Streaming {', '.join(view.ref for view in views)}; Ctrl-C ends it.")
+        _run(views, [Ticker(each) for each in streams], clock, stop)
+    return Answer(("Stopped.",), {"stopped": "by signal"})
+
+
+def _views(names: Sequence[str]) -> list[FeatureView]:
+    from include.config import declarations
+
+    known = declarations()
+    if names:
+        views = [known.view(name) for name in names]
+        for view in views:
+            if view.stream is None:
+                raise Mistake(f"The view {view.ref!r} declares no stream; declare one in {view.file}.")
+        return views
+    views = [view for _, view in sorted(known.views.items()) if view.stream is not None]
+    if not views:
+        raise Mistake("No view declares a stream; declare `stream: {every: 10s}` and a delay in its view.yaml.")
+    return views
+
+
+class Ticker:
+    """Ticks one stream, and says what went wrong once, and again when it is over: the next tick tries again."""
+
+    def __init__(self, stream: ViewStream) -> None:
+        self._stream = stream
+        self._wrong: str | None = None
+
+    def tick(self, now: datetime) -> bool:
+        """Whether it succeeded."""
+        name = self._stream.view.ref
+        try:
+            done = self._stream.tick(now)
+        except Exception as error:  # noqa: BLE001 - whatever one tick raises, the next one is made
+            wrong = str(error).strip() or type(error).__name__
+            if wrong != self._wrong:
+                say(f"{now:%Y-%m-%d %H:%M:%S} {name}: {wrong}")
+            self._wrong = wrong
+            self._stream.begin_again()
+            return False
+        if self._wrong is not None:
+            say(f"{now:%Y-%m-%d %H:%M:%S} {name}: works again")
+            self._wrong = None
+        for remark in done.remarks:
+            say(f"{now:%Y-%m-%d %H:%M:%S} {name}: {remark}")
+        return True
+
+
+def _run(views: list[FeatureView], tickers: list[Ticker], clock: DataClock, stop: threading.Event) -> None:
+    from include.workflows.features.streaming import open_at
+
+    every = {view.ref: view.stream.every for view in views if view.stream is not None}
+    due = dict.fromkeys(every, clock.now())
+    while not stop.is_set():
+        for view, ticker in zip(views, tickers, strict=True):
+            now = clock.now()
+            if now >= due[view.ref] and not stop.is_set():
+                if open_at(view, now):
+                    ticker.tick(now)
+                # Never two at once to catch up: a slow tick is followed by the next one at its time.
+                due[view.ref] = max(due[view.ref] + every[view.ref], now)
+        wait = (min(due.values()) - clock.now()).total_seconds() / clock.speed
+        stop.wait(min(max(wait, 0.01), 60.0))
+
+
+VERBS = (
+    Verb(
+        "stream",
+        "bring the newest rows of the views online before their day is over",
+        "slipway stream --once",
+        _stream,
+        _arguments,
+        group=VerbGroup.START,
+        exit_codes="0 ended by a signal, or with --once every view is up to now; 1 with --once, when one is not",
+    ),
+)

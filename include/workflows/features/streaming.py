@@ -1,0 +1,236 @@
+"""A view's newest rows, online before their day is over: micro-batches of the unchanged features.sql.
+
+A tick takes news into the tail, computes the intervals that they can touch with the SQL that computes whole days,
+pushes what is new, keeps what it pushed, acknowledges the news, and then moves the view's mark in the ledger. Killed
+anywhere, the next one repeats work and changes nothing: computing is deterministic, a push replaces a row only by one
+that is not older, and what was not acknowledged comes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Protocol
+
+from include.config.settings import settings
+from include.config.types import FeatureView
+from include.domain.errors import Refusal
+from include.domain.faults import crashpoint
+from include.domain.intervals import DAY, Interval
+from include.domain.verdicts import Verdict
+from include.workflows.features import freshness, pushed_rows, staging, stream_tail
+from include.workflows.features.stream_tail import Tail, stream_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from include.adapters.ledger import StreamMark
+
+OF_A_ROW = ("times_of_another_unit", "missing_keys", "missing_times", "duplicate_keys", "infinite_values")
+"""What the audit of a day says of single rows: it holds for the rows of a tick too. What it says of a whole day (fewest
+rows, largest shares) needs the day."""
+IDLE_AT_LEAST = timedelta(seconds=60)
+"""How old a holder's mark must at least be before another process takes a stream over."""
+
+
+class StreamMarkKeeper(Protocol):
+    """What a stream needs of the ledger: its ``streams``."""
+
+    def hold(self, view: str, view_version: int, holder: str, now: datetime, idle: timedelta) -> StreamMark: ...
+
+    def require(self, mark: StreamMark) -> None: ...
+
+    def move(self, mark: StreamMark) -> None: ...
+
+
+class RowsRefused(Refusal):
+    """Rows of a tick are such that no day with them would be published."""
+
+    def __init__(self, view: FeatureView, reasons: Iterable[str]) -> None:
+        super().__init__(
+            f"The stream of view {view.ref!r} pushes nothing: {'; '.join(reasons)}. Online stay the rows of before; "
+            "fix the source or features.sql."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What a tick did."""
+
+    view: str
+    now: datetime
+    rows: int = 0
+    """How many rows were pushed that had not been, or not with these values."""
+    computed: bool = False
+    """Whether anything that the SQL reads had changed."""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ViewStream:
+    """One view's stream in this process."""
+
+    view: FeatureView
+    marks: StreamMarkKeeper
+    holder: str
+    _mark: StreamMark | None = None
+    _tail: Tail | None = None
+    _rows: pa.Table | None = None
+    _pushed: dict[tuple[object, ...], tuple[object, ...]] = field(default_factory=dict)
+    """Keys and event time to the values and available time that this process has pushed."""
+
+    def tick(self, now: datetime) -> Ticked:
+        """Bring the online store up to ``now``, a data time.
+
+        Raises:
+            StreamHeld: when another process runs the stream. RowsRefused: when the rows are such that no day with them
+            would be published.
+            SourceUnreachable and the like, RedisUnreachable, SqlFailed, ViewRowsWrong, OnlineStoreUnusable,
+            LedgerUnavailable: nothing was acknowledged, and the next tick does it again.
+        """
+        now = now.astimezone(UTC)
+        mark = self._held(now)
+        tail = self._tail = self._tail or stream_tail.resumed(self.view, mark.positions)
+        # What came since the last tick, however long ago that was; rows past their ttl are of no use to anyone.
+        oldest = now - self.view.ttl
+        since = oldest if mark.pushed_at is None else max(mark.read_until, oldest)
+        window = window_of(self.view, now, since)
+        changed = tail.take(window, now)
+        crashpoint("features.stream.taken")
+        if changed or self._rows is None:
+            self._rows = self._computed(window, tail, now)
+        fresh = self._not_pushed(_readable(self.view, self._rows, now))
+        if fresh.num_rows:
+            self._push(fresh, mark, now)
+            crashpoint("features.stream.pushed")
+            self._keep(fresh, now)
+            crashpoint("features.stream.kept")
+        tail.acknowledge()
+        crashpoint("features.stream.acknowledged")
+        self._mark = self._moved(mark, now, fresh)
+        self.marks.move(self._mark)
+        crashpoint("features.stream.marked")
+        self._forget_before(window.start)
+        return Ticked(self.view.ref, now, fresh.num_rows, changed, tuple(tail.remarks))
+
+    def begin_again(self) -> None:
+        """After a failed tick: ask again whether this process holds the stream, and read the source whole."""
+        self._mark, self._tail, self._rows = None, None, None
+
+    def _held(self, now: datetime) -> StreamMark:
+        if self._mark is None:
+            stream = stream_of(self.view)
+            idle = max(IDLE_AT_LEAST, 6 * stream.every)
+            self._mark = self.marks.hold(self.view.name, self.view.version, self.holder, now, idle)
+        return self._mark
+
+    def _computed(self, window: Interval, tail: Tail, now: datetime) -> pa.Table:
+        from include.workflows.features import audit
+
+        # With the SQL's own available time: what is promised for it comes with the published day.
+        as_said = self.view.model_copy(update={"delay": timedelta(0)})
+        rows = staging.rows_of(as_said, window, tail.tables).rows
+        if rows.num_rows:
+            wrong = [
+                each.reason.rstrip(".")
+                for each in audit.own_checks(as_said, rows, window, now)
+                if each.criterion in OF_A_ROW and each.verdict is not Verdict.PASS
+            ]
+            if wrong:
+                self._rows = None
+                raise RowsRefused(self.view, wrong)
+        return rows.drop_columns(["day"])
+
+    def _not_pushed(self, rows: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        return rows.filter(
+            pa.array([self._pushed.get(place) != values for place, values in _facts(self.view, rows)], pa.bool_())
+        )
+
+    def _push(self, rows: pa.Table, mark: StreamMark, now: datetime) -> None:
+        from include.adapters.online_store import OnlineStore
+
+        self.marks.require(mark)
+        OnlineStore(settings().online_url).push(self.view, rows, f"stream_{now:%Y-%m-%dT%H:%M:%S}")
+
+    def _keep(self, rows: pa.Table, now: datetime) -> None:
+        pushed_rows.keep(settings().home, self.view, rows, now)
+        self._pushed.update(_facts(self.view, rows))
+
+    def _moved(self, mark: StreamMark, now: datetime, pushed: pa.Table) -> StreamMark:
+        import pyarrow.compute as pc
+
+        positions = dict(self._tail.positions) if self._tail is not None else mark.positions
+        if not pushed.num_rows:
+            return replace(mark, read_until=now, positions=positions)
+        newest = pc.max(pushed.column("event_time")).as_py()
+        a_day = Interval(now - DAY, now + timedelta(microseconds=1))
+        judged = freshness.of_pushes(self.view, settings().home, a_day, mark.started_at)
+        return replace(
+            mark,
+            read_until=now,
+            event_watermark=max(newest, mark.event_watermark or newest),
+            pushed_at=now,
+            rows=mark.rows + pushed.num_rows,
+            positions=positions,
+            p99_s=judged.p99_s,
+        )
+
+    def _forget_before(self, start: datetime) -> None:
+        """Rows that are not computed any more need not be remembered."""
+        self._pushed = {place: values for place, values in self._pushed.items() if _event(place) >= start}
+
+
+def window_of(view: FeatureView, now: datetime, since: datetime | None = None) -> Interval:
+    """The whole intervals of the view's grid that news can touch at ``now``: from those of ``lateness`` ago, or of
+    ``since`` where that is earlier, to the one under way, or ``ahead`` of it."""
+    stream = stream_of(view)
+    first = now - stream.lateness
+    start = _floor(first if since is None else min(first, since), stream.grid)
+    end = _floor(now, stream.grid) + stream.grid
+    return Interval(start, end + ceil(view.ahead / stream.grid) * stream.grid)
+
+
+def _floor(moment: datetime, grid: timedelta) -> datetime:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return epoch + ((moment - epoch) // grid) * grid
+
+
+def _readable(view: FeatureView, rows: pa.Table, now: datetime) -> pa.Table:
+    """The rows that are known at ``now``; of a view that is not ahead of its events, those that have happened."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    moment = pa.scalar(now, pa.timestamp("us", tz="UTC"))
+    can = pc.less_equal(rows.column("available_time"), moment)
+    if not view.ahead:
+        can = pc.and_(can, pc.less_equal(rows.column("event_time"), moment))
+    return rows.filter(can)
+
+
+def _facts(view: FeatureView, rows: pa.Table) -> list[tuple[tuple[object, ...], tuple[object, ...]]]:
+    """Of each row its keys and event time, and everything else."""
+    places = zip(*(rows.column(name).to_pylist() for name in (*view.keys, "event_time")), strict=True)
+    others = (*view.features, *view.carries, "available_time")
+    values = zip(*(rows.column(name).to_pylist() for name in others), strict=True)
+    return list(zip(places, values, strict=True))
+
+
+def _event(place: tuple[object, ...]) -> datetime:
+    moment = place[-1]
+    if not isinstance(moment, datetime):
+        raise TypeError(f"the event time of {place} is no time")
+    return moment
+
+
+def open_at(view: FeatureView, now: datetime) -> bool:
+    """Whether the view has a stream, and its calendar goes on at ``now``."""
+    calendar = view.calendar
+    return (
+        view.stream is not None
+        and now.date() >= calendar.starts
+        and (calendar.ends is None or now.date() < calendar.ends)
+    )
