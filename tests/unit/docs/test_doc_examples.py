@@ -76,6 +76,7 @@ DECLARED = {
     "test_the_model_to_add_as_it_is_written_trains_passes_its_gates_and_is_promoted",
     "docs/retrain.md > What a candidate learns from": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/retrain.md > Retrain by API > 2": f"{HERE}test_a_part_of_a_declaration_is_one",
+    "docs/feature-store.md > How fresh a view is": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/feature-store.md > Late and corrected rows": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/judge.md > An example > 2": JUDGE,
     "docs/pages.md > Notices": f"{HERE}test_a_part_of_a_declaration_is_one",
@@ -338,6 +339,7 @@ def test_the_selftests_commands_run(tmp_path, monkeypatch, capsys):
         ("docs/retrain.md > Retrain by API > 2", "models/flight_delay/model.yaml"),
         ("docs/retrain.md > What a candidate learns from", "models/flight_delay/model.yaml"),
         ("docs/pages.md > Notices", "models/flight_delay/model.yaml"),
+        ("docs/feature-store.md > How fresh a view is", "features/flight_schedule/view.yaml"),
         ("docs/feature-store.md > Late and corrected rows", "features/origin_weather/view.yaml"),
     ],
 )
