@@ -257,6 +257,7 @@ def test_f119_what_is_killed_while_nothing_runs_is_back_within_a_minute_and_work
         assert api.wait("toy_chain", run, PATIENCE_S).state == "success"
 
 
+@pytest.mark.slow
 def test_a_hanging_api_server_is_restarted(services):
     before = services.pid("api-server")
     os.kill(before, signal.SIGSTOP)
