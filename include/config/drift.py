@@ -127,6 +127,21 @@ class DataBroke(Declared):
     """How many days an incident of the data, or of rows out of support, holds back a retrain; default 14."""
 
 
+class JudgedWithin(Declared):
+    """Within how many days each lane of the sensor must judge, counted from when it last did or from the first day that
+    the version served; past it a person is asked, once. 0 never asks."""
+
+    inputs: Annotated[int, Field(ge=0)] | None = None
+    """Days without a judgement of the inputs; default by the tier: critical 14, standard 28, experimental 0."""
+    predictions: Annotated[int, Field(ge=0)] | None = None
+    """Days without a judgement of the predictions; default by the tier, as of the inputs."""
+    performance: Annotated[int, Field(ge=0)] | None = None
+    """Days without a judgement of realised performance, beyond the label's delay; default by the tier, as of the
+    inputs."""
+    estimated: Annotated[int, Field(ge=0)] = 0
+    """Days without a judgement of the estimate, void ones included; default 0: realised performance is what counts."""
+
+
 class DeclaredDrift(Declared):
     """What the drift sensor measures and how it decides."""
 
@@ -139,3 +154,4 @@ class DeclaredDrift(Declared):
     pool_days: Annotated[int, Field(ge=1, le=90)] = 28
     """How many days back the newest days are judged together where one alone has fewer rows than min_rows of inputs,
     predictions or estimated, or the closed label windows have; 1 judges each day alone; default 28."""
+    judged_within: JudgedWithin = JudgedWithin()

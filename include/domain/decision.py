@@ -56,6 +56,7 @@ class Decision:
     """After this decision."""
     data: DataIncident | None = None
     support: DataIncident | None = None
+    silence: DataIncident | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -203,6 +204,16 @@ RULES: tuple[Rule, ...] = (
             "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
             f"{s.support.reason if s.support else ''} Look at where these rows come from, and whether the model is "
             "meant for them."
+        ),
+    ),
+    Rule(
+        8,
+        "not_judged",
+        lambda s: _opens(s, s.silence),
+        Action.ESCALATE,
+        lambda s: (
+            f"Nobody knows how the model does: {s.silence.reason if s.silence else ''} Give the lane the rows it "
+            "needs, or another number of days in drift.judged_within."
         ),
     ),
     Rule(
@@ -374,6 +385,7 @@ def decide(situation: Situation) -> Decision:
         name=rule.name,
         reason=rule.sentence(situation)
         + (f" The breaker is open until {_when(opened)}." if opened else "")
+        + _silence(situation)
         + _closing(incident),
         numbers=situation.numbers() | {"incident": incident.as_json() if incident else None},
         hold_promotion=rule.name == "estimated_out_of_band",
@@ -381,7 +393,16 @@ def decide(situation: Situation) -> Decision:
         incident=incident,
         data=situation.data,
         support=situation.support,
+        silence=situation.silence,
     )
+
+
+def _silence(s: Situation) -> str:
+    """That lanes do not judge, on the days after a person was asked about it."""
+    found = s.silence
+    if found is None or not found.is_open or _opens(s, found):
+        return ""
+    return f" Not judged for too long: a person was asked on {found.opened_on}."
 
 
 def _closing(incident: Incident | None) -> str:

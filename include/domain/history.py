@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 
+from include.domain import unjudged
 from include.domain.data_incident import DataIncident, after_findings
 from include.domain.drift.report import DriftReport, Flags, ScoredDay
 from include.domain.incident import Incident, after_day, outlook
 from include.domain.performance import RealisedPerformance
 from include.domain.prepared import prepared_of
 from include.domain.situation import Policy, Situation
+from include.domain.unjudged import JudgedDays
 
 BUDGET_WINDOW = timedelta(days=30)
 
@@ -66,6 +68,10 @@ class History:
     """Of broken data, as the last decision left it, None where there never was one."""
     support: DataIncident | None = None
     """Of rows outside what the model was trained on."""
+    judged: JudgedDays | None = None
+    """When each lane last judged, None before the first decision that says so."""
+    silence: DataIncident | None = None
+    """Of lanes that have not judged for too long."""
 
 
 def futile_streak(journeys: Iterable[PastJourney]) -> int:
@@ -130,6 +136,15 @@ def situation_of(
         data=after_findings(history.data, scored, report.broken, found.watch("broken")),
         support=after_findings(history.support, scored, report.outside, found.watch("outside")),
     )
+    judged = unjudged.after_report(history.judged, scored, found.newest)
+    why = {
+        "inputs": report.inputs.reason,
+        "predictions": report.predictions.reason,
+        "estimated": found.estimated_reason,
+        "realised": report.realised.reason,
+    }
+    silent = unjudged.overdue(judged, report.day, policy.judged_within, why)
+    found = replace(found, judged=judged, silence=unjudged.after_day(history.silence, scored, judged, silent))
     return with_incident(found, history, scored, report.realised)
 
 

@@ -25,6 +25,8 @@ class IncidentCause(Enum):
     """The data is broken: missing, infinite or unseen values, or overdue labels."""
     SUPPORT = "support"
     """The rows are outside what the model was trained on."""
+    SILENCE = "silence"
+    """A lane of the drift sensor has not judged for too long."""
 
 
 class IncidentEventKind(Enum):
@@ -140,7 +142,7 @@ def data_step_of(cause: IncidentCause, before: DataIncident | None, after: DataI
     """What a judged day made of an incident of the data; None where there is none.
 
     Args:
-        cause: DATA or SUPPORT.
+        cause: DATA, SUPPORT or SILENCE.
         before: as the rules found it, None or closed where none was open.
         after: as the decision leaves it.
     """

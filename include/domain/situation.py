@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from include.domain.data_incident import DataIncident, FindingWatch
 from include.domain.drift.report import Finding, Flags
 from include.domain.incident import Incident, IncidentPace, Outlook
 from include.domain.prepared import PreparedJourneys
+from include.domain.unjudged import JudgedDays
 
 LONGEST_BREAK_DAYS = 365
 
@@ -26,6 +28,8 @@ class Policy:
     """When a journey of an incident can help."""
     data_holds_days: int = 14
     """How long an incident of the data holds back a retrain."""
+    judged_within: Mapping[str, int] = field(default_factory=dict)
+    """The most days without a judgement of each lane, by its flag; a lane that is left out is not watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,10 @@ class Situation:
     """Of broken data, after this report; a just closed one too."""
     support: DataIncident | None = None
     """Of rows outside what the model was trained on, after this report."""
+    judged: JudgedDays | None = None
+    """When each lane last judged, this report included."""
+    silence: DataIncident | None = None
+    """Of lanes that have not judged for too long, after this report."""
 
     @property
     def newest(self) -> Flags:
@@ -151,6 +159,8 @@ class Situation:
             "flags": [f.as_json() for f in self.flags[-n:]],
             "unjudged": list(self.unjudged),
             "data_incident": self.data.as_json() if self.data else None,
+            "silence_incident": self.silence.as_json() if self.silence else None,
+            "judged": self.judged.as_json() if self.judged else None,
             "support_incident": self.support.as_json() if self.support else None,
             "broken": [f.as_json() for f in self.broken],
             "outside": [f.as_json() for f in self.outside],

@@ -17,7 +17,8 @@ def of_performance(seen: IncidentsSeen) -> Incident | None:
 
 
 def of_data(seen: IncidentsSeen, cause: IncidentCause) -> DataIncident | None:
-    """The incident of broken data, or of rows outside the support, as the days before and people left it."""
+    """The incident of broken data, of rows outside the support or of lanes that do not judge, as the days before and
+    people left it."""
     kept = seen.states.get(cause)
     return DataIncident.from_json(kept) if kept else None
 
@@ -28,6 +29,7 @@ def steps(model: ModelDeclaration, day: str, seen: IncidentsSeen, made: Decision
         step_of(of_performance(seen), made.incident),
         data_step_of(IncidentCause.DATA, of_data(seen, IncidentCause.DATA), made.data),
         data_step_of(IncidentCause.SUPPORT, of_data(seen, IncidentCause.SUPPORT), made.support),
+        data_step_of(IncidentCause.SILENCE, of_data(seen, IncidentCause.SILENCE), made.silence),
     ]
     after = model.notify.remind_after_days
     return [step.reminding(day, seen.attention.get(step.cause), after) for step in found if step is not None]

@@ -6,6 +6,7 @@ started. A day that is judged again finds the first decision and acts on it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,13 @@ from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.incident import IncidentPace
 from include.domain.incident_acts import AcceptedLevel
 from include.domain.incident_log import IncidentCause
-from include.domain.intervals import Interval, instant
+from include.domain.intervals import DAY, Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
 from include.domain.losses import DayLoss
 from include.domain.performance import Band
 from include.domain.situation import Policy, Situation
+from include.domain.unjudged import JudgedDays
 from include.workflows import stores
 from include.workflows.drift import pools, report_on_mlflow, seen_incidents
 from include.workflows.drift import reference as references
@@ -212,8 +214,25 @@ def policy_of(model: ModelDeclaration) -> Policy:
         budget_per_month=declared.budget_per_month,
         futile_before_escalation=declared.futile_before_escalation,
         data_holds_days=model.drift.data.holds_days,
+        judged_within=judged_within(model),
         pace=pace_of(model),
     )
+
+
+BY_TIER = {"critical": 14, "standard": 28, "experimental": 0}
+"""Days within which a lane must judge, where the declaration does not say."""
+
+
+def judged_within(model: ModelDeclaration) -> dict[str, int]:
+    """The most days without a judgement of each lane, by its flag; 0 watches none."""
+    declared, usual = model.drift.judged_within, BY_TIER[model.tier]
+    performance = usual if declared.performance is None else declared.performance
+    return {
+        "inputs": usual if declared.inputs is None else declared.inputs,
+        "predictions": usual if declared.predictions is None else declared.predictions,
+        "estimated": declared.estimated,
+        "realised": performance + math.ceil(model.label.delay / DAY) if performance else 0,
+    }
 
 
 def pace_of(model: ModelDeclaration) -> IncidentPace:
@@ -252,6 +271,8 @@ def _history(ledger: Ledger, model: ModelDeclaration, day: str, seen: IncidentsS
         incident=seen_incidents.of_performance(seen),
         data=seen_incidents.of_data(seen, IncidentCause.DATA),
         support=seen_incidents.of_data(seen, IncidentCause.SUPPORT),
+        judged=JudgedDays.from_json(known) if decisions and (known := decisions[-1].numbers.get("judged")) else None,
+        silence=seen_incidents.of_data(seen, IncidentCause.SILENCE),
     )
 
 

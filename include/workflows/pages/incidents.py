@@ -115,7 +115,7 @@ def view_of(ledger: Ledger, record: IncidentRecord, *, in_full: bool = True) -> 
 def _of_data(ledger: Ledger, record: IncidentRecord) -> IncidentView:
     """An incident of broken data, or of rows outside what the model was trained on."""
     found = DataIncident.from_json(record.state)
-    what = "broken data" if record.cause is IncidentCause.DATA else "rows outside what the model was trained on"
+    what = _ABOUT[record.cause]
     said = f"{found.reason} Since {found.opened_on}, last found on {found.seen_on}."
     declared = sources.declared_now().models.get(record.model)
     holds = found.holds_back_until(declared.drift.data.holds_days).isoformat() if declared else "its declared end"
@@ -136,11 +136,18 @@ def _of_data(ledger: Ledger, record: IncidentRecord) -> IncidentView:
     return replace(
         view,
         cost="What it costs is not measured here: a loss that leaves its band has an incident of its own.",
-        next_step=f"It closes when it is not found any more. A retrain is held back before {holds}, no longer.",
+        next_step="It closes when all of it is judged again. It holds no retrain back."
+        if record.cause is IncidentCause.SILENCE
+        else f"It closes when it is not found any more. A retrain is held back before {holds}, no longer.",
         actions=tuple(_actions(record, accepting)),
     )
 
 
+_ABOUT = {
+    IncidentCause.DATA: "broken data",
+    IncidentCause.SUPPORT: "rows outside what the model was trained on",
+    IncidentCause.SILENCE: "not judged for too long",
+}
 _HEADLINES = {Stage.OPEN: "Open", Stage.RECOVERING: "Recovering", Stage.CLOSED: "Closed"}
 
 

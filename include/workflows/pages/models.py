@@ -242,6 +242,8 @@ def _asking(found: Iterable[IncidentRecord]) -> dict[str, str]:
             asking[each.model] = "Broken data asks for a person"
         elif each.cause is IncidentCause.SUPPORT:
             asking[each.model] = "Rows outside what was trained on ask for a person"
+        elif each.cause is IncidentCause.SILENCE:
+            asking[each.model] = "Not judged for too long, which asks for a person"
         elif each.state["asked"]:
             asking[each.model] = "Retraining did not help, which asks for a person"
     return asking

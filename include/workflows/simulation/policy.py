@@ -28,6 +28,7 @@ from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, Window, window_state
 from include.domain.simulation.incidents import incidents_of
 from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome, SimulatedDecision
+from include.domain.unjudged import JudgedDays
 from include.domain.verdicts import GateResult
 from include.workflows import gates
 from include.workflows.drift import labels_behind_alarm, pools, sensor
@@ -155,7 +156,13 @@ class DeclaredPolicy:
             incident=self._decisions[-1][1].incident if self._decisions else None,
             data=self._decisions[-1][1].data if self._decisions else None,
             support=self._decisions[-1][1].support if self._decisions else None,
+            judged=self._judged(),
+            silence=self._decisions[-1][1].silence if self._decisions else None,
         )
+
+    def _judged(self) -> JudgedDays | None:
+        known = self._decisions[-1][1].numbers["judged"] if self._decisions else None
+        return JudgedDays.from_json(known) if known else None
 
     def _open_incident(self) -> Incident | None:
         found = self._decisions[-1][1].incident

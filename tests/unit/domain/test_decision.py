@@ -49,6 +49,13 @@ def opened(days_ago=0, found=BROKEN):
         pytest.param(
             a_situation(data=opened(), support=opened()), Action.ESCALATE, 1, "data_broke", id="1 comes before 2"
         ),
+        pytest.param(a_situation(silence=opened()), Action.ESCALATE, 8, "not_judged", id="8 a lane is silent"),
+        pytest.param(
+            a_situation(silence=opened(), support=opened()), Action.ESCALATE, 2, "outside_support", id="2 before 8"
+        ),
+        pytest.param(
+            a_situation(silence=opened(2)), Action.RETRAIN, 5, "realised_out_of_band", id="8 holds nothing back"
+        ),
         pytest.param(
             a_situation(data=opened(2)), Action.SUPPRESS, 1, "data_still_broken", id="1 a person was asked before"
         ),
@@ -193,7 +200,7 @@ def test_alarms_count_in_k_of_the_last_n_reports_with_the_newest_among_them(seen
 
 
 def test_every_rule_of_the_table_can_be_reached_and_the_last_one_always_applies():
-    assert [r.number for r in RULES] == [1, 2, 1, 2, 6, 6, 7, 6, 7, 6, 6, 6, 6, 5, 4, 1, 2, 3, 0]
+    assert [r.number for r in RULES] == [1, 2, 8, 1, 2, 6, 6, 7, 6, 7, 6, 6, 6, 6, 5, 4, 1, 2, 3, 0]
     assert RULES[-1].applies(a_situation(flags=()))
     assert len({r.name for r in RULES}) == len(RULES)
 
