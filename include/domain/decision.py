@@ -212,7 +212,7 @@ RULES: tuple[Rule, ...] = (
         lambda s: _opens(s, s.silence),
         Action.ESCALATE,
         lambda s: (
-            f"Nobody knows how the model does: {s.silence.reason if s.silence else ''} Give the lane the rows it "
+            f"No one knows how the model does: {s.silence.reason if s.silence else ''} Give the lane the rows it "
             "needs, or another number of days in drift.judged_within."
         ),
     ),

@@ -53,7 +53,7 @@ class JudgedDays:
 
 
 def after_report(before: JudgedDays | None, scored: ScoredDay, flags: Flags) -> JudgedDays:
-    """When each lane last judged, the day included; another version begins anew.
+    """When each lane last judged, the day included; another version begins again with none.
 
     >>> day = ScoredDay("m", "v", "2013-06-08")
     >>> after_report(JudgedDays("v", "2013-06-01"), day, Flags("2013-06-08", inputs=False)).last

@@ -57,7 +57,7 @@ def test_a_lane_that_never_judges_asks_on_the_first_day_past_its_own_and_once():
     )
 
 
-def test_a_second_lane_joins_the_incident_and_asks_nobody_again():
+def test_a_second_lane_joins_the_incident_and_asks_no_one_again():
     days = Days()
     assert days.opened_by(20) == [5]
     assert days.incident is not None
@@ -85,7 +85,7 @@ def test_judged_again_and_silent_again_asks_again():
     assert [at for at in range(9, 30) if (i := days.judge(at)) and i.opened_on == day_name(at)] == [13]
 
 
-def test_another_version_has_days_of_its_own_and_does_not_close_what_nobody_judged():
+def test_another_version_has_days_of_its_own_and_does_not_close_what_was_not_judged():
     days = Days({"inputs": 5})
     days.opened_by(8)
     assert all(days.judge(at, version="b").is_open for at in range(8, 20))

@@ -90,7 +90,7 @@ def by_age(cohorts: list[Cohort], shares=SLOW, **options) -> LabelMaturity:
 def test_labels_that_come_as_slowly_as_in_training_are_never_overdue():
     for count in range(1, 15):
         assert by_age(slow_days(count)).rise == pytest.approx(0.0)
-    # Held against old days, which have filled up, the same days were overdue each day anew.
+    # Held against old days, which have filled up, the same days were overdue each day.
     assert judged(slow_days(1), 0.05, rise=0.1).overdue is True
 
 
