@@ -33,6 +33,8 @@ from include.domain.verdicts import Verdict
 from include.workflows import stores
 from include.workflows.features import freshness
 from include.workflows.features.streaming import RowsRefused, Ticked, ViewStream, window_of
+from include.workflows.pairs import PairState
+from include.workflows.pairs import online as online_pair
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 STREAM = {"every": "10s", "lateness": "15m"}
@@ -244,6 +246,21 @@ def test_a_tick_never_takes_back_what_a_published_day_says(world, streamed):
     world.change(READINGS, at_eleven, level=5.0)
     streamed.tick(at_(3, 23) + 59.5 * MINUTE)
     assert level(world) == (77.0, 23)
+
+
+def test_rows_of_a_day_that_is_not_published_yet_are_no_difference_of_the_stores(world, streamed, monkeypatch):
+    monkeypatch.setattr("include.workflows.pairs.online.declarations", lambda: world.declared)
+    monkeypatch.setattr(online_pair, "PAUSE_S", 0.05)
+    streamed.tick(at_(3, 23.75))
+    world.run_day("station_level", 3)
+    streamed.tick(at_(4, 5))
+    assert level(world) == (4 * 10 + 4, 4)
+    (found,) = online_pair.compare(at_(4, 5))
+    assert found.state is PairState.AGREES, found.message
+    # Without a stream nothing brings such rows: there they are found.
+    world.declare_view(STATION_LEVEL, STATION_LEVEL_SQL, delay=DELAY)
+    (found,) = online_pair.compare(at_(4, 5))
+    assert found.state is PairState.DIFFERS
 
 
 # --- killed, paused, twice -------------------------------------------------------------------------------------------
