@@ -26,6 +26,7 @@ _OF_A_TABLE = (
     "encode",
     "impute",
     "metric",
+    "weight",
 )
 
 
@@ -72,6 +73,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--features", metavar="A,B,C", help="the features; default all other columns")
     table.add_argument("--estimator", metavar="PATH", help="import path of a scikit-learn estimator")
     table.add_argument("--params", metavar="YAML", help="its arguments, e.g. '{max_iter: 100}'")
+    table.add_argument("--weight", metavar="COLUMN", help="how much each row counts, 0 or more; default all the same")
     table.add_argument("--train-window", metavar="90d", help="whole days to learn from; default 90d")
     table.add_argument("--holdout", metavar="14d", help="whole days the gates judge on; default 14d")
     table.add_argument("--encode", choices=("ordinal", "one_hot"), help="of categories; default ordinal")
@@ -196,7 +198,7 @@ def _of_declared(args: argparse.Namespace, bar: _Bar) -> tuple[str, Any, Any, An
     read: dict[str, Stream] = {}
 
     def stream_of(model: ModelDeclaration) -> Stream:
-        key = model.model_dump_json(include={"label", "views", "entity"})
+        key = model.model_dump_json(include={"label", "views", "entity", "weight"})
         if key not in read:
             bar.begin("reading the store", 1)
             read[key] = stored(model, interval, first, replay_days)
@@ -222,8 +224,9 @@ def _of_table(args: argparse.Namespace) -> tuple[str, Any, Any, Any, tuple[str, 
         encode=args.encode or "ordinal",
         impute=bool(args.impute),
         metric=args.metric,
+        weight=args.weight,
     )
-    columns = Columns(args.time, args.label, tuple(n for n in (args.features or "").split(",") if n))
+    columns = Columns(args.time, args.label, tuple(n for n in (args.features or "").split(",") if n), args.weight)
     past = given(path, columns, classifier=is_classifier(args.estimator, params))
     model = declared_for(table, past.stream)
     found = variants(model, args.sets, None)

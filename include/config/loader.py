@@ -268,6 +268,7 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
     if spine is None:
         return
     given = {*spine.keys, *spine.features, *spine.carries}
+    yield from _weight(file, model, spine)
     for i, use in enumerate(model.views):
         view = views.get(use.view)
         for key in view.keys if view else ():
@@ -276,6 +277,18 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
                     f"{line_of(file, ('views', i, 'view'))}: views.{i}.view {use.view!r} is joined by {key!r}, "
                     f"which {model.entity.view!r} does not give; it gives: {', '.join(sorted(given))}."
                 )
+
+
+def _weight(file: Path, model: ModelDeclaration, spine: FeatureView) -> Iterator[str]:
+    if model.weight is None:
+        return
+    numbers = [column.name for column in spine.columns if column.kind == "numeric"]
+    allowed = [*numbers, *spine.carries]
+    if model.weight not in allowed:
+        yield (
+            f"{line_of(file, ('weight',))}: weight is {model.weight!r}, which is no numeric feature and no carried "
+            f"column of {spine.ref!r}; these are: {', '.join(allowed) or 'none'}." + did_you_mean(model.weight, allowed)
+        )
 
 
 def _business_files(file: Path, model: ModelDeclaration) -> Iterator[str]:

@@ -171,6 +171,9 @@ class ModelDeclaration(Declared):
     estimator: Estimator
     preprocess: list[Preprocess] = Field(default_factory=list)
     """What is done to groups of columns before the estimator sees them; default nothing."""
+    weight: Column | None = None
+    """A column of the entity's view, a feature or a carried one, that says how much each row counts, 0 or more: in
+    fits, metrics, gates, the shadow window and drift; default none, all count the same."""
     training: Training
     business_metrics: BusinessMetrics = Field(default_factory=list)
     """What a row is worth, by SQL; the gates use them by name; default none."""
@@ -267,6 +270,11 @@ class ModelDeclaration(Declared):
         check_measures(self.task, self.gates, business=[metric.name for metric in self.business_metrics])
         self._check_watched()
         self._check_shadow()
+        if self.weight is not None and self.drift.performance.unit == "row":
+            raise ValueError(
+                f"weight is {self.weight!r} and drift.performance.unit is row, which takes rows for equal and "
+                "independent; say unit: day, or leave weight out"
+            )
         baseline = self.gates.champion_gate.baseline
         if self.is_classifier and baseline != "mean":
             raise ValueError(

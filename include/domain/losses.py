@@ -122,15 +122,55 @@ def _checked(metric: Metric, name: str, y: NDArray[np.float64], p: NDArray[np.fl
     return metric.per_row(y, p)
 
 
-def losses_by_day(days: Sequence[str], losses: NDArray[np.float64]) -> tuple[DayLoss, ...]:
-    """The cohorts of one window, by day in order; ``days`` gives each row's ``YYYY-MM-DD``."""
+def losses_by_day(
+    days: Sequence[str], losses: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> tuple[DayLoss, ...]:
+    """The cohorts of one window, by day in order.
+
+    With weights, a day has the weighted mean of its losses, and counts as so many rows as its own are worth (Kish's
+    effective number, rounded down): one row of a great weight is one row. A day of which all weights are 0 is left out.
+
+    Args:
+        days: Shape (n,): each row's ``YYYY-MM-DD``.
+        losses: Shape (n,).
+        weights: Shape (n,): how much each row counts, 0 or more; None where all count the same.
+    """
     names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
     rows = np.bincount(index, minlength=len(names))
+    if weights is not None:
+        return _weighted_days(names, index, losses, weights)
     total = np.bincount(index, weights=losses, minlength=len(names))
     squares = np.bincount(index, weights=losses * losses, minlength=len(names))
     return tuple(
         DayLoss(str(d), int(n), float(s), float(q)) for d, n, s, q in zip(names, rows, total, squares, strict=True)
     )
+
+
+def _weighted_days(
+    names: NDArray[np.str_], index: NDArray[np.intp], losses: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[DayLoss, ...]:
+    sums = weighted_sums(index, len(names), losses, weights)
+    return tuple(weighted_day(str(names[i]), sums[:, i]) for i in np.flatnonzero(sums[0] > 0))
+
+
+def weighted_sums(
+    index: NDArray[np.intp], count: int, losses: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """By day ``(4, count)``: the sums of the weights, their squares, the weighted losses and weighted squared losses;
+    those of one day may be added up. ``index`` is the day of each row."""
+    parts = (weights, weights**2, weights * losses, weights * losses**2)
+    return np.stack([np.bincount(index, weights=each, minlength=count) for each in parts])
+
+
+def weighted_day(day: str, sums: NDArray[np.float64]) -> DayLoss:
+    """A day's losses from its ``weighted_sums``, of which the first is above 0.
+
+    >>> weighted_day("2013-06-01", np.array([4.0, 8.0, 1.0, 1.0])).mean
+    0.25
+    """
+    together, squared, total, squares = map(float, sums)
+    rows = max(int(together**2 / squared + 1e-6), 1)
+    return DayLoss(day, rows, total * rows / together, squares * rows / together)
 
 
 def merged_losses(*windows: Iterable[DayLoss]) -> tuple[DayLoss, ...]:

@@ -90,6 +90,8 @@ class ShadowEvidence:
         challenger: the challenger's of the same rows; NaN where it gave none.
         days: the day of each row, ``(n,)``.
         y: labels, ``(n,)``, NaN where they have not matured; None where none has.
+        weight: how much each row with a label counts in the comparison, ``(n,)``, above 0 where ``y`` is known; None
+            where all count the same.
         champion_p99_ms: 99th percentile of the champion's time per row; None if not measured.
         challenger_p99_ms: the challenger's.
     """
@@ -101,6 +103,7 @@ class ShadowEvidence:
     challenger: Floats
     days: NDArray[Any]
     y: Floats | None = None
+    weight: Floats | None = None
     champion_p99_ms: float | None = None
     challenger_p99_ms: float | None = None
 
@@ -232,7 +235,12 @@ def _on_matured_labels(
     y = evidence.y[matured] if evidence.y is not None else np.empty(0)
     comparison = compare(
         PairedScores(
-            evidence.task, y, evidence.challenger[matured], evidence.champion[matured], evidence.days[matured]
+            evidence.task,
+            y,
+            evidence.challenger[matured],
+            evidence.champion[matured],
+            evidence.days[matured],
+            None if evidence.weight is None else evidence.weight[matured],
         ),
         rule.metric,
         alpha=rules.alpha,
@@ -241,7 +249,7 @@ def _on_matured_labels(
     )
     notes["matured"] = comparison.as_json()
     result = judge_comparison(rule, comparison, criterion=f"matured {rule.metric}", min_rows=rules.min_matured_rows)
-    unmeasured = comparison.rows < rules.min_matured_rows or comparison.difference is None
+    unmeasured = comparison.judged_rows < rules.min_matured_rows or comparison.difference is None
     if rules.only_if_shown_worse and not unmeasured:
         result = _unless_shown_worse(rule, result, comparison)
     if unmeasured and not rules.labels_required:

@@ -48,3 +48,21 @@ def effective_rows(weights: Floats) -> float:
     """
     total = float(weights.sum())
     return total * total / float((weights**2).sum()) if total > 0 else 0.0
+
+
+def counted_rows(weights: Floats) -> int:
+    """``effective_rows`` as a whole number, rounded down: what a bound on a number of rows is held against.
+
+    >>> counted_rows(np.array([0.1] * 10)), counted_rows(np.array([1.0, 1.0, 8.0]))
+    (10, 1)
+    """
+    return int(effective_rows(weights) + 1e-6)
+
+
+def mean_of(values: Floats, weights: Floats | None) -> float:
+    """The mean of ``(n,)`` values, each as often as its weight says.
+
+    >>> mean_of(np.array([0.0, 1.0]), np.array([1.0, 3.0])), mean_of(np.array([0.0, 1.0]), None)
+    (0.75, 0.5)
+    """
+    return float(np.mean(values)) if weights is None else float(weights @ values) / float(weights.sum())

@@ -40,6 +40,11 @@ def fit(
     from sklearn.utils._param_validation import InvalidParameterError
 
     name = type(pipeline.steps[-1][1]).__name__
+    if weights is not None and not takes_weights(pipeline):
+        raise EstimatorUnusable(
+            f"{name} takes no sample_weight, so its rows cannot be weighed; name an estimator whose fit takes it, or "
+            "leave the weight out."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)

@@ -46,26 +46,33 @@ class Calibration:
         return cls(tuple((tuple(map(float, x)), tuple(map(float, y))) for x, y in data))
 
 
-def fit_calibration(labels: NDArray[Any], scores: NDArray[Any]) -> Calibration:
+def fit_calibration(labels: NDArray[Any], scores: NDArray[Any], weights: Floats | None = None) -> Calibration:
     """Isotonic regression of "the label is this class" on its score, one class against the rest.
 
     Args:
         labels: Shape (n,): class indices, 0 and 1 for binary.
         scores: Shape (n,): the positive class's probability; (n, classes): probabilities. All finite.
+        weights: Shape (n,): how much each row counts; None where all count the same.
     """
     given = np.asarray(scores, dtype=np.float64)
     y = np.asarray(labels)
     if not len(y):
         raise BadEstimate("No rows to calibrate on.")
     if given.ndim == 1:
-        return Calibration((_isotonic(given, (y == 1).astype(np.float64)),))
-    return Calibration(tuple(_isotonic(given[:, i], (y == i).astype(np.float64)) for i in range(given.shape[1])))
+        return Calibration((_isotonic(given, (y == 1).astype(np.float64), weights),))
+    columns = range(given.shape[1])
+    return Calibration(tuple(_isotonic(given[:, i], (y == i).astype(np.float64), weights) for i in columns))
 
 
-def _isotonic(x: Floats, y: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    places, index, rows = np.unique(x, return_inverse=True, return_counts=True)
-    means = np.bincount(index, weights=y) / rows
-    fitted = optimize.isotonic_regression(means, weights=rows.astype(np.float64)).x
+def _isotonic(x: Floats, y: Floats, weights: Floats | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    counted = np.ones(len(x)) if weights is None else weights
+    x, y, counted = x[counted > 0], y[counted > 0], counted[counted > 0]
+    if not len(x):
+        raise BadEstimate("No rows to calibrate on: all have the weight 0.")
+    places, index = np.unique(x, return_inverse=True)
+    rows = np.bincount(index, weights=counted)
+    means = np.bincount(index, weights=y * counted) / rows
+    fitted = optimize.isotonic_regression(means, weights=rows).x
     # The line is level within a block of equal values, so only a block's ends are knots.
     inner = np.zeros(len(fitted), dtype=bool)
     inner[1:-1] = (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from include.domain.drift.calibration import BadEstimate, Calibration, Floats, expected_losses, fit_calibration
 from include.domain.drift.label_shift import LabelShift, label_shift
 from include.domain.drift.loss_trees import LossTrees
-from include.domain.losses import row_losses
+from include.domain.losses import losses_by_day, row_losses
 from include.domain.metrics import Metric
 from include.domain.wording import count_of
 
@@ -130,21 +130,29 @@ def estimate_reference(
     *,
     calibration: Calibration | None = None,
     trees: LossTrees | None = None,
+    weights: Floats | None = None,
 ) -> EstimateReference:
-    """Sum up a check on held-out rows; ``estimated`` is from :func:`cross_fitted`."""
-    names, index = np.unique(np.asarray(days, dtype=str), return_inverse=True)
-    rows = np.bincount(index, minlength=len(names))
-    means = [np.bincount(index, weights=w, minlength=len(names)) / rows for w in (estimated, realised)]
+    """Sum up a check on held-out rows; ``estimated`` is from :func:`cross_fitted`, and ``weights`` says how much each
+    row counts, ``(n,)``: a day's means are weighted, and its rows are as many as they are worth."""
+    if weights is not None:
+        counts = weights > 0
+        days, realised, estimated = np.asarray(days, dtype=str)[counts].tolist(), realised[counts], estimated[counts]
+        weights = weights[counts]
+    by_day = [losses_by_day(days, each, weights) for each in (estimated, realised)]
     varies = len(realised) > 1 and np.ptp(estimated) > 0 and np.ptp(realised) > 0
     skill = float(np.corrcoef(estimated, realised)[0, 1]) if varies else 0.0
     found = tuple(
-        DayEstimate(str(d), int(n), float(e), float(r)) for d, n, e, r in zip(names, rows, *means, strict=True)
+        DayEstimate(d.day, d.rows, d.mean, r.mean) for d, r in zip(*by_day, strict=True)
     )
     return EstimateReference(metric, found, skill if math.isfinite(skill) else 0.0, calibration, trees)
 
 
 def classifier_reference(
-    metric: str | Metric, days: Sequence[str], labels: NDArray[Any], scores: NDArray[Any]
+    metric: str | Metric,
+    days: Sequence[str],
+    labels: NDArray[Any],
+    scores: NDArray[Any],
+    weights: Floats | None = None,
 ) -> EstimateReference:
     """The reference of a classifier from its held-out rows: the calibration on all of them, the check across days.
 
@@ -153,15 +161,25 @@ def classifier_reference(
         days: Shape (n,): each row's day.
         labels: Shape (n,): class indices.
         scores: Shape (n,) or (n, classes).
+        weights: Shape (n,): how much each row counts; None where all count the same. With weights the classes' shares
+            are not kept: what a row weighs is not known of the rows that label shift would be found in.
     """
     y, s = np.asarray(labels), np.asarray(scores, dtype=np.float64)
 
     def estimate(known: NDArray[np.intp], asked: NDArray[np.intp]) -> Floats:
-        return expected_losses(metric, s[asked], fit_calibration(y[known], s[known])(s[asked]))
+        of_known = None if weights is None else weights[known]
+        return expected_losses(metric, s[asked], fit_calibration(y[known], s[known], of_known)(s[asked]))
 
     estimated = cross_fitted(days, estimate)
     found = estimate_reference(
-        str(metric), days, row_losses(metric, y, s), estimated, calibration=fit_calibration(y, s)
+        str(metric),
+        days,
+        row_losses(metric, y, s),
+        estimated,
+        calibration=fit_calibration(y, s, weights),
+        weights=weights,
     )
+    if weights is not None:
+        return found
     counts = np.bincount(y.astype(np.intp), minlength=2 if s.ndim == 1 else s.shape[1])
     return replace(found, shares=tuple(float(share) for share in counts / len(y)))

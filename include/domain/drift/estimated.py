@@ -39,6 +39,7 @@ from include.domain.drift.estimate_reference import EstimateReference
 from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict
 from include.domain.drift.label_shift import LabelShift
 from include.domain.performance import Band
+from include.domain.weights import counted_rows, mean_of
 from include.domain.wording import count_of
 
 LEAST_SKILL = 0.03
@@ -101,12 +102,14 @@ class BesideEstimate:
         label_shift: to be reported.
         pooled_rows: the rows of the newest of the earlier days, for a version whose typical day has too few for
             itself; 0 where a day must have rows enough alone.
+        weights: ``(n,)`` of the window's rows, 0 or more; None where all count the same.
     """
 
     earlier: tuple[float, ...] | None = None
     roc_auc: float | None = None
     label_shift: LabelShift | None = None
     pooled_rows: int = 0
+    weights: Floats | None = None
 
 
 ALONE = BesideEstimate()
@@ -174,11 +177,13 @@ def estimated_performance(
     """
     metric, tolerance, evidence = band.metric, band.tolerance, None
     usable = np.asarray(losses, dtype=np.float64)
-    usable = usable[np.isfinite(usable)]
-    n, risk = len(usable), float(usable.mean()) if len(usable) else None
+    counts = np.isfinite(usable) if beside.weights is None else np.isfinite(usable) & (beside.weights > 0)
+    usable, weights = usable[counts], None if beside.weights is None else beside.weights[counts]
+    n = len(usable) if weights is None else counted_rows(weights)
+    risk = mean_of(usable, weights) if len(usable) else None
     days = [d for d in reference.days if d.rows] if reference is not None else []
     usual = UsualWindow.of([d.estimated for d in days], [d.rows for d in days])
-    high = usual.high(band.alpha, n, float(usable.var())) if usual is not None and n else None
+    high = usual.high(band.alpha, n, _variance(usable, weights)) if usual is not None and n else None
     void, out = False, None
     together, least = n + beside.pooled_rows, least_rows_of_day(reference, min_rows)
     root = math.sqrt if metric == "rmse" else float
@@ -223,6 +228,10 @@ def estimated_performance(
         label_shift=beside.label_shift,
         evidence=evidence,
     )
+
+
+def _variance(losses: Floats, weights: Floats | None) -> float:
+    return mean_of((losses - mean_of(losses, weights)) ** 2, weights)
 
 
 def _over_days(

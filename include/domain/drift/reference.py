@@ -219,12 +219,14 @@ class HeldOutScores:
         score_days: Shape (holdout rows,): the day of each holdout row.
         losses: Shape (holdout rows,): the loss of each, from :func:`include.domain.losses.row_losses`.
         classes: As in :func:`profile_scores`.
+        weights: Shape (holdout rows,): how much each counts; None where all count the same.
     """
 
     scores: NDArray[Any]
     score_days: Sequence[str]
     losses: NDArray[np.float64]
     classes: Sequence[str] = ()
+    weights: NDArray[np.float64] | None = None
 
 
 def reference_profile(
@@ -251,4 +253,4 @@ def reference_profile(
     scored = profile_scores(
         held_out.scores, days=held_out.score_days, bins=bins, classes=held_out.classes, window_rows=of_scores
     )
-    return replace(profile, scores=scored, losses=losses_by_day(held_out.score_days, held_out.losses))
+    return replace(profile, scores=scored, losses=losses_by_day(held_out.score_days, held_out.losses, held_out.weights))

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from include.domain.blocks import Blocks
 from include.domain.comparison import MAX_BLOCKS
@@ -149,13 +149,11 @@ def fairness_criteria(
         why = f"only {len(supported)} of the groups of {rule.groups} can be measured; a gap needs two"
         return [_unjudged(rule, n, why)], notes
 
-    ours = gap_of({name: _means(groups, r.chosen, r.ours) for name, r in rates.items()}, supported)
+    ours = gap_of({name: r.means(groups, r.ours) for name, r in rates.items()}, supported)
     notes |= {"candidate": _shown(ours, groups, supported)}
     theirs = None
     if has_champion and evidence.champion is not None:
-        theirs = gap_of(
-            {k: _means(groups, r.chosen, r.theirs) for k, r in rates.items() if r.theirs is not None}, supported
-        )
+        theirs = gap_of({k: r.means(groups, r.theirs) for k, r in rates.items() if r.theirs is not None}, supported)
         notes |= {"champion": _shown(theirs, groups, supported)}
     criteria = _against_policy(rule, ours, theirs, n)
     if not has_champion:
@@ -209,22 +207,12 @@ def _rates(rule: FairnessRule, evidence: Evidence) -> dict[str, Rate]:
         Measure.MEAN_PREDICTION: {"mean prediction": everybody},
         Measure.GROUP_LOSS: {"mean absolute error": everybody},
     }[rule.measure]
-    return {name: Rate(rows, ours, theirs) for name, rows in chosen.items()}
-
-
-def _means(groups: Grouping, chosen: NDArray[np.bool_], values: Floats) -> Floats:
-    """The mean of the chosen values in each group, ``(g,)``; NaN where none is chosen."""
-    codes, count = groups.codes[chosen], len(groups.names)
-    rows = np.bincount(codes, minlength=count)
-    means: Floats = np.divide(
-        np.bincount(codes, values[chosen], count), rows, out=np.full(count, np.nan), where=rows > 0
-    )
-    return means
+    return {name: Rate(rows, ours, theirs, evidence.weight) for name, rows in chosen.items()}
 
 
 def _support(rule: FairnessRule, groups: Grouping, rates: dict[str, Rate]) -> tuple[list[int], dict[str, int]]:
     """The groups all of whose rates rest on enough rows, and by name the fewest rows of the others."""
-    fewest = np.min([np.bincount(groups.codes[r.chosen], minlength=len(groups.names)) for r in rates.values()], axis=0)
+    fewest = np.min([r.rows_in(groups) for r in rates.values()], axis=0)
     supported = np.flatnonzero(fewest >= rule.min_rows).tolist()
     return supported, {groups.names[i]: int(fewest[i]) for i in range(len(fewest)) if i not in set(supported)}
 

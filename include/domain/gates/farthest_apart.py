@@ -26,6 +26,7 @@ from include.domain.comparison import tango_upper
 from include.domain.gates.grouping import Grouping
 from include.domain.gates.pooling import Departures
 from include.domain.metrics import Floats, Ints
+from include.domain.weights import effective_rows
 
 POOLED_FROM = 5
 """Of fewer groups each pair is judged by itself, and passes while farther apart by the margin at most alpha of the
@@ -41,6 +42,23 @@ class Rate:
     chosen: NDArray[np.bool_]
     ours: Floats
     theirs: Floats | None
+    weight: Floats | None = None
+    """How much each row counts, ``(n,)``, above 0; None where all count the same."""
+
+    def means(self, groups: Grouping, values: Floats) -> Floats:
+        """The mean of the chosen values in each group, ``(g,)``; NaN where none is chosen."""
+        codes, count = groups.codes[self.chosen], len(groups.names)
+        counted = None if self.weight is None else self.weight[self.chosen]
+        rows = np.bincount(codes, counted, count)
+        values = values[self.chosen] if counted is None else values[self.chosen] * counted
+        return np.asarray(
+            np.divide(np.bincount(codes, values, count), rows, out=np.full(count, np.nan), where=rows > 0)
+        )
+
+    def rows_in(self, groups: Grouping) -> Ints:
+        """How many chosen rows each group has; with weights what they are worth, rounded down, ``(g,)``."""
+        chosen = Grouping(groups.column, groups.names, groups.codes[self.chosen])
+        return chosen.counted(None if self.weight is None else self.weight[self.chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,23 +110,25 @@ def farthest(among: GroupRates, name: str, blocks: Blocks, *, alpha: float, deci
     rows = rate.chosen & (place[groups.codes] >= 0)
     member, block = place[groups.codes[rows]], blocks.codes[rows]
     one, other = rate.ours[rows], theirs[rows]
+    weight = np.ones(len(one)) if rate.weight is None else _scaled(rate.weight[rows])
     count = len(supported)
-    sizes = np.bincount(block * count + member, minlength=blocks.count * count).reshape(blocks.count, count)
-    if bool(np.any(sizes.sum(axis=0) == sizes)):
+    rows_of = np.bincount(block * count + member, minlength=blocks.count * count).reshape(blocks.count, count)
+    if bool(np.any(rows_of.sum(axis=0) == rows_of)):
         return None
+    sizes = np.bincount(block * count + member, weight, blocks.count * count).reshape(blocks.count, count)
     levels = (alpha / 2, alpha / among.tests)
     bounds = []
     for sign in (-1, 1):
-        mean, error = _jackknifed(one + sign * other, block, member, sizes)
+        mean, error = _jackknifed((one + sign * other) * weight, block, member, sizes)
         apart = mean[:, None] - mean[None, :]
         up, down = (float(stdtrit(blocks.count - 1, 1 - level)) * error for level in levels)
         if decisions:
-            least = [_reach_of_decisions(one, other, member, count, level, sign) for level in levels]
+            least = [_reach_of_decisions(one, other, member, weight, level, sign) for level in levels]
             up = np.maximum(up, np.hypot(least[0][0][:, None], least[0][1][None, :]))
             down = np.maximum(down, np.hypot(least[1][1][:, None], least[1][0][None, :]))
         above = apart + up
         if sign < 0 and count >= POOLED_FROM:
-            above = _pooled(one - other, block, member, sizes, among.margin).pair_bounds(1 - alpha)
+            above = _pooled((one - other) * weight, block, member, sizes, among.margin).pair_bounds(1 - alpha)
         bounds.append((apart, apart - down, above))
     measured, below, above = (np.minimum(bounds[0][i], bounds[1][i]) for i in range(3))
     np.fill_diagonal(above, -np.inf)
@@ -142,7 +162,7 @@ def _pooled(worse: Floats, block: Ints, member: Ints, sizes: NDArray[Any], margi
 
 
 def _reach_of_decisions(
-    one: Floats, other: Floats, member: Ints, count: int, alpha: float, sign: int
+    one: Floats, other: Floats, member: Ints, weight: Floats, alpha: float, sign: int
 ) -> tuple[Floats, Floats]:
     """How far above and below each group's mean of ``one + sign * other`` its bounds must at least be, ``(g,)`` each.
 
@@ -151,21 +171,27 @@ def _reach_of_decisions(
     (Zou and Donner 2008, "Construction of confidence limits about effect measures: a general approach", Statistics in
     Medicine 27:1693-1702).
     """
+    count = int(member.max()) + 1
     up, down = np.empty(count), np.empty(count)
     for g in range(count):
-        ours, theirs = one[member == g], other[member == g]
-        n = len(ours)
+        ours, theirs, each = one[member == g], other[member == g], _scaled(weight[member == g])
+        n = float(each.sum())
         if sign < 0:
-            more, fewer = int((ours > theirs).sum()), int((ours < theirs).sum())
+            more, fewer = float(each[ours > theirs].sum()), float(each[ours < theirs].sum())
             up[g] = tango_upper(more, fewer, n, alpha) - (more - fewer) / n
             down[g] = tango_upper(fewer, more, n, alpha) - (fewer - more) / n
         else:
-            reach = [_wilson(float(share.mean()), n, alpha) for share in (ours, theirs)]
+            reach = [_wilson(float(each @ share) / n, n, alpha) for share in (ours, theirs)]
             down[g], up[g] = (sum(r[i] for r in reach) for i in (0, 1))
     return up, down
 
 
-def _wilson(share: float, rows: int, alpha: float) -> tuple[float, float]:
+def _scaled(weight: Floats) -> Floats:
+    """The weights in proportion, together as many as their rows are worth."""
+    return np.asarray(weight * (effective_rows(weight) / weight.sum()), dtype=np.float64)
+
+
+def _wilson(share: float, rows: float, alpha: float) -> tuple[float, float]:
     """How far below and above an observed share its one-sided bounds are.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22:209-212.

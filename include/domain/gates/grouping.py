@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from include.domain.metrics import Ints
+from include.domain.metrics import Floats, Ints
 
 MAX_NUMBERS = 12
 """A column of more distinct numbers is cut at its quartiles, since almost every number would be a group of its own."""
@@ -30,6 +30,15 @@ class Grouping:
     def sizes(self) -> Ints:
         """The rows of each group, ``(g,)``."""
         return np.bincount(self.codes, minlength=len(self.names)).astype(np.intp)
+
+    def counted(self, weight: Floats | None) -> Ints:
+        """How many rows of equal weight each group is worth, rounded down, ``(g,)``; its rows where there are no
+        weights. ``weight`` is how much each row counts, ``(n,)``, above 0."""
+        if weight is None:
+            return self.sizes
+        sums, squares = (np.bincount(self.codes, each, len(self.names)) for each in (weight, weight**2))
+        worth = np.divide(sums**2, squares, out=np.zeros(len(self.names)), where=squares > 0)
+        return (worth + 1e-6).astype(np.intp)
 
     def rows_of(self, group: int) -> NDArray[np.bool_]:
         """A mask of the group's rows, ``(n,)``."""

@@ -31,6 +31,7 @@ from include.domain.gates.pooling import Departures
 from include.domain.metrics import Floats, Metric, metric_of
 from include.domain.paired_spread import at_random
 from include.domain.verdicts import CriterionResult, Direction, Verdict
+from include.domain.weights import effective_rows
 
 POOLED_FROM = 3
 """Fewer slices show too little of how slices differ."""
@@ -311,12 +312,21 @@ def _pool(
     moved, values = _left_out(tier, metric, slices, whole)
     if together.difference is None or together.high is None or halved.low is None or not np.isfinite(moved).all():
         return None
-    rows = np.array([one.rows for one in slices], dtype=float)
+    rows = _counted(slices, whole)
     weights = rows / rows.sum()
     mean = float(weights @ values)
     least = 1 / (rows.sum() + 2) if metric.name == "accuracy" else 0.0
     own = Departures.jackknifed(moved, values - mean, rows, scale=scale, least=least)
     return _Pool(tier, weights, mean, together.difference - halved.low, together.high - together.difference, own)
+
+
+def _counted(slices: Sequence[Slice], whole: Evidence) -> Floats:
+    """How many rows each slice counts, ``(m,)``; with weights in proportion to their sums, and together no more than
+    all of the rows are worth."""
+    if whole.weight is None:
+        return np.array([one.rows for one in slices], dtype=float)
+    sums = np.array([float(whole.weight[one.where].sum()) for one in slices])
+    return np.asarray(sums * effective_rows(whole.weight) / float(whole.weight.sum()), dtype=np.float64)
 
 
 def _left_out(
@@ -326,7 +336,10 @@ def _left_out(
     differences ``(m,)``."""
     blocks = at_random(whole.rows) if whole.days is None else Blocks.of(whole.days).merged(MAX_BLOCKS)
     counts = np.vstack([np.ones(blocks.count), 1 - np.eye(blocks.count)])
-    columns = [_difference(tier, metric, one, Blocks(blocks.codes[one.where], blocks.count))(counts) for one in slices]
+    columns = [
+        _difference(tier, metric, one, Blocks(blocks.codes[one.where], blocks.count, one.evidence.weight))(counts)
+        for one in slices
+    ]
     values = np.column_stack(columns)
     return values[1:] - values[0], values[0]
 

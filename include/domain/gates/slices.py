@@ -34,7 +34,7 @@ from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
 from include.domain.gates.grouping import Grouping, group
 from include.domain.gates.slice_tiers import Slice, SliceTier, compared_alone, judge_small, judge_strict
-from include.domain.metrics import Metric, measure, metric_of, why_bad_scores
+from include.domain.metrics import Ints, Metric, measure, metric_of, why_bad_scores
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
 OTHERS = "(all under the support)"
@@ -159,7 +159,7 @@ def _slices(
 ) -> Iterator[Slice]:
     """The column's slices with enough rows; what the others mean goes into the criteria and the notes."""
     groups = group(column, values)
-    sizes = groups.sizes
+    sizes = groups.counted(evidence.weight)
     protected = column in rules.protected
     for i in np.flatnonzero(sizes >= rules.min_rows).tolist():
         is_strict, where = protected or int(sizes[i]) >= rules.large_rows, groups.rows_of(i)
@@ -167,27 +167,29 @@ def _slices(
     scarce = np.flatnonzero(sizes < rules.min_rows)
     if not len(scarce):
         return
-    rows = int(sizes[scarce].sum())
-    notes[column] = {"slices": len(scarce), "rows": rows, "largest": _largest(groups, scarce)}
+    together: NDArray[np.bool_] = np.isin(groups.codes, scarce)
+    others = evidence.where(together)
+    notes[column] = {"slices": len(scarce), "rows": others.rows, "largest": _largest(groups, sizes, scarce)}
     if protected or rules.ask_under_support:
-        criteria.append(_under_support(column, groups, scarce, rules.min_rows))
-    elif rows >= rules.min_rows:
-        together: NDArray[np.bool_] = np.isin(groups.codes, scarce)
-        yield Slice(f"{column}={OTHERS}", column, together, False, evidence.where(together))
+        criteria.append(_under_support(column, groups, sizes, scarce, rules.min_rows))
+    elif others.judged_rows >= rules.min_rows:
+        yield Slice(f"{column}={OTHERS}", column, together, False, others)
 
 
-def _largest(groups: Grouping, scarce: NDArray[np.intp]) -> dict[str, int]:
-    return {groups.names[i]: int(groups.sizes[i]) for i in scarce[: 2 * _NAMED]}
+def _largest(groups: Grouping, sizes: Ints, scarce: NDArray[np.intp]) -> dict[str, int]:
+    return {groups.names[i]: int(sizes[i]) for i in scarce[: 2 * _NAMED]}
 
 
-def _under_support(column: str, groups: Grouping, scarce: NDArray[np.intp], needed: int) -> CriterionResult:
-    named = ", ".join(f"{groups.names[i]} ({groups.sizes[i]:,})" for i in scarce[:_NAMED])
+def _under_support(
+    column: str, groups: Grouping, sizes: Ints, scarce: NDArray[np.intp], needed: int
+) -> CriterionResult:
+    named = ", ".join(f"{groups.names[i]} ({sizes[i]:,})" for i in scarce[:_NAMED])
     more = f" and {len(scarce) - _NAMED:,} more" if len(scarce) > _NAMED else ""
-    rows = int(groups.sizes[scarce].sum())
+    rows = int(sizes[scarce].sum())
     return CriterionResult(
         criterion=f"{column} support",
         verdict=Verdict.INCONCLUSIVE,
-        measured=float(groups.sizes[scarce].min()),
+        measured=float(sizes[scarce].min()),
         allowed=f">= {needed:,} rows in each slice",
         rows=rows,
         reason=f"{len(scarce):,} slices of {column} have fewer than {needed:,} rows, too few to judge: {named}{more}.",

@@ -31,6 +31,8 @@ class TrainingDataSummary:
         judged_on_too: held-out rows (same keys, same event time) that are training rows as well.
         ends_before_holdout: whether every training row is older than every held-out one.
         remarks: what a reader must know about how the rows were joined.
+        worth: how many rows of equal weight the training rows and the held-out ones are worth, each rounded down; None
+            where all count the same.
     """
 
     rows: int
@@ -45,6 +47,7 @@ class TrainingDataSummary:
     judged_on_too: int = 0
     ends_before_holdout: bool = True
     remarks: tuple[str, ...] = ()
+    worth: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,12 @@ def training_data_gate(
     A declared bound on a feature that the summary lacks is INCONCLUSIVE, like everything that was not measured.
     """
     rows, features = summary.rows, len(summary.null_shares)
+    counted, held_out = summary.worth or (rows, summary.holdout_rows)
+    by = "" if summary.worth is None else ", by their weights"
     criteria = [
-        _at_least(rules.min_rows, "rows", rows, summary),
+        _at_least(rules.min_rows, f"rows{by}", counted, summary),
         _at_least(1, "rows per feature", rows / max(features, 1), summary),
-        _at_least(rules.min_holdout_rows, "holdout rows", summary.holdout_rows, summary),
+        _at_least(rules.min_holdout_rows, f"holdout rows{by}", held_out, summary),
         _classes(summary),
         _at_most(0, "missing labels", summary.missing_labels, summary),
         _at_most(0, "duplicate rows", summary.duplicate_rows, summary),

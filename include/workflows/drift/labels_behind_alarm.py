@@ -27,9 +27,10 @@ def labels_show_it(journey: Journey, champion_id: str | None, alarm: str, as_of:
         reason = f"There was no champion beside the candidate whose labels could show the alarm of {alarm}."
         return _result(Verdict.INCONCLUSIVE, None, 0, reason)
     day = Interval.of_day(as_of - timedelta(days=1))
-    losses, _ = references.matured(journey.model, epoch, day)
+    kept = references.reference_of(epoch)
+    losses, _ = references.matured(kept.as_weighed(journey.model), epoch, day)
     level = journey.ledger.incidents.accepted(journey.model.name, epoch.to_candidate, as_of.date())
-    reference, losses = references.reference_of(epoch).at_level(level, losses, journey.model.label.delay)
+    reference, losses = kept.at_level(level, losses, journey.model.label.delay)
     return shown_by(journey.model, reference, losses, alarm)
 
 

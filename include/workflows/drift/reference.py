@@ -25,7 +25,7 @@ from include.workflows import stores
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
-from include.workflows.scoring import matured_labels
+from include.workflows.scoring import matured_labels, row_weights
 from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
 from include.workflows.scoring.row_values import watched_loss
 
@@ -51,6 +51,12 @@ class Reference:
     """The share of them that had no label so many days after the label window closed; empty in versions from before."""
     accepted_on: str | None = None
     """The judged day on which a person accepted the level that its losses are; None where they are the holdout's."""
+    weight: str | None = None
+    """The column that its rows were weighed by; None where all counted the same."""
+
+    def as_weighed(self, model: ModelDeclaration) -> ModelDeclaration:
+        """The model with the weight that the version was judged by: served rows are held against it by the same."""
+        return model if model.weight == self.weight else model.model_copy(update={"weight": self.weight})
 
     def at_level(
         self, level: AcceptedLevel | None, losses: tuple[DayLoss, ...], label_delay: timedelta
@@ -87,6 +93,7 @@ def reference_of(epoch: Epoch) -> Reference:
         estimate=EstimateReference.from_json(kept.estimate) if kept.estimate else None,
         never_labelled=labels.never_labelled / labels.rows if labels and labels.rows else None,
         lacking_by_age=tuple(labels.lacking_by_age) if labels else (),
+        weight=kept.weight,
     )
 
 
@@ -181,7 +188,8 @@ def _measured(
     asked = rows["day_served"].value_counts()
     cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in sorted(asked.items()))
     losses = row_losses(watched_loss(model), joined["y"].to_numpy(), scores_in(model, joined))
-    return losses_by_day(joined["day_served"].tolist(), losses), cohorts
+    weights = row_weights.of_requests(model, served, joined.index, f"the served rows of {served}")
+    return losses_by_day(joined["day_served"].tolist(), losses, weights), cohorts
 
 
 def _day_names(times: pd.Series[Any]) -> np.ndarray[Any, Any]:

@@ -57,7 +57,7 @@ from include.workflows.journey import causes
 from include.workflows.journey.estimate_hold import HOLD
 from include.workflows.journey.facts import ReportReference
 from include.workflows.lineage import promised
-from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
+from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows, row_weights
 from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
 from include.workflows.scoring.row_values import watched_loss
 
@@ -96,6 +96,7 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
                 f"{day} has no predictions served by a champion of {model_name}. Run score_{model_name} for it first."
             )
         reference = references.reference_of(epoch)
+        model = reference.as_weighed(model)
         asked = as_trained.as_learned(ledger, model, epoch.to_candidate, [f.name for f in reference.profile.features])
         rows = point_in_time_rows.features_for(asked, interval, interval.end).to_pandas()
         features = estimators.as_input(rows, fitted_models.kinds_of(asked))
@@ -113,6 +114,7 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
             cohorts,
             *estimated_before(ledger, model, epoch.to_candidate, day, reference.estimate),
             pools.counted_before(ledger, model, epoch.to_candidate, reference.profile, counted),
+            _weights(asked, rows, served, scores),
         )
         report = report_on(model, epoch.to_candidate, day, reference, measured)
         kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)
@@ -316,6 +318,7 @@ class Measured:
         estimated_rows: of the newest of them, where a day is judged with those before it; else 0.
         counted_before: the small days of the version before, for the pools.
         label_shift: a classifier's, from the day's answers; None where there is none.
+        weights: ``(n,)``: how much each of ``losses_expected`` counts; None where all count the same.
     """
 
     profile: Profile
@@ -327,6 +330,7 @@ class Measured:
     estimated_before: tuple[float, ...] = ()
     estimated_rows: int = 0
     counted_before: tuple[CountedDay, ...] = ()
+    weights: np.ndarray[Any, Any] | None = None
 
 
 def _row_by_row(
@@ -346,6 +350,25 @@ def _row_by_row(
     return features.loc[answered], answers[answered]
 
 
+def _weights(
+    model: ModelDeclaration, rows: pd.DataFrame, served: pd.DataFrame, scores: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any] | None:
+    """How much each row counts of those that ``_row_by_row`` gives; None where the model declares no weight."""
+    import numpy as np
+    import pandas as pd
+
+    if model.weight is None:
+        return None
+    requests = request_ids(model, rows)
+    known = pd.Series(rows[point_in_time_rows.WEIGHT].to_numpy(dtype=float), index=requests)
+    if model.is_classifier:
+        asked: Any = by_request(model, served).index
+    else:
+        answers = by_request(model, served)["score"].reindex(requests).to_numpy(dtype=float)
+        asked = known.index[np.isfinite(answers)]
+    return row_weights.checked(model, known.reindex(asked).to_numpy(), "the served rows")
+
+
 def estimated_losses(
     model: ModelDeclaration, reference: EstimateReference | None, features: pd.DataFrame, scores: np.ndarray[Any, Any]
 ) -> tuple[np.ndarray[Any, Any], float | None, LabelShift | None]:
@@ -361,7 +384,7 @@ def estimated_losses(
         return np.empty(0), None, None
     if reference.calibration is not None:
         probabilities = reference.calibration(scores)
-        auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 else None
+        auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 and model.weight is None else None
         losses = expected_losses(watched_loss(model), scores, probabilities)
         return losses, auc, reference.label_shift(watched_loss(model), scores)
     if reference.trees is None:
@@ -430,7 +453,11 @@ def report_on(
         outside_share=outside_support(inputs, predictions),
         outside_at_most=declared.estimated.outside_at_most,
         beside=BesideEstimate(
-            measured.estimated_before, measured.roc_auc_expected, measured.label_shift, measured.estimated_rows
+            measured.estimated_before,
+            measured.roc_auc_expected,
+            measured.label_shift,
+            measured.estimated_rows,
+            measured.weights,
         ),
     )
     labels = label_maturity(

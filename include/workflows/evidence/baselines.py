@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from include.config import ModelDeclaration
 from include.config.champion_gate import ChampionGate
 from include.domain.naive import KnownValues, season_ago, value_at
+from include.domain.weights import mean_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,28 +18,29 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledRows:
     """Rows with their features and labels ``y``, a class as its position; ``event_time`` is when each happened, and may
-    be None where no baseline needs it."""
+    be None where no baseline needs it. ``weight`` is how much each counts, None where all count the same."""
 
     features: pd.DataFrame
     y: np.ndarray[Any, Any]
     event_time: pd.Series[Any] | None = None
+    weight: np.ndarray[Any, Any] | None = None
 
 
 def naive_baseline(model: ModelDeclaration, learned: LabelledRows, asked: LabelledRows) -> np.ndarray[Any, Any]:
     """The declared baseline's answer to each row of ``asked``, ``(n,)``; of a multiclass model the share of each class
     in the training rows, ``(n, classes)``.
 
-    ``mean`` is the mean label of the row's group in the training rows, and the overall mean where there is no group or
-    the group is unseen. ``last_value`` and ``seasonal_naive`` use the labels of both sets that had matured when the row
-    was asked for, and the overall mean of the training rows where there is none.
+    ``mean`` is the mean label (by weight, where rows have one) of the row's group in the training rows, and the overall
+    mean where there is no group or the group is unseen. ``last_value`` and ``seasonal_naive`` use the labels of both
+    sets that had matured when the row was asked for, and the overall mean of the training rows where there is none.
     """
     import numpy as np
 
     declared = model.gates.champion_gate
     if model.task == "multiclass":
-        shares = np.bincount(learned.y, minlength=len(model.label.classes or [])) / len(learned.y)
-        return np.tile(shares, (len(asked.y), 1))
-    overall = float(learned.y.mean())
+        counts = np.bincount(learned.y, learned.weight, len(model.label.classes or []))
+        return np.tile(counts / counts.sum(), (len(asked.y), 1))
+    overall = mean_of(learned.y, learned.weight)
     if declared.baseline == "mean":
         return _means(declared.baseline_by, learned, asked.features, overall)
     answers = _from_the_past(model, declared, learned, asked)
@@ -58,7 +60,13 @@ def _means(by: list[str], learned: LabelledRows, features: pd.DataFrame, overall
     if not by:
         return np.full(len(features), overall)
     labels = pd.Series(learned.y, index=learned.features.index)
-    means = labels.groupby([learned.features[c] for c in by], observed=True).mean().rename("mean")
+    groups = [learned.features[c] for c in by]
+    if learned.weight is None:
+        means = labels.groupby(groups, observed=True).mean().rename("mean")
+    else:
+        each = pd.Series(learned.weight, index=labels.index)
+        totals = [values.groupby(groups, observed=True).sum() for values in (labels * each, each)]
+        means = (totals[0] / totals[1]).rename("mean")
     joined = features[by].merge(means.reset_index(), on=by, how="left")
     return joined["mean"].fillna(overall).to_numpy(dtype=float)
 

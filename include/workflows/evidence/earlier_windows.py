@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters import estimators, files
 from include.domain.errors import Refusal
 from include.domain.gates import Evidence, RowValues
 from include.domain.intervals import Interval, instant
-from include.domain.metrics import Task, measure_all
+from include.domain.metrics import METRICS, Task
+from include.domain.weighted_metrics import measure_weighted
 from include.workflows.evidence import business, training
 from include.workflows.evidence.champion_model import UNABLE, Opponent
 from include.workflows.journey.facts import Evaluated, Metrics, Replayed, TrainingSets
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ROWS = "replay_window.parquet"
+WEIGHT = "weight"
 NO_ROWS = "there is no labelled row that old"
 
 
@@ -58,6 +60,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     features, y, days = training.frames_of(journey, made)
     if len(y) == 0:
         return replace(placed, missing=NO_ROWS, rows=0)
+    weight = training.weights_in(journey, made)
     try:
         scores = {
             "candidate": estimators.predict(candidate, features, classes=journey.model.class_count),
@@ -68,7 +71,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     values: dict[str, RowValues] = {}
     if journey.model.business_metrics:
         values = business.values_of(journey.model, training.known_rows(journey, made), y, scores)
-    return replace(placed, rows=len(y), metrics=_kept(journey, y, days, scores, values))
+    return replace(placed, rows=len(y), metrics=_kept(journey, _Kept(y, days, weight), scores, values))
 
 
 def before(starts: Iterable[datetime], days: int) -> Interval:
@@ -77,25 +80,35 @@ def before(starts: Iterable[datetime], days: int) -> Interval:
     return Interval(earliest - timedelta(days=days), earliest)
 
 
+class _Kept(NamedTuple):
+    """The rows of a window: labels, days, and how much each counts where they have weights, ``(n,)`` each."""
+
+    y: np.ndarray[Any, Any]
+    days: Any
+    weight: np.ndarray[Any, Any] | None
+
+
 def _kept(
     journey: Journey,
-    y: np.ndarray[Any, Any],
-    days: Any,
+    rows: _Kept,
     scores: Mapping[str, np.ndarray[Any, Any]],
     values: Mapping[str, RowValues],
 ) -> Metrics:
     """Keep the scores, and measure them."""
     import pandas as pd
 
-    kept = {"y": y, "day": days.to_numpy(), **{who: list(answers) for who, answers in scores.items()}}
+    kept = {"y": rows.y, "day": rows.days.to_numpy(), **{who: list(answers) for who, answers in scores.items()}}
+    if rows.weight is not None:
+        kept[WEIGHT] = rows.weight
     kept |= business.as_columns(values)
     with files.whole(journey.folder / ROWS) as unfinished:
         pd.DataFrame(kept).to_parquet(unfinished)
     task = Task(journey.model.task)
-    return {
-        who: {name: m.value for name, m in measure_all(task, y, s).items() if m.value is not None}
+    measured = {
+        who: {name: measure_weighted(task, name, rows.y, s, rows.weight).value for name in METRICS[task]}
         for who, s in scores.items()
     }
+    return {who: {name: value for name, value in found.items() if value is not None} for who, found in measured.items()}
 
 
 def evidence_of(journey: Journey, replayed: Replayed | None) -> tuple[Evidence | None, str | None]:
@@ -116,7 +129,9 @@ def evidence_of(journey: Journey, replayed: Replayed | None) -> tuple[Evidence |
     candidate, champion = (np.array(rows[who].tolist(), dtype=float) for who in ("candidate", "champion"))
     task = Task(journey.model.task)
     values = business.kept_in(journey.model, rows)
-    return Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy(), values=values), None
+    weight = rows[WEIGHT].to_numpy(dtype=float) if WEIGHT in rows else None
+    found = Evidence(task, rows["y"].to_numpy(), candidate, champion, days=rows["day"].to_numpy(), values=values)
+    return found.weighted(weight), None
 
 
 def attempts(journey: Journey, replayed: Replayed, gate: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
 from include.domain.gates import Evidence, RowValues
 from include.domain.losses import correlation_within_days, row_losses
-from include.domain.metrics import METRICS, Task, measure, measure_all
+from include.domain.metrics import METRICS, Measurement, Task
+from include.domain.weighted_metrics import measure_weighted
 from include.workflows import stores
 from include.workflows.evidence import business, champion_model, curves_on_mlflow, earlier_windows, training
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = "evaluation.parquet"
+WEIGHT = "weight"
+"""The column that says how much each row counts; there only where the model declares a weight."""
 SLICE = "slice."
 """The prefix of the names of the columns that the rows are sliced by."""
 
@@ -64,6 +68,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         run, digest = str(known.mlflow_run_id), str(known.artifact_digest)
         features, y, days = training.frames(journey, "holdout")
         learned, trained_on, _ = training.reference_frames(journey)
+        weight = training.weights(journey, "holdout")
         logged = registry.logged_model(run)
         if logged is None:
             raise VersionMissing(
@@ -90,7 +95,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         sets = journey.kept(TrainingSets)
         baseline = naive_baseline(
             model,
-            LabelledRows(learned, trained_on, training.times_of(sets.train)),
+            LabelledRows(learned, trained_on, training.times_of(sets.train), training.reference_weights(journey)),
             LabelledRows(features, y, training.times_of(sets.holdout)),
         )
 
@@ -102,6 +107,8 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         }
         if champion is not None:
             scores["champion"] = list(champion)
+        if weight is not None:
+            scores[WEIGHT] = weight
         if model.gates.slice_gate is not None:
             columns = model.gates.slice_gate.columns
             scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
@@ -113,7 +120,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         with files.whole(journey.folder / ROWS) as unfinished:
             pd.DataFrame(scores).to_parquet(unfinished)
         replayed = earlier_windows.score(journey, pipeline, head.to_candidate, opponent) if head else None
-        judged = Evidence(Task(model.task), y, candidate, champion, baseline, values=values)
+        judged = Evidence(Task(model.task), y, candidate, champion, baseline, values=values).weighted(weight)
         measured = measured_by(model, judged)
         evaluated = Evaluated(
             rows=len(y),
@@ -163,7 +170,7 @@ def evidence_of(journey: Journey) -> Evidence:
         scores("baseline"),
         rows["day"].to_numpy(),
         business.kept_in(journey.model, rows),
-    )
+    ).weighted(rows[WEIGHT].to_numpy(dtype=float) if WEIGHT in rows else None)
 
 
 def held_out_rows(journey: Journey) -> pd.DataFrame:
@@ -192,13 +199,19 @@ def measured_by(model: ModelDeclaration, evidence: Evidence) -> dict[str, dict[s
     for who in ("candidate", "champion", "baseline"):
         answers = getattr(evidence, who)
         names = [*METRICS[evidence.task], *with_settings(model)]
-        measured = {} if answers is None else measure_all(evidence.task, evidence.y, answers, names)
+        measured = {} if answers is None else measured_all(evidence, answers, names)
         for metric in metrics_of(model).values():
             seen = evidence.seen_by(metric)
             if getattr(seen, who) is not None:
-                measured[metric.name] = measure(seen.task, metric, seen.y, getattr(seen, who))
+                measured[metric.name] = measure_weighted(seen.task, metric, seen.y, getattr(seen, who), seen.weight)
         found[who] = {name: m.value for name, m in measured.items() if m.value is not None}
     return found
+
+
+def measured_all(evidence: Evidence, answers: Any, names: Iterable[str]) -> dict[str, Measurement]:
+    """Each of the metrics of these answers, by the weights of the rows where they have any."""
+    task, y, weight = evidence.task, evidence.y, evidence.weight
+    return {name: measure_weighted(task, name, y, answers, weight) for name in names}
 
 
 def _keep_reference_profile(
@@ -211,9 +224,12 @@ def _keep_reference_profile(
             f"{journey.candidate_id} answers none of the {len(y):,} held-out rows with a number: there is nothing to "
             "judge. Check its estimator and its training set."
         )
+    weight = training.weights(journey, "holdout")
+    weight = None if weight is None else weight[usable]
     features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
     learned, _, learned_days = training.reference_frames(journey)
-    profile = profile_of(model, kinds, learned, learned_days.tolist(), y=y, scores=scores, score_days=held_out)
+    rows = HeldOutRows(y, scores, held_out, weight)
+    profile = profile_of(model, kinds, learned, learned_days.tolist(), rows)
     importances = made.attempt(
         "The importances, without which every feature weighs the same,",
         lambda: estimators.importances(
@@ -222,7 +238,7 @@ def _keep_reference_profile(
     )
     estimate = made.attempt(
         "The estimate of losses without labels",
-        lambda: estimate_of(model, kinds, features, y=y, scores=scores, days=held_out),
+        lambda: estimate_of(model, kinds, features, rows),
     )
     sets = journey.kept(TrainingSets)
     never = sets.train.never_labelled + sets.holdout.never_labelled
@@ -236,6 +252,7 @@ def _keep_reference_profile(
             never,
             shares_by_age(sets.train.lacking_by_age, sets.holdout.lacking_by_age),
         ),
+        weight=model.weight,
     )
     journey.keep(kept)
     return kept
@@ -250,29 +267,35 @@ def answered(scores: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutRows:
+    """Labels ``y``, ``scores``, ``days`` and where they have any the weights of ``n`` held-out rows, ``(n,)`` each;
+    scores may be ``(n, classes)``."""
+
+    y: Any
+    scores: Any
+    days: list[str]
+    weight: Any = None
+
+
 def profile_of(
     model: ModelDeclaration,
     kinds: Mapping[str, str],
     learned: pd.DataFrame,
     learned_days: list[str],
-    *,
-    y: Any,
-    scores: Any,
-    score_days: list[str],
+    held_out: HeldOutRows,
 ) -> Profile:
-    """This version's reference, without drift: the inputs it learned from, its scores and losses on held-out days.
-
-    ``y``, ``scores`` and ``score_days`` are of the held-out rows.
-    """
+    """This version's reference, without drift: the inputs it learned from, its scores and losses on held-out days."""
     return reference_profile(
         learned,
         {name: FeatureKind(kind) for name, kind in kinds.items()},
         learned_days,
         held_out=HeldOutScores(
-            scores=scores,
-            score_days=score_days,
-            losses=row_losses(watched_loss(model), y, scores),
+            scores=held_out.scores,
+            score_days=held_out.days,
+            losses=row_losses(watched_loss(model), held_out.y, held_out.scores),
             classes=model.label.classes or [] if model.task == "multiclass" else [],
+            weights=held_out.weight,
         ),
         bins=model.drift.inputs.bins,
         window_rows=_window_rows(model),
@@ -287,7 +310,7 @@ def _window_rows(model: ModelDeclaration) -> tuple[int, int]:
 
 
 def estimate_of(
-    model: ModelDeclaration, kinds: Mapping[str, str], features: pd.DataFrame, *, y: Any, scores: Any, days: list[str]
+    model: ModelDeclaration, kinds: Mapping[str, str], features: pd.DataFrame, held_out: HeldOutRows
 ) -> EstimateReference:
     """What this version's losses are estimated with on rows without labels, checked across the held-out days.
 
@@ -295,8 +318,9 @@ def estimate_of(
         BadEstimate: where there is but one day.
     """
     metric, name = watched_loss(model), model.drift.performance.metric
+    y, scores, days = held_out.y, held_out.scores, held_out.days
     if model.is_classifier:
-        return classifier_reference(metric, days, y, scores)
+        return classifier_reference(metric, days, y, scores, held_out.weight)
     losses = row_losses(metric, y, scores)
 
     def fitted(rows: Any) -> Any:
@@ -305,7 +329,7 @@ def estimate_of(
         )
 
     estimated = cross_fitted(days, lambda known, asked: fitted(known).estimated(features.iloc[asked], scores[asked]))
-    return estimate_reference(name, days, losses, estimated, trees=fitted(slice(None)))
+    return estimate_reference(name, days, losses, estimated, trees=fitted(slice(None)), weights=held_out.weight)
 
 
 def _show_on_run_page(run: str, evaluated: Evaluated, made: ByProducts) -> None:

@@ -49,6 +49,7 @@ class LearnedRows:
         days: ``(n,)``: the day of each row, ``YYYY-MM-DD``.
         changed_on: the change point of the alarm that asked, None where none did.
         window_from: the first day of the declared window; None where all rows are in it.
+        weight: ``(n,)``: how much each row counts, above 0; None where all count the same.
     """
 
     features: pd.DataFrame
@@ -56,6 +57,7 @@ class LearnedRows:
     days: np.ndarray[Any, Any]
     changed_on: str | None = None
     window_from: str | None = None
+    weight: np.ndarray[Any, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +173,20 @@ def _raced(
     rules, losses = rules_of(model), {}
     for recipe in heat.rows:
         losses[recipe.value] = _mean(
-            _losses(model, learned, _fit(build, learned, block.rows[recipe], rules, recipe), block.judged)
-            for block in heat.blocks
+            learned,
+            heat,
+            (
+                _losses(model, learned, _fit(build, learned, block.rows[recipe], rules, recipe), block.judged)
+                for block in heat.blocks
+            ),
         )
     for each in former:
-        losses[each.entrant] = _mean(_losses(model, learned, each.pipeline, block.judged) for block in heat.blocks)
+        again = (_losses(model, learned, each.pipeline, block.judged) for block in heat.blocks)
+        losses[each.entrant] = _mean(learned, heat, again)
     winner = winner_of(losses, next(iter(losses)))
-    again = next((each.name for each in former if each.entrant == winner), None)
-    recipe = Recipe.FORMER if again is not None else Recipe(winner)
-    return Raced(winner, recipe, losses, len(heat.judged), heat.since, learned.changed_on is not None, again)
+    name = next((each.name for each in former if each.entrant == winner), None)
+    recipe = Recipe.FORMER if name is not None else Recipe(winner)
+    return Raced(winner, recipe, losses, len(heat.judged), heat.since, learned.changed_on is not None, name)
 
 
 def _fit(
@@ -189,9 +196,14 @@ def _fit(
 
     whole = len(rows) == len(learned.label)
     features, label = (learned.features, learned.label) if whole else (learned.features.iloc[rows], learned.label[rows])
+    weights = None
+    if learned.weight is not None:
+        # Of mean 1, so that a penalty in the estimator means the same in whatever unit rows are weighed.
+        weights = learned.weight[rows] / learned.weight[rows].mean()
     if recipe is Recipe.RECENT_WEIGHTED:
-        return estimators.fit(build(), features, label, weights_of(learned.days[rows], rules.half_life_days))
-    return estimators.fit(build(), features, label)
+        recent = weights_of(learned.days[rows], rules.half_life_days)
+        weights = recent if weights is None else weights * recent
+    return estimators.fit(build(), features, label, weights)
 
 
 def _losses(
@@ -203,7 +215,10 @@ def _losses(
     return row_losses(watched_loss(model), learned.label[judged], scores)
 
 
-def _mean(blocks: Iterator[np.ndarray[Any, Any]]) -> float:
+def _mean(learned: LearnedRows, heat: Heat, blocks: Iterator[np.ndarray[Any, Any]]) -> float:
     import numpy as np
 
-    return float(np.concatenate(list(blocks)).mean())
+    from include.domain.weights import mean_of
+
+    losses = np.concatenate(list(blocks))
+    return mean_of(losses, None if learned.weight is None else learned.weight[heat.judged])

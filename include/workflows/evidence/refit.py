@@ -111,6 +111,11 @@ def _rows(journey: Journey) -> race.LearnedRows:
         np.concatenate([days.to_numpy(dtype=str) for _, _, days in parts]),
         incident.change if incident else None,
         first,
+        None
+        if journey.model.weight is None
+        else np.concatenate(
+            [w for which in ("train", "holdout") if (w := training.weights(journey, which)) is not None]
+        ),
     )
 
 

@@ -24,10 +24,11 @@ from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import promised
-from include.workflows.scoring import matured_labels
+from include.workflows.scoring import matured_labels, row_weights
 from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -142,13 +143,19 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     )
     made.keep(journey, "shadow_window")
     labels = matured_labels.matured_labels(model, interval, interval.end).to_pandas()
-    return evidence_of(model, served, shadow, labels)
+    weight = row_weights.of_requests(model, interval, both, f"the rows in shadow of {interval}")
+    return evidence_of(model, served, shadow, labels, weight)
 
 
 def evidence_of(
-    model: ModelDeclaration, served: pd.DataFrame, shadow: pd.DataFrame, labels: pd.DataFrame
+    model: ModelDeclaration,
+    served: pd.DataFrame,
+    shadow: pd.DataFrame,
+    labels: pd.DataFrame,
+    weight: np.ndarray[Any, Any] | None = None,
 ) -> ShadowEvidence:
-    """What a window's log says: the champion's answers and the challenger's, each by request, and matured labels."""
+    """What a window's log says: the champion's answers and the challenger's, each by request, and matured labels;
+    ``weight`` of the requests that both answered, in the champion's order, 0 or more."""
     both = served.index.intersection(shadow[shadow["error"].isna()].index)
     return ShadowEvidence(
         task=Task(model.task),
@@ -157,8 +164,16 @@ def evidence_of(
         champion=scores_in(model, served.loc[both]),
         challenger=scores_in(model, shadow.loc[both]),
         days=served.loc[both, "event_time"].dt.strftime("%Y-%m-%d").to_numpy(dtype=str),
-        y=_labels(model, both, labels),
+        y=_counted(_labels(model, both, labels), weight),
+        weight=weight,
     )
+
+
+def _counted(y: Any, weight: np.ndarray[Any, Any] | None) -> Any:
+    """The labels without those of rows that count nothing."""
+    import numpy as np
+
+    return y if y is None or weight is None else np.where(weight > 0, y, np.nan)
 
 
 def _labels(model: ModelDeclaration, requests: pd.Index[Any], labels: pd.DataFrame) -> Any:

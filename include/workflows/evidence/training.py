@@ -24,6 +24,7 @@ from include.domain.intervals import Interval, instant
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.lifecycle import Event
 from include.domain.recipes import Recipe
+from include.domain.weights import counted_rows
 from include.workflows import stores
 from include.workflows.evidence import former_champions, race
 from include.workflows.journey import alarm, causes
@@ -33,7 +34,7 @@ from include.workflows.journey.facts import JourneyReference, RecipeRace, Traini
 from include.workflows.journey.request_checks import first_data
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
-from include.workflows.scoring import fitted_models, training_sets
+from include.workflows.scoring import fitted_models, row_weights, training_sets
 from include.workflows.scoring.matured_labels import BadLabels
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class RowFlaws:
     """Rows that are there once more, by their keys and event time."""
     remarks: tuple[str, ...] = ()
     """What a reader must know about how they were joined."""
+    worth: tuple[int, int] | None = None
+    """As in ``TrainingDataSummary``."""
 
 
 NO_FLAWS = RowFlaws()
@@ -136,6 +139,27 @@ def reference_frames(journey: Journey) -> tuple[pd.DataFrame, np.ndarray[Any, An
     return features[kept].reset_index(drop=True), label[kept], days[kept].reset_index(drop=True)
 
 
+def reference_weights(journey: Journey) -> np.ndarray[Any, Any] | None:
+    """How much each of ``reference_frames`` counts."""
+    found = weights(journey, "train")
+    if found is None:
+        return None
+    _, label, _ = reference_frames(journey)
+    return found[len(found) - len(label) :]
+
+
+def weights(journey: Journey, which: str) -> np.ndarray[Any, Any] | None:
+    """How much each row of ``frames`` counts, ``(n,)``, above 0; None where the model declares no weight."""
+    return weights_in(journey, journey.kept(TrainingSets).part(which))
+
+
+def weights_in(journey: Journey, made: TrainingSet) -> np.ndarray[Any, Any] | None:
+    """The same of any built set."""
+    if journey.model.weight is None:
+        return None
+    return row_weights.in_table(journey.model, training_sets.read(made), f"the rows from {made.start[:10]} on")
+
+
 def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
     """Any built set of the model, as ``frames`` gives it."""
     import numpy as np
@@ -196,8 +220,17 @@ def summary_of(journey: Journey) -> TrainingDataSummary:
             missing_labels=int(rows["label"].isna().sum()),
             duplicates=int(rows.duplicated([*keys, "event_time"]).sum()),
             remarks=tuple(each for made in (train, holdout) for each in made.key_remarks),
+            worth=worth_of(weights(journey, "train"), weights(journey, "holdout")),
         ),
     )
+
+
+def worth_of(learned: np.ndarray[Any, Any] | None, held_out: np.ndarray[Any, Any] | None) -> tuple[int, int] | None:
+    """How many rows of equal weight the training rows and the held-out ones are worth; None without weights."""
+    if learned is None and held_out is None:
+        return None
+    first, second = (0 if w is None else counted_rows(w) for w in (learned, held_out))
+    return first, second
 
 
 def counted(
@@ -229,6 +262,7 @@ def counted(
         judged_on_too=split.shared_rows if split else 0,
         ends_before_holdout=split is None or split.train_ends < split.holdout_starts,
         remarks=tuple(dict.fromkeys(flaws.remarks)),
+        worth=flaws.worth,
     )
 
 
@@ -309,6 +343,7 @@ def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any]
         days.to_numpy(dtype=str),
         incident.change if incident else None,
         window_from(model, until),
+        weights(journey, "train"),
     )
     former = former_champions.entrants(journey) if race.admits_former(model) else []
     chosen = race.fitted(model, lambda: estimators.build(spec), learned, former)
@@ -362,6 +397,7 @@ def _params(journey: Journey, made: TrainingSet) -> dict[str, Any]:
         "estimator": model.estimator.path,
         **{f"estimator.{name}": value for name, value in model.estimator.params.items()},
         "encode": model.estimator.encode,
+        **({} if model.weight is None else {"weight": model.weight}),
         **{f"preprocess.{i}": _in_words(group) for i, group in enumerate(model.preprocess)},
         "seed": model.training.seed,
         "window_days": model.training.window_days,

@@ -134,7 +134,9 @@ def _compared(
     kept = days.to_numpy()
     if (count := len(set(kept))) < LEAST_DAYS:
         return f"{count_of(count, 'matured day')} since then; at least {LEAST_DAYS} are needed"
-    paired = PairedScores(Task(model.task), y, answers[epoch.to_candidate], answers[former.candidate_id], kept)
+    weight = training.weights_in(journey, made)
+    theirs = answers[former.candidate_id]
+    paired = PairedScores(Task(model.task), y, answers[epoch.to_candidate], theirs, kept, weight)
     return compare(paired, compared_metric(model))
 
 

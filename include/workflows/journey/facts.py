@@ -180,6 +180,8 @@ class ReferenceProfile:
     loss_correlation_within_days: float | None = None
     labels: Labelled | None = None
     """None in versions from before it was kept."""
+    weight: str | None = None
+    """The column that its rows were weighed by; None where all counted the same."""
 
 
 @dataclass(frozen=True, slots=True)

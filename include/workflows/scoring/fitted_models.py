@@ -60,6 +60,11 @@ def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[
     if race is not None and "recent_weighted" in race.recipes and not estimators.takes_weights(pipeline):
         where = "training.race.recipes"
         return where, f"{where} names recent_weighted, and {model.estimator.path} takes no sample_weight; leave it out."
+    if model.weight is not None and not estimators.takes_weights(pipeline):
+        return "weight", (
+            f"weight is {model.weight!r}, and {model.estimator.path} takes no sample_weight; name an estimator whose "
+            "fit takes it, or leave weight out."
+        )
     with tempfile.TemporaryDirectory() as folder:
         try:
             model_files.untrusted_free(pipeline, Path(folder) / "model.skops", model.file.parents[1])

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.config.declared import Declarations
 from include.config.loader import declarations
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ARROW_KINDS = {"numeric": "double", "categorical": "string", "boolean": "bool"}
 TICK = timedelta(microseconds=1)
 VIEWS_AT_ONCE = 2
+WEIGHT = "slipway_weight"
+"""The column of a join that says how much each row counts; there only where the model declares a weight."""
 KNOWN = "slipway_known"
 """The column of a join's answer that says when the row that answered was available."""
 
@@ -51,6 +53,16 @@ class KeysNotComparable(Refusal, TypeError):
             f"Model {model!r} cannot join {found_in} to {asked_in}: the key {error.key!r} is {error.asked} in "
             f"{asked_in} and {error.has} in {found_in}, for example {str(error.value)[:40]!r}. Cast one of them in its "
             "SQL so that both have one type (for a view, with its version raised)."
+        )
+
+
+class WeightIsNoNumber(Refusal, TypeError):
+    """A declared weight whose column holds no numbers."""
+
+    def __init__(self, model: str, column: str, view: str, kind: str) -> None:
+        super().__init__(
+            f"weight of {model!r} is {column!r}, which is {kind} in view {view!r}; a weight is a number of 0 or more. "
+            "Cast it to DOUBLE in the view's SQL, with its version raised."
         )
 
 
@@ -131,9 +143,12 @@ def join(
     entity = declared.view(model.entity.view)
 
     spine = pinned[entity.ref].rows(interval)
+    weighed = _weighed(model, spine)
     asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
     spine = spine.append_column("prediction_time", asked_at)
     due = pc.less_equal(asked_at, moment_of(as_of))
+    if weighed is not None:
+        spine = spine.append_column(WEIGHT, weighed)
     spine = (spine if count_true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
     # The spine's own row is used only once it was available, both for its features and for the keys of other views.
     available = pc.less_equal(spine.column("available_time"), spine.column("prediction_time"))
@@ -172,9 +187,45 @@ def join(
             late[feature] = count
             if count:
                 by_most[feature] = most.total_seconds()
+    if weighed is not None:
+        columns[WEIGHT] = spine.column(WEIGHT)
     remarks = [each for view, seen in told.items() for each in key_remarks(entity.ref, f"view {view!r}", seen)]
     versions_read = {name: each.version for name, each in pinned.items()}
     return pa.table(columns), versions_read, JoinAvailability(spine.num_rows, late, by_most, tuple(remarks))
+
+
+def weights_of(model: ModelDeclaration, declared: Declarations, interval: Interval) -> pa.Table:
+    """The entity's keys, ``event_time`` and ``WEIGHT`` of every request of the interval; missing where a version of the
+    view does not have the column.
+
+    Raises:
+        TableMissing, PromiseBroken: as ``features_for``.
+        WeightIsNoNumber: when the column cannot be read as numbers.
+    """
+    import pyarrow as pa
+
+    from include.adapters import offline_store
+
+    store, entity = offline_store.OfflineStore(settings().store), declared.view(model.entity.view)
+    spine = _PinnedView(store, entity, _version(store, entity, None), True).rows(interval)
+    kept = spine.select([*entity.keys, "event_time"])
+    weighed = _weighed(model, spine)
+    return kept.append_column(WEIGHT, pa.nulls(kept.num_rows, pa.float64()) if weighed is None else weighed)
+
+
+def _weighed(model: ModelDeclaration, spine: pa.Table) -> Any:
+    """The declared weight of each request as doubles; None where none is declared."""
+    import pyarrow as pa
+
+    if model.weight is None:
+        return None
+    if model.weight not in spine.column_names:
+        return pa.nulls(spine.num_rows, pa.float64())
+    column = spine.column(model.weight)
+    try:
+        return column.cast(pa.float64())
+    except pa.ArrowException:
+        raise WeightIsNoNumber(model.name, model.weight, model.entity.view, str(column.type)) from None
 
 
 @dataclass(frozen=True, slots=True)

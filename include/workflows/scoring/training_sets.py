@@ -18,7 +18,7 @@ from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.workflows.journey.facts import TrainingSet
 from include.workflows.lineage import tables_touched
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import point_in_time_rows, row_weights
 from include.workflows.scoring.arrow_values import count_true
 from include.workflows.scoring.matured_labels import has_closed, label_of_each, matured_labels
 
@@ -45,13 +45,14 @@ def build(
 
     ``versions`` pins the table version of views by name; what is left out is pinned to the newest now, and the result
     says which. The same request gives the same bytes. Columns: the entity's keys, event_time, prediction_time, the
-    features in the model's order, label (text for a classifier, a number for regression); ordered by event time, then
-    keys.
+    features in the model's order, where declared the weight, label (text for a classifier, a number for regression);
+    ordered by event time, then keys. Rows of the weight 0 are left out.
 
     Raises:
         TableMissing: when a view was never published, or not in the pinned version.
         PromiseBroken: when a day that is read is not what the ledger recorded.
         BadLabels, LabelGivenTwice: when label.sql gives what cannot be used.
+        BadWeights, WeightIsNoNumber: when a declared weight cannot be used.
         KeysNotComparable: when a join key is of types that have no value in common.
         SqlFailed, SourceUnreachable, TableVanished, ColumnVanished: when the labels cannot be read.
     """
@@ -72,6 +73,7 @@ def build(
     rows = joined.append_column("label", found)
     kept = pc.and_(closed, labelled)
     rows = (rows if count_true(kept) == rows.num_rows else rows.filter(kept)).combine_chunks()
+    rows = row_weights.without_zeros(model, rows, f"the rows of {interval}")
     path, content = _written(rows, model.name, as_of)
     tables_touched.reads(tables_touched.view_table(known.view(use.view)) for use in model.views)
     tables_touched.reads(tables_touched.source_tables(model.label.source))

@@ -179,10 +179,10 @@ class ReplayedCandidate:
         start = max(rows.start, self.stream.at(self.as_of))
         if start >= rows.stop:
             return np.zeros((2, days))
-        labelled = np.flatnonzero(np.isfinite(self.stream.y[start : rows.stop])) + start
+        labelled = np.flatnonzero(self.stream.counts[start : rows.stop]) + start
         # Not kept: of a yardstick's model only the days' sums are used again.
         scores = self._predicted(slice(start, rows.stop), serving=True)[labelled - start]
-        losses = row_losses(watched_loss(self.model), self.stream.y[labelled], scores)
+        losses = row_losses(watched_loss(self.model), self.stream.y[labelled], scores) * self.stream.shares(labelled)
         at = self.stream.day[labelled] - first_day
         sums = [np.bincount(at, weights=w, minlength=days) for w in (losses, losses * even[labelled])]
         return np.stack(sums)
@@ -208,9 +208,8 @@ class ReplayedCandidate:
         rows, scores = self.holdout[usable], self.holdout_scores()[usable]
         features, days = self.features(rows), names(rows)
         y = self.stream.y[rows].astype(int) if model.is_classifier else self.stream.y[rows]
-        profile = evaluation.profile_of(
-            model, kinds, self.features(self.shown), names(self.shown), y=y, scores=scores, score_days=days
-        )
+        held_out = evaluation.HeldOutRows(y, scores, days, self.stream.weighed(rows))
+        profile = evaluation.profile_of(model, kinds, self.features(self.shown), names(self.shown), held_out)
         made = ByProducts()
         importances = made.attempt(
             "The importances, without which every feature weighs the same,",
@@ -220,7 +219,7 @@ class ReplayedCandidate:
         )
         estimate = made.attempt(
             "The estimate of losses without labels",
-            lambda: evaluation.estimate_of(model, kinds, features, y=y, scores=scores, days=days),
+            lambda: evaluation.estimate_of(model, kinds, features, held_out),
         )
         labelled = len(self.train) + len(self.holdout)
         never = sum(
@@ -234,7 +233,7 @@ class ReplayedCandidate:
             model.drift.performance.settles_days,
         )
         share = never / (never + labelled) if labelled else None
-        return Reference(profile, importances or {}, estimate, share, shares_by_age(by_age))
+        return Reference(profile, importances or {}, estimate, share, shares_by_age(by_age), weight=model.weight)
 
     def _predicted(self, rows: np.ndarray[Any, Any] | slice, *, serving: bool = False) -> np.ndarray[Any, Any]:
         return self.answers(self.features(rows), serving=serving)
@@ -310,7 +309,10 @@ class ReplayedCandidates:
             holdout_rows=len(holdout),
             classes=dict(zip(classes, counts, strict=True)),
             split=_split_of(stream, train, holdout),
-            flaws=training.RowFlaws(duplicates=int(keyed.duplicated().sum()) if keyed is not None else 0),
+            flaws=training.RowFlaws(
+                duplicates=int(keyed.duplicated().sum()) if keyed is not None else 0,
+                worth=training.worth_of(stream.weighed(train), stream.weighed(holdout)),
+            ),
         )
         pipeline, raced = None, None
         if training_data_gate(model, counted).verdict is Verdict.PASS:
@@ -319,7 +321,7 @@ class ReplayedCandidates:
             days = np.array(days_of(stream, train), dtype=str)
             try:
                 first = training.window_from(model, windows.train.end)
-                learned = race.LearnedRows(features, label, days, changed_on, first)
+                learned = race.LearnedRows(features, label, days, changed_on, first, stream.weighed(train))
                 entrants = [race.FormerChampion(e.name, e.serving, e.learned_until) for e in former]
                 chosen = race.fitted(model, lambda: estimators.build(spec), learned, entrants)
                 pipeline, raced = chosen.pipeline, chosen.raced
@@ -360,6 +362,7 @@ class ReplayedCandidates:
             np.array(days_of(stream, rows), dtype=str),
             raced.since if raced is not None and raced.after_change else None,
             first,
+            stream.weighed(rows),
         )
         spec, recipe = spec_of(model, stream), raced.recipe if raced is not None else Recipe.WINDOW
         try:

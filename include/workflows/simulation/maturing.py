@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
-from include.domain.losses import DayLoss, row_losses
+from include.domain.losses import DayLoss, row_losses, weighted_day, weighted_sums
 from include.domain.simulation.outcome import DayCost
 from include.workflows.scoring.row_values import watched_loss
 from include.workflows.simulation.candidates import ReplayedCandidate
@@ -25,6 +25,8 @@ class ServingCandidate:
     candidate: ReplayedCandidate
     since: datetime
     losses: dict[int, DayLoss] = field(default_factory=dict)
+    sums: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)
+    """With weights what the losses are made of, as ``weighted_sums``."""
 
     @property
     def matured(self) -> tuple[DayLoss, ...]:
@@ -43,7 +45,7 @@ class Maturing:
         matures = np.maximum(stream.event_us + delay + 1, stream.known_us)
         # A day is settled some days after its label windows closed; what comes later changes nothing any more.
         settles = (stream.day + 1 + model.drift.performance.settles_days) * DAY_US + delay
-        usable = np.isfinite(stream.y) & (matures <= settles)
+        usable = stream.counts & (matures <= settles)
         matures = np.where(usable, matures, np.iinfo(np.int64).max)
         self._order = np.argsort(matures, kind="stable")
         self._times = matures[self._order]
@@ -59,12 +61,30 @@ class Maturing:
         if not len(rows):
             return
         losses = row_losses(self._metric, self._stream.y[rows], epoch.candidate.scores(rows))
+        weights = self._stream.weighed(rows)
+        if weights is not None:
+            self._weighed(epoch, self._stream.day[rows], losses, weights)
+            return
         for day, count, total, squares in by_day(self._stream.day[rows], losses):
             old = epoch.losses.get(day)
             if old is None:
                 epoch.losses[day] = DayLoss(day_name(day), count, total, squares)
             else:
                 epoch.losses[day] = DayLoss(old.day, old.rows + count, old.total + total, old.squares + squares)
+
+    @staticmethod
+    def _weighed(
+        epoch: ServingCandidate,
+        days: np.ndarray[Any, Any],
+        losses: np.ndarray[Any, Any],
+        weights: np.ndarray[Any, Any],
+    ) -> None:
+        first = int(days.min())
+        sums = weighted_sums(days - first, int(days.max()) - first + 1, losses, weights)
+        for i in sums[0].nonzero()[0]:
+            day = first + int(i)
+            epoch.sums[day] = epoch.sums[day] + sums[:, i] if day in epoch.sums else sums[:, i]
+            epoch.losses[day] = weighted_day(day_name(day), epoch.sums[day])
 
 
 def by_day(days: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]) -> Iterator[tuple[int, int, float, float]]:
@@ -83,9 +103,10 @@ def realised(stream: Stream, model: ModelDeclaration, rows: slice, scores: np.nd
     """The realised loss of each day of the rows, on those that ever got a label."""
     import numpy as np
 
-    labelled = np.flatnonzero(np.isfinite(stream.y[rows]))
+    labelled = np.flatnonzero(stream.counts[rows])
     if len(labelled):
         losses = row_losses(watched_loss(model), stream.y[rows][labelled], scores[labelled])
+        losses = losses * stream.shares(labelled + rows.start)
         for day, count, total, _ in by_day(stream.day[rows][labelled], losses):
             yield DayCost(day_name(day), count, total)
 

@@ -104,6 +104,7 @@ class DeclaredPolicy:
             tuple(self._cohorts(epoch, day.end)),
             *pools.estimates_before(model, reference.estimate, self._estimates),
             tuple(self._counted),
+            self.stream.weighed(rows),
         )
         if pools.is_small(model, counted.profile.rows):
             self._counted = [*self._counted[1 - model.drift.pool_days :], counted]
@@ -273,6 +274,7 @@ class DeclaredPolicy:
             challenger=journey.candidate.scores(rows),
             days=self.stream.day[rows],
             y=y,
+            weight=self.stream.weighed(rows),
         )
         if journey.alarm is None:
             return Shadowed(evidence, None, None)

@@ -185,7 +185,7 @@ class ReplayedSubject:
             candidate.answers(features),
             champion.answers(features, serving=self._unseeing(champion)),
             days=self.stream.day[rows],
-        )
+        ).weighted(self.stream.weighed(rows))
         return EarlierWindow(self._valued(rows, evidence), attempts=attempts)
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
@@ -217,6 +217,7 @@ class ReplayedSubject:
                 self.candidate.features(learned),
                 y.astype(np.int64) if self.model.is_classifier else y,
                 self.stream.times(learned),
+                self.stream.weighed(learned),
             ),
             LabelledRows(held_out, self.stream.y[rows], self.stream.times(rows)),
         )
@@ -227,7 +228,7 @@ class ReplayedSubject:
             champion.answers(held_out, serving=self._unseeing(champion)) if champion is not None else None,
             baseline,
             self.stream.day[rows],
-        )
+        ).weighted(self.stream.weighed(rows))
         return self._valued(rows, evidence)
 
     def _unseeing(self, champion: ReplayedCandidate) -> bool:

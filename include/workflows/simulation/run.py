@@ -149,6 +149,7 @@ def loss_of_a_day(first: ReplayedCandidate) -> float:
 
     losses = row_losses(watched_loss(first.model), first.stream.y[first.holdout], first.holdout_scores())
     days = len(np.unique(first.stream.day[first.holdout]))
+    losses = losses * first.stream.shares(first.holdout)
     return float(losses.sum()) / days if days and np.isfinite(losses).all() else 0.0
 
 

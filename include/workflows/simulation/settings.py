@@ -190,6 +190,8 @@ class TableModel:
     impute: bool = False
     metric: str | None = None
     """The loss; None takes brier, log_loss or mae, by the task."""
+    weight: str | None = None
+    """The column that says how much each row counts; None where all count the same."""
 
 
 def is_classifier(path: str, params: Mapping[str, Any]) -> bool:
@@ -242,6 +244,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
         "task": task,
         "owners": {"model": "whoever simulates", "data": "whoever simulates", "on_call": "whoever simulates"},
         "entity": {"view": "stream", "lead": "0m"},
+        **({} if given.weight is None else {"weight": _identifier(given.weight)}),
         "label": {
             "name": _identifier(given.label),
             "delay": f"{int(given.label_delay.total_seconds()) // 60}m",

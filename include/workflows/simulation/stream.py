@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration, declarations
-from include.domain import classes
+from include.domain import classes, weights
 from include.domain.drift.maturity import lacking_by_age
 from include.domain.intervals import DAY, Interval
 from include.domain.journey import training_windows
 from include.workflows import stores
 from include.workflows.journey.facts import JoinAvailability
-from include.workflows.scoring import fitted_models, matured_labels
+from include.workflows.scoring import fitted_models, matured_labels, row_weights
 from include.workflows.simulation import table_checks
 from include.workflows.simulation.table_checks import BadStream as BadStream
 from include.workflows.tables import checks, reading
@@ -49,6 +49,7 @@ class Stream:
         classes: in the order of the outputs; None for regression.
         keys: the entity of each row; None where there is none.
         availability: as ``TrainingSet.availability``; None where it was not measured.
+        weight: ``(n,)`` how much each row counts, 0 or more; None where all count the same.
     """
 
     features: pd.DataFrame
@@ -59,6 +60,28 @@ class Stream:
     classes: list[str] | None
     keys: pd.DataFrame | None = None
     availability: JoinAvailability | None = None
+    weight: np.ndarray[Any, Any] | None = None
+
+    @property
+    def counts(self) -> np.ndarray[Any, Any]:
+        """``(n,)``: whether a row has a label and counts at all."""
+        import numpy as np
+
+        labelled: np.ndarray[Any, Any] = np.isfinite(self.y)
+        return labelled if self.weight is None else labelled & (self.weight > 0)
+
+    def weighed(self, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any] | None:
+        """How much the rows count; None where all count the same."""
+        return None if self.weight is None else self.weight[rows]
+
+    def shares(self, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any] | float:
+        """What the loss of each of the rows is multiplied by in a sum: its weight, of mean 1 over all labelled rows."""
+        import numpy as np
+
+        if self.weight is None:
+            return 1.0
+        found: np.ndarray[Any, Any] = self.weight[rows] / self.weight[np.isfinite(self.y)].mean()
+        return found
 
     @property
     def day(self) -> np.ndarray[Any, Any]:
@@ -122,6 +145,8 @@ class Stream:
 
         inside, now = self.rows(interval), microseconds(as_of)
         closed = self.event_us[inside] <= now - delay // timedelta(microseconds=1)
+        if self.weight is not None:
+            closed = closed & (self.weight[inside] > 0)
         return closed, (self.known_us[inside] <= now) & np.isfinite(self.y[inside])
 
 
@@ -204,6 +229,7 @@ def _stream(
         classes=model.label.classes,
         keys=rows[keys],
         availability=availability,
+        weight=row_weights.in_table(model, rows, "the rows to simulate"),
     )
 
 
@@ -244,11 +270,12 @@ def _require_published(model: ModelDeclaration, whole: Interval) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column of a table is what. Without ``features`` all others are."""
+    """Which column of a table is what. Without ``features`` all others are; ``weight`` is how much a row counts."""
 
     time: str
     label: str
     features: tuple[str, ...] = ()
+    weight: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,7 +293,7 @@ class GivenStream:
 
         s = self.stream
         known = np.where(np.isfinite(s.y), s.event_us + delay // timedelta(microseconds=1), NEVER_US)
-        return Stream(s.features, s.kinds, s.y, s.event_us, known, s.classes)
+        return Stream(s.features, s.kinds, s.y, s.event_us, known, s.classes, weight=s.weight)
 
 
 def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
@@ -279,13 +306,14 @@ def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
         BadTable, BadStream: the one line says what is wrong.
     """
     table = reading.Table(path, option="--data")
-    checks.check_present((columns.time, columns.label, *columns.features), table.names, f" in {path}")
+    weight = () if columns.weight is None else (columns.weight,)
+    checks.check_present((columns.time, columns.label, *columns.features, *weight), table.names, f" in {path}")
     if columns.time == columns.label:
         raise BadStream(f"Column {columns.time!r} is named as time and as label; they are two columns.")
     twice = [name for name in (columns.time, columns.label) if name in columns.features]
     if twice:
         raise BadStream(f"Column {twice[0]!r} is named as a feature too; a label that is a feature predicts itself.")
-    names = columns.features or tuple(n for n in table.names if n not in (columns.time, columns.label))
+    names = columns.features or tuple(n for n in table.names if n not in (columns.time, columns.label, columns.weight))
     kinds = {name: table.kinds[name] for name in names}
     left_out = {
         name: f"holds {kind} values"
@@ -312,6 +340,8 @@ def given(path: Path, columns: Columns, *, classifier: bool) -> GivenStream:
     if not classifier:
         remarks += table.remarks([columns.label])
     frame[columns.label] = label
+    if columns.weight is not None:
+        frame[columns.weight] = table.column(columns.weight)
     found = from_frame(frame, columns, kinds, classifier=classifier)
     return replace(found, remarks=(*remarks, *found.remarks))
 
@@ -332,7 +362,10 @@ def from_frame(frame: pd.DataFrame, columns: Columns, kinds: Mapping[str, str], 
     known = np.where(np.isfinite(y), times, NEVER_US)
     read = estimators.as_input(features, named)
     table_checks.check_numbers(read, {new: old for old, new in renamed.items()})
-    stream = Stream(read, named, y, times, known, names)
+    weight = None
+    if columns.weight is not None:
+        weight = weights.checked(frame[columns.weight].to_numpy()[order], f"--weight {columns.weight!r}")
+    stream = Stream(read, named, y, times, known, names, weight=weight)
     return GivenStream(stream, renamed, tuple(remarks))
 
 

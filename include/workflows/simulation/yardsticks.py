@@ -58,7 +58,7 @@ class Compared:
         self._rows = stream.rows(interval)
         self._first_day = microseconds(interval.start) // DAY_US
         self._days = len(interval.days)
-        known = np.isfinite(stream.y)
+        known = stream.counts
         self._labelled = np.bincount(stream.day[self._rows][known[self._rows]] - self._first_day, minlength=self._days)
         # Every other labelled row, over the whole stream: of one row a day every other day's.
         self._even = np.cumsum(known) % 2 == 0

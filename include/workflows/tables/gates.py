@@ -165,7 +165,7 @@ def judge_frame(
     if roles.label in (*roles.candidate, *roles.champion, *roles.baseline):
         raise BadPredictions(f"Column {roles.label!r} is the label and scores too; name the column of the scores.")
     task = Task(declared.task)
-    frame, weight, remarks = _weighed(frame, declared, roles)
+    frame, weight, remarks = _weighed(frame, roles)
     y = _labels(frame[roles.label], declared, roles.candidate)
     baseline = _scores(frame, roles.baseline, task, declared) if roles.baseline else None
     if baseline is None and declared.champion_gate is not None:
@@ -283,16 +283,11 @@ def _check_names(names: tuple[str, ...], task: Task, classes: int | None) -> Non
 
 
 def _weighed(
-    frame: pd.DataFrame, declared: JudgedGates, roles: PredictionColumns
+    frame: pd.DataFrame, roles: PredictionColumns
 ) -> tuple[pd.DataFrame, np.ndarray[Any, Any] | None, list[str]]:
     """The rows that count, how much each does, and what to say of it."""
     if roles.weight is None:
         return frame, None, []
-    if declared.slice_gate is not None:
-        raise BadPredictions(
-            "--weight is given, and the gates have a slice_gate, whose tiers count rows. Judge the slices in a file of "
-            "their own without --weight."
-        )
     weight = weights.checked(frame[roles.weight].to_numpy(dtype=object), roles.weight)
     counts = weight > 0
     remark = (

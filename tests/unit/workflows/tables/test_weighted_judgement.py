@@ -118,11 +118,14 @@ def test_a_column_that_is_not_there_is_named(ask):
     assert "amuont" in said
 
 
-def test_slices_with_weights_are_refused_and_not_judged_without(ask):
+def test_slices_count_by_the_weights_of_their_rows(ask):
     sliced = {
         **GATES,
         "slice_gate": {"by": ["region"], "metric": "brier", "strict": {"margin": 0.02}, "small": {"floor": 0.05}},
     }
-    code, said = ask(predictions(), "--weight", "amount", gates=sliced)
-    assert code == 64
-    assert "--weight is given, and the gates have a slice_gate, whose tiers count rows." in said
+    frame = predictions()
+    code, said = ask(frame, "--weight", "amount", "--json", gates=sliced)
+    assert code != 64
+    first = frame[frame.region == 0]
+    expected = brier_score_loss(first.y, first.new, sample_weight=first.amount)
+    assert criteria(said, "slice_gate")["region=0 brier"]["measured"] == pytest.approx(expected)
