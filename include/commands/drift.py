@@ -11,7 +11,6 @@ from include.commands import Answer, Mistake, Verb, VerbGroup
 if TYPE_CHECKING:
     from include.workflows.tables.drift_found import TablesDrift
 
-METRICS = ("brier", "log_loss", "error", "mae", "rmse")
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -42,12 +41,28 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-rows", type=_count, default=300, metavar="N", help="fewest rows judged; default 300")
     parser.add_argument("--bins", type=_count, default=10, metavar="N", help="quantile bins of a number; default 10")
-    parser.add_argument("--metric", choices=METRICS, help="the loss; default brier for classes, mae for numbers")
+    parser.add_argument(
+        "--metric",
+        type=metric_text,
+        metavar="METRIC",
+        help="a metric with its settings, 'recall(threshold=0.3)', or one of your own by import path; default brier "
+        "for classes, mae for numbers",
+    )
     parser.add_argument(
         "--tolerance",
         type=_above,
         help="how much worse is in band, in the metric's unit; default 5 %% of what is usual",
     )
+
+
+def metric_text(text: str) -> str:
+    """A metric as it is known everywhere, with its settings in order."""
+    from include.domain.metric_names import BadSettings, normal
+
+    try:
+        return normal(text)
+    except BadSettings as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _share(text: str) -> float:

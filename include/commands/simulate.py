@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.commands import Answer, Mistake, Verb, VerbGroup
+from include.commands.drift import metric_text
 
 if TYPE_CHECKING:
     from include.config import ModelDeclaration
@@ -79,7 +80,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--encode", choices=("ordinal", "one_hot"), help="of categories; default ordinal")
     table.add_argument("--impute", action="store_true", default=None, help="replace missing numbers by their median")
     table.add_argument(
-        "--metric", choices=("brier", "log_loss", "error", "mae", "rmse"), help="the loss; default by the task"
+        "--metric",
+        type=metric_text,
+        metavar="METRIC",
+        help="the loss that is watched, 'cost(matrix=[[0, 1], [5, 0]], threshold=0.2)'; or another metric, that gates "
+        "compare: 'recall(threshold=0.3)'; or one of your own by import path; default by the task",
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from own_modules import own_module  # noqa: F401 - a fixture
 
 from include.cli import main
 
@@ -33,6 +34,7 @@ def trips(rows, *, seed=1, by_sd=0.0, days=1, first="2013-05-01", harder=0.0):
     )
 
 
+HARM, NOT_JUDGED = 4, 2
 BARE = ["order", "wind", "carrier", "holiday"]
 
 
@@ -215,6 +217,65 @@ def test_the_picture_is_drawn(ask, tmp_path, name, chunk):
     assert (tmp_path / name).stat().st_size > 5000
 
 
+# --- any declared metric ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "metric"),
+    [
+        (("late", "p"), "recall(threshold=0.5)"),
+        (("late", "p"), "precision(threshold=0.5)"),
+        (("late", "p"), "f_beta(threshold=0.5, beta=2)"),
+        (("late", "p"), "cost(matrix=[[0, 1], [5, 0]], threshold=0.3)"),
+        (("late", "p"), "roc_auc"),
+        (("minutes", "minutes_predicted"), "pinball(quantile=0.9)"),
+        (("minutes", "minutes_predicted"), "mape"),
+        (("minutes", "minutes_predicted"), "poisson_deviance"),
+    ],
+)
+def test_any_metric_that_gates_take_says_what_got_worse_and_what_did_not(ask, roles, metric):
+    reference, label, score = trips(4000), *roles
+    same, worse = trips(3000, seed=2), trips(3000, seed=2, harder=4.0)
+    worse["p"] = np.where(np.arange(3000) % 2, worse["p"], np.random.default_rng(3).permutation(worse["p"]))
+    worse["minutes_predicted"] = worse["minutes_predicted"].clip(lower=1.0)
+    for now, harm in ((same, 0), (worse, HARM)):
+        columns = ("--label", label, "--score", score, "--features", "wind", "--metric", metric, "--json")
+        code, answer, err = ask(reference, now, *columns)
+        assert (code & (HARM | NOT_JUDGED), err) == (harm, "")
+        assert answer["pieces"][0]["realised"]["metric"].partition("(")[0] == metric.partition("(")[0]
+
+
+def test_a_metric_of_a_teams_own_is_named_by_its_import_path(ask, own_module):  # noqa: F811
+    own_module(
+        "drift_ours",
+        """
+        import numpy as np
+        from include.domain.own_metrics import per_row, whole
+
+        @per_row(better="lower", low=0)
+        def lost(labels, scores):
+            return np.where(labels == 1, 5 * (1 - scores), scores)
+
+        @whole(better="higher", low=0, high=1)
+        def found_at_the_top(labels, scores):
+            return labels[np.argsort(-scores, kind="stable")[: len(scores) // 5]].mean()
+        """,
+    )
+    worse = trips(3000, seed=2).assign(p=lambda f: np.random.default_rng(3).permutation(f["p"]))
+    for metric in ("drift_ours.lost", "drift_ours.found_at_the_top"):
+        columns = ("--label", "late", "--score", "p", "--features", "wind", "--metric", metric, "--json")
+        code, answer, _ = ask(trips(4000), worse, *columns)
+        assert code & HARM
+        assert answer["pieces"][0]["realised"]["metric"] == metric
+
+
+def test_a_metric_of_all_rows_cannot_be_estimated_without_labels_and_says_so(ask):
+    columns = ("--label", "late", "--score", "p", "--features", "wind", "--metric", "recall(threshold=0.5)")
+    code, said, _ = ask(trips(4000), trips(3000, seed=2).drop(columns="late"), *columns)
+    assert code & NOT_JUDGED
+    assert "recall(threshold=0.5) is of all rows together" in said
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +288,9 @@ def test_the_picture_is_drawn(ask, tmp_path, name, chunk):
         (("--label", "carrier", "--score", "p"), "Label 'carrier' holds 'UA'"),
         (("--label", "p", "--score", "p"), "Column 'p' is the label and a score too"),
         (("--label", "late", "--score", "minutes", "--metric", "brier"), "brier needs probabilities in [0, 1]"),
+        (("--label", "late", "--score", "p", "--metric", "recal(threshold=0.5)"), "takes settings"),
+        (("--label", "late", "--score", "p", "--metric", "recall"), "--metric recall: recall needs threshold"),
+        (("--label", "late", "--score", "p", "--metric", "macro_f1"), "--metric is 'macro_f1'; for these scores"),
         (("--time", "late"), "Time 'late' holds 1, 0; give timestamps or ISO texts."),
         (("--chunk", "1d"), "chunk is '1d', a duration; --time names the column"),
         (("--chunk", "0"), "chunk is '0'; give a number of rows such as 5000"),

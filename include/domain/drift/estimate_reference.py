@@ -141,9 +141,7 @@ def estimate_reference(
     by_day = [losses_by_day(days, each, weights) for each in (estimated, realised)]
     varies = len(realised) > 1 and np.ptp(estimated) > 0 and np.ptp(realised) > 0
     skill = float(np.corrcoef(estimated, realised)[0, 1]) if varies else 0.0
-    found = tuple(
-        DayEstimate(d.day, d.rows, d.mean, r.mean) for d, r in zip(*by_day, strict=True)
-    )
+    found = tuple(DayEstimate(d.day, d.rows, d.mean, r.mean) for d, r in zip(*by_day, strict=True))
     return EstimateReference(metric, found, skill if math.isfinite(skill) else 0.0, calibration, trees)
 
 

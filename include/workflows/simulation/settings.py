@@ -12,8 +12,11 @@ from include.adapters import estimators
 from include.config import ModelDeclaration, yaml_text
 from include.config.declared import BadDeclaration
 from include.config.loader import checked_against_views, checked_declaration
+from include.config.measured_by import imported
 from include.config.old_keys import path_now
+from include.config.own_metrics import may_be_own
 from include.config.types import FeatureView
+from include.domain import metric_names
 from include.domain.errors import Refusal
 from include.workflows.simulation.stream import Stream
 from include.workflows.tables import default_gates
@@ -229,14 +232,19 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
 
     classes = stream.classes
     task = "regression" if classes is None else "binary" if len(classes) == 2 else "multiclass"
-    metric = given.metric or {"binary": "brier", "multiclass": "log_loss", "regression": "mae"}[task]
+    metric, asked = _measured_by(given.metric, task)
     known = stream.y[np.isfinite(stream.y)]
     unit = default_gates.spread(known) if task == "regression" else 1.0
     counts = np.unique(stream.day, return_counts=True)[1]
     usual = int(np.median(counts)) if len(counts) else 1
-    compared = metric if metric in default_gates.COMPARED[task] else default_gates.COMPARED[task][0]
+    beaten = metric if metric in default_gates.COMPARED[task] else default_gates.COMPARED[task][0]
+    compared = asked or beaten
     tolerance = {"brier": 0.01, "log_loss": 0.02, "error": 0.02, "mae": 0.05 * unit, "rmse": 0.05 * unit}
+    if metric not in tolerance:
+        tolerance[metric] = default_gates.share_of_naive(task, metric, known, len(classes or []), 0.05)
     margin = default_gates.margins(known if task == "regression" else None)
+    if compared not in margin:
+        margin[compared] = default_gates.share_of_naive(task, compared, known, len(classes or []), 0.02)
     few = _between(30, usual // 2, 300)
     data = {
         "name": "stream",
@@ -264,7 +272,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
             "champion_gate": {
                 "min_rows": 100,
                 "comparisons": [{"metric": compared, "margin": margin[compared]}],
-                "beat_baseline_on": compared,
+                "beat_baseline_on": beaten,
                 "resamples": 200,
             },
         },
@@ -281,7 +289,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
             "estimated": {"min_rows": few},
             "performance": {
                 "metric": metric,
-                "tolerance": tolerance.get(metric, 0.0),
+                "tolerance": tolerance[metric],
             },
         },
     }
@@ -289,6 +297,31 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
         return checked_declaration(data, Path())
     except BadDeclaration as error:
         raise BadSetting(error.problems[0]) from None
+
+
+def _measured_by(name: str | None, task: str) -> tuple[str, str | None]:
+    """The loss that is watched, and the metric that gates compare where another was asked for.
+
+    Raises:
+        BadSetting: when the task has no such metric.
+    """
+    usual = {"binary": "brier", "multiclass": "log_loss", "regression": "mae"}[task]
+    if name is None:
+        return usual, None
+    plain = name.partition("(")[0]
+    if plain in metric_names.LOSSES[task]:
+        return name, name if metric_names.is_known(task, name) else None
+    if metric_names.is_known(task, name):
+        return usual, name
+    if may_be_own(name):
+        found = imported(name, "--metric")
+        is_loss = found.per_row is not None and found.worse_sign > 0 and found.low >= 0
+        return (name if is_loss else usual), name
+    allowed = dict.fromkeys((*metric_names.LOSSES[task], *metric_names.NAMES[task]))
+    raise BadSetting(
+        f"--metric is {name!r}; of a {task} model it is one of {', '.join(allowed)}, or one of your own by its import "
+        "path."
+    )
 
 
 def _between(low: int, value: int, high: int) -> int:

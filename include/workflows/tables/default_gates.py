@@ -11,6 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from include.config.gates import JudgedGates
+from include.config.measured_by import imported
+from include.config.own_metrics import of_the_project
 from include.config.problems import what_is_wrong
 from include.domain import classes
 from include.domain.errors import Refusal
@@ -49,6 +51,32 @@ def margins(known: np.ndarray[Any, Any] | None) -> dict[str, float]:
     """The tolerated loss against a champion, by metric; a regression's in units of its labels' spread."""
     unit = 1.0 if known is None else spread(known)
     return {"brier": 0.005, "log_loss": 0.02, "accuracy": 0.01, "mae": 0.02 * unit, "rmse": 0.02 * unit}
+
+
+def share_of_naive(task: str, name: str, known: np.ndarray[Any, Any], count: int, share: float) -> float:
+    """So much of what a model that ignores its inputs measures by this metric, in the metric's unit; of a metric
+    between 0 and 1 at most half of the share, and that too where such a model has no value.
+
+    Args:
+        task: of the model.
+        name: the metric, or one of a team's own by import path.
+        known: ``(n,)`` labels, a class as its position.
+        count: how many classes there are.
+        share: above 0.
+    """
+    import numpy as np
+
+    from include.domain.metrics import Task, measure, metric_of
+
+    metric = metric_of(Task(task), name) if of_the_project(task, name) else imported(name, "--metric")
+    bounded = metric.low >= 0 and metric.high <= 1
+    if task == "multiclass":
+        shares = np.bincount(known.astype(int), minlength=count) / max(len(known), 1)
+        naive: np.ndarray[Any, Any] = np.tile(shares, (len(known), 1))
+    else:
+        naive = np.full(len(known), known.mean() if len(known) else np.nan)
+    measured = None if bounded else measure(Task(task), metric, known, naive).value
+    return share / 2 if measured is None else float(f"{share * abs(measured):.4g}")
 
 
 def spread(known: np.ndarray[Any, Any]) -> float:

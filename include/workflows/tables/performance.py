@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
+from include.config.measured_by import imported
+from include.config.own_metrics import may_be_own
+from include.config.problems import did_you_mean
 from include.domain.drift.calibration import BadEstimate, expected_losses, expected_roc_auc
 from include.domain.drift.estimate_reference import (
     EstimateReference,
@@ -15,9 +18,11 @@ from include.domain.drift.estimate_reference import (
 )
 from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance, estimated_performance, outside_support
 from include.domain.drift.input_drift import DriftVerdict
-from include.domain.drift.once import RiskRise, risk_rise
+from include.domain.drift.once import RiskRise, ScoredRows, metric_fall, risk_rise
 from include.domain.drift.profile import FeatureKind, as_numbers, column_of
 from include.domain.losses import BadLoss, row_losses
+from include.domain.metric_names import LOSSES, NAMES, why_not
+from include.domain.metrics import Metric, OwnMetricFailed, Task, measure, metric_of
 from include.domain.performance import Band
 from include.workflows.tables.alike_values import aligned
 from include.workflows.tables.checks import some
@@ -43,6 +48,10 @@ class Lane:
     def __init__(self, roles: ColumnRoles, limits: Limits, kinds: Mapping[str, str]) -> None:
         self.roles, self.limits, self.kinds = roles, limits, kinds
         self.metric: str | None = None
+        self.loss: str | Metric | None = None
+        """What a row loses; None where the metric is of all rows together."""
+        self.whole: tuple[Task, Metric, ScoredRows] | None = None
+        """The metric of all rows together with its task, and the reference's rows; None where rows have losses."""
         self.tolerance = limits.tolerance or 0.0
         self.losses: np.ndarray[Any, Any] | None = None
         self.windows: np.ndarray[Any, Any] | None = None
@@ -88,22 +97,30 @@ class Lane:
         usable = np.isfinite(y) & np.isfinite(scores).reshape(len(y), -1).all(axis=1)
         if not usable.any():
             raise BadTable(f"{past.path} has no row with both a label and a score.")
-        lane.metric = lane.limits.metric or _metric(y[usable], scores[usable])
+        usual = _metric(y[usable], scores[usable])
+        task, found = chosen(limits.metric or usual, usual, scores)
+        lane.metric = found if isinstance(found, str) else found.name
+        blocks = np.arange(past.rows) * BLOCKS // past.rows if windows is None else windows
+        lane.windows = blocks[usable]
+        lane.columns = set(roles.score) | ({roles.label} if roles.label in now.names else set())
+        if isinstance(found, Metric) and not (found.own and is_loss(found)):
+            lane._of_all_rows(
+                task, found, ScoredRows(y[usable], scores[usable], None if windows is None else blocks[usable])
+            )
+            return lane
+        lane.loss = found
         lane.losses = lane._losses(y[usable], scores[usable])
         if limits.tolerance is None:
             risk = float(lane.losses.mean())
             lane.tolerance = TOLERATED * (risk**0.5 if lane.metric == "rmse" else risk)
-        blocks = np.arange(past.rows) * BLOCKS // past.rows if windows is None else windows
-        lane.windows = blocks[usable]
-        lane.columns = set(roles.score) | ({roles.label} if roles.label in now.names else set())
         names = [f"{w:012d}" for w in lane.windows.tolist()]
         try:
-            if lane.metric in ("mae", "rmse"):
+            if task is Task.REGRESSION:
                 features = lane._inputs(past.frame(list(lane.kinds)).loc[usable])
                 lane.estimate = lane._regression(names, features, scores[usable], lane.losses)
                 lane.columns |= set(lane.kinds)
             else:
-                lane.estimate = classifier_reference(lane.metric, names, y[usable], scores[usable])
+                lane.estimate = classifier_reference(lane.loss, names, y[usable], scores[usable])
         except BadEstimate as error:
             lane.remarks.append(f"Performance without labels was not estimated: {error}")
             lane.lacking["estimated"] = str(error)
@@ -122,9 +139,22 @@ class Lane:
 
     def _losses(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         try:
-            return row_losses(str(self.metric), y, scores)
-        except BadLoss as error:
-            raise BadTable(str(error)) from None
+            return row_losses(self.loss or str(self.metric), y, scores)
+        except (BadLoss, OwnMetricFailed) as error:
+            raise BadTable(f"--metric {self.metric}: {error}") from None
+
+    def _of_all_rows(self, task: Task, metric: Metric, reference: ScoredRows) -> None:
+        """Judge a metric that no single row has: by labels alone."""
+        self.whole = (task, metric, reference)
+        measured = measure(task, metric, reference.y, reference.scores)
+        if measured.value is None:
+            raise BadTable(f"--metric {metric}: the reference gives none: {measured.reason}.")
+        if self.limits.tolerance is None:
+            self.tolerance = TOLERATED * abs(measured.value)
+        why = f"{metric} is of all rows together, so without labels it cannot be estimated row by row"
+        self.lacking["estimated"] = why
+        if "estimated" in self.asked:
+            self.remarks.append(f"Performance without labels was not estimated: {why}.")
 
     def _regression(
         self, names: list[str], features: pd.DataFrame, scores: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]
@@ -140,7 +170,11 @@ class Lane:
     ) -> tuple[EstimatedPerformance | None, RiskRise | None]:
         import numpy as np
 
-        if self.metric is None or self.losses is None or rows is None or predictions is None:
+        if self.metric is None or rows is None or predictions is None:
+            return None, None
+        if self.whole is not None:
+            return None, self._fell(rows, alpha)
+        if self.losses is None or self.loss is None:
             return None, None
         scores = score_values(rows, self.roles.score)
         answered = np.isfinite(scores).reshape(len(rows), -1).all(axis=1)
@@ -148,7 +182,7 @@ class Lane:
         if self.estimate is not None:
             if self.estimate.calibration is not None:
                 probabilities = self.estimate.calibration(scores[answered])
-                losses = expected_losses(self.metric, scores[answered], probabilities)
+                losses = expected_losses(self.loss, scores[answered], probabilities)
                 auc = expected_roc_auc(scores[answered], probabilities) if scores.ndim == 1 else None
             elif self.estimate.trees is not None:
                 losses = self.estimate.trees.estimated(self._inputs(rows.loc[answered]), scores[answered])
@@ -175,6 +209,64 @@ class Lane:
             windows=self.windows if self.chunked else None,
         )
         return estimated, realised
+
+    def _fell(self, rows: pd.DataFrame, alpha: float) -> RiskRise | None:
+        import numpy as np
+
+        if self.whole is None or self.roles.label not in rows:
+            return None
+        task, metric, reference = self.whole
+        scores = score_values(rows, self.roles.score)
+        y = label_values(rows[self.roles.label], self.roles.score, self.roles.classes)
+        known = np.isfinite(scores).reshape(len(rows), -1).all(axis=1) & np.isfinite(y)
+        limits = self.limits
+        return metric_fall(
+            task,
+            metric,
+            reference,
+            ScoredRows(y[known], scores[known]),
+            tolerance=self.tolerance,
+            alpha=alpha,
+            min_rows=limits.min_rows,
+        )
+
+
+# --- which metric ----------------------------------------------------------------------------------------------------
+
+
+def chosen(name: str, usual: str, scores: np.ndarray[Any, Any]) -> tuple[Task, str | Metric]:
+    """The task, and the loss by its name, or a metric of all rows or of a team's own as it is.
+
+    Args:
+        name: As ``--metric`` gives it.
+        usual: What would be measured without one, which tells probabilities from numbers.
+        scores: Shape (n,), or (n, classes).
+
+    Raises:
+        BadTable: where there is no such metric for these scores.
+    """
+    numbers, many = usual not in LOSSES["binary"], scores.ndim == 2
+    order = (Task.REGRESSION, Task.BINARY) if numbers else (Task.BINARY, Task.REGRESSION)
+    tasks = (Task.MULTICLASS,) if many else order
+    plain = name.partition("(")[0]
+    for task in tasks:
+        if plain in (*LOSSES[task.value], *NAMES[task.value]):
+            wrong = why_not(task.value, name)
+            if wrong is not None and plain in NAMES[task.value]:
+                raise BadTable(f"--metric {name}: {wrong}.")
+            return (task, name) if plain in LOSSES[task.value] else (task, metric_of(task, name))
+    if may_be_own(name):
+        return tasks[0], imported(name, "--metric")
+    allowed = dict.fromkeys(each for task in tasks for each in (*LOSSES[task.value], *NAMES[task.value]))
+    raise BadTable(
+        f"--metric is {name!r}; for these scores it is one of {', '.join(allowed)}, or one of your own by its import "
+        "path." + did_you_mean(plain, list(allowed))
+    )
+
+
+def is_loss(metric: Metric) -> bool:
+    """Whether each row has a value of 0 or more, of which less is better."""
+    return metric.per_row is not None and metric.worse_sign > 0 and metric.low >= 0
 
 
 # --- from columns to numbers -----------------------------------------------------------------------------------------

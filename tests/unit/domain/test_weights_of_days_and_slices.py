@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from include.domain.drift.calibration import fit_calibration
-from include.domain.drift.estimated import BesideEstimate, classifier_reference, estimated_performance
+from include.domain.drift.estimate_reference import classifier_reference
+from include.domain.drift.estimated import BesideEstimate, estimated_performance
 from include.domain.gates import (
     ComparisonRule,
     Evidence,
