@@ -87,7 +87,7 @@ def equal_models(
                 None if evidence.baseline is None else evidence.baseline[rows],
                 np.repeat(np.arange(count), sizes),
                 business,
-            ),
+            ).weighted(None if evidence.weight is None else evidence.weight[rows]),
             {name: column[rows] for name, column in values.items()},
         )
 

@@ -20,7 +20,7 @@ from include.domain.weights import BadWeights, counted_rows
 from include.workflows import stores, tasks
 from include.workflows.drift import reference as references
 from include.workflows.evidence import evaluation, training
-from include.workflows.journey import facts
+from include.workflows.journey import fact_files
 from include.workflows.journey.facts import Evaluated, ReferenceProfile, TrainingSets
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models, row_weights, training_sets
@@ -152,7 +152,7 @@ def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_re
     assert seen.candidate == pytest.approx(twin.predict_proba(held_out)[:, 1])
     expected = brier_score_loss(y, seen.candidate, sample_weight=weight)
     assert abs(expected - brier_score_loss(y, seen.candidate)) > 0.005
-    measured = facts.read(journey.folder, Evaluated).metrics
+    measured = fact_files.read(journey.folder, Evaluated).metrics
     assert measured["candidate"]["brier"] == pytest.approx(expected)
     mean = np.average(label, weights=training.weights(journey, "train"))
     assert measured["baseline"]["brier"] == pytest.approx(
@@ -161,7 +161,7 @@ def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_re
     weighing.judge("threshold_gate", reference)
     brier = criterion(journey, "threshold_gate", "brier")
     assert (brier.measured, brier.rows) == (pytest.approx(expected), counted_rows(weight))
-    kept = facts.read(journey.folder, ReferenceProfile)
+    kept = fact_files.read(journey.folder, ReferenceProfile)
     losses = losses_by_day(days_of.tolist(), (seen.candidate - y) ** 2, weight)
     assert [day["rows"] for day in kept.profile["losses"]] == [day.rows for day in losses]
     assert kept.weight == "worth"
