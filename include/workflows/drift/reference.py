@@ -121,12 +121,14 @@ def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple
     and how many rows have a label at all.
 
     Days that are settled are read once, each as of the moment it settled, and kept as sums; so what is read and held
-    does not grow with the champion's age.
+    does not grow with the champion's age. Where rows are weighed every day is read again.
     """
     since, until = epoch.effective_from, day.end - model.label.delay
     if until <= since:
         return (), ()
-    old = Interval(since, end) if (end := settled_until(until, model.drift.performance.settles_days)) > since else None
+    end = settled_until(until, model.drift.performance.settles_days)
+    # A kept day has one number of rows, and of weighted rows there are two: how many have a label, and their worth.
+    old = Interval(since, end) if end > since and model.weight is None else None
     with stores.open_ledger() as ledger:
         kept = _settled(ledger, model, epoch, old) if old is not None else ()
         fresh = _measured(ledger, model, epoch, Interval(old.end if old is not None else since, until), day.end)
