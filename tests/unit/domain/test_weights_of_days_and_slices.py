@@ -245,4 +245,4 @@ def test_an_estimate_needs_the_rows_that_its_own_are_worth():
         reference, np.full(1000, 0.2), Band("brier", 0.02), beside=BesideEstimate(weights=weights)
     )
     assert found.out_of_band is None
-    assert "10 rows; at least 300 are needed" in found.reason
+    assert "was not estimated: 10 rows; at least" in found.reason
