@@ -31,7 +31,7 @@ class NotAnswerable(ValueError):
 
 def read(path: str | Path) -> Packed:
     """The packed model of a file; nothing in it is executed."""
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
         return Packed({name: file[name] for name in file.files})
 
 
