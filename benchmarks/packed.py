@@ -24,6 +24,7 @@ import pandas as pd
 
 from benchmarks._common import own_peak_mb, report
 from include.adapters import estimators, packing
+from include.adapters.packing.files import as_columns
 from include.config.settings import PROJECT
 from include.domain.packed.compared import difference
 from include.domain.packed.reader import Packed
@@ -85,7 +86,7 @@ def main() -> None:
     pipeline = estimators.fit(estimators.build(spec), frame, label)
     arrays = packing.packed_arrays(pipeline, KINDS, learned=[0, 1], classes=2, example=frame.head(64))
     packed, batch = Packed(arrays), frame.head(rows)
-    columns = packing.as_columns(batch)
+    columns = as_columns(batch)
     row, alone = {name: values[0] for name, values in columns.items()}, frame.head(1)
     differing = difference(pipeline.predict_proba(batch)[:, 1], packed.many(columns)).differing
     if differing:
