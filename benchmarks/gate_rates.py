@@ -136,15 +136,38 @@ def _weeks(rng: np.random.Generator, lag: float) -> list[tuple[Floats, NDArray[n
 
 
 def series(times: int) -> list[float]:
-    """How often 26 journeys of candidates, each worse than its champion by 0.4 margins, end beyond the margin."""
-    found, rng = np.zeros(2), np.random.default_rng(10)
+    """How often 26 journeys of candidates, each worse than its champion by 0.4 margins, end beyond the margin: by the
+    former bound, by the gate's, and by the gate's with the anchor."""
+    found, rng = np.zeros(3), np.random.default_rng(10)
     for _ in range(times):
+        found[2] += _crept(rng, 0.4) > 1
         promoted = np.zeros(2)
         for _ in range(26):
             rows = rows_of(rng, 0.4 * MARGIN + DAY * noise(rng, 14, 0.2, "normal"), "normal")
             promoted += [bound(*rows, ALPHA) <= MARGIN for bound in BOUNDS]
-        found += 0.4 * promoted > 1
+        found[:2] += 0.4 * promoted > 1
     return [float(f) for f in found / times]
+
+
+def _crept(rng: np.random.Generator, step: float) -> float:
+    """How many margins worse than the first champion the last of a series is, with the anchor as the gate counts it.
+    The difference to the anchor has half of its days' noise in common with that to the champion."""
+    level = anchor = 0.0
+    judged: int | None = None
+    for _ in range(26):
+        days, other = (noise(rng, 14, 0.2, "normal") for _ in range(2))
+        worse = upper(*rows_of(rng, step * MARGIN + DAY * days, "normal"), ALPHA)
+        moves = worse < 0
+        passes = worse <= MARGIN
+        if judged is not None:
+            judged += 1
+            apart = (level + step - anchor) * MARGIN + DAY * (0.5 * days + np.sqrt(0.75) * other)
+            from_anchor = upper(*rows_of(rng, apart, "normal"), ALPHA / judged)
+            passes, moves = passes and from_anchor <= MARGIN, from_anchor < 0
+        if passes:
+            level += step
+            anchor, judged = (level, None) if moves else (anchor, judged or 0)
+    return level
 
 
 def main() -> None:
@@ -165,7 +188,10 @@ def main() -> None:
         power[f"{days} days, lag {lag:g}, {kind}"] = found[2]
         print(f"{days} days, lag {lag:g}, {kind:8} " + " | ".join(f"{100 * f:5.1f}" for f in found), file=sys.stderr)
     chains = {"weekly for a year": weekly_year(max(times // 5, 20)), "26 slightly worse": series(max(times // 5, 20))}
-    print("at least once, in percent: former | now | alpha shared | the same at lag .5", file=sys.stderr)
+    print(
+        "at least once, in percent: former | now | with shared alpha (weekly: also at lag .5), or with the anchor",
+        file=sys.stderr,
+    )
     for name, found in chains.items():
         print(f"{name:22} " + " | ".join(f"{100 * f:5.1f}" for f in found), file=sys.stderr)
     report(
@@ -177,7 +203,7 @@ def main() -> None:
         times=times,
         least_power=min(power.values()),
         weekly_year=chains["weekly for a year"][2],
-        slightly_worse=chains["26 slightly worse"][1],
+        slightly_worse=chains["26 slightly worse"][2],
     )
 
 

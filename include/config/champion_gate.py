@@ -67,6 +67,10 @@ class ChampionGate(DeclaredGate):
     replay: DeclaredEarlierWindow | None = None
     """Judge the candidate on the window before the drift, too; default no, as it needs data from before training."""
 
+    anchored: bool = True
+    """Whether the margins are counted from the anchor too, the last champion that was shown to be better or that a
+    person took, so that small losses do not add up (docs/adr/0054); default yes."""
+
     @model_validator(mode="after")
     def _season(self) -> ChampionGate:
         seasonal, season = self.baseline == "seasonal_naive", self.baseline_season

@@ -8,6 +8,9 @@ Three outcomes for each comparison, from one interval of the difference (positiv
 - INCONCLUSIVE between: the rows cannot tell. "Not significantly different" is not a pass. The reason says how many
   rows would do.
 
+It is compared with the anchor as well, the champion that small losses are counted from (``anchor``), where that
+is another one: no worse by the same margins, so that a series of small losses does not add up.
+
 On the replay window, the days before the drift, the candidate must be no worse by the same test; superiority is not
 asked there.
 
@@ -27,10 +30,13 @@ import numpy as np
 from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison, PairedScores, bootstrap_upper, compare
 from include.domain.errors import Refusal
+from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence
 from include.domain.gates.evidence import Evidence
 from include.domain.metrics import Metric
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
+ANCHOR = "anchor "
+"""Before the name of each comparison with the anchor."""
 REPLAY = "replay "
 """Before the name of each criterion of the replay window."""
 
@@ -121,6 +127,12 @@ class ChampionRules:
     may be larger than ``alpha``, as the alarm is evidence too and the margins hold at ``alpha`` beside it: a candidate
     worse by a margin passes no more often."""
 
+    @property
+    def tolerated(self) -> ChampionRules:
+        """The same margins as losses that are tolerated, without any gain."""
+        margins = (ComparisonRule(r.metric, r.margin) for r in self.comparisons if r.alpha is None)
+        return replace(self, comparisons=tuple(margins))
+
     def gaining(self, watched: str | Metric, *, dated: bool = True) -> ChampionRules:
         """The rules for a candidate that an alarm asked for: on the watched metric, or where it is not compared on the
         first one that is, it must be better than the champion as well, at ``gain_alpha``. Every margin stays.
@@ -144,6 +156,7 @@ def champion_gate(
     has_champion: bool,
     attempts: Attempts = FIRST,
     earlier: EarlierWindow = NO_EARLIER_WINDOW,
+    anchor: AnchorEvidence = NO_ANCHOR,
 ) -> GateResult:
     """Judge a candidate against the champion and the baseline on the same rows.
 
@@ -156,6 +169,7 @@ def champion_gate(
         attempts: the chain of attempts on these days that the candidate is the newest of; it says what of alpha this
             one has.
         earlier: the replay window.
+        anchor: the champion that small losses are counted from, where it is not the present one.
     """
     notes: dict[str, Any] = {
         "alpha": rules.alpha,
@@ -166,18 +180,24 @@ def champion_gate(
     criteria: list[CriterionResult] = []
     if has_champion:
         criteria += _against_champion(rules, evidence, attempts.parts, "", notes["comparisons"])
+        anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"])
+        notes["anchor"] = {
+            "candidate": anchor.candidate_id,
+            "attempts": anchor.attempts,
+            "moves": _all_better(anchored if anchor.candidate_id is not None else criteria),
+        }
+        criteria += anchored
         if earlier.evidence is not None:
-            tolerated = replace(
-                rules,
-                comparisons=tuple(ComparisonRule(r.metric, r.margin) for r in rules.comparisons if r.alpha is None),
+            criteria += _against_champion(
+                rules.tolerated, earlier.evidence, earlier.attempts, REPLAY, notes["comparisons"]
             )
-            criteria += _against_champion(tolerated, earlier.evidence, earlier.attempts, REPLAY, notes["comparisons"])
             where = earlier.window or {}
             notes["replay"] = {"attempts": earlier.attempts, "rows": earlier.evidence.rows, **where}
         elif earlier.missing is not None:
             criteria.append(_no_replay(earlier.missing))
     else:
         criteria.append(_first_deployment(rules.first_deployment, evidence.rows))
+        notes["anchor"] = {"candidate": None, "attempts": 1, "moves": True}
     criteria.append(_against_baseline(rules, evidence, attempts.parts, notes["comparisons"]))
     return GateResult("champion_gate", mode, tuple(_with_budget(c, rules, attempts) for c in criteria), notes)
 
@@ -203,6 +223,39 @@ def _against_champion(
         result = judge_comparison(rule, comparison, criterion=name, min_rows=rules.min_rows)
         criteria.append(_twin(result) if same else result)
     return criteria
+
+
+def _against_anchor(
+    rules: ChampionRules, anchor: AnchorEvidence, attempts: Attempts, notes: dict[str, Any]
+) -> list[CriterionResult]:
+    """Within each margin of the anchor as well; nothing where the champion is the anchor or the candidate is."""
+    if anchor.candidate_id is None:
+        return []
+    if anchor.evidence is None:
+        return [
+            CriterionResult(
+                criterion=f"{ANCHOR}comparison",
+                verdict=Verdict.INCONCLUSIVE,
+                measured=None,
+                allowed="scored by both",
+                rows=0,
+                reason=f"{anchor.candidate_id}, the anchor that small losses are counted from, was not compared with: "
+                f"{(anchor.missing or 'it was not asked').rstrip('.')}; that is no evidence. Who approves the "
+                "candidate makes it the anchor.",
+            )
+        ]
+    seen = anchor.evidence
+    if seen.champion is not None and np.array_equal(seen.candidate, seen.champion):
+        return []
+    parts = max(attempts.parts, anchor.attempts)
+    found = _against_champion(rules.tolerated, seen, parts, ANCHOR, notes)
+    since = f"The anchor is {anchor.candidate_id}, the last champion that was shown to be better or that a person took."
+    return [replace(c, reason=f"{c.reason.replace('the champion', 'the anchor')} {since}") for c in found]
+
+
+def _all_better(found: list[CriterionResult]) -> bool:
+    """Whether each comparison shows the candidate to be better, so that small losses are counted from it on."""
+    return all(c.high is not None and c.high < 0 for c in found)
 
 
 def _with_budget(found: CriterionResult, rules: ChampionRules, attempts: Attempts) -> CriterionResult:

@@ -32,7 +32,7 @@ from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import METRICS, Measurement, Task
 from include.domain.weighted_metrics import measure_weighted
 from include.workflows import stores
-from include.workflows.evidence import business, champion_model, curves_on_mlflow, earlier_windows, training
+from include.workflows.evidence import anchors, business, champion_model, curves_on_mlflow, earlier_windows, training
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.by_products import ByProducts
@@ -113,6 +113,8 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
             columns = model.gates.slice_gate.columns
             scores |= {f"{SLICE}{name}": features[name].to_numpy() for name in columns}
         answers = {"candidate": candidate, "champion": champion, "baseline": baseline}
+        anchor = anchors.score(journey, features, head)
+        scores |= anchor.scores
         values: dict[str, RowValues] = {}
         if model.business_metrics:
             values = business.values_of(model, held_out_rows(journey), y, answers)
@@ -131,6 +133,8 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
             holdout=journey.kept(TrainingSets).holdout.start,
             metrics=measured,
             replay=replayed,
+            anchor_id=anchor.candidate_id,
+            anchor_missing=anchor.missing,
         )
         journey.keep(evaluated)
         made = ByProducts()
@@ -171,6 +175,21 @@ def evidence_of(journey: Journey) -> Evidence:
         rows["day"].to_numpy(),
         business.kept_in(journey.model, rows),
     ).weighted(rows[WEIGHT].to_numpy(dtype=float) if WEIGHT in rows else None)
+
+
+def anchored_evidence(journey: Journey) -> Evidence | None:
+    """The same rows with the anchor's scores in the champion's place; None where it has none."""
+    import numpy as np
+    import pandas as pd
+
+    rows, model = pd.read_parquet(journey.folder / ROWS), journey.model
+    if anchors.SCORES not in rows:
+        return None
+    candidate, anchor = (np.array(rows[who].tolist(), dtype=float) for who in ("candidate", anchors.SCORES))
+    found = Evidence(Task(model.task), rows["y"].to_numpy(), candidate, anchor, days=rows["day"].to_numpy()).weighted(
+        rows[WEIGHT].to_numpy(dtype=float) if WEIGHT in rows else None
+    )
+    return business.valued(model, held_out_rows(journey), found) if model.business_metrics else found
 
 
 def held_out_rows(journey: Journey) -> pd.DataFrame:

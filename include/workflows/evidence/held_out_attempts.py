@@ -42,6 +42,18 @@ def attempts_of(journey: Journey, gate: str) -> Attempts:
     return attempts_up_to(mine, earlier)
 
 
+def against(journey: Journey, gate: str, anchor: str) -> int:
+    """How many candidates were judged since this anchor is no longer champion, the journey's included."""
+    since = journey.ledger.candidates.get(anchor).opened_at
+    judged = journey.ledger.gates.judged_on(journey.model.name, gate, HOLDOUT)
+    earlier = (
+        each
+        for each in judged
+        if since < each.candidate.opened_at < journey.candidate.opened_at and each.champion not in (None, anchor)
+    )
+    return 1 + sum(1 for _ in earlier)
+
+
 def _changed_on(journey: Journey, candidate: Candidate) -> date | None:
     incident = alarm.incident_behind(journey.ledger, candidate)
     changed = incident.change if incident is not None else None

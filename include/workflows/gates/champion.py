@@ -18,6 +18,7 @@ COMPARED = r"^(?!baseline )"
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     from include.config.measured_by import metrics_of
     from include.domain.gates import champion_gate
+    from include.domain.gates.anchor import NO_ANCHOR
 
     declared = model.gates.champion_gate
     rules = declared.rules(metrics_of(model))
@@ -31,6 +32,7 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
         has_champion=subject.has_champion,
         attempts=subject.attempts(),
         earlier=subject.earlier_window(),
+        anchor=subject.anchor() if declared.anchored else NO_ANCHOR,
     )
 
 

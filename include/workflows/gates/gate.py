@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Timing,
         TrainingDataSummary,
     )
+    from include.domain.gates.anchor import AnchorEvidence
     from include.domain.incident import Incident
     from include.workflows.evidence.probes import Smoked
     from include.workflows.evidence.shadow_window import Shadowed
@@ -155,6 +156,9 @@ class Subject(Protocol):
         """The chain of candidates judged on days that overlap, of which this one is the newest."""
 
     def earlier_window(self) -> EarlierWindow: ...
+    def anchor(self) -> AnchorEvidence:
+        """The champion that small losses are counted from, on the held-out rows."""
+
     def timings(self) -> tuple[Timing | None, Timing | None]:
         """Candidate and champion on one machine."""
 

@@ -23,6 +23,7 @@ from include.domain.gates import (
     TrainingDataSummary,
     split_of,
 )
+from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence
 from include.domain.incident import Incident
 from include.workflows import stores
 from include.workflows.evidence import (
@@ -111,6 +112,17 @@ class JourneySubject:
         attempts = earlier_windows.attempts(journey, replayed, champion_gate.NAME)
         window = {"start": replayed.start, "end": replayed.end, "learned": replayed.learned}
         return EarlierWindow(evidence, missing, attempts, window)
+
+    def anchor(self) -> AnchorEvidence:
+        known = self.journey.kept(Evaluated)
+        if known.anchor_id is None:
+            return NO_ANCHOR
+        return AnchorEvidence(
+            known.anchor_id,
+            evaluation.anchored_evidence(self.journey),
+            known.anchor_missing,
+            held_out_attempts.against(self.journey, champion_gate.NAME, known.anchor_id),
+        )
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
         declared = self.model.gates.latency_gate

@@ -138,6 +138,8 @@ class Evaluated:
             candidate reads.
         holdout: when the held-out days begin.
         replay: None where no replay window is declared.
+        anchor_id: the champion that small losses are counted from; None where it is the one compared with.
+        anchor_missing: why the anchor has no scores; None where it has.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
@@ -151,6 +153,8 @@ class Evaluated:
     metrics: Metrics
     champion_tables: dict[str, int] | None = None
     replay: Replayed | None = None
+    anchor_id: str | None = None
+    anchor_missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

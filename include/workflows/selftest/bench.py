@@ -30,6 +30,7 @@ from include.domain.gates import (
     Timing,
     TrainingDataSummary,
 )
+from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence
 from include.domain.incident import Incident
 from include.domain.metrics import Task
 from include.domain.selftest import Cell, Matrix, Seeded
@@ -288,6 +289,9 @@ class SeededSubject:
 
     def earlier_window(self) -> EarlierWindow:
         return NO_EARLIER_WINDOW
+
+    def anchor(self) -> AnchorEvidence:
+        return NO_ANCHOR
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
         return self.candidate.timing, self.bench.champion_timing

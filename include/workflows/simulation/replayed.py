@@ -19,6 +19,7 @@ from include.domain.gates import (
     Timing,
     TrainingDataSummary,
 )
+from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence, AnchorStep, anchor_of
 from include.domain.history import Ending
 from include.domain.incident import Incident
 from include.domain.intervals import Interval
@@ -59,7 +60,7 @@ class ReplayedJourney:
     """The day whose estimate asked for it: it is held until labels confirm that."""
     replayed: tuple[str, Interval] | None = None
     """The champion it was compared with on the replay window, and that window."""
-    met: str | None = None
+    met: ReplayedCandidate | None = None
     """The champion it was compared with on the held-out days."""
 
     @property
@@ -98,10 +99,17 @@ def stops(result: GateResult) -> bool:
     return result.mode is Mode.BLOCKING and result.verdict is not Verdict.PASS
 
 
-def _attempt(candidate: ReplayedCandidate, met: str | None, incident: Incident | None) -> JudgedAttempt:
+def _attempt(candidate: ReplayedCandidate, met: ReplayedCandidate | None, incident: Incident | None) -> JudgedAttempt:
     changed = incident.change if incident is not None else None
     changed_on = None if changed is None else date.fromisoformat(changed)
-    return JudgedAttempt(candidate.name, candidate.as_of, candidate.windows.holdout, met, changed_on)
+    champion = met.name if met is not None else None
+    return JudgedAttempt(candidate.name, candidate.as_of, candidate.windows.holdout, champion, changed_on)
+
+
+def _moved(journey: ReplayedJourney) -> bool:
+    """Whether small losses are counted from its candidate on."""
+    counted = (g.notes["anchor"]["moves"] for g in journey.gates if "anchor" in g.notes)
+    return bool(next(counted, True))
 
 
 class ReplayedSubject:
@@ -157,10 +165,9 @@ class ReplayedSubject:
         return self.journey.incident if self.journey else None
 
     def attempts(self) -> Attempts:
-        met = self.champion.name if self.champion is not None else None
-        mine = _attempt(self.candidate, met, self.incident())
+        mine = _attempt(self.candidate, self.champion, self.incident())
         if self.journey is not None:
-            self.journey.met = met
+            self.journey.met = self.champion
         judged = (j for j in self._others if any(g.gate == champion_gate.NAME for g in j.gates))
         return attempts_up_to(mine, [_attempt(j.candidate, j.met, j.incident) for j in judged])
 
@@ -187,6 +194,27 @@ class ReplayedSubject:
             days=self.stream.day[rows],
         ).weighted(self.stream.weighed(rows))
         return EarlierWindow(self._valued(rows, evidence), attempts=attempts)
+
+    def anchor(self) -> AnchorEvidence:
+        promoted = [j for j in self._others if j.ending is Ending.PROMOTED and j.serves_from is not None]
+        if self.champion is None or not promoted or promoted[0].met is None:
+            return NO_ANCHOR
+        first = promoted[0].met
+        served = {first.name: first, **{j.candidate.name: j.candidate for j in promoted}}
+        steps = [AnchorStep(j.candidate.name, j.serves_from or j.candidate.as_of, _moved(j)) for j in promoted]
+        name = anchor_of([AnchorStep(first.name, first.as_of, True), *steps], self.candidate.as_of)
+        if name is None or name == self.champion.name:
+            return NO_ANCHOR
+        anchor, rows = served[name], self.candidate.holdout
+        seen = self.scored()
+        answers = anchor.answers(self.candidate.features(rows), serving=self._unseeing(anchor))
+        evidence = Evidence(seen.task, self.stream.y[rows], seen.candidate, answers, days=self.stream.day[rows])
+        evidence = evidence.weighted(self.stream.weighed(rows))
+        since = next((j.serves_from for j in promoted if j.candidate is anchor), None)
+        judged = (j for j in self._others if any(g.gate == champion_gate.NAME for g in j.gates))
+        later = [j for j in judged if since is None or j.candidate.as_of >= since]
+        attempts = 1 + sum(j.met is not None and j.met is not anchor for j in later)
+        return AnchorEvidence(name, self._valued(rows, evidence), attempts=attempts)
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
         raise NotReplayed("times")

@@ -19,6 +19,7 @@ from include.commands.checks import EXIT_FAILED
 from include.config import loader
 from include.domain.attempts import FIRST
 from include.domain.gates import NO_EARLIER_WINDOW, Evidence, Verdict
+from include.domain.gates.anchor import NO_ANCHOR
 from include.domain.metrics import Task
 from include.workflows import gates
 from include.workflows.alerts import by_path
@@ -170,6 +171,9 @@ class JudgedSubject:
 
     def earlier_window(self):
         return NO_EARLIER_WINDOW
+
+    def anchor(self):
+        return NO_ANCHOR
 
 
 def by_criterion(gate, model, subject):

@@ -1,0 +1,148 @@
+"""The champion that small losses are counted from."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from include.domain.attempts import FIRST, Attempts
+from include.domain.day_means import DaySpread
+from include.domain.gates import ChampionRules, ComparisonRule, Evidence, champion_gate
+from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence, AnchorStep, anchor_of
+from include.domain.metrics import Task
+from include.domain.verdicts import GateResult, Mode, Verdict
+
+START, SERIES, MARGIN = datetime(2013, 1, 1, tzinfo=UTC), 500, 1.0
+RULES = ChampionRules((ComparisonRule("mae", 0.1),), "mae", min_rows=100)
+
+
+def champions(*moved: bool, days: int = 30) -> list[AnchorStep]:
+    return [AnchorStep(f"c{n}", START + timedelta(days=n * days), each) for n, each in enumerate(moved)]
+
+
+def test_a_champion_that_was_not_shown_to_be_better_moves_nothing():
+    crept = champions(True, False, False)
+    assert anchor_of(crept, START + timedelta(days=90)) == "c0"
+
+
+def test_one_that_was_shown_to_be_better_is_the_anchor_from_then_on():
+    assert anchor_of(champions(True, True, False), START + timedelta(days=90)) == "c1"
+
+
+def test_after_a_year_the_champion_of_a_year_ago_is_the_anchor():
+    crept = champions(True, *[False] * 5, days=100)
+    assert anchor_of(crept, START + timedelta(days=365 + 199)) == "c1"
+    assert anchor_of(crept, START + timedelta(days=365 + 200)) == "c2"
+
+
+def test_without_a_champion_there_is_none():
+    assert anchor_of([], START) is None
+
+
+def judged(
+    candidate: float, champion: float, anchor: float | None, *, attempts: Attempts = FIRST, tried: int = 1
+) -> GateResult:
+    """Models with these mean errors on 28 days of 50 rows."""
+    rng = np.random.default_rng(5)
+    day = np.repeat(np.arange(28), 50)
+    y = np.zeros(len(day))
+
+    def errors(size: float) -> np.ndarray:
+        return size + 0.02 * rng.standard_normal(28)[day] + 0.2 * rng.standard_normal(len(day))
+
+    def evidence(other: float) -> Evidence:
+        return Evidence(Task.REGRESSION, y, ours, errors(other), np.full(len(day), 5.0), day)
+
+    ours = errors(candidate)
+    seen = NO_ANCHOR if anchor is None else AnchorEvidence("c0", evidence(anchor), attempts=tried)
+    return champion_gate(
+        RULES, evidence(champion), mode=Mode.BLOCKING, has_champion=True, attempts=attempts, anchor=seen
+    )
+
+
+def test_a_candidate_within_the_margin_of_the_champion_and_beyond_it_from_the_anchor_is_stopped():
+    found = judged(1.15, 1.1, 1.0)
+    by_name = {c.criterion: c for c in found.criteria}
+    assert (by_name["mae"].verdict, by_name["anchor mae"].verdict) == (Verdict.PASS, Verdict.FAIL)
+    assert "against the anchor's" in by_name["anchor mae"].reason
+    assert "The anchor is c0" in by_name["anchor mae"].reason
+    assert judged(1.15, 1.1, 1.12).verdict is Verdict.PASS
+
+
+def test_where_the_champion_is_the_anchor_nothing_is_added():
+    assert [c.criterion for c in judged(1.0, 1.0, None).criteria] == ["mae", "baseline mae"]
+
+
+def test_the_anchor_moves_to_what_is_shown_to_be_better_than_it():
+    assert judged(0.8, 1.0, None).notes["anchor"]["moves"] is True
+    assert judged(1.0, 1.0, None).notes["anchor"]["moves"] is False
+    assert judged(0.8, 1.1, 1.0).notes["anchor"]["moves"] is True
+    assert judged(1.05, 1.2, 1.05).notes["anchor"]["moves"] is False, "better than the champion is not enough"
+
+
+def test_the_first_champion_is_an_anchor():
+    rows = np.zeros(200)
+    evidence = Evidence(Task.REGRESSION, rows, rows + 1, None, rows + 5, np.arange(200) % 10)
+    first = champion_gate(RULES, evidence, mode=Mode.BLOCKING, has_champion=False)
+    assert first.notes["anchor"]["moves"] is True
+
+
+def test_an_anchor_that_could_not_be_asked_is_no_evidence_and_named():
+    found = champion_gate(
+        RULES,
+        Evidence(
+            Task.REGRESSION, np.zeros(200), np.ones(200), np.full(200, 1.5), np.full(200, 5.0), np.arange(200) % 10
+        ),
+        mode=Mode.BLOCKING,
+        has_champion=True,
+        anchor=AnchorEvidence("c0", missing="its file is gone"),
+    )
+    asked = next(c for c in found.criteria if c.criterion == "anchor comparison")
+    assert asked.verdict is Verdict.INCONCLUSIVE
+    assert "c0, the anchor that small losses are counted from, was not compared with: its file is gone" in asked.reason
+    assert found.notes["anchor"]["moves"] is False
+
+
+def test_each_candidate_against_one_anchor_has_less_of_alpha_and_never_more_than_its_days_have():
+    def alpha(**given: object) -> float:
+        return float(judged(1.0, 1.0, 1.0, **given).notes["comparisons"]["anchor mae"]["alpha"])  # type: ignore[arg-type]
+
+    assert [alpha(), alpha(tried=4)] == pytest.approx([0.05, 0.0125])
+    assert alpha(attempts=Attempts(2), tried=4) == pytest.approx(0.05 / 8)
+
+
+@pytest.mark.parametrize("lag", [pytest.param(0.2, marks=pytest.mark.slow), 0.5])
+def test_twenty_six_candidates_each_a_little_worse_end_within_the_margin_in_nineteen_series_of_twenty(lag):
+    """Each 0.4 margins worse than its champion; without the anchor all but one in a hundred end beyond."""
+    rng, beyond = np.random.default_rng([49, int(10 * lag)]), [0, 0]
+
+    def high(mean: float, z: np.ndarray, alpha: float) -> float:
+        seen = mean + 1.2 * z
+        spread = DaySpread.of(seen - seen.mean())
+        return float(seen.mean()) + spread.half(alpha, upper=True) if spread.why_too_few is None else np.inf
+
+    def days() -> np.ndarray:
+        z = rng.standard_normal(14)
+        for i in range(1, 14):
+            z[i] = lag * z[i - 1] + np.sqrt(1 - lag * lag) * z[i]
+        return z
+
+    for _ in range(SERIES):
+        level, free, tried, anchor = 0.0, 0.0, None, 0.0
+        for _ in range(26):
+            z, other = days(), days()
+            worse = high(0.4, z, 0.05)
+            free += 0.4 * (worse <= MARGIN)
+            passes, moves = worse <= MARGIN, worse < 0
+            if tried is not None:
+                tried += 1
+                apart = high(level + 0.4 - anchor, 0.5 * z + np.sqrt(0.75) * other, 0.05 / tried)
+                passes, moves = passes and apart <= MARGIN, apart < 0
+            if passes:
+                level += 0.4
+                anchor, tried = (level, None) if moves else (anchor, tried or 0)
+        beyond = [n + over for n, over in zip(beyond, (level > MARGIN, free > MARGIN), strict=True)]
+    most = stats.binom.ppf(0.995, SERIES, 0.05)
+    assert beyond[0] <= most < stats.binom.ppf(0.05, SERIES, 0.1), "twice the promise would be seen"
+    assert beyond[1] >= 0.95 * SERIES
