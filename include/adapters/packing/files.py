@@ -155,7 +155,7 @@ def _steps(columns: Sequence[Number | Category], arrays: Arrays) -> list[dict[st
 
 
 def _with_check_rows(arrays: Arrays, header: dict[str, Any], example: pd.DataFrame) -> Arrays:
-    """Rows and the answers that the reader gives here; that these are the pipeline's is proved by the parity gate."""
+    """Rows and the answers that the reader gives here; that these are the pipeline's is for whoever packs to prove."""
     width = header["columns"]
     whole = {
         **arrays,
