@@ -12,7 +12,7 @@ from include.domain.prepared import PreparedJourneys
 from include.domain.situation import Policy, Situation, cooldown_days
 
 NOW = datetime(2013, 6, 15, tzinfo=UTC)
-POLICY = Policy(windows=(2, 4))
+RETRAINING = Policy(windows=(2, 4))
 
 
 def ago(days: int) -> datetime:
@@ -21,7 +21,7 @@ def ago(days: int) -> datetime:
 
 def a_situation(*broken: bool | None, **values) -> Situation:
     days = tuple(Flags(ago(len(broken) - n).date().isoformat(), broken=each) for n, each in enumerate(broken))
-    return Situation(NOW, days, POLICY, **values)
+    return Situation(NOW, days, RETRAINING, **values)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_next_journey_waits_for_the_one_whose_pause_ends_last(journey, prepa
     }
     found = a_situation(False, **started).pause
     at = {"journey": journey, "prepared": prepared, None: None}[held_by]
-    assert found == (None if at is None else (ago(at), POLICY.cooldown_days))
+    assert found == (None if at is None else (ago(at), RETRAINING.cooldown_days))
 
 
 def test_an_earlier_journey_whose_pause_is_long_is_waited_for_longer_than_a_later_one():
@@ -65,7 +65,7 @@ def test_an_earlier_journey_whose_pause_is_long_is_waited_for_longer_than_a_late
         asked_at_streak=4,
         prepared=PreparedJourneys(last_started=ago(5)),
     )
-    days = cooldown_days(POLICY, 4)
-    assert days > POLICY.cooldown_days + 5
+    days = cooldown_days(RETRAINING, 4)
+    assert days > RETRAINING.cooldown_days + 5
     assert asked.pause == (ago(10), days)
     assert asked.cooldown_ends == ago(10) + timedelta(days=days)
