@@ -16,6 +16,7 @@ from journey_world import NOW, key
 from ledger_fixtures import an_operator, judged
 from release_story import Story
 from sqlalchemy import delete, insert
+from sweeping import Told
 
 from include.adapters.ledger import Ledger, Notice, Scope, StopKind
 from include.adapters.offline_store import OfflineStore
@@ -235,9 +236,6 @@ def _back_to(story: Story, name: str, make: Callable[[Story], None]) -> None:
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
-
-Told = tuple[str, list[Any]]
-"""A function, and what it is called with."""
 
 
 def _score(day: int) -> Callable[[Story], Told]:

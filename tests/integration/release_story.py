@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from journey_world import NOW, JourneyWorld
+from journey_world import LENIENT, MODEL, NOW, JourneyWorld
 from mlflow_server import MlflowServer
 from on_databases import follow
 
@@ -103,6 +103,41 @@ def tell(world: JourneyWorld, server: MlflowServer, kept: Path) -> Story:
     made.keep("close of the winner")
     tasks.close_journey(second)
     shutil.rmtree(settings().artifacts / "models")
+    made.keep("rollback")
+    return made
+
+
+def tell_of_a_refit(world: JourneyWorld, server: MlflowServer, kept: Path) -> Story:
+    """Two champions that raced and were fitted again on everything, one after the other: kept before each step of the
+    second that a journey without race and refit has not."""
+    fits = {**MODEL["training"], "refit": "all", "race": {"recipes": ["window", "expanding"]}}
+    world.declare(world.model, shadow=SHADOW, training=fits, gates={**LENIENT, "smoke_gate": {}})
+    made = Story(world, server, kept)
+    world.first_champion()
+    world.next_day(16)
+    second = world.open("second", 17)
+    made.references["second"] = second
+    tasks.build_training_set(second)
+    if not world.judge_after("build_training_set", second):
+        raise RuntimeError("the gate of the data stopped the second candidate")
+    made.keep("fit")
+    tasks.train(second)
+    tasks.evaluate(second)
+    if not world.judge_after("evaluate", second):
+        raise RuntimeError("a gate of the recipe stopped the second candidate")
+    made.keep("refit")
+    tasks.refit(second)
+    made.keep("registration")
+    tasks.register_challenger(second, NOW)
+    if not world.judge_after("register_challenger", second):
+        raise RuntimeError("a gate of the file stopped the second candidate")
+    tasks.open_shadow_window(second)
+    world.next_day(17)
+    if not world.judge("shadow_gate", second)["passed"]:
+        raise RuntimeError("the shadow gate stopped the second candidate")
+    made.keep("promotion")
+    tasks.promote(second, NOW)
+    tasks.close_journey(second)
     made.keep("rollback")
     return made
 

@@ -221,3 +221,11 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
 }
+PASSED["refit"] = {"step.begun", "refit.logged", "models.copied", "refit.tagged", "ledger.refit.set"}
+for name, like in {
+    "train with a race": "train",
+    "register the refitted": "register",
+    "promote the refitted": "promote",
+    "roll back to the refitted": "roll back",
+}.items():
+    PASSED[name] = PASSED[like]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
 from include.adapters.registry import REFITTED, VersionMissing
+from include.domain.faults import crashpoint
 from include.domain.intervals import instant
 from include.domain.lifecycle import Event
 from include.domain.recipes import Recipe
@@ -54,11 +55,13 @@ def refit(reference: JourneyReference) -> dict[str, Any]:
             print(f"Fitted {journey.model.estimator.path} again on {len(chosen):,} rows up to {rows.days[-1]}.")
             example = rows.features.head(training.EXAMPLE_ROWS)
             served = training.as_logged(journey, run, pipeline, example, {REFITTED: twin})
+        crashpoint("refit.logged")
         with registry.model_file(served) as file:
             digest = model_files.digest(file)
             fitted_models.keep(file, digest)
         journey.keep(_told(journey, recipe, twin, digest))
         registry.tag(run, {"slipway.served_uri": served, "slipway.served_digest": digest})
+        crashpoint("refit.tagged")
         journey.ledger.candidates.advance(
             journey.candidate_id,
             Event.REFIT,
