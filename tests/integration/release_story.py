@@ -138,6 +138,7 @@ def tell_of_a_refit(world: JourneyWorld, server: MlflowServer, kept: Path) -> St
     made.keep("promotion")
     tasks.promote(second, NOW)
     tasks.close_journey(second)
+    shutil.rmtree(settings().artifacts / "models")
     made.keep("rollback")
     return made
 
