@@ -31,7 +31,7 @@ from include.domain import faults
 from include.domain.intervals import Interval
 from include.domain.verdicts import Verdict
 from include.workflows import stores
-from include.workflows.features import freshness
+from include.workflows.features import freshness, pushed_rows
 from include.workflows.features.streaming import RowsRefused, Ticked, ViewStream, window_of
 from include.workflows.pairs import PairState
 from include.workflows.pairs import online as online_pair
@@ -182,6 +182,30 @@ def test_f176_a_stream_slower_than_the_delay_is_found(world, streamed):
     assert found.p99_s is not None
     assert found.p99_s > 31 * 60
     assert streamed.mark().p99_s > 31 * 60
+
+
+def test_a_day_of_pushes_is_read_at_most_every_ten_minutes(world, streamed, monkeypatch):
+    judged = []
+    of_pushes = freshness.of_pushes
+    monkeypatch.setattr(freshness, "of_pushes", lambda *asked: judged.append(asked[2].end) or of_pushes(*asked))
+    for after in range(1, 5):  # each tick pushes one more station, known a minute after the one before
+        known = at_(3, 12) + after * MINUTE
+        world.insert(READINGS, [reading(12, 5.0, known, station=f"s{after}")])
+        assert streamed.tick(known).rows > 0
+    assert len(judged) == 1
+    world.insert(READINGS, [reading(12, 5.0, at_(3, 12) + 12 * MINUTE, station="late")])
+    streamed.tick(at_(3, 12) + 12 * MINUTE)
+    assert len(judged) == 2
+
+
+def test_what_was_pushed_is_kept_for_its_time_and_removed_by_later_pushes(world, streamed, monkeypatch):
+    monkeypatch.setattr(pushed_rows, "KEPT", timedelta(days=1))
+    kept = pushed_rows.folder_of(settings().home, world.declared.view("station_level"))
+    streamed.tick(at_(1, 12))
+    streamed.tick(at_(2, 12))
+    assert [day.name for day in sorted(kept.iterdir())] == ["2024-03-01", "2024-03-02"]
+    streamed.tick(at_(3, 12))
+    assert [day.name for day in sorted(kept.iterdir())] == ["2024-03-02", "2024-03-03"]
 
 
 def test_too_few_rows_say_nothing_about_freshness(world, streamed):
