@@ -80,8 +80,8 @@ class Attempts:
     def spent(self, alpha: float) -> float:
         """What of alpha the chain has spent, this attempt included; at most five quarters of alpha.
 
-        >>> [round(Attempts(k).spent(0.05), 4) for k in (1, 2, 52)]
-        [0.05, 0.0562, 0.0623]
+        >>> [round(Attempts(k).spent(0.05), 5) for k in (1, 2, 52)]
+        [0.05, 0.05625, 0.06226]
         """
         return alpha + alpha / RETRIES_SHARE * (1 - 1 / self.number)
 
@@ -126,7 +126,7 @@ def attempts_up_to(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> Att
 
     An earlier attempt is in the chain where its held-out days overlap those of one that is in it, and
 
-    - the champion is the same: after a promotion the question is another one; and
+    - the champion is the same, and was judged before it: after a promotion the question is another one; and
     - for a candidate that an alarm asked for, it had learned from days after the change: one that had not was no
       attempt at curing it.
 
@@ -149,7 +149,8 @@ def attempts_up_to(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> Att
     others = [one for one in earlier if one.candidate_id != mine.candidate_id]
     found = {one.candidate_id for one in others if one.held_out == mine.held_out}
     reached = mine.held_out
-    asked = [one for one in others if one.candidate_id not in found and _same_question(mine, one)]
+    asked = [one for one in _since_its_promotion(mine, others) if one.candidate_id not in found]
+    asked = [one for one in asked if _same_question(mine, one)]
     grown = True
     while grown:
         grown = False
@@ -167,6 +168,13 @@ def attempts_up_to(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> Att
         fresh_from=reached.end.date(),
         fresh_as_of=(fresh if fresh == mine.as_of + ahead else fresh + DAY).date(),
     )
+
+
+def _since_its_promotion(mine: JudgedAttempt, others: list[JudgedAttempt]) -> list[JudgedAttempt]:
+    """Those that were judged after the champion was: it was no attempt at being better than itself, and neither was
+    what came before it."""
+    places = [place for place, one in enumerate(others) if one.candidate_id == mine.champion]
+    return others[places[-1] + 1 :] if places else others
 
 
 def _same_question(mine: JudgedAttempt, other: JudgedAttempt) -> bool:

@@ -221,6 +221,15 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
 }
+PASSED["stream"] = {
+    "ledger.stream.held",
+    "features.stream.taken",
+    "features.stream.pushed",
+    "features.stream.kept",
+    "features.stream.acknowledged",
+    "ledger.stream.written",
+    "features.stream.marked",
+}
 PASSED["refit"] = {"step.begun", "refit.logged", "models.copied", "refit.tagged", "ledger.refit.set"}
 for name, like in {
     "train with a race": "train",

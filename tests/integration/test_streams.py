@@ -22,6 +22,7 @@ from feature_world import (
 )
 from feature_world import at as at_
 from sqlalchemy import and_
+from swept import PASSED
 
 from include.adapters.ledger import StreamHeld
 from include.adapters.online_store import OnlineRow, OnlineStore
@@ -289,24 +290,39 @@ def test_rows_of_a_day_that_is_not_published_yet_are_no_difference_of_the_stores
 
 # --- killed, paused, twice -------------------------------------------------------------------------------------------
 
-POINTS = ("taken", "pushed", "kept", "acknowledged", "marked")
+HELD = "ledger.stream.held"
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_f174_a_tick_that_is_killed_anywhere_is_repeated_and_changes_nothing(world, streamed, monkeypatch, point):
-    streamed.tick(at_(3, 6))
+class Killed(BaseException):
+    """The process ends here."""
 
-    class Killed(BaseException):
-        pass
+
+def die_at(monkeypatch: pytest.MonkeyPatch, point: str | None) -> None:
+    """The stream's next passing of the point is its last; None: it lives."""
 
     def die(name: str) -> None:
-        if name == f"features.stream.{point}":
+        faults.crashpoint(name)
+        if name == point:
             raise Killed
 
-    monkeypatch.setattr("include.workflows.features.streaming.crashpoint", die)
+    for module in ("include.workflows.features.streaming", "include.adapters.ledger.streams"):
+        monkeypatch.setattr(f"{module}.crashpoint", die)
+
+
+def test_a_stream_passes_the_crash_points_that_the_list_of_the_sweeps_has(world, streamed, monkeypatch, tmp_path):
+    monkeypatch.setenv("FAULT_TRACE", str(tmp_path / "trace"))
+    streamed.tick(at_(3, 6))
+    passed = (tmp_path / "trace").read_text(encoding="utf-8").split()
+    assert {name for name in passed if "stream" in name} == PASSED["stream"]
+
+
+@pytest.mark.parametrize("point", sorted(PASSED["stream"] - {HELD}))
+def test_f174_a_tick_that_is_killed_anywhere_is_repeated_and_changes_nothing(world, streamed, monkeypatch, point):
+    streamed.tick(at_(3, 6))
+    die_at(monkeypatch, point)
     with pytest.raises(Killed):
         streamed.tick(at_(3, 6.5))
-    monkeypatch.setattr("include.workflows.features.streaming.crashpoint", faults.crashpoint)
+    die_at(monkeypatch, None)
     again = streamed.restarted()
     again.tick(at_(3, 6.5) + MINUTE)
     again.tick(at_(3, 7.5))
@@ -314,6 +330,15 @@ def test_f174_a_tick_that_is_killed_anywhere_is_repeated_and_changes_nothing(wor
     world.run_day("station_level", 3)
     found = verified(world, 3)
     assert (found.different, found.missing, found.extra) == (0, 2 * (24 - 5), 0)  # 03:00 to 07:00 are there
+
+
+def test_f174_killed_right_after_it_took_the_stream_its_next_process_has_it(world, streamed, monkeypatch):
+    die_at(monkeypatch, HELD)
+    with pytest.raises(Killed):
+        streamed.tick(at_(3, 6))
+    die_at(monkeypatch, None)
+    assert streamed.restarted().tick(at_(3, 6)).rows > 0
+    assert level(world) == (3 * 10 + 5, 5)
 
 
 def test_a_process_that_begins_after_an_outage_pushes_what_was_missed(world, streamed):

@@ -55,6 +55,14 @@ def test_a_promotion_begins_a_new_chain_but_not_on_the_very_same_days():
     assert attempts_up_to(judged("mine", 7), [former]).number == 2
 
 
+def test_the_first_champion_and_what_came_before_it_were_no_attempts_at_being_better_than_it():
+    rejected, promoted = judged("rejected", 0, champion=None), judged("champion", 3, champion=None)
+    again = judged("again", 5)
+    assert attempts_up_to(judged("mine", 7), [rejected, promoted]).number == 1
+    assert attempts_up_to(judged("mine", 7), [rejected, promoted, again]).earlier == ("again",)
+    assert attempts_up_to(judged("mine", 3), [rejected, promoted]).earlier == ("champion",), "the very same days"
+
+
 def test_an_attempt_whose_champion_is_not_known_counts():
     assert attempts_up_to(judged("mine", 7), [judged("before", 0, champion=None)]).number == 2
 
