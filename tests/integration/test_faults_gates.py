@@ -215,9 +215,9 @@ from include.adapters import estimators, model_files
 from include.workflows import tasks
 real = estimators.fit
 
-def fit(pipeline, features, label):
+def fit(pipeline, features, label, weights=None):
     with timeout(2):  # as Airflow does for a task with an execution_timeout; its time starts where it matters here
-        return real(pipeline, features, label)
+        return real(pipeline, features, label, weights)
 
 estimators.fit = fit
 
