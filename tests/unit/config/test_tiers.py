@@ -107,7 +107,7 @@ def test_the_projects_own_tiers_can_be_used():
             "critical:\n  gates:\n    champion_gate:\n      alhpa: 0.01",
             "include/models/tiers.yaml:4: critical.gates.champion_gate.alhpa is not a field; allowed are: mode, "
             "min_rows, alpha, gain_alpha, comparisons, beat_baseline_on, resamples, baseline_by, baseline, "
-            "baseline_season, first_deployment, replay. "
+            "baseline_season, first_deployment, replay, anchored. "
             "Did you mean 'alpha'?",
             id="a field that does not exist",
         ),
