@@ -49,14 +49,14 @@ def test_a_mark_keeps_what_it_was_moved_to_and_is_of_one_version(ledger: Ledger,
         p99_s=12.5,
     )
     clock[0] += timedelta(seconds=5)
-    ledger.streams.move(later)
+    ledger.streams.advance(later)
     assert ledger.streams.of("level", 1) == replace(later, recorded_at=clock[0])
     assert held(ledger, version=2).rows == 0
 
 
 def test_another_process_is_refused_until_the_mark_is_too_old_and_keeps_what_was_reached(ledger, clock) -> None:
     mark = held(ledger)
-    ledger.streams.move(replace(mark, rows=7))
+    ledger.streams.advance(replace(mark, rows=7))
     clock[0] += IDLE - timedelta(microseconds=1)
     with pytest.raises(StreamHeld, match="The stream of level version 1 is run by here:1, whose last mark is of 2026"):
         held(ledger, "there:2")

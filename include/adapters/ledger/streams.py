@@ -97,7 +97,7 @@ class StreamMarks:
             raise RuntimeError(f"the mark of {view} that was just written is not there")
         return mark
 
-    def move(self, mark: StreamMark) -> None:
+    def advance(self, mark: StreamMark) -> None:
         """Replace the mark's facts, for the holder it names.
 
         Raises:

@@ -44,7 +44,7 @@ class StreamMarkKeeper(Protocol):
 
     def require(self, mark: StreamMark) -> None: ...
 
-    def move(self, mark: StreamMark) -> None: ...
+    def advance(self, mark: StreamMark) -> None: ...
 
 
 class RowsRefused(Refusal):
@@ -114,7 +114,7 @@ class ViewStream:
         tail.acknowledge()
         crashpoint("features.stream.acknowledged")
         self._mark = self._moved(mark, now, fresh)
-        self.marks.move(self._mark)
+        self.marks.advance(self._mark)
         crashpoint("features.stream.marked")
         self._forget_before(window.start)
         return Ticked(self.view.ref, now, fresh.num_rows, changed, tuple(tail.remarks))

@@ -356,17 +356,17 @@ def test_f176_a_stream_that_stands_still_is_told_to_the_views_owner_and_when_it_
     assert causes(ledger) == []
     look(ledger, hours=11 / 60)
     assert (told(), causes(ledger)) == ([("stale", "weather-desk")], ["stale/streamed/origin_weather"])
-    ledger.streams.move(mark)
+    ledger.streams.advance(mark)
     look(ledger, hours=1 / 60)
     assert told() == [("stale", "weather-desk"), ("over", "weather-desk")]
 
 
 def test_f176_rows_slower_than_the_delay_are_told_and_the_delay_itself_is_none(ledger, home, told, mark):
     promised = declarations().view("origin_weather").delay.total_seconds()
-    ledger.streams.move(replace(mark, p99_s=promised))
+    ledger.streams.advance(replace(mark, p99_s=promised))
     look(ledger)
     assert causes(ledger) == []
-    ledger.streams.move(replace(mark, p99_s=promised + 1))
+    ledger.streams.advance(replace(mark, p99_s=promised + 1))
     look(ledger)
     assert (told(), causes(ledger)) == ([("stale", "weather-desk")], ["stale/delay/origin_weather"])
     assert "within 3,661 s of their event; 1h 1m are promised" in lines(home)[0]["sentence"]
