@@ -70,7 +70,7 @@ def test_f174_whoever_lost_the_stream_may_neither_push_nor_move_the_mark(ledger:
     ledger.streams.require(mark)
     clock[0] += IDLE
     held(ledger, "there:2")
-    for refused in (ledger.streams.require, ledger.streams.move):
+    for refused in (ledger.streams.require, ledger.streams.advance):
         with pytest.raises(StreamHeld, match="there:2"):
             refused(replace(mark, rows=9))
     found = ledger.streams.of("level", 1)
