@@ -20,17 +20,12 @@ from include.config.settings import PROJECT
 from tests.e2e.conftest import HISTORY
 
 # Five months are published and a journey is trained on them: minutes.
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = pytest.mark.e2e
 RETRAIN = "retrain_flight_delay"
 WITH_STATUS = """curl() {
   case "$*" in *auth/token*) command curl "$@";; *) command curl -w '\\nstatus %{http_code}\\n' "$@";; esac
 }
 """
-
-
-@pytest.fixture(autouse=True)
-def _after_the_second_champion(second_champion):
-    """The examples' own journey holds the model from here on: the second champion comes before it."""
 
 
 def shell(stage, text):
@@ -103,10 +98,12 @@ def asked(stage, published):
     return first, again
 
 
+@pytest.mark.slow
 def test_a_long_range_in_one_pass_is_taken_as_it_is_written(published):
     assert published == 200
 
 
+@pytest.mark.slow
 def test_the_retrain_page_s_call_starts_a_run_once_and_is_polled(stage, asked):
     (started, polled), (again, _) = asked
     assert (started[0], started[1]["state"], started[1]["dag_run_id"]) == (200, "queued", "ops-12")
@@ -139,6 +136,7 @@ ASKS = {"as_of": "2013-06-01", "reason": "new carrier at EWR"}
         pytest.param(404, "retrain_nobody", "admin", {"logical_date": None, "conf": ASKS}, id="no such Dag"),
     ],
 )
+@pytest.mark.slow
 def test_the_table_of_answers_is_true(stage, published, status, dag_id, user, body):
     token = "nonsense" if user == "nobody" else stage.token(user) if user else ""
     header = f'-H "Authorization: Bearer {token}"' if user else ""
@@ -150,6 +148,7 @@ def test_the_table_of_answers_is_true(stage, published, status, dag_id, user, bo
     assert len(stage.api.dag_runs(RETRAIN)) == runs
 
 
+@pytest.mark.slow
 def test_the_calls_of_the_pages_rest_answer_and_a_journey_under_way_is_refused(stage, asked):
     block = written("docs/pages.md > REST")
     block = block.replace("…", stage.services.passwords["operator"]).replace("2013-06-17", "2013-06-01")
@@ -165,6 +164,7 @@ def test_the_calls_of_the_pages_rest_answer_and_a_journey_under_way_is_refused(s
     assert retrain[0] in ((409,) if live is not None else (202, 409)), retrain
 
 
+@pytest.mark.slow
 def test_both_backfills_are_taken_as_they_are_written(stage, published):
     ((status, backfill),) = answered(stage, written("docs/retrain.md > Backfill"))
     assert (status, backfill["dag_id"]) == (200, "features_origin_weather")
@@ -184,6 +184,7 @@ def test_both_backfills_are_taken_as_they_are_written(stage, published):
     "key",
     ["docs/runbook/housekeeping.md > `housekeeping`", "docs/runbook/repair.md > `compare_…` and `slipway repair`"],
 )
+@pytest.mark.slow
 def test_what_the_runbook_says_to_type_by_hand_runs(stage, key):
     for command in examples()[key].commands:
         ended = shell(stage, command)
