@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from include.domain.comparison import PairedComparison, PairedScores, compare
-from include.domain.gates.champion import ComparisonRule, judge_comparison
+from include.domain.gates.champion_rules import ComparisonRule
+from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 from include.domain.wording import count_of

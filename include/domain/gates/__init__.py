@@ -6,18 +6,11 @@
 <Verdict.PASS: 'PASS'>
 """
 
-from include.domain.gates.champion import (
-    NO_EARLIER_WINDOW,
-    BadRule,
-    ChampionRules,
-    ComparisonRule,
-    EarlierWindow,
-    FirstDeployment,
-    champion_gate,
-    judge_comparison,
-)
+from include.domain.gates.champion import NO_EARLIER_WINDOW, EarlierWindow, champion_gate
+from include.domain.gates.champion_rules import BadRule, ChampionRules, ComparisonRule, FirstDeployment
 from include.domain.gates.evidence import BadEvidence, Evidence, RowValues
 from include.domain.gates.fairness import FairnessRule, Measure
+from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.gates.latency import LatencyRules, latency_gate
 from include.domain.gates.leakage import Availability, LeakageRules, Split, late_rows, leakage_gate, split_of
 from include.domain.gates.own import HeldOut, own_gate

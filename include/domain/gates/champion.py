@@ -1,12 +1,8 @@
 """``champion_gate``: no worse than the champion by more than a margin, and better than a naive baseline.
 
-Three outcomes for each comparison, from one interval of the difference (positive: the candidate is worse):
-- PASS when its upper bound is within the margin: were the candidate worse by the margin, that would happen with a
-  probability of at most alpha. All comparisons must pass, so their number costs no further alpha (Berger 1982,
-  "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24:295-300).
-- FAIL when its lower bound is beyond the margin: the candidate is shown to be too much worse.
-- INCONCLUSIVE between: the rows cannot tell. "Not significantly different" is not a pass. The reason says how many
-  rows would do.
+How one comparison is judged: :mod:`include.domain.gates.judged_comparison`. All comparisons must pass, so their number
+costs no further alpha (Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics
+24:295-300).
 
 It is compared with the anchor as well, the champion that small losses are counted from (``anchor``), where that
 is another one: no worse by the same margins, so that a series of small losses does not add up.
@@ -22,16 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison, PairedScores, bootstrap_upper, compare
-from include.domain.errors import Refusal
 from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence
+from include.domain.gates.champion_rules import ChampionRules, FirstDeployment
 from include.domain.gates.evidence import Evidence
+from include.domain.gates.judged_comparison import difference_in_words, interval_of, judge_comparison
 from include.domain.metrics import Metric
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
 
@@ -39,54 +35,6 @@ ANCHOR = "anchor "
 """Before the name of each comparison with the anchor."""
 REPLAY = "replay "
 """Before the name of each criterion of the replay window."""
-
-
-class BadRule(Refusal, ValueError):
-    """A rule that cannot be judged by; the message says which field, its value, and what is allowed."""
-
-
-class FirstDeployment(Enum):
-    """What replaces the comparison while a model has no champion."""
-
-    BASELINE_ONLY = "baseline_only"
-    ASK = "ask"
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonRule:
-    """One paired comparison.
-
-    ``margin`` (at least 0, in the metric's unit) is the loss that is tolerated; with ``superiority`` it is the gain
-    that is demanded, and must be exceeded. ``alpha`` is this comparison's own, where it is not that of the rules. With
-    ``measured`` the gain itself is judged and not its bound, beside a margin that is.
-    """
-
-    metric: str | Metric
-    margin: float
-    superiority: bool = False
-    alpha: float | None = None
-    measured: bool = False
-
-    def __post_init__(self) -> None:
-        if not np.isfinite(self.margin) or self.margin < 0:
-            raise BadRule(f"margin of {self.metric} is {self.margin}; a margin is at least 0, in the metric's unit.")
-
-    @property
-    def criterion(self) -> str:
-        """What the comparison is called: the metric, or for one that an alarm adds the gain in it."""
-        return str(self.metric) if self.alpha is None else f"gain in {self.metric}"
-
-    @property
-    def limit(self) -> float:
-        """Where the upper bound of the difference must be: at most the margin, or below its negative."""
-        return -self.margin if self.superiority else self.margin
-
-    def allowed(self, against: str = "champion") -> str:
-        if self.measured:
-            return f"measured better than {against}"
-        if self.superiority:
-            return f"better than {against} by > {self.margin:g}"
-        return f"worse than {against} by <= {self.margin:g}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,43 +57,6 @@ class EarlierWindow:
 
 NO_EARLIER_WINDOW = EarlierWindow()
 """Of a model without a replay window."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChampionRules:
-    """The declared rules of ``champion_gate``. ``alpha`` is one-sided and per set of rows; ``resamples`` above zero
-    adds the percentile bootstrap's upper bound to the notes, where it decides nothing."""
-
-    comparisons: tuple[ComparisonRule, ...]
-    beat_baseline_on: str | Metric
-    alpha: float = 0.05
-    min_rows: int = 500
-    first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
-    resamples: int = 0
-    gain_alpha: float = 0.1
-    """The chance that a candidate which an alarm asked for is taken for better than the champion though it is not. It
-    may be larger than ``alpha``, as the alarm is evidence too and the margins hold at ``alpha`` beside it: a candidate
-    worse by a margin passes no more often."""
-
-    @property
-    def tolerated(self) -> ChampionRules:
-        """The same margins as losses that are tolerated, without any gain."""
-        margins = (ComparisonRule(r.metric, r.margin) for r in self.comparisons if r.alpha is None)
-        return replace(self, comparisons=tuple(margins))
-
-    def gaining(self, watched: str | Metric, *, dated: bool = True) -> ChampionRules:
-        """The rules for a candidate that an alarm asked for: on the watched metric, or where it is not compared on the
-        first one that is, it must be better than the champion as well, at ``gain_alpha``. Every margin stays.
-
-        Where the change is not ``dated``, the held-out rows may have too few days of it to show a gain: then it must be
-        measured better, and the margins alone have a bound.
-        """
-        names = [str(rule.metric) for rule in self.comparisons]
-        chosen = self.comparisons[names.index(str(watched)) if str(watched) in names else 0]
-        if chosen.superiority:
-            return self
-        gain = ComparisonRule(chosen.metric, 0.0, superiority=True, alpha=self.gain_alpha, measured=not dated)
-        return replace(self, comparisons=(*self.comparisons, gain))
 
 
 def champion_gate(
@@ -267,75 +178,6 @@ def _with_budget(found: CriterionResult, rules: ChampionRules, attempts: Attempt
     return replace(found, reason=f"{found.reason} {said}")
 
 
-def judge_comparison(
-    rule: ComparisonRule, comparison: PairedComparison, *, criterion: str, min_rows: int
-) -> CriterionResult:
-    """The verdict of one comparison with the champion."""
-    c, name = comparison, criterion
-    if c.judged_rows < min_rows:
-        verdict, why = (
-            Verdict.INCONCLUSIVE,
-            f"{name} was compared on {c.judged_rows:,} rows; at least {min_rows:,} are needed.",
-        )
-    elif (interval := _interval(c)) is None:
-        verdict, why = Verdict.INCONCLUSIVE, f"{name} could not be compared: {c.reason}; that is no evidence."
-    else:
-        verdict = _outcome(*interval, rule)
-        why = (
-            f"{name} {c.candidate:.4g} against the champion's {c.champion:.4g} on {c.about}: "
-            f"{_bounded(interval, c.alpha)}, {_compared_with(verdict, rule, c)}"
-        )
-    return CriterionResult(
-        criterion=name,
-        verdict=verdict,
-        measured=c.candidate,
-        allowed=rule.allowed(),
-        rows=c.rows,
-        reason=why,
-        direction=Direction.AT_MOST,
-        bound=rule.limit,
-        margin=rule.margin,
-        low=c.low,
-        high=c.high,
-        champion=c.champion,
-    )
-
-
-def _interval(c: PairedComparison) -> tuple[float, float, float] | None:
-    """The difference with its lower and its upper bound; None where one is missing, which is never evidence."""
-    if c.difference is None or c.low is None or c.high is None:
-        return None
-    return c.difference, c.low, c.high
-
-
-def _outcome(difference: float, low: float, high: float, rule: ComparisonRule) -> Verdict:
-    if rule.measured:
-        return Verdict.PASS if difference < rule.limit else Verdict.FAIL
-    if (high < rule.limit) if rule.superiority else (high <= rule.limit):
-        return Verdict.PASS
-    return Verdict.FAIL if low > rule.limit else Verdict.INCONCLUSIVE
-
-
-def _bounded(interval: tuple[float, float, float], alpha: float) -> str:
-    """The difference in words: ``worse by 0.0021 (worse by -0.003 to 0.0072, each bound at 95 %)``."""
-    difference, low, high = interval
-    direction = "worse" if difference >= 0 else "better"
-    level = f"{100 * (1 - alpha):.4g} %"
-    return f"{direction} by {abs(difference):.4g} (worse by {low:.4g} to {high:.4g}, each bound at {level})"
-
-
-def _compared_with(verdict: Verdict, rule: ComparisonRule, c: PairedComparison) -> str:
-    wanted = f"better by more than {rule.margin:g}" if rule.superiority else f"worse by at most {rule.margin:g}"
-    if rule.measured:
-        wanted = "measured better"
-    if verdict is Verdict.PASS:
-        return f"so it is {wanted}."
-    if verdict is Verdict.FAIL:
-        return f"so it is not {wanted}."
-    enough = f"; about {c.sufficient_rows:,} rows would tell for an equal candidate" if c.sufficient_rows else ""
-    return f"so these rows cannot tell whether it is {wanted}{enough}."
-
-
 def _twin(result: CriterionResult) -> CriterionResult:
     """Two models that agree to the last bit on every row are one model: nothing was compared."""
     return replace(
@@ -397,14 +239,14 @@ def _against_baseline(rules: ChampionRules, evidence: Evidence, parts: int, note
     if c.judged_rows < rules.min_rows:
         verdict = Verdict.INCONCLUSIVE
         why = f"{name} was compared on {c.judged_rows:,} rows; at least {rules.min_rows:,} are needed."
-    elif (interval := _interval(c)) is None:
+    elif (interval := interval_of(c)) is None:
         verdict = Verdict.INCONCLUSIVE
         reason = (c.reason or "").replace("champion", "baseline")
         why = f"{name} could not be compared: {reason}; that is no evidence."
     else:
         verdict, so = _beats(interval[0], interval[2])
         values = f"{metric} {c.candidate:.4g} against the naive baseline's {c.champion:.4g}"
-        why = f"{values} on {c.about}: {_bounded(interval, c.alpha)}, {so}"
+        why = f"{values} on {c.about}: {difference_in_words(interval, c.alpha)}, {so}"
     return CriterionResult(
         criterion=name,
         verdict=verdict,

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from include.domain.blocks import Blocks
 from include.domain.comparison import MAX_BLOCKS
-from include.domain.gates.champion import BadRule
+from include.domain.gates.champion_rules import BadRule
 from include.domain.gates.evidence import Evidence
 from include.domain.gates.farthest_apart import Farther, GroupRates, Rate, farthest
 from include.domain.gates.grouping import Grouping, group

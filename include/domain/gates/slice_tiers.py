@@ -25,8 +25,9 @@ from scipy.special import ndtri
 
 from include.domain.blocks import Blocks, block_statistic
 from include.domain.comparison import MAX_BLOCKS, PairedComparison, PairedScores, compare
-from include.domain.gates.champion import ComparisonRule, judge_comparison
+from include.domain.gates.champion_rules import ComparisonRule
 from include.domain.gates.evidence import Evidence
+from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.gates.pooling import Departures
 from include.domain.metrics import Floats, Metric, metric_of
 from include.domain.paired_spread import at_random

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison
-from include.domain.gates.champion import BadRule, FirstDeployment
+from include.domain.gates.champion_rules import BadRule, FirstDeployment
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
 from include.domain.gates.grouping import Grouping, group

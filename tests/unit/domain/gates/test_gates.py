@@ -30,8 +30,8 @@ from include.domain.gates import (
     threshold_gate,
     training_data_gate,
 )
-from include.domain.gates.champion import judge_comparison
 from include.domain.gates.evidence import RowValues
+from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.metrics import ShapesDiffer, Task, UnknownMetric, measure
 from include.domain.own_metrics import of_values
 from include.domain.verdicts import against_bound

@@ -23,7 +23,7 @@ from include.domain.gates import (
     champion_gate,
     slice_gate,
 )
-from include.domain.gates.champion import ChampionRules, ComparisonRule
+from include.domain.gates.champion_rules import ChampionRules, ComparisonRule
 from include.domain.gates.grouping import group
 from include.domain.gates.slices import OTHERS
 from include.domain.metrics import Task
