@@ -32,7 +32,8 @@ from include.domain.incident import Incident, IncidentPace
 from include.domain.journey import training_windows
 from include.domain.losses import DayLoss
 from include.domain.metrics import Task
-from include.domain.performance import Band, RealisedPerformance, realised_performance
+from include.domain.performance import RealisedPerformance, realised_performance
+from include.domain.risk_bounds import Band
 from include.domain.situation import Policy, Situation
 
 EPOCH = date(2021, 1, 1)

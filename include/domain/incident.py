@@ -24,7 +24,8 @@ from typing import Any
 
 from include.domain.drift.report import ScoredDay
 from include.domain.errors import Refusal
-from include.domain.performance import RealisedPerformance, Unit
+from include.domain.performance import RealisedPerformance
+from include.domain.risk_bounds import Unit
 
 
 class Stage(Enum):

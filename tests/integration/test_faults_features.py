@@ -406,7 +406,8 @@ def test_f024_where_no_range_is_declared_drift_calls_a_person_and_retrains_nothi
     from include.domain.drift.reference import build_profile
     from include.domain.drift.report import DriftMeasurements, Flags, ScoredDay, drift_report
     from include.domain.history import History, situation_of
-    from include.domain.performance import Band, DayLoss, realised_performance
+    from include.domain.performance import DayLoss, realised_performance
+    from include.domain.risk_bounds import Band
     from include.domain.situation import Policy
 
     rng = np.random.default_rng(24)

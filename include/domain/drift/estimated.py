@@ -38,7 +38,7 @@ from include.domain.drift.e_detector import LEAST_DAYS, LEAST_REFERENCE_DAYS, ri
 from include.domain.drift.estimate_reference import EstimateReference
 from include.domain.drift.input_drift import LEAST_WINDOWS, DriftVerdict
 from include.domain.drift.label_shift import LabelShift
-from include.domain.performance import Band
+from include.domain.risk_bounds import Band
 from include.domain.weights import counted_rows, mean_of
 from include.domain.wording import count_of
 
@@ -123,7 +123,7 @@ def judged_before(estimates: Iterable[EstimatedPerformance], min_rows: int) -> t
 
 def least_rows_of_day(reference: EstimateReference | None, min_rows: int) -> int:
     """The rows from which on a day counts: ``min_rows``, or a third of the reference's typical day where that has fewer
-    (:mod:`include.domain.performance` joins smaller days too).
+    (:mod:`include.domain.risk_bounds` joins smaller days too).
 
     Days of a small model are as good as the reference's own, which have as few rows; that there are ``min_rows`` of
     them together is asked for apart.

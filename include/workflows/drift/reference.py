@@ -19,8 +19,9 @@ from include.domain.errors import Refusal
 from include.domain.incident_acts import AcceptedLevel
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day, row_losses
-from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
+from include.domain.performance import RealisedPerformance, realised_performance
 from include.domain.promotion import Epoch
+from include.domain.risk_bounds import Band, Unit
 from include.workflows import stores
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile

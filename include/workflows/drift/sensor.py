@@ -47,7 +47,7 @@ from include.domain.intervals import DAY, Interval, instant
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import JourneyRequest, State
 from include.domain.losses import DayLoss
-from include.domain.performance import Band
+from include.domain.risk_bounds import Band
 from include.domain.situation import Policy, Situation
 from include.domain.unjudged import JudgedDays
 from include.workflows import stores

@@ -23,7 +23,7 @@ from include.domain.drift.profile import FeatureKind, as_numbers, column_of
 from include.domain.losses import BadLoss, row_losses
 from include.domain.metric_names import LOSSES, NAMES, why_not
 from include.domain.metrics import Metric, OwnMetricFailed, Task, measure, metric_of
-from include.domain.performance import Band
+from include.domain.risk_bounds import Band
 from include.workflows.tables.alike_values import aligned
 from include.workflows.tables.checks import some
 from include.workflows.tables.drift_columns import agree_on_numbers

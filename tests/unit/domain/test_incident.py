@@ -12,7 +12,8 @@ from include.domain.drift.report import Flags, ScoredDay
 from include.domain.history import Ending, History, PastJourney, with_incident
 from include.domain.incident import NEXT, BadStage, Closing, Incident, IncidentPace, Stage, after_day, outlook
 from include.domain.losses import DayLoss
-from include.domain.performance import Band, Unit, realised_performance
+from include.domain.performance import realised_performance
+from include.domain.risk_bounds import Band, Unit
 from include.domain.situation import Policy, Situation
 
 FIRST = date(2021, 1, 1)

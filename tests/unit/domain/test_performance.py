@@ -11,7 +11,8 @@ from scipy import stats
 from include.domain.drift.sequences import bernstein_bound, t_bound, t_evidence
 from include.domain.losses import BadLoss, DayLoss, correlation_within_days, losses_by_day, merged_losses, row_losses
 from include.domain.metrics import Task, measure
-from include.domain.performance import Band, RealisedPerformance, Unit, realised_performance
+from include.domain.performance import RealisedPerformance, realised_performance
+from include.domain.risk_bounds import Band, Unit
 
 ROWS = 900
 WITHIN_DAY_SD = 0.18

@@ -21,7 +21,7 @@ from include.domain.gates import (
 )
 from include.domain.losses import losses_by_day, weighted_day, weighted_sums
 from include.domain.metrics import Task
-from include.domain.performance import Band
+from include.domain.risk_bounds import Band
 from include.domain.shadow import ShadowEvidence, ShadowRules, shadow_gate
 from include.domain.verdicts import Mode, Verdict
 

@@ -20,7 +20,8 @@ from include.domain.drift.reference import build_profile, profile_scores
 from include.domain.drift.report import DriftMeasurements, DriftReport, Flags, ScoredDay, drift_report
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss
-from include.domain.performance import Band, realised_performance
+from include.domain.performance import realised_performance
+from include.domain.risk_bounds import Band
 from include.domain.situation import Situation
 
 DAY = "2013-06-15"

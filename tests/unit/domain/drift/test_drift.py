@@ -13,7 +13,8 @@ from include.domain.drift.profile import FeatureKind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
 from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, ScoredDay, drift_report
 from include.domain.losses import DayLoss
-from include.domain.performance import Band, realised_performance
+from include.domain.performance import realised_performance
+from include.domain.risk_bounds import Band
 
 DAYS = [f"2013-05-{d:02d}" for d in range(1, 31)]
 

@@ -28,7 +28,7 @@ from include.domain.drift.input_drift import DriftVerdict, FeatureDrift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import row_losses
 from include.domain.metrics import Task, measure
-from include.domain.performance import Band
+from include.domain.risk_bounds import Band
 
 
 def days_of(rows, days=14):

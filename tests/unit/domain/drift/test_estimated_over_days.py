@@ -8,7 +8,7 @@ from scipy import stats
 
 from include.domain.drift.estimate_reference import DayEstimate, EstimateReference
 from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance, estimated_performance, judged_before
-from include.domain.performance import Band
+from include.domain.risk_bounds import Band
 
 REFERENCE, KEPT, ROWS = 14, 120, 300
 USUAL, SPREAD = 0.15, 0.006

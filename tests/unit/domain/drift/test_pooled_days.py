@@ -25,7 +25,8 @@ from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import BadProfile, FeatureKind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
 from include.domain.drift.report import DataBounds, DriftMeasurements, ScoredDay, drift_report
-from include.domain.performance import Band, realised_performance
+from include.domain.performance import realised_performance
+from include.domain.risk_bounds import Band
 
 ROWS = 24
 """Of a day of hourly data."""

@@ -12,7 +12,8 @@ from include.domain.drift.profile import FeatureKind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
 from include.domain.drift.report import DataBounds, DriftMeasurements, ScoredDay, drift_report, histograms
 from include.domain.losses import DayLoss
-from include.domain.performance import Band, realised_performance
+from include.domain.performance import realised_performance
+from include.domain.risk_bounds import Band
 
 NUMERIC, TEXT = FeatureKind.NUMERIC, FeatureKind.CATEGORICAL
 
