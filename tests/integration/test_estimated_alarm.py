@@ -22,11 +22,12 @@ from include.adapters.registry import Registry, RegistryUnreachable, runs
 from include.cli import main
 from include.config import loader
 from include.config.settings import settings
+from include.domain.drift.report import DriftReport
 from include.domain.errors import Refusal
 from include.domain.journey import drift_run_id
 from include.domain.verdicts import Verdict
 from include.workflows import gates, stores, tasks
-from include.workflows.drift import labels_behind_alarm, sensor
+from include.workflows.drift import labels_behind_alarm, rule_inputs
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.facts import ReferenceProfile
 
@@ -203,10 +204,10 @@ def test_an_estimate_that_shall_only_be_reported_starts_nothing(alarmed):
     world, _, _ = alarmed
     with Ledger.open(settings().ledger_url) as ledger:
         kept = ledger.drift.reports(world.model, last=1)[0]
-        report = sensor.DriftReport.from_json(kept.report)
+        report = DriftReport.from_json(kept.report)
         world.declare(world.model, **{**DECLARED, "drift": {**DRIFT, "estimated": {"min_rows": 50, "acts": False}}})
         model = loader.declarations().model(world.model)
-        flags = sensor.situation(ledger, model, report, ledger.incidents.before(world.model, report.day)).flags
+        flags = rule_inputs.situation(ledger, model, report, ledger.incidents.before(world.model, report.day)).flags
         world.declare(world.model, **DECLARED)
     assert report.flags.estimated is True
     assert {f.estimated for f in flags} == {None}

@@ -31,7 +31,7 @@ from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome
 from include.domain.unjudged import JudgedDays
 from include.domain.verdicts import GateResult
 from include.workflows import gates
-from include.workflows.drift import labels_behind_alarm, pools, sensor
+from include.workflows.drift import labels_behind_alarm, measured_day, pools, rule_inputs
 from include.workflows.drift.reference import Reference
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
@@ -97,9 +97,9 @@ class DeclaredPolicy:
         scores, features = epoch.candidate.scores(rows), epoch.candidate.features(rows)
         self._maturing.until(day.end, epoch)
         counted = CountedDay(name, count_window(reference.profile, features, scores))
-        measured = sensor.Measured(
+        measured = measured_day.Measured(
             counted.profile,
-            *sensor.estimated_losses(model, reference.estimate, features, scores),
+            *measured_day.estimated_losses(model, reference.estimate, features, scores),
             epoch.matured,
             tuple(self._cohorts(epoch, day.end)),
             *pools.estimates_before(model, reference.estimate, self._estimates),
@@ -108,14 +108,14 @@ class DeclaredPolicy:
         )
         if pools.is_small(model, counted.profile.rows):
             self._counted = [*self._counted[1 - model.drift.pool_days :], counted]
-        report = sensor.report_on(model, epoch.candidate.name, name, reference, measured)
+        report = measured_day.report_on(model, epoch.candidate.name, name, reference, measured)
         last = model.drift.retrain.windows[1] - 1
         earlier = [r for r in (self._reports[-last:] if last else []) if r.version == report.version]
         self._reports = [*self._reports[-last:], report] if last else [report]
         if report.estimated is not None:
-            self._estimates = [*self._estimates[1 - sensor.ESTIMATES_KEPT :], report.estimated]
-        flags = [sensor.flags_of(model, r) for r in (*earlier, report)]
-        decision = decide(situation_of(report, flags, sensor.policy_of(model), self._history(), day.end))
+            self._estimates = [*self._estimates[1 - measured_day.ESTIMATES_KEPT :], report.estimated]
+        flags = [rule_inputs.flags_of(model, r) for r in (*earlier, report)]
+        decision = decide(situation_of(report, flags, rule_inputs.policy_of(model), self._history(), day.end))
         self._decisions.append((name, decision))
         return decision
 

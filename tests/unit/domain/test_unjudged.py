@@ -15,7 +15,7 @@ from include.domain.incident import Closing
 from include.domain.incident_log import IncidentCause, IncidentEventKind, data_step_of
 from include.domain.situation import Situation
 from include.domain.unjudged import JudgedDays
-from include.workflows.drift.sensor import judged_within
+from include.workflows.drift.rule_inputs import judged_within
 
 WITHIN = {"inputs": 5, "realised": 8}
 WHY = {"inputs": "24 rows; at least 300 are needed.", "realised": "No label came."}

@@ -11,7 +11,7 @@ from include.adapters.registry import CHALLENGER
 from include.config import loader
 from include.domain.lifecycle import Event, State
 from include.workflows import stores, tasks
-from include.workflows.drift import sensor
+from include.workflows.drift import rule_inputs
 from include.workflows.pages import notices
 from include.workflows.release import stranded
 
@@ -72,7 +72,7 @@ def test_f188_a_candidate_whose_run_is_gone_is_closed_with_the_reason_and_drift_
     assert world.registry.alias(world.model, CHALLENGER) is None
     with stores.open_ledger() as ledger:
         seen = ledger.incidents.before(world.model, "2024-03-17")
-        history = sensor._history(ledger, loader.declarations().model(world.model), "2024-03-17", seen)
+        history = rule_inputs._history(ledger, loader.declarations().model(world.model), "2024-03-17", seen)
     assert history.in_flight is None
     assert world.open("third", 17)["run_id"] == "third"
     assert world.next_day(17)["facts"]["shadow"] == []

@@ -17,7 +17,7 @@ from include.domain.authority import OPERATORS, MayNotDecide, Person
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event
 from include.workflows import stores, tasks
-from include.workflows.drift import sensor
+from include.workflows.drift import rule_inputs
 from include.workflows.gates import overrides
 
 REASON = "The outage of 12 March explains it"
@@ -89,7 +89,7 @@ def test_f177_only_the_drift_sensors_own_run_counts_as_drift(world: LightWorld) 
 
         day = at(20).date().isoformat()
         seen = ledger.incidents.before(world.model, day)
-        history = sensor._history(ledger, declarations().model(world.model), day, seen)
+        history = rule_inputs._history(ledger, declarations().model(world.model), day, seen)
         assert [j.by_drift for j in history.journeys] == [False], "no journey of the sensor is in its budget"
 
 
