@@ -17,7 +17,7 @@ from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.verdicts import Verdict
 from include.workflows import stores, tasks
-from include.workflows.evidence import training
+from include.workflows.evidence import journey_rows
 from include.workflows.journey import step
 from include.workflows.journey.fact_files import F
 from include.workflows.journey.facts import Evaluated, ReferenceProfile
@@ -196,7 +196,7 @@ def test_f205_a_binary_holdout_of_one_class_reaches_its_gates(world, outcome):
     reference = world.open("rare", 18)
     world.train(reference)
     tasks.evaluate(reference)
-    assert len(set(training.frames(_journey(reference), "holdout")[1])) == 1
+    assert len(set(journey_rows.frames(_journey(reference), "holdout")[1])) == 1
     metrics = kept(reference, Evaluated).metrics["candidate"]
     assert "roc_auc" not in metrics
     assert metrics["brier"] > 0

@@ -250,15 +250,15 @@ def test_f034_training_rows_that_are_judged_on_too_stop_the_journey_before_the_f
 
 def test_f033_a_feature_that_is_the_label_is_named_and_nothing_is_fitted(world, monkeypatch):
     world.declare(world.model, gates=gates(leakage_gate={}))
-    from include.workflows.evidence import training
+    from include.workflows.evidence import journey_rows
 
-    real = training.frames_of
+    real = journey_rows.frames_of
 
     def leaks(journey: Any, made: Any) -> Any:
         features, label, days = real(journey, made)
         return features.assign(level=label.astype(float)), label, days
 
-    monkeypatch.setattr(training, "frames_of", leaks)
+    monkeypatch.setattr(journey_rows, "frames_of", leaks)
     reference = world.open("r", 13)
     tasks.build_training_set(reference)
     assert not world.judge_after("build_training_set", reference)

@@ -21,7 +21,7 @@ from include.config.settings import settings
 from include.domain.errors import Refusal
 from include.domain.gates import GateResult
 from include.workflows import tasks
-from include.workflows.evidence import smoke_process, training
+from include.workflows.evidence import journey_rows, smoke_process
 from include.workflows.gates import required as required_gates
 from include.workflows.scoring import point_in_time_rows
 
@@ -139,13 +139,13 @@ def test_a_leaked_label_is_stopped_before_anything_is_fitted(world, monkeypatch)
     world.declare(world.model, gates=gates(leakage_gate={}))
     reference = world.open("first", 13)
     tasks.build_training_set(reference)
-    honest = training.frames
+    honest = journey_rows.frames
 
     def leaked(journey: Any, which: str) -> Any:
         features, label, days = honest(journey, which)
         return features.assign(order=label.astype(float)), label, days
 
-    monkeypatch.setattr(training, "frames", leaked)
+    monkeypatch.setattr(journey_rows, "frames", leaked)
     judged = world.judge("leakage_gate", reference)
     assert (judged["verdict"], judged["passed"]) == ("FAIL", False)
     assert "Alone, order (1.0000) tells the classes apart" in judged["reason"]

@@ -17,7 +17,7 @@ from include.domain.gates import Evidence, RowValues
 from include.domain.intervals import Interval, instant
 from include.domain.metrics import METRICS, Task
 from include.domain.weighted_metrics import measure_weighted
-from include.workflows.evidence import business, training
+from include.workflows.evidence import business, journey_rows
 from include.workflows.evidence.champion_model import UNABLE, Opponent
 from include.workflows.journey.facts import Evaluated, Metrics, Replayed, TrainingSets
 from include.workflows.journey.step import Journey
@@ -57,10 +57,10 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
     if champion is None:
         return replace(placed, missing="the champion could not be loaded")
     made = training_sets.build(journey.model, window, journey.as_of, learned["candidate"].table_versions)
-    features, y, days = training.frames_of(journey, made)
+    features, y, days = journey_rows.frames_of(journey, made)
     if len(y) == 0:
         return replace(placed, missing=NO_ROWS, rows=0)
-    weight = training.weights_in(journey, made)
+    weight = journey_rows.weights_in(journey, made)
     try:
         scores = {
             "candidate": estimators.predict(candidate, features, classes=journey.model.class_count),
@@ -70,7 +70,7 @@ def score(journey: Journey, candidate: Any, champion_id: str, champion: Opponent
         return replace(placed, missing=f"its rows could not be scored: {error}", rows=len(y))
     values: dict[str, RowValues] = {}
     if journey.model.business_metrics:
-        values = business.values_of(journey.model, training.known_rows(journey, made), y, scores)
+        values = business.values_of(journey.model, journey_rows.known_rows(journey, made), y, scores)
     return replace(placed, rows=len(y), metrics=_kept(journey, _Kept(y, days, weight), scores, values))
 
 

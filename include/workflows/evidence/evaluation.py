@@ -32,7 +32,14 @@ from include.domain.losses import correlation_within_days, row_losses
 from include.domain.metrics import METRICS, Measurement, Task
 from include.domain.weighted_metrics import measure_weighted
 from include.workflows import stores
-from include.workflows.evidence import anchors, business, champion_model, curves_on_mlflow, earlier_windows, training
+from include.workflows.evidence import (
+    anchors,
+    business,
+    champion_model,
+    curves_on_mlflow,
+    earlier_windows,
+    journey_rows,
+)
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.by_products import ByProducts
@@ -66,9 +73,9 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
     with step.step_of(reference, "evaluate") as journey:
         model, known, registry = journey.model, journey.candidate.facts, stores.registry()
         run, digest = str(known.mlflow_run_id), str(known.artifact_digest)
-        features, y, days = training.frames(journey, "holdout")
-        learned, trained_on, _ = training.reference_frames(journey)
-        weight = training.weights(journey, "holdout")
+        features, y, days = journey_rows.frames(journey, "holdout")
+        learned, trained_on, _ = journey_rows.reference_frames(journey)
+        weight = journey_rows.weights(journey, "holdout")
         logged = registry.logged_model(run)
         if logged is None:
             raise VersionMissing(
@@ -95,8 +102,10 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         sets = journey.kept(TrainingSets)
         baseline = naive_baseline(
             model,
-            LabelledRows(learned, trained_on, training.times_of(sets.train), training.reference_weights(journey)),
-            LabelledRows(features, y, training.times_of(sets.holdout)),
+            LabelledRows(
+                learned, trained_on, journey_rows.times_of(sets.train), journey_rows.reference_weights(journey)
+            ),
+            LabelledRows(features, y, journey_rows.times_of(sets.holdout)),
         )
 
         scores: dict[str, Any] = {
@@ -194,7 +203,7 @@ def anchored_evidence(journey: Journey) -> Evidence | None:
 
 def held_out_rows(journey: Journey) -> pd.DataFrame:
     """The keys, ``event_time`` and features of the held-out rows, in the order of ``evidence_of``."""
-    return training.known_rows(journey, journey.kept(TrainingSets).holdout)
+    return journey_rows.known_rows(journey, journey.kept(TrainingSets).holdout)
 
 
 def slice_columns(journey: Journey, names: Iterable[str]) -> dict[str, pd.Series[Any]]:
@@ -243,10 +252,10 @@ def _keep_reference_profile(
             f"{journey.candidate_id} answers none of the {len(y):,} held-out rows with a number: there is nothing to "
             "judge. Check its estimator and its training set."
         )
-    weight = training.weights(journey, "holdout")
+    weight = journey_rows.weights(journey, "holdout")
     weight = None if weight is None else weight[usable]
     features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
-    learned, _, learned_days = training.reference_frames(journey)
+    learned, _, learned_days = journey_rows.reference_frames(journey)
     rows = HeldOutRows(y, scores, held_out, weight)
     profile = profile_of(model, kinds, learned, learned_days.tolist(), rows)
     importances = made.attempt(

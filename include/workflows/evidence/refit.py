@@ -18,7 +18,7 @@ from include.domain.intervals import instant
 from include.domain.lifecycle import Event
 from include.domain.recipes import Recipe
 from include.workflows import stores
-from include.workflows.evidence import race, training
+from include.workflows.evidence import journey_rows, race, training
 from include.workflows.journey import alarm
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.facts import JourneyReference, RecipeRace, Refitted, TrainingSets
@@ -84,7 +84,7 @@ def learned(journey: Journey) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
     """Features and labels of the rows that what is to serve learned from; the training set's for a former champion."""
     recipe = recipe_of(journey)
     if recipe is Recipe.FORMER:
-        features, label, _ = training.frames(journey, "train")
+        features, label, _ = journey_rows.frames(journey, "train")
         return features, label
     rows = _rows(journey)
     chosen = race.refit_rows(rows, recipe)
@@ -104,7 +104,7 @@ def _rows(journey: Journey) -> race.LearnedRows:
     import numpy as np
     import pandas as pd
 
-    parts = [training.frames(journey, which) for which in ("train", "holdout")]
+    parts = [journey_rows.frames(journey, which) for which in ("train", "holdout")]
     until = instant(journey.kept(TrainingSets).holdout.end)
     incident = alarm.incident_behind(journey.ledger, journey.candidate)
     first = (until - timedelta(days=journey.model.training.window_days)).date().isoformat()
@@ -117,7 +117,7 @@ def _rows(journey: Journey) -> race.LearnedRows:
         None
         if journey.model.weight is None
         else np.concatenate(
-            [w for which in ("train", "holdout") if (w := training.weights(journey, which)) is not None]
+            [w for which in ("train", "holdout") if (w := journey_rows.weights(journey, which)) is not None]
         ),
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from include.adapters import estimators
 from include.domain.gates import Timing
 from include.workflows import stores
-from include.workflows.evidence import champion_model, training
+from include.workflows.evidence import champion_model, journey_rows
 from include.workflows.evidence.logged import champion_of, logged_of
 from include.workflows.journey.facts import Evaluated, Timings, TrainingSets
 from include.workflows.journey.step import Journey
@@ -36,7 +36,7 @@ def timings_of(journey: Journey, repeats: int) -> tuple[Timing | None, Timing | 
 
 
 def _timings(journey: Journey, repeats: int) -> Timings:
-    features, _, _ = training.frames(journey, "holdout")
+    features, _, _ = journey_rows.frames(journey, "holdout")
     registry, digest = stores.registry(), str(journey.candidate.facts.serving_digest)
     timed = {"candidate": Asked(fitted_models.load_logged(registry, logged_of(journey), digest), features)}
     digests = {"candidate": digest}

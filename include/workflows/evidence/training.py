@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,12 @@ from include.adapters.registry import ModelRegistry, ModelToLog
 from include.config import ModelDeclaration, declarations
 from include.config.preprocess import Preprocess
 from include.config.revision import git_revision
-from include.domain import classes
 from include.domain.faults import crashpoint
-from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.intervals import Interval, instant
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.lifecycle import Event
-from include.domain.recipes import Recipe
-from include.domain.weights import counted_rows
 from include.workflows import stores
-from include.workflows.evidence import former_champions, race
+from include.workflows.evidence import former_champions, journey_rows, race
 from include.workflows.journey import alarm, causes
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.by_products import ByProducts
@@ -34,30 +30,13 @@ from include.workflows.journey.facts import JourneyReference, RecipeRace, Traini
 from include.workflows.journey.request_checks import first_data
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
-from include.workflows.scoring import fitted_models, row_weights, training_sets
-from include.workflows.scoring.matured_labels import BadLabels
+from include.workflows.scoring import fitted_models, training_sets
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 EXAMPLE_ROWS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class RowFlaws:
-    """What is wrong with the rows of a training set as they were joined."""
-
-    missing_labels: int = 0
-    duplicates: int = 0
-    """Rows that are there once more, by their keys and event time."""
-    remarks: tuple[str, ...] = ()
-    """What a reader must know about how they were joined."""
-    worth: tuple[int, int] | None = None
-    """As in ``TrainingDataSummary``."""
-
-
-NO_FLAWS = RowFlaws()
 
 
 def build_training_set(reference: JourneyReference) -> dict[str, Any]:
@@ -105,167 +84,6 @@ def windows_of(journey: Journey, before: TrainingSets | None = None) -> Training
     return replace(windows, train=Interval(start, windows.train.end))
 
 
-def window_from(model: ModelDeclaration, learned_until: datetime) -> str | None:
-    """The first day of the declared window, where a training set may have older ones; None where it has not.
-
-    Args:
-        model: what is declared.
-        learned_until: when the training set ends, which is where the holdout begins.
-    """
-    if not race.reads_all(model):
-        return None
-    return (learned_until - timedelta(days=model.training.window_days)).date().isoformat()
-
-
-def frames(journey: Journey, which: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
-    """One of the journey's sets as (features, label, day of each row); ``which`` is ``train`` or ``holdout``.
-
-    The label of a classifier is the index of its class.
-
-    Raises:
-        BadLabels: when the declared classes changed after the set was built.
-    """
-    return frames_of(journey, journey.kept(TrainingSets).part(which))
-
-
-def reference_frames(journey: Journey) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
-    """The training rows that new ones are held against: those of the declared window, and all where the candidate
-    learned from all."""
-    features, label, days = frames(journey, "train")
-    raced, first = journey.found(RecipeRace), window_from(journey.model, instant(journey.kept(TrainingSets).train.end))
-    if first is None or (raced is not None and raced.winner == Recipe.EXPANDING.value):
-        return features, label, days
-    kept = (days >= first).to_numpy()
-    return features[kept].reset_index(drop=True), label[kept], days[kept].reset_index(drop=True)
-
-
-def reference_weights(journey: Journey) -> np.ndarray[Any, Any] | None:
-    """How much each of ``reference_frames`` counts."""
-    found = weights(journey, "train")
-    if found is None:
-        return None
-    _, label, _ = reference_frames(journey)
-    return found[len(found) - len(label) :]
-
-
-def weights(journey: Journey, which: str) -> np.ndarray[Any, Any] | None:
-    """How much each row of ``frames`` counts, ``(n,)``, above 0; None where the model declares no weight."""
-    return weights_in(journey, journey.kept(TrainingSets).part(which))
-
-
-def weights_in(journey: Journey, made: TrainingSet) -> np.ndarray[Any, Any] | None:
-    """The same of any built set."""
-    if journey.model.weight is None:
-        return None
-    return row_weights.in_table(journey.model, training_sets.read(made), f"the rows from {made.start[:10]} on")
-
-
-def frames_of(journey: Journey, made: TrainingSet) -> tuple[pd.DataFrame, np.ndarray[Any, Any], pd.Series[Any]]:
-    """Any built set of the model, as ``frames`` gives it."""
-    import numpy as np
-
-    rows = training_sets.read(made).to_pandas()
-    features = estimators.as_input(rows, fitted_models.kinds_of(journey.model))
-    days = rows["event_time"].dt.strftime("%Y-%m-%d")
-    if not journey.model.is_classifier:
-        return features, rows["label"].to_numpy(dtype=float), days
-    declared = journey.model.label.classes or []
-    label, strange = classes.positions(declared, rows["label"])
-    if strange:
-        raise BadLabels(
-            journey.model.name,
-            f"{classes.refused('label', strange, declared).rstrip('.')}. The training set was built with other "
-            "classes; clear the run from open_journey on",
-        )
-    return features, label.astype(np.int64), days
-
-
-def known_rows(journey: Journey, made: TrainingSet) -> pd.DataFrame:
-    """Features, keys and ``event_time`` of the rows of a built set, in the order of ``frames_of``."""
-    features, _, _ = frames_of(journey, made)
-    keys = declarations().view(journey.model.entity.view).keys
-    return with_known(features, training_sets.read(made).select([*keys, "event_time"]).to_pandas())
-
-
-def times_of(made: TrainingSet) -> pd.Series[Any]:
-    """``event_time`` of the rows of a built set, in the order of ``frames_of``."""
-    times: pd.Series[Any] = training_sets.read(made).select(["event_time"]).to_pandas()["event_time"]
-    return times
-
-
-def with_known(features: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """The features, followed by the other known columns of the same rows, in the same order."""
-    import pandas as pd
-
-    more = known[[name for name in known if name not in features]]
-    return pd.concat([features.reset_index(drop=True), more.reset_index(drop=True)], axis=1)
-
-
-def summary_of(journey: Journey) -> TrainingDataSummary:
-    """What was counted in the journey's training set."""
-    sets = journey.kept(TrainingSets)
-    train, holdout = sets.train, sets.holdout
-    features, label, _ = frames(journey, "train")
-    keys = declarations().view(journey.model.entity.view).keys
-    rows, held_out = (
-        training_sets.read(s).select([*keys, "event_time", "label"]).to_pandas() for s in (train, holdout)
-    )
-    return counted(
-        features,
-        label,
-        holdout_rows=holdout.rows,
-        classes=train.label_counts,
-        split=split_of(rows, held_out, keys),
-        flaws=RowFlaws(
-            missing_labels=int(rows["label"].isna().sum()),
-            duplicates=int(rows.duplicated([*keys, "event_time"]).sum()),
-            remarks=tuple(each for made in (train, holdout) for each in made.key_remarks),
-            worth=worth_of(weights(journey, "train"), weights(journey, "holdout")),
-        ),
-    )
-
-
-def worth_of(learned: np.ndarray[Any, Any] | None, held_out: np.ndarray[Any, Any] | None) -> tuple[int, int] | None:
-    """How many rows of equal weight the training rows and the held-out ones are worth; None without weights."""
-    if learned is None and held_out is None:
-        return None
-    first, second = (0 if w is None else counted_rows(w) for w in (learned, held_out))
-    return first, second
-
-
-def counted(
-    features: pd.DataFrame,
-    label: np.ndarray[Any, Any],
-    *,
-    holdout_rows: int,
-    classes: Mapping[str, int],
-    split: Split | None = None,
-    flaws: RowFlaws = NO_FLAWS,
-) -> TrainingDataSummary:
-    """Any training set as its gate reads it. ``classes`` counts the training rows of each class; empty for regression.
-
-    ``split`` compares training and held-out rows (times, shared entities); None when no rows are held out.
-    """
-    import numpy as np
-
-    numbers = features.select_dtypes("number")
-    return TrainingDataSummary(
-        rows=len(features),
-        holdout_rows=holdout_rows,
-        distinct_labels=len(np.unique(label)),
-        classes=classes,
-        null_shares={str(name): float(share) for name, share in features.isna().mean().items()},
-        infinite={str(name): int(count) for name, count in np.isinf(numbers).sum().items() if count},
-        constant=tuple(str(c) for c in features.columns if features[c].nunique() == 1),
-        missing_labels=flaws.missing_labels,
-        duplicate_rows=flaws.duplicates,
-        judged_on_too=split.shared_rows if split else 0,
-        ends_before_holdout=split is None or split.train_ends < split.holdout_starts,
-        remarks=tuple(dict.fromkeys(flaws.remarks)),
-        worth=flaws.worth,
-    )
-
-
 def train(reference: JourneyReference) -> dict[str, Any]:
     """Fit the declared estimator and put it on the candidate's MLflow run; a retry reuses what its first try logged."""
     with journey_step.step_of(reference, "train") as journey:
@@ -279,7 +97,7 @@ def train(reference: JourneyReference) -> dict[str, Any]:
         made.keep(journey, "train")
         logged = registry.logged_model(run)
         if logged is None:
-            features, label, days = frames(journey, "train")
+            features, label, days = journey_rows.frames(journey, "train")
             print(f"Fitting {model.estimator.path} on {len(features):,} rows and {features.shape[1]} features.")
             chosen = _raced(journey, features, label, days)
             if chosen.former is not None:
@@ -342,8 +160,8 @@ def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any]
         label,
         days.to_numpy(dtype=str),
         incident.change if incident else None,
-        window_from(model, until),
-        weights(journey, "train"),
+        journey_rows.window_from(model, until),
+        journey_rows.weights(journey, "train"),
     )
     former = former_champions.entrants(journey) if race.admits_former(model) else []
     chosen = race.fitted(model, lambda: estimators.build(spec), learned, former)

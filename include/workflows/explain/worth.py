@@ -20,7 +20,7 @@ from include.domain.metrics import Task
 from include.domain.promotion import Epoch, EpochKind
 from include.domain.wording import count_of
 from include.workflows import stores
-from include.workflows.evidence import champion_model, training
+from include.workflows.evidence import champion_model, journey_rows
 from include.workflows.journey.facts import TrainingSet
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import training_sets
@@ -121,7 +121,7 @@ def _compared(
     """The comparison; or why there is none, in words."""
     journey = Journey(model, ledger.candidates.get(epoch.to_candidate), ledger)
     made = training_sets.build(model, interval, as_of)
-    features, y, days = training.frames_of(journey, made)
+    features, y, days = journey_rows.frames_of(journey, made)
     if len(y) == 0:
         return "no label of these days is known yet"
     try:
@@ -134,7 +134,7 @@ def _compared(
     kept = days.to_numpy()
     if (count := len(set(kept))) < LEAST_DAYS:
         return f"{count_of(count, 'matured day')} since then; at least {LEAST_DAYS} are needed"
-    weight = training.weights_in(journey, made)
+    weight = journey_rows.weights_in(journey, made)
     theirs = answers[former.candidate_id]
     paired = PairedScores(Task(model.task), y, answers[epoch.to_candidate], theirs, kept, weight)
     return compare(paired, compared_metric(model))

@@ -35,7 +35,6 @@ from include.workflows.evidence import (
     shadow_window,
     smoke_process,
     timings,
-    training,
 )
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.logged import champion_of, logged_of, serves_refitted
@@ -68,13 +67,13 @@ class JourneySubject:
         return self.journey.kept(Evaluated).champion_revision > 0
 
     def training_data(self) -> TrainingDataSummary:
-        return training.summary_of(self.journey)
+        return training_summary.summary_of(self.journey)
 
     def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
         """Those of the file that is to serve."""
         if self.journey.candidate.facts.served_digest is not None:
             return refit.learned(self.journey)
-        features, label, _ = training.frames(self.journey, "train")
+        features, label, _ = journey_rows.frames(self.journey, "train")
         return features, label
 
     def availability(self) -> Availability | None:
@@ -147,7 +146,7 @@ class JourneySubject:
                 "Clear the run from register_challenger on."
             )
         kinds = fitted_models.kinds_of(model)
-        features, _, _ = training.frames(journey, "holdout")
+        features, _, _ = journey_rows.frames(journey, "holdout")
         chosen = probes.rows_to_ask(len(features), declared.rows)
         asked = probes.probes_of(features.iloc[chosen].reset_index(drop=True), kinds)
         with stores.registry().fetched(model.name, int(facts.model_version)) as file:

@@ -37,7 +37,7 @@ from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
-from include.workflows.evidence import business, probes, shadow_window, smoke_process, training
+from include.workflows.evidence import business, journey_rows, probes, shadow_window, smoke_process, training_summary
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import daily, fitted_models
 from include.workflows.scoring.request_ids import request_ids
@@ -220,7 +220,7 @@ class Bench:
         """The candidate's held-out rows, with their keys and ``event_time``."""
         rows = self.world.holdout.rows
         known = [*declarations().view(self.model.entity.view).keys, "event_time"]
-        return training.with_known(candidate.held_out, rows[[name for name in known if name in rows]])
+        return journey_rows.with_known(candidate.held_out, rows[[name for name in known if name in rows]])
 
     def _answers(self, scorer: Any, features: pd.DataFrame) -> np.ndarray[Any, Any]:
         return estimators.predict(scorer, features, classes=self.model.class_count)
@@ -259,7 +259,7 @@ class SeededSubject:
             counts = np.bincount(candidate.label, minlength=len(names))
             classes = {name: int(n) for name, n in zip(names, counts, strict=True)}
         held_out = len(self.bench.world.holdout.y)
-        return training.counted(candidate.features, candidate.label, holdout_rows=held_out, classes=classes)
+        return training_summary.counted(candidate.features, candidate.label, holdout_rows=held_out, classes=classes)
 
     def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
         return self.candidate.features, self.candidate.label

@@ -22,7 +22,7 @@ from include.domain.journey import TrainingWindows, training_windows
 from include.domain.losses import row_losses
 from include.domain.verdicts import Verdict
 from include.workflows.drift.reference import Reference
-from include.workflows.evidence import evaluation, race, training
+from include.workflows.evidence import evaluation, journey_rows, race, training_summary
 from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.scoring import fitted_models
@@ -107,7 +107,7 @@ class ReplayedCandidate:
     def shown(self) -> np.ndarray[Any, Any]:
         """The training rows that new ones are held against: those of the declared window, and all where it learned from
         all."""
-        first = training.window_from(self.model, self.windows.train.end)
+        first = journey_rows.window_from(self.model, self.windows.train.end)
         if first is None or (self.raced is not None and self.raced.recipe.value == "expanding"):
             return self.train
         return self.train[self.train >= self.stream.at(Interval.of_day(first).start)]
@@ -303,15 +303,15 @@ class ReplayedCandidates:
         classes = stream.classes or []
         counts = np.bincount(label, minlength=len(classes)).tolist() if model.is_classifier else []
         keyed = stream.keyed(train)
-        counted = training.counted(
+        counted = training_summary.counted(
             features,
             label,
             holdout_rows=len(holdout),
             classes=dict(zip(classes, counts, strict=True)),
             split=_split_of(stream, train, holdout),
-            flaws=training.RowFlaws(
+            flaws=training_summary.RowFlaws(
                 duplicates=int(keyed.duplicated().sum()) if keyed is not None else 0,
-                worth=training.worth_of(stream.weighed(train), stream.weighed(holdout)),
+                worth=training_summary.worth_of(stream.weighed(train), stream.weighed(holdout)),
             ),
         )
         pipeline, raced = None, None
@@ -320,7 +320,7 @@ class ReplayedCandidates:
             spec = spec_of(model, stream)
             days = np.array(days_of(stream, train), dtype=str)
             try:
-                first = training.window_from(model, windows.train.end)
+                first = journey_rows.window_from(model, windows.train.end)
                 learned = race.LearnedRows(features, label, days, changed_on, first, stream.weighed(train))
                 entrants = [race.FormerChampion(e.name, e.serving, e.learned_until) for e in former]
                 chosen = race.fitted(model, lambda: estimators.build(spec), learned, entrants)

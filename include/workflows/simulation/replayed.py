@@ -27,7 +27,7 @@ from include.domain.journey import Trigger
 from include.domain.metrics import Task
 from include.domain.simulation.outcome import SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows.evidence import business, earlier_windows, training
+from include.workflows.evidence import business, earlier_windows, journey_rows
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.evidence.probes import Smoked
@@ -266,7 +266,7 @@ class ReplayedSubject:
     def _known_rows(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame:
         """The features of the rows, and where the table has them their keys and ``event_time``."""
         features, known = self.candidate.features(rows), self.stream.keyed(rows)
-        return features if known is None else training.with_known(features, known)
+        return features if known is None else journey_rows.with_known(features, known)
 
     def _valued(self, rows: np.ndarray[Any, Any], evidence: Evidence) -> Evidence:
         """The evidence with what its rows are worth by the business metrics."""

@@ -19,7 +19,7 @@ from include.domain.losses import losses_by_day
 from include.domain.weights import BadWeights, counted_rows
 from include.workflows import stores, tasks
 from include.workflows.drift import reference as references
-from include.workflows.evidence import evaluation, training
+from include.workflows.evidence import evaluation, journey_rows
 from include.workflows.journey import fact_files
 from include.workflows.journey.facts import Evaluated, ReferenceProfile, TrainingSets
 from include.workflows.journey.step import Journey
@@ -140,21 +140,21 @@ def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_re
     assert criterion(journey, "training_data_gate", "rows, by their weights").measured == worth
 
     tasks.train(reference)
-    features, label, _ = training.frames(journey, "train")
-    weight = training.weights(journey, "train")
+    features, label, _ = journey_rows.frames(journey, "train")
+    weight = journey_rows.weights(journey, "train")
     twin = estimators.build(fitted_models.spec_of(journey.model)).fit(
         features, label, estimator__sample_weight=weight / weight.mean()
     )
     tasks.evaluate(reference)
     seen = evaluation.evidence_of(journey)
-    held_out, y, days_of = training.frames(journey, "holdout")
-    weight = training.weights(journey, "holdout")
+    held_out, y, days_of = journey_rows.frames(journey, "holdout")
+    weight = journey_rows.weights(journey, "holdout")
     assert seen.candidate == pytest.approx(twin.predict_proba(held_out)[:, 1])
     expected = brier_score_loss(y, seen.candidate, sample_weight=weight)
     assert abs(expected - brier_score_loss(y, seen.candidate)) > 0.005
     measured = fact_files.read(journey.folder, Evaluated).metrics
     assert measured["candidate"]["brier"] == pytest.approx(expected)
-    mean = np.average(label, weights=training.weights(journey, "train"))
+    mean = np.average(label, weights=journey_rows.weights(journey, "train"))
     assert measured["baseline"]["brier"] == pytest.approx(
         brier_score_loss(y, np.full(len(y), mean), sample_weight=weight)
     )
