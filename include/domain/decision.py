@@ -23,8 +23,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from include.domain import decision_words as words
 from include.domain.data_incident import DataIncident
-from include.domain.drift.report import Finding
 from include.domain.incident import Incident, Stage
 from include.domain.situation import Situation, cooldown_days
 from include.domain.wording import count_of
@@ -89,51 +89,8 @@ def _cooling(s: Situation) -> bool:
     return s.cooldown_ends is not None and s.now < s.cooldown_ends
 
 
-def _alarms(s: Situation) -> str:
-    if s.open_incident is not None and not s.persists("realised"):
-        return _unfinished(s.open_incident)
-    name = "realised" if s.persists("realised") else "estimated"
-    why = s.realised_reason if name == "realised" else s.estimated_reason
-    count = f"{s.alarms(name)} of the last {min(len(s.flags), s.policy.windows[1])} reports"
-    return f"{name} performance is out of band in {count} (needed: {s.policy.windows[0]}). {why}".strip()
-
-
-def _unfinished(incident: Incident) -> str:
-    """What is open, in words."""
-    now = f"{incident.risk:.4g} now" if incident.risk is not None else "not judged yet"
-    return (
-        f"The incident of {incident.opened_on} is {incident.stage.value}: {incident.metric} was {incident.anchor:.4g} "
-        f"before, is in its band up to {incident.band:.4g}, and is {now}."
-    )
-
-
 def _is_open(found: DataIncident | None) -> bool:
     return found is not None and found.is_open
-
-
-def _opens(s: Situation, found: DataIncident | None) -> bool:
-    """Whether this report opens the incident: then a person is asked, once."""
-    return found is not None and found.is_open and found.opened_on == s.newest.day
-
-
-def _for_now(s: Situation) -> str:
-    return _before(s, s.data)
-
-
-def _before(s: Situation, found: DataIncident | None) -> str:
-    return f" before {found.holds_back_until(s.policy.data_holds_days).isoformat()}" if found is not None else ""
-
-
-def _still(found: DataIncident | None) -> str:
-    if found is None:
-        return ""
-    gone = f" Not found any more since {found.seen_on}." if found.quiet else ""
-    return f"a person was asked on {found.opened_on} about this. {found.reason}{gone}"
-
-
-def _once(findings: tuple[Finding, ...]) -> str:
-    """Findings that no one is asked about yet."""
-    return f"neither for enough days nor far enough beyond its limit to ask. {' '.join(f.reason for f in findings[:3])}"
 
 
 def _waits(s: Situation) -> bool:
@@ -142,10 +99,6 @@ def _waits(s: Situation) -> bool:
 
 def _helps_no_more(s: Situation) -> bool:
     return s.open_incident is not None and s.outlook is not None and s.outlook.exhausted
-
-
-def _since(s: Situation) -> str:
-    return s.open_incident.about if s.open_incident is not None else ""
 
 
 def _recovers(s: Situation) -> bool:
@@ -158,47 +111,21 @@ def _drifting(s: Situation) -> bool:
     return bool(s.newest.inputs or s.newest.predictions)
 
 
-def _seen(s: Situation) -> str:
-    names = [word for word, flag in (("inputs", s.newest.inputs), ("predictions", s.newest.predictions)) if flag]
-    return " and ".join(names)
-
-
-def _unknown(s: Situation) -> str:
-    """What was not judged, in parentheses; empty when all was judged."""
-    parts = [word for word in ("inputs", "predictions") if getattr(s.newest, word) is None]
-    more = f" and {len(s.unjudged) - 5} more" if len(s.unjudged) > 5 else ""
-    named = f"{', '.join(s.unjudged[:5])}{more}"
-    what = " and ".join([*parts, *([named] if named else [])])
-    return f" (not judged: {what})" if what else ""
-
-
-def _in_band(s: Situation) -> str:
-    if s.newest.realised is None:
-        return "realised performance could not be judged yet"
-    if s.newest.realised:
-        return f"performance is out of band in {s.alarms('realised')} reports, {s.policy.windows[0]} are needed"
-    return "performance is in its band"
-
-
-def _when(moment: datetime | None) -> str:
-    return moment.date().isoformat() if moment else "never"
-
-
 RULES: tuple[Rule, ...] = (
     Rule(
         1,
         "data_broke",
-        lambda s: _opens(s, s.data),
+        lambda s: words.opens(s, s.data),
         Action.ESCALATE,
         lambda s: (
-            f"The data broke, so nothing is retrained{_for_now(s)}: {s.data.reason if s.data else ''}"
-            f"{' ' + s.support.reason if s.support and _opens(s, s.support) else ''} Look at the source."
+            f"The data broke, so nothing is retrained{words.for_now(s)}: {s.data.reason if s.data else ''}"
+            f"{' ' + s.support.reason if s.support and words.opens(s, s.support) else ''} Look at the source."
         ),
     ),
     Rule(
         2,
         "outside_support",
-        lambda s: _opens(s, s.support),
+        lambda s: words.opens(s, s.support),
         Action.ESCALATE,
         lambda s: (
             "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
@@ -209,7 +136,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         8,
         "not_judged",
-        lambda s: _opens(s, s.silence),
+        lambda s: words.opens(s, s.silence),
         Action.ESCALATE,
         lambda s: (
             f"No one knows how the model does: {s.silence.reason if s.silence else ''} Give the lane the rows it "
@@ -221,21 +148,21 @@ RULES: tuple[Rule, ...] = (
         "data_still_broken",
         lambda s: s.would_start and s.holds_back(s.data),
         Action.SUPPRESS,
-        lambda s: f"No journey{_before(s, s.data)}: {_still(s.data)} {_alarms(s)}",
+        lambda s: f"No journey{words.before(s, s.data)}: {words.still(s.data)} {words.alarms(s)}",
     ),
     Rule(
         2,
         "still_outside",
         lambda s: s.would_start and s.holds_back(s.support),
         Action.SUPPRESS,
-        lambda s: f"No journey{_before(s, s.support)}: {_still(s.support)} {_alarms(s)}",
+        lambda s: f"No journey{words.before(s, s.support)}: {words.still(s.support)} {words.alarms(s)}",
     ),
     Rule(
         6,
         "in_flight",
         lambda s: s.would_start and s.in_the_way,
         Action.SUPPRESS,
-        lambda s: f"No second journey beside {s.in_flight}, which is under way; {_alarms(s)}",
+        lambda s: f"No second journey beside {s.in_flight}, which is under way; {words.alarms(s)}",
     ),
     Rule(
         6,
@@ -243,8 +170,8 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.would_start and s.open_incident is None and _breaker_is_open(s),
         Action.SUPPRESS,
         lambda s: (
-            f"No journey before {_when(s.breaker_open_until)}: the breaker is open after {s.futile_streak} futile "
-            f"journeys in a row, and a person was asked; {_alarms(s)}"
+            f"No journey before {words.when(s.breaker_open_until)}: the breaker is open after {s.futile_streak} futile "
+            f"journeys in a row, and a person was asked; {words.alarms(s)}"
         ),
     ),
     Rule(
@@ -260,7 +187,7 @@ RULES: tuple[Rule, ...] = (
         lambda s: (
             f"Retraining does not help: {s.futile_streak} journeys in a row were futile "
             f"(limit {s.policy.futile_before_escalation}). Look at the label, the features and the tolerance; "
-            f"{_alarms(s)}"
+            f"{words.alarms(s)}"
         ),
     ),
     Rule(
@@ -268,7 +195,7 @@ RULES: tuple[Rule, ...] = (
         "recovering",
         _recovers,
         Action.SUPPRESS,
-        lambda s: f"No journey: a new model serves, and its labels must tell first. {_alarms(s)}",
+        lambda s: f"No journey: a new model serves, and its labels must tell first. {words.alarms(s)}",
     ),
     Rule(
         7,
@@ -276,9 +203,9 @@ RULES: tuple[Rule, ...] = (
         lambda s: _helps_no_more(s) and s.open_incident is not None and not s.open_incident.asked,
         Action.ESCALATE,
         lambda s: (
-            f"Retraining did not help: {count_of(s.incident_journeys, 'journey')} since {_since(s)}, and a whole "
+            f"Retraining did not help: {count_of(s.incident_journeys, 'journey')} since {words.since(s)}, and a whole "
             f"training window lies after it. "
-            f"Accept the new level, or look at the label and the features. {_alarms(s)}"
+            f"Accept the new level, or look at the label and the features. {words.alarms(s)}"
         ),
     ),
     Rule(
@@ -286,7 +213,9 @@ RULES: tuple[Rule, ...] = (
         "helps_no_more",
         _helps_no_more,
         Action.SUPPRESS,
-        lambda s: f"No journey: nothing new can be learned since {_since(s)}, and a person was asked; {_alarms(s)}",
+        lambda s: (
+            f"No journey: nothing new can be learned since {words.since(s)}, and a person was asked; {words.alarms(s)}"
+        ),
     ),
     Rule(
         6,
@@ -295,9 +224,9 @@ RULES: tuple[Rule, ...] = (
         Action.SUPPRESS,
         lambda s: (
             f"No journey before {s.outlook.next_on.isoformat() if s.outlook else ''}: "
-            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after {_since(s)}, and "
+            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after {words.since(s)}, and "
             f"{s.outlook.needed_days if s.outlook else 0} are needed to learn from it and to be judged on it; "
-            f"{_alarms(s)}"
+            f"{words.alarms(s)}"
         ),
     ),
     Rule(
@@ -306,9 +235,9 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.would_start and _cooling(s),
         Action.SUPPRESS,
         lambda s: (
-            f"No journey before {_when(s.cooldown_ends)}: the last one started on "
-            f"{_when(s.pause[0] if s.pause else None)} and the cooldown is {s.pause[1] if s.pause else 0} days; "
-            f"{_alarms(s)}"
+            f"No journey before {words.when(s.cooldown_ends)}: the last one started on "
+            f"{words.when(s.pause[0] if s.pause else None)} and the cooldown is {s.pause[1] if s.pause else 0} days; "
+            f"{words.alarms(s)}"
         ),
     ),
     Rule(
@@ -318,7 +247,7 @@ RULES: tuple[Rule, ...] = (
         Action.SUPPRESS,
         lambda s: (
             f"No further journey: drift started {s.drift_started} in the last 30 days and "
-            f"{s.policy.budget_per_month} are allowed; {_alarms(s)}"
+            f"{s.policy.budget_per_month} are allowed; {words.alarms(s)}"
         ),
     ),
     Rule(
@@ -326,21 +255,24 @@ RULES: tuple[Rule, ...] = (
         "realised_out_of_band",
         lambda s: s.persists("realised") or s.open_incident is not None,
         Action.RETRAIN,
-        lambda s: f"Retrain: {_alarms(s)}",
+        lambda s: f"Retrain: {words.alarms(s)}",
     ),
     Rule(
         4,
         "estimated_out_of_band",
         lambda s: s.persists("estimated"),
         Action.RETRAIN,
-        lambda s: f"Prepare a candidate, not to be promoted before labels mature: {_alarms(s)}",
+        lambda s: f"Prepare a candidate, not to be promoted before labels mature: {words.alarms(s)}",
     ),
     Rule(
         1,
         "data_suspect",
         lambda s: bool(s.broken) or _is_open(s.data),
         Action.LOG,
-        lambda s: f"Only logged: {_still(s.data) if _is_open(s.data) else _once(s.broken)} {_in_band(s).capitalize()}.",
+        lambda s: (
+            f"Only logged: {words.still(s.data) if _is_open(s.data) else words.once(s.broken)} "
+            f"{words.in_band(s).capitalize()}."
+        ),
     ),
     Rule(
         2,
@@ -348,7 +280,8 @@ RULES: tuple[Rule, ...] = (
         lambda s: bool(s.outside) or _is_open(s.support),
         Action.LOG,
         lambda s: (
-            f"Only logged: {_still(s.support) if _is_open(s.support) else _once(s.outside)} {_in_band(s).capitalize()}."
+            f"Only logged: {words.still(s.support) if _is_open(s.support) else words.once(s.outside)} "
+            f"{words.in_band(s).capitalize()}."
         ),
     ),
     Rule(
@@ -356,7 +289,9 @@ RULES: tuple[Rule, ...] = (
         "drift_in_band",
         _drifting,
         Action.LOG,
-        lambda s: f"Only logged: {_seen(s)} drifted{_unknown(s)}, but {_in_band(s)}. {s.realised_reason}".strip(),
+        lambda s: (
+            f"Only logged: {words.seen(s)} drifted{words.unknown(s)}, but {words.in_band(s)}. {s.realised_reason}"
+        ).strip(),
     ),
     Rule(
         0,
@@ -364,7 +299,7 @@ RULES: tuple[Rule, ...] = (
         lambda s: True,
         Action.LOG,
         lambda s: (
-            f"Nothing to do: no drift{' seen' if _unknown(s) else ''}{_unknown(s)}, and {_in_band(s)}. "
+            f"Nothing to do: no drift{' seen' if words.unknown(s) else ''}{words.unknown(s)}, and {words.in_band(s)}. "
             f"{s.realised_reason}"
         ).strip(),
     ),
@@ -384,9 +319,9 @@ def decide(situation: Situation) -> Decision:
         rule=rule.number,
         name=rule.name,
         reason=rule.sentence(situation)
-        + (f" The breaker is open until {_when(opened)}." if opened else "")
-        + _silence(situation)
-        + _closing(incident),
+        + (f" The breaker is open until {words.when(opened)}." if opened else "")
+        + words.silence(situation)
+        + words.closing(incident),
         numbers=situation.numbers() | {"incident": incident.as_json() if incident else None},
         hold_promotion=rule.name == "estimated_out_of_band",
         breaker_open_until=opened,
@@ -395,17 +330,3 @@ def decide(situation: Situation) -> Decision:
         support=situation.support,
         silence=situation.silence,
     )
-
-
-def _silence(s: Situation) -> str:
-    """That lanes do not judge, on the days after a person was asked about it."""
-    found = s.silence
-    if found is None or not found.is_open or _opens(s, found):
-        return ""
-    return f" Not judged for too long: a person was asked on {found.opened_on}."
-
-
-def _closing(incident: Incident | None) -> str:
-    if incident is None or incident.is_open:
-        return ""
-    return f" The incident of {incident.opened_on} is closed. {incident.note}"
