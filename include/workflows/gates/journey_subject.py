@@ -30,11 +30,13 @@ from include.workflows.evidence import (
     earlier_windows,
     evaluation,
     held_out_attempts,
+    journey_rows,
     probes,
     refit,
     shadow_window,
     smoke_process,
     timings,
+    training_summary,
 )
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.logged import champion_of, logged_of, serves_refitted

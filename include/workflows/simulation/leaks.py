@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from include.config import ModelDeclaration
 from include.domain.gates.leakage import strength
 from include.domain.metrics import Task, measure
-from include.workflows.simulation.candidates import ReplayedCandidate, read_by
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate, read_by
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from include.config import ModelDeclaration
 from include.domain.losses import DayLoss, row_losses, weighted_day, weighted_sums
 from include.domain.simulation.outcome import DayCost
 from include.workflows.scoring.row_values import watched_loss
-from include.workflows.simulation.candidates import ReplayedCandidate
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
 if TYPE_CHECKING:

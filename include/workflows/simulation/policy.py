@@ -36,9 +36,10 @@ from include.workflows.drift.reference import Reference
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
 from include.workflows.journey import estimate_hold
-from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates, days_of
+from include.workflows.simulation.candidates import ReplayedCandidates
 from include.workflows.simulation.maturing import Maturing, ServingCandidate, by_day, realised
 from include.workflows.simulation.replayed import ReplayedJourney, ReplayedSubject, stops
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate, days_of
 from include.workflows.simulation.schedule import fires_within
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 

@@ -33,7 +33,7 @@ from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
-from include.workflows.simulation.candidates import ReplayedCandidate
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate
 from include.workflows.simulation.stream import Stream
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
 from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.scoring.row_values import watched_loss
-from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates
+from include.workflows.simulation.candidates import ReplayedCandidates
 from include.workflows.simulation.leaks import leaks
 from include.workflows.simulation.policy import DeclaredPolicy
 from include.workflows.simulation.progress import Silent, SimulationProgress
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate
 from include.workflows.simulation.settings import Variant
 from include.workflows.simulation.stream import EPOCH, Stream
 from include.workflows.simulation.yardsticks import Compared, Yardsticks

@@ -12,8 +12,9 @@ from include.domain.intervals import DAY, Interval
 from include.domain.shadow import Window, window_state
 from include.domain.simulation.hindsight import HalvedDays
 from include.domain.simulation.outcome import DayCost, PolicyKind, PolicyOutcome
-from include.workflows.simulation.candidates import ReplayedCandidate, ReplayedCandidates
+from include.workflows.simulation.candidates import ReplayedCandidates
 from include.workflows.simulation.progress import SimulationProgress
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
 if TYPE_CHECKING:
