@@ -93,6 +93,11 @@ def _is_open(found: DataIncident | None) -> bool:
     return found is not None and found.is_open
 
 
+def _opens(s: Situation, found: DataIncident | None) -> bool:
+    """Whether this report opens the incident: then a person is asked, once."""
+    return found is not None and found.is_open and found.opened_on == s.newest.day
+
+
 def _waits(s: Situation) -> bool:
     return s.open_incident is not None and s.outlook is not None and not (s.outlook.ready or s.outlook.exhausted)
 
@@ -115,17 +120,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         1,
         "data_broke",
-        lambda s: words.opens(s, s.data),
+        lambda s: _opens(s, s.data),
         Action.ESCALATE,
         lambda s: (
             f"The data broke, so nothing is retrained{words.for_now(s)}: {s.data.reason if s.data else ''}"
-            f"{' ' + s.support.reason if s.support and words.opens(s, s.support) else ''} Look at the source."
+            f"{' ' + s.support.reason if s.support and _opens(s, s.support) else ''} Look at the source."
         ),
     ),
     Rule(
         2,
         "outside_support",
-        lambda s: words.opens(s, s.support),
+        lambda s: _opens(s, s.support),
         Action.ESCALATE,
         lambda s: (
             "The rows are outside what the model was trained on, so its answers are guesses and its past says nothing: "
@@ -136,7 +141,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         8,
         "not_judged",
-        lambda s: words.opens(s, s.silence),
+        lambda s: _opens(s, s.silence),
         Action.ESCALATE,
         lambda s: (
             f"No one knows how the model does: {s.silence.reason if s.silence else ''} Give the lane the rows it "
@@ -320,7 +325,7 @@ def decide(situation: Situation) -> Decision:
         name=rule.name,
         reason=rule.sentence(situation)
         + (f" The breaker is open until {words.when(opened)}." if opened else "")
-        + words.silence(situation)
+        + _silence(situation)
         + words.closing(incident),
         numbers=situation.numbers() | {"incident": incident.as_json() if incident else None},
         hold_promotion=rule.name == "estimated_out_of_band",
@@ -330,3 +335,11 @@ def decide(situation: Situation) -> Decision:
         support=situation.support,
         silence=situation.silence,
     )
+
+
+def _silence(s: Situation) -> str:
+    """That lanes do not judge, on the days after a person was asked about it."""
+    found = s.silence
+    if found is None or not found.is_open or _opens(s, found):
+        return ""
+    return f" Not judged for too long: a person was asked on {found.opened_on}."

@@ -29,11 +29,6 @@ def unfinished(incident: Incident) -> str:
     )
 
 
-def opens(s: Situation, found: DataIncident | None) -> bool:
-    """Whether this report opens the incident: then a person is asked, once."""
-    return found is not None and found.is_open and found.opened_on == s.newest.day
-
-
 def for_now(s: Situation) -> str:
     """Until when broken data holds a journey back."""
     return before(s, s.data)
@@ -89,14 +84,6 @@ def in_band(s: Situation) -> str:
 def when(moment: datetime | None) -> str:
     """``YYYY-MM-DD``; "never" without one."""
     return moment.date().isoformat() if moment else "never"
-
-
-def silence(s: Situation) -> str:
-    """That lanes do not judge, on the days after a person was asked about it."""
-    found = s.silence
-    if found is None or not found.is_open or opens(s, found):
-        return ""
-    return f" Not judged for too long: a person was asked on {found.opened_on}."
 
 
 def closing(incident: Incident | None) -> str:
