@@ -230,6 +230,7 @@ PASSED["stream"] = {
     "ledger.stream.written",
     "features.stream.marked",
 }
+PASSED["journal"] = {"journal.segment.opened", "journal.append.written"}
 PASSED["refit"] = {"step.begun", "refit.logged", "models.copied", "refit.tagged", "ledger.refit.set"}
 for name, like in {
     "train with a race": "train",

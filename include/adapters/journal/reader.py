@@ -1,0 +1,162 @@
+"""Reading the journal while it is written: every segment of the folder, each from where the last look ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from include.adapters.journal.segments import Segment, closed, segments
+from include.domain.journal.frames import HEAD, FramedRecord, frames
+from include.domain.journal.records import Record, record_of
+
+_AT_ONCE = 4_000_000
+_LONGEST_LOOK = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record and where it is: the name of its segment, and from which to which byte."""
+
+    segment: str
+    at: int
+    end: int
+    record: Record
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be read, counted. ``torn`` are ends of segments that their process did not finish; ``changed`` are
+    places within, each one record or more; ``unknown`` are whole records of a form that this version does not know."""
+
+    torn: int = 0
+    torn_bytes: int = 0
+    changed: int = 0
+    changed_bytes: int = 0
+    unknown: int = 0
+    where: list[str] = field(default_factory=list)
+    """Segment and byte of the first hundred."""
+
+    def note(self, segment: str, at: int) -> None:
+        if len(self.where) < 100:
+            self.where.append(f"{segment}:{at}")
+
+
+class JournalReader:
+    """Follows all segments of a folder. ``positions`` can be kept and given to a later reader, which goes on there."""
+
+    def __init__(self, folder: Path, positions: Mapping[str, int] | None = None) -> None:
+        """
+        Args:
+            folder: of the journal; it need not be there yet.
+            positions: by name of a segment, the byte behind the last entry that was worked off.
+        """
+        self.folder = folder
+        self.positions = dict(positions or {})
+        self.damage = Damage()
+        self._torn: set[str] = set()
+
+    def read(self, most: int = 1_000) -> list[Entry]:
+        """The next entries, at most ``most``, each once; fewer when there are no more for now. Within a segment in the
+        order in which they were written; between segments of several processes in no order."""
+        found = segments(self.folder)
+        done = closed(found)
+        entries: list[Entry] = []
+        for segment in found:
+            entries += self._next_of(segment, segment.name in done, most - len(entries))
+            if len(entries) >= most:
+                break
+        self.positions = {each.name: self.positions.get(each.name, 0) for each in found}
+        return entries
+
+    def all(self) -> Iterator[Entry]:
+        """Everything that is there by now."""
+        while entries := self.read(5_000):
+            yield from entries
+
+    def unread_bytes(self) -> int:
+        """How many bytes there are behind the positions."""
+        return sum(max(0, _size(s.path) - self.positions.get(s.name, 0)) for s in segments(self.folder))
+
+    def _next_of(self, segment: Segment, is_closed: bool, most: int) -> list[Entry]:
+        at = self.positions.get(segment.name, 0)
+        entries: list[Entry] = []
+        size = _AT_ONCE
+        while len(entries) < most:
+            data = _bytes(segment.path, at, size)
+            if len(data) <= 0:
+                break
+            found = frames(data, most=most - len(entries))
+            whole_file = len(data) < size
+            if not found.whole and not whole_file and size < _LONGEST_LOOK:
+                size *= 2  # one record may be longer than one look
+                continue
+            for begin, end in found.skipped:
+                self._changed(segment, at + begin, end - begin)
+            entries += self._entries(segment, at, found.whole)
+            at += found.end
+            if not found.whole:
+                if not whole_file:
+                    self._changed(segment, at, len(data) - HEAD.size)
+                    at += len(data) - HEAD.size
+                    continue
+                # Whole it may still become, unless its process writes another segment or is gone.
+                if is_closed or not _is_alive(segment):
+                    self._was_torn(segment, at, len(data))
+                break
+            size = _AT_ONCE
+        self.positions[segment.name] = at
+        return entries
+
+    def _entries(self, segment: Segment, base: int, whole: tuple[FramedRecord, ...]) -> Iterator[Entry]:
+        for frame in whole:
+            begin = base + frame.at
+            try:
+                record = record_of(frame.payload)
+            except ValueError:
+                self.damage.unknown += 1
+                self.damage.note(segment.name, begin)
+                continue
+            yield Entry(segment.name, begin, begin + HEAD.size + len(frame.payload), record)
+
+    def _changed(self, segment: Segment, at: int, length: int) -> None:
+        self.damage.changed += 1
+        self.damage.changed_bytes += length
+        self.damage.note(segment.name, at)
+
+    def _was_torn(self, segment: Segment, at: int, length: int) -> None:
+        if segment.name not in self._torn:
+            self._torn.add(segment.name)
+            self.damage.torn += 1
+            self.damage.torn_bytes += length
+            self.damage.note(segment.name, at)
+
+
+def _bytes(path: Path, at: int, size: int) -> bytes:
+    """From a byte on; nothing of a file that is gone."""
+    try:
+        with path.open("rb") as file:
+            file.seek(at)
+            return file.read(size)
+    except FileNotFoundError:
+        return b""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _is_alive(segment: Segment) -> bool:
+    """Whether a process of its number runs on this machine. Another one may have been given the number: then an end
+    that is torn is counted later, when that one is gone too."""
+    try:
+        os.kill(segment.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
