@@ -22,9 +22,8 @@ FAULT = re.compile(r"test_f\d{3}_")
 WORLDS = ("world", "stage")
 SERVICES = ("tests/e2e/", "tests/distributed/")
 """The folders whose tests start a whole Airflow; only one of those runs at a time."""
-FIRST = (*SERVICES, "tests/unit/workflows/simulation/")
-"""What comes first. Services wait more than they work, beside the others where there are two workers; the longest files
-would otherwise be left for one worker at the end."""
+FIRST = SERVICES
+"""What comes first. Services wait more than they work, beside the others where there are two workers."""
 MOVING_S = 60.0
 """How long a running Airflow may be between two writes whenever it is looked at, before that is a fault."""
 

@@ -1,4 +1,4 @@
-"""What every ledger keeps, and every registry: each test here runs on each of them."""
+"""What every ledger keeps, every registry and every form of a model: each test here runs on each of them."""
 
 from __future__ import annotations
 

@@ -105,9 +105,8 @@ def test_a_retry_is_told_what_it_costs_and_a_first_attempt_is_not():
     assert FIRST.sentence(0.05) is None
 
 
-@pytest.mark.parametrize(
-    "lag", [pytest.param(0.0, marks=pytest.mark.slow), pytest.param(0.3, marks=pytest.mark.slow), 0.5]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("lag", [0.0, 0.3, 0.5])
 def test_a_recipe_worse_by_the_margin_passes_in_at_most_one_year_of_ten_if_it_is_judged_every_week(lag):
     """On the newest fortnight, 52 times. By alpha for each it passes in nine years of ten."""
     rng, days = np.random.default_rng([43, int(10 * lag)]), FORTNIGHT + 7 * 51
