@@ -23,10 +23,13 @@ from benchmarks.policy_lab.yardsticks import (
     candidate_rows,
     first_day,
 )
-from include.config.champion_gate import ChampionGate
+from include.config.base import amount_and_share
+from include.config.champion_gate import ChampionGate, DeclaredComparison
+from include.config.drift import DeclaredPerformance
 from include.domain.comparison import PairedScores, compare
 from include.domain.decision import Action, Decision, decide
 from include.domain.drift.report import Flags, ScoredDay
+from include.domain.gap import Tolerated
 from include.domain.history import Ending, History, PastJourney, futile_streak, with_incident
 from include.domain.incident import Incident, IncidentPace
 from include.domain.journey import training_windows
@@ -37,9 +40,6 @@ from include.domain.risk_bounds import Band
 from include.domain.situation import Policy, Situation
 
 EPOCH = date(2021, 1, 1)
-TOLERANCE, MARGIN = 0.01, 0.005
-"""Of the Brier score; a regression's are shares of its labels' mean distance from their median."""
-TOLERANCE_SHARE, MARGIN_SHARE = 0.05, 0.02
 GAIN_ALPHA = ChampionGate.model_fields["gain_alpha"].default
 PACE: dict[str, Any] = {}
 HALF_LIFE_DAYS = 30.0
@@ -53,11 +53,15 @@ class Declared:
         recipes: who races after an alarm, by the product's names.
         refit: whether what serves learns from all matured rows, and only its twin is judged.
         blocks: how many forward blocks the judged days are split into.
+        tolerance: how much worse than the reference is in band, as a declaration has it.
+        margin: the loss against the champion that the gate tolerates, likewise.
     """
 
     recipes: tuple[str, ...] = ("window", "since_change")
     refit: bool = False
     blocks: int = 1
+    tolerance: float | str = DeclaredPerformance.model_fields["tolerance"].default
+    margin: float | str = DeclaredComparison.model_fields["margin"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ class Today:
             self._losses(serving, matured),
             band=Band(
                 metric="mse" if self.shelf.stream.task == "regression" else "brier",
-                tolerance=self._scaled(TOLERANCE, TOLERANCE_SHARE),
+                tolerance=self._tolerated(self.declared.tolerance, judged, self.champion.twin, reference),
             ),
             min_rows=100,
         )
@@ -160,12 +164,6 @@ class Today:
     def _losses(self, model: Model, days: range) -> list[DayLoss]:
         counts = self.shelf.counts
         return [DayLoss(_name(d), int(counts[d]), float(model.loss[d]), 0.0) for d in days]
-
-    def _scaled(self, absolute: float, share: float) -> float:
-        if self.shelf.stream.task != "regression":
-            return absolute
-        y = self.shelf.stream.y
-        return share * float(np.abs(y - np.median(y)).mean()) ** 2
 
     def _start(self, as_of: int, changed_on: str | None) -> None:
         changed = date.fromisoformat(changed_on) if changed_on else None
@@ -220,11 +218,22 @@ class Today:
         candidate, opponent = (self.shelf.fit(r).answers[held] for r in (made.twin, other))
         days = np.repeat(np.arange(len(holdout)), np.diff(self.shelf.stream.start)[holdout.start : holdout.stop])
         judged = _Judged(self.shelf, held, candidate, days)
-        if judged.upper(opponent) > self._scaled(MARGIN, MARGIN_SHARE):
+        margin = self._tolerated(self.declared.margin, self.shelf.fit(other), made.twin, holdout)
+        if judged.upper(opponent) > margin:
             return False
         if gains and judged.upper(opponent, GAIN_ALPHA) >= 0:
             return False
         return judged.upper(self._baseline(made.twin, candidate)) < 0
+
+    def _tolerated(self, declared: float | str, model: Model, learned: Rows, days: range) -> float:
+        """The amount: a share is of how much better than the learned mean label the model is on the days' rows."""
+        amount, share = amount_and_share(declared)
+        held = self.shelf.stream.rows(days.start, days.stop)
+        answers = model.answers[held]
+        naive, own = (
+            float(self.shelf.losses(found, held).mean()) for found in (self._baseline(learned, answers), answers)
+        )
+        return Tolerated.of(amount, share, naive - own).amount
 
     def _baseline(self, rows: Rows, candidate: NDArray[Any]) -> NDArray[Any]:
         """The learned labels' mean, or the shares of their classes, for every row."""

@@ -50,8 +50,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tolerance",
-        type=_above,
-        help="how much worse is in band, in the metric's unit; default 5 %% of what is usual",
+        type=_tolerance,
+        default="10%",
+        metavar="X",
+        help="how much worse is in band: in the metric's unit, or a share as 10%% of how much better the reference is "
+        "than the mean label; default 10%%",
     )
 
 
@@ -87,6 +90,15 @@ def _above(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
     return value
+
+
+def _tolerance(text: str) -> float | str:
+    from include.config.base import tolerated_as
+
+    try:
+        return tolerated_as(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def _count(text: str) -> int:

@@ -53,7 +53,7 @@ gates:
   champion_gate: # not worse than the champion by more than the margin, and better than looking at nothing
     min_rows: 1000
     comparisons:
-      - {{metric: brier, margin: 0.005}}
+      - {{metric: brier, margin: 5%}} # of how much better than the baseline the champion is; or 0.005
     beat_baseline_on: brier
   signature_gate: {{}}
   smoke_gate: {{}}
@@ -68,7 +68,7 @@ shadow: # answers the champion's traffic before anybody is served
 drift:
   performance:
     metric: brier
-    tolerance: 0.01
+    tolerance: 10% # of how much better than the baseline the champion was; or a number as 0.01
 
 promotion:
   approval: always # a person approves each promotion; `never` once you trust the gates

@@ -25,6 +25,44 @@ def _to_duration(value: object) -> timedelta:
 Duration = Annotated[timedelta, BeforeValidator(_to_duration)]
 
 
+def tolerated_as(value: object) -> float | str:
+    """A number of 0 or more as it is; ``5%`` as the text, a share of the gap to the naive baseline.
+
+    Raises:
+        ValueError: it is neither; the message says what is allowed.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    number: object = text.removesuffix("%").strip() if text else value
+    try:
+        amount = float(number) if isinstance(number, str | int | float) and not isinstance(number, bool) else -1.0
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf") or (text.endswith("%") and amount > 100):
+        raise ValueError("give a number of 0 or more in the metric's unit, or a share of the gap to the baseline as 5%")
+    return f"{amount:.12g}%" if text.endswith("%") else amount
+
+
+Tolerance = Annotated[float | str, BeforeValidator(tolerated_as)]
+"""A loss that is tolerated: in the metric's unit, or as a share of the gap between the reference and the naive
+baseline, written ``5%``."""
+
+
+def amount_and_share(declared: float | str) -> tuple[float, float | None]:
+    """A ``Tolerance`` as the domain takes it: the amount, and the share where one is declared (the amount is 0 then).
+
+    >>> amount_and_share(0.01), amount_and_share("5%")
+    ((0.01, None), (0.0, 0.05))
+    """
+    if isinstance(declared, str):
+        return 0.0, float(declared.removesuffix("%")) / 100
+    return declared, None
+
+
+def as_share(share: float) -> str:
+    """A share as it is declared: ``0.05`` is ``5%``."""
+    return f"{100 * share:g}%"
+
+
 def _texts(value: object) -> object:
     """Numbers as the texts they are written as: ``classes: [0, 1]`` names the same two as ``["0", "1"]``. A bare yes or
     no was already read as a boolean and is refused, because the written word is lost."""

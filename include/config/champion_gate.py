@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from include.config.base import Column, Declared, Duration
-from include.config.declared_gate import Alpha, DeclaredGate, Margin, Rows
+from include.config.base import Column, Declared, Duration, Tolerance, amount_and_share, as_share
+from include.config.declared_gate import Alpha, DeclaredGate, Rows
 from include.config.own_metrics import MetricName
+from include.domain.gap import MARGIN_SHARE
 
 if TYPE_CHECKING:
     from include.config.declared_gate import Own
     from include.domain.gates import (
         ChampionRules,
+        ComparisonRule,
     )
 
 
@@ -24,10 +26,18 @@ class DeclaredComparison(Declared):
 
     metric: MetricName
     """The metric on which the two are compared."""
-    margin: Margin
-    """The loss against the champion that is tolerated, in the metric's unit; 0 asks for superiority's bound at zero."""
+    margin: Tolerance = as_share(MARGIN_SHARE)
+    """The loss against the champion that is tolerated: in the metric's unit, or as a share of the gap between the
+    champion and the naive baseline on the held-out rows, written 5%, which is 0 where there is none; 0 asks for
+    superiority's bound at zero; default 5%."""
     superiority: bool = False
     """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
+
+    def rule(self, own: Own) -> ComparisonRule:
+        from include.domain.gates import ComparisonRule
+
+        amount, share = amount_and_share(self.margin)
+        return ComparisonRule(own.get(self.metric, self.metric), amount, self.superiority, share=share)
 
 
 class DeclaredEarlierWindow(Declared):
@@ -91,12 +101,11 @@ class ChampionGate(DeclaredGate):
         return ((("baseline_by", i), column) for i, column in enumerate(self.baseline_by))
 
     def rules(self, own: Own | None = None) -> ChampionRules:
-        from include.domain.gates import ChampionRules, ComparisonRule, FirstDeployment
+        from include.domain.gates import ChampionRules, FirstDeployment
 
         known = own or {}
-        compared = ((known.get(c.metric, c.metric), c) for c in self.comparisons)
         return ChampionRules(
-            comparisons=tuple(ComparisonRule(metric, c.margin, c.superiority) for metric, c in compared),
+            comparisons=tuple(c.rule(known) for c in self.comparisons),
             beat_baseline_on=known.get(self.beat_baseline_on, self.beat_baseline_on),
             alpha=self.alpha,
             gain_alpha=self.gain_alpha,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from include.config.base import Declared, Share
+from include.config.base import Declared, Share, Tolerance, as_share
 from include.config.own_metrics import MetricName
+from include.domain.gap import TOLERANCE_SHARE
 
 if TYPE_CHECKING:
     pass
@@ -47,8 +48,10 @@ class DeclaredPerformance(Declared):
     """The loss that is watched: brier, log_loss, error or cost for classifiers, mae, rmse or pinball for regression; or
     one of your own by its import path, or a business metric of label and score: a value for each row, 0 or more, lower
     better."""
-    tolerance: Annotated[float, Field(ge=0)]
-    """How much worse than the reference, in the metric's unit, is still in band."""
+    tolerance: Tolerance = as_share(TOLERANCE_SHARE)
+    """How much worse than the reference is still in band: in the metric's unit, or as a share of the gap between the
+    reference and the naive baseline on the same held-out rows, written 10%, which is 0 where there is none; default
+    10%."""
     window_days: Annotated[int, Field(ge=1)] = 7
     """The sliding window of matured days the current risk is taken over; default 7."""
     unit: Literal["day", "row"] = "day"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from include.config.base import Declared
-from include.config.declared_gate import Alpha, Margin, Rows
+from include.config.base import Declared, Tolerance, amount_and_share
+from include.config.declared_gate import Alpha, Rows
 from include.config.own_metrics import MetricName
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ class DeclaredShadowComparison(Declared):
     metric: MetricName | None = None
     """The metric on which the two are compared; default that of the first comparison of ``gates.champion_gate`` that is
     no business metric."""
-    margin: Margin | None = None
-    """The loss against the champion that is tolerated, in the metric's unit; default that of the same comparison."""
+    margin: Tolerance | None = None
+    """The loss against the champion that is tolerated: in the metric's unit, or as a share of the gap between the
+    champion and the mean label on the labelled rows, written 5%; default that of the same comparison."""
     asks: Literal["not_shown_worse", "no_worse"] = "not_shown_worse"
     """not_shown_worse: FAIL where labels show that the challenger is worse by more than the margin; an equal one is
     stopped at most alpha of the time. no_worse: PASS only where they show that it is not, as in ``champion_gate``,
@@ -49,4 +50,5 @@ class DeclaredShadowComparison(Declared):
         if metric is None:
             return None
         margin = self.margin if self.margin is not None else (same.margin if same and same.metric == metric else 0.0)
-        return ComparisonRule(own.get(metric, metric), margin)
+        amount, share = amount_and_share(margin)
+        return ComparisonRule(own.get(metric, metric), amount, share=share)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from include.config.base import Column, Declared, Share
+from include.config.base import Column, Declared, Share, Tolerance, amount_and_share, as_share
 from include.config.champion_gate import ChampionGate
 from include.config.declared_gate import Alpha, DeclaredGate, Margin, Rows
 from include.config.own_metrics import MetricName
+from include.domain.gap import MARGIN_SHARE
 
 if TYPE_CHECKING:
     from include.config.declared_gate import Own
@@ -30,8 +31,9 @@ class StrictTier(Declared):
     """Large and protected slices: no worse than the champion by the margin, shown by the upper bound. One that cannot
     be judged is INCONCLUSIVE."""
 
-    margin: Margin
-    """The loss against the champion that is tolerated within one slice, in the metric's unit."""
+    margin: Tolerance = as_share(2 * MARGIN_SHARE)
+    """The loss against the champion that is tolerated within one slice: in the metric's unit, or as a share of the gap
+    between the champion and the naive baseline on all held-out rows, written 10%; default 10%."""
     large_rows: Rows = 5000
     """Rows from which a slice is large; a protected one is strict whatever its size; default 5000."""
     judged: Literal["together", "alone"] = "together"
@@ -44,9 +46,10 @@ class SmallTier(Declared):
     """The other slices: not significantly worse than the champion (Holm). Measured beyond a wide floor, one that is
     nearly so is INCONCLUSIVE."""
 
-    floor: Margin
-    """The measured loss against the champion, in the metric's unit, beyond which a slice need only be nearly
-    significant (three times alpha over all) to be put before a person."""
+    floor: Tolerance = as_share(10 * MARGIN_SHARE)
+    """The measured loss against the champion, in the metric's unit or as a share of the gap as in ``strict``, beyond
+    which a slice need only be nearly significant (three times alpha over all) to be put before a person; default
+    50%."""
     min_rows: Rows = 300
     """The least support: fewer rows are not judged on their own; default 300."""
     under_support: Literal["ask", "report"] = "report"
@@ -104,8 +107,8 @@ class SliceGate(DeclaredGate):
     alpha: Alpha = 0.05
     """The chance of passing a strict slice that is worse by the margin (if slices differ as they are seen to, where
     they are judged together), and of failing equal models on small ones; default 0.05."""
-    strict: StrictTier
-    small: SmallTier
+    strict: StrictTier = StrictTier()
+    small: SmallTier = SmallTier()
     fairness: list[Fairness] = Field(default_factory=list)
     """Bounds on how far apart groups may be treated; default none."""
 
@@ -131,12 +134,15 @@ class SliceGate(DeclaredGate):
         """Its policy for a first deployment is the champion gate's, or the default of that."""
         from include.domain.gates import FirstDeployment, SliceRules
 
+        (margin, margin_share), (floor, floor_share) = map(amount_and_share, (self.strict.margin, self.small.floor))
         first = champion_gate.first_deployment if champion_gate else "baseline_only"
         groups = self.small.under_support if "under_support" in self.small.model_fields_set else "ask"
         return SliceRules(
             metric=(own or {}).get(self.metric, self.metric),
-            margin=self.strict.margin,
-            floor=self.small.floor,
+            margin=margin,
+            floor=floor,
+            margin_share=margin_share,
+            floor_share=floor_share,
             by=tuple(dict.fromkeys((*self.by, *also_by))),
             protected=tuple(self.protected),
             alpha=self.alpha,

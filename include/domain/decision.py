@@ -295,7 +295,8 @@ RULES: tuple[Rule, ...] = (
         _drifting,
         Action.LOG,
         lambda s: (
-            f"Only logged: {words.seen(s)} drifted{words.unknown(s)}, but {words.in_band(s)}. {s.realised_reason}"
+            f"Only logged: change ({words.seen(s)} drifted){words.unknown(s)}, but {words.in_band(s)}. "
+            f"{s.realised_reason}"
         ).strip(),
     ),
     Rule(
@@ -304,7 +305,7 @@ RULES: tuple[Rule, ...] = (
         lambda s: True,
         Action.LOG,
         lambda s: (
-            f"Nothing to do: no drift{' seen' if words.unknown(s) else ''}{words.unknown(s)}, and {words.in_band(s)}. "
+            f"Nothing to do: no change{' seen' if words.unknown(s) else ''}{words.unknown(s)}, and {words.in_band(s)}. "
             f"{s.realised_reason}"
         ).strip(),
     ),

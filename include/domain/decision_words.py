@@ -75,10 +75,11 @@ def unknown(s: Situation) -> str:
 def in_band(s: Situation) -> str:
     """What is known of the realised performance."""
     if s.newest.realised is None:
-        return "realised performance could not be judged yet"
+        return "harm is not known: realised performance could not be judged yet"
     if s.newest.realised:
-        return f"performance is out of band in {s.alarms('realised')} reports, {s.policy.windows[0]} are needed"
-    return "performance is in its band"
+        seen, needed = s.alarms("realised"), s.policy.windows[0]
+        return f"harm is not certain yet: performance is out of band in {seen} reports, {needed} are needed"
+    return "no harm: performance is in its band"
 
 
 def when(moment: datetime | None) -> str:

@@ -75,6 +75,10 @@ class RealisedPerformance:
     """When a person accepted the level that is the reference here, as a judged day; None where it is the holdout's."""
     changed_on: str | None = None
     """The likeliest first day of the rise; None while the risk is in its band, by rows, or not judged."""
+    tolerance_share: float | None = None
+    """Of the gap, where the tolerance was declared as a share; None where it was as an amount."""
+    gap: float | None = None
+    """How much better than the naive baseline the reference is, in the metric's unit; None where not measured."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"unit": self.unit.value}
@@ -139,7 +143,7 @@ def realised_performance(
             ),
         )
     else:
-        out, reason = shown.verdict(tolerance, window_days, detected.found if detected else None)
+        out, reason = shown.verdict(band, window_days, detected.found if detected else None)
     lane = best.cohorts if best else now
     return RealisedPerformance(
         metric=metric,
@@ -167,6 +171,8 @@ def realised_performance(
         served_days=len(now),
         served_rows=rows,
         changed_on=lane[0].day if out and detected else None,
+        tolerance_share=band.share,
+        gap=band.gap,
     )
 
 
@@ -186,8 +192,8 @@ class _Shown:
             return value
         return math.sqrt(max(value, 0.0))
 
-    def verdict(self, tolerance: float, window_days: int, found: Rise | None) -> tuple[bool, str]:
-        best, judge, recent = self.best, self.judge, self.recent
+    def verdict(self, band: Band, window_days: int, found: Rise | None) -> tuple[bool, str]:
+        best, judge, recent, tolerance = self.best, self.judge, self.recent, band.tolerance
         low = self.root(best.low) if best else None
         high = self.root(best.reference_high) if best else None
         usual = self.root(judge.risk) if judge else None
@@ -197,7 +203,7 @@ class _Shown:
         rows, days, since = sum(c.rows for c in best.cohorts), len(best.cohorts), best.cohorts[0].day
         numbers = (
             f"{self.metric} {risk:.4g} over {rows} matured rows of {count_of(days, 'day')} since {since}, "
-            f"lower bound {low:.4g}; reference {usual:.4g}, upper bound {high:.4g}, tolerance {tolerance:g}"
+            f"lower bound {low:.4g}; reference {usual:.4g}, upper bound {high:.4g}, tolerance {band.tolerated}"
         )
         if not (found.alarm if found else low > high + tolerance):
             return False, f"In band: {numbers}."

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from include.domain.drift.e_detector import Rise, rise
 from include.domain.drift.sequences import bernstein_bound, least_t_bound, t_bound
+from include.domain.gap import Tolerated
 from include.domain.losses import BOUNDED, DayLoss
 
 DAY_SCALE = 1.0
@@ -43,12 +44,21 @@ class Band:
         alpha: By rows, and for estimates, the chance that a version in its band is called out of it.
         run_length_days: By days, how many days in band there are on average before one is called out of it; more
             than 1.
+        share: Of the gap, where the tolerance was declared as one; it is the amount already.
+        gap: How much better than the naive baseline the reference is, in the metric's unit; None where not measured.
     """
 
     metric: str
     tolerance: float
     alpha: float = 0.05
     run_length_days: float = 365.0
+    share: float | None = None
+    gap: float | None = None
+
+    @property
+    def tolerated(self) -> Tolerated:
+        """The tolerance with what it is of the gap."""
+        return Tolerated(self.tolerance, self.share, self.gap)
 
 
 @dataclass(frozen=True, slots=True)

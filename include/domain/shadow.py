@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from include.domain.comparison import PairedComparison, PairedScores, compare
 from include.domain.gates.champion_rules import ComparisonRule
+from include.domain.gates.evidence import Evidence
 from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
@@ -234,24 +235,26 @@ def _on_matured_labels(
         return []
     matured = usable & np.isfinite(evidence.y) if evidence.y is not None else np.zeros(len(usable), dtype=bool)
     y = evidence.y[matured] if evidence.y is not None else np.empty(0)
+    scores = PairedScores(
+        evidence.task,
+        y,
+        evidence.challenger[matured],
+        evidence.champion[matured],
+        evidence.days[matured],
+        None if evidence.weight is None else evidence.weight[matured],
+    )
+    rule = _with_margin(rule, scores)
     comparison = compare(
-        PairedScores(
-            evidence.task,
-            y,
-            evidence.challenger[matured],
-            evidence.champion[matured],
-            evidence.days[matured],
-            None if evidence.weight is None else evidence.weight[matured],
-        ),
+        scores,
         rule.metric,
         alpha=rules.alpha,
         parts=attempts,
         margin=None if rule.superiority else rule.margin,
     )
-    notes["matured"] = comparison.as_json()
+    notes["matured"] = comparison.as_json() | {"margin": rule.margin, "share": rule.share, "gap": rule.gap}
     result = judge_comparison(rule, comparison, criterion=f"matured {rule.metric}", min_rows=rules.min_matured_rows)
     unmeasured = comparison.judged_rows < rules.min_matured_rows or comparison.difference is None
-    if rules.only_if_shown_worse and not unmeasured:
+    if rules.only_if_shown_worse and not unmeasured and not rule.tolerated.unmeasured:
         result = _unless_shown_worse(rule, result, comparison)
     if unmeasured and not rules.labels_required:
         notes["matured"] |= {"judged": False, "why": result.reason}
@@ -259,13 +262,28 @@ def _on_matured_labels(
     return [result]
 
 
+def _with_margin(rule: ComparisonRule, scores: PairedScores) -> ComparisonRule:
+    """The rule with its margin as an amount; the naive baseline is the mean label of the compared rows."""
+    y, weight = np.asarray(scores.y, dtype=np.float64), scores.weight
+    if not len(y) or scores.champion is None:
+        return rule
+    if scores.task is Task.MULTICLASS:
+        count = np.asarray(scores.champion).shape[1]
+        shares = np.array([np.average(y == each, weights=weight) for each in range(count)])
+        naive = np.tile(shares, (len(y), 1))
+    else:
+        naive = np.full(len(y), np.average(y, weights=weight))
+    return rule.on(Evidence(scores.task, y, scores.candidate, scores.champion, naive, scores.days).weighted(weight))
+
+
 def _unless_shown_worse(rule: ComparisonRule, result: CriterionResult, found: PairedComparison) -> CriterionResult:
     """The verdict of a comparison that stops a challenger only where it is shown to be worse; without bounds it keeps
     its own, which is INCONCLUSIVE."""
     if result.low is None or result.high is None or found.difference is None:
         return result
-    allowed = f"not shown worse by > {rule.margin:g}"
-    by_more = f"by more than {rule.margin:g}"
+    by = rule.tolerated
+    allowed = f"not shown worse by > {rule.margin:g}" if rule.share is None else f"not shown worse by > {by}"
+    by_more = f"by more than {by}"
     if result.low > rule.margin:
         verdict, so = Verdict.FAIL, f"so it is shown to be worse {by_more}"
     elif result.low > 0 and found.difference > rule.margin:

@@ -55,7 +55,7 @@ def test_on_a_past_without_drift_what_is_declared_is_kept(quiet):
 def test_windows_tolerances_and_cadences_are_tried_and_never_retraining_too(quiet):
     names = [t.name for t in quiet.trials]
     assert names[:3] == ["declared", "training.window_days=10", "training.window_days=40"]
-    assert any("drift.performance.tolerance=0.005" in name for name in names)
+    assert any("drift.performance.tolerance=5%" in name for name in names)
     assert any("training.schedule=0 6 1 * *" in name for name in names)
     assert names[-1] == "never retrain"
     assert len(names) <= 10

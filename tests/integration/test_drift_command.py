@@ -60,7 +60,7 @@ def ask(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 @pytest.mark.parametrize(
     ("by_sd", "rows", "code", "verdict"),
-    [(0.0, 4000, 0, "no drift"), (0.3, 4000, 1, "drift"), (0.3, 100, 2, "inconclusive")],
+    [(0.0, 4000, 0, "no drift"), (0.3, 4000, 1, "change"), (0.3, 100, 2, "inconclusive")],
 )
 def test_the_exit_code_says_what_the_verdict_says(ask, form, by_sd, rows, code, verdict):
     found, out, _ = ask(trips(8000)[BARE], trips(rows, seed=2, by_sd=by_sd)[BARE], form=form)
@@ -182,7 +182,7 @@ def test_a_long_table_is_judged_piece_by_piece(ask, chunk, first, quiet, drifted
     assert code == 1
     assert answer["pieces"][0]["name"] == first
     outcomes = [piece["outcome"] for piece in answer["pieces"]]
-    assert outcomes.count("drift") in (drifted, drifted + 1)  # a piece of two days may lie across the change
+    assert outcomes.count("change") in (drifted, drifted + 1)  # a piece of two days may lie across the change
     assert set(outcomes[: quiet - 1]) == {"no drift"}
     assert sum(piece["rows"] for piece in answer["pieces"]) == 16_000
     assert sum(answer["histograms"]["order"]["current"]) == 16_000

@@ -60,7 +60,7 @@ def features(answer):
 def test_a_shift_is_found_whatever_separates_the_values(ask, sep):
     code, out, _ = ask(plain(4000, 1), plain(3000, 2, by_sd=3).replace({"g": {"c": "a"}}), sep=sep)
     assert code == CHANGED
-    assert "change: found\nverdict: drift (3,000 rows against 4,000); it rests on inputs (2 columns)" in out
+    assert "change: found\nverdict: change (3,000 rows against 4,000); it rests on inputs (2 columns)" in out
 
 
 def test_a_name_with_a_separator_in_it_is_asked_about(ask):
@@ -243,10 +243,10 @@ def test_harm_and_change_have_a_bit_each(ask):
     assert ask(past, worse, *roles)[0] == HARMED
     assert ask(past, now.assign(x=now["x"] + 1), *roles)[0] == CHANGED
     code, answer, _ = ask(past, worse.assign(x=now["x"] + 1), *roles, "--json")
-    assert (code, answer["exit_code"], answer["outcome"]) == (HARMED + CHANGED, 5, "harm and drift")
+    assert (code, answer["exit_code"], answer["outcome"]) == (HARMED + CHANGED, 5, "harm and change")
     assert (answer["harm"], answer["change"]) == ("found", "found")
     code, answer, _ = ask(past, now.assign(x=now["x"] + 1, y=np.nan), *roles, "--json")
-    assert (code, answer["outcome"], answer["harm"]) == (CHANGED + NOT_JUDGED, "drift", "not judged")
+    assert (code, answer["outcome"], answer["harm"]) == (CHANGED + NOT_JUDGED, "change", "not judged")
 
 
 def test_classes_name_the_labels_in_the_order_of_the_scores(ask):

@@ -205,7 +205,7 @@ def estimated_performance(
         out = shown > bound + tolerance
         reason = (
             f"Estimated {'out of' if out else 'in'} band: {metric} {shown:.4g} on {n} rows without labels; a usual day "
-            f"is estimated at up to {bound:.4g} on {len(reference.days)} reference days, tolerance {tolerance:g}."
+            f"is estimated at up to {bound:.4g} on {len(reference.days)} reference days, tolerance {band.tolerated}."
         )
     if (shift := beside.label_shift) is not None and shift.shown and reference is not None:
         reason += f" {_shifted(shift, metric)}"
@@ -252,7 +252,7 @@ def _over_days(
     out = found.alarm and newest > shown + band.tolerance
     verdict = (
         f"Estimated {'out of' if out else 'in'} band: {band.metric} {newest:.4g} on rows without labels, {shown:.4g} "
-        f"is usual, tolerance {band.tolerance:g}; by {count_of(len(days), 'day')} together, one alarm in "
+        f"is usual, tolerance {band.tolerated}; by {count_of(len(days), 'day')} together, one alarm in "
         f"{band.run_length_days:g} days at most while nothing changes."
     )
     return out, found.log_evidence, verdict

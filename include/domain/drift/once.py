@@ -13,6 +13,7 @@ from scipy import stats
 from include.domain.blocks import block_statistic, jackknife_error
 from include.domain.drift.estimated import UsualWindow
 from include.domain.drift.input_drift import LEAST_WINDOWS
+from include.domain.gap import Tolerated
 from include.domain.metrics import Metric, OwnMetricFailed, Task, measure
 from include.domain.paired_spread import at_random
 
@@ -55,7 +56,7 @@ def risk_rise(
     current: Floats,
     *,
     metric: str,
-    tolerance: float,
+    tolerance: Tolerated,
     alpha: float = 0.05,
     min_rows: int = 300,
     windows: NDArray[Any] | None = None,
@@ -66,7 +67,7 @@ def risk_rise(
         reference: Shape (n,): losses from :func:`include.domain.losses.row_losses`.
         current: Shape (m,).
         metric: As there; of rmse the roots are compared.
-        tolerance: How much more than the reference is still in band, in the metric's unit.
+        tolerance: How much more than the reference is still in band.
         alpha: The chance that a window of the same risk is out of band.
         min_rows: Fewest rows of either that are judged.
         windows: Shape (n,): the window each reference row belongs to, where the current one is a window of that length.
@@ -95,11 +96,11 @@ def risk_rise(
             freedom = spread**2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
             allowed += float(stats.t.isf(alpha, freedom)) * math.sqrt(spread)
         among = " by chance"
-    bound = root(max(allowed, 0.0)) + tolerance
+    bound = root(max(allowed, 0.0)) + tolerance.amount
     out = risk > bound
     reason = (
         f"Realised {'out of' if out else 'in'} band: {metric} {risk:.4g} on {m} labelled rows, reference {past:.4g} on "
-        f"{n}; up to {bound:.4g} is usual{among}, tolerance {tolerance:g} included."
+        f"{n}; up to {bound:.4g} is usual{among}, tolerance {tolerance} included."
     )
     return RiskRise(metric, out, reason, risk, past, bound, m, n)
 
@@ -110,7 +111,7 @@ def metric_fall(
     reference: ScoredRows,
     current: ScoredRows,
     *,
-    tolerance: float,
+    tolerance: Tolerated,
     alpha: float = 0.05,
     min_rows: int = 300,
 ) -> RiskRise:
@@ -125,7 +126,7 @@ def metric_fall(
         metric: What is measured; its direction says which side is out of band.
         reference: What is usual.
         current: What is judged.
-        tolerance: How much worse than the reference is still in band, in the metric's unit.
+        tolerance: How much worse than the reference is still in band.
         alpha: The chance that a window no worse is out of band.
         min_rows: Fewest rows of either that are judged.
     """
@@ -155,12 +156,12 @@ def metric_fall(
     if not math.isfinite(error):
         return unjudged(f"{metric} of these rows has no error that could be measured.")
     reach = max(float(stats.t.isf(alpha, freedom)) * error, _least_reach(metric, current, alpha))
-    bound = middle + sign * (reach + tolerance)
+    bound = middle + sign * (reach + tolerance.amount)
     out = sign * (now.value - bound) > 0
     reason = (
         f"Realised {'out of' if out else 'in'} band: {metric} {now.value:.4g} on {m} labelled rows, reference "
         f"{past.value:.4g} on {n}; {'up' if sign > 0 else 'down'} to {bound:.4g} is usual{among}, tolerance "
-        f"{tolerance:g} included."
+        f"{tolerance} included."
     )
     return RiskRise(metric.name, out, reason, now.value, past.value, bound, m, n)
 

@@ -28,7 +28,7 @@ class AnchorStep:
         candidate_id: who became champion.
         since: from when on it served, UTC.
         moved: whether the anchor moved to it: it was the first, it was shown to be better than the anchor before, or a
-            person let it past the gate.
+            person let it past the gate or accepted the level that it had come to.
     """
 
     candidate_id: str

@@ -90,6 +90,11 @@ def champion_gate(
     }
     criteria: list[CriterionResult] = []
     if has_champion:
+        # Margins are amounts from here on: the same ones against the champion, its anchor and on the replay window.
+        rules = rules.on(evidence)
+        notes["margins"] = {
+            rule.criterion: {"margin": rule.margin, "share": rule.share, "gap": rule.gap} for rule in rules.comparisons
+        }
         criteria += _against_champion(rules, evidence, attempts.parts, "", notes["comparisons"])
         anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"])
         notes["anchor"] = {

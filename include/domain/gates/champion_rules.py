@@ -8,7 +8,10 @@ from enum import Enum
 import numpy as np
 
 from include.domain.errors import Refusal
-from include.domain.metrics import Metric
+from include.domain.gap import Tolerated
+from include.domain.gates.evidence import Evidence
+from include.domain.metrics import Metric, metric_of
+from include.domain.weighted_metrics import measure_weighted
 
 
 class BadRule(Refusal, ValueError):
@@ -28,7 +31,8 @@ class ComparisonRule:
 
     ``margin`` (at least 0, in the metric's unit) is the loss that is tolerated; with ``superiority`` it is the gain
     that is demanded, and must be exceeded. ``alpha`` is this comparison's own, where it is not that of the rules. With
-    ``measured`` the gain itself is judged and not its bound, beside a margin that is.
+    ``measured`` the gain itself is judged and not its bound, beside a margin that is. ``share`` declares the margin as
+    a share of the ``gap``, by how much the champion is better than the naive baseline on the judged rows (``on``).
     """
 
     metric: str | Metric
@@ -36,10 +40,22 @@ class ComparisonRule:
     superiority: bool = False
     alpha: float | None = None
     measured: bool = False
+    share: float | None = None
+    gap: float | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.margin) or self.margin < 0:
             raise BadRule(f"margin of {self.metric} is {self.margin}; a margin is at least 0, in the metric's unit.")
+
+    def on(self, evidence: Evidence) -> ComparisonRule:
+        """The rule with the gap of these rows, and where the margin is a share of it with the margin."""
+        gap = gap_on(evidence, self.metric)
+        return replace(self, margin=Tolerated.of(self.margin, self.share, gap).amount, gap=gap)
+
+    @property
+    def tolerated(self) -> Tolerated:
+        """The margin with what it is of the gap."""
+        return Tolerated(self.margin, self.share, self.gap)
 
     @property
     def criterion(self) -> str:
@@ -55,8 +71,13 @@ class ComparisonRule:
         if self.measured:
             return f"measured better than {against}"
         if self.superiority:
-            return f"better than {against} by > {self.margin:g}"
-        return f"worse than {against} by <= {self.margin:g}"
+            return f"better than {against} by > {self._by()}"
+        return f"worse than {against} by <= {self._by()}"
+
+    def _by(self) -> str:
+        if self.share is None:
+            return f"{self.margin:g}"
+        return f"{self.margin:.3g} ({100 * self.share:g} % of the gap)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +96,14 @@ class ChampionRules:
     may be larger than ``alpha``, as the alarm is evidence too and the margins hold at ``alpha`` beside it: a candidate
     worse by a margin passes no more often."""
 
+    def on(self, evidence: Evidence) -> ChampionRules:
+        """The rules with each margin as an amount, by the gap between champion and baseline on these rows."""
+        return replace(self, comparisons=tuple(rule.on(evidence) for rule in self.comparisons))
+
     @property
     def tolerated(self) -> ChampionRules:
         """The same margins as losses that are tolerated, without any gain."""
-        margins = (ComparisonRule(r.metric, r.margin) for r in self.comparisons if r.alpha is None)
+        margins = (replace(r, superiority=False) for r in self.comparisons if r.alpha is None)
         return replace(self, comparisons=tuple(margins))
 
     def gaining(self, watched: str | Metric, *, dated: bool = True) -> ChampionRules:
@@ -94,3 +119,15 @@ class ChampionRules:
             return self
         gain = ComparisonRule(chosen.metric, 0.0, superiority=True, alpha=self.gain_alpha, measured=not dated)
         return replace(self, comparisons=(*self.comparisons, gain))
+
+
+def gap_on(evidence: Evidence, metric: str | Metric) -> float | None:
+    """By how much the champion is better than the naive baseline on the rows, in the metric's unit, below zero where it
+    is worse; None where one of them did not answer or has no value."""
+    seen = evidence.seen_by(metric)
+    if seen.champion is None or seen.baseline is None:
+        return None
+    found = [measure_weighted(seen.task, metric, seen.y, s, seen.weight).value for s in (seen.champion, seen.baseline)]
+    if found[0] is None or found[1] is None:
+        return None
+    return (found[1] - found[0]) * metric_of(seen.task, metric).worse_sign

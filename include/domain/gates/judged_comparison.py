@@ -14,6 +14,11 @@ from include.domain.comparison import PairedComparison
 from include.domain.gates.champion_rules import ComparisonRule
 from include.domain.verdicts import CriterionResult, Direction, Verdict
 
+NO_GAP = (
+    "it is a share of the gap between champion and naive baseline, and the baseline has no such value on these rows. "
+    "Declare it in the metric's unit."
+)
+
 
 def judge_comparison(
     rule: ComparisonRule, comparison: PairedComparison, *, criterion: str, min_rows: int
@@ -27,6 +32,8 @@ def judge_comparison(
         )
     elif (interval := interval_of(c)) is None:
         verdict, why = Verdict.INCONCLUSIVE, f"{name} could not be compared: {c.reason}; that is no evidence."
+    elif rule.tolerated.unmeasured:
+        verdict, why = Verdict.INCONCLUSIVE, f"{name} has no margin: {NO_GAP}"
     else:
         verdict = _outcome(*interval, rule)
         why = (
@@ -73,7 +80,8 @@ def difference_in_words(interval: tuple[float, float, float], alpha: float) -> s
 
 
 def _compared_with(verdict: Verdict, rule: ComparisonRule, c: PairedComparison) -> str:
-    wanted = f"better by more than {rule.margin:g}" if rule.superiority else f"worse by at most {rule.margin:g}"
+    by = rule.tolerated
+    wanted = f"better by more than {by}" if rule.superiority else f"worse by at most {by}"
     if rule.measured:
         wanted = "measured better"
     if verdict is Verdict.PASS:

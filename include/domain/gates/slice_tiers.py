@@ -25,6 +25,7 @@ from scipy.special import ndtri
 
 from include.domain.blocks import Blocks, block_statistic
 from include.domain.comparison import MAX_BLOCKS, PairedComparison, PairedScores, compare
+from include.domain.gap import Tolerated
 from include.domain.gates.champion_rules import ComparisonRule
 from include.domain.gates.evidence import Evidence
 from include.domain.gates.judged_comparison import judge_comparison
@@ -71,6 +72,7 @@ class SliceTier:
         parts: into how many parts alpha is divided, of which this attempt has one.
         against: ``champion`` or ``baseline``.
         pooled: whether three slices and more lend each other their evidence.
+        share, gap: of what the limit is a share, as in ``ComparisonRule``.
     """
 
     metric: str | Metric
@@ -80,6 +82,8 @@ class SliceTier:
     parts: int = 1
     against: str = "champion"
     pooled: bool = True
+    share: float | None = None
+    gap: float | None = None
 
     def paired(self, evidence: Evidence) -> PairedScores:
         other = evidence.champion if self.against == "champion" else evidence.baseline
@@ -124,7 +128,7 @@ def judge_strict(
 ) -> list[CriterionResult]:
     """The verdicts of strict slices that could be compared. By criterion, what a slice must be worse by to be stopped
     nine times in ten goes into ``stopped_from``."""
-    rule = ComparisonRule(tier.metric, tier.limit)
+    rule = ComparisonRule(tier.metric, tier.limit, share=tier.share, gap=tier.gap)
     pool = _pool(tier, slices, found, whole, scale=LIKELY * tier.limit)
     results = []
     for i, (one, c) in enumerate(zip(slices, found, strict=True)):
@@ -175,6 +179,7 @@ def _small(
     tier: SliceTier, one: Slice, c: PairedComparison, bounds: Bounds, pool: _Pool | None, of: int
 ) -> CriterionResult:
     name, floor = f"{one.name} {tier.metric}", tier.limit
+    by = Tolerated(floor, tier.share, tier.gap)
     if c.difference is None or c.low is None or c.high is None:
         verdict = Verdict.INCONCLUSIVE
         why = (
@@ -186,7 +191,7 @@ def _small(
             verdict, so = Verdict.FAIL, f"so it is significantly worse ({over})."
         elif bounds.asked > 0 and c.difference > floor:
             verdict = Verdict.INCONCLUSIVE
-            so = f"which is more than the floor {floor:g}, and nearly significant ({over} at {ASKED:g} times alpha)."
+            so = f"which is more than the floor {by}, and nearly significant ({over} at {ASKED:g} times alpha)."
         else:
             verdict, so = Verdict.PASS, f"so it is not significantly worse ({over})."
         side = "worse" if c.difference >= 0 else "better"

@@ -29,10 +29,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison
-from include.domain.gates.champion_rules import BadRule, FirstDeployment
+from include.domain.gap import Tolerated
+from include.domain.gates.champion_rules import BadRule, FirstDeployment, gap_on
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
 from include.domain.gates.grouping import Grouping, group
+from include.domain.gates.judged_comparison import NO_GAP
 from include.domain.gates.slice_tiers import Slice, SliceTier, compared_alone, judge_small, judge_strict
 from include.domain.metrics import Ints, Metric, measure, metric_of, why_bad_scores
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict
@@ -48,6 +50,9 @@ class SliceRules:
     Attributes:
         metric: the metric every slice is compared on.
         margin: tolerated loss on a strict slice, in the metric's unit.
+        margin_share: the margin as a share of the gap between champion and naive baseline on all rows (``on``); None
+            where it is declared itself.
+        floor_share: likewise of the floor.
         floor: measured loss on a small slice, in the metric's unit, beyond which a nearly significant one is
             INCONCLUSIVE.
         by: columns whose values are slices.
@@ -74,10 +79,27 @@ class SliceRules:
     pooled: bool = True
     fairness: tuple[FairnessRule, ...] = ()
     first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
+    margin_share: float | None = None
+    floor_share: float | None = None
+    gap: float | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.floor) or self.floor < 0:
             raise BadRule(f"floor of {self.metric} is {self.floor}; a floor is at least 0, in the metric's unit.")
+
+    @property
+    def without_gap(self) -> bool:
+        """Whether a margin is a share of a gap that nobody measured."""
+        return self.gap is None and (self.margin_share is not None or self.floor_share is not None)
+
+    def on(self, evidence: Evidence) -> SliceRules:
+        """The rules with margin and floor as amounts, by the gap between champion and baseline on all rows."""
+        gap = gap_on(evidence, self.metric)
+        margin, floor = (
+            Tolerated.of(*each, gap).amount
+            for each in ((self.margin, self.margin_share), (self.floor, self.floor_share))
+        )
+        return replace(self, margin=margin, floor=floor, gap=gap)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,6 +136,17 @@ def slice_gate(
     notes: dict[str, Any] = {"alpha": rules.alpha, "attempts": attempts.number, "under_support": {}, "fairness": {}}
     notes["stopped_from"], notes["budget"] = {}, attempts.as_json(rules.alpha)
     criteria: list[CriterionResult] = []
+    if has_champion:
+        rules = rules.on(evidence)
+        notes["margins"] = {
+            name: {"margin": amount, "share": share, "gap": rules.gap}
+            for name, amount, share in (
+                ("strict", rules.margin, rules.margin_share),
+                ("small", rules.floor, rules.floor_share),
+            )
+        }
+        if rules.columns and rules.without_gap:
+            criteria.append(_no_gap(rules, evidence.rows))
     strict: list[Slice] = []
     small: list[Slice] = []
     if not has_champion and rules.columns and rules.first_deployment is FirstDeployment.ASK:
@@ -209,6 +242,17 @@ def _no_column(column: str, rows: int) -> CriterionResult:
     )
 
 
+def _no_gap(rules: SliceRules, rows: int) -> CriterionResult:
+    return CriterionResult(
+        criterion=f"margins in {rules.metric}",
+        verdict=Verdict.INCONCLUSIVE,
+        measured=None,
+        allowed="a share of the gap",
+        rows=rows,
+        reason=f"{rules.metric} has no margin in slices: {NO_GAP}",
+    )
+
+
 def _nobody_to_compare(rows: int) -> CriterionResult:
     return CriterionResult(
         criterion="first_deployment",
@@ -235,6 +279,7 @@ class _Known:
 
 def _strict(rules: SliceRules, slices: list[Slice], parts: int, known: _Known) -> list[CriterionResult]:
     tier = SliceTier(rules.metric, rules.margin, rules.min_rows, rules.alpha, parts, pooled=rules.pooled)
+    tier = replace(tier, share=rules.margin_share, gap=rules.gap)
     compared = compared_alone(tier, slices, margin=rules.margin)
     kept, broken = _comparable(tier, slices, compared, known.thin)
     alone = replace(tier, pooled=False)
@@ -247,6 +292,7 @@ def _strict(rules: SliceRules, slices: list[Slice], parts: int, known: _Known) -
 def _small(rules: SliceRules, slices: list[Slice], has_champion: bool, known: _Known) -> list[CriterionResult]:
     against = "champion" if has_champion else "baseline"
     tier = SliceTier(rules.metric, rules.floor, rules.min_rows, rules.alpha, against=against)
+    tier = replace(tier, share=rules.floor_share, gap=rules.gap)
     kept, broken = _comparable(tier, slices, compared_alone(tier, slices), known.thin)
     alone = replace(tier, pooled=False)
     return [

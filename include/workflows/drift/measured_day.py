@@ -23,7 +23,6 @@ from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile
 from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, ScoredDay, drift_report
 from include.domain.losses import DayLoss
-from include.domain.risk_bounds import Band
 from include.workflows.drift import pools
 from include.workflows.drift import reference as references
 from include.workflows.scoring import point_in_time_rows, row_weights
@@ -177,12 +176,7 @@ def report_on(
     estimated = estimated_performance(
         reference.estimate,
         measured.losses_expected,
-        band=Band(
-            metric=performance.metric,
-            tolerance=performance.tolerance,
-            alpha=performance.alpha,
-            run_length_days=declared.estimated.run_length_days,
-        ),
+        band=replace(references.band_of(model, reference), run_length_days=declared.estimated.run_length_days),
         min_rows=declared.estimated.min_rows,
         outside_share=outside_support(inputs, predictions),
         outside_at_most=declared.estimated.outside_at_most,

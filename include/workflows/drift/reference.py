@@ -4,18 +4,21 @@ that an estimate asked for."""
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.adapters.ledger import Ledger
 from include.config import ModelDeclaration
+from include.config.base import amount_and_share
 from include.domain import classes
 from include.domain.drift.estimate_reference import EstimateReference
 from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import Profile
 from include.domain.drift.settled import SettledDay, days_of, settled, settled_until
 from include.domain.errors import Refusal
+from include.domain.gap import Tolerated
 from include.domain.incident_acts import AcceptedLevel
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day, row_losses
@@ -54,10 +57,20 @@ class Reference:
     """The judged day on which a person accepted the level that its losses are; None where they are the holdout's."""
     weight: str | None = None
     """The column that its rows were weighed by; None where all counted the same."""
+    naive: float | None = None
+    """The mean loss of the naive baseline on the same rows; None where it was not kept."""
 
     def as_weighed(self, model: ModelDeclaration) -> ModelDeclaration:
         """The model with the weight that the version was judged by: served rows are held against it by the same."""
         return model if model.weight == self.weight else model.model_copy(update={"weight": self.weight})
+
+    @property
+    def risks(self) -> tuple[float, float] | None:
+        """The mean loss of the naive baseline and of the version; None where one of them was not measured."""
+        rows = sum(day.rows for day in self.profile.losses)
+        if self.naive is None or not rows:
+            return None
+        return self.naive, sum(day.total for day in self.profile.losses) / rows
 
     def at_level(
         self, level: AcceptedLevel | None, losses: tuple[DayLoss, ...], label_delay: timedelta
@@ -95,6 +108,7 @@ def reference_of(epoch: Epoch) -> Reference:
         never_labelled=labels.never_labelled / labels.rows if labels and labels.rows else None,
         lacking_by_age=tuple(labels.lacking_by_age) if labels else (),
         weight=kept.weight,
+        naive=kept.naive,
     )
 
 
@@ -104,12 +118,7 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
     found = realised_performance(
         reference.profile.losses,
         losses,
-        band=Band(
-            metric=declared.metric,
-            tolerance=declared.tolerance,
-            alpha=declared.alpha,
-            run_length_days=declared.run_length_days,
-        ),
+        band=band_of(model, reference),
         window_days=declared.window_days,
         min_rows=declared.min_rows,
         unit=Unit(declared.unit),
@@ -214,7 +223,12 @@ def _named(model: ModelDeclaration, labels: pd.DataFrame, truth: pd.Series[Any])
     return pd.DataFrame({"y": truth.astype(float).to_numpy()}, index=request_ids(model, labels))
 
 
-def band_of(model: ModelDeclaration) -> Band:
-    """What the champion's realised loss is held to, as declared."""
+def band_of(model: ModelDeclaration, reference: Reference) -> Band:
+    """What the champion's realised loss is held to: as declared, a share of the gap as the amount that it is of this
+    reference's."""
     declared = model.drift.performance
-    return Band(declared.metric, declared.tolerance, declared.alpha, declared.run_length_days)
+    amount, share = amount_and_share(declared.tolerance)
+    risks, root = reference.risks, math.sqrt if declared.metric == "rmse" else float
+    gap = None if risks is None else root(risks[0]) - root(risks[1])
+    tolerated = Tolerated.of(amount, share, gap)
+    return Band(declared.metric, tolerated.amount, declared.alpha, declared.run_length_days, share, gap)

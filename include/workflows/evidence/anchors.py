@@ -64,8 +64,10 @@ def _steps(journey: Journey, history: list[Epoch]) -> list[AnchorStep]:
 
 def _moved(journey: Journey, epoch: Epoch) -> bool:
     """Whether small losses are counted from this champion on: the first, one shown to be better, one that a person let
-    past the gate, and one of a release that counted none."""
+    past the gate or whose new level a person accepted, and one of a release that counted none."""
     if epoch.kind is EpochKind.BOOTSTRAP:
+        return True
+    if journey.ledger.incidents.accepted(journey.model.name, epoch.to_candidate, journey.as_of.date()) is not None:
         return True
     for gate, record in journey.ledger.gates.latest(epoch.to_candidate).items():
         counted = record.result.notes.get("anchor")

@@ -133,7 +133,7 @@ def evaluate(reference: JourneyReference) -> dict[str, Any]:
         )
         journey.keep(evaluated)
         made = ByProducts()
-        profile = keep_reference_profile(journey, pipeline, features, y, candidate, days, made)
+        profile = keep_reference_profile(journey, pipeline, features, y, answers, days, made)
         if replayed is not None and replayed.metrics:
             measured_there = "; ".join(f"{who}: {_line(values)}" for who, values in replayed.metrics.items())
             print(f"Replay rows: {replayed.rows:,}. {measured_there}")

@@ -18,7 +18,8 @@ from include.domain.drift.maturity import shares_by_age
 from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
-from include.domain.losses import correlation_within_days, row_losses
+from include.domain.losses import BadLoss, correlation_within_days, losses_by_day, row_losses
+from include.domain.metrics import OwnMetricFailed
 from include.workflows.evidence import (
     journey_rows,
 )
@@ -38,14 +39,22 @@ if TYPE_CHECKING:
 
 
 def keep_reference_profile(
-    journey: Journey, pipeline: Any, features: pd.DataFrame, y: Any, scores: Any, days: Any, made: ByProducts
+    journey: Journey,
+    pipeline: Any,
+    features: pd.DataFrame,
+    y: Any,
+    answers: Mapping[str, Any],
+    days: Any,
+    made: ByProducts,
 ) -> ReferenceProfile:
-    """Keep what later days are held against; what can be done without is noted in ``made`` where it fails.
+    """Keep what later days are held against; what can be done without is noted in ``made`` where it fails. ``answers`` are
+    the ``candidate``'s and the ``baseline``'s.
 
     Raises:
         Refusal: where no held-out row has a finite score.
     """
     model, kinds = journey.model, fitted_models.kinds_of(journey.model)
+    scores = answers["candidate"]
     usable = answered(scores)
     if not usable.any():
         raise Refusal(
@@ -81,6 +90,7 @@ def keep_reference_profile(
             shares_by_age(sets.train.lacking_by_age, sets.holdout.lacking_by_age),
         ),
         weight=model.weight,
+        naive=naive_loss(model, rows, answers["baseline"][usable]),
     )
     journey.keep(kept)
     return kept
@@ -104,6 +114,18 @@ class HeldOutRows:
     scores: Any
     days: list[str]
     weight: Any = None
+
+
+def naive_loss(model: ModelDeclaration, held_out: HeldOutRows, baseline: np.ndarray[Any, Any]) -> float | None:
+    """The naive baseline's mean loss on the held-out rows that the version's own is taken over; None where it has
+    none."""
+    try:
+        losses = row_losses(watched_loss(model), held_out.y, baseline)
+        days = losses_by_day(held_out.days, losses, held_out.weight)
+    except (BadLoss, OwnMetricFailed):
+        return None
+    rows = sum(day.rows for day in days)
+    return sum(day.total for day in days) / rows if rows else None
 
 
 def profile_of(

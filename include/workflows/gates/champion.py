@@ -40,6 +40,12 @@ def _miscalibrated(model: ModelDeclaration) -> Lacking | None:
     return None if compares_calibration(model) else uncalibrated(model)
 
 
+def _unanchored(model: ModelDeclaration) -> Lacking | None:
+    if model.gates.champion_gate.anchored:
+        return None
+    return Lacking("margins are not counted from an anchor", "gates.champion_gate.anchored")
+
+
 def _lacks(model: ModelDeclaration) -> Iterator[Lack]:
     declared = model.gates.champion_gate
     if model.is_classifier and not (compares_calibration(model) or bounds_calibration(model)):
@@ -77,6 +83,9 @@ GATE = Gate(
         SeedFor("labels shuffled"),
         SeedFor("constant", "^baseline "),
         SeedFor("worse than champion", COMPARED),
+        SeedFor("learned nothing of the change", COMPARED),
+        SeedFor("promotion that cures nothing", COMPARED),
+        SeedFor("creeping series", "^anchor ", _unanchored),
         SeedFor("champion wired twice", COMPARED),
         SeedFor("NaN on 1 % of rows"),
         SeedFor("miscalibrated", OFF, _miscalibrated),

@@ -186,6 +186,9 @@ class ReferenceProfile:
     """None in versions from before it was kept."""
     weight: str | None = None
     """The column that its rows were weighed by; None where all counted the same."""
+    naive: float | None = None
+    """The mean loss of the naive baseline on the same rows, of rmse its square; None in versions from before it was
+    kept, and where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,10 @@ class DriftView:
     numbers: Mapping[str, Any]
     incidents: tuple[str, ...]
     """Those that were open on the day."""
+    harm: str
+    """``found``, ``quiet`` or ``not judged``: performance by labels, or found by the estimate before them."""
+    change: str
+    """Likewise of inputs and predictions."""
 
 
 def drift(report_id: str) -> DriftView:
@@ -128,7 +132,20 @@ def drift(report_id: str) -> DriftView:
         incidents=tuple(
             i.incident_id for i in incidents if i.opened_on <= kept.day and (i.is_open or kept.day <= i.judged_on)
         ),
+        harm=state_of(report["realised"]["out_of_band"], (report.get("estimated") or {}).get("out_of_band") or False),
+        change=state_of(inputs["drifted"], report["predictions"]["drifted"]),
     )
+
+
+def state_of(*flags: bool | None) -> str:
+    """What the parts say together: found by one is found, and not judged in one is not quiet.
+
+    >>> state_of(False, True), state_of(False, None), state_of(False, False)
+    ('found', 'not judged', 'quiet')
+    """
+    if any(flags):
+        return "found"
+    return "not judged" if None in flags else "quiet"
 
 
 def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, total: float) -> FeatureRow:

@@ -204,13 +204,15 @@ class Bench:
         except Exception as error:  # noqa: BLE001 - as in scoring: whatever it raises is an error of each of its rows
             return daily.no_answers(self.model, rows, error)
 
-    def evidence(self, candidate: SeededCandidate) -> Evidence:
+    def evidence(self, candidate: SeededCandidate, *, anchor: bool = False) -> Evidence:
+        """Its answers beside those of what serves, or of the anchor."""
         scores, broke = self.evaluated(candidate)
         if scores is None:
             raise NotReached(broke)
         world = self.world
         holdout = world.holdout
-        champion = self._champion_scores
+        crept = candidate.crept is not None and not anchor
+        champion = self._answers(candidate.crept, candidate.held_out) if crept else self._champion_scores
         evidence = Evidence(Task(self.model.task), holdout.y, scores, champion, world.baseline, holdout.days)
         if not self.model.business_metrics:
             return evidence
@@ -284,14 +286,15 @@ class SeededSubject:
         return FIRST
 
     def incident(self) -> Incident | None:
-        """None: a seeded candidate is judged as one that a schedule asked for."""
-        return None
+        return self.candidate.alarm
 
     def earlier_window(self) -> EarlierWindow:
         return NO_EARLIER_WINDOW
 
     def anchor(self) -> AnchorEvidence:
-        return NO_ANCHOR
+        if self.candidate.crept is None:
+            return NO_ANCHOR
+        return AnchorEvidence("the champion before", self.bench.evidence(self.candidate, anchor=True))
 
     def timings(self) -> tuple[Timing | None, Timing | None]:
         return self.candidate.timing, self.bench.champion_timing

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from include.adapters import estimators, model_files, registry
 from include.config import ModelDeclaration
 from include.domain.gates import Availability, Signature, Split, Timing
+from include.domain.incident import Incident
 from include.workflows.evidence.timings import Asked, time_in_turns
 from include.workflows.selftest.world import World
 
@@ -39,6 +40,9 @@ class SeededCandidate:
         signature: what it takes and gives; None where no gate asks.
         artifact: its file and the digest that was judged; None where it has no file that a fresh process could load.
         slices: columns that its held-out rows are sliced by instead of their own, by name; none for most.
+        alarm: the incident that it is meant to cure; None of one that a schedule asked for.
+        crept: what serves in the champion's place, and has been promoted over it; the champion is the anchor then. None
+            where the champion serves.
     """
 
     features: pd.DataFrame
@@ -51,6 +55,8 @@ class SeededCandidate:
     signature: Signature | None = None
     artifact: tuple[Path, str] | None = None
     slices: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
+    alarm: Incident | None = None
+    crept: Any = None
 
 
 class Altered:

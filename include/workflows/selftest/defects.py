@@ -20,6 +20,7 @@ from include.config.slice_gate import Fairness
 from include.domain.gates import Availability, Evidence, Mode, slice_gate
 from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB
+from include.domain.incident import Incident, Stage
 from include.domain.metrics import Metric, Task, measure, metric_of
 from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
 from include.workflows.scoring import fitted_models
@@ -31,6 +32,7 @@ LITTLE = 3000
 """Training rows of a candidate whose answers do not matter."""
 MARGINS = 3.0
 """How many margins worse a candidate is that is meant to be stopped for being worse."""
+Maker = Callable[[World, SeededCandidate, Path], SeededCandidate]
 SLICES = 40
 """Into how many slices the rows of one candidate are cut."""
 # --- training rows ---------------------------------------------------------------------------------------------------
@@ -83,10 +85,41 @@ def _inverted(world: World, twin: SeededCandidate, folder: Path) -> SeededCandid
 
 
 def _worse(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
+    return _altered(world, twin, _off_by(world, twin, MARGINS))
+
+
+def _off_by(world: World, twin: SeededCandidate, margins: float) -> Change:
+    """What makes the twin worse than the champion by so many margins in each comparison."""
     everywhere = np.ones(len(twin.held_out), dtype=bool)
-    rules = world.model.gates.champion_gate.rules(metrics_of(world.model)).comparisons
-    weight = max(_weight_for(world, rule.metric, MARGINS * rule.margin, everywhere) for rule in rules)
-    return _altered(world, twin, lambda scores, rows: _mixed(world, scores, weight))
+    rules = world.model.gates.champion_gate.rules(metrics_of(world.model)).on(_honest(world, twin)).comparisons
+    weight = max(_weight_for(world, rule.metric, margins * rule.margin, everywhere) for rule in rules)
+    return lambda scores, rows: _mixed(world, scores, weight)
+
+
+def _ineffective(dated: bool) -> Maker:
+    """Half a margin worse than the champion: a schedule's candidate of this kind may pass, an alarm's may not."""
+
+    def made(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
+        alarm = Incident(
+            opened_on="2000-01-02",
+            version="the champion",
+            metric=world.model.drift.performance.metric,
+            anchor=0.0,
+            band=0.0,
+            changed_on="2000-01-01",
+            stage=Stage.OPEN,
+            serving="the champion",
+            dated=dated,
+        )
+        return replace(_altered(world, twin, _off_by(world, twin, 0.5)), alarm=alarm)
+
+    return made
+
+
+def _creeping(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
+    """What serves is two and a half margins worse than the champion before it, and the candidate three."""
+    serves = Altered(world.twin, world.model, _off_by(world, twin, MARGINS - 0.5))
+    return replace(_worse(world, twin, folder), crept=serves)
 
 
 def _champion(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
@@ -119,7 +152,7 @@ def _slice(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate
     gates = world.model.gates
     if gates.slice_gate is None:
         raise ValueError("slice_gate is not declared")  # its seed does not apply then
-    rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model))
+    rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model)).on(_honest(world, twin))
     column, values = rules.columns[0], twin.held_out[rules.columns[0]]
     groups = group(column, values)
     supported = [i for i, size in enumerate(groups.sizes) if size >= rules.min_rows] or [0]
@@ -142,7 +175,8 @@ def _among_forty(world: World, twin: SeededCandidate, folder: Path) -> SeededCan
     gates = world.model.gates
     if gates.slice_gate is None:
         raise ValueError("slice_gate is not declared")  # its seed does not apply then
-    rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model))
+    honest = _honest(world, twin)
+    rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model)).on(honest)
     marks, rows = _marks(twin.held_out), len(twin.held_out)
     size = rows // max(min(SLICES, rows // rules.min_rows), 1)
     first = np.sort(marks)[size - 1]
@@ -151,9 +185,6 @@ def _among_forty(world: World, twin: SeededCandidate, folder: Path) -> SeededCan
     names = [f"made {min(at // size, rows // size - 1):02d}" for at in place]
     made = {rules.columns[0]: pd.Series(names, index=twin.held_out.index)}
 
-    asked = {"classes": world.model.class_count}
-    ours, theirs = (estimators.predict(p, twin.held_out, **asked) for p in (world.twin, world.champion))
-    honest = Evidence(Task(world.model.task), world.holdout.y, ours, theirs, world.baseline, world.holdout.days)
     own = isinstance(rules.metric, Metric) and rules.metric.of_values
     said = {} if own else slice_gate(rules, honest, made, mode=Mode.BLOCKING, has_champion=True).notes["stopped_from"]
     stopped_from = said.get(f"{rules.columns[0]}=made 00 {rules.metric}", 0.0)
@@ -312,7 +343,6 @@ def _tampered(world: World, twin: SeededCandidate, folder: Path) -> SeededCandid
     return replace(twin, artifact=(file, digest))
 
 
-Maker = Callable[[World, SeededCandidate, Path], SeededCandidate]
 MAKERS: dict[str, Maker] = {
     "one label only": _one_label,
     "leaked label": _leaked,
@@ -321,6 +351,9 @@ MAKERS: dict[str, Maker] = {
     "constant": _constant,
     "inverted": _inverted,
     "worse than champion": _worse,
+    "learned nothing of the change": _ineffective(dated=True),
+    "promotion that cures nothing": _ineffective(dated=False),
+    "creeping series": _creeping,
     "champion wired twice": _champion,
     "NaN on 1 % of rows": _nan,
     "error on 0.5 % of rows": _error,
@@ -350,6 +383,13 @@ def _opposite(world: World, scores: Scores) -> Scores:
     if world.model.task == "regression":
         return 2 * float(world.train.y.mean()) - scores
     return 1 - scores if scores.ndim == 1 else np.ascontiguousarray(scores[:, ::-1])
+
+
+def _honest(world: World, twin: SeededCandidate) -> Evidence:
+    """The twin, the champion and the baseline on the holdout."""
+    asked = {"classes": world.model.class_count}
+    ours, theirs = (estimators.predict(p, twin.held_out, **asked) for p in (world.twin, world.champion))
+    return Evidence(Task(world.model.task), world.holdout.y, ours, theirs, world.baseline, world.holdout.days)
 
 
 def _mixed(world: World, scores: Scores, weight: float) -> Scores:

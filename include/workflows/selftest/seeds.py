@@ -74,6 +74,18 @@ SEEDS: tuple[Seed, ...] = (
         "it is worse than the champion by three margins of each comparison, and no more",
         in_each=True,
     ),
+    Seed(
+        "learned nothing of the change",
+        "an alarm of a known day asked for it, and it is no better than the champion since, though within every margin",
+    ),
+    Seed(
+        "promotion that cures nothing",
+        "an alarm of rows asked for it, and it is measured no better than the champion, though within every margin",
+    ),
+    Seed(
+        "creeping series",
+        "it is within each margin of the champion, which is almost three margins worse than the champion before it",
+    ),
     Seed("champion wired twice", "it is the champion itself"),
     Seed("NaN on 1 % of rows", "it answers one row in a hundred with NaN"),
     Seed("error on 0.5 % of rows", "it raises on one row in two hundred"),

@@ -265,7 +265,11 @@ def _unit(model: ModelDeclaration) -> float:
     """The standard deviation of a regression's noise: a third of the tightest bound on its error, else ten margins."""
     gates = model.gates
     bounds = [c.bound for c in gates.threshold_gate.criteria if c.metric in ("mae", "rmse") and c.bound > 0]
-    margins = [10 * c.margin for c in gates.champion_gate.comparisons if c.metric in ("mae", "rmse") and c.margin > 0]
+    margins = [
+        10 * c.margin
+        for c in gates.champion_gate.comparisons
+        if c.metric in ("mae", "rmse") and isinstance(c.margin, float) and c.margin > 0
+    ]
     return min(bounds) / 3 if bounds else min(margins) if margins else 1.0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from include.config import ModelDeclaration
+from include.config.base import amount_and_share
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 from include.domain.simulation.advice import (
@@ -150,8 +151,10 @@ def _windows(model: ModelDeclaration) -> list[tuple[str, ...]]:
 
 
 def _tolerances(model: ModelDeclaration) -> list[tuple[str, ...]]:
-    tolerance = model.drift.performance.tolerance
-    return [(f"drift.performance.tolerance={times * tolerance:.6g}",) for times in (0.5, 2.0) if tolerance]
+    amount, share = amount_and_share(model.drift.performance.tolerance)
+    unit = "" if share is None else "%"
+    given = amount if share is None else 100 * share
+    return [(f"drift.performance.tolerance={times * given:.6g}{unit}",) for times in (0.5, 2.0) if given]
 
 
 def _cadences() -> list[tuple[str, ...]]:

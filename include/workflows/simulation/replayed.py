@@ -29,7 +29,6 @@ from include.domain.simulation.outcome import SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows.evidence import business, earlier_windows, journey_rows
 from include.workflows.evidence.availability import availability_of
-from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
@@ -234,27 +233,15 @@ class ReplayedSubject:
         return {result.gate: result.verdict.value for result in (self.journey.gates if self.journey else ())}
 
     def _on_the_holdout(self) -> Evidence:
-        import numpy as np
 
-        rows, learned, champion = self.candidate.holdout, self.candidate.shown, self.champion
-        y = self.stream.y[learned]
+        rows, champion = self.candidate.holdout, self.champion
         held_out = self.candidate.features(rows)
-        baseline = naive_baseline(
-            self.model,
-            LabelledRows(
-                self.candidate.features(learned),
-                y.astype(np.int64) if self.model.is_classifier else y,
-                self.stream.times(learned),
-                self.stream.weighed(learned),
-            ),
-            LabelledRows(held_out, self.stream.y[rows], self.stream.times(rows)),
-        )
         evidence = Evidence(
             Task(self.model.task),
             self.stream.y[rows],
             self.candidate.holdout_scores(),
             champion.answers(held_out, serving=self._unseeing(champion)) if champion is not None else None,
-            baseline,
+            self.candidate.baseline(self.model),
             self.stream.day[rows],
         ).weighted(self.stream.weighed(rows))
         return self._valued(rows, evidence)

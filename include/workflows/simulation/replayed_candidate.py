@@ -17,6 +17,7 @@ from include.domain.journey import TrainingWindows
 from include.domain.losses import row_losses
 from include.workflows.drift.reference import Reference
 from include.workflows.evidence import journey_rows, version_reference
+from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.scoring.row_values import watched_loss
 from include.workflows.simulation.stream import Stream, day_name
@@ -173,7 +174,9 @@ class ReplayedCandidate:
         """What ``evaluate`` keeps of it; ``names`` gives the days of rows, ``model`` the settings of this policy."""
         drift = model.drift
         rows = (drift.pool_days > 1, drift.inputs.min_rows, drift.predictions.min_rows, drift.performance.settles_days)
-        key = f"{drift.performance.metric}|{drift.inputs.bins}|{rows}"
+        gate = model.gates.champion_gate
+        naive = (gate.baseline, gate.baseline_by, gate.baseline_season)
+        key = f"{drift.performance.metric}|{drift.inputs.bins}|{rows}|{naive}"
         if key not in self._references:
             self._references[key] = self._held_against(names, model)
         return self._references[key]
@@ -215,7 +218,26 @@ class ReplayedCandidate:
             model.drift.performance.settles_days,
         )
         share = never / (never + labelled) if labelled else None
-        return Reference(profile, importances or {}, estimate, share, shares_by_age(by_age), weight=model.weight)
+        naive = version_reference.naive_loss(model, held_out, self.baseline(model)[usable])
+        return Reference(
+            profile, importances or {}, estimate, share, shares_by_age(by_age), weight=model.weight, naive=naive
+        )
+
+    def baseline(self, model: ModelDeclaration) -> np.ndarray[Any, Any]:
+        """The naive baseline's answers to the held-out rows, by the rows that were learned from."""
+        import numpy as np
+
+        learned, rows = self.shown, self.holdout
+        y = self.stream.y[learned]
+        known = LabelledRows(
+            self.features(learned),
+            y.astype(np.int64) if model.is_classifier else y,
+            self.stream.times(learned),
+            self.stream.weighed(learned),
+        )
+        return naive_baseline(
+            model, known, LabelledRows(self.features(rows), self.stream.y[rows], self.stream.times(rows))
+        )
 
     def _predicted(self, rows: np.ndarray[Any, Any] | slice, *, serving: bool = False) -> np.ndarray[Any, Any]:
         return self.answers(self.features(rows), serving=serving)

@@ -239,12 +239,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
     usual = int(np.median(counts)) if len(counts) else 1
     beaten = metric if metric in default_gates.COMPARED[task] else default_gates.COMPARED[task][0]
     compared = asked or beaten
-    tolerance = {"brier": 0.01, "log_loss": 0.02, "error": 0.02, "mae": 0.05 * unit, "rmse": 0.05 * unit}
-    if metric not in tolerance:
-        tolerance[metric] = default_gates.share_of_naive(task, metric, known, len(classes or []), 0.05)
-    margin = default_gates.margins(known if task == "regression" else None)
-    if compared not in margin:
-        margin[compared] = default_gates.share_of_naive(task, compared, known, len(classes or []), 0.02)
+    margin = default_gates.margin(task, compared, known, len(classes or []))
     few = _between(30, usual // 2, 300)
     data = {
         "name": "stream",
@@ -271,7 +266,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
             "threshold_gate": {"min_rows": 100, "criteria": [default_gates.floor(task, len(classes or []), known)]},
             "champion_gate": {
                 "min_rows": 100,
-                "comparisons": [{"metric": compared, "margin": margin[compared]}],
+                "comparisons": [{"metric": compared, "margin": margin}],
                 "beat_baseline_on": beaten,
                 "resamples": 200,
             },
@@ -287,10 +282,7 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
             "inputs": {"min_rows": few},
             "predictions": {"min_rows": few},
             "estimated": {"min_rows": few},
-            "performance": {
-                "metric": metric,
-                "tolerance": tolerance[metric],
-            },
+            "performance": {"metric": metric},
         },
     }
     try:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from include.config.base import as_share
 from include.config.gates import JudgedGates
 from include.config.measured_by import imported
 from include.config.own_metrics import of_the_project
 from include.config.problems import what_is_wrong
 from include.domain import classes
 from include.domain.errors import Refusal
+from include.domain.gap import MARGIN_SHARE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,36 +49,30 @@ def floor(task: str, count: int, known: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {"metric": "accuracy", "at_least": round(float(shares.max()), 4)}
 
 
-def margins(known: np.ndarray[Any, Any] | None) -> dict[str, float]:
-    """The tolerated loss against a champion, by metric; a regression's in units of its labels' spread."""
-    unit = 1.0 if known is None else spread(known)
-    return {"brier": 0.005, "log_loss": 0.02, "accuracy": 0.01, "mae": 0.02 * unit, "rmse": 0.02 * unit}
-
-
-def share_of_naive(task: str, name: str, known: np.ndarray[Any, Any], count: int, share: float) -> float:
-    """So much of what a model that ignores its inputs measures by this metric, in the metric's unit; of a metric
-    between 0 and 1 at most half of the share, and that too where such a model has no value.
+def margin(task: str, name: str, known: np.ndarray[Any, Any], count: int) -> float | str:
+    """The loss against a champion that is tolerated by this metric: the default share of the gap; where a model that
+    ignores its inputs has no value, and so there is no gap, half of that share of the metric's range from 0 to 1, or of
+    another metric the share itself.
 
     Args:
         task: of the model.
         name: the metric, or one of a team's own by import path.
         known: ``(n,)`` labels, a class as its position.
         count: how many classes there are.
-        share: above 0.
     """
     import numpy as np
 
     from include.domain.metrics import Task, measure, metric_of
 
     metric = metric_of(Task(task), name) if of_the_project(task, name) else imported(name, "--metric")
-    bounded = metric.low >= 0 and metric.high <= 1
     if task == "multiclass":
         shares = np.bincount(known.astype(int), minlength=count) / max(len(known), 1)
         naive: np.ndarray[Any, Any] = np.tile(shares, (len(known), 1))
     else:
         naive = np.full(len(known), known.mean() if len(known) else np.nan)
-    measured = None if bounded else measure(Task(task), metric, known, naive).value
-    return share / 2 if measured is None else float(f"{share * abs(measured):.4g}")
+    if measure(Task(task), metric, known, naive).value is not None:
+        return as_share(MARGIN_SHARE)
+    return MARGIN_SHARE / 2 if metric.low >= 0 and metric.high <= 1 else MARGIN_SHARE
 
 
 def spread(known: np.ndarray[Any, Any]) -> float:
@@ -104,13 +100,12 @@ def judged(task: str, label: pd.Series[Any], named: tuple[str, ...]) -> JudgedGa
         known = classes.positions(names, label)[0]
         known = known[np.isfinite(known)]
     compared = COMPARED[task][0]
-    unit = known if task == "regression" else None
     data: dict[str, Any] = {
         "task": task,
         **({"classes": names} if named else {}),
         "threshold_gate": {"criteria": [floor(task, len(names), known)]},
         "champion_gate": {
-            "comparisons": [{"metric": compared, "margin": float(f"{margins(unit)[compared]:.4g}")}],
+            "comparisons": [{"metric": compared, "margin": as_share(MARGIN_SHARE)}],
             "beat_baseline_on": compared,
         },
     }

@@ -31,9 +31,9 @@ class PieceOutcome(Enum):
     """The headline."""
 
     QUIET = "no drift"
-    DRIFT = "drift"
+    DRIFT = "change"
     HARM = "harm"
-    BOTH = "harm and drift"
+    BOTH = "harm and change"
     INCONCLUSIVE = "inconclusive"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
+from include.config.base import amount_and_share
 from include.config.measured_by import imported
 from include.config.own_metrics import may_be_own
 from include.config.problems import did_you_mean
@@ -20,6 +21,7 @@ from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance,
 from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.once import RiskRise, ScoredRows, metric_fall, risk_rise
 from include.domain.drift.profile import FeatureKind, as_numbers, column_of
+from include.domain.gap import Tolerated
 from include.domain.losses import BadLoss, row_losses
 from include.domain.metric_names import LOSSES, NAMES, why_not
 from include.domain.metrics import Metric, OwnMetricFailed, Task, measure, metric_of
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-TOLERATED = 0.05
-"""The default rise of the risk that is still in band, as a share of the reference's risk."""
 _NO_INPUTS = DriftVerdict(None, "No column was compared.", 0, 0.0, ())
 BLOCKS = 10
 """Blocks of rows a reference without windows is cut into, to check estimates of losses."""
@@ -52,7 +52,7 @@ class Lane:
         """What a row loses; None where the metric is of all rows together."""
         self.whole: tuple[Task, Metric, ScoredRows] | None = None
         """The metric of all rows together with its task, and the reference's rows; None where rows have losses."""
-        self.tolerance = limits.tolerance or 0.0
+        self.tolerance = Tolerated(0.0)
         self.losses: np.ndarray[Any, Any] | None = None
         self.windows: np.ndarray[Any, Any] | None = None
         self.estimate: EstimateReference | None = None
@@ -110,9 +110,7 @@ class Lane:
             return lane
         lane.loss = found
         lane.losses = lane._losses(y[usable], scores[usable])
-        if limits.tolerance is None:
-            risk = float(lane.losses.mean())
-            lane.tolerance = TOLERATED * (risk**0.5 if lane.metric == "rmse" else risk)
+        lane.tolerance = lane._tolerated(lane._gap(y[usable], scores[usable]))
         names = [f"{w:012d}" for w in lane.windows.tolist()]
         try:
             if task is Task.REGRESSION:
@@ -137,6 +135,21 @@ class Lane:
             columns[name] = column if kind == "categorical" else pd.Series(as_numbers(column), index=frame.index)
         return estimators.as_input(pd.DataFrame(columns, index=frame.index), self.kinds)
 
+    def _gap(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float | None:
+        """How much lower the reference's risk is than that of the mean label, in the metric's unit."""
+        if self.losses is None or self.loss is None:
+            return None
+        try:
+            naive = row_losses(self.loss, y, _mean_label(y, scores))
+        except (BadLoss, OwnMetricFailed):
+            return None
+        risks = [float(losses.mean()) for losses in (naive, self.losses)]
+        naive_risk, risk = (r**0.5 for r in risks) if self.metric == "rmse" else risks
+        return naive_risk - risk
+
+    def _tolerated(self, gap: float | None) -> Tolerated:
+        return Tolerated.of(*amount_and_share(self.limits.tolerance), gap)
+
     def _losses(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         try:
             return row_losses(self.loss or str(self.metric), y, scores)
@@ -149,8 +162,8 @@ class Lane:
         measured = measure(task, metric, reference.y, reference.scores)
         if measured.value is None:
             raise BadTable(f"--metric {metric}: the reference gives none: {measured.reason}.")
-        if self.limits.tolerance is None:
-            self.tolerance = TOLERATED * abs(measured.value)
+        naive = measure(task, metric, reference.y, _mean_label(reference.y, reference.scores)).value
+        self.tolerance = self._tolerated(None if naive is None else metric.worse_sign * (naive - measured.value))
         why = f"{metric} is of all rows together, so without labels it cannot be estimated row by row"
         self.lacking["estimated"] = why
         if "estimated" in self.asked:
@@ -189,7 +202,13 @@ class Lane:
             estimated = estimated_performance(
                 self.estimate,
                 losses,
-                band=Band(metric=self.metric, tolerance=self.tolerance, alpha=alpha),
+                band=Band(
+                    self.metric,
+                    self.tolerance.amount,
+                    alpha,
+                    share=self.tolerance.share,
+                    gap=self.tolerance.gap,
+                ),
                 min_rows=limits.min_rows,
                 outside_share=outside_support(inputs or _NO_INPUTS, predictions),
                 outside_at_most=limits.outside_at_most,
@@ -288,6 +307,15 @@ def score_values(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray[Any, A
             raise BadTable(f"Score {name!r} holds {some(column.dropna())}; scores are numbers.")
     values = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
     return values if len(names) > 1 else values[:, 0]
+
+
+def _mean_label(y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What a model that looks at nothing answers, in the shape of the scores."""
+    import numpy as np
+
+    if scores.ndim == 1:
+        return np.full(len(y), y.mean())
+    return np.tile(np.bincount(y.astype(np.intp), minlength=scores.shape[1]) / len(y), (len(y), 1))
 
 
 def _metric(y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> str:

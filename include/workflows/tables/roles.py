@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include.config.base import as_share
+from include.domain.gap import TOLERANCE_SHARE
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnRoles:
@@ -36,6 +39,7 @@ class Limits:
     min_rows: int = 300
     bins: int = 10
     metric: str | None = None
-    tolerance: float | None = None
-    """None: 0.05 of the reference's own risk."""
+    tolerance: float | str = as_share(TOLERANCE_SHARE)
+    """How much worse is in band: in the metric's unit, or a share as ``10%`` of how much better the reference is than
+    the mean of its labels."""
     outside_at_most: float = 0.1

@@ -225,13 +225,13 @@ def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been
     [
         pytest.param(
             a_situation(flags=(Flags("2013-06-19", False, False, None, False),), realised_reason="0.17, in its band."),
-            "Nothing to do: no drift, and performance is in its band. 0.17, in its band.",
+            "Nothing to do: no change, and no harm: performance is in its band. 0.17, in its band.",
             id="all was judged",
         ),
         pytest.param(
             a_situation(flags=(Flags("2013-06-19", None, None, None, None),), realised_reason=""),
-            "Nothing to do: no drift seen (not judged: inputs and predictions), and realised performance could not be "
-            "judged yet.",
+            "Nothing to do: no change seen (not judged: inputs and predictions), and harm is not known: realised "
+            "performance could not be judged yet.",
             id="nothing was judged",
         ),
         pytest.param(
@@ -240,8 +240,8 @@ def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been
                 unjudged=("a", "b", "c", "d", "e"),
                 realised_reason="",
             ),
-            "Nothing to do: no drift seen (not judged: predictions and a, b, c, d, e), and performance is out of "
-            "band in 1 reports, 2 are needed.",
+            "Nothing to do: no change seen (not judged: predictions and a, b, c, d, e), and harm is not certain "
+            "yet: performance is out of band in 1 reports, 2 are needed.",
             id="five features, and one alarm of two",
         ),
         pytest.param(
@@ -250,20 +250,21 @@ def test_a_suppressed_retrain_says_when_it_may_start_and_what_it_would_have_been
                 unjudged=("a", "b", "c", "d", "e", "f", "g"),
                 realised_reason="",
             ),
-            "Only logged: inputs and predictions drifted (not judged: a, b, c, d, e and 2 more), but performance is in "
-            "its band.",
+            "Only logged: change (inputs and predictions drifted) (not judged: a, b, c, d, e and 2 more), but no harm: "
+            "performance is in its band.",
             id="drift, and more than five features",
         ),
         pytest.param(
             a_situation(
                 flags=(Flags("2013-06-19", False, False, None, False),), unjudged=tuple("abcdef"), realised_reason=""
             ),
-            "Nothing to do: no drift seen (not judged: a, b, c, d, e and 1 more), and performance is in its band.",
+            "Nothing to do: no change seen (not judged: a, b, c, d, e and 1 more), and no harm: performance is in "
+            "its band.",
             id="one feature more than are named",
         ),
         pytest.param(
             a_situation(flags=(Flags("2013-06-19", False, True, None, False),), realised_reason=""),
-            "Only logged: predictions drifted, but performance is in its band.",
+            "Only logged: change (predictions drifted), but no harm: performance is in its band.",
             id="scores alone",
         ),
         pytest.param(

@@ -195,17 +195,17 @@ def test_the_report_and_the_decision_name_what_was_not_judged():
     report = report_of(*half_blind(np.random.default_rng(7)), importances={"wind": 0.9, "tail": 0.1})
     assert report.sentences[-1].startswith("tail was not judged: it has 2,000 or more different values")
     made = decided(report)
-    assert made.reason.startswith("Nothing to do: no drift seen (not judged: tail), and ")
+    assert made.reason.startswith("Nothing to do: no change seen (not judged: tail), and ")
     assert made.numbers["unjudged"] == ["tail"]
     unknown = decided(report_of(*half_blind(np.random.default_rng(7)), importances={"wind": 0.5, "tail": 0.5}))
-    assert "no drift seen (not judged: inputs and tail)" in unknown.reason
+    assert "no change seen (not judged: inputs and tail)" in unknown.reason
 
 
 def test_a_day_of_too_few_rows_is_not_called_a_day_without_drift():
     made = decide(Situation(now=Interval.of_day(DAY).end, flags=(Flags(DAY, None, None, None, None),)))
-    assert made.reason.startswith("Nothing to do: no drift seen (not judged: inputs and predictions), and ")
+    assert made.reason.startswith("Nothing to do: no change seen (not judged: inputs and predictions), and ")
     quiet = decide(Situation(now=Interval.of_day(DAY).end, flags=(Flags(DAY, False, False, False, False),)))
-    assert quiet.reason.startswith("Nothing to do: no drift, and ")
+    assert quiet.reason.startswith("Nothing to do: no change, and ")
 
 
 # --- infinite values --------------------------------------------------------------------------------------------------

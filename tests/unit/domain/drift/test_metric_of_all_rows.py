@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from include.domain.drift.once import ScoredRows, metric_fall
+from include.domain.gap import Tolerated
 from include.domain.metrics import Task, metric_of
 
 RECALL = "recall(threshold=0.4)"
@@ -29,7 +30,7 @@ def out(reference: ScoredRows, current: ScoredRows, name: str = RECALL, **change
         metric_of(Task.BINARY, name),
         reference,
         current,
-        tolerance=changed.pop("tolerance", 0.0),
+        tolerance=Tolerated(changed.pop("tolerance", 0.0)),
         **changed,
     )
 

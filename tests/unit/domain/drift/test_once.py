@@ -9,13 +9,15 @@ import pytest
 from scipy import stats
 
 from include.domain.drift.once import risk_rise
+from include.domain.gap import Tolerated
 
 RNG = np.random.default_rng(1)
 PAST, NOW = RNG.gamma(2.0, 0.1, 900), RNG.gamma(2.0, 0.11, 400)
 
 
 def rise(reference, current, **options):
-    return risk_rise(reference, current, **{"metric": "brier", "tolerance": 0.0, **options})
+    tolerated = Tolerated(options.pop("tolerance", 0.0))
+    return risk_rise(reference, current, **{"metric": "brier", "tolerance": tolerated, **options})
 
 
 @pytest.mark.parametrize(("past", "now"), [(PAST, NOW), (PAST[:5], NOW[:4])], ids=["many rows", "a few"])

@@ -120,7 +120,8 @@ def test_a_small_slice_beyond_the_floor_and_nearly_significant_is_for_a_person()
     between = next(a for a in np.geomspace(1e-6, 1e-13, 40) if found(0.02, a).verdict is Verdict.INCONCLUSIVE)
     narrow = found(0.02, between)
     assert narrow.measured - narrow.champion > 0.02
-    assert "more than the floor 0.02, and nearly significant" in narrow.reason
+    assert "more than the floor 0.02 (" in narrow.reason
+    assert "), and nearly significant" in narrow.reason
     assert found(1.0, between).verdict is Verdict.PASS
     assert found(0.02, between * 4).verdict is Verdict.FAIL
     assert found(0.02, between / 10).verdict is Verdict.PASS

@@ -37,12 +37,11 @@ def declared(metric: str | None, *, task: str = "binary"):
         ("regression", "rmse"),
     ],
 )
-def test_a_loss_of_rows_is_watched_and_compared_within_a_share_of_what_a_naive_model_loses(task, metric):
+def test_a_loss_of_rows_is_watched_and_compared_within_the_shares_that_a_declaration_leaves_out(task, metric):
     model = declared(metric, task=task)
     (compared,) = model.gates.champion_gate.comparisons
     assert (model.drift.performance.metric, str(compared.metric)) == (metric, metric)
-    assert model.drift.performance.tolerance > 0
-    assert 0 < compared.margin <= 1
+    assert (model.drift.performance.tolerance, compared.margin) == ("10%", "5%")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_any_other_metric_is_what_gates_compare_and_the_usual_loss_is_watched(ta
     model = declared(metric, task=task)
     (compared,) = model.gates.champion_gate.comparisons
     assert (model.drift.performance.metric, str(compared.metric)) == (watched, metric)
-    assert compared.margin > 0
+    assert compared.margin == "5%"
 
 
 def test_a_metric_of_a_teams_own_is_watched_where_it_is_a_loss(own_module):  # noqa: F811
@@ -88,9 +87,9 @@ def test_a_metric_of_a_teams_own_is_watched_where_it_is_a_loss(own_module):  # n
 
 def test_left_out_it_is_what_it_was():
     model = declared(None)
-    assert (model.drift.performance.metric, model.drift.performance.tolerance) == ("brier", 0.01)
+    assert (model.drift.performance.metric, model.drift.performance.tolerance) == ("brier", "10%")
     (compared,) = model.gates.champion_gate.comparisons
-    assert (str(compared.metric), compared.margin) == ("brier", 0.005)
+    assert (str(compared.metric), compared.margin) == ("brier", "5%")
 
 
 def test_a_metric_of_another_task_is_named_with_those_of_this_one():
@@ -100,9 +99,9 @@ def test_a_metric_of_another_task_is_named_with_those_of_this_one():
         declared("roc_auc", task="regression")
 
 
-def test_labels_that_no_naive_model_measures_still_get_a_tolerance():
+def test_labels_that_no_naive_model_measures_have_no_gap_and_still_get_a_margin():
     table = a_table(40).assign(y=lambda f: 10 * f["a"])
     assert pd.api.types.is_float_dtype(table["y"])
     stream = from_frame(table, Columns("t", "y"), KINDS, classifier=False).stream
     given = TableModel(REGRESSOR, {}, "y", timedelta(days=1), 20, 7, metric="poisson_deviance")
-    assert declared_for(given, stream).gates.champion_gate.comparisons[0].margin > 0
+    assert declared_for(given, stream).gates.champion_gate.comparisons[0].margin == 0.05
