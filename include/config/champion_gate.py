@@ -50,8 +50,9 @@ class DeclaredEarlierWindow(Declared):
 class ChampionGate(DeclaredGate):
     """Paired non-inferiority against the champion, and better than a naive baseline."""
 
-    min_rows: Rows = 500
-    """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 500."""
+    min_rows: Rows = 100
+    """Fewest rows that both have scored; fewer are INCONCLUSIVE; default 100: the bound itself says what more of them
+    would tell."""
     alpha: Alpha = 0.05
     """The chance of passing a candidate that is worse by the margin; all retries on overlapping days have a quarter of
     it together (docs/adr/0043); default 0.05."""

@@ -60,8 +60,8 @@ class Criterion(Declared):
 class ThresholdGate(DeclaredGate):
     """The candidate's own numbers against absolute bounds; calibration (``ece``, ``brier``) among them."""
 
-    min_rows: Rows = 500
-    """Fewest held-out rows; fewer are INCONCLUSIVE; default 500."""
+    min_rows: Rows = 100
+    """Fewest held-out rows; fewer are INCONCLUSIVE; default 100."""
     criteria: Annotated[list[Criterion], Field(min_length=1)]
     """The bounds, all of which must hold."""
 

@@ -41,7 +41,7 @@ class Tolerated:
 
     @property
     def unmeasured(self) -> bool:
-        """Whether it is a share of a gap that nobody measured."""
+        """Whether it is a share of a gap that was not measured."""
         return self.share is not None and self.gap is None
 
     def __str__(self) -> str:

@@ -75,9 +75,7 @@ class ComparisonRule:
         return f"worse than {against} by <= {self._by()}"
 
     def _by(self) -> str:
-        if self.share is None:
-            return f"{self.margin:g}"
-        return f"{self.margin:.3g} ({100 * self.share:g} % of the gap)"
+        return f"{self.margin:g}" if self.share is None else f"{self.margin:.3g}"
 
 
 @dataclass(frozen=True, slots=True)

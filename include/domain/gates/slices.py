@@ -89,7 +89,7 @@ class SliceRules:
 
     @property
     def without_gap(self) -> bool:
-        """Whether a margin is a share of a gap that nobody measured."""
+        """Whether a margin is a share of a gap that was not measured."""
         return self.gap is None and (self.margin_share is not None or self.floor_share is not None)
 
     def on(self, evidence: Evidence) -> SliceRules:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from include.config import ModelDeclaration
 from include.config.champion_gate import ChampionGate
-from include.domain.verdicts import GateResult
+from include.domain.verdicts import CriterionResult, GateResult, Verdict
 from include.workflows.gates.gate import EVALUATE, Gate, Lack, Lacking, SeedFor, Severity, Subject, more_where_critical
 from include.workflows.gates.threshold import CALIBRATED, OFF, bounds_calibration, compares_calibration, uncalibrated
 
@@ -25,7 +26,7 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
     incident = subject.incident()
     if incident is not None:
         rules = rules.gaining(model.drift.performance.metric, dated=incident.dated)
-    return champion_gate(
+    result = champion_gate(
         rules,
         subject.scored(),
         mode=declared.mode,
@@ -33,6 +34,23 @@ def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
         attempts=subject.attempts(),
         earlier=subject.earlier_window(),
         anchor=subject.anchor() if declared.anchored else NO_ANCHOR,
+    )
+    learned = subject.new_support()
+    return result if learned is None else replace(result, criteria=(*result.criteria, _held(model, learned)))
+
+
+def _held(model: ModelDeclaration, learned: str) -> CriterionResult:
+    """A candidate that a person asked to learn the new support waits for a person: held-out rows have the same values,
+    so they can't say whether these are real."""
+    return CriterionResult(
+        criterion="new support",
+        verdict=Verdict.INCONCLUSIVE,
+        measured=None,
+        allowed="approved, with a reason",
+        rows=0,
+        reason=f"It was asked for while rows lay outside what {model.name} was trained on, and has learned from them: "
+        f"{learned.rstrip('.')}. Held-out rows cannot tell whether these values are real, so a person decides: approve "
+        "it where they are.",
     )
 
 

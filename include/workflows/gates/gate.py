@@ -152,6 +152,10 @@ class Subject(Protocol):
     def incident(self) -> Incident | None:
         """What the candidate is meant to cure; None where no alarm asked for it."""
 
+    def new_support(self) -> str | None:
+        """What a person asked to learn from though the model was not trained on such rows: the open incident's finding
+        in words; None where there is none, or no person asked."""
+
     def attempts(self) -> Attempts:
         """The chain of candidates judged on days that overlap, of which this one is the newest."""
 

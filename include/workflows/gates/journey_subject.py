@@ -101,6 +101,9 @@ class JourneySubject:
     def incident(self) -> Incident | None:
         return alarm.incident_behind(self.journey.ledger, self.journey.candidate)
 
+    def new_support(self) -> str | None:
+        return alarm.new_support_of(self.journey.ledger, self.journey.candidate)
+
     def attempts(self) -> Attempts:
         return held_out_attempts.attempts_of(self.journey, champion_gate.NAME)
 

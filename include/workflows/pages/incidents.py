@@ -136,10 +136,20 @@ def _of_data(ledger: Ledger, record: IncidentRecord) -> IncidentView:
     return replace(
         view,
         cost="What it costs is not measured here: a loss that leaves its band has an incident of its own.",
-        next_step="It closes when all of it is judged again. It holds no retrain back."
-        if record.cause is IncidentCause.SILENCE
-        else f"It closes when it is not found any more. A retrain is held back before {holds}, no longer.",
+        next_step=_next_of_data(record, holds),
         actions=tuple(_actions(record, accepting)),
+    )
+
+
+def _next_of_data(record: IncidentRecord, holds: str) -> str:
+    if record.cause is IncidentCause.SILENCE:
+        return "It closes when all of it is judged again. It holds no retrain back."
+    said = f"It closes when it is not found any more. A retrain is held back before {holds}, no longer."
+    if record.cause is not IncidentCause.SUPPORT:
+        return said
+    return (
+        f"{said} Where the new values are real (a feature that goes on rising): `slipway retrain {record.model} "
+        '--reason "new support"` learns from them now, and its candidate is held for a person.'
     )
 
 

@@ -282,6 +282,9 @@ class SeededSubject:
     def held_out(self) -> pd.DataFrame:
         return self.bench.known_rows(self.candidate)
 
+    def new_support(self) -> str | None:
+        return None
+
     def attempts(self) -> Attempts:
         return FIRST
 

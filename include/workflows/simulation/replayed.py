@@ -163,6 +163,10 @@ class ReplayedSubject:
     def incident(self) -> Incident | None:
         return self.journey.incident if self.journey else None
 
+    def new_support(self) -> str | None:
+        """None: no person asks for a replayed journey."""
+        return None
+
     def attempts(self) -> Attempts:
         mine = _attempt(self.candidate, self.champion, self.incident())
         if self.journey is not None:

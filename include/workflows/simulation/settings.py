@@ -221,9 +221,9 @@ def is_classifier(path: str, params: Mapping[str, Any]) -> bool:
 
 
 def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
-    """A declaration with defaults fit for the table: bounds that a model which ignores its inputs just fails, minimum
-    rows that its days can fill, and margins of a regression in units of its labels' spread. Every field may be
-    ``--set``.
+    """A declaration of the table's columns: bounds that a model which ignores its inputs just fails, and a shadow
+    window that its days can fill. What a declaration may leave out is left out here too, so both mean the same. Every field
+    may be ``--set``.
 
     Raises:
         BadSetting: when what was given makes no declaration.
@@ -240,7 +240,6 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
     beaten = metric if metric in default_gates.COMPARED[task] else default_gates.COMPARED[task][0]
     compared = asked or beaten
     margin = default_gates.margin(task, compared, known, len(classes or []))
-    few = _between(30, usual // 2, 300)
     data = {
         "name": "stream",
         "description": "A model made from the columns of a table.",
@@ -263,12 +262,10 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
         },
         "training": {"window_days": given.train_days, "holdout_days": given.holdout_days, "min_rows": 200},
         "gates": {
-            "threshold_gate": {"min_rows": 100, "criteria": [default_gates.floor(task, len(classes or []), known)]},
+            "threshold_gate": {"criteria": [default_gates.floor(task, len(classes or []), known)]},
             "champion_gate": {
-                "min_rows": 100,
                 "comparisons": [{"metric": compared, "margin": margin}],
                 "beat_baseline_on": beaten,
-                "resamples": 200,
             },
         },
         "shadow": {
@@ -279,9 +276,6 @@ def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
             "p99_delta_at_most": 1.0 if task != "regression" else 100 * unit,
         },
         "drift": {
-            "inputs": {"min_rows": few},
-            "predictions": {"min_rows": few},
-            "estimated": {"min_rows": few},
             "performance": {"metric": metric},
         },
     }

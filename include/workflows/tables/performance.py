@@ -310,7 +310,7 @@ def score_values(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray[Any, A
 
 
 def _mean_label(y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What a model that looks at nothing answers, in the shape of the scores."""
+    """What a model that ignores its inputs answers, in the shape of the scores."""
     import numpy as np
 
     if scores.ndim == 1:

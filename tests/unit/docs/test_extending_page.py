@@ -169,6 +169,9 @@ class JudgedSubject:
     def incident(self):
         return None
 
+    def new_support(self):
+        return None
+
     def earlier_window(self):
         return NO_EARLIER_WINDOW
 
