@@ -47,8 +47,8 @@ def keep_reference_profile(
     days: Any,
     made: ByProducts,
 ) -> ReferenceProfile:
-    """Keep what later days are held against; what can be done without is noted in ``made`` where it fails. ``answers`` are
-    the ``candidate``'s and the ``baseline``'s.
+    """Keep what later days are held against; what can be done without is noted in ``made`` where it fails.
+    ``answers`` are the ``candidate``'s and the ``baseline``'s.
 
     Raises:
         Refusal: where no held-out row has a finite score.

@@ -222,8 +222,8 @@ def is_classifier(path: str, params: Mapping[str, Any]) -> bool:
 
 def declared_for(given: TableModel, stream: Stream) -> ModelDeclaration:
     """A declaration of the table's columns: bounds that a model which ignores its inputs just fails, and a shadow
-    window that its days can fill. What a declaration may leave out is left out here too, so both mean the same. Every field
-    may be ``--set``.
+    window that its days can fill. What a declaration may leave out is left out here too, so both mean the same. Every
+    field may be ``--set``.
 
     Raises:
         BadSetting: when what was given makes no declaration.
