@@ -15,7 +15,7 @@ from include.adapters import estimators, expectations
 from include.adapters.registry import RegistryUnreachable
 from include.config import loader
 from include.workflows import stores, tasks
-from include.workflows.evidence import curves_on_mlflow, disagreement, evaluation
+from include.workflows.evidence import curves_on_mlflow, disagreement, evaluation, version_reference
 from include.workflows.features import data_docs
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.fact_files import F
@@ -49,7 +49,7 @@ def test_no_by_product_stops_a_journey_and_each_leaves_a_remark(world: LightWorl
         monkeypatch.setattr(MemoryRegistry, name, fails, raising=False)
     monkeypatch.setattr(estimators, "importances", fails)
     monkeypatch.setattr(evaluation, "roc_curve", fails)
-    monkeypatch.setattr(evaluation, "estimate_of", fails)
+    monkeypatch.setattr(version_reference, "estimate_of", fails)
     monkeypatch.setattr(disagreement, "keep", fails)
     reference = world.open("second", 17)
     assert world.to_shadow(reference)
@@ -98,7 +98,7 @@ def test_evidence_is_no_by_product(world: LightWorld, monkeypatch, error):
     with pytest.raises(type(error)):
         tasks.evaluate(reference)
     monkeypatch.undo()
-    monkeypatch.setattr(evaluation, "profile_of", fails)
+    monkeypatch.setattr(version_reference, "profile_of", fails)
     with pytest.raises(Away):
         tasks.evaluate(reference)
 

@@ -159,7 +159,7 @@ def test_the_command_prints_tables_and_gives_the_same_as_json(tmp_path, capsys):
         said = json.loads(capsys.readouterr().out)
     assert "champion_gate       blocking  labels shuffled, constant, worse than champion" in shown
     assert "high      gates.leakage_gate " in shown
-    assert "19 of 21 seeded failures are covered; lacking: 1 high" in shown
+    assert "22 of 24 seeded failures are covered; lacking: 1 high" in shown
     assert {gate["gate"]: gate["mode"] for gate in said["gates"]}["slice_gate"] == Mode.BLOCKING.value
     assert said["not_covered"]["leaked label"] == "no leakage_gate is declared"
     assert said["lacks"][0]["severity"] == "high"
