@@ -27,6 +27,7 @@ def usual(days_differ: float) -> tuple[float, float]:
     return float(naive), float(gap)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days_differ", [0.0, 0.3])
 def test_a_candidate_worse_by_the_default_share_of_the_true_gap_passes_at_most_alpha_of_the_time(days_differ):
     naive, gap = usual(days_differ)
