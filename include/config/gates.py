@@ -16,7 +16,7 @@ from include.config.own_gates import OwnGates
 from include.config.own_metrics import METRICS, MetricName, may_be_own
 from include.config.slice_gate import FAIRNESS_MEASURES, SliceGate
 from include.domain import metric_names
-from include.domain.verdicts import Direction
+from include.domain.verdicts import Direction, Mode
 
 if TYPE_CHECKING:
     from include.config.declared_gate import Own
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
         Bound,
         LatencyRules,
         LeakageRules,
+        PackedRules,
         SignatureRules,
         SmokeRules,
     )
 
 
 Task = Literal["binary", "multiclass", "regression"]
+FEWEST_HELD_OUT = 10
+"""Held-out rows below which nothing is said of a packed form."""
 
 
 class Criterion(Declared):
@@ -140,6 +143,25 @@ class SmokeGate(DeclaredGate):
         return SmokeRules(max_difference=self.max_difference)
 
 
+class PackedGate(DeclaredGate):
+    """The registered file as plain arrays, held against its pipeline bit by bit."""
+
+    mode: Mode = Mode.ADVISORY
+    """advisory keeps the packed form where it is equal, and lets the pipeline answer where it is not; blocking demands
+    it, so that a difference stops the journey and a model without a packed form waits for a person; default
+    advisory."""
+    rows: Annotated[int, Field(ge=100)] = 2000
+    """Held-out rows that both are asked, or all where there are fewer; default 2000."""
+    hard_rows: Annotated[int, Field(ge=100)] = 3000
+    """Rows made from the model's own thresholds and categories that both are asked; default 3000."""
+
+    def rules(self) -> PackedRules:
+        from include.domain.gates import PackedRules
+        from include.domain.packed.names import ALONE, HARD, HELD_OUT
+
+        return PackedRules({HELD_OUT: FEWEST_HELD_OUT, HARD: self.hard_rows, ALONE: 1})
+
+
 class LeakageGate(DeclaredGate):
     """Signs that the features contain what is only known later."""
 
@@ -176,6 +198,7 @@ class DeclaredGates(Declared):
     latency_gate: LatencyGate | None = None
     signature_gate: SignatureGate | None = None
     smoke_gate: SmokeGate | None = None
+    packed_gate: PackedGate | None = None
     own: OwnGates = Field(default_factory=list)
     """Gates of the team's own, by import path; default none."""
 

@@ -19,6 +19,7 @@ RESERVED = frozenset(
         "data_quality_gate",
         "latency_gate",
         "leakage_gate",
+        "packed_gate",
         "shadow_gate",
         "signature_gate",
         "slice_gate",

@@ -10,7 +10,9 @@ FORMER = {"data_quality_gate": "training_data_gate"}
 FORMER_TASKS = {"training_data_gate": ("data_quality_gate",), "audit_gate": ("data_quality_gate",)}
 """The ids that a gate's task had before, of a journey or of a feature view."""
 
-FILE_GATES = frozenset({"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "shadow_gate", "approval"})
+FILE_GATES = frozenset(
+    {"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate", "shadow_gate", "approval"}
+)
 """The gates that judge the file that is to serve; all others judge the recipe, by its twin or by its training set."""
 
 

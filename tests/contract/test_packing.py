@@ -18,7 +18,7 @@ from include.adapters import estimators, packing
 from include.adapters.packing.files import as_columns
 from include.adapters.packing.scores import PACKABLE
 from include.config.settings import PROJECT
-from include.domain.packed import hard_rows, reader
+from include.domain.packed import hard_rows, names, reader
 from include.domain.packed.compared import difference
 from include.domain.packed.reader import NotAnswerable, Packed
 from tests.support.packed_cases import (
@@ -55,6 +55,7 @@ def boosting() -> tuple[object, Packed]:
 
 def test_every_class_that_can_be_packed_is_among_the_cases():
     assert {each.name for each in CASES} == set(PACKABLE)
+    assert tuple(PACKABLE) == names.PACKABLE, "a declaration is asked by the names alone"
 
 
 @pytest.mark.parametrize("each", [pytest.param(c, id=str(c), marks=[pytest.mark.slow] * c.rare) for c in CASES])

@@ -151,6 +151,18 @@ def test_a_document_of_a_run_comes_back_as_it_was_put(
     assert json.loads((tmp_path / "there/report.json").read_text()) == {"day": "2024-03-01", "rows": [1, 2]}
 
 
+def test_a_file_of_a_run_comes_back_byte_by_byte_under_its_own_name(
+    registry: ModelRegistry, model: str, tmp_path: Path
+) -> None:
+    run, file = registry.candidate_run(model, "c-1", {}), tmp_path / "packed.npz"
+    for content in (b"first", bytes(range(256))):
+        file.write_bytes(content)
+        registry.log_file(run, file)
+    (tmp_path / "there").mkdir()
+    assert registry.download(run, "packed.npz", tmp_path / "there")
+    assert (tmp_path / "there/packed.npz").read_bytes() == bytes(range(256))
+
+
 def test_what_a_run_does_not_have_is_not_downloaded(registry: ModelRegistry, model: str, tmp_path: Path) -> None:
     run = registry.candidate_run(model, "c-1", {})
     assert not registry.download(run, "profile.json", tmp_path)

@@ -23,7 +23,7 @@ from include.domain.gates import GateResult
 from include.workflows import tasks
 from include.workflows.evidence import journey_rows, smoke_process
 from include.workflows.gates import required as required_gates
-from include.workflows.scoring import point_in_time_rows
+from include.workflows.scoring import packed_files, point_in_time_rows
 
 pytestmark = pytest.mark.light
 
@@ -34,8 +34,9 @@ OPTIONAL: dict[str, Any] = {
     "latency_gate": {"p99_ms_at_most": 5000, "model_mb_at_most": 5, "times_champion_at_most": 50, "repeats": 20},
     "signature_gate": {},
     "smoke_gate": {"rows": 50},
+    "packed_gate": {"rows": 100, "hard_rows": 200},
 }
-NAMES = ["leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate"]
+NAMES = ["leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate"]
 
 
 def gates(**changes: Any) -> dict[str, Any]:
@@ -132,6 +133,25 @@ def test_the_registered_artifact_answers_real_missing_and_unseen_rows_as_evaluat
     assert found["difference to evaluate"].measured <= 1e-9
 
 
+def test_the_packed_form_of_the_registered_file_is_equal_and_is_found_by_its_digest(story, tmp_path, monkeypatch):
+    result = result_of(story.second, "packed_gate")
+    asked = {c.criterion: (c.measured, c.rows) for c in result.criteria if c.rows}
+    assert asked == {
+        "held-out rows, answered otherwise": (0.0, 100),
+        "hard rows, answered otherwise": (0.0, 200),
+        "single rows, answered otherwise": (0.0, 50),
+    }
+    with Ledger.open(settings().ledger_url) as ledger:
+        candidate = ledger.candidates.get(story.second["candidate_id"])
+        form = packed_files.served_form(ledger, candidate)
+    assert form.digest == result.notes["digest"]
+    run, registry = str(candidate.facts.mlflow_run_id), story.world.registry
+    here = packed_files.load(form.digest, registry, run)
+    assert (here.about["name"], here.about["pipeline"]) == (story.world.model, candidate.facts.serving_digest)
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "another machine"))
+    assert packed_files.load(form.digest, registry, run).about == here.about
+
+
 # --- each can stop a journey -----------------------------------------------------------------------------------------
 
 
@@ -218,7 +238,7 @@ def test_another_artifact_than_was_judged_is_stopped_by_the_smoke_gate(story, mo
     reference = world.open("third", 20)
     world.train(reference)
     tasks.evaluate(reference)
-    for gate in ("threshold_gate", "champion_gate", *NAMES[1:-1]):
+    for gate in ("threshold_gate", "champion_gate", *NAMES[1:-2]):
         world.judge(gate, reference)
     tasks.register_challenger(reference, NOW)
     champion = MemoryRegistry.fetched

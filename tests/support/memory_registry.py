@@ -123,6 +123,9 @@ class MemoryRegistry:
     def put_json(self, run_id: str, data: Mapping[str, Any], path: str) -> None:
         self.log_json(run_id, data, path)
 
+    def log_file(self, run_id: str, file: Path) -> None:
+        self._run(run_id).artifacts[file.name] = file.read_bytes()
+
     def download(self, run_id: str, path: str, folder: Path) -> bool:
         self._answers()
         run = self.runs.get(run_id)

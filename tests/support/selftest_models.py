@@ -66,6 +66,7 @@ BINARY: dict[str, Any] = {
         "latency_gate": {"p50_ms_at_most": 2000, "times_champion_at_most": 5, "model_mb_at_most": 5, "repeats": 20},
         "signature_gate": {},
         "smoke_gate": {"rows": 50},
+        "packed_gate": {"mode": "blocking", "rows": 100, "hard_rows": 200},
     },
     "shadow": {
         "min_rows": 1000,

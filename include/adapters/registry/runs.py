@@ -100,6 +100,11 @@ class Runs(Server):
             raise self._unreachable(error) from None
         return None
 
+    def log_file(self, run_id: str, file: Path) -> None:
+        """Put a file on the run page, under its own name; again replaces it."""
+        with self._answering() as client:
+            client.log_artifact(run_id, str(file))
+
     def download(self, run_id: str, path: str, folder: Path) -> bool:
         """Copy one artifact of a run into ``folder``; False when the run or the artifact is gone."""
         from mlflow.exceptions import MlflowException

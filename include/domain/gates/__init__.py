@@ -14,6 +14,7 @@ from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.gates.latency import LatencyRules, latency_gate
 from include.domain.gates.leakage import Availability, LeakageRules, Split, late_rows, leakage_gate, split_of
 from include.domain.gates.own import HeldOut, own_gate
+from include.domain.gates.packed import PackedEvidence, PackedRules, RowsHeld, packed_gate
 from include.domain.gates.signature import InputColumn, Signature, SignatureRules, signature_gate
 from include.domain.gates.slices import SliceRules, slice_gate
 from include.domain.gates.smoke import Probe, SmokeEvidence, SmokeRules, smoke_gate
@@ -43,8 +44,11 @@ __all__ = [
     "LeakageRules",
     "Measure",
     "Mode",
+    "PackedEvidence",
+    "PackedRules",
     "Probe",
     "RowValues",
+    "RowsHeld",
     "Signature",
     "SignatureRules",
     "SliceRules",
@@ -62,6 +66,7 @@ __all__ = [
     "latency_gate",
     "leakage_gate",
     "own_gate",
+    "packed_gate",
     "signature_gate",
     "slice_gate",
     "smoke_gate",

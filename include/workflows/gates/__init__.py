@@ -18,6 +18,7 @@ from include.workflows.gates import (
     latency,
     leakage,
     own,
+    packed,
     shadow,
     signature,
     slices,
@@ -36,6 +37,7 @@ GATES: tuple[Gate, ...] = (
     latency.GATE,
     signature.GATE,
     smoke.GATE,
+    packed.GATE,
     shadow.GATE,
     approval.GATE,
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Availability,
         EarlierWindow,
         Evidence,
+        PackedEvidence,
         Signature,
         Split,
         Timing,
@@ -170,6 +171,9 @@ class Subject(Protocol):
         """What callers send and read, and what the candidate takes and gives."""
 
     def smoked(self) -> Smoked: ...
+    def packed(self) -> PackedEvidence:
+        """The packed form of the file that is to serve, held against its pipeline; a journey keeps an equal one."""
+
     def shadowed(self) -> Shadowed: ...
     def said(self) -> Mapping[str, str]:
         """The verdicts of the gates that have judged it, by gate."""
@@ -193,7 +197,7 @@ class Gate:
         signal: whether its verdict depends on how much the features tell of the label.
         absence: what its absence means, and how much that matters; None for a gate that is always there.
         lacks: what else its declaration lacks.
-        advisory: how severe it is that it only advises.
+        advisory: how severe it is that it only advises; None where that is no lack.
         own: whether a team declares it by an import path.
     """
 
@@ -209,7 +213,7 @@ class Gate:
     signal: bool = False
     absence: Callable[[ModelDeclaration], tuple[Severity, str]] | None = None
     lacks: Callable[[ModelDeclaration], Iterable[Lack]] = lambda model: ()
-    advisory: Callable[[ModelDeclaration], Severity] = lambda model: more_where_critical(model, Severity.MEDIUM)
+    advisory: Callable[[ModelDeclaration], Severity | None] = lambda model: more_where_critical(model, Severity.MEDIUM)
     own: bool = False
 
     @property

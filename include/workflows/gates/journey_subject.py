@@ -17,6 +17,7 @@ from include.domain.gates import (
     Availability,
     EarlierWindow,
     Evidence,
+    PackedEvidence,
     Signature,
     Split,
     Timing,
@@ -31,6 +32,7 @@ from include.workflows.evidence import (
     evaluation,
     held_out_attempts,
     journey_rows,
+    packed_form,
     probes,
     refit,
     shadow_window,
@@ -47,7 +49,7 @@ from include.workflows.gates import champion as champion_gate
 from include.workflows.journey import alarm
 from include.workflows.journey.facts import Evaluated, TrainingSets
 from include.workflows.journey.step import Journey
-from include.workflows.scoring import fitted_models, training_sets
+from include.workflows.scoring import fitted_models, packed_files, training_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,6 +171,25 @@ class JourneySubject:
             seen = estimators.predict(served, features.iloc[chosen], classes=model.class_count)
         evidence = probes.smoke_evidence(model, said, seen)
         return Smoked(evidence, UNSEEN_PROBE in asked)
+
+    def packed(self) -> PackedEvidence:
+        """The packed form of the file that is to serve; where it is equal it is kept by its digest, here and on the
+        candidate's MLflow run."""
+        declared, facts, registry = self.model.gates.packed_gate, self.journey.candidate.facts, stores.registry()
+        if facts.model_version is None or declared is None:
+            raise Refusal(
+                f"{self.journey.candidate_id} is not registered, so there is no file to pack. "
+                "Clear the run from register_challenger on."
+            )
+        digest = str(facts.serving_digest)
+        pipeline = fitted_models.load_logged(registry, logged_of(self.journey), digest)
+        features, _, _ = journey_rows.frames(self.journey, "holdout")
+        made = packed_form.packing_of(self.model, pipeline, features, digest)
+        found = packed_form.held(self.model, declared, pipeline, made, features)
+        if not found.equal:
+            return found
+        registry.log_file(str(facts.mlflow_run_id), packed_files.keep(made.content))
+        return found
 
     def shadowed(self) -> Shadowed:
         return shadow_window.window_seen(self.journey)

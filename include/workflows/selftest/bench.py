@@ -25,6 +25,7 @@ from include.domain.gates import (
     Availability,
     EarlierWindow,
     Evidence,
+    PackedEvidence,
     Signature,
     Split,
     Timing,
@@ -37,7 +38,15 @@ from include.domain.selftest import Cell, Matrix, Seeded
 from include.domain.shadow import ShadowEvidence
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
-from include.workflows.evidence import business, journey_rows, probes, shadow_window, smoke_process, training_summary
+from include.workflows.evidence import (
+    business,
+    journey_rows,
+    packed_form,
+    probes,
+    shadow_window,
+    smoke_process,
+    training_summary,
+)
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import daily, fitted_models
 from include.workflows.scoring.request_ids import request_ids
@@ -314,6 +323,14 @@ class SeededSubject:
         said = self.bench.asked(candidate, asked)
         evidence = probes.smoke_evidence(self.model, said, None if scores is None else scores[chosen])
         return probes.Smoked(evidence, probes.UNSEEN_PROBE in asked)
+
+    def packed(self) -> PackedEvidence:
+        """Its packed form beside the twin's pipeline: a candidate whose defect is elsewhere has the twin's form too."""
+        declared, made = self.model.gates.packed_gate, self.candidate.packed
+        if declared is None or made is None:
+            raise LookupError("packed_gate is not declared")
+        held_out = self.bench.world.holdout.features
+        return packed_form.held(self.model, declared, self.bench.world.twin, made, held_out)
 
     def shadowed(self) -> shadow_window.Shadowed:
         return shadow_window.Shadowed(self.bench.shadowed(self.candidate), None, None)

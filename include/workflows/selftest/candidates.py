@@ -17,6 +17,7 @@ from include.adapters import estimators, model_files, registry
 from include.config import ModelDeclaration
 from include.domain.gates import Availability, Signature, Split, Timing
 from include.domain.incident import Incident
+from include.workflows.evidence import packed_form
 from include.workflows.evidence.timings import Asked, time_in_turns
 from include.workflows.selftest.world import World
 
@@ -39,6 +40,7 @@ class SeededCandidate:
         timing: its times beside the champion's; None where no gate asks.
         signature: what it takes and gives; None where no gate asks.
         artifact: its file and the digest that was judged; None where it has no file that a fresh process could load.
+        packed: its packed form; None where no gate asks.
         slices: columns that its held-out rows are sliced by instead of their own, by name; none for most.
         alarm: the incident that it is meant to cure; None of one that a schedule asked for.
         crept: what serves in the champion's place, and has been promoted over it; the champion is the anchor then. None
@@ -54,6 +56,7 @@ class SeededCandidate:
     timing: Timing | None = None
     signature: Signature | None = None
     artifact: tuple[Path, str] | None = None
+    packed: packed_form.Packing | None = None
     slices: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
     alarm: Incident | None = None
     crept: Any = None
@@ -114,6 +117,8 @@ def honest(world: World, folder: Path) -> SeededCandidate:
     )
     if gates.signature_gate is not None:
         twin = replace(twin, signature=signature_of(model, world.twin, world.train.features, model.label.classes))
+    if gates.packed_gate is not None:
+        twin = replace(twin, packed=packed_form.packing_of(model, world.twin, world.holdout.features))
     if gates.smoke_gate is not None or gates.latency_gate is not None:
         file = folder / "twin.skops"
         model_files.untrusted_free(world.twin, file)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.adapters import estimators
+from include.adapters import estimators, packing
 from include.config.measured_by import metrics_of
 from include.config.slice_gate import Fairness
 from include.domain.gates import Availability, Evidence, Mode, slice_gate
@@ -22,8 +22,9 @@ from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB
 from include.domain.incident import Incident, Stage
 from include.domain.metrics import Metric, Task, measure, metric_of
+from include.workflows.evidence import packed_form
 from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
-from include.workflows.scoring import fitted_models
+from include.workflows.scoring import fitted_models, packed_files
 from include.workflows.selftest.candidates import Altered, Change, Scores, SeededCandidate, Slow, signature_of, timed
 from include.workflows.selftest.seeds import LARGER, SLOWER
 from include.workflows.selftest.world import World
@@ -343,6 +344,19 @@ def _tampered(world: World, twin: SeededCandidate, folder: Path) -> SeededCandid
     return replace(twin, artifact=(file, digest))
 
 
+def _off_by_a_unit(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate:
+    """Its trees divide one unit in the last place lower, which real rows hardly ever show; a linear model adds as
+    much."""
+    if twin.packed is None:
+        raise ValueError("packed_gate is not declared")  # its seed does not apply then
+    if twin.packed.why_not is not None:
+        return replace(twin)
+    model = packed_files.opened(twin.packed.content)
+    name = "threshold" if "threshold" in model.arrays else "intercept"
+    moved = {**model.arrays, name: np.nextafter(model.arrays[name], -np.inf)}
+    return replace(twin, packed=packed_form.Packing(packing.written(moved)))
+
+
 MAKERS: dict[str, Maker] = {
     "one label only": _one_label,
     "leaked label": _leaked,
@@ -368,6 +382,7 @@ MAKERS: dict[str, Maker] = {
     "column renamed": _renamed,
     "classes swapped": _swapped,
     "artifact tampered": _tampered,
+    "packed form off by a unit": _off_by_a_unit,
 }
 """By the seed's name, what makes it of the world, the honest twin and a folder for files."""
 

@@ -94,9 +94,9 @@ def _gates(model: ModelDeclaration) -> Iterator[Lack]:
         if mode is None and gate.absence is not None:
             severity, why = gate.absence(model)
             yield Lack(severity, gate.field, f"There is no {gate.name}. {why}", f"Declare {gate.field}.")
-        if mode is Mode.ADVISORY:
+        if mode is Mode.ADVISORY and (lacking := gate.advisory(model)) is not None:
             what = f"{gate.name} only advises: a bad candidate goes on."
-            yield Lack(gate.advisory(model), f"{gate.field}.mode", what, "Set it to blocking.")
+            yield Lack(lacking, f"{gate.field}.mode", what, "Set it to blocking.")
         yield from gate.lacks(model)
 
 

@@ -100,6 +100,7 @@ SEEDS: tuple[Seed, ...] = (
     Seed("column renamed", "it takes a column under another name"),
     Seed("classes swapped", "it gives its classes in another order"),
     Seed("artifact tampered", "its registered file is not what was judged"),
+    Seed("packed form off by a unit", "its packed form divides or adds one unit in the last place beside its pipeline"),
 )
 """In the order of the journey's gates."""
 

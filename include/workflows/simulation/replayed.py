@@ -14,6 +14,7 @@ from include.domain.gates import (
     Availability,
     EarlierWindow,
     Evidence,
+    PackedEvidence,
     Signature,
     Split,
     Timing,
@@ -226,6 +227,9 @@ class ReplayedSubject:
         raise NotReplayed("a signature")
 
     def smoked(self) -> Smoked:
+        raise NotReplayed("an artifact")
+
+    def packed(self) -> PackedEvidence:
         raise NotReplayed("an artifact")
 
     def shadowed(self) -> Shadowed:

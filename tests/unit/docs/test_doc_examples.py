@@ -79,6 +79,7 @@ DECLARED = {
     "docs/feature-store.md > How fresh a view is": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/feature-store.md > Late and corrected rows": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/judge.md > An example > 2": JUDGE,
+    "docs/packed.md > The gate": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/pages.md > Notices": f"{HERE}test_a_part_of_a_declaration_is_one",
 }
 """Declarations: read and bound to views, and trained where the page says that they train."""

@@ -62,7 +62,7 @@ def model(registered, tmp_path):
 
 def test_the_dag_runs_it_after_its_step(model):
     assert "coverage_gate" in tasks.gates_after(model, EVALUATE)
-    assert tasks.gates_after(model, REGISTER) == ["smoke_gate", "registered_coverage_gate"]
+    assert tasks.gates_after(model, REGISTER) == ["smoke_gate", "packed_gate", "registered_coverage_gate"]
 
 
 def test_it_is_demanded_on_its_own_side_of_registering(model):
@@ -79,9 +79,8 @@ def test_the_release_page_shows_it_in_its_phase_with_its_question(model):
 
 
 def test_the_selftest_judges_every_candidate_by_it_and_counts_what_it_stops(registered, tmp_path):
-    bare = with_gates(
-        BINARY, leakage_gate=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None
-    )
+    optional = ("leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate")
+    bare = with_gates(BINARY, **dict.fromkeys(optional))
     with declared(tmp_path, bare):
         found = bench.run(bare["name"])
     assert found.problems == []

@@ -47,7 +47,8 @@ OWN = [
     },
     {"name": "late_gate", "path": "own_abstains.answers", "after": "register_challenger"},
 ]
-BARE = with_gates(BINARY, leakage_gate=None, slice_gate=None, latency_gate=None, signature_gate=None, smoke_gate=None)
+OPTIONAL = ("leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate")
+BARE = with_gates(BINARY, **dict.fromkeys(OPTIONAL))
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_another_model_does_not_know_it(model):
 
 def test_the_release_page_shows_it_in_its_phase(model):
     assert gates.of_station(EVALUATE, model)[-2:] == ("abstain_gate", "answers_gate")
-    assert gates.of_station(REGISTER, model) == ("smoke_gate", "late_gate")
+    assert gates.of_station(REGISTER, model) == ("smoke_gate", "packed_gate", "late_gate")
 
 
 def test_a_red_one_leads_to_a_page_that_is_there(model):

@@ -69,6 +69,7 @@ def test_the_gates_of_the_file_come_after_the_file(refitting):
         "latency_gate",
         "signature_gate",
         "smoke_gate",
+        "packed_gate",
     }
     assert gates.later_than_registering(model) <= FILE_GATES
     assert (after["threshold_gate"], after["champion_gate"]) == ("evaluate", "evaluate")
