@@ -191,7 +191,7 @@ def test_the_command_prints_the_matrix_and_ends_with_0_where_the_gates_hold(tmp_
         assert main(["selftest", "fraud"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[2].split() == ["candidate", "training_data", "threshold", "champion", "shadow", "outcome"]
-    assert shown[-1] == "selftest of fraud: the gates hold (12 of 12 bad candidates stopped, 12 not applicable)."
+    assert shown[-1] == "selftest of fraud: the gates hold (12 of 12 bad candidates stopped, 13 not applicable)."
 
 
 def test_the_command_ends_with_1_where_a_gate_let_one_pass_and_says_so_as_json(tmp_path, capsys):
@@ -238,5 +238,5 @@ def test_the_task_hands_back_the_matrix_and_what_is_wrong(tmp_path, capsys):
         found = tasks.selftest("fraud")
     assert found["passed"]
     assert found["problems"] == []
-    assert found["table"].endswith("the gates hold (12 of 12 bad candidates stopped, 12 not applicable).")
+    assert found["table"].endswith("the gates hold (12 of 12 bad candidates stopped, 13 not applicable).")
     assert "fraud: miscalibrated" in capsys.readouterr().out
