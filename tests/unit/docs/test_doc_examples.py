@@ -23,6 +23,7 @@ from include.config.views import AUDIT_GATE
 from include.workflows.gates import GATES
 
 HERE = "tests/unit/docs/test_doc_examples.py::"
+EXPORT = "tests/unit/workflows/release/test_export.py::"
 RUNS = "tests/integration/test_documented_runs.py::"
 JUDGE = "tests/unit/docs/test_judge_page.py::test_the_example_runs_and_prints_what_the_page_shows"
 EXTENDING = "tests/unit/docs/test_extending_page.py::"
@@ -58,6 +59,8 @@ RUN_HERE = {
     "docs/judge.md > Without a gates file": JUDGE,
     "docs/pages.md > REST > 2": f"{HERE}test_an_errors_form_is_the_one_that_is_shown",
     "docs/pages.md > Notices > 2": f"{RUNS}test_the_connections_are_those_airflow_reads",
+    "docs/packed.md > Exporting one": f"{EXPORT}test_the_command_says_what_it_wrote_and_the_same_as_json",
+    "docs/packed.md > On a device": f"{EXPORT}test_the_documentations_code_for_a_device_runs_with_numpy_alone",
     "docs/selftest.md > The selftest: can each gate fail?": f"{HERE}test_the_selftests_commands_run",
     "docs/selftest.md > A real run": f"{HERE}test_the_selftest_prints_the_matrix_that_is_shown",
     "docs/simulate.md > `slipway simulate`: choose thresholds from your own past": (
