@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from include.domain.classes import conflict
+from include.domain.gap import has_gap
 from include.domain.intervals import duration
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -56,6 +57,24 @@ def amount_and_share(declared: float | str) -> tuple[float, float | None]:
     if isinstance(declared, str):
         return 0.0, float(declared.removesuffix("%")) / 100
     return declared, None
+
+
+def refuse_share(metric: str, **declared: float | str) -> None:
+    """Refuse shares of a gap that says nothing, in the words of a declaration.
+
+    Args:
+        metric: what is compared.
+        declared: by field, as declared or left out.
+
+    Raises:
+        ValueError: the message says what to declare.
+    """
+    for name, value in declared.items():
+        if isinstance(value, str) and not has_gap(metric):
+            raise ValueError(
+                f"{name} is a share of the gap to the naive baseline ({value}), and {metric} of a model that ignores "
+                "its inputs may be the best there is; give a number in the metric's unit, such as 0.02"
+            )
 
 
 def as_share(share: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from include.config.base import Column, Declared, Duration, Tolerance, amount_and_share, as_share
+from include.config.base import Column, Declared, Duration, Tolerance, amount_and_share, as_share, refuse_share
 from include.config.declared_gate import Alpha, DeclaredGate, Rows
 from include.config.own_metrics import MetricName
 from include.domain.gap import MARGIN_SHARE
@@ -32,6 +32,11 @@ class DeclaredComparison(Declared):
     superiority's bound at zero; default 5%."""
     superiority: bool = False
     """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
+
+    @model_validator(mode="after")
+    def _margin_of_its_metric(self) -> DeclaredComparison:
+        refuse_share(self.metric, margin=self.margin)
+        return self
 
     def rule(self, own: Own) -> ComparisonRule:
         from include.domain.gates import ComparisonRule

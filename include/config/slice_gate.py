@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from include.config.base import Column, Declared, Share, Tolerance, amount_and_share, as_share
+from include.config.base import Column, Declared, Share, Tolerance, amount_and_share, as_share, refuse_share
 from include.config.champion_gate import ChampionGate
 from include.config.declared_gate import Alpha, DeclaredGate, Margin, Rows
 from include.config.own_metrics import MetricName
@@ -111,6 +111,11 @@ class SliceGate(DeclaredGate):
     small: SmallTier = SmallTier()
     fairness: list[Fairness] = Field(default_factory=list)
     """Bounds on how far apart groups may be treated; default none."""
+
+    @model_validator(mode="after")
+    def _margins_of_its_metric(self) -> SliceGate:
+        refuse_share(self.metric, **{"strict.margin": self.strict.margin, "small.floor": self.small.floor})
+        return self
 
     LEAST: ClassVar[dict[str, Any]] = {"metric": "accuracy", "strict": {"margin": 0.0}, "small": {"floor": 0.0}}
 

@@ -13,6 +13,18 @@ TOLERANCE_SHARE = 0.1
 """The rise of the risk that is still in band, where nothing else is declared."""
 MARGIN_SHARE = 0.05
 """The loss against the champion that a gate lets pass, where nothing else is declared."""
+WITHOUT_GAP = ("ece", "precision", "recall", "f_beta", "macro_precision")
+"""Metrics of which a model that ignores its inputs may have the best value, or none: a mean label is calibrated, and
+where it is above the threshold it finds every positive row. A gap to it says nothing of what a model is worth."""
+
+
+def has_gap(metric: str) -> bool:
+    """Whether a share of the gap is a tolerable loss by this metric.
+
+    >>> has_gap("brier"), has_gap("recall(threshold=0.3)")
+    (True, False)
+    """
+    return metric.partition("(")[0] not in WITHOUT_GAP
 
 
 @dataclass(frozen=True, slots=True)

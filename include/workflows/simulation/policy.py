@@ -20,6 +20,7 @@ from include.domain.drift.maturity import Cohort
 from include.domain.drift.pooling import CountedDay
 from include.domain.drift.profile import count_window
 from include.domain.drift.report import DriftReport
+from include.domain.gap import Tolerated
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.incident import Incident
 from include.domain.intervals import DAY, Interval, midnight
@@ -304,7 +305,7 @@ class DeclaredPolicy:
             serving=tuple(serving),
             journeys=tuple(j.told() for j in self._journeys),
             decisions=tuple(_decision(day, decision) for day, decision in self._decisions),
-            notes=self._blind(),
+            notes=(*self._blind(), *self._tolerated()),
             incidents=incidents_of((day, decision.incident) for day, decision in self._decisions),
         )
 
@@ -313,6 +314,13 @@ class DeclaredPolicy:
         if not self._reports or any(d.numbers["flags"][-1]["realised"] is not None for _, d in self._decisions):
             return ()
         return (f"realised performance could not be judged on any day: {self._reports[-1].realised.reason}",)
+
+    def _tolerated(self) -> tuple[str, ...]:
+        """The tolerance of the first champion that was judged, as an amount and as a share."""
+        if not self._reports:
+            return ()
+        found = self._reports[0].realised
+        return (f"tolerance {Tolerated(found.tolerance, found.tolerance_share, found.gap)} for the first champion",)
 
 
 def _days(interval: Interval) -> Iterator[datetime]:

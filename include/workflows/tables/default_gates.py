@@ -17,7 +17,7 @@ from include.config.own_metrics import of_the_project
 from include.config.problems import what_is_wrong
 from include.domain import classes
 from include.domain.errors import Refusal
-from include.domain.gap import MARGIN_SHARE
+from include.domain.gap import MARGIN_SHARE, has_gap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,9 +50,9 @@ def floor(task: str, count: int, known: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 
 def margin(task: str, name: str, known: np.ndarray[Any, Any], count: int) -> float | str:
-    """The loss against a champion that is tolerated by this metric: the default share of the gap; where a model that
-    ignores its inputs has no value, and so there is no gap, half of that share of the metric's range from 0 to 1, or of
-    another metric the share itself.
+    """The loss against a champion that is tolerated by this metric: the default share of the gap; where the gap to a
+    model that ignores its inputs says nothing, or it has no value, half of that share of the metric's range from 0 to
+    1, or of another metric the share itself.
 
     Args:
         task: of the model.
@@ -70,7 +70,7 @@ def margin(task: str, name: str, known: np.ndarray[Any, Any], count: int) -> flo
         naive: np.ndarray[Any, Any] = np.tile(shares, (len(known), 1))
     else:
         naive = np.full(len(known), known.mean() if len(known) else np.nan)
-    if measure(Task(task), metric, known, naive).value is not None:
+    if has_gap(metric.name) and measure(Task(task), metric, known, naive).value is not None:
         return as_share(MARGIN_SHARE)
     return MARGIN_SHARE / 2 if metric.low >= 0 and metric.high <= 1 else MARGIN_SHARE
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from include.config.base import amount_and_share
 from include.config.champion_gate import DeclaredComparison
 from include.config.drift import DeclaredPerformance
-from include.config.slice_gate import SmallTier, StrictTier
+from include.config.slice_gate import SliceGate, SmallTier, StrictTier
 from include.domain.gap import Tolerated
 from include.domain.gates import ChampionRules, ComparisonRule, Evidence, SliceRules, champion_gate, slice_gate
 from include.domain.losses import DayLoss
@@ -152,6 +152,15 @@ def test_what_is_left_out_is_a_share_and_a_number_means_what_it_always_did():
 @pytest.mark.parametrize(("written", "read"), [("5%", (0.0, 0.05)), (" 2.5 % ", (0.0, 0.025)), (0.01, (0.01, None))])
 def test_a_share_is_written_with_a_percent_sign(written, read):
     assert amount_and_share(DeclaredComparison(metric="brier", margin=written).margin) == pytest.approx(read)
+
+
+@pytest.mark.parametrize("metric", ["ece", "recall(threshold=0.3)", "precision(threshold=0.5)", "macro_precision"])
+def test_a_metric_of_which_ignoring_the_inputs_may_be_best_needs_an_amount(metric):
+    with pytest.raises(ValidationError, match=r"margin is a share of the gap .*give a number in the metric's unit"):
+        DeclaredComparison(metric=metric)
+    assert DeclaredComparison(metric=metric, margin=0.02).margin == 0.02
+    with pytest.raises(ValidationError, match=r"small.floor is a share"):
+        SliceGate(metric=metric, strict={"margin": 0.02})
 
 
 @pytest.mark.parametrize("written", [-0.1, "-1%", "101%", "a%", "%", "five", float("nan"), float("inf"), True, None])

@@ -60,7 +60,8 @@ def test_any_other_metric_is_what_gates_compare_and_the_usual_loss_is_watched(ta
     model = declared(metric, task=task)
     (compared,) = model.gates.champion_gate.comparisons
     assert (model.drift.performance.metric, str(compared.metric)) == (watched, metric)
-    assert compared.margin == "5%"
+    expected = 0.025 if metric.startswith(("recall", "f_beta")) else "5%"
+    assert compared.margin == expected
 
 
 def test_a_metric_of_a_teams_own_is_watched_where_it_is_a_loss(own_module):  # noqa: F811
