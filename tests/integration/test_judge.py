@@ -125,7 +125,7 @@ def test_f054_the_champion_judged_against_itself_is_inconclusive(ask):
 
 
 def test_too_few_rows_are_inconclusive(ask):
-    assert ask(predictions(200), gates())[0] == 2
+    assert ask(predictions(90), gates())[0] == 2
 
 
 def test_no_rows_are_inconclusive(ask):
