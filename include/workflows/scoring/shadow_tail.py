@@ -171,11 +171,11 @@ class ShadowTail:
         if not records:
             return
         asked: list[AnswerRecord] = []
-        told: dict[str, Told] = {}
+        told: dict[str, ShadowAnswer] = {}
         for record in records:
             lacking = [name for name in self.challenger.features if name not in record.features]
             if lacking:
-                told[record.asked_id] = Told(error=f"the record has no value of {', '.join(lacking[:3])}")
+                told[record.asked_id] = ShadowAnswer(error=f"the record has no value of {', '.join(lacking[:3])}")
             else:
                 asked.append(record)
         told |= self._told(asked)
@@ -184,14 +184,14 @@ class ShadowTail:
         self.counts.errors += errors
         self.counts.answered += len(records) - errors
 
-    def _told(self, records: Sequence[AnswerRecord]) -> dict[str, Told]:
+    def _told(self, records: Sequence[AnswerRecord]) -> dict[str, ShadowAnswer]:
         """Its answers; where its process dies or hangs on a batch, halves are asked, and a single row twice."""
-        found: dict[str, Told] = {}
+        found: dict[str, ShadowAnswer] = {}
         parts = [list(records)] if records else []
         while parts:
             part = parts.pop(0)
             if self.counts.gave_up is not None:
-                found |= {each.asked_id: Told(error=self.counts.gave_up) for each in part}
+                found |= {each.asked_id: ShadowAnswer(error=self.counts.gave_up) for each in part}
                 continue
             try:
                 found |= self._ask(part)
@@ -203,24 +203,24 @@ class ShadowTail:
                     found |= self._ask_again(part[0], str(why))
         return found
 
-    def _ask_again(self, record: AnswerRecord, why: str) -> dict[str, Told]:
+    def _ask_again(self, record: AnswerRecord, why: str) -> dict[str, ShadowAnswer]:
         try:
             return self._ask([record])
         except ScorerDied:
             self.counts.strikes += 1
             if self.counts.strikes >= self._limits.strikes:
                 self.counts.gave_up = f"it is asked no more, after {self.counts.strikes} rows like the last: {why}"
-            return {record.asked_id: Told(error=why)}
+            return {record.asked_id: ShadowAnswer(error=why)}
 
-    def _ask(self, records: Sequence[AnswerRecord]) -> dict[str, Told]:
+    def _ask(self, records: Sequence[AnswerRecord]) -> dict[str, ShadowAnswer]:
         rows = [{name: record.features[name] for name in self.challenger.features} for record in records]
         alone = [i for i, record in enumerate(records) if is_asked_alone(record.asked_id)]
         within = self._limits.row_s if len(records) == 1 else self._limits.batch_s
         said = self._scorer.ask(rows, alone, within)
         each = zip(records, said["scores"], said["errors"], said["answers"], strict=True)
-        return {record.asked_id: Told(score, error, us or 0) for record, score, error, us in each}
+        return {record.asked_id: ShadowAnswer(score, error, us or 0) for record, score, error, us in each}
 
-    def _written(self, record: AnswerRecord, told: Told) -> AnswerRecord:
+    def _written(self, record: AnswerRecord, told: ShadowAnswer) -> AnswerRecord:
         return AnswerRecord(
             asked_id=record.asked_id,
             request_id=record.request_id,
@@ -251,7 +251,7 @@ class ShadowTail:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ShadowAnswer:
     """What the challenger said to one row; ``us`` is 0 where the row was not asked alone."""
 
     score: float | list[float] | None = None
