@@ -187,8 +187,6 @@ def rise_evidence(reference: Floats, current: Floats, worth: float) -> Floats:
     t = (mean - usual) / np.sqrt(variance / effective)
     tau = SCALE * np.sqrt(effective)
     correlation = t / np.sqrt(t * t + freedom) * tau / np.sqrt(1 + tau * tau)
-    # Days that are all equal leave no doubt, and no number either.
-    correlation = np.clip(correlation, -1 + 1e-12, 1 - 1e-12)
     left = 1 - correlation * correlation
     below = special.stdtr(freedom + 1, np.sqrt(freedom + 1) * correlation / np.sqrt(left))
     with np.errstate(divide="ignore"):

@@ -9,9 +9,10 @@ from scipy import stats
 from include.domain.attempts import FIRST, Attempts
 from include.domain.day_means import DaySpread
 from include.domain.gates import ChampionRules, ComparisonRule, Evidence, champion_gate
+from include.domain.gates import champion
 from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence, AnchorStep, anchor_of
 from include.domain.metrics import Task
-from include.domain.verdicts import GateResult, Mode, Verdict
+from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
 
 START, SERIES, MARGIN = datetime(2013, 1, 1, tzinfo=UTC), 500, 1.0
 RULES = ChampionRules((ComparisonRule("mae", 0.1),), "mae", min_rows=100)
@@ -85,7 +86,28 @@ def test_the_first_champion_is_an_anchor():
     rows = np.zeros(200)
     evidence = Evidence(Task.REGRESSION, rows, rows + 1, None, rows + 5, np.arange(200) % 10)
     first = champion_gate(RULES, evidence, mode=Mode.BLOCKING, has_champion=False)
-    assert first.notes["anchor"]["moves"] is True
+    assert first.notes["anchor"] == {"candidate": None, "attempts": 1, "moves": True}
+
+
+def test_the_anchor_moves_only_where_every_metric_is_shown_to_be_better_than_equal():
+    def compared(high: float | None) -> CriterionResult:
+        return CriterionResult("mae", Verdict.PASS, 1.0, "", 200, "", high=high)
+
+    def moves(*high: float | None) -> bool:
+        return champion._all_better([compared(each) for each in high])
+
+    assert moves(-0.1, -0.2)
+    assert not moves(-0.1, 0.1)
+    assert not moves(0.0)
+    assert not moves(None)
+
+
+def test_a_candidate_that_is_the_anchor_itself_is_not_compared_with_it():
+    rows, days = np.zeros(200), np.arange(200) % 10
+    on = Evidence(Task.REGRESSION, rows, rows + 1, rows + 1.5, rows + 5, days)
+    itself = AnchorEvidence("c0", Evidence(Task.REGRESSION, rows, rows + 1, rows + 1, None, days))
+    found = champion_gate(RULES, on, mode=Mode.BLOCKING, has_champion=True, anchor=itself)
+    assert [c.criterion for c in found.criteria] == ["mae", "baseline mae"]
 
 
 def test_an_anchor_that_could_not_be_asked_is_no_evidence_and_named():
@@ -99,7 +121,7 @@ def test_an_anchor_that_could_not_be_asked_is_no_evidence_and_named():
         anchor=AnchorEvidence("c0", missing="its file is gone"),
     )
     asked = next(c for c in found.criteria if c.criterion == "anchor comparison")
-    assert asked.verdict is Verdict.INCONCLUSIVE
+    assert (asked.verdict, asked.rows, asked.measured) == (Verdict.INCONCLUSIVE, 0, None)
     assert "c0, the anchor that small losses are counted from, was not compared with: its file is gone" in asked.reason
     assert found.notes["anchor"]["moves"] is False
 

@@ -531,6 +531,17 @@ def test_a_holdout_that_judged_others_before_asks_for_more():
     assert (budget["alpha"], budget["spent"], budget["left"]) == pytest.approx((0.05 / 24, 0.05 * 7 / 6, 0.05 / 12))
 
 
+def test_a_retry_says_what_it_costs_only_where_that_decides():
+    on, retry = evidence(), {"attempts": Attempts(3)}
+    says = "attempt 3 on days that overlap"
+    assert says in criterion(judged(no_worse_by(0.001), on, **retry), "roc_auc").reason
+    assert says not in criterion(judged(no_worse_by(0.5), on, **retry), "roc_auc").reason, "passed all the same"
+    no_champion = replace_part(on, "champion", None)
+    assert says not in criterion(judged(no_worse_by(0.001), no_champion, **retry), "roc_auc").reason, "not compared"
+    replayed = judged(no_worse_by(0.001), on, **retry, earlier=EarlierWindow(on))
+    assert says not in criterion(replayed, "replay roc_auc").reason, "the days before the drift have attempts of their own"
+
+
 def test_every_comparison_must_pass():
     both = ChampionRules((ComparisonRule("roc_auc", 0.01), ComparisonRule("brier", 0.005)), "roc_auc")
     on = evidence(candidate=1.2)
