@@ -165,7 +165,7 @@ def realised_performance(
         reference_rows=reference_rows,
         reference_days=len(past),
         run_length_days=band.run_length_days if unit is Unit.DAY else None,
-        evidence=min(math.exp(min(detected.found.log_evidence, 690.0)), 1e300) if detected else None,
+        evidence=math.exp(min(detected.found.log_evidence, 690.0)) if detected else None,
         lag=detected.found.lag if detected else None,
         effective_days=detected.found.effective_days if detected else None,
         served_days=len(now),

@@ -8,8 +8,7 @@ from scipy import stats
 
 from include.domain.attempts import FIRST, Attempts
 from include.domain.day_means import DaySpread
-from include.domain.gates import ChampionRules, ComparisonRule, Evidence, champion_gate
-from include.domain.gates import champion
+from include.domain.gates import ChampionRules, ComparisonRule, Evidence, champion, champion_gate
 from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence, AnchorStep, anchor_of
 from include.domain.metrics import Task
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict

@@ -539,7 +539,9 @@ def test_a_retry_says_what_it_costs_only_where_that_decides():
     no_champion = replace_part(on, "champion", None)
     assert says not in criterion(judged(no_worse_by(0.001), no_champion, **retry), "roc_auc").reason, "not compared"
     replayed = judged(no_worse_by(0.001), on, **retry, earlier=EarlierWindow(on))
-    assert says not in criterion(replayed, "replay roc_auc").reason, "the days before the drift have attempts of their own"
+    assert says not in criterion(replayed, "replay roc_auc").reason, (
+        "the days before the drift have attempts of their own"
+    )
 
 
 def test_every_comparison_must_pass():

@@ -1,0 +1,250 @@
+"""The bounds of a risk on few days, each worked out row by row or one sequence at a time."""
+
+import math
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from include.domain.drift.e_detector import rise
+from include.domain.drift.sequences import bernstein_bound, t_bound
+from include.domain.losses import DayLoss
+from include.domain.performance import RealisedPerformance, realised_performance
+from include.domain.risk_bounds import Band, Unit
+
+FIRST = date(2013, 6, 1)
+BAND = Band("mae", 0.01)
+
+
+def cohorts(means, *, rows=100, start=FIRST, within=0.1):
+    """Days with these mean losses; ``rows`` of all, or of each."""
+    each = [rows] * len(means) if isinstance(rows, int) else rows
+    return tuple(
+        DayLoss((start + timedelta(days=i)).isoformat(), n, n * m, n * (m * m + within**2))
+        for i, (m, n) in enumerate(zip(means, each, strict=True))
+    )
+
+
+def held_out(means, **given):
+    return cohorts(means, start=FIRST - timedelta(days=len(means)), **given)
+
+
+PAST = held_out([0.10, 0.14, 0.11, 0.16, 0.12, 0.15, 0.09, 0.13])
+
+
+# --- by rows ----------------------------------------------------------------------------------------------------------
+
+
+def test_by_rows_the_interval_is_split_in_proportion_to_the_variances():
+    now = cohorts([0.20, 0.24, 0.22], rows=[100, 50, 150])
+    found = realised_performance(PAST, now, BAND, unit=Unit.ROW, min_rows=300)
+    many, few = 800, 300
+    usual = sum(d.total for d in PAST) / many
+    risk = sum(d.total for d in now) / few
+    squares = sum(d.squares for d in (*PAST, *now)) - many * usual**2 - few * risk**2
+    precision = 1 / many + 1 / few
+    # A tenth of the root of a typical day's rows; the first of the sequences has half of alpha.
+    far = t_bound(many + few - 2, 1 / precision, 1 / math.sqrt(100), 0.05 / 2)
+    half = far * math.sqrt(squares / (many + few - 2) * precision)
+    part = (1 / few) / precision
+    assert found.reference_risk == pytest.approx(usual)
+    assert found.risk == pytest.approx(risk)
+    assert (found.low, found.high) == pytest.approx((risk - half * part, risk + half * part))
+    assert found.reference_high == pytest.approx(usual + half * (1 - part))
+    assert (found.run_length_days, found.evidence, found.lag, found.changed_on) == (None, None, None, None)
+
+
+def test_by_rows_a_bounded_loss_has_bounds_from_how_well_earlier_days_predict_it():
+    wrong = {"past": [20, 30, 10, 25], "now": [40, 35, 45]}
+    past = held_out([w / 100 for w in wrong["past"]])
+    past = tuple(replace(d, squares=d.total) for d in past)
+    now = tuple(replace(d, squares=d.total) for d in cohorts([w / 100 for w in wrong["now"]]))
+    found = realised_performance(past, now, Band("error", 0.0), unit=Unit.ROW, min_rows=100, window_days=5)
+
+    def missed(days, guess):
+        """Row by row: the squared distance of each loss from the mean of all rows of the days before."""
+        total = seen = away = 0.0
+        for bad in days:
+            away += bad * (1 - guess) ** 2 + (100 - bad) * guess**2
+            total, seen = total + bad, seen + 100
+            guess = total / seen
+        return away
+
+    usual, risk = 85 / 400, 120 / 300
+    variance = usual * (1 - usual)
+    half = bernstein_bound(300, missed(wrong["now"], usual), variance * 100 * 5, 0.05 / 4)
+    above = bernstein_bound(400, missed(wrong["past"], 0.5), variance * 400, 0.05 / 4)
+    assert (found.low, found.high) == pytest.approx((risk - half, risk + half))
+    assert found.reference_high == pytest.approx(usual + above)
+
+
+def test_the_bounds_of_an_error_stay_between_none_and_all():
+    def sure(share, start):
+        return tuple(replace(d, squares=d.total) for d in cohorts([share] * 3, rows=10, start=start))
+
+    none = realised_performance(
+        sure(0.1, date(2013, 1, 1)), sure(0.1, FIRST), Band("error", 0.0), unit=Unit.ROW, min_rows=10
+    )
+    assert (none.low, none.out_of_band) == (0.0, False)
+    every = realised_performance(
+        sure(0.9, date(2013, 1, 1)), sure(0.9, FIRST), Band("error", 0.0), unit=Unit.ROW, min_rows=10
+    )
+    assert (every.high, every.reference_high) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("means", [[0.1] * 9 + [0.3] * 6, [0.3] * 6 + [0.1] * 9, [0.12, 0.2] * 7 + [0.3]])
+def test_by_rows_the_sequence_decides_that_lies_farthest_above_and_the_jth_has_its_share_of_alpha(means):
+    now, window = cohorts(means), 3
+
+    def alone(order: int) -> RealisedPerformance:
+        """The days from one start on, as the only sequence, which has half of its alpha."""
+        share = replace(BAND, alpha=2 * 0.05 / ((order + 1) * (order + 2)))
+        return realised_performance(PAST, now[order * window :], share, unit=Unit.ROW, min_rows=300, window_days=10_000)
+
+    each = [alone(order) for order in range(5)]
+    worst = max(each, key=lambda e: e.low - e.reference_high)
+    found = realised_performance(PAST, now, BAND, unit=Unit.ROW, min_rows=300, window_days=window)
+    assert (found.since, found.days, found.rows) == (worst.since, worst.days, worst.rows)
+    assert (found.low, found.high, found.reference_high) == pytest.approx((worst.low, worst.high, worst.reference_high))
+
+
+def test_by_rows_a_start_with_too_few_rows_after_it_begins_no_sequence():
+    now = cohorts([0.1] * 6 + [0.5] * 3)
+    few, enough = (
+        realised_performance(PAST, now, BAND, unit=Unit.ROW, min_rows=rows, window_days=3) for rows in (301, 300)
+    )
+    assert (enough.since, enough.days) == ("2013-06-07", 3)
+    assert few.since != "2013-06-07"
+
+
+# --- by days ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_counts_by_its_rows_up_to_those_of_a_typical_day():
+    past = held_out([0.1, 0.2, 0.4], rows=[100, 50, 900])
+    found = realised_performance(past, (), BAND, min_rows=1)
+    assert found.reference_risk == pytest.approx((0.1 + 0.5 * 0.2 + 0.4) / 2.5)
+    assert (found.reference_rows, found.reference_days) == (1050, 3)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.01])
+def test_by_days_the_bounds_are_the_e_detectors_of_the_losses_less_the_tolerance(tolerance):
+    means = [0.13, 0.11, 0.15, 0.12, 0.16, 0.12]
+    found = realised_performance(PAST, cohorts(means), Band("mae", tolerance), min_rows=100)
+    alone = rise([d.mean for d in PAST], np.array(means) - tolerance, run_length_days=365)
+    part = alone.share * alone.half
+    assert (found.out_of_band, found.days, found.run_length_days) == (False, 6, 365.0)
+    assert found.low == pytest.approx(alone.mean + tolerance - part)
+    assert found.high == pytest.approx(np.mean(means) + part)
+    assert found.reference_high == pytest.approx(alone.usual + alone.half - part)
+    assert found.evidence == pytest.approx(math.exp(alone.log_evidence))
+    assert (found.lag, found.effective_days) == (alone.lag, alone.effective_days)
+
+
+def test_a_day_that_is_far_too_bad_counts_less_below_and_in_full_above():
+    means = [0.13, 0.11, 0.15, 0.12, 0.16, 3.0]
+    found = realised_performance(PAST, cohorts(means), Band("mae", 0.0), min_rows=100)
+    alone = rise([d.mean for d in PAST], means, run_length_days=365)
+    assert alone.mean < np.mean(means)
+    assert found.risk == pytest.approx(np.mean(means))
+    assert found.low == pytest.approx(alone.mean - alone.share * alone.half)
+    assert found.high == pytest.approx(np.mean(means) + alone.share * alone.half)
+
+
+def test_the_tolerance_of_a_root_is_taken_in_squares():
+    now = cohorts([0.13, 0.11, 0.15, 0.12, 0.16, 0.12])
+    rooted = realised_performance(PAST, now, Band("rmse", 0.02), min_rows=100)
+    usual = math.sqrt(0.125)
+    squared = realised_performance(PAST, now, Band("mae", (usual + 0.02) ** 2 - usual**2), min_rows=100)
+    assert rooted.evidence == pytest.approx(squared.evidence)
+    for name in ("risk", "low", "high", "reference_high", "reference_risk", "recent_risk"):
+        assert getattr(rooted, name) == pytest.approx(math.sqrt(getattr(squared, name)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "days"),
+    [
+        pytest.param([100, 34, 100, 100], 4, id="a third is a day"),
+        pytest.param([100, 33, 100, 100], 3, id="less is joined to the next"),
+        pytest.param([100, 100, 100, 33], 3, id="the last to the one before it"),
+        pytest.param([33, 33, 33, 34], 2, id="until there is a third; what is left over to the one before it"),
+        pytest.param([100, 10, 10, 100, 10], 2, id="several"),
+    ],
+)
+def test_days_of_less_than_a_third_of_a_typical_days_rows_are_joined(rows, days):
+    now = cohorts([0.13, 0.11, 0.15, 0.12, 0.14][: len(rows)], rows=rows)
+    found = realised_performance(PAST, now, BAND, min_rows=1)
+    assert (found.days, found.rows, found.served_days, found.served_rows) == (days, sum(rows), len(rows), sum(rows))
+
+
+def test_joined_days_have_the_mean_of_their_rows():
+    apart = realised_performance(PAST, cohorts([0.1, 0.3, 0.1], rows=[100, 20, 80]), BAND, min_rows=1)
+    joined = realised_performance(PAST, cohorts([0.1, 0.14], rows=[100, 100]), BAND, min_rows=1)
+    assert (apart.risk, apart.evidence) == pytest.approx((joined.risk, joined.evidence))
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def test_the_recent_risk_is_that_of_the_last_days_alone():
+    means = [0.5] * 3 + [0.1, 0.2] * 2
+    found = realised_performance(PAST, cohorts(means), BAND, min_rows=1, window_days=4)
+    assert found.recent_risk == pytest.approx(0.15)
+    without = realised_performance((), cohorts(means, rows=[9] * 6 + [18]), BAND, min_rows=1, window_days=4)
+    assert without.recent_risk == pytest.approx((0.1 + 0.2 + 0.1 + 2 * 0.2) / 5)
+    assert realised_performance(PAST, (), BAND).recent_risk is None
+
+
+def test_the_sentence_of_a_band_that_was_left_has_every_number():
+    now = cohorts([0.12] * 5 + [0.30, 0.34] * 5)
+    found = realised_performance(PAST, now, BAND, min_rows=100)
+    assert found.out_of_band is True
+    assert (found.since, found.changed_on, found.days, found.rows) == ("2013-06-06", "2013-06-06", 10, 1000)
+    assert (found.served_days, found.served_rows, found.until) == (15, 1500, "2013-06-15")
+    assert found.reason == (
+        f"Out of band: mae 0.32 over 1000 matured rows of 10 days since 2013-06-06, lower bound {found.low:.4g}; "
+        f"reference 0.125, upper bound {found.reference_high:.4g}, tolerance 0.01."
+    )
+
+
+@pytest.mark.parametrize(("last", "out"), [(0.135, False), (0.1351, True)])
+def test_a_rise_is_over_where_the_last_days_are_just_in_the_band(last, out):
+    now = cohorts([0.30, 0.34] * 20 + [last] * 3)
+    found = realised_performance(PAST, now, BAND, min_rows=100, window_days=3)
+    assert found.out_of_band is out
+    assert found.reason.startswith("Out of band" if out else "In band again: the last 3 days have 0.135; before, mae ")
+
+
+def test_by_rows_the_lower_bound_must_be_above_the_upper_one_by_more_than_the_tolerance():
+    now = cohorts([0.2] * 6)
+    apart = realised_performance(PAST, now, BAND, unit=Unit.ROW, min_rows=100)
+    gap = apart.low - apart.reference_high
+    assert gap > 0
+    below, above = (
+        realised_performance(PAST, now, Band("mae", gap * part), unit=Unit.ROW, min_rows=100) for part in (0.999, 1.001)
+    )
+    assert (below.out_of_band, above.out_of_band) == (True, False)
+
+
+def test_no_evidence_is_more_than_can_be_written():
+    now = cohorts([0.3] * 60, within=0.0)
+    steady = held_out([0.1] * 800, within=0.0)
+    found = realised_performance(steady, now, BAND, min_rows=100)
+    assert found.evidence == math.exp(690)
+
+
+@pytest.mark.parametrize(
+    ("past", "now", "unit", "judged"),
+    [
+        pytest.param(held_out([0.1] * 6, rows=10), 6, Unit.DAY, True, id="days: few rows of the reference are enough"),
+        pytest.param(held_out([0.1] * 6, rows=10), 6, Unit.ROW, False, id="rows: they are not"),
+        pytest.param(held_out([0.1] * 6), 6, Unit.ROW, True, id="rows: just enough of both"),
+        pytest.param(held_out([0.1] * 6), 5, Unit.ROW, False, id="rows: too few now"),
+        pytest.param(held_out([0.1] * 6), 5, Unit.DAY, False, id="days: too few rows now"),
+        pytest.param(held_out([0.1], rows=5000), 6, Unit.DAY, False, id="one reference day"),
+    ],
+)
+def test_what_there_must_be_to_judge(past, now, unit, judged):
+    found = realised_performance(past, cohorts([0.1] * now), BAND, unit=unit, min_rows=600)
+    assert (found.out_of_band is not None) is judged
