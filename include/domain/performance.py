@@ -116,10 +116,8 @@ def realised_performance(
     now = tuple(c for c in merged_losses(current) if c.rows)
     rows, reference_rows = sum(c.rows for c in now), sum(c.rows for c in past)
     # By days the detector itself says how many days it needs; rows alone have no such measure.
-    judged_from = min_rows if unit is Unit.ROW else 1
-    judge = (
-        ReferenceRisk(metric, tolerance, alpha, unit, past) if len(past) > 1 and reference_rows >= judged_from else None
-    )
+    enough = len(past) > 1 and (unit is Unit.DAY or reference_rows >= min_rows)
+    judge = ReferenceRisk(metric, tolerance, alpha, unit, past) if enough else None
     detected = None
     if judge is None:
         best = None

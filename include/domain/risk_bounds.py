@@ -103,37 +103,20 @@ class ReferenceRisk:
         # A day counts by its rows up to those of a typical day: a nearly empty one is noise, and no single busy one,
         # however busy, is the evidence of many days.
         self.typical_rows = float(np.median(self._past.rows))
-        self.weight, self.risk, self.spread = self._summary(self._past)
+        self.risk = self.mean(past)
+        self.spread = float(_summaries(self._past)[2][0])
 
     def mean(self, cohorts: tuple[DayLoss, ...]) -> float:
-        return self._summary(_Columns.of(cohorts))[1]
-
-    def _summary(self, cohorts: _Columns) -> tuple[float, float, float]:
-        """Weight in units, mean, and the weighted sum of squared deviations from it."""
+        """Of the rows, or of the days by their weights."""
+        columns = _Columns.of(cohorts)
         if self.unit is Unit.ROW:
-            rows, total = float(cohorts.rows.sum()), float(cohorts.total.sum())
-            return rows, total / rows, max(float(cohorts.squares.sum()) - total * total / rows, 0.0)
-        weights = np.minimum(cohorts.rows / self.typical_rows, 1.0)
-        means = cohorts.total / cohorts.rows
-        weight = float(weights.sum())
-        mean = float((weights * means).sum()) / weight
-        return weight, mean, float((weights * (means - mean) ** 2).sum())
-
-    def _summaries(self, cohorts: _Columns) -> tuple[NDArray[np.float64], ...]:
-        """``_summary`` of the cohorts from each on, ``(days,)`` each, in one pass for all."""
-        if self.unit is Unit.ROW:
-            rows, total, squares = (_from_each_on(x) for x in (cohorts.rows, cohorts.total, cohorts.squares))
-            return rows, total / rows, np.maximum(squares - total * total / rows, 0.0)
-        weights = np.minimum(cohorts.rows / self.typical_rows, 1.0)
-        means = cohorts.total / cohorts.rows
-        # Differences to the last day, which every sequence has: equal days give exactly zero.
-        apart = means - means[-1]
-        weight, first = _from_each_on(weights), _from_each_on(weights * apart)
-        spread = _from_each_on(weights * apart**2) - first**2 / weight
-        return weight, means[-1] + first / weight, np.maximum(spread, 0.0)
+            return float(columns.total.sum()) / float(columns.rows.sum())
+        weights = np.minimum(columns.rows / self.typical_rows, 1.0)
+        return float((weights * columns.total / columns.rows).sum()) / float(weights.sum())
 
     def worst(self, now: tuple[DayLoss, ...], window_days: int, min_rows: int) -> RiskSince | None:
-        """The sequence whose lower bound is farthest above the reference's upper one; None when none has the rows.
+        """Of the sequences of rows the one whose lower bound is farthest above the reference's upper one; None when
+        none has the rows.
 
         A bound takes a root to find. So the sequences are taken in the order of what their excess may be at most, and
         the search ends where none that is left can be the worst.
@@ -141,7 +124,7 @@ class ReferenceRisk:
         if not now:
             return None
         days, columns = [c.day for c in now], _Columns.of(now)
-        rows, summaries = _from_each_on(columns.rows), self._summaries(columns)
+        rows, summaries = _from_each_on(columns.rows), _summaries(columns)
         lanes: list[_Lane] = []
         for order, first in enumerate(_starts(now, window_days)):
             start = bisect_left(days, first)
@@ -163,7 +146,7 @@ class ReferenceRisk:
     def _excess_at_most(self, lanes: Sequence[_Lane]) -> NDArray[np.float64]:
         """``(lanes,)``: the excess with the least bounds there can be; with none where they are Bernstein's."""
         gap = np.array([lane.risk - self.risk for lane in lanes])
-        if self.unit is Unit.ROW and self.metric in BOUNDED:
+        if self.metric in BOUNDED:
             return gap
         freedom, precision, spread = (
             np.array([value(lane) for lane in lanes]) for value in (self._freedom, self._precision, self._pooled)
@@ -173,27 +156,26 @@ class ReferenceRisk:
         return np.asarray(gap - half * (1 - 1e-9), dtype=np.float64)
 
     def _freedom(self, lane: _Lane) -> float:
-        units = len(self.past) + len(lane.cohorts.rows) if self.unit is Unit.DAY else self.rows + int(lane.weight)
-        return float(units - 2)
+        return float(self.rows + int(lane.rows) - 2)
 
     def _precision(self, lane: _Lane) -> float:
-        return 1 / self.weight + 1 / lane.weight
+        return 1 / self.rows + 1 / lane.rows
 
     def _pooled(self, lane: _Lane) -> float:
         return self.spread + lane.spread
 
     def _sequence(self, lane: _Lane, now: tuple[DayLoss, ...], window_days: int) -> RiskSince:
         cohorts = now[lane.start :]
-        if self.unit is Unit.ROW and self.metric in BOUNDED:
+        if self.metric in BOUNDED:
             return self._bernstein(lane, cohorts, window_days)
         # In rows the same rise is smaller by the root of a day's rows: the scale is that of a day of independent rows.
-        scale = DAY_SCALE if self.unit is Unit.DAY else DAY_SCALE / math.sqrt(self.typical_rows)
+        scale = DAY_SCALE / math.sqrt(self.typical_rows)
         freedom, precision = self._freedom(lane), self._precision(lane)
         far = t_bound(freedom, 1 / precision, scale, lane.alpha)
         if not math.isfinite(far):
             return RiskSince(cohorts, lane.risk, None, None, None)
         half = far * math.sqrt(self._pooled(lane) / freedom * precision)
-        part = 1 / lane.weight / precision
+        part = 1 / lane.rows / precision
         return RiskSince(
             cohorts, lane.risk, lane.risk - half * part, lane.risk + half * part, self.risk + half * (1 - part)
         )
@@ -202,7 +184,7 @@ class ReferenceRisk:
         """Half of alpha for the current rows' sequence, half for the reference's bound."""
         alpha, risk, per_row = lane.alpha, lane.risk, self.spread / self.rows
         planned = per_row * self.typical_rows * window_days
-        half = bernstein_bound(int(lane.weight), _prediction_errors(lane.cohorts, self.risk), planned, alpha / 2)
+        half = bernstein_bound(int(lane.rows), _prediction_errors(lane.cohorts, self.risk), planned, alpha / 2)
         above = bernstein_bound(self.rows, _prediction_errors(self._past, 0.5), per_row * self.rows, alpha / 2)
         return RiskSince(cohorts, risk, max(risk - half, 0.0), min(risk + half, 1.0), min(self.risk + above, 1.0))
 
@@ -214,9 +196,15 @@ class _Lane:
     start: int
     alpha: float
     cohorts: _Columns
-    weight: float
+    rows: float
     risk: float
     spread: float
+
+
+def _summaries(cohorts: _Columns) -> tuple[NDArray[np.float64], ...]:
+    """The rows from each day on, their mean, and the sum of their squared deviations from it; ``(days,)`` each."""
+    rows, total, squares = (_from_each_on(x) for x in (cohorts.rows, cohorts.total, cohorts.squares))
+    return rows, total / rows, np.maximum(squares - total * total / rows, 0.0)
 
 
 def _from_each_on(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -260,7 +248,7 @@ def _in_loss(judge: ReferenceRisk, band: Band) -> float:
     """The tolerance in the loss's own unit: rmse is declared as a root."""
     if band.metric != "rmse":
         return band.tolerance
-    usual = math.sqrt(max(judge.risk, 0.0))
+    usual = math.sqrt(judge.risk)
     return (usual + band.tolerance) ** 2 - usual**2
 
 

@@ -93,20 +93,50 @@ def test_the_bounds_of_an_error_stay_between_none_and_all():
     assert (every.high, every.reference_high) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize("means", [[0.1] * 9 + [0.3] * 6, [0.3] * 6 + [0.1] * 9, [0.12, 0.2] * 7 + [0.3]])
-def test_by_rows_the_sequence_decides_that_lies_farthest_above_and_the_jth_has_its_share_of_alpha(means):
-    now, window = cohorts(means), 3
+@pytest.mark.parametrize(
+    ("means", "window"),
+    [
+        pytest.param([0.1] * 9 + [0.3] * 6, 3, id="risen"),
+        pytest.param([0.3] * 6 + [0.1] * 9, 3, id="fallen"),
+        pytest.param([0.12, 0.2] * 7 + [0.3], 3, id="unsteady"),
+        pytest.param([0.44, 0.08, 0.2, 0.12, 0.25], 1, id="the sequence of the highest mean is too short"),
+    ],
+)
+def test_by_rows_the_sequence_decides_that_lies_farthest_above_and_the_jth_has_its_share_of_alpha(means, window):
+    now = cohorts(means)
 
     def alone(order: int) -> RealisedPerformance:
         """The days from one start on, as the only sequence, which has half of its alpha."""
         share = replace(BAND, alpha=2 * 0.05 / ((order + 1) * (order + 2)))
-        return realised_performance(PAST, now[order * window :], share, unit=Unit.ROW, min_rows=300, window_days=10_000)
+        return realised_performance(PAST, now[order * window :], share, unit=Unit.ROW, min_rows=100, window_days=10_000)
 
-    each = [alone(order) for order in range(5)]
+    each = [alone(order) for order in range(len(means) // window)]
     worst = max(each, key=lambda e: e.low - e.reference_high)
-    found = realised_performance(PAST, now, BAND, unit=Unit.ROW, min_rows=300, window_days=window)
+    found = realised_performance(PAST, now, BAND, unit=Unit.ROW, min_rows=100, window_days=window)
     assert (found.since, found.days, found.rows) == (worst.since, worst.days, worst.rows)
     assert (found.low, found.high, found.reference_high) == pytest.approx((worst.low, worst.high, worst.reference_high))
+
+
+def test_by_rows_so_does_that_of_a_bounded_loss():
+    """The last days have the highest mean, and the first sequence the most rows and half of alpha."""
+    shares = [0.31, 0.38, 0.28, 0.26, 0.18, 0.15, 0.36, 0.36]
+    past, now = (tuple(replace(d, squares=d.total) for d in days) for days in (PAST, cohorts(shares)))
+    found = realised_performance(past, now, Band("error", 0.0), unit=Unit.ROW, min_rows=100, window_days=1)
+    assert (found.since, found.days) == ("2013-06-01", 8)
+    usual = sum(d.total for d in PAST) / 800
+    errors, guess = 0.0, usual
+    for k, share in enumerate(shares):
+        errors += 100 * (share - 2 * guess * share + guess**2)
+        guess = float(np.mean(shares[: k + 1]))
+    half = bernstein_bound(800, errors, usual * (1 - usual) * 100, 0.05 / 4)
+    assert found.low == pytest.approx(np.mean(shares) - half)
+
+
+def test_by_rows_a_sequence_may_begin_on_the_last_day():
+    found = realised_performance(
+        PAST, cohorts([0.1] * 6 + [0.5], rows=[100] * 6 + [600]), BAND, unit=Unit.ROW, min_rows=300, window_days=3
+    )
+    assert (found.since, found.days, found.rows) == ("2013-06-07", 1, 600)
 
 
 def test_by_rows_a_start_with_too_few_rows_after_it_begins_no_sequence():
@@ -174,7 +204,7 @@ def test_the_tolerance_of_a_root_is_taken_in_squares():
 )
 def test_days_of_less_than_a_third_of_a_typical_days_rows_are_joined(rows, days):
     now = cohorts([0.13, 0.11, 0.15, 0.12, 0.14][: len(rows)], rows=rows)
-    found = realised_performance(PAST, now, BAND, min_rows=1)
+    found = realised_performance(held_out([0.10, 0.14, 0.11, 0.16, 0.12], rows=102), now, BAND, min_rows=1)
     assert (found.days, found.rows, found.served_days, found.served_rows) == (days, sum(rows), len(rows), sum(rows))
 
 
@@ -182,6 +212,9 @@ def test_joined_days_have_the_mean_of_their_rows():
     apart = realised_performance(PAST, cohorts([0.1, 0.3, 0.1], rows=[100, 20, 80]), BAND, min_rows=1)
     joined = realised_performance(PAST, cohorts([0.1, 0.14], rows=[100, 100]), BAND, min_rows=1)
     assert (apart.risk, apart.evidence) == pytest.approx((joined.risk, joined.evidence))
+    last = realised_performance(PAST, cohorts([0.3, 0.2, 0.1, 0.4], rows=[100, 100, 80, 20]), BAND, min_rows=1)
+    before = realised_performance(PAST, cohorts([0.3, 0.2, 0.16], rows=[100, 100, 100]), BAND, min_rows=1)
+    assert (last.risk, last.evidence) == pytest.approx((before.risk, before.evidence))
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
@@ -248,3 +281,55 @@ def test_no_evidence_is_more_than_can_be_written():
 def test_what_there_must_be_to_judge(past, now, unit, judged):
     found = realised_performance(past, cohorts([0.1] * now), BAND, unit=unit, min_rows=600)
     assert (found.out_of_band is not None) is judged
+
+
+@pytest.mark.parametrize(("last", "judged"), [(99, False), (100, True)])
+def test_a_thousand_rows_are_the_fewest_where_nothing_else_is_said(last, judged):
+    found = realised_performance(PAST, cohorts([0.1] * 10, rows=[100] * 9 + [last]), BAND)
+    assert (found.out_of_band is not None) is judged
+
+
+def test_rows_enough_of_a_single_day_are_too_few_days():
+    found = realised_performance(PAST, cohorts([0.9], rows=1000), BAND)
+    assert found.out_of_band is None
+    assert found.reason == (
+        "mae was measured on 1000 matured rows of 1 day: too few days to tell a rise from a bad day."
+    )
+
+
+def test_a_lower_bound_of_squares_below_nothing_is_a_root_of_nothing():
+    found = realised_performance(PAST, cohorts([0.0, 0.2, 0.01]), Band("rmse", 0.0), min_rows=100)
+    assert (found.out_of_band, found.low) == (False, 0.0)
+
+
+def test_by_rows_a_lower_bound_of_just_the_upper_one_and_the_tolerance_is_in_band():
+    def judged(tolerance: float) -> RealisedPerformance:
+        return realised_performance(PAST, cohorts([0.2] * 6), Band("mae", tolerance), unit=Unit.ROW, min_rows=100)
+
+    found = judged(0.0)
+    gap = found.low - found.reference_high
+    just = next(
+        g for g in (gap, math.nextafter(gap, 0), math.nextafter(gap, 1)) if found.reference_high + g == found.low
+    )
+    assert judged(just).out_of_band is False
+    assert judged(just * 0.9999).out_of_band is True
+
+
+@pytest.mark.parametrize("means", [[0.001, 0.004, 0.002], [0.002]])
+def test_by_rows_small_losses_are_not_rounded_up(means):
+    """Sums of squares far below 1."""
+    past, now = held_out([0.001, 0.003], rows=10, within=0.0005), cohorts(means, rows=10, within=0.0005)
+    found = realised_performance(past, now, Band("mae", 0.0), unit=Unit.ROW, min_rows=10, window_days=9)
+    bounded = realised_performance(past, now, Band("brier", 0.0), unit=Unit.ROW, min_rows=10, window_days=9)
+    n, m = 10 * len(means), 20
+    risk, usual = float(np.mean(means)), 0.002
+    squares = sum(d.squares for d in (*past, *now)) - n * risk**2 - m * usual**2
+    precision = 1 / n + 1 / m
+    half = t_bound(n + m - 2, 1 / precision, 1 / math.sqrt(10), 0.025) * math.sqrt(squares / (n + m - 2) * precision)
+    assert found.high == pytest.approx(risk + half * (1 / n) / precision)
+    errors, guess = [], usual
+    for k, day in enumerate(now):
+        errors.append(day.squares - 2 * guess * day.total + day.rows * guess**2)
+        guess = float(np.mean(means[: k + 1]))
+    variance = sum(d.squares for d in past) / m - usual**2
+    assert bounded.high == pytest.approx(risk + bernstein_bound(n, sum(errors), variance * 10 * 9, 0.0125))
