@@ -27,6 +27,7 @@ from include.domain import decision_words as words
 from include.domain.data_incident import DataIncident
 from include.domain.incident import Incident, Stage
 from include.domain.situation import Situation, cooldown_days
+from include.domain.unjudged import LANES
 from include.domain.wording import count_of
 
 
@@ -298,6 +299,13 @@ RULES: tuple[Rule, ...] = (
             f"Only logged: change ({words.seen(s)} drifted){words.unknown(s)}, but {words.in_band(s)}. "
             f"{s.realised_reason}"
         ).strip(),
+    ),
+    Rule(
+        0,
+        "nothing_judged",
+        lambda s: all(getattr(s.newest, lane) is None for lane in LANES),
+        Action.LOG,
+        lambda s: f"Not judged: neither inputs nor predictions nor performance. {s.realised_reason}".strip(),
     ),
     Rule(
         0,

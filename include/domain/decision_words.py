@@ -8,6 +8,7 @@ from include.domain.data_incident import DataIncident
 from include.domain.drift.report import Finding
 from include.domain.incident import Incident
 from include.domain.situation import Situation
+from include.domain.wording import count_of
 
 
 def alarms(s: Situation) -> str:
@@ -77,8 +78,8 @@ def in_band(s: Situation) -> str:
     if s.newest.realised is None:
         return "harm is not known: realised performance could not be judged yet"
     if s.newest.realised:
-        seen, needed = s.alarms("realised"), s.policy.windows[0]
-        return f"harm is not certain yet: performance is out of band in {seen} reports, {needed} are needed"
+        seen, needed = count_of(s.alarms("realised"), "report"), s.policy.windows[0]
+        return f"harm is not certain yet: performance is out of band in {seen}, {needed} are needed"
     return "no harm: performance is in its band"
 
 

@@ -532,6 +532,21 @@ def test_a_feature_that_was_not_judged_is_named_on_the_report_and_on_the_models_
     assert f"<li><b>tail{why}</b>: " in model
 
 
+@pytest.mark.parametrize(
+    ("realised", "colour", "word"),
+    [(False, "good", "in its band"), (True, "waits", "out of its band"), (None, "", "not judged")],
+)
+def test_a_page_is_green_only_where_performance_was_judged(pages, realised, colour, word):
+    kept = drift_report_of("why") | {"flags": {"realised": realised}}
+    champion(pages.ledger, "one")
+    report = pages.ledger.drift.report(MODEL, "1", "2013-06-01", kept, run_id="r")
+    pages.ledger.drift.decide(report.report_id, RetrainAction.LOG, rule="0 x", reason="why", numbers={})
+    for path in (f"/drift/{quote(report.report_id, safe='')}", f"/models/{MODEL}"):
+        shown = pages.page(path, "vera").text
+        assert f'<section class="banner {colour}">' in shown
+        assert f">{word}</span>" in shown
+
+
 def test_f111_names_from_the_address_are_never_a_path_or_a_query(pages):
     stopped(pages)
     for path in (

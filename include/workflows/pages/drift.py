@@ -8,10 +8,12 @@ from typing import Any
 
 from include.domain.errors import Refusal
 from include.workflows.pages import sources
+from include.workflows.pages.lanes import DayLane, lanes_of, tone
 
 RULES = {
     "data_broke": "Broken data asks for a person, and nothing is retrained.",
     "outside_support": "Rows outside what was trained on ask for a person.",
+    "not_judged": "A lane that has not judged for too long asks for a person.",
     "data_still_broken": "While the data is broken nothing is retrained, for the declared days.",
     "still_outside": "While rows are outside what was trained on nothing is retrained, for the declared days.",
     "data_suspect": "A finding that does not persist, or that a person was asked about, is logged.",
@@ -19,11 +21,16 @@ RULES = {
     "in_flight": "One journey at a time.",
     "breaker_open": "After futile journeys nothing starts until the breaker closes.",
     "futile": "When retraining does not help, a person is asked.",
+    "recovering": "After a promotion the new model's labels must tell first.",
+    "not_helped": "When nothing new can be learned and performance is not back, a person is asked.",
+    "helps_no_more": "Nothing starts while nothing new can be learned.",
+    "cannot_help_yet": "No journey before there are days enough to learn from and to be judged on.",
     "cooldown": "No journey within the cooldown of the last.",
     "budget": "No more journeys than the monthly budget.",
     "realised_out_of_band": "Realised performance out of band in enough reports retrains.",
     "estimated_out_of_band": "Estimated performance out of band prepares a candidate.",
     "drift_in_band": "Drift alone is logged while performance is in its band.",
+    "nothing_judged": "A day on which nothing was judged is logged as such.",
     "nothing_out_of_band": "Nothing to do.",
 }
 """The rules of ``domain.decision`` in a sentence each, by name."""
@@ -75,9 +82,9 @@ class DriftView:
     run_id: str
     journey: str | None
     """The candidate of the journey that the report started or joined."""
-    realised: Mapping[str, Any]
-    predictions: Mapping[str, Any]
-    inputs_reason: str
+    tone: str
+    """The colour of the banner, from ``lanes.tone``."""
+    lanes: tuple[DayLane, ...]
     findings: tuple[str, ...]
     """What makes the data itself suspect."""
     scores: tuple[tuple[str, Mapping[str, Any]], ...]
@@ -105,7 +112,7 @@ def drift(report_id: str) -> DriftView:
     if kept is None:
         raise UnknownReport(report_id)
     report = kept.report
-    inputs, histograms = report["inputs"], report["histograms"]
+    inputs, histograms, flags = report["inputs"], report["histograms"], report.get("flags") or {}
     total = sum(f["importance"] for f in inputs["features"]) or 1.0
     features = [_feature(f, histograms.get(f["name"]), total) for f in inputs["features"]]
     named = {f.name for f in features}
@@ -122,9 +129,8 @@ def drift(report_id: str) -> DriftView:
         reason=decision.reason if decision else "Nothing was decided about this report yet.",
         run_id=kept.run_id,
         journey=journey,
-        realised=report["realised"],
-        predictions={k: v for k, v in report["predictions"].items() if k != "features"},
-        inputs_reason=inputs["reason"],
+        tone=tone(decision.action.value if decision else "", flags),
+        lanes=lanes_of(report),
         findings=tuple(f["reason"] for f in (*report["broken"], *report["outside"])),
         scores=tuple((name, plot) for name, plot in histograms.items() if name not in named),
         features=tuple(sorted(features, key=lambda f: (-f.rank, -f.effect, f.name))),
@@ -132,8 +138,8 @@ def drift(report_id: str) -> DriftView:
         incidents=tuple(
             i.incident_id for i in incidents if i.opened_on <= kept.day and (i.is_open or kept.day <= i.judged_on)
         ),
-        harm=state_of(report["realised"]["out_of_band"], (report.get("estimated") or {}).get("out_of_band") or False),
-        change=state_of(inputs["drifted"], report["predictions"]["drifted"]),
+        harm=state_of(flags.get("realised"), flags.get("estimated") or False),
+        change=state_of(flags.get("inputs"), flags.get("predictions")),
     )
 
 

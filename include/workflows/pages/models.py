@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from include.adapters.ledger import Candidate, DriftSummary, IncidentRecord, ModelStanding
 from include.config import Declarations, ModelDeclaration
 from include.config.declared import UnknownName
+from include.domain.incident import Stage
 from include.domain.incident_log import IncidentCause
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
@@ -19,6 +20,7 @@ from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
+from include.workflows.pages.lanes import DayLane
 from include.workflows.selftest.readiness import ReadinessReport, report_on
 
 SHOWN_JOURNEYS = 30
@@ -98,6 +100,11 @@ class ModelView:
     """The effect of each feature on each of ``days``, the most drifted first; None where it was not judged."""
     not_judged: tuple[tuple[str, str], ...]
     """The features that were not judged on the newest of ``days``, and why."""
+    tone: str
+    """The colour of the banner: ``bad`` where an incident is open, ``good`` only where performance was judged and is in
+    its band."""
+    performance: DayLane
+    """The realised performance on the newest of ``days``."""
     readiness: tuple[tuple[str, bool, str], ...]
     """What a model needs, whether it has it, and how that shows."""
     report: ReadinessReport | None
@@ -156,7 +163,8 @@ def model(name: str) -> ModelView:
         verdicts = ledger.overview.verdicts([c.candidate_id for c in journeys])
         days = ledger.overview.drift_days(name, last=SHOWN_DAYS)
         epochs = ledger.deployments.epochs(name)
-        asking = _asking(ledger.incidents.of(name, only_open=True)).get(name, "")
+        incidents = ledger.incidents.of(name, only_open=True)
+        asking = _asking(incidents).get(name, "")
         row = _row(name, declared, standing, ledger.overview.newest_days(), asking)
     own = declared.models.get(name)
     champion = standing.champion if standing else None
@@ -171,10 +179,30 @@ def model(name: str) -> ModelView:
         days=tuple(days),
         features=tuple(_features(days)),
         not_judged=tuple(days[-1].unjudged.items()) if days else (),
+        tone=_tone(row, days, incidents),
+        performance=_performance(days),
         readiness=tuple(_readiness(own, row, days)),
         report=report_on(own) if own else None,
         rollback=actions.rollback(name, champion, epochs) if champion else None,
     )
+
+
+def _performance(days: Sequence[DriftSummary]) -> DayLane:
+    newest = days[-1] if days else None
+    return DayLane(
+        "realised",
+        newest.flags.get("realised") if newest else None,
+        str(newest.realised.get("reason", "")) if newest else "",
+    )
+
+
+def _tone(row: ModelRow, days: Sequence[DriftSummary], incidents: Iterable[IncidentRecord]) -> str:
+    if any(i.acknowledged_by is None and i.stage is not Stage.RECOVERING for i in incidents):
+        return "bad"
+    flag = _performance(days).flag
+    if row.waits or flag or list(incidents):
+        return "waits"
+    return "good" if row.champion and flag is False else ""
 
 
 def _row(
@@ -290,11 +318,12 @@ def _readiness(
         f"every view up to {row.newest_features}" if row.newest_features else "a view has no published day",
     )
     judged = list(days)
+    looked_at = [d for d in judged if d.flags.get("inputs") is not None or d.flags.get("predictions") is not None]
     realised = judged[-1].flags.get("realised") if judged else None
     yield (
         "Drift judged",
-        bool(judged),
-        f"{count_of(len(judged), 'day')}, the last {judged[-1].day}" if judged else "no day yet",
+        bool(looked_at),
+        f"{count_of(len(looked_at), 'day')}, the last {looked_at[-1].day}" if looked_at else "no day yet",
     )
     yield (
         "Performance known",

@@ -113,7 +113,7 @@ def test_the_day_that_opens_it_escalates_and_the_days_after_it_say_so_without_as
     assert "Input drift was not judged since a serves" in asked.reason
     days.judge(6)
     later = decide(Situation(now=datetime(2013, 6, 8, tzinfo=UTC), flags=(Flags(day_name(6)),), silence=days.incident))
-    assert (later.action, later.name) == (Action.LOG, "nothing_out_of_band")
+    assert (later.action, later.name) == (Action.LOG, "nothing_judged")
     assert later.reason.endswith(f"Not judged for too long: a person was asked on {day_name(5)}.")
 
 

@@ -203,7 +203,7 @@ def test_the_report_and_the_decision_name_what_was_not_judged():
 
 def test_a_day_of_too_few_rows_is_not_called_a_day_without_drift():
     made = decide(Situation(now=Interval.of_day(DAY).end, flags=(Flags(DAY, None, None, None, None),)))
-    assert made.reason.startswith("Nothing to do: no change seen (not judged: inputs and predictions), and ")
+    assert made.reason.startswith("Not judged: neither inputs nor predictions nor performance.")
     quiet = decide(Situation(now=Interval.of_day(DAY).end, flags=(Flags(DAY, False, False, False, False),)))
     assert quiet.reason.startswith("Nothing to do: no change, and ")
 
