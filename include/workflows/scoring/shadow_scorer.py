@@ -11,7 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from include.config.settings import PROJECT
 
@@ -48,7 +51,7 @@ class Scorer:
             ScorerDied: when it ended, could not load its model, or took longer than ``within_s`` seconds.
         """
         process = self._running()
-        line = json.dumps({"rows": list(rows), "alone": list(alone)}, allow_nan=True).encode() + b"\n"
+        line = msgspec.json.encode({"rows": list(rows), "alone": list(alone)}) + b"\n"
         said = self._exchange(process, line, within_s)
         lists = [said.get(name) for name in ("scores", "errors", "answers")]
         if not all(isinstance(each, list) and len(each) == len(rows) for each in lists):
@@ -68,6 +71,14 @@ class Scorer:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+    def processor_s(self) -> float:
+        """The processor time that its process has taken so far, in seconds; 0 where there is none, or no /proc."""
+        stat = Path(f"/proc/{self._process.pid}/stat") if self._process is not None else None
+        if stat is None or not stat.is_file():
+            return 0.0
+        fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
@@ -119,8 +130,8 @@ class Scorer:
                         raise ScorerDied(self._why_ended(process))
                     got += data
         try:
-            said = json.loads(got)
-        except ValueError:
+            said = msgspec.json.decode(got)
+        except ValueError:  # a DecodeError is one
             said = None
         if not isinstance(said, dict):
             self.end()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from include.adapters import files
 from include.adapters.journal import Entry, Journal, JournalReader, segments
@@ -111,7 +112,7 @@ class ShadowTail:
         """
         self.challenger, self.counts, self._own, self._scorer = challenger, TailCounts(), own, scorer
         self._now, self._limits = now, limits or TailLimits()
-        self._known, self._passed_until = _Known(), None
+        self._known, self._needs = _Known(), frozenset(challenger.features)
         kept = _state(own.folder / STATE)
         self._reader = JournalReader(journal, kept["journal"])
         for entry in JournalReader(own.folder, kept["written"]).all():  # written, and its position not kept any more
@@ -173,8 +174,8 @@ class ShadowTail:
         asked: list[AnswerRecord] = []
         told: dict[str, ShadowAnswer] = {}
         for record in records:
-            lacking = [name for name in self.challenger.features if name not in record.features]
-            if lacking:
+            if not self._needs <= record.features.keys():
+                lacking = [name for name in self.challenger.features if name not in record.features]
                 told[record.asked_id] = ShadowAnswer(error=f"the record has no value of {', '.join(lacking[:3])}")
             else:
                 asked.append(record)
@@ -213,12 +214,18 @@ class ShadowTail:
             return {record.asked_id: ShadowAnswer(error=why)}
 
     def _ask(self, records: Sequence[AnswerRecord]) -> dict[str, ShadowAnswer]:
-        rows = [{name: record.features[name] for name in self.challenger.features} for record in records]
+        rows = [self._asked(record.features) for record in records]
         alone = [i for i, record in enumerate(records) if is_asked_alone(record.asked_id)]
         within = self._limits.row_s if len(records) == 1 else self._limits.batch_s
         said = self._scorer.ask(rows, alone, within)
         each = zip(records, said["scores"], said["errors"], said["answers"], strict=True)
         return {record.asked_id: ShadowAnswer(score, error, us or 0) for record, score, error, us in each}
+
+    def _asked(self, served: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What it is asked: the values that it reads, which are mostly all that there are."""
+        if len(served) == len(self._needs):
+            return served
+        return {name: served[name] for name in self.challenger.features}
 
     def _written(self, record: AnswerRecord, told: ShadowAnswer) -> AnswerRecord:
         return AnswerRecord(

@@ -281,6 +281,7 @@ def test_a_packed_challenger_answers_in_its_process_as_here_and_a_changed_file_i
         with np.load(file) as arrays:
             expected = Packed({name: arrays[name] for name in arrays.files}).many(columns)
         assert said["scores"] == expected.tolist()
+        assert 0 < scorer.processor_s() < 60
         assert [i for i, us in enumerate(said["answers"]) if us] == [4]
     finally:
         scorer.end()
