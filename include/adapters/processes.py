@@ -172,6 +172,8 @@ class Command:
     folder: Path
     environment: Mapping[str, str]
     log: Path
+    handles: tuple[int, ...] = ()
+    """Open files that it gets under the same numbers, such as a listening socket."""
 
 
 @contextlib.contextmanager
@@ -237,6 +239,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=command.handles,
             )
         self._started = time.monotonic()
 

@@ -18,7 +18,9 @@ from include.config.declared import BadDeclaration, Declarations
 from include.config.gates import DeclaredGates, JudgedGates
 from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
+from include.config.serving import not_servable
 from include.config.shadow import DeclaredShadow
+from include.config.streaming import Promising
 from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
 from include.config.trusted_types import FILE as TRUSTED_FILE
 from include.config.trusted_types import TrustedTypes
@@ -264,6 +266,9 @@ def _against_views(file: Path, model: ModelDeclaration, views: dict[str, Feature
                 )
     yield from _gates_against_features(file, model)
     yield from _business_files(file, model)
+    read: dict[str, Promising] = {use.view: views[use.view] for use in model.views if use.view in views}
+    for name, why in not_servable(model.serving, read):
+        yield f"{line_of(file, ('serving', 'mode'))}: serving.mode is online, and view {name}: {why}."
     spine = views.get(model.entity.view)
     if spine is None:
         return

@@ -27,6 +27,7 @@ from include.config.own_metrics import METRICS as METRICS
 from include.config.preprocess import Preprocess, named_twice
 from include.config.problems import did_you_mean
 from include.config.race import DeclaredRace
+from include.config.serving import DeclaredServing, wrong_in_serving
 from include.config.shadow import DeclaredShadow
 from include.config.tiers import DeclaredApprovers, Tier
 from include.config.views import FeatureView as FeatureView
@@ -184,6 +185,8 @@ class ModelDeclaration(Declared):
     notify: Notify = Notify()
     freshness: ModelFreshness = ModelFreshness()
     """After what time the owner is notified that something is missing."""
+    serving: DeclaredServing = DeclaredServing()
+    """Whether it is asked online too; default no."""
     journey_within: Duration | None = None
     """The promise: how long a journey may take, by the clock, before the role in ``notify.late`` is notified; default
     the shadow window's max_days, the fit's timeout, and the days a person has."""
@@ -296,6 +299,9 @@ class ModelDeclaration(Declared):
             )
         if not any(use.view == self.entity.view for use in self.views):
             raise ValueError(f"entity.view {self.entity.view!r} is not among the views the model reads")
+        wrong = wrong_in_serving(self.serving, [use.view for use in self.views], self.features)
+        if wrong is not None:
+            raise ValueError(wrong)
         names = [use.name for use in self.views]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:

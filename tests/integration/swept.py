@@ -231,6 +231,15 @@ PASSED["stream"] = {
     "features.stream.marked",
 }
 PASSED["journal"] = {"journal.segment.opened", "journal.append.written"}
+PASSED["serve"] = {
+    "serve.admitted",
+    "serve.looked_up",
+    "serve.scored",
+    "serve.journaled",
+    "serve.replied",
+    "keeper.loaded",
+    "keeper.published",
+}
 PASSED["refit"] = {"step.begun", "refit.logged", "models.copied", "refit.tagged", "ledger.refit.set"}
 for name, like in {
     "train with a race": "train",

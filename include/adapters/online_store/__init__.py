@@ -5,9 +5,9 @@ an old backfill that finishes last, or two that race, never restore an old value
 """
 
 from include.adapters.online_store.engines import METADATA, ONLINE, OnlineStoreUnusable
-from include.adapters.online_store.entities import entity_of
 from include.adapters.online_store.offers import Differences, compared
 from include.adapters.online_store.store import OnlineRow, OnlineStore
+from include.domain.entity_names import entity_of
 
 __all__ = [
     "METADATA",

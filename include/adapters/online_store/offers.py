@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.online_store.entities import entities_of
 from include.config.types import FeatureView
+from include.domain.entity_names import entities_of
 
 Kept = dict[str, tuple[datetime, datetime, str]]
 """By entity: event time and available time, in UTC without a time zone, and the features as JSON."""

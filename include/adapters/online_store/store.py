@@ -26,9 +26,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from include.adapters.online_store.engines import ONLINE, OnlineStoreUnusable, engine_of, make_tables, table_was_missing
-from include.adapters.online_store.entities import entities_of, spelled_otherwise
 from include.adapters.online_store.offers import ROWS_AT_ONCE, Kept, offers_of
 from include.config.types import FeatureView
+from include.domain.entity_names import entities_of, spelled_otherwise
 from include.domain.faults import crashpoint
 
 T = TypeVar("T")

@@ -24,6 +24,8 @@ AIRFLOW = {
 MIGRATION = "migration"
 STREAM = "stream"
 """Pushes the newest rows of the views that declare a stream; started where there is one whose calendar goes on."""
+SERVE = "serve"
+"""Answers online; started where a model declares that."""
 SERVERS = (API_SERVER, MLFLOW)
 NOT_STARTED = 127
 """The exit code of a component that could not even be started, as a shell gives it."""
@@ -165,6 +167,8 @@ class Services:
             )
         elif name == STREAM:
             argv = ("include.cli", "stream")
+        elif name == SERVE:
+            argv = ("include.cli", "serve", f"--port={self.environment.get('SLIPWAY_SERVE_PORT') or 8100}")
         else:
             argv = ("airflow", *AIRFLOW.get(name, ("db", "migrate")))
         return Command(

@@ -27,7 +27,13 @@ from include.domain.errors import Unavailable
 from include.workflows.services.components import Services
 from include.workflows.services.environment import Place, environment, passwords, prepare_home
 from include.workflows.services.machine import port_uses
-from include.workflows.services.startup import start_all, start_streams, wait_for_dags, wait_until_healthy
+from include.workflows.services.startup import (
+    start_all,
+    start_serving,
+    start_streams,
+    wait_for_dags,
+    wait_until_healthy,
+)
 from include.workflows.services.teller import Teller
 from include.workflows.services.watchdog import Patience, Watchdog
 
@@ -113,6 +119,7 @@ def running_services(
         wait_until_healthy(services, tell, began_at)
         services.missing_dags = wait_for_dags(services, services._api, expected_dags, tell)
         start_streams(services, tell, datetime.fromtimestamp(wall_clock(), UTC))
+        start_serving(services, tell)
         running = Running(os.getpid(), place.airflow_url, place.mlflow_url, without_password(settings().ledger_url))
         files.write_text(place.home / "services.json", json.dumps(asdict(running)) + "\n")
         services.ready_after_s = time.monotonic() - began

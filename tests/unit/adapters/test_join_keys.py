@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.adapters.online_store.entities import entity_of, spelled_otherwise
 from include.adapters.point_in_time import KeysOfTwoKinds, KeysTold, LabelGivenTwice, point_in_time, with_labels
+from include.domain.entity_names import entity_of, spelled_otherwise
 
 TIMES = pa.timestamp("us", tz="UTC")
 THOROUGH = os.environ.get("SLIPWAY_THOROUGH") == "1"

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from include import cli
-from include.commands import Mistake
-from include.commands.stream import DataClock, Ticker
+from include.adapters.data_clock import DataClock, NoClock
+from include.commands.stream import Ticker
 from include.config import declarations
 from include.workflows.features.streaming import Ticked, open_at
 from include.workflows.services.components import STREAM
@@ -43,7 +43,7 @@ def test_without_one_it_is_the_machines_time():
     ],
 )
 def test_a_clock_that_is_none_is_refused_in_one_line(text, said):
-    with pytest.raises(Mistake) as refused:
+    with pytest.raises(NoClock) as refused:
         DataClock.read(text)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)

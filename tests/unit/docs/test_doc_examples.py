@@ -84,6 +84,7 @@ DECLARED = {
     "docs/judge.md > An example > 2": JUDGE,
     "docs/packed.md > The gate": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/pages.md > Notices": f"{HERE}test_a_part_of_a_declaration_is_one",
+    "docs/serve.md > Online": f"{HERE}test_a_part_of_a_declaration_is_one",
 }
 """Declarations: read and bound to views, and trained where the page says that they train."""
 
@@ -108,6 +109,8 @@ NOT_RUN = {
     "README.md > Two commands": "it installs, starts everything, and runs these tests",
     "docs/scale.md > Scale": "it builds an image and needs Docker; tests/unit/house/test_compose.py reads the file",
     "CONTRIBUTING.md > Set up": "it installs, and runs these tests",
+    "docs/serve.md > Online > 2": "its flight is of the demonstration, which is not served online; "
+    "tests/integration/test_serving_processes.py asks the same of a small world",
     "docs/feature-store.md > OpenLineage": "it installs a provider that is not in the lock",
 }
 """Cannot be run by a test. Its commands are still held to what there is."""
@@ -345,6 +348,7 @@ def test_the_selftests_commands_run(tmp_path, monkeypatch, capsys):
         ("docs/pages.md > Notices", "models/flight_delay/model.yaml"),
         ("docs/feature-store.md > How fresh a view is", "features/flight_schedule/view.yaml"),
         ("docs/feature-store.md > Late and corrected rows", "features/origin_weather/view.yaml"),
+        ("docs/serve.md > Online", "models/flight_delay/model.yaml"),
     ],
 )
 def test_a_part_of_a_declaration_is_one(key, file, tmp_path):

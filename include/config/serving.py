@@ -1,0 +1,67 @@
+"""How a model is asked online: ``serving:`` of its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from include.config.base import Declared
+from include.config.streaming import Promising, Short, never_fresh
+
+
+def _with_milliseconds(value: object) -> object:
+    text = value.strip() if isinstance(value, str) else ""
+    if text.endswith("ms") and text[:-2].isdigit():
+        return timedelta(milliseconds=int(text[:-2]))
+    return value
+
+
+class DeclaredServing(Declared):
+    """Whether a model is asked online too, and what then happens where something is missing."""
+
+    mode: Literal["batch", "online"] = "batch"
+    """online: ``slipway serve`` answers for the champion; default batch, days are scored when they are over."""
+    missing: dict[str, Literal["serve", "refuse"]] = Field(default_factory=dict)
+    """By view, what is done with a row whose values of it are absent, past their ttl, or cannot be read: serve it with
+    missing values, or refuse it; default serve, and refuse for the view of the entity."""
+    deadline: Annotated[Short, BeforeValidator(_with_milliseconds)] = timedelta(milliseconds=50)
+    """How long an answer may take before it is refused as late, for example 50ms; a caller may ask for less; default
+    50ms."""
+    on_journal_full: Literal["refuse", "serve_uncounted"] | None = None
+    """What is done with a request whose answer cannot be written down: refuse it, or serve_uncounted, answer it and
+    count it as not written; default refuse in the tier critical, else serve_uncounted."""
+    omit: list[str] = Field(default_factory=list)
+    """Features whose values the journal does not keep, for personal data; default none."""
+
+    def when_full(self, tier: str) -> Literal["refuse", "serve_uncounted"]:
+        """What holds in the tier where nothing is declared."""
+        return self.on_journal_full or ("refuse" if tier == "critical" else "serve_uncounted")
+
+    def policy(self, view: str, entity: str) -> Literal["serve", "refuse"]:
+        """What is done where the view's values are missing."""
+        return self.missing.get(view, "refuse" if view == entity else "serve")
+
+
+def wrong_in_serving(serving: DeclaredServing, views: Collection[str], features: Collection[str]) -> str | None:
+    """What the declaration says of views or features that the model does not read; None when all is well."""
+    for view in serving.missing:
+        if view not in views:
+            return f"serving.missing names {view!r}, which the model does not read; it reads: {', '.join(views)}"
+    for feature in serving.omit:
+        if feature not in features:
+            return f"serving.omit names {feature!r}, which is no feature of the model"
+    if serving.deadline <= timedelta(0):
+        return "serving.deadline is 0; give some time, for example 50ms"
+    return None
+
+
+def not_servable(serving: DeclaredServing, views: dict[str, Promising]) -> Iterator[tuple[str, str]]:
+    """Each view that is asked online and cannot be fresh: its name, and why."""
+    if serving.mode == "online":
+        for name, view in views.items():
+            why = never_fresh(view)
+            if why is not None:
+                yield name, why

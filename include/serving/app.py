@@ -1,0 +1,350 @@
+"""The ASGI application of a worker: what comes in over HTTP, who may ask, and how an answer is said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from include.domain.faults import crashpoint
+from include.domain.serving.requests import MOST_BYTES, AskedRequest, NotAnswered, is_id, parsed
+from include.serving.answering import Answerer, Terms
+from include.serving.counters import Counters, bucket_of, labelled
+from include.serving.models import LoadedModel, Models
+from include.serving.protocols import MLFLOW, OIP, OURS, Protocol, oip_metadata, openapi
+from include.serving.tokens import Tokens, may
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_encode = msgspec.json.Encoder().encode
+OPEN = frozenset({"/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
+"""AskedRequest by whatever watches the service, without a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """What a worker takes on at once, and how long it remembers."""
+
+    in_flight: int = 256
+    body_s: float = 10.0
+    remembered: int = 10_000
+    remembered_bytes: int = 32_000_000
+    remembered_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    kind: bytes = b"application/json"
+
+
+class App:
+    """One worker. Requests are answered one after the other once their bodies have come."""
+
+    def __init__(
+        self, models: Models, answerer: Answerer, counters: Counters, tokens: Tokens, view: View, limits: AppLimits
+    ) -> None:
+        self.models, self.answerer, self.counters, self.tokens = models, answerer, counters, tokens
+        self.view, self.limits = view, limits
+        self.draining = False
+        self.in_flight = 0
+        self._remembered: OrderedDict[tuple[str, str, str], tuple[float, bytes, _Reply]] = OrderedDict()
+        self._remembered_bytes = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        began = time.perf_counter()
+        path: str = scope["path"]
+        model = ""
+        if self.in_flight >= self.limits.in_flight and path not in OPEN:
+            reply = _refused(NotAnswered(429, "too many requests at once"), ((b"retry-after", b"1"),))
+        else:
+            self.in_flight += 1
+            try:
+                reply, model = await self._reply(scope, path, receive, began)
+            except NotAnswered as error:
+                reply, model = _refused(error), error.model
+            except _Gone:
+                return
+            except Exception as error:  # noqa: BLE001 - whatever a request meets, it gets an answer and the next one is served
+                self.counters.add(labelled("slipway_broken_total", kind=type(error).__name__))
+                reply = _refused(NotAnswered(500, f"the service failed: {type(error).__name__}"))
+            finally:
+                self.in_flight -= 1
+        if path not in OPEN:
+            self._count(model, reply.status, time.perf_counter() - began)
+        await self._send(send, reply, scope["method"])
+        crashpoint("serve.replied")
+
+    async def _send(self, send: Send, reply: _Reply, method: str) -> None:
+        headers = [
+            (b"content-type", reply.kind),
+            (b"content-length", str(len(reply.body)).encode()),
+            *reply.headers,
+        ]
+        if self.draining or reply.status in (408, 413):
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+
+    def _count(self, model: str, status: int, seconds: float) -> None:
+        add = self.counters.add
+        add(labelled("slipway_requests_total", model=model, code=status))
+        if model:
+            add(labelled("slipway_request_seconds_bucket", model=model, le=bucket_of(seconds)))
+            add(labelled("slipway_request_seconds_sum", model=model), seconds)
+            add(labelled("slipway_request_seconds_count", model=model))
+
+    # --- which route -------------------------------------------------------------------------------------------------
+
+    async def _reply(self, scope: Message, path: str, receive: Receive, began: float) -> tuple[_Reply, str]:
+        if path not in OPEN:
+            self._authorize(scope, None)
+        if scope["method"] == "POST":
+            name, protocol = self._asked_of(path)
+            self._authorize(scope, name)
+            try:
+                return await self._predicted(scope, name, protocol, receive, began), name
+            except NotAnswered as error:
+                # Only a name that is served becomes a label: there are few of them.
+                error.model = name if name in self.models.current() else ""
+                raise
+        if scope["method"] not in ("GET", "HEAD"):
+            raise NotAnswered(405, f"{scope['method'][:20]} is not answered here")
+        return self._shown(path), ""
+
+    def _authorize(self, scope: Message, model: str | None) -> None:
+        if not self.tokens:
+            return
+        given = _header(scope, b"authorization")
+        scheme, _, token = (given or "").partition(" ")
+        scopes = self.tokens.scopes(token.strip()) if scheme.lower() == "bearer" else None
+        if scopes is None:
+            raise NotAnswered(401, "a token is asked for: Authorization: Bearer …")
+        if model is not None and not may(scopes, model):
+            raise NotAnswered(403, "the token is not for this model")
+
+    def _asked_of(self, path: str) -> tuple[str, Protocol]:
+        """The model and the protocol of a POST."""
+        parts = path.strip("/").split("/")
+        if len(parts) == 4 and parts[:2] == ["v1", "models"] and parts[3] == "predict":
+            return parts[2], OURS
+        if parts[:2] == ["v2", "models"] and parts[-1] == "infer" and len(parts) in (4, 6):
+            if len(parts) == 6:
+                self._require_version(parts[2], parts[3], parts[4])
+            return parts[2], OIP
+        if parts[-1] == "invocations" and len(parts) == 2:
+            return parts[0], MLFLOW
+        if parts == ["invocations"]:
+            names = list(self.models.current())
+            if len(names) == 1:
+                return names[0], MLFLOW
+            raise NotAnswered(404, f"{len(names)} models are served; ask /MODEL/invocations")
+        raise NotAnswered(404, "there is nothing at this path")
+
+    def _require_version(self, name: str, word: str, version: str) -> None:
+        loaded = self._loaded(name)
+        if word != "versions" or version != str(loaded.served.version):
+            raise NotAnswered(404, f"version {loaded.served.version} of {name} is served, and no other")
+
+    def _loaded(self, name: str) -> LoadedModel:
+        loaded = self.models.current().get(name)
+        if loaded is None:
+            known = name in self.models.problems or name in self.view.declared()
+            raise NotAnswered(503 if known else 404, f"{name[:80]} is {'not ready' if known else 'not served here'}")
+        return loaded
+
+    def _shown(self, path: str) -> _Reply:
+        if path in ("/livez", "/v2/health/live"):
+            return _json({"live": True})
+        if path in ("/readyz", "/ping", "/health", "/v2/health/ready"):
+            why = self._not_ready()
+            return _json({"ready": why is None, **({"why": why} if why else {})}, 200 if why is None else 503)
+        if path == "/v1/status":
+            return _json(self.view.status(self))
+        if path == "/metrics":
+            return _Reply(200, self.view.metrics(self).encode(), kind=b"text/plain; version=0.0.4")
+        if path in ("/v1/openapi.json", "/openapi.json"):
+            return _json(openapi([each.served for each in self.models.current().values()]))
+        if path == "/version":
+            return _Reply(200, self.view.version.encode(), kind=b"text/plain")
+        if path == "/v2":
+            return _json({"name": "slipway", "version": self.view.version, "extensions": []})
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["v2", "models"] and len(parts) in (3, 4, 5, 6):
+            rest = parts[3:]
+            if rest[:1] == ["versions"] and len(rest) > 1:
+                self._require_version(parts[2], *rest[:2])
+                rest = rest[2:]
+            if rest == ["ready"]:
+                return _json({"name": parts[2], "ready": parts[2] in self.models.current()})
+            if not rest:
+                return _json(oip_metadata(self._loaded(parts[2]).served))
+        raise NotAnswered(404, "there is nothing at this path")
+
+    def _not_ready(self) -> str | None:
+        if self.draining:
+            return "it is ending"
+        loaded = self.models.current()
+        lacking = [name for name in self.view.declared() if name not in loaded]
+        if lacking or not loaded:
+            return f"no checked model: {', '.join(lacking) or 'none is declared online'}"
+        return None
+
+    # --- predictions -------------------------------------------------------------------------------------------------
+
+    async def _predicted(self, scope: Message, name: str, protocol: Protocol, receive: Receive, began: float) -> _Reply:
+        body = await self._body(scope, receive)
+        crashpoint("serve.admitted")
+        loaded = self._loaded(name)
+        terms = Terms(began, _deadline(scope, loaded.served.deadline_s), _header(scope, b"traceparent"))
+        asked = protocol.read(parsed(body), loaded.served)
+        header = _header(scope, b"x-request-id")
+        if asked.request_id is None and header:
+            if not is_id(header):
+                raise NotAnswered(422, "x-request-id is a text of 1 to 200 visible characters")
+            asked = AskedRequest(header, asked.rows)
+        # From here on nothing waits: two requests of one id never meet in the middle.
+        known = self._recalled(protocol, name, asked.request_id, body)
+        if known is not None:
+            return known
+        answered = self.answerer.answer(asked, loaded, terms)
+        served = answered.served
+        headers = [
+            (b"x-slipway-request-id", answered.request_id.encode()),
+            (b"x-slipway-served-by", served.candidate.encode()),
+            (b"x-slipway-revision", str(served.revision).encode()),
+        ]
+        if not answered.counted:
+            headers.append((b"x-slipway-uncounted", b"1"))
+        reply = _Reply(200, _encode(protocol.said(answered)), tuple(headers))
+        if asked.request_id is not None:
+            self._remember((protocol.name, name, asked.request_id), body, reply)
+        return reply
+
+    async def _body(self, scope: Message, receive: Receive) -> bytes:
+        length = _header(scope, b"content-length")
+        if length is not None and length.isdigit() and int(length) > MOST_BYTES:
+            raise NotAnswered(413, f"the body has {int(length):,} bytes; at most {MOST_BYTES:,} are read")
+        if (_header(scope, b"content-encoding") or "identity") != "identity":
+            raise NotAnswered(415, "a compressed body is not read")
+        if "csv" in (_header(scope, b"content-type") or ""):
+            raise NotAnswered(415, "csv is not read; send JSON")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self.limits.body_s):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > MOST_BYTES:
+                        raise NotAnswered(413, f"the body has more than {MOST_BYTES:,} bytes")
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise NotAnswered(408, f"the body did not come within {self.limits.body_s:g} s") from None
+        return b"".join(parts)
+
+    def _recalled(self, protocol: Protocol, model: str, request_id: str | None, body: bytes) -> _Reply | None:
+        if request_id is None:
+            return None
+        found = self._remembered.get((protocol.name, model, request_id))
+        if found is None or time.monotonic() - found[0] > self.limits.remembered_s:
+            return None
+        if found[1] != body:
+            raise NotAnswered(409, "this request_id was answered for another content a moment ago")
+        return found[2]
+
+    def _remember(self, key: tuple[str, str, str], body: bytes, reply: _Reply) -> None:
+        self._forget(key)
+        self._remembered[key] = (time.monotonic(), body, reply)
+        self._remembered_bytes += len(body) + len(reply.body)
+        limits = self.limits
+        while len(self._remembered) > limits.remembered or self._remembered_bytes > limits.remembered_bytes:
+            self._forget(next(iter(self._remembered)))
+
+    def _forget(self, key: tuple[str, str, str]) -> None:
+        gone = self._remembered.pop(key, None)
+        if gone is not None:
+            self._remembered_bytes -= len(gone[1]) + len(gone[2].body)
+
+
+class View:
+    """What a worker shows of the whole service, beyond its own requests."""
+
+    version = "1"
+
+    def declared(self) -> list[str]:
+        """The models that are to be served."""
+        return []
+
+    def status(self, app: App) -> dict[str, Any]:
+        """``/v1/status``."""
+        return {"served": served_now(app)}
+
+    def metrics(self, app: App) -> str:
+        """``/metrics``."""
+        return ""
+
+
+def served_now(app: App) -> dict[str, Any]:
+    """By model, who answers in this worker."""
+    return {
+        name: {
+            "candidate": each.served.candidate,
+            "digest": each.served.digest,
+            "revision": each.served.revision,
+            "route_revision": each.served.route_revision,
+            "by": "packed",
+        }
+        for name, each in app.models.current().items()
+    }
+
+
+class _Gone(Exception):
+    """The client left before its body had come."""
+
+
+def _json(data: Any, status: int = 200) -> _Reply:
+    return _Reply(status, json.dumps(data, default=str).encode())
+
+
+def _refused(error: NotAnswered, headers: tuple[tuple[bytes, bytes], ...] = ()) -> _Reply:
+    said: dict[str, Any] = {"error": error.message}
+    if error.details:
+        said["details"] = error.details
+    if error.status == 401:
+        headers = (*headers, (b"www-authenticate", b"Bearer"))
+    if error.status == 503:
+        headers = (*headers, (b"retry-after", b"1"))
+    return _Reply(error.status, json.dumps(said).encode(), headers)
+
+
+def _header(scope: Message, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
+def _deadline(scope: Message, usual_s: float) -> float:
+    given = _header(scope, b"x-slipway-deadline-ms")
+    if given is None:
+        return usual_s
+    if not given.isdigit() or not 0 < int(given) <= 60_000:
+        raise NotAnswered(422, "x-slipway-deadline-ms is a whole number from 1 to 60000")
+    return min(usual_s, int(given) / 1000)

@@ -1,0 +1,115 @@
+"""Counters of a worker that are still there when it is gone, so that their sum over all workers never goes back.
+
+Each worker counts in a file of its own, which it has in its memory; whoever is asked adds all files of the run up.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+
+_SLOT = struct.Struct("<248sd")
+_SLOTS = 2_000
+_SIZE = _SLOT.size * _SLOTS
+ENDS = ".counters"
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""Upper ends of the histogram of seconds."""
+
+
+class Counters:
+    """The counters of one worker, by their name and labels as Prometheus writes them."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w+b") as opened:
+            opened.truncate(_SIZE)
+            self._map = mmap.mmap(opened.fileno(), _SIZE)
+        self._places: dict[str, int] = {}
+        self._values: dict[str, float] = {}
+
+    def add(self, name: str, more: float = 1.0) -> None:
+        """Add to a counter; a new one begins at 0. Beyond 2,000 counters or 248 characters nothing is counted."""
+        place = self._places.get(name)
+        if place is None:
+            encoded = name.encode()
+            if len(self._places) >= _SLOTS or len(encoded) > 248:
+                return
+            place = self._places[name] = len(self._places) * _SLOT.size
+            self._values[name] = 0.0
+            _SLOT.pack_into(self._map, place, encoded, 0.0)
+        value = self._values[name] = self._values[name] + more
+        struct.pack_into("<d", self._map, place + 248, value)
+
+
+def added_up(folder: Path) -> dict[str, float]:
+    """The sum of each counter over all workers of a run, those that are gone too."""
+    found: Counter[str] = Counter()
+    for file in sorted(folder.glob(f"*{ENDS}")):
+        data = file.read_bytes()
+        for place in range(0, len(data) - _SLOT.size + 1, _SLOT.size):
+            name, value = _SLOT.unpack_from(data, place)
+            if not name[0]:
+                break
+            found[name.rstrip(b"\0").decode("utf-8", errors="replace")] += value
+    return dict(found)
+
+
+@lru_cache(maxsize=4096)
+def labelled(name: str, **labels: object) -> str:
+    """
+    >>> labelled("slipway_requests_total", model="wind", code=200)
+    'slipway_requests_total{model="wind",code="200"}'
+    """
+    inside = ",".join(f'{key}="{_plain(str(value))}"' for key, value in labels.items())
+    return f"{name}{{{inside}}}" if labels else name
+
+
+def bucket_of(seconds: float) -> str:
+    """The bucket of the histogram that a time belongs to.
+
+    >>> bucket_of(0.0007), bucket_of(60)
+    ('0.001', 'inf')
+    """
+    return next((str(le) for le in BUCKETS if seconds <= le), "inf")
+
+
+def exposition(counters: dict[str, float], gauges: dict[str, float]) -> str:
+    """What Prometheus reads. The histogram's buckets are counted one by one and added up here."""
+    whole: dict[str, float] = {}
+    buckets: dict[str, dict[float, float]] = {}
+    for name, value in counters.items():
+        if "_bucket{" in name:
+            begin, _, end = name.rpartition('le="')
+            buckets.setdefault(begin, {})[float(end.rstrip('"}'))] = value
+        else:
+            whole[name] = value
+    for begin, found in buckets.items():
+        total = 0.0
+        for le in (*BUCKETS, float("inf")):
+            total += found.get(le, 0.0)
+            whole[f'{begin}le="{"+Inf" if le == float("inf") else le}"}}'] = total
+    lines: list[str] = []
+    typed: set[str] = set()
+    for kind, values in (("counter", whole), ("gauge", gauges)):
+        for name in sorted(values, key=lambda n: _family(n)[0]):
+            family, is_histogram = _family(name)
+            if family not in typed:
+                typed.add(family)
+                lines.append(f"# TYPE {family} {'histogram' if is_histogram else kind}")
+            lines.append(f"{name} {values[name]:.12g}")
+    return "\n".join(lines) + "\n"
+
+
+def _family(name: str) -> tuple[str, bool]:
+    base = name.partition("{")[0]
+    for end in ("_bucket", "_sum", "_count"):
+        if base.endswith(f"_seconds{end}"):
+            return base.removesuffix(end), True
+    return base, False
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,165 @@
+"""From a champion in the ledger to what a worker serves: its file, packed and held against its pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.adapters import estimators, files, packing
+from include.adapters.ledger import Ledger
+from include.adapters.packing.files import as_columns
+from include.config import ModelDeclaration, declarations
+from include.domain.errors import Unavailable
+from include.domain.gates.packed import NAME as PACKED_GATE
+from include.domain.packed.compared import difference
+from include.domain.packed.hard_rows import hard_rows
+from include.domain.packed.reader import NotAnswerable, Packed, read
+from include.domain.promotion import Epoch
+from include.domain.serving.route import ServedFeature, ServedModel, ServedView
+from include.workflows import stores
+from include.workflows.scoring import as_trained, fitted_models, packed_files
+
+HARD_ROWS = 400
+
+
+class NotServable(Exception):
+    """A champion that cannot be answered from plain arrays."""
+
+
+def prepared(ledger: Ledger, name: str, head: Epoch, folder: Path) -> ServedModel:
+    """The champion of the model, with its packed file: the one that its gate kept, else one that is made here, in
+    ``folder``.
+
+    Raises:
+        NotServable: when its packed form answers otherwise than its pipeline.
+        NotPackable: when it has none.
+    """
+    declared = declarations().model(name)
+    file = _kept_by_the_gate(ledger, head) or _made_here(ledger, declared, head, folder)
+    inputs = read(file).features
+    learned = as_trained.as_learned(ledger, declared, head.to_candidate, inputs)
+    all_kinds = fitted_models.kinds_of(learned)
+    kinds = {feature: all_kinds[feature] for feature in inputs}
+    return ServedModel(
+        model=name,
+        task=declared.task,
+        classes=[str(each) for each in declared.label.classes or []],
+        features=[ServedFeature(feature, kind) for feature, kind in kinds.items()],
+        views=_views(declared, learned),
+        candidate=head.to_candidate,
+        digest=head.digest,
+        revision=head.revision,
+        route_revision=head.revision,
+        version=int(str(head.model_version)),
+        packed=str(file),
+        packed_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        deadline_s=declared.serving.deadline.total_seconds(),
+        on_journal_full=declared.serving.when_full(declared.tier),
+        omit=[feature for feature in declared.serving.omit if feature in kinds],
+    )
+
+
+def _kept_by_the_gate(ledger: Ledger, head: Epoch) -> Path | None:
+    """The packed file that the gate found equal; None where no gate judged this file, or what it kept cannot be had.
+
+    Raises:
+        NotServable: when a gate judged it, and it did not pass.
+    """
+    candidate = ledger.candidates.get(head.to_candidate)
+    form = packed_files.served_form(ledger, candidate)
+    if form.digest is None:
+        judged = ledger.gates.latest(candidate.candidate_id).get(PACKED_GATE)
+        if judged is not None and judged.digest == head.digest:
+            raise NotServable(str(form.why_not))
+        return None
+    try:
+        return packed_files.file_of(form.digest, stores.registry(), str(candidate.facts.mlflow_run_id))
+    except (packed_files.PackedFileRefused, Unavailable):
+        return None
+
+
+def _made_here(ledger: Ledger, declared: ModelDeclaration, head: Epoch, folder: Path) -> Path:
+    file = folder / f"{head.digest}.npz"
+    if not file.is_file():
+        version = int(str(head.model_version))
+        pipeline = fitted_models.load(stores.registry(), declared.name, version, head.digest)
+        inputs = estimators.inputs_of(pipeline)
+        learned = as_trained.as_learned(ledger, declared, head.to_candidate, inputs)
+        all_kinds = fitted_models.kinds_of(learned)
+        kinds = {feature: all_kinds[feature] for feature in inputs or list(all_kinds)}
+        with files.whole(file) as unfinished:
+            unfinished.write_bytes(_packed(declared, pipeline, kinds, head))
+    return file
+
+
+def _views(declared: ModelDeclaration, learned: ModelDeclaration) -> list[ServedView]:
+    entity = learned.entity.view
+    known = declarations()
+    served = [
+        ServedView(
+            name=use.view,
+            version=known.view(use.view).version,
+            keys=list(known.view(use.view).keys),
+            features=list(use.features),
+            ttl_s=known.view(use.view).ttl.total_seconds(),
+            is_entity=use.view == entity,
+            missing=declared.serving.policy(use.name, declared.entity.view),
+        )
+        for use in learned.views
+    ]
+    return sorted(served, key=lambda view: not view.is_entity)
+
+
+def _packed(declared: ModelDeclaration, pipeline: Any, kinds: dict[str, str], head: Epoch) -> bytes:
+    classes = declared.class_count
+    arrays = packing.packed_arrays(
+        pipeline,
+        kinds,
+        learned=None if classes is None else estimators.learned_classes(pipeline, classes),
+        classes=classes,
+        example=_example(kinds),
+        about={"name": declared.name, "digest": head.digest},
+    )
+    packed = Packed(arrays)
+    rows = hard_rows(packed, as_columns(_example(kinds)), HARD_ROWS, seed=1)
+    answered = [i for i in range(HARD_ROWS) if _answers(packed, {n: v[i] for n, v in rows.items()})]
+    columns = {name: [values[i] for i in answered] for name, values in rows.items()}
+    frame = estimators.as_input(pd.DataFrame(columns, columns=list(kinds)), kinds)
+    expected = _pipeline_answers(pipeline, frame, classes)
+    found = difference(expected, packed.many(columns))
+    if found.differing:
+        raise NotServable(
+            f"its packed form differs from its pipeline on {found.differing} of {len(answered)} rows that were made "
+            "to show a difference"
+        )
+    return packing.written(arrays)
+
+
+def _pipeline_answers(pipeline: Any, frame: pd.DataFrame, classes: int | None) -> np.ndarray[Any, Any]:
+    if classes is None:
+        return np.asarray(pipeline.predict(frame), dtype=np.float64)
+    answered = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+    if classes == 2:
+        return np.ascontiguousarray(answered[:, -1])
+    whole = np.zeros((len(frame), classes))
+    whole[:, estimators.learned_classes(pipeline, classes)] = answered
+    return whole
+
+
+def _answers(packed: Packed, row: dict[str, Any]) -> bool:
+    try:
+        packed.one(row)
+        return True
+    except NotAnswerable:
+        return False
+
+
+def _example(kinds: dict[str, str]) -> pd.DataFrame:
+    """Some rows without a gap, of whatever values."""
+    texts, numbers = ["a", "b", "c", "d"], [0.0, 1.0, -1.0, 10.0]
+    rows = {name: texts if kind == "categorical" else numbers for name, kind in kinds.items()}
+    return estimators.as_input(pd.DataFrame(rows), kinds)

@@ -1,0 +1,86 @@
+"""Who may ask: tokens of which only the sha256 is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from include.adapters import files
+from include.domain.errors import Refusal
+
+ADMIN, EVERY = "admin", "predict:*"
+
+
+class TokensUnreadable(Refusal):
+    """The file of tokens cannot be read: nothing is answered then."""
+
+
+class Tokens:
+    """The tokens of a home. Without any, whoever reaches the port may ask."""
+
+    def __init__(self, known: Mapping[str, tuple[str, ...]]) -> None:
+        """``known``: sha256 in hex to scopes."""
+        self._known = dict(known)
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def scopes(self, token: str) -> tuple[str, ...] | None:
+        """The token's scopes; None for an unknown one. Each comparison takes as long as every other."""
+        asked, found = _hash(token), None
+        for known, scopes in self._known.items():
+            if hmac.compare_digest(asked, known):
+                found = scopes
+        return found
+
+
+def may(scopes: tuple[str, ...], model: str) -> bool:
+    """Whether one may ask the model for predictions."""
+    return EVERY in scopes or ADMIN in scopes or f"predict:{model}" in scopes
+
+
+def file_in(home: Path) -> Path:
+    """The file of tokens of a home."""
+    return home / "keys" / "serve.json"
+
+
+def read(file: Path) -> Tokens:
+    """The tokens of a file; none where it is not there.
+
+    Raises:
+        TokensUnreadable: for a file that holds something else.
+    """
+    if not file.exists():
+        return Tokens({})
+    try:
+        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return Tokens({each["sha256"]: tuple(map(str, each["scopes"])) for each in data["tokens"]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TokensUnreadable(
+            f"The tokens in {file} cannot be read ({error}); remove it and make new ones: `slipway serve token NAME`."
+        ) from None
+
+
+def add(file: Path, name: str, scopes: list[str]) -> str:
+    """A new token, which is shown once and kept nowhere; one of the same name is replaced."""
+    read(file)
+    kept = json.loads(file.read_text(encoding="utf-8"))["tokens"] if file.exists() else []
+    token = f"slw_{secrets.token_urlsafe(32)}"
+    tokens = [
+        *(each for each in kept if each["name"] != name),
+        {"name": name, "sha256": _hash(token), "scopes": scopes},
+    ]
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.write_text(file, json.dumps({"tokens": tokens}, indent=2) + "\n")
+    os.chmod(file, 0o600)
+    return token
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()

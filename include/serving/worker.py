@@ -1,0 +1,178 @@
+"""One worker process: ``python -m include.serving.worker CONFIG``; the supervisor starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from include.adapters.data_clock import DataClock
+from include.adapters.hot_features import HotFeatures
+from include.adapters.journal import Journal
+from include.adapters.route_file import RouteReader
+from include.serving import tokens
+from include.serving.answering import Answerer
+from include.serving.app import App, AppLimits, View, served_now
+from include.serving.counters import ENDS, Counters, added_up, exposition, labelled
+from include.serving.models import Models
+
+MARK_S = 5.0
+"""How often a worker says up to when its answers are written."""
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """What a worker is told; everything else it reads from the route."""
+
+    home: str
+    folder: str
+    """Of this run of the service: counters, the keeper's word, who is ready."""
+    route: str
+    instance: str
+    online_url: str
+    declared: list[str]
+    handle: int
+    """The listening socket, inherited."""
+    clock: str = ""
+    in_flight: int = 256
+    drain_s: float = 5.0
+
+
+class RunView(View):
+    """What the folder of the run says: all workers' counters, and the keeper's last word."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+        self._folder = Path(config.folder)
+
+    def declared(self) -> list[str]:
+        return self._config.declared
+
+    def keeper(self) -> dict[str, Any]:
+        """What the keeper last said; empty before that."""
+        try:
+            return dict(json.loads((self._folder / "keeper.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def status(self, app: App) -> dict[str, Any]:
+        said = self.keeper()
+        return {
+            "instance": self._config.instance,
+            "pid": os.getpid(),
+            "served": served_now(app),
+            "problems": {**said.get("problems", {}), **app.models.problems},
+            "ledger_unreachable_s": said.get("ledger_unreachable_s"),
+            "keeper_seen_at": said.get("seen_at"),
+            "draining": app.draining,
+        }
+
+    def metrics(self, app: App) -> str:
+        gauges = {
+            labelled("slipway_route_revision", model=name): float(each.served.route_revision)
+            for name, each in app.models.current().items()
+        }
+        unreachable = self.keeper().get("ledger_unreachable_s")
+        if unreachable is not None:
+            gauges["slipway_ledger_unreachable_seconds"] = float(unreachable)
+        return exposition(added_up(self._folder), gauges)
+
+
+def run(config: WorkerConfig) -> None:
+    """Answer until SIGTERM; then stop accepting, finish what was begun, and end."""
+    import uvicorn
+    import uvloop
+
+    started = datetime.now(UTC)
+    clock = DataClock.read(config.clock)
+    journal = Journal(Path(config.home) / "journal", config.instance, started, clock.now)
+    counters = Counters(Path(config.folder) / f"{os.getpid()}{ENDS}")
+    models = Models(RouteReader(Path(config.route)))
+    models.current()
+    app = App(
+        models,
+        Answerer(HotFeatures(config.online_url), journal, counters, clock.now),
+        counters,
+        tokens.read(tokens.file_in(Path(config.home))),
+        RunView(config),
+        AppLimits(in_flight=config.in_flight),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, round(config.drain_s)),
+        )
+    )
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(server, app, journal, config, clock))
+    finally:
+        journal.mark(clock.now())
+        journal.close()
+
+
+async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, clock: DataClock) -> None:
+    listening = socket.socket(fileno=config.handle)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def drain() -> None:
+        app.draining = True
+        stop.set()
+
+    server.install_signal_handlers = lambda: None
+    server.capture_signals = _no_signals
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, drain)
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    (Path(config.folder) / f"{os.getpid()}.ready").touch()
+    marking = asyncio.create_task(_mark(journal, clock))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    marking.cancel()
+    # No new connection comes here any more; those that are open end with their next reply, or when time is up.
+    for each in server.servers:
+        each.close()
+    until = loop.time() + config.drain_s
+    while server.server_state.connections and loop.time() < until:
+        await asyncio.sleep(0.01)
+    server.should_exit = True
+    await serving
+
+
+async def _mark(journal: Journal, clock: DataClock) -> None:
+    written = -1
+    while True:
+        await asyncio.sleep(MARK_S)
+        if journal.rows != written:
+            journal.mark(clock.now())
+            written = journal.rows
+
+
+class _no_signals:
+    """The worker's own handlers stay."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    run(msgspec.json.decode(sys.argv[1], type=WorkerConfig))

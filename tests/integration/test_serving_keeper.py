@@ -1,0 +1,180 @@
+"""The keeper: what the ledger says is published once it can be answered, and never what is older."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ledger_fixtures import challenger, judged, promote
+from served_world import MODEL, ROW, ServedWorld, served_home
+
+from include.adapters.route_file import RouteReader
+from include.config import loader
+from include.config.settings import settings
+from include.domain.packed.reader import read
+from include.domain.verdicts import Mode, Verdict
+from include.serving import keeper as keeping
+from include.serving.keeper import Changes, Keeper, KeeperConfig
+from include.workflows.scoring import fitted_models, packed_files
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedWorld]:
+    made = served_home(tmp_path)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("SLIPWAY_LEDGER_URL", "SLIPWAY_ONLINE_URL", "SLIPWAY_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(loader, "ROOT", Path(made.environment["SLIPWAY_DECLARATIONS"]))
+    loader.declarations.cache_clear()
+    yield made
+    loader.declarations.cache_clear()
+
+
+def new_keeper(world: ServedWorld) -> Keeper:
+    folder = world.home / "serve"
+    return Keeper(KeeperConfig(str(folder), str(folder / "route.bin"), str(folder / "models"), [MODEL]))
+
+
+def served(world: ServedWorld):
+    return RouteReader(world.home / "serve" / "route.bin").route().models.get(MODEL)
+
+
+def test_before_there_is_a_champion_nothing_is_published(world):
+    keeper = new_keeper(world)
+    assert keeper.look() is False
+    assert (served(world), keeper.problems) == (None, {MODEL: "it has no champion yet"})
+
+
+def test_f116_the_champion_is_packed_checked_and_published_without_mlflow(world):
+    candidate = world.promote_another(1)
+    keeper = new_keeper(world)
+    assert keeper.look() is True
+    now = served(world)
+    assert (now.candidate, now.revision, now.route_revision, now.classes) == (candidate, 1, 1, ["on_time", "late"])
+    assert [(view.name, view.is_entity, view.missing) for view in now.views] == [
+        ("trip_plan", True, "refuse"),
+        ("station_level", False, "serve"),
+    ]
+    pipeline = fitted_models.load(None, MODEL, 1, now.digest)
+    import pandas as pd
+
+    assert read(now.packed).one(ROW) == pipeline.predict_proba(pd.DataFrame([ROW]))[0, 1]
+    assert keeper.look() is False, "nothing changed since"
+
+
+def test_a_rollback_goes_forward_in_revisions(world):
+    first = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    second = world.promote_another(2)
+    keeper.look()
+    assert served(world).candidate == second
+    world.roll_back()
+    keeper.look()
+    assert (served(world).candidate, served(world).revision) == (first, 3)
+
+
+def test_f145_f150_what_cannot_be_loaded_leaves_the_former_champion_and_says_why(world):
+    first = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    world.promote_another(2)
+    with world.ledger() as ledger:
+        digest = ledger.deployments.champion(MODEL).digest
+    fitted_models.copy_of(digest).write_bytes(b"something else")
+    assert keeper.look() is False
+    assert served(world).candidate == first
+    assert "revision 2" in keeper.problems[MODEL]
+    assert "cannot be served" in keeper.problems[MODEL]
+
+
+def test_f145_a_packed_file_that_was_edited_is_made_again_by_the_next_keeper(world):
+    world.promote_another(1)
+    new_keeper(world).look()
+    file = Path(served(world).packed)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"x")
+    new_keeper(world).look()
+    assert file.read_bytes() == whole
+    assert served(world).revision == 1
+
+
+def test_the_file_that_the_gate_kept_is_the_one_that_is_served(world):
+    world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    kept = packed_files.keep(Path(served(world).packed).read_bytes())
+    digest = world.model_file(2)
+    with world.ledger() as ledger:
+        candidate = challenger(ledger, "run-2", digest=digest, model=MODEL)
+        held = replace(judged("packed_gate"), notes={"digest": kept.stem})
+        ledger.gates.record(candidate.candidate_id, held, digest=digest, run_id="run-2")
+        promote(ledger, candidate)
+    fitted_models.copy_of(digest).unlink()
+    keeper.look()
+    assert (served(world).revision, served(world).packed) == (2, str(kept))
+
+
+def test_what_the_gate_found_different_is_not_served(world):
+    first = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    digest = world.model_file(2)
+    with world.ledger() as ledger:
+        candidate = challenger(ledger, "run-2", digest=digest, model=MODEL)
+        held = judged("packed_gate", Verdict.FAIL, mode=Mode.ADVISORY)
+        ledger.gates.record(candidate.candidate_id, held, digest=digest, run_id="run-2")
+        promote(ledger, candidate)
+    keeper.look()
+    assert served(world).candidate == first
+    assert "revision 2" in keeper.problems[MODEL]
+
+
+def test_f142_a_ledger_that_went_back_changes_nothing(world):
+    world.promote_another(1)
+    keeper = new_keeper(world)
+    file = world.home / "ledger.db"
+    keeper.look()
+    with world.ledger():
+        pass  # the last to close writes everything into the one file
+    shutil.copy(file, world.home / "backup.db")
+    second = world.promote_another(2)
+    keeper.look()
+    for each in world.home.glob("ledger.db*"):
+        each.unlink()
+    shutil.copy(world.home / "backup.db", file)
+    assert keeper.look() is False
+    assert served(world).candidate == second
+    assert "the ledger says revision 1, and 2 is served" in keeper.problems[MODEL]
+    assert new_keeper(world).look() is False, "another keeper finds the same"
+
+
+def test_f141_a_ledger_that_is_away_leaves_what_is_served_and_is_counted(world, monkeypatch):
+    candidate = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    monkeypatch.setenv("SLIPWAY_LEDGER_URL", f"sqlite:///{world.home / 'home-is-a-folder'}")
+    (world.home / "home-is-a-folder").mkdir()
+    assert keeper.look() is False
+    assert served(world).candidate == candidate
+    assert keeper.unreachable_since is not None
+    assert "ledger" in keeper.problems
+    monkeypatch.delenv("SLIPWAY_LEDGER_URL")
+    keeper.look()
+    assert (keeper.unreachable_since, keeper.problems) == (None, {})
+
+
+def test_a_change_of_the_ledger_is_noticed_by_its_counter(world, monkeypatch):
+    world.promote_another(1)
+    monkeypatch.setattr(keeping, "AGAIN_S", 3600.0)
+    changes = Changes(settings().ledger_url)
+    assert changes.looked() is True
+    assert changes.looked() is False
+    world.promote_another(2)
+    assert changes.looked() is True
+    assert changes.looked() is False
