@@ -33,6 +33,10 @@ help: ## list the verbs
 	@printf 'make VERB [ARGS="..."]\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: try
+try: $(VENV)/.installed-try ## replay a hotel's year in half a minute, without Airflow: what retraining was worth
+	@exec $(BIN)/slipway simulate --example $(ARGS)
+
 .PHONY: run
 run: setup ## start everything and replay the year until a drifted model was retrained and promoted
 	@exec $(BIN)/slipway run $(ARGS)
@@ -48,7 +52,7 @@ test: $(VENV)/.installed-test ## run the tests, without those marked slow
 	@exec $(PYTEST) -m "not slow" $(ARGS)
 
 .PHONY: test-slow
-test-slow: $(VENV)/.installed-test ## run the tests marked slow: long simulations, sweeps, chains
+test-slow: $(VENV)/.installed-test $(VENV)/.installed-try ## run the tests marked slow: long simulations, sweeps, chains
 	@$(SAY_WHAT_IS_SKIPPED)
 	@exec $(PYTEST) -m slow $(ARGS)
 
@@ -113,6 +117,11 @@ $(VENV)/.installed: requirements.txt pyproject.toml $(BIN)/uv
 	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c "import matplotlib.font_manager"  # builds its font cache, which would cost the first journey ten seconds
+	@touch $@
+
+# Beside what runs, in a folder that nothing imports from: only the example's table is taken from it.
+$(VENV)/.installed-try: requirements-try.txt $(VENV)/.installed
+	@$(INSTALL) --no-deps --require-hashes --target $(VENV)/examples -r requirements-try.txt
 	@touch $@
 
 $(VENV)/.installed-test: requirements-dev.txt $(VENV)/.installed

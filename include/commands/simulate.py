@@ -56,7 +56,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fits-at-most",
         type=int,
-        default=120,
         metavar="N",
         help="the yardstick `always` retrains daily, or so many times evenly spaced; 0 leaves it out; default 120",
     )
@@ -68,6 +67,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw the losses and costs over time, as .png, .svg or .pdf")
     table = parser.add_argument_group("a table of your own")
     table.add_argument("--data", metavar="FILE", help="a .parquet or .csv file")
+    table.add_argument(
+        "--example",
+        action="store_true",
+        help="instead of --data: what a hotel's rooms cost; the other options have defaults; `make try` installs it",
+    )
     table.add_argument("--time", metavar="COLUMN", help="when each row happened")
     table.add_argument("--label", metavar="COLUMN", help="what became true")
     table.add_argument("--label-delay", metavar="30d", help="how long after its row a label is known; default 0d")
@@ -86,6 +90,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="the loss that is watched, 'cost(matrix=[[0, 1], [5, 0]], threshold=0.2)'; or another metric, that gates "
         "compare: 'recall(threshold=0.3)'; or one of your own by import path; default by the task",
     )
+
+
+FITS_AT_MOST = 120
 
 
 class _Bar:
@@ -131,12 +138,14 @@ def _simulate(args: argparse.Namespace) -> Answer:
     from include.workflows.simulation.shown import as_json, as_lines
     from include.workflows.simulation.yardsticks import Yardsticks
 
+    begins = _example(args) if args.example else ()
     _check(args)
     if args.plot:
         check_plot(Path(args.plot))
     if args.advise:
         return _advise(args)
-    yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), args.fits_at_most, price=args.price)
+    fits = FITS_AT_MOST if args.fits_at_most is None else args.fits_at_most
+    yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), fits, price=args.price)
     with _Bar() as bar:
         what, found, stream_of, interval, taken = _of_table(args) if args.data else _of_declared(args, bar)
         simulation = simulate(what, found, stream_of, interval, yardsticks=yardsticks, screen=bar, taken=taken)
@@ -144,7 +153,36 @@ def _simulate(args: argparse.Namespace) -> Answer:
     if args.plot:
         plot(simulation, Path(args.plot))
         lines.append(f"Picture: {args.plot}")
-    return Answer(tuple(lines), as_json(simulation))
+    return Answer((*begins, *lines), as_json(simulation))
+
+
+_EXAMPLE: dict[str, Any] = {
+    "label_delay": "1d",
+    "estimator": "sklearn.ensemble.HistGradientBoostingRegressor",
+    "train_window": "60d",
+    "holdout": "7d",
+    "fits_at_most": 0,
+}
+"""The options of the example, where the command gives no others."""
+
+
+def _example(args: argparse.Namespace) -> tuple[str, ...]:
+    """Write the example's table and take it for ``--data``; the same command without ``--example``, to be shown."""
+    from include.adapters import hotel_rates
+    from include.config.settings import settings
+
+    if args.model or args.data:
+        raise Mistake(f"--example is a table of its own; leave out {args.model or '--data'}.")
+    path = settings().home / "hotel_rates.csv"
+    hotel_rates.write_hotel_rates(path)
+    args.data = str(path)
+    for name, value in {"time": hotel_rates.TIME, "label": hotel_rates.LABEL, **_EXAMPLE}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    given = " ".join(
+        f"--{name.replace('_', '-')} {getattr(args, name)}" for name in ("data", "time", "label", *_EXAMPLE)
+    )
+    return (f"This is: slipway simulate {given}", "")
 
 
 def _advise(args: argparse.Namespace) -> Answer:
@@ -185,7 +223,7 @@ def _check(args: argparse.Namespace) -> None:
         raise Mistake(f"--price is {args.price}; it is a finite number, 0 or more.")
     if any(days < 1 for days in args.every or ()):
         raise Mistake(f"--every is {min(args.every)}; it is a number of days, 1 or more.")
-    if args.fits_at_most < 0:
+    if args.fits_at_most is not None and args.fits_at_most < 0:
         raise Mistake(f"--fits-at-most is {args.fits_at_most}; it is 0 or more.")
 
 

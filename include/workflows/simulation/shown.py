@@ -8,6 +8,7 @@ from typing import Any
 
 from include.domain.simulation.hindsight import DWELL_DAYS
 from include.domain.simulation.outcome import PolicyKind, PolicyOutcome
+from include.domain.simulation.retraining_worth import RetrainingWorth, retraining_worth
 from include.domain.verdicts import Verdict
 from include.workflows.simulation.run import Simulation
 from include.workflows.tables.reading import finite
@@ -98,6 +99,14 @@ def _sentences(found: Simulation) -> Iterator[str]:
         yield from (f"{policy.name}: {incident.sentence}" for incident in policy.incidents)
         yield f"{policy.name}: {told or 'nothing decided'}." + (f" Rejected by: {rejected}." if rejected else "")
     yield from found.remarks
+    worth = _worth(found)
+    yield f"What retraining was worth: {worth.sentence if worth else 'nothing, no candidate was promoted.'}"
+
+
+def _worth(found: Simulation) -> RetrainingWorth | None:
+    """Of the first variant, with which "never retrain" shares its first champion."""
+    never = next(p for p in found.policies if p.kind is PolicyKind.NEVER)
+    return retraining_worth(found.policies[0], never)
 
 
 def _objections(found: Simulation) -> str:
@@ -109,6 +118,7 @@ def _objections(found: Simulation) -> str:
 
 def as_json(found: Simulation) -> dict[str, Any]:
     """Everything, day by day; NaN as null."""
+    worth = _worth(found)
     data: dict[str, Any] = finite(
         {
             "what": found.what,
@@ -122,6 +132,7 @@ def as_json(found: Simulation) -> dict[str, Any]:
             "first_gates": [g.as_json() for g in found.first_gates],
             "policies": [p.as_json() for p in found.policies],
             "remarks": list(found.remarks),
+            "retraining_worth": worth.as_json() if worth else None,
         }
     )
     return data

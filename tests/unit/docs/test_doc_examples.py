@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from doc_examples import PAGES, examples, outside_of_blocks
 
+from include.adapters.hotel_rates import FOLDER
 from include.cli import main, parser, verbs
 from include.config import read_declarations
 from include.config.settings import PROJECT
@@ -66,6 +68,7 @@ RUN_HERE = {
     "docs/simulate.md > `slipway simulate`: choose thresholds from your own past": (
         f"{HERE}test_a_simulation_without_published_days_names_the_dag_and_the_range"
     ),
+    "docs/simulate.md > The example to begin with": f"{HERE}test_the_example_to_begin_with_prints_what_is_shown",
     "docs/simulate.md > Your own table first": f"{HERE}test_the_simulation_prints_what_is_shown",
     "docs/simulate.md > An example, and how to read it": f"{HERE}test_the_simulation_prints_what_is_shown",
     "docs/simulate.md > An example, and how to read it > 2": f"{HERE}test_the_simulation_prints_what_is_shown",
@@ -106,7 +109,7 @@ IN_AIRFLOW = {
 """Run against a real Airflow."""
 
 NOT_RUN = {
-    "README.md > Two commands": "it installs, starts everything, and runs these tests",
+    "README.md > Three commands": "it installs, starts everything, and runs these tests",
     "docs/scale.md > Scale": "it builds an image and needs Docker; tests/unit/house/test_compose.py reads the file",
     "CONTRIBUTING.md > Set up": "it installs, and runs these tests",
     "docs/serve.md > Online > 2": "its flight is of the demonstration, which is not served online; "
@@ -314,6 +317,17 @@ def test_the_simulation_prints_what_is_shown(tmp_path, monkeypatch, capsys):
         assert found >= at, part
         at = found
     assert (tmp_path / "out.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (Path(sys.prefix) / FOLDER).is_dir(), reason="`make try` installs the example")
+def test_the_example_to_begin_with_prints_what_is_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
+    assert main(["simulate", "--example"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    shown = text_of("docs/simulate.md > The example to begin with").splitlines()
+    assert [line for line in shown if line != "[...]"] == [line for line in said if line in shown]
+    assert said[-1] == shown[-1]
 
 
 @pytest.mark.slow
