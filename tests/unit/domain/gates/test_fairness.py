@@ -9,8 +9,8 @@ import pytest
 from fairlearn import metrics as reference
 from sklearn.metrics import mean_absolute_error
 
-from include.domain.gates import BadRule, Evidence, FairnessRule, Measure, Verdict
-from include.domain.gates.fairness import fairness_criteria
+from include.domain.gates import BadRule, Evidence, FairnessRule, Measure, Verdict, fairness
+from include.domain.gates.fairness import fairness_criteria, gap_of
 from include.domain.metrics import Task
 
 ROWS = 6000
@@ -368,3 +368,34 @@ def test_before_a_champion_serves_its_scores_are_not_compared_with():
     criteria, notes = judged(parity(gap_at_most=0.5), *loans(groups=2), has_champion=False)
     assert [c.criterion for c in criteria] == ["demographic_parity race gap"]
     assert "champion" not in notes
+
+
+def test_groups_that_are_alike_have_a_gap_of_nothing_in_the_first_of_their_rates():
+    alike = gap_of({"selection rate": np.array([0.4, 0.4]), "other": np.array([0.1, 0.1])}, [0, 1])
+    assert (alike.gap, alike.rate, alike.ratio) == (0.0, "selection rate", 1.0)
+    wider = gap_of({"selection rate": np.array([0.4, 0.3]), "other": np.array([0.1, 0.9])}, [0, 1])
+    assert (wider.gap, wider.rate, wider.high, wider.low) == (pytest.approx(0.8), "other", 1, 0)
+
+
+def test_a_group_is_measured_where_the_rarer_of_two_rates_has_the_rows():
+    evidence, race = few(300, 300)
+    y = np.where(race == "g1", (np.arange(600) % 300 < 99), evidence.y == 1).astype(float)
+    odds = parity(measure=Measure.EQUALIZED_ODDS)
+    _, notes = judged(odds, Evidence(Task.BINARY, y, evidence.candidate, evidence.champion), race)
+    assert notes["under_support"] == {"g1": 99}
+
+
+def test_three_days_show_how_much_days_differ():
+    criteria, _ = judged(parity(), *loans(groups=2, days=3))
+    assert "could not be judged" not in criteria[0].reason
+
+
+@pytest.mark.parametrize(("rows", "blocks"), [(20, 20), (4000, 50)])
+def test_rows_without_days_are_held_apart_in_fifty_groups_at_most(rows, blocks):
+    assert fairness._blocks(loans(rows)[0]).count == blocks
+
+
+def test_what_is_not_said_about_fairness_is_the_usual():
+    rule = FairnessRule("race", Measure.DEMOGRAPHIC_PARITY, 0.1)
+    assert (rule.threshold, rule.min_rows, rule.ask_under_support) == (0.5, 100, True)
+    assert (rule.gap_at_most, rule.ratio_at_least) == (None, None)

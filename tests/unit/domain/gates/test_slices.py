@@ -380,3 +380,49 @@ def test_fairness_is_judged_in_the_same_gate():
 def test_the_result_survives_the_ledger():
     result = judged(by_carrier(), flights(days=14), {"carrier": carriers()})
     assert type(result).from_json(json.loads(json.dumps(result.as_json(), allow_nan=False))) == result
+
+
+# --- at the bounds themselves ----------------------------------------------------------------------------------------
+
+
+def sized(**sizes: int):
+    """Two equal models on slices of just these sizes."""
+    return flights(sum(sizes.values())), {"carrier": np.repeat(list(sizes), list(sizes.values()))}
+
+
+def test_a_slice_of_just_large_rows_is_strict_and_one_of_just_the_support_is_judged():
+    result = judged(by_carrier(), *sized(A=5000, B=4999, C=300))
+    assert result.notes["slices"] == {"strict": 1, "small": 2}
+    assert result.notes["under_support"] == {}
+
+
+@pytest.mark.parametrize(("rest", "small"), [(1, 2), (0, 1)], ids=["as many as the support", "one less"])
+def test_slices_under_the_support_are_judged_where_they_reach_it_together_and_never_strictly(rest, small):
+    sizes = {"A": 5000, "B": 300, "C": 299} | ({"D": rest} if rest else {})
+    result = judged(by_carrier(large_rows=300), *sized(**sizes))
+    assert result.notes["slices"] == {"strict": 2, "small": small - 1}
+    assert (f"carrier={OTHERS} brier" in [c.criterion for c in result.criteria]) is bool(rest)
+
+
+def test_of_those_too_small_five_are_named_ten_are_kept_and_the_smallest_is_measured():
+    five = judged(by_carrier(ask_under_support=True), *sized(A=5000, B=14, C=13, D=12, E=11, F=10))
+    found = criterion(five, "carrier support")
+    assert (found.measured, found.rows, found.bound) == (10.0, 60, 300.0)
+    assert found.reason.endswith("too few to judge: B (14), C (13), D (12), E (11), F (10).")
+    eleven = judged(by_carrier(ask_under_support=True), *sized(A=5000, **{f"T{n}": 50 - n for n in range(11)}))
+    assert criterion(eleven, "carrier support").reason.endswith(
+        "T0 (50), T1 (49), T2 (48), T3 (47), T4 (46) and 6 more."
+    )
+    assert list(eleven.notes["under_support"]["carrier"]["largest"]) == [f"T{n}" for n in range(10)]
+
+
+def test_a_column_that_is_missing_leaves_the_others_judged():
+    evidence, columns = sized(A=5000, B=500)
+    result = judged(by_carrier(by=("absent", "carrier")), evidence, columns)
+    assert {c.criterion for c in result.criteria} == {"absent slices", "carrier=A brier", "carrier=B brier"}
+
+
+def test_what_is_not_said_about_slices_is_the_usual():
+    rules = SliceRules("brier", 0.01, 0.0)
+    assert (rules.alpha, rules.large_rows, rules.min_rows) == (0.05, 5000, 300)
+    assert (rules.ask_under_support, rules.pooled, rules.floor) == (False, True, 0.0)
