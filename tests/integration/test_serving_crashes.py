@@ -1,0 +1,67 @@
+"""A worker that is killed between any two lines of a request: what its client received is in the journal."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from app_world import FEATURES, AppWorld, new_app_world, packed_bytes  # noqa: F401 - fixtures
+from swept import PASSED
+
+from include.adapters.journal import JournalReader
+from include.config.settings import PROJECT
+from include.domain.journal.records import AnswerRecord
+from include.serving.worker import WorkerConfig
+
+LAST = 4
+"""The request in which the worker dies."""
+
+
+@pytest.mark.parametrize("point", sorted(name for name in PASSED["serve"] if name.startswith("serve.")))
+def test_f137_a_worker_killed_at_each_crash_point_loses_nothing_that_it_acknowledged(
+    new_app_world: Callable[..., AppWorld],  # noqa: F811
+    point: str,
+) -> None:
+    world = new_app_world()
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(8)
+        folder = str(world.folder)
+        config = WorkerConfig(
+            folder, folder, f"{folder}/route.bin", "here", "", ["trip_late"], listening.fileno(), drain_s=1.0
+        )
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "include.serving.worker", msgspec.json.encode(config).decode()],
+            cwd=PROJECT,
+            env={**os.environ, "FAULT_CRASH": f"{point}:{LAST}"},
+            pass_fds=(listening.fileno(),),
+        )
+        acknowledged, connection = [], http.client.HTTPConnection("127.0.0.1", listening.getsockname()[1], timeout=120)
+        try:
+            for number in range(LAST + 1):
+                body = json.dumps({"features": FEATURES, "request_id": f"r{number}"})
+                connection.request("POST", "/v1/models/trip_late/predict", body)
+                reply = connection.getresponse()
+                said = json.loads(reply.read())
+                assert reply.status == 200, said
+                acknowledged.append(said["request_id"])
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+            code = worker.wait(60)
+    assert code == -signal.SIGKILL
+    reader = JournalReader(world.folder / "journal")
+    written = [e.record.asked_id for e in reader.all() if isinstance(e.record, AnswerRecord)]
+    assert len(acknowledged) >= LAST - 1
+    assert set(acknowledged) <= set(written)
+    assert len(written) == len(set(written)) <= len(acknowledged) + 1
+    assert (reader.damage.torn, reader.damage.changed) == (0, 0)
