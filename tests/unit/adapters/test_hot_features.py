@@ -54,8 +54,10 @@ def test_f162_a_store_that_is_away_is_left_alone_for_a_while(tmp_path, url):
         hot.row("level", 2, ["north"])
     with pytest.raises(FeaturesUnreachable, match="a moment ago"):
         hot.row("level", 2, ["north"])
-    with pytest.raises(FeaturesUnreachable, match="only an online store on SQLite"):
-        HotFeatures("postgresql://somewhere/db").row("level", 2, ["north"])
+    with pytest.raises(FeaturesUnreachable, match="only an online store on SQLite or Postgres"):
+        HotFeatures("mysql://somewhere/db").row("level", 2, ["north"])
+    with pytest.raises(FeaturesUnreachable, match="does not answer"):
+        HotFeatures("postgresql+psycopg://nobody@127.0.0.1:9/db").row("level", 2, ["north"])
 
 
 def test_a_file_that_was_replaced_is_opened_again(tmp_path, url):
