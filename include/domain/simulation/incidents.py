@@ -40,8 +40,9 @@ class SimulatedIncident:
     @property
     def sentence(self) -> str:
         recovering = next((day for day, stage in self.stages if stage == Stage.RECOVERING.value), None)
+        change = f"{'another ' if self.changed_on > self.opened_on else ''}change about {self.changed_on}"
         return (
-            f"Incident of {self.opened_on}, {f'change about {self.changed_on}' if self.dated else 'not dated'}: "
+            f"Incident of {self.opened_on}, {change if self.dated else 'not dated'}: "
             f"{self.anchor:.4g} before, up to "
             f"{self.band:.4g} is in its band"
             + (f"; recovering from {recovering}" if recovering else "")
