@@ -723,3 +723,17 @@ def test_how_many_labels_there_are_is_said_with_the_classes_that_have_none():
         "The 20,000 training rows have 2 different labels. None is of class lost, which gets the probability 0."
     )
     assert (line.verdict, line.bound) == (Verdict.PASS, 2)
+
+
+def test_a_row_of_weighted_evidence_is_worth_its_part_of_an_equal_one():
+    assert evidence(5).worth == 1.0
+    # Kish: (1 + 1 + 2) ** 2 / (1 + 1 + 4) = 8 / 3 of three rows.
+    assert evidence(3).weighted(np.array([1.0, 1.0, 2.0])).worth == pytest.approx(8 / 9)
+    assert evidence(0).weighted(np.zeros(0)).worth == 1.0
+
+
+def test_a_slice_keeps_the_baseline_of_its_rows():
+    on = replace_part(evidence(4), "baseline", np.array([0.1, 0.2, 0.3, 0.4]))
+    part = on.where(np.array([False, True, False, True]))
+    assert part.baseline.tolist() == [0.2, 0.4]
+    assert replace_part(on, "baseline", None).where(np.ones(4, dtype=bool)).baseline is None
