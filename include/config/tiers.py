@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from include.config.base import Declared
+from include.config.gates import GATES_ASKED_ONLINE
 from include.config.old_keys import renamed
 from include.domain.authority import Approvers as Who
 
@@ -49,8 +50,12 @@ class Tier(Declared):
     """Defaults of a model's ``promotion``; default none."""
 
     def below(self, declared: Mapping[str, Any]) -> dict[str, Any]:
-        """A model's raw declaration with this tier's defaults below it."""
+        """A model's raw declaration with this tier's defaults below it, and below both what every model asked online
+        is judged by."""
         defaults = {block: given for block in BLOCKS if (given := getattr(self, block))}
+        serving = declared.get("serving")
+        if isinstance(serving, Mapping) and serving.get("mode") == "online":
+            defaults = merged({"gates": GATES_ASKED_ONLINE}, defaults)
         own = {**declared, "gates": renamed(declared["gates"])} if "gates" in declared else declared
         return merged(defaults, own)
 

@@ -9,6 +9,7 @@ from test_config import MODEL, Folder, changed, problems
 
 from include.cli import main
 from include.config import loader
+from include.config.tiers import Tier
 from include.domain.verdicts import Mode
 from include.workflows import gates
 
@@ -71,6 +72,30 @@ def test_null_takes_a_gate_of_the_tier_away(folder):
     tiers(folder, "critical: {gates: {smoke_gate: {}}}")
     folder.model("trip_late", changed(CRITICAL, "gates:", "gates:\n  smoke_gate: null"))
     assert "smoke_gate" not in gates.modes(model(folder))
+
+
+@pytest.mark.parametrize(
+    ("tier", "own", "gates_declared"),
+    [
+        pytest.param({}, {"serving": {"mode": "online"}}, {"packed_gate": {}}, id="online"),
+        pytest.param({}, {"serving": {"mode": "batch"}}, None, id="batch"),
+        pytest.param({}, {}, None, id="not said"),
+        pytest.param(
+            {"packed_gate": {"mode": "blocking"}},
+            {"serving": {"mode": "online"}},
+            {"packed_gate": {"mode": "blocking"}},
+            id="the tier says more",
+        ),
+        pytest.param(
+            {},
+            {"serving": {"mode": "online"}, "gates": {"packed_gate": None}},
+            {"packed_gate": None},
+            id="the model says no",
+        ),
+    ],
+)
+def test_a_model_that_is_asked_online_is_judged_in_its_packed_form_unless_it_says_no(tier, own, gates_declared):
+    assert Tier(gates=tier).below(own).get("gates") == gates_declared
 
 
 def test_shadow_and_promotion_have_defaults_by_tier_too(folder):
