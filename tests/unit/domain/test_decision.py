@@ -11,7 +11,7 @@ from include.domain.data_incident import DataIncident
 from include.domain.decision import RULES, Action, decide
 from include.domain.drift.report import Finding, Flags
 from include.domain.history import Ending, PastJourney, futile_streak
-from include.domain.incident import Stage
+from include.domain.incident import Closing, Stage
 from include.domain.prepared import PreparedJourneys
 from include.domain.situation import Policy, Situation, cooldown_days
 
@@ -456,3 +456,29 @@ def test_contradicted_ones_are_not_futile_and_open_no_breaker():
     real = PastJourney(NOW - timedelta(days=90), True, Ending.FUTILE)
     assert futile_streak([real, *stopped]) == 1
     assert futile_streak([real, PastJourney(NOW, True, Ending.PROMOTED, prepared=True)]) == 0
+
+
+def test_that_no_one_knows_is_said_again_on_the_days_after_a_person_was_asked():
+    said = " Not judged for too long: a person was asked on 2013-06-10."
+    assert decide(a_situation(silence=opened(2))).reason.endswith(said)
+    assert "Not judged for too long" not in decide(a_situation(silence=opened())).reason
+    closed = opened(2).closed("2013-06-12", Closing.PASSED, "Judged again.")
+    assert "Not judged for too long" not in decide(a_situation(silence=closed)).reason
+
+
+def test_where_the_data_broke_and_the_rows_are_outside_training_both_are_said_where_both_are_new():
+    both, old = (decide(a_situation(data=opened(), support=opened(n, OUTSIDE))) for n in (0, 2))
+    assert both.reason.endswith(f"{BROKEN.reason} {OUTSIDE.reason} Look at the source.")
+    assert old.reason.endswith(f"{BROKEN.reason} Look at the source.")
+
+
+def test_a_lane_that_is_silent_says_which():
+    assert decide(a_situation(silence=opened())).reason.startswith(
+        f"No one knows how the model does: {BROKEN.reason} Give"
+    )
+
+
+@pytest.mark.parametrize(("of", "found"), [("data", BROKEN), ("support", OUTSIDE)])
+def test_a_finding_that_a_person_was_asked_about_is_logged_with_the_day_they_were(of, found):
+    reason = decide(a_situation(flags=IN, **{of: opened(2, found)})).reason
+    assert reason.startswith(f"Only logged: a person was asked on 2013-06-10 about this. {found.reason} ")

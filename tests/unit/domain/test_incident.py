@@ -287,7 +287,9 @@ def test_a_new_model_is_not_retrained_before_its_labels_tell(incident):
 
 def test_what_broke_was_no_try(incident):
     broken = situation("2021-01-18", RISEN, before=incident, journeys=[journey("2021-01-17", Ending.BROKEN)])
-    assert decide(broken).action is Action.RETRAIN
+    decision = decide(broken)
+    assert decision.action is Action.RETRAIN
+    assert decision.incident.asked is False, "a person is asked only when nothing helps"
 
 
 def test_a_person_is_asked_once_when_nothing_new_can_be_learned(incident):
