@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
@@ -160,10 +160,6 @@ class PackedGate(DeclaredGate):
         from include.domain.packed.names import ALONE, HARD, HELD_OUT
 
         return PackedRules({HELD_OUT: FEWEST_HELD_OUT, HARD: self.hard_rows, ALONE: 1})
-
-
-GATES_ASKED_ONLINE: Mapping[str, Mapping[str, Any]] = {"packed_gate": {}}
-"""What is declared for a model that is asked online, unless it says otherwise; null takes one away."""
 
 
 class LeakageGate(DeclaredGate):

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from include.config.base import Declared
-from include.config.gates import GATES_ASKED_ONLINE
 from include.config.old_keys import renamed
 from include.domain.authority import Approvers as Who
+from include.domain.gate_names import ASKED_ONLINE
 
 BLOCKS = ("approvers", "gates", "shadow", "promotion")
 """The blocks of a model's declaration that a tier may give defaults for."""
@@ -55,7 +55,7 @@ class Tier(Declared):
         defaults = {block: given for block in BLOCKS if (given := getattr(self, block))}
         serving = declared.get("serving")
         if isinstance(serving, Mapping) and serving.get("mode") == "online":
-            defaults = merged({"gates": GATES_ASKED_ONLINE}, defaults)
+            defaults = merged({"gates": {gate: {} for gate in ASKED_ONLINE}}, defaults)
         own = {**declared, "gates": renamed(declared["gates"])} if "gates" in declared else declared
         return merged(defaults, own)
 

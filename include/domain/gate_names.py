@@ -14,6 +14,8 @@ FILE_GATES = frozenset(
     {"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate", "shadow_gate", "approval"}
 )
 """The gates that judge the file that is to serve; all others judge the recipe, by its twin or by its training set."""
+ASKED_ONLINE = ("packed_gate",)
+"""What a model that is asked online is judged by, unless its declaration takes it away."""
 
 
 def name_now(gate: str) -> str:
