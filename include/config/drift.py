@@ -46,8 +46,7 @@ class DeclaredPerformance(Declared):
 
     metric: MetricName
     """The loss that is watched: brier, log_loss, error or cost for classifiers, mae, rmse or pinball for regression; or
-    one of your own by its import path, or a business metric of label and score: a value for each row, 0 or more, lower
-    better."""
+    one of your own by its import path, or a business metric: a value for each row, 0 or more, lower better."""
     tolerance: Tolerance = as_share(TOLERANCE_SHARE)
     """How much worse than the reference is still in band: in the metric's unit, or as a share of the gap between the
     reference and the naive baseline on the same held-out rows, written 10%, which is 0 where there is none; default

@@ -140,7 +140,7 @@ def test_losses_are_of_each_hour_s_own_label(world):
     model = declarations().model(world.model)
     with Ledger.open(settings().ledger_url) as ledger:
         epoch = ledger.deployments.champion_at(world.model, at(13))
-    losses, cohorts = reference.matured(model, epoch, Interval(at(15), at(16)))
+    losses, cohorts, _ = reference.matured(model, epoch, Interval(at(15), at(16)))
     rows = log(world, 13, 15, world.champion_id)
     brier = (rows["score"] - truth(13, 15).reindex(rows.index)) ** 2
     by_hand = brier.groupby(rows.index.get_level_values("event_time").strftime("%Y-%m-%d")).mean()

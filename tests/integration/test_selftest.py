@@ -8,17 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from selftest_models import BINARY, MULTICLASS, REGRESSION, declared, with_gates
 
+from include.adapters import estimators
 from include.adapters.offline_store import OfflineStore
 from include.cli import main
 from include.config.settings import settings
 from include.domain.selftest import Matrix, SeedOutcome
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
+from include.domain.weights import counted_rows
 from include.workflows import gates, tasks
-from include.workflows.scoring import daily
-from include.workflows.selftest import bench, seeds
+from include.workflows.scoring import daily, fitted_models
+from include.workflows.selftest import bench, defects, seeds
+from include.workflows.selftest import world as worlds
 
 OPTIONAL = ("leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate")
 BARE = with_gates(BINARY, **dict.fromkeys(OPTIONAL))
@@ -240,3 +244,33 @@ def test_the_task_hands_back_the_matrix_and_what_is_wrong(tmp_path, capsys):
     assert found["problems"] == []
     assert found["table"].endswith("the gates hold (12 of 12 bad candidates stopped, 13 not applicable).")
     assert "fraud: miscalibrated" in capsys.readouterr().out
+
+
+# --- rows that count differently --------------------------------------------------------------------------------------
+
+
+def test_a_weighted_model_is_fitted_judged_and_ruined_by_its_weights(tmp_path):
+    """The column of the weight is a number of the entity's view; made rows get made weights."""
+    bare = dict.fromkeys(("leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate"))
+    weighted = {**with_gates(BINARY, **bare), "weight": "amount"}
+    with declared(tmp_path, weighted) as known:
+        model = known.model(weighted["name"])
+        made = worlds.world_of(model, worlds.rows_for(model, stored=False), 2.0)
+        judged = bench.SeededSubject(tested := bench.Bench(made, tmp_path), tested.twin)
+        learned, held_out = made.train, made.holdout
+        expected = estimators.build(fitted_models.spec_of(model)).fit(
+            learned.features, learned.y, estimator__sample_weight=learned.weight / learned.weight.mean()
+        )
+        assert made.twin.predict_proba(held_out.features) == pytest.approx(expected.predict_proba(held_out.features))
+        assert (held_out.weight.min() > 0.5, held_out.weight.max() < 1.5) == (True, True)
+        assert judged.scored().weight is held_out.weight
+        assert judged.shadowed().evidence.weight == pytest.approx(held_out.weight)
+        assert judged.training_data().worth == (counted_rows(learned.weight), counted_rows(held_out.weight))
+        # What is meant to be worse by so many margins is worse by them as the gates measure it.
+        bad = defects.MAKERS["worse than champion"](made, tested.twin, tmp_path)
+        seen = tested.evidence(bad)
+        ours, theirs = (np.average((s - seen.y) ** 2, weights=seen.weight) for s in (seen.candidate, seen.champion))
+        assert ours - theirs == pytest.approx(defects.MARGINS * 0.01, rel=1e-3)
+        found = bench.run(model.name)
+    assert found.problems == []
+    assert {cell.verdict for cell in found.honest.values()} == {Verdict.PASS}

@@ -90,11 +90,26 @@ def expected_losses(metric: str | Metric, scores: NDArray[Any], probabilities: F
     >>> expected_losses("brier", np.array([0.5]), np.array([0.5])).tolist()
     [0.25]
     """
+    return expected_of(losses_by_class(metric, scores), probabilities)
+
+
+def losses_by_class(metric: str | Metric, scores: NDArray[Any]) -> Floats:
+    """The loss that each row would have, were it of each class: shape (n, classes)."""
+    classes = 2 if scores.ndim == 1 else scores.shape[1]
+    return np.column_stack([row_losses(metric, np.full(len(scores), i), scores) for i in range(classes)])
+
+
+def expected_of(by_class: Floats, probabilities: Floats) -> Floats:
+    """The mean of each row's losses over its classes, shape (n,).
+
+    Args:
+        by_class: Shape (n, classes): from :func:`losses_by_class`.
+        probabilities: Shape (n,) or (n, classes): the calibrated ones.
+    """
     chances = np.column_stack([1 - probabilities, probabilities]) if probabilities.ndim == 1 else probabilities
-    n = len(chances)
-    total = np.zeros(n)
+    total = np.zeros(len(chances))
     for i in range(chances.shape[1]):
-        total += chances[:, i] * row_losses(metric, np.full(n, i), scores)
+        total += chances[:, i] * by_class[:, i]
     return total
 
 

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.domain.drift.calibration import BadEstimate, Calibration, Floats, expected_losses, fit_calibration
+from include.domain.drift.calibration import (
+    BadEstimate,
+    Calibration,
+    Floats,
+    expected_of,
+    fit_calibration,
+    losses_by_class,
+)
 from include.domain.drift.label_shift import LabelShift, label_shift
 from include.domain.drift.loss_trees import LossTrees
 from include.domain.losses import losses_by_day, row_losses
@@ -90,7 +97,7 @@ class EstimateReference:
         """What the loss of the rows would be, were only the classes' shares to have changed.
 
         Args:
-            metric: As in :func:`expected_losses`.
+            metric: As in :func:`include.domain.drift.calibration.expected_losses`.
             scores: Shape (n,) or (n, classes); rows that are not finite are left out.
 
         Returns:
@@ -155,7 +162,8 @@ def classifier_reference(
     """The reference of a classifier from its held-out rows: the calibration on all of them, the check across days.
 
     Args:
-        metric: As in :func:`expected_losses`.
+        metric: As in :func:`include.domain.drift.calibration.expected_losses`. It is asked about all rows at once:
+            one of declared SQL knows what else is known of these very rows.
         days: Shape (n,): each row's day.
         labels: Shape (n,): class indices.
         scores: Shape (n,) or (n, classes).
@@ -163,10 +171,11 @@ def classifier_reference(
             are not kept: what a row weighs is not known of the rows that label shift would be found in.
     """
     y, s = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    by_class = losses_by_class(metric, s)
 
     def estimate(known: NDArray[np.intp], asked: NDArray[np.intp]) -> Floats:
         of_known = None if weights is None else weights[known]
-        return expected_losses(metric, s[asked], fit_calibration(y[known], s[known], of_known)(s[asked]))
+        return expected_of(by_class[asked], fit_calibration(y[known], s[known], of_known)(s[asked]))
 
     estimated = cross_fitted(days, estimate)
     found = estimate_reference(

@@ -42,6 +42,7 @@ class HeldOut:
         baseline: the naive baseline's; None where there is none.
         days: ``(n,)``: a number for each day, in order; rows of one day are not independent. None where days are not
             known.
+        weights: ``(n,)``: how much each row counts, above 0, as in every other gate; None where all count the same.
     """
 
     model: str
@@ -53,14 +54,15 @@ class HeldOut:
     champion: Floats | None
     baseline: Floats | None
     days: Ints | None
+    weights: Floats | None = None
 
     @classmethod
     def of(cls, model: str, classes: Iterable[str], evidence: Evidence, rows: pd.DataFrame) -> HeldOut:
         """The evidence of the other gates, as copies that cannot be written to."""
-        many = (evidence.y, evidence.candidate, evidence.champion, evidence.baseline, evidence.days)
-        labels, scores, champion, baseline, days = (_sealed(values) for values in many)
+        many = (evidence.y, evidence.candidate, evidence.champion, evidence.baseline, evidence.days, evidence.weight)
+        labels, scores, champion, baseline, days, weights = (_sealed(values) for values in many)
         own = rows.reset_index(drop=True)
-        return cls(model, evidence.task.value, tuple(classes), own, labels, scores, champion, baseline, days)
+        return cls(model, evidence.task.value, tuple(classes), own, labels, scores, champion, baseline, days, weights)
 
     @property
     def count(self) -> int:

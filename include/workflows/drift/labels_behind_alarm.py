@@ -28,7 +28,10 @@ def labels_show_it(journey: Journey, champion_id: str | None, alarm: str, as_of:
         return _result(Verdict.INCONCLUSIVE, None, 0, reason)
     day = Interval.of_day(as_of - timedelta(days=1))
     kept = references.reference_of(epoch)
-    losses, _ = references.matured(kept.as_weighed(journey.model), epoch, day)
+    losses, _, unmeasured = references.matured(kept.as_weighed(journey.model), epoch, day)
+    if unmeasured is not None:
+        prepared = f"This candidate was prepared for an estimate of {alarm}"
+        return _result(Verdict.INCONCLUSIVE, None, 0, f"{prepared}; labels cannot tell. {unmeasured}")
     level = journey.ledger.incidents.accepted(journey.model.name, epoch.to_candidate, as_of.date())
     reference, losses = kept.at_level(level, losses, journey.model.label.delay)
     return shown_by(journey.model, reference, losses, alarm)

@@ -23,11 +23,13 @@ from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile
 from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, ScoredDay, drift_report
 from include.domain.losses import DayLoss
+from include.domain.metrics import OwnMetricFailed
 from include.workflows.drift import pools
 from include.workflows.drift import reference as references
 from include.workflows.scoring import point_in_time_rows, row_weights
 from include.workflows.scoring.request_ids import by_request, request_ids
-from include.workflows.scoring.row_values import watched_loss
+from include.workflows.scoring.row_values import Known, watched_loss
+from include.workflows.scoring.served_features import FeaturesNotKept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,19 +53,23 @@ class Measured:
         estimated_rows: of the newest of them, where a day is judged with those before it; else 0.
         counted_before: the small days of the version before, for the pools.
         label_shift: a classifier's, from the day's answers; None where there is none.
+        unestimated: why losses have no value without labels, as a sentence; None where they have.
         weights: ``(n,)``: how much each of ``losses_expected`` counts; None where all count the same.
+        unmeasured: why the losses could not be measured, as a sentence; None where they were.
     """
 
     profile: Profile
     losses_expected: np.ndarray[Any, Any]
     roc_auc_expected: float | None
     label_shift: LabelShift | None
+    unestimated: str | None
     losses: tuple[DayLoss, ...]
     cohorts: tuple[Cohort, ...]
     estimated_before: tuple[float, ...] = ()
     estimated_rows: int = 0
     counted_before: tuple[CountedDay, ...] = ()
     weights: np.ndarray[Any, Any] | None = None
+    unmeasured: str | None = None
 
 
 def row_by_row(
@@ -103,26 +109,35 @@ def weights_of_answers(
 
 
 def estimated_losses(
-    model: ModelDeclaration, reference: EstimateReference | None, features: pd.DataFrame, scores: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], float | None, LabelShift | None]:
-    """The loss each answered row is expected to have, a binary classifier's expected ROC AUC, and what a classifier's
-    loss would be, were only the classes' shares to have changed.
+    model: ModelDeclaration,
+    reference: EstimateReference | None,
+    features: pd.DataFrame,
+    scores: np.ndarray[Any, Any],
+    known: Known | None = None,
+) -> tuple[np.ndarray[Any, Any], float | None, LabelShift | None, str | None]:
+    """The loss each answered row is expected to have, a binary classifier's expected ROC AUC, what a classifier's
+    loss would be, were only the classes' shares to have changed, and why there is none where a metric has no value.
 
-    ``features`` are read for a regression alone, and are then those of ``scores``, row by row.
+    ``features`` are read for a regression alone, and are then those of ``scores``, row by row. ``known`` is what a
+    classifier's business metric reads of the rows of ``scores``; where it cannot be had, nothing is estimated.
     """
     import numpy as np
 
     metric = model.drift.performance.metric
     if reference is None or reference.metric != metric:
-        return np.empty(0), None, None
+        return np.empty(0), None, None, None
     if reference.calibration is not None:
         probabilities = reference.calibration(scores)
         auc = expected_roc_auc(scores, probabilities) if scores.ndim == 1 and model.weight is None else None
-        losses = expected_losses(watched_loss(model), scores, probabilities)
-        return losses, auc, reference.label_shift(watched_loss(model), scores)
+        try:
+            loss = watched_loss(model, known)
+            return expected_losses(loss, scores, probabilities), auc, reference.label_shift(loss, scores), None
+        except (FeaturesNotKept, OwnMetricFailed) as error:
+            why = str(error).rstrip(".")
+            return np.full(len(scores), np.nan), auc, None, f"{metric} was not estimated: {why}."
     if reference.trees is None:
-        return np.empty(0), None, None
-    return reference.trees.estimated(features, scores), None, None
+        return np.empty(0), None, None, None
+    return reference.trees.estimated(features, scores), None, None, None
 
 
 def estimated_before(
@@ -172,7 +187,7 @@ def report_on(
             day=pools.compared_as(answers),
         ),
     )
-    realised = references.realised(model, reference, measured.losses)
+    realised = references.realised(model, reference, measured.losses, measured.unmeasured)
     estimated = estimated_performance(
         reference.estimate,
         measured.losses_expected,
@@ -188,6 +203,8 @@ def report_on(
             measured.weights,
         ),
     )
+    if measured.unestimated is not None:
+        estimated = replace(estimated, reason=measured.unestimated)
     labels = label_maturity(
         measured.cohorts,
         reference.lacking_by_age or reference.never_labelled,

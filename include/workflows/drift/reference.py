@@ -7,7 +7,7 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.adapters.ledger import Ledger
 from include.config import ModelDeclaration
@@ -21,7 +21,8 @@ from include.domain.errors import Refusal
 from include.domain.gap import Tolerated
 from include.domain.incident_acts import AcceptedLevel
 from include.domain.intervals import Interval
-from include.domain.losses import DayLoss, losses_by_day, row_losses
+from include.domain.losses import DayLoss, losses_by_day
+from include.domain.metrics import OwnMetricFailed
 from include.domain.performance import RealisedPerformance, realised_performance
 from include.domain.promotion import Epoch
 from include.domain.risk_bounds import Band, Unit
@@ -29,13 +30,28 @@ from include.workflows import stores
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
-from include.workflows.scoring import matured_labels, row_weights
+from include.workflows.scoring import matured_labels, row_weights, served_features
 from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
-from include.workflows.scoring.row_values import watched_loss
+from include.workflows.scoring.row_values import watched_losses, watched_metric
+from include.workflows.scoring.served_features import FeaturesNotKept
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+class Matured(NamedTuple):
+    """The served days whose labels have matured.
+
+    Attributes:
+        losses: of each day; empty where not all of them could be measured.
+        cohorts: how many rows of each day have a label at all.
+        unmeasured: why a day's losses could not be measured, as a sentence; None where all were.
+    """
+
+    losses: tuple[DayLoss, ...]
+    cohorts: tuple[Cohort, ...]
+    unmeasured: str | None = None
 
 
 class NoReference(Refusal):
@@ -112,8 +128,11 @@ def reference_of(epoch: Epoch) -> Reference:
     )
 
 
-def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLoss, ...]) -> RealisedPerformance:
-    """The declared test of the champion's matured losses against the reference's."""
+def realised(
+    model: ModelDeclaration, reference: Reference, losses: tuple[DayLoss, ...], unmeasured: str | None = None
+) -> RealisedPerformance:
+    """The declared test of the champion's matured losses against the reference's; not judged where a day of them is
+    ``unmeasured``, with the reason."""
     declared = model.drift.performance
     found = realised_performance(
         reference.profile.losses,
@@ -123,50 +142,60 @@ def realised(model: ModelDeclaration, reference: Reference, losses: tuple[DayLos
         min_rows=declared.min_rows,
         unit=Unit(declared.unit),
     )
+    if unmeasured is not None:
+        found = replace(found, out_of_band=None, changed_on=None, reason=unmeasured)
     return replace(found, accepted_on=reference.accepted_on)
 
 
-def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:
+def matured(model: ModelDeclaration, epoch: Epoch, day: Interval) -> Matured:
     """Of each day the champion served, and whose last row's label window had closed by the end of ``day``: its losses,
     and how many rows have a label at all.
 
     Days that are settled are read once, each as of the moment it settled, and kept as sums; so what is read and held
-    does not grow with the champion's age. Where rows are weighed every day is read again.
+    does not grow with the champion's age. Where rows are weighed every day is read again. One day that cannot be
+    measured leaves all of them without losses: an average without it would be another one.
     """
     since, until = epoch.effective_from, day.end - model.label.delay
     if until <= since:
-        return (), ()
+        return Matured((), ())
     end = settled_until(until, model.drift.performance.settles_days)
     # A kept day has one number of rows, and of weighted rows there are two: how many have a label, and their worth.
     old = Interval(since, end) if end > since and model.weight is None else None
     with stores.open_ledger() as ledger:
-        kept = _settled(ledger, model, epoch, old) if old is not None else ()
+        kept, lost = _settled(ledger, model, epoch, old) if old is not None else ((), None)
         fresh = _measured(ledger, model, epoch, Interval(old.end if old is not None else since, until), day.end)
     losses, cohorts = (tuple(each for one in kept for each in getattr(one, name)) for name in ("losses", "cohorts"))
-    return (*losses, *fresh[0]), (*cohorts, *fresh[1])
+    unmeasured = lost or fresh.unmeasured
+    return Matured((*losses, *fresh.losses) if unmeasured is None else (), (*cohorts, *fresh.cohorts), unmeasured)
 
 
-def _settled(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, old: Interval) -> tuple[SettledDay, ...]:
-    """The sums of the settled days; those not kept yet are measured, a day at a time, and kept."""
+def _settled(
+    ledger: Ledger, model: ModelDeclaration, epoch: Epoch, old: Interval
+) -> tuple[tuple[SettledDay, ...], str | None]:
+    """The sums of the settled days; those not kept yet are measured, a day at a time, and kept. And why one of them
+    could not be measured, which is tried again."""
     measured_as = _measured_as(model)
     kept = ledger.settled.of(model.name, epoch.revision, measured_as)
     after = model.label.delay + timedelta(days=model.drift.performance.settles_days)
     found: list[SettledDay] = []
+    unmeasured: str | None = None
     for each in days_of(old):
         name = each.start.date().isoformat()
         one = kept.get(name)
         if one is None:
             as_of = Interval.of_day(name).end + after
-            one = settled(name, *_measured(ledger, model, epoch, each, as_of))
-            ledger.settled.keep(model.name, epoch.revision, measured_as, [one])
+            now = _measured(ledger, model, epoch, each, as_of)
+            one, unmeasured = settled(name, now.losses, now.cohorts), unmeasured or now.unmeasured
+            if now.unmeasured is None:
+                ledger.settled.keep(model.name, epoch.revision, measured_as, [one])
         found.append(one)
-    return tuple(found)
+    return tuple(found), unmeasured
 
 
 def _measured_as(model: ModelDeclaration) -> str:
     """What a day's sums follow from besides its rows: with another loss or label they are measured again."""
     performance = model.drift.performance
-    watched = next((m for m in model.business_metrics if m.name == performance.metric), None)
+    watched = watched_metric(model)
     parts = (
         model.task,
         performance.metric,
@@ -178,15 +207,13 @@ def _measured_as(model: ModelDeclaration) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _measured(
-    ledger: Ledger, model: ModelDeclaration, epoch: Epoch, served: Interval, as_of: datetime
-) -> tuple[tuple[DayLoss, ...], tuple[Cohort, ...]]:
+def _measured(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, served: Interval, as_of: datetime) -> Matured:
     """The losses and cohorts of the days of ``served``, on the labels known at ``as_of``."""
     import pandas as pd
 
     log = promised.predictions(ledger, model.name, served, epoch.to_candidate)
     if log is None or log.num_rows == 0:
-        return (), ()
+        return Matured((), ())
     rows = by_request(model, served_rows(log.to_pandas()))
     rows["day_served"] = _day_names(rows["event_time"])
     labels = matured_labels.matured_labels(model, served, as_of).to_pandas()
@@ -199,9 +226,18 @@ def _measured(
     labelled = joined["day_served"].value_counts()
     asked = rows["day_served"].value_counts()
     cohorts = tuple(Cohort(str(d), int(n), int(labelled.get(d, 0))) for d, n in sorted(asked.items()))
-    losses = row_losses(watched_loss(model), joined["y"].to_numpy(), scores_in(model, joined))
+    try:
+        losses = watched_losses(
+            model,
+            joined["y"].to_numpy(),
+            scores_in(model, joined),
+            lambda: served_features.known_of(ledger, model, served, epoch.to_candidate, joined.index),
+        )
+    except (FeaturesNotKept, OwnMetricFailed) as error:
+        why = str(error).rstrip(".")
+        return Matured((), cohorts, f"{model.drift.performance.metric} was not measured on labels: {why}.")
     weights = row_weights.of_requests(model, served, joined.index, f"the served rows of {served}")
-    return losses_by_day(joined["day_served"].tolist(), losses, weights), cohorts
+    return Matured(losses_by_day(joined["day_served"].tolist(), losses, weights), cohorts)
 
 
 def _day_names(times: pd.Series[Any]) -> np.ndarray[Any, Any]:

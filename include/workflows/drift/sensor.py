@@ -43,8 +43,8 @@ from include.workflows.journey import causes
 from include.workflows.journey.estimate_hold import HOLD
 from include.workflows.journey.facts import ReportReference
 from include.workflows.lineage import promised
-from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows
-from include.workflows.scoring.request_ids import request_ids, scores_in
+from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows, served_features
+from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
 
 MAX_REASON = 500
 MOST_TRIES = 5
@@ -80,20 +80,26 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
         rows = point_in_time_rows.features_for(asked, interval, interval.end).to_pandas()
         features = estimators.as_input(rows, fitted_models.kinds_of(asked))
         scores = scores_in(model, served)
-        losses, cohorts = references.matured(model, epoch, interval)
+        losses, cohorts, unmeasured = references.matured(model, epoch, interval)
         level = ledger.incidents.accepted(model.name, epoch.to_candidate, day)
         reference, losses = reference.at_level(level, losses, model.label.delay)
         counted = CountedDay(day, count_window(reference.profile, features, scores))
         measured = Measured(
             counted.profile,
             *estimated_losses(
-                model, reference.estimate, *row_by_row(model, request_ids(asked, rows), features, served, scores)
+                model,
+                reference.estimate,
+                *row_by_row(model, request_ids(asked, rows), features, served, scores),
+                lambda: served_features.known_of(
+                    ledger, model, interval, epoch.to_candidate, by_request(model, served).index
+                ),
             ),
             losses,
             cohorts,
             *estimated_before(ledger, model, epoch.to_candidate, day, reference.estimate),
             pools.counted_before(ledger, model, epoch.to_candidate, reference.profile, counted),
             weights_of_answers(asked, rows, served, scores),
+            unmeasured,
         )
         report = report_on(model, epoch.to_candidate, day, reference, measured)
         kept = ledger.drift.report(model_name, str(epoch.model_version), day, report.as_json(), run_id=run_id)

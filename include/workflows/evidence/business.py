@@ -78,10 +78,6 @@ def wrong_in(model: ModelDeclaration, columns: Collection[str]) -> list[tuple[tu
         said = _said(model, metric, nothing, scores)
         if said is not None:
             found.append((("business_metrics", i, "sql"), f"business_metrics.{i}.sql: {said}"))
-        elif metric.name == model.drift.performance.metric:
-            alone = _said(model, metric, nothing[[]], scores)
-            if alone is not None:
-                found.append((("drift", "performance", "metric"), _needs_more(metric, alone)))
     return found
 
 
@@ -95,13 +91,6 @@ def _said(model: ModelDeclaration, metric: BusinessMetric, nothing: pd.DataFrame
         if "type" not in said.partition(" failed: ")[2].lower() or "not found" in said:
             return said
     return None
-
-
-def _needs_more(metric: BusinessMetric, said: str) -> str:
-    return (
-        f"drift.performance.metric is {metric.name!r}, and {metric.sql} reads more than row, label and score, without "
-        f"which days are watched: {said}"
-    )
 
 
 def as_columns(values: Mapping[str, RowValues]) -> dict[str, np.ndarray[Any, Any]]:

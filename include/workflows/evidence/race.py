@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters import estimators
 from include.config import ModelDeclaration
-from include.workflows.scoring.row_values import watched_loss
+from include.workflows.scoring.row_values import watched_losses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,7 @@ class LearnedRows:
         changed_on: the change point of the alarm that asked, None where none did.
         window_from: the first day of the declared window; None where all rows are in it.
         weight: ``(n,)``: how much each row counts, above 0; None where all count the same.
+        known: features, keys and ``event_time`` of each row, where the watched loss reads them; else None.
     """
 
     features: pd.DataFrame
@@ -58,6 +59,7 @@ class LearnedRows:
     changed_on: str | None = None
     window_from: str | None = None
     weight: np.ndarray[Any, Any] | None = None
+    known: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +211,9 @@ def _fit(
 def _losses(
     model: ModelDeclaration, learned: LearnedRows, pipeline: Any, judged: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, Any]:
-    from include.domain.losses import row_losses
-
     scores = estimators.predict(pipeline, learned.features.iloc[judged], classes=model.class_count)
-    return row_losses(watched_loss(model), learned.label[judged], scores)
+    known = learned.known
+    return watched_losses(model, learned.label[judged], scores, lambda: None if known is None else known.iloc[judged])
 
 
 def _mean(learned: LearnedRows, heat: Heat, blocks: Iterator[np.ndarray[Any, Any]]) -> float:

@@ -31,6 +31,7 @@ from include.workflows.journey.request_checks import first_data
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import recording, tables_touched
 from include.workflows.scoring import fitted_models, training_sets
+from include.workflows.scoring.row_values import reads_features
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,6 +163,7 @@ def _raced(journey: Journey, features: pd.DataFrame, label: np.ndarray[Any, Any]
         incident.change if incident else None,
         journey_rows.window_from(model, until),
         journey_rows.weights(journey, "train"),
+        journey_rows.known_rows(journey, journey.kept(TrainingSets).train) if reads_features(model) else None,
     )
     former = former_champions.entrants(journey) if race.admits_former(model) else []
     chosen = race.fitted(model, lambda: estimators.build(spec), learned, former)

@@ -18,7 +18,7 @@ from include.domain.drift.maturity import shares_by_age
 from include.domain.drift.profile import FeatureKind, Profile
 from include.domain.drift.reference import HeldOutScores, reference_profile
 from include.domain.errors import Refusal
-from include.domain.losses import BadLoss, correlation_within_days, losses_by_day, row_losses
+from include.domain.losses import BadLoss, correlation_within_days, losses_by_day
 from include.domain.metrics import OwnMetricFailed
 from include.workflows.evidence import (
     journey_rows,
@@ -31,7 +31,7 @@ from include.workflows.journey.facts import (
 )
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models
-from include.workflows.scoring.row_values import watched_loss
+from include.workflows.scoring.row_values import reads_features, watched_loss, watched_losses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,10 @@ def keep_reference_profile(
     weight = None if weight is None else weight[usable]
     features, y, scores, held_out = features[usable], y[usable], scores[usable], days[usable].tolist()
     learned, _, learned_days = journey_rows.reference_frames(journey)
-    rows = HeldOutRows(y, scores, held_out, weight)
+    known = None
+    if reads_features(model):
+        known = journey_rows.known_rows(journey, journey.kept(TrainingSets).holdout)[usable]
+    rows = HeldOutRows(y, scores, held_out, weight, known)
     profile = profile_of(model, kinds, learned, learned_days.tolist(), rows)
     importances = made.attempt(
         "The importances, without which every feature weighs the same,",
@@ -108,20 +111,25 @@ def answered(scores: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutRows:
     """Labels ``y``, ``scores``, ``days`` and where they have any the weights of ``n`` held-out rows, ``(n,)`` each;
-    scores may be ``(n, classes)``."""
+    scores may be ``(n, classes)``. ``known`` has the features, keys and ``event_time`` of each, where what is watched
+    reads them."""
 
     y: Any
     scores: Any
     days: list[str]
     weight: Any = None
+    known: pd.DataFrame | None = None
+
+    def losses(self, model: ModelDeclaration, scores: Any) -> np.ndarray[Any, Any]:
+        """The watched loss of each row under these answers to it, ``(n,)``."""
+        return watched_losses(model, self.y, scores, lambda: self.known)
 
 
 def naive_loss(model: ModelDeclaration, held_out: HeldOutRows, baseline: np.ndarray[Any, Any]) -> float | None:
     """The naive baseline's mean loss on the held-out rows that the version's own is taken over; None where it has
     none."""
     try:
-        losses = row_losses(watched_loss(model), held_out.y, baseline)
-        days = losses_by_day(held_out.days, losses, held_out.weight)
+        days = losses_by_day(held_out.days, held_out.losses(model, baseline), held_out.weight)
     except (BadLoss, OwnMetricFailed):
         return None
     rows = sum(day.rows for day in days)
@@ -143,7 +151,7 @@ def profile_of(
         held_out=HeldOutScores(
             scores=held_out.scores,
             score_days=held_out.days,
-            losses=row_losses(watched_loss(model), held_out.y, held_out.scores),
+            losses=held_out.losses(model, held_out.scores),
             classes=model.label.classes or [] if model.task == "multiclass" else [],
             weights=held_out.weight,
         ),
@@ -167,11 +175,10 @@ def estimate_of(
     Raises:
         BadEstimate: where there is but one day.
     """
-    metric, name = watched_loss(model), model.drift.performance.metric
-    y, scores, days = held_out.y, held_out.scores, held_out.days
+    name, y, scores, days = model.drift.performance.metric, held_out.y, held_out.scores, held_out.days
     if model.is_classifier:
-        return classifier_reference(metric, days, y, scores, held_out.weight)
-    losses = row_losses(metric, y, scores)
+        return classifier_reference(watched_loss(model, lambda: held_out.known), days, y, scores, held_out.weight)
+    losses = held_out.losses(model, scores)
 
     def fitted(rows: Any) -> Any:
         return estimators.fit_loss_trees(

@@ -13,6 +13,7 @@ from typing import Any
 from include.adapters import estimators
 from include.adapters.ledger import Candidate, Ledger
 from include.config import ModelDeclaration, declarations
+from include.config.measured_by import metrics_of
 from include.domain.comparison import PairedComparison, PairedScores, compare
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, instant
@@ -24,6 +25,7 @@ from include.workflows.evidence import champion_model, journey_rows
 from include.workflows.journey.facts import TrainingSet
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import training_sets
+from include.workflows.scoring.row_values import row_values
 
 LEAST_DAYS = 5
 """Fewer days say too little of how days differ."""
@@ -134,10 +136,13 @@ def _compared(
     kept = days.to_numpy()
     if (count := len(set(kept))) < LEAST_DAYS:
         return f"{count_of(count, 'matured day')} since then; at least {LEAST_DAYS} are needed"
-    weight = journey_rows.weights_in(journey, made)
-    theirs = answers[former.candidate_id]
-    paired = PairedScores(Task(model.task), y, answers[epoch.to_candidate], theirs, kept, weight)
-    return compare(paired, compared_metric(model))
+    weight, name, task = journey_rows.weights_in(journey, made), compared_metric(model), Task(model.task)
+    business = next((metric for metric in model.business_metrics if metric.name == name), None)
+    if business is not None:
+        known, task = journey_rows.known_rows(journey, made), Task.REGRESSION
+        answers = {who: row_values(model, business, known, y, scores) for who, scores in answers.items()}
+    paired = PairedScores(task, y, answers[epoch.to_candidate], answers[former.candidate_id], kept, weight)
+    return compare(paired, metrics_of(model).get(name, name))
 
 
 def _answers(journey: Journey, candidate: Candidate, made: TrainingSet, features: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import sql_engine
@@ -15,28 +17,86 @@ if TYPE_CHECKING:
 
     from include.domain.metrics import Metric
 
+Known = Callable[[], "pd.DataFrame | None"]
+"""Features, keys and ``event_time`` of some rows, in their order; read only where the watched SQL needs them."""
 
-def watched_loss(model: ModelDeclaration) -> str | Metric:
-    """What ``drift.performance`` watches, as ``row_losses`` takes it; of a business metric the values its SQL gives
-    from label and score alone.
+
+def watched_metric(model: ModelDeclaration) -> BusinessMetric | None:
+    """The business metric that ``drift.performance`` watches; None where it watches another loss."""
+    name = model.drift.performance.metric
+    return next((metric for metric in model.business_metrics if metric.name == name), None)
+
+
+def reads_features(model: ModelDeclaration) -> bool:
+    """Whether the watched SQL reads more of a row than its label and score."""
+    declared = watched_metric(model)
+    return declared is not None and _reads_more(model.business_sql(declared), model.task)
+
+
+@cache
+def _reads_more(sql: str, task: str) -> bool:
+    """Whether the SQL fails on no rows of label and score alone. One that fails for another reason does so again where
+    its rows are known, and is reported there."""
+    import pyarrow as pa
+
+    score = pa.list_(pa.float64()) if task == "multiclass" else pa.float64()
+    label = pa.float64() if task == "regression" else pa.string()
+    nothing = pa.schema([("row", pa.int64()), ("label", label), ("score", score)]).empty_table()
+    try:
+        sql_engine.run_sql(sql, {"scored": nothing}, None, what="the watched metric", file="its SQL")
+    except sql_engine.SqlFailed:
+        return True
+    return False
+
+
+def watched_loss(model: ModelDeclaration, known: Known | None = None) -> str | Metric:
+    """What ``drift.performance`` watches, as ``row_losses`` takes it.
+
+    Args:
+        model: what is declared.
+        known: what is known of the very rows whose labels and scores the loss will be given. Asked only for a business
+            metric whose SQL reads more than label and score.
 
     Raises:
         NoModule, NoSuchName, WrongShape: when it is a team's own and cannot be used.
     """
     from include.domain.own_metrics import per_row
 
-    name = model.drift.performance.metric
-    declared = next((metric for metric in model.business_metrics if metric.name == name), None)
+    declared = watched_metric(model)
     if declared is None:
         return loss_of(model)
+    rows = known() if known is not None and reads_features(model) else None
 
     def value(labels: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         import pandas as pd
 
-        return row_values(model, declared, pd.DataFrame(index=range(len(labels))), labels, scores)
+        if rows is not None and len(rows) != len(labels):
+            raise ValueError(f"the features of {len(rows):,} rows are known, and {len(labels):,} are measured")
+        alone = pd.DataFrame(index=range(len(labels)))
+        return row_values(model, declared, alone if rows is None else rows, labels, scores)
 
-    value.__name__ = name
+    value.__name__ = declared.name
     return per_row(better="lower", low=0)(value)
+
+
+def watched_losses(
+    model: ModelDeclaration, labels: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], known: Known | None = None
+) -> np.ndarray[Any, Any]:
+    """The watched loss of each row, ``(n,)``, 0 or more.
+
+    Args:
+        model: what is declared.
+        labels: ``(n,)``; a class as its position.
+        scores: ``(n,)`` or ``(n, classes)``.
+        known: as ``watched_loss``.
+
+    Raises:
+        OwnMetricFailed: when the SQL does not run on these rows, or gives one of them no value of 0 or more.
+        BadLoss: as ``row_losses``.
+    """
+    from include.domain.losses import row_losses
+
+    return row_losses(watched_loss(model, known), labels, scores)
 
 
 def row_values(

@@ -205,7 +205,11 @@ class Bench:
             order = np.argsort(days, kind="stable")
             each = [self._scored(candidate, rows[days == day]) for day in np.unique(days)]
             shadow = self._log(pd.concat(each, ignore_index=True), order)
-        return shadow_window.evidence_of(self.model, self._served, shadow, self._labels())
+        weight = self.world.holdout.weight
+        if weight is not None:
+            both = self._served.index.intersection(shadow[shadow["error"].isna()].index)
+            weight = pd.Series(weight, self._served.index)[both].to_numpy()
+        return shadow_window.evidence_of(self.model, self._served, shadow, self._labels(), weight)
 
     def _scored(self, candidate: SeededCandidate, rows: pd.DataFrame) -> pd.DataFrame:
         try:
@@ -223,6 +227,7 @@ class Bench:
         crept = candidate.crept is not None and not anchor
         champion = self._answers(candidate.crept, candidate.held_out) if crept else self._champion_scores
         evidence = Evidence(Task(self.model.task), holdout.y, scores, champion, world.baseline, holdout.days)
+        evidence = evidence.weighted(holdout.weight)
         if not self.model.business_metrics:
             return evidence
         return business.valued(self.model, self.known_rows(candidate), evidence)
@@ -269,8 +274,15 @@ class SeededSubject:
             names = self.model.label.classes or []
             counts = np.bincount(candidate.label, minlength=len(names))
             classes = {name: int(n) for name, n in zip(names, counts, strict=True)}
-        held_out = len(self.bench.world.holdout.y)
-        return training_summary.counted(candidate.features, candidate.label, holdout_rows=held_out, classes=classes)
+        world = self.bench.world
+        worth = training_summary.worth_of(world.train.weight, world.holdout.weight)
+        return training_summary.counted(
+            candidate.features,
+            candidate.label,
+            holdout_rows=len(world.holdout.y),
+            classes=classes,
+            flaws=training_summary.RowFlaws(worth=worth),
+        )
 
     def learned(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
         return self.candidate.features, self.candidate.label

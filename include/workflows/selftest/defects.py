@@ -21,7 +21,9 @@ from include.domain.gates import Availability, Evidence, Mode, slice_gate
 from include.domain.gates.grouping import group
 from include.domain.gates.latency import MB
 from include.domain.incident import Incident, Stage
-from include.domain.metrics import Metric, Task, measure, metric_of
+from include.domain.metrics import Metric, Task, metric_of
+from include.domain.weighted_metrics import measure_weighted
+from include.domain.weights import effective_rows
 from include.workflows.evidence import packed_form
 from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
 from include.workflows.scoring import fitted_models, packed_files
@@ -34,6 +36,8 @@ LITTLE = 3000
 MARGINS = 3.0
 """How many margins worse a candidate is that is meant to be stopped for being worse."""
 Maker = Callable[[World, SeededCandidate, Path], SeededCandidate]
+UNLUCKY = 0.9
+"""The worth of a slice's rows, as a share of that of all rows, at least."""
 SLICES = 40
 """Into how many slices the rows of one candidate are cut."""
 # --- training rows ---------------------------------------------------------------------------------------------------
@@ -156,7 +160,7 @@ def _slice(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate
     rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model)).on(_honest(world, twin))
     column, values = rules.columns[0], twin.held_out[rules.columns[0]]
     groups = group(column, values)
-    supported = [i for i, size in enumerate(groups.sizes) if size >= rules.min_rows] or [0]
+    supported = [i for i, size in enumerate(groups.sizes) if size * _worth(world) >= rules.min_rows] or [0]
     chosen = groups.rows_of(supported[-1])
     weight = _weight_for(world, rules.metric, MARGINS * max(rules.margin, rules.floor), chosen)
     inside = _members(values[chosen])
@@ -179,7 +183,7 @@ def _among_forty(world: World, twin: SeededCandidate, folder: Path) -> SeededCan
     honest = _honest(world, twin)
     rules = gates.slice_gate.rules(gates.champion_gate, own=metrics_of(world.model)).on(honest)
     marks, rows = _marks(twin.held_out), len(twin.held_out)
-    size = rows // max(min(SLICES, rows // rules.min_rows), 1)
+    size = rows // max(min(SLICES, int(rows * _worth(world)) // rules.min_rows), 1)
     first = np.sort(marks)[size - 1]
     place = np.empty(rows, dtype=int)
     place[np.argsort(marks, kind="stable")] = np.arange(rows)
@@ -209,7 +213,7 @@ def _group(world: World, twin: SeededCandidate, folder: Path) -> SeededCandidate
     groups = group(rule.groups, values)
     scores = estimators.predict(world.champion, twin.held_out, classes=world.model.class_count)
     decided = scores > rule.threshold if world.model.is_classifier else scores
-    supported = [i for i, size in enumerate(groups.sizes) if size >= rule.min_group_rows] or [0]
+    supported = [i for i, size in enumerate(groups.sizes) if size * _worth(world) >= rule.min_group_rows] or [0]
     lowest = min(supported, key=lambda i: float(decided[groups.rows_of(i)].mean()))
     worse, inside = _worse_for_a_group(world, rule, scores), _members(values[groups.rows_of(lowest)])
 
@@ -404,7 +408,15 @@ def _honest(world: World, twin: SeededCandidate) -> Evidence:
     """The twin, the champion and the baseline on the holdout."""
     asked = {"classes": world.model.class_count}
     ours, theirs = (estimators.predict(p, twin.held_out, **asked) for p in (world.twin, world.champion))
-    return Evidence(Task(world.model.task), world.holdout.y, ours, theirs, world.baseline, world.holdout.days)
+    holdout = world.holdout
+    found = Evidence(Task(world.model.task), holdout.y, ours, theirs, world.baseline, holdout.days)
+    return found.weighted(holdout.weight)
+
+
+def _worth(world: World) -> float:
+    """How many rows of equal weight a held-out row is worth, at least, in a slice of them; 1 without weights."""
+    weight = world.holdout.weight
+    return 1.0 if weight is None else UNLUCKY * effective_rows(weight) / len(weight)
 
 
 def _mixed(world: World, scores: Scores, weight: float) -> Scores:
@@ -418,18 +430,19 @@ def _weight_for(world: World, metric: str | Metric, target: float, rows: NDArray
     if isinstance(metric, Metric) and metric.of_values:
         return 1.0
     task, features, y = Task(world.model.task), world.holdout.features, world.holdout.y[rows].astype(float)
+    counts = None if world.holdout.weight is None else world.holdout.weight[rows]
     ours, theirs = (
         estimators.predict(pipeline, features, classes=world.model.class_count)[rows]
         for pipeline in (world.twin, world.champion)
     )
-    sign, other = metric_of(task, metric).worse_sign, measure(task, metric, y, theirs).value
+    sign, other = metric_of(task, metric).worse_sign, measure_weighted(task, metric, y, theirs, counts).value
     if other is None:
         return 1.0
     wanted = target if target > 0 else 0.05 * abs(other)
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        value = measure(task, metric, y, _mixed(world, ours, middle)).value
+        value = measure_weighted(task, metric, y, _mixed(world, ours, middle), counts).value
         reached = value is not None and sign * (value - other) >= wanted
         low, high = (low, middle) if reached else (middle, high)
     return high

@@ -21,10 +21,12 @@ from include.config import ModelDeclaration, declarations
 from include.domain.errors import Refusal
 from include.domain.gates import Availability, Split, split_of
 from include.domain.intervals import DAY, Interval
+from include.domain.weights import counted_rows
 from include.workflows import stores
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
-from include.workflows.scoring import fitted_models, point_in_time_rows
+from include.workflows.scoring import fitted_models, point_in_time_rows, row_weights
+from include.workflows.scoring.point_in_time_rows import WEIGHT
 
 STRENGTHS = (2.0, 4.0, 8.0)
 """How strongly the label depends on the features, weakest first: the weakest with which an honest model passes is
@@ -36,6 +38,8 @@ FEWEST = 2000
 SPARE = 1.1
 """Rows beyond the fewest that the gates ask for."""
 MOST_HELD_OUT = 20_000
+MADE_WORTH = 12 / 13
+"""How many rows of equal weight a made row is worth: made weights are even between 0.5 and 1.5 (Kish)."""
 CHAMPION_SHARE = 0.6
 """The share of the training rows the champion learned from, so that it is another model than its twin."""
 WEAK_CHAMPION_SHARE = 0.03
@@ -44,11 +48,13 @@ WEAK_CHAMPION_SHARE = 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Rows with their made labels: ``rows`` has the entity's keys and ``event_time``, ``features`` what models read."""
+    """Rows with their made labels: ``rows`` has the entity's keys and ``event_time``, ``features`` what models read,
+    and ``weight`` how much each counts, above 0; None where the model declares none."""
 
     rows: pd.DataFrame
     features: pd.DataFrame
     y: np.ndarray[Any, Any]
+    weight: np.ndarray[Any, Any] | None = None
 
     @property
     def days(self) -> np.ndarray[Any, Any]:
@@ -84,8 +90,8 @@ class World:
         return seed_of(self.model)
 
     def fitted(self, features: pd.DataFrame, label: np.ndarray[Any, Any]) -> Any:
-        """The declared estimator, fitted."""
-        return estimators.fit(estimators.build(fitted_models.spec_of(self.model)), features, label)
+        """The declared estimator, fitted on training rows, which are known by their index."""
+        return _fitted(self.model, features, label, self.train.weight)
 
 
 def seed_of(model: ModelDeclaration) -> int:
@@ -121,7 +127,8 @@ def world_of(model: ModelDeclaration, source: Source, strength: float) -> World:
 
     def sample(rows: pd.DataFrame, label: np.ndarray[Any, Any]) -> Sample:
         keep = rows.reset_index(drop=True)
-        return Sample(keep, estimators.as_input(keep, kinds), label)
+        weight = None if model.weight is None else row_weights.in_table(model, keep, "the selftest's rows")
+        return Sample(keep, estimators.as_input(keep, kinds), label, weight)
 
     train, holdout = sample(source.train, y[:first]), sample(source.holdout, y[first:])
     superiority = any(c.superiority for c in model.gates.champion_gate.comparisons)
@@ -130,7 +137,7 @@ def world_of(model: ModelDeclaration, source: Source, strength: float) -> World:
     keys = declarations().view(model.entity.view).keys
 
     def fit(rows: np.ndarray[Any, Any] | slice) -> Any:
-        return estimators.fit(estimators.build(fitted_models.spec_of(model)), train.features.iloc[rows], train.y[rows])
+        return _fitted(model, train.features.iloc[rows], train.y[rows], train.weight)
 
     return World(
         model=model,
@@ -143,10 +150,19 @@ def world_of(model: ModelDeclaration, source: Source, strength: float) -> World:
         twin=fit(slice(None)),
         baseline=naive_baseline(
             model,
-            LabelledRows(train.features, train.y, train.rows.get("event_time")),
+            LabelledRows(train.features, train.y, train.rows.get("event_time"), train.weight),
             LabelledRows(holdout.features, holdout.y, holdout.rows.get("event_time")),
         ),
     )
+
+
+def _fitted(
+    model: ModelDeclaration, features: pd.DataFrame, label: np.ndarray[Any, Any], weight: np.ndarray[Any, Any] | None
+) -> Any:
+    """The declared estimator, fitted as a journey does: by weights of mean 1, of the rows that the index names."""
+    chosen = None if weight is None else weight[features.index.to_numpy()]
+    scaled = None if chosen is None else chosen / chosen.mean()
+    return estimators.fit(estimators.build(fitted_models.spec_of(model)), features, label, scaled)
 
 
 # --- where rows come from --------------------------------------------------------------------------------------------
@@ -176,14 +192,17 @@ def _stored(model: ModelDeclaration) -> Source | str:
     keys = declarations().view(model.entity.view).keys
     starts = as_of - days * DAY
     held, _ = _joined(model, Interval(starts, as_of), as_of)
-    held = held.drop_duplicates(keys, keep="last")
-    if len(held) < held_rows:
-        return f"the last {days} published days have {len(held):,} rows, and {held_rows:,} are needed"
-    window = min(math.ceil(1.5 * train_rows / (len(held) / days)), model.training.window_days)
+    held = _counting(model, held.drop_duplicates(keys, keep="last"))
+    by = "" if model.weight is None else " by their weights"
+    if (worth := _worth(model, _thinned(held, MOST_HELD_OUT))) < held_rows:
+        return f"the last {days} published days have {worth:,} rows{by}, and {held_rows:,} are needed"
+    window = min(math.ceil(1.5 * train_rows / (worth / days)), model.training.window_days)
     learned, availability = _joined(model, Interval(starts - window * DAY, starts), starts)
-    if len(learned) < train_rows:
-        return f"the {window} days before have {len(learned):,} rows, and {train_rows:,} are needed to learn from"
-    learned, held = learned.tail(train_rows), _thinned(held, MOST_HELD_OUT)
+    learned = _counting(model, learned)
+    if (count := _worth(model, learned)) < train_rows:
+        return f"the {window} days before have {count:,} rows{by}, and {train_rows:,} are needed to learn from"
+    learned = learned.tail(train_rows if model.weight is None else len(learned))
+    held = _thinned(held, MOST_HELD_OUT)
     sentence = (
         f"{len(held):,} rows judged, {len(learned):,} learned from: real feature rows published until "
         f"{as_of:%Y-%m-%d}, labels made"
@@ -197,12 +216,25 @@ def _joined(model: ModelDeclaration, interval: Interval, as_of: datetime) -> tup
     return rows.to_pandas(), availability or Availability(0, {})
 
 
+def _counting(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those that count: rows of the weight 0 are neither learned from nor judged on."""
+    found = row_weights.in_table(model, rows, "the published rows")
+    return rows if found is None else rows[found > 0].reset_index(drop=True)
+
+
+def _worth(model: ModelDeclaration, rows: pd.DataFrame) -> int:
+    """What bounds on the number of rows are held against."""
+    return len(rows) if model.weight is None else counted_rows(rows[WEIGHT].to_numpy(dtype=float))
+
+
 def _thinned(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     return rows if len(rows) <= most else rows.iloc[np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
 def _made(model: ModelDeclaration, why: str) -> Source:
     train_rows, held_rows, days = _needed(model)
+    if model.weight is not None:
+        train_rows, held_rows = (math.ceil(rows / MADE_WORTH) for rows in (train_rows, held_rows))
     rng = np.random.default_rng(seed_of(model))
     train_days = min(max(model.training.window_days, 5), 60)
     starts = MADE_FROM + train_days * DAY
@@ -234,6 +266,8 @@ def _frame(
             columns[name] = rng.random(count) < 0.5
         else:
             columns[name] = rng.standard_normal(count)
+    if model.weight is not None:
+        columns[WEIGHT] = rng.uniform(0.5, 1.5, count)
     return pd.DataFrame(columns)
 
 

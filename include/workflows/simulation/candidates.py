@@ -21,7 +21,15 @@ from include.domain.verdicts import Verdict
 from include.workflows.evidence import journey_rows, race, training_summary
 from include.workflows.gates.training_data import on as training_data_gate
 from include.workflows.scoring import fitted_models
-from include.workflows.simulation.replayed_candidate import ReplayedCandidate, days_of, read_by, rows_of, split_between
+from include.workflows.scoring.row_values import reads_features
+from include.workflows.simulation.replayed_candidate import (
+    ReplayedCandidate,
+    days_of,
+    known_of,
+    read_by,
+    rows_of,
+    split_between,
+)
 from include.workflows.simulation.stream import Stream
 
 if TYPE_CHECKING:
@@ -123,7 +131,8 @@ class ReplayedCandidates:
             days = np.array(days_of(stream, train), dtype=str)
             try:
                 first = journey_rows.window_from(model, windows.train.end)
-                learned = race.LearnedRows(features, label, days, changed_on, first, stream.weighed(train))
+                known = known_of(model, stream, train) if reads_features(model) else None
+                learned = race.LearnedRows(features, label, days, changed_on, first, stream.weighed(train), known)
                 entrants = [race.FormerChampion(e.name, e.serving, e.learned_until) for e in former]
                 chosen = race.fitted(model, lambda: estimators.build(spec), learned, entrants)
                 pipeline, raced = chosen.pipeline, chosen.raced

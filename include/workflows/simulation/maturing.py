@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.config import ModelDeclaration
-from include.domain.losses import DayLoss, row_losses, weighted_day, weighted_sums
+from include.domain.losses import DayLoss, weighted_day, weighted_sums
 from include.domain.simulation.outcome import DayCost
-from include.workflows.scoring.row_values import watched_loss
-from include.workflows.simulation.replayed_candidate import ReplayedCandidate
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate, losses_of
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Maturing:
         import numpy as np
 
         delay = microseconds_of(model)
-        self._stream, self._metric = stream, watched_loss(model)
+        self._stream, self._model = stream, model
         # A cohort is half-open: a row exactly ``delay`` old is in tomorrow's.
         matures = np.maximum(stream.event_us + delay + 1, stream.known_us)
         # A day is settled some days after its label windows closed; what comes later changes nothing any more.
@@ -60,7 +59,7 @@ class Maturing:
         rows = rows[self._stream.event_us[rows] >= microseconds(epoch.since)]
         if not len(rows):
             return
-        losses = row_losses(self._metric, self._stream.y[rows], epoch.candidate.scores(rows))
+        losses = losses_of(self._model, self._stream, rows, epoch.candidate.scores(rows))
         weights = self._stream.weighed(rows)
         if weights is not None:
             self._weighed(epoch, self._stream.day[rows], losses, weights)
@@ -105,7 +104,7 @@ def realised(stream: Stream, model: ModelDeclaration, rows: slice, scores: np.nd
 
     labelled = np.flatnonzero(stream.counts[rows])
     if len(labelled):
-        losses = row_losses(watched_loss(model), stream.y[rows][labelled], scores[labelled])
+        losses = losses_of(model, stream, labelled + rows.start, scores[labelled])
         losses = losses * stream.shares(labelled + rows.start)
         for day, count, total, _ in by_day(stream.day[rows][labelled], losses):
             yield DayCost(day_name(day), count, total)

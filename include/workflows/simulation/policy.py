@@ -40,7 +40,7 @@ from include.workflows.journey import estimate_hold
 from include.workflows.simulation.candidates import ReplayedCandidates
 from include.workflows.simulation.maturing import Maturing, ServingCandidate, by_day, realised
 from include.workflows.simulation.replayed import ReplayedJourney, ReplayedSubject, stops
-from include.workflows.simulation.replayed_candidate import ReplayedCandidate, days_of
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate, days_of, known_of
 from include.workflows.simulation.schedule import fires_within
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
 
@@ -101,7 +101,13 @@ class DeclaredPolicy:
         counted = CountedDay(name, count_window(reference.profile, features, scores))
         measured = measured_day.Measured(
             counted.profile,
-            *measured_day.estimated_losses(model, reference.estimate, features, scores),
+            *measured_day.estimated_losses(
+                model,
+                reference.estimate,
+                features,
+                scores,
+                lambda: known_of(model, self.stream, rows),
+            ),
             epoch.matured,
             tuple(self._cohorts(epoch, day.end)),
             *pools.estimates_before(model, reference.estimate, self._estimates),

@@ -28,12 +28,12 @@ from include.domain.journey import Trigger
 from include.domain.metrics import Task
 from include.domain.simulation.outcome import SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
-from include.workflows.evidence import business, earlier_windows, journey_rows
+from include.workflows.evidence import business, earlier_windows
 from include.workflows.evidence.availability import availability_of
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
-from include.workflows.simulation.replayed_candidate import ReplayedCandidate
+from include.workflows.simulation.replayed_candidate import ReplayedCandidate, known_of
 from include.workflows.simulation.stream import Stream
 
 if TYPE_CHECKING:
@@ -259,9 +259,7 @@ class ReplayedSubject:
         return champion.learned_until <= self.candidate.windows.holdout.start.date().isoformat()
 
     def _known_rows(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame:
-        """The features of the rows, and where the table has them their keys and ``event_time``."""
-        features, known = self.candidate.features(rows), self.stream.keyed(rows)
-        return features if known is None else journey_rows.with_known(features, known)
+        return known_of(self.candidate.model, self.stream, rows)
 
     def _valued(self, rows: np.ndarray[Any, Any], evidence: Evidence) -> Evidence:
         """The evidence with what its rows are worth by the business metrics."""

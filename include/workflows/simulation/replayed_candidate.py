@@ -14,12 +14,11 @@ from include.domain.errors import Refusal
 from include.domain.gates import Split, TrainingDataSummary, split_of
 from include.domain.intervals import Interval
 from include.domain.journey import TrainingWindows
-from include.domain.losses import row_losses
 from include.workflows.drift.reference import Reference
 from include.workflows.evidence import journey_rows, version_reference
 from include.workflows.evidence.baselines import LabelledRows, naive_baseline
 from include.workflows.journey.by_products import ByProducts
-from include.workflows.scoring.row_values import watched_loss
+from include.workflows.scoring.row_values import reads_features, watched_losses
 from include.workflows.simulation.stream import Stream, day_name
 
 if TYPE_CHECKING:
@@ -98,6 +97,10 @@ class ReplayedCandidate:
     def features(self, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame:
         return rows_of(read_by(self.model, self.stream), rows)
 
+    def losses(self, rows: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The watched loss of each of the rows, which have labels, under these answers to them."""
+        return losses_of(self.model, self.stream, rows, scores)
+
     @property
     def serving(self) -> Any:
         """The pipeline that serves: the judged one, or the same recipe fitted again, when it is first asked."""
@@ -165,7 +168,7 @@ class ReplayedCandidate:
         labelled = np.flatnonzero(self.stream.counts[start : rows.stop]) + start
         # Not kept: of a yardstick's model only the days' sums are used again.
         scores = self._predicted(slice(start, rows.stop), serving=True)[labelled - start]
-        losses = row_losses(watched_loss(self.model), self.stream.y[labelled], scores) * self.stream.shares(labelled)
+        losses = self.losses(labelled, scores) * self.stream.shares(labelled)
         at = self.stream.day[labelled] - first_day
         sums = [np.bincount(at, weights=w, minlength=days) for w in (losses, losses * even[labelled])]
         return np.stack(sums)
@@ -193,7 +196,8 @@ class ReplayedCandidate:
         rows, scores = self.holdout[usable], self.holdout_scores()[usable]
         features, days = self.features(rows), names(rows)
         y = self.stream.y[rows].astype(int) if model.is_classifier else self.stream.y[rows]
-        held_out = version_reference.HeldOutRows(y, scores, days, self.stream.weighed(rows))
+        known = known_of(model, self.stream, rows) if reads_features(model) else None
+        held_out = version_reference.HeldOutRows(y, scores, days, self.stream.weighed(rows), known)
         profile = version_reference.profile_of(model, kinds, self.features(self.shown), names(self.shown), held_out)
         made = ByProducts()
         importances = made.attempt(
@@ -254,6 +258,19 @@ def read_by(model: ModelDeclaration, stream: Stream) -> pd.DataFrame:
     """The features the model reads, in its order; the stream's own frame where that is all of them."""
     names = model.features
     return stream.features if list(stream.features.columns) == names else stream.features[names]
+
+
+def known_of(model: ModelDeclaration, stream: Stream, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame:
+    """The features of the rows, and where the stream has them their keys and ``event_time``."""
+    features, known = rows_of(read_by(model, stream), rows), stream.keyed(rows)
+    return features if known is None else journey_rows.with_known(features, known)
+
+
+def losses_of(
+    model: ModelDeclaration, stream: Stream, rows: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """The watched loss of each of the rows, which have labels, under these answers to them."""
+    return watched_losses(model, stream.y[rows], scores, lambda: known_of(model, stream, rows))
 
 
 def days_of(stream: Stream, rows: np.ndarray[Any, Any] | slice) -> list[str]:

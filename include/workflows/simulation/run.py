@@ -10,13 +10,11 @@ from include.config import ModelDeclaration
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.journey import training_windows
-from include.domain.losses import row_losses
 from include.domain.simulation.outcome import PolicyOutcome
 from include.domain.simulation.price import RetrainPrice, price_of
 from include.domain.verdicts import GateResult, Verdict
 from include.workflows import gates
 from include.workflows.gates.training_data import on as training_data_gate
-from include.workflows.scoring.row_values import watched_loss
 from include.workflows.simulation.candidates import ReplayedCandidates
 from include.workflows.simulation.leaks import leaks
 from include.workflows.simulation.policy import DeclaredPolicy
@@ -148,7 +146,7 @@ def loss_of_a_day(first: ReplayedCandidate) -> float:
     """The summed loss of one day of a model, on the days it held out; 0 where it answers none of their rows."""
     import numpy as np
 
-    losses = row_losses(watched_loss(first.model), first.stream.y[first.holdout], first.holdout_scores())
+    losses = first.losses(first.holdout, first.holdout_scores())
     days = len(np.unique(first.stream.day[first.holdout]))
     losses = losses * first.stream.shares(first.holdout)
     return float(losses.sum()) / days if days and np.isfinite(losses).all() else 0.0

@@ -124,7 +124,7 @@ class Stream:
         came = np.where(np.isfinite(self.y[inside]), (self.known_us[inside] - closes) / DAY_US, np.inf)
         return lacking_by_age((microseconds(as_of) - closes) / DAY_US, came, ages)
 
-    def keyed(self, rows: np.ndarray[Any, Any]) -> pd.DataFrame | None:
+    def keyed(self, rows: np.ndarray[Any, Any] | slice) -> pd.DataFrame | None:
         """Keys and ``event_time`` of the rows; None where there are no keys."""
         import pandas as pd
 

@@ -67,7 +67,7 @@ class World:
             came = 9 + (each.end + self.late.get(day, timedelta()) <= as_of)
             losses.append(DayLoss(name(day), came, came * (0.1 + day / 7), came * (0.1 + day / 7) ** 2))
             cohorts.append(Cohort(name(day), 10, came))
-        return tuple(losses), tuple(cohorts)
+        return reference.Matured(tuple(losses), tuple(cohorts))
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_day_judged_again_finds_the_sums_of_the_moment_it_settled(model, monke
     closes = model.label.delay + timedelta(days=SETTLES)
     world = world_of(monkeypatch, {5: closes, 6: closes + timedelta(hours=1)})
     for asked in (60, 40):
-        losses, cohorts = reference.matured(model, epoch(), Interval(at(asked), at(asked + 1)))
+        losses, cohorts, _ = reference.matured(model, epoch(), Interval(at(asked), at(asked + 1)))
         rows = {loss.day: loss.rows for loss in losses}
         # The label of day 5 comes in the last moment that counts; that of day 6 too late, however late one asks.
         assert (rows[name(5)], rows[name(6)]) == (10, 9)
@@ -136,7 +136,7 @@ def test_a_champion_that_began_within_a_day_has_a_first_day_of_its_own_rows(mode
 
 def test_nothing_has_matured_yet(model, monkeypatch):
     world_of(monkeypatch)
-    assert reference.matured(model, epoch(at(40)), Interval(at(40), at(40) + timedelta(minutes=1))) == ((), ())
+    assert reference.matured(model, epoch(at(40)), Interval(at(40), at(40) + timedelta(minutes=1))) == ((), (), None)
 
 
 def test_what_is_kept_first_stays_and_days_without_a_row_are_kept_too(model):

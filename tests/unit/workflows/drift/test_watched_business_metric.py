@@ -1,10 +1,11 @@
-"""A business metric, declared SQL over label and score, may be the loss that the drift sensor watches."""
+"""A business metric, declared SQL over label, score and features, may be the loss that the drift sensor watches."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 
 import numpy as np
+import pandas as pd
 import pytest
 from journey_world import MODEL
 from selftest_models import BINARY, MULTICLASS, REGRESSION, declared
@@ -12,12 +13,15 @@ from selftest_models import BINARY, MULTICLASS, REGRESSION, declared
 from include.config import loader
 from include.config.loader import BadDeclaration, checked_declaration
 from include.domain.drift.calibration import expected_losses
+from include.domain.drift.estimate_reference import classifier_reference
 from include.domain.losses import row_losses
 from include.domain.metrics import OwnMetricFailed
 from include.workflows import tasks
+from include.workflows.drift.measured_day import estimated_losses
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile
-from include.workflows.scoring.row_values import watched_loss
+from include.workflows.scoring.row_values import reads_features, watched_loss, watched_losses
+from include.workflows.scoring.served_features import FeaturesNotKept
 
 SQL = "SELECT row, CASE WHEN label = 'fraud' THEN 100 * (1 - score) ELSE score END AS value FROM scored ORDER BY score"
 
@@ -80,23 +84,77 @@ def test_one_of_which_more_is_better_is_not_watched(tmp_path):
         checked_declaration(model, tmp_path)
 
 
-def test_validate_refuses_sql_that_reads_what_days_are_watched_without(tmp_path, capsys):
+def test_validate_refuses_sql_that_reads_what_a_request_does_not_have(tmp_path, capsys):
     from include.cli import main
 
-    with watching(tmp_path, "SELECT row, score * amount AS value FROM scored") as known:
+    with watching(tmp_path, "SELECT row, score * amont AS value FROM scored"):
         assert main(["validate", str(loader.ROOT)]) != 0
-        line = known.model("fraud").file.read_text(encoding="utf-8").splitlines().index("    metric: lost") + 1
     said = capsys.readouterr().out
-    assert f"model.yaml:{line}: drift.performance.metric is 'lost', and lost.sql reads more than row, label and" in said
-    assert '"amount" not found' in said
+    assert "business_metrics.0.sql" in said
+    assert '"amont" not found' in said
 
 
-def test_validate_takes_one_that_reads_label_and_score_alone(tmp_path, capsys):
+@pytest.mark.parametrize("sql", [SQL, "SELECT row, score * amount AS value FROM scored"], ids=["alone", "a feature"])
+def test_validate_takes_one_that_reads_label_score_and_features(tmp_path, capsys, sql):
     from include.cli import main
 
-    with watching(tmp_path, SQL):
+    with watching(tmp_path, sql):
         main(["validate", str(loader.ROOT)])
     assert "lost" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads_more"),
+    [
+        (SQL, False),
+        ("SELECT row, label = 'fraud' AND score < 0.5 AS value FROM scored", False),
+        ("SELECT row, score * amount AS value FROM scored", True),
+        ("SELECT row, score * hour(event_time) AS value FROM scored", True),
+    ],
+)
+def test_features_are_read_only_where_the_sql_names_them(tmp_path, sql, reads_more):
+    with watching(tmp_path, sql) as known:
+        assert reads_features(known.model("fraud")) is reads_more
+
+
+def test_the_value_of_a_row_follows_from_its_own_features_also_before_its_label_comes(tmp_path):
+    sql = "SELECT row, CASE WHEN label = 'fraud' THEN amount * (1 - score) ELSE score END AS value FROM scored"
+    known_rows = pd.DataFrame({"amount": [10.0, 100.0, 1000.0]})
+    scores, days = np.array([0.5, 0.1, 0.2]), ["2024-03-01", "2024-03-01", "2024-03-02"]
+    with watching(tmp_path, sql) as known:
+        model = known.model("fraud")
+        assert watched_losses(model, np.array([1, 0, 1]), scores, lambda: known_rows).tolist() == [5, 0.1, 800]
+        loss = watched_loss(model, lambda: known_rows)
+        assert expected_losses(loss, scores, np.array([0.5, 0.2, 0.1])) == pytest.approx([2.75, 18.08, 80.18])
+        # By the other day alone each row of the first is fraud, and that of the second is not.
+        kept = classifier_reference(loss, days, np.array([0, 0, 1]), scores)
+        assert [day.estimated for day in kept.days] == pytest.approx([(5 + 90) / 2, 0.2])
+        assert [day.realised for day in kept.days] == pytest.approx([0.3, 800])
+
+
+def test_features_of_other_rows_are_not_taken_for_these(tmp_path):
+    with watching(tmp_path, "SELECT row, score * amount AS value FROM scored") as known:
+        model = known.model("fraud")
+        with pytest.raises(OwnMetricFailed, match="the features of 1 rows are known, and 2 are measured"):
+            watched_losses(model, np.array([0, 1]), np.array([0.5, 0.5]), lambda: pd.DataFrame({"amount": [1.0]}))
+        with pytest.raises(OwnMetricFailed, match='"amount" not found'):
+            watched_losses(model, np.array([0, 1]), np.array([0.5, 0.5]))
+
+
+def test_without_what_it_reads_nothing_is_estimated_and_the_reason_is_said(tmp_path):
+    sql = "SELECT row, score * amount AS value FROM scored"
+    scores = np.array([0.5, 0.1, 0.2])
+
+    def gone():
+        raise FeaturesNotKept("they are gone")
+
+    with watching(tmp_path, sql) as known:
+        model = known.model("fraud")
+        loss = watched_loss(model, lambda: pd.DataFrame({"amount": [1.0, 2.0, 3.0]}))
+        kept = classifier_reference(loss, ["2024-03-01", "2024-03-01", "2024-03-02"], np.array([0, 0, 1]), scores)
+        found = estimated_losses(model, kept, pd.DataFrame(), scores, gone)
+    assert np.isnan(found[0]).tolist() == [True] * 3
+    assert found[2:] == (None, "lost was not estimated: they are gone.")
 
 
 def test_a_version_keeps_its_losses_by_it_as_the_reference(world):

@@ -392,6 +392,16 @@ def test_the_evidence_is_of_the_same_rows_and_cannot_be_written_to():
     assert np.array_equal(evidence.candidate, [0.1, 0.9, 0.8])
 
 
+def test_it_gets_the_weights_that_every_other_gate_counts_by():
+    rows, evidence = pd.DataFrame({"distance": [1.0, 2.0]}), Evidence(Task.BINARY, [0, 1], [0.1, 0.9])
+    weights = np.array([0.5, 4.0])
+    held_out = HeldOut.of("flights", ["on time", "late"], evidence.weighted(weights), rows)
+    assert held_out.weights.tolist() == [0.5, 4.0]
+    with pytest.raises(ValueError, match="read-only"):
+        held_out.weights[0] = 1.0
+    assert HeldOut.of("flights", ["on time", "late"], evidence, rows).weights is None
+
+
 def test_a_broken_import_at_judging_is_a_refusal_and_no_verdict(model, own_module):  # noqa: F811
     from include.config.importing import NoSuchName
 

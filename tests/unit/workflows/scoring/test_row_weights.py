@@ -175,8 +175,9 @@ def test_a_champion_is_watched_by_the_weights_it_was_judged_by(weighing):
     model = loader.declarations().model(weighing.model)
     with stores.open_ledger() as ledger:
         epoch = ledger.claims.server(model.name, "2024-03-18")
-    losses, cohorts = references.matured(model, epoch, Interval.of_day("2024-03-18"))
-    plain, same = references.matured(model.model_copy(update={"weight": None}), epoch, Interval.of_day("2024-03-18"))
+    losses, cohorts, _ = references.matured(model, epoch, Interval.of_day("2024-03-18"))
+    unweighed = model.model_copy(update={"weight": None})
+    plain, same, _ = references.matured(unweighed, epoch, Interval.of_day("2024-03-18"))
     assert cohorts == same
     assert {d.day: d.rows for d in losses}["2024-03-16"] < {d.day: d.rows for d in plain}["2024-03-16"]
     assert losses[0].mean != pytest.approx(plain[0].mean)
