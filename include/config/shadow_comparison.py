@@ -21,8 +21,8 @@ class DeclaredShadowComparison(Declared):
     the window closes, and what closes the window are counts of rows and days, never what labels say."""
 
     metric: MetricName | None = None
-    """The metric on which the two are compared; default that of the first comparison of ``gates.champion_gate`` that is
-    no business metric."""
+    """The metric on which the two are compared, a business metric too; default that of the first comparison of
+    ``gates.champion_gate``."""
     margin: Tolerance | None = None
     """The loss against the champion that is tolerated: in the metric's unit, or as a share of the gap between the
     champion and the mean label on the labelled rows, written 5%; default that of the same comparison."""
@@ -41,10 +41,10 @@ class DeclaredShadowComparison(Declared):
     """Days whose labels must have matured, where they are required; default 3."""
 
     def rule(self, champion: ChampionGate, own: Own) -> ComparisonRule | None:
-        """As the domain takes it; None where neither this nor the champion gate names a metric of scores."""
+        """As the domain takes it; None where neither this nor the champion gate names a metric."""
         from include.domain.gates import ComparisonRule
 
-        named = [c for c in champion.comparisons if not getattr(own.get(c.metric), "of_values", False)]
+        named = champion.comparisons
         same = next((c for c in named if c.metric == self.metric), named[0] if named else None)
         metric = self.metric or (same.metric if same else None)
         if metric is None:

@@ -312,11 +312,11 @@ class ModelDeclaration(Declared):
         given = self.shadow.comparison
         if given is None:
             return
-        used = {name for _, name in metrics_used(self.gates)} - {metric.name for metric in self.business_metrics}
+        used = {name for _, name in metrics_used(self.gates)} | {metric.name for metric in self.business_metrics}
         if given.metric is not None and given.metric not in used and not metric_names.is_known(self.task, given.metric):
             raise ValueError(
                 f"shadow.comparison.metric is {given.metric!r}; it is a metric of a {self.task} model, or one of your "
-                f"own that a gate uses, and no business metric; of the gates' these are {', '.join(sorted(used))}"
+                f"own that a gate uses, or a business metric; of these there are {', '.join(sorted(used))}"
             )
         if given.metric is not None and given.metric not in used:
             wrong = metric_names.why_not(self.task, given.metric)

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from include.domain.comparison import PairedComparison, PairedScores, compare
 from include.domain.gates.champion_rules import ComparisonRule
-from include.domain.gates.evidence import Evidence
+from include.domain.gates.evidence import Evidence, RowValues
 from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
@@ -96,6 +96,10 @@ class ShadowEvidence:
             where all count the same.
         champion_p99_ms: 99th percentile of the champion's time per row; None if not measured.
         challenger_p99_ms: the challenger's.
+        values: what each row is worth by the business metric that labels are compared by, under the challenger's
+            answer, the champion's, and as ``baseline`` the mean label; NaN without a label. None where no row has one,
+            or where a metric of scores is compared.
+        unvalued: why rows with labels have no such values, as a sentence; None where they have.
     """
 
     task: Task
@@ -108,6 +112,26 @@ class ShadowEvidence:
     weight: Floats | None = None
     champion_p99_ms: float | None = None
     challenger_p99_ms: float | None = None
+    values: RowValues | None = None
+    unvalued: str | None = None
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """``(n,)``: the rows with a label that both answered with a number."""
+        if self.y is None:
+            return np.zeros(len(self.champion), dtype=bool)
+        return np.asarray(_finite(self.champion) & _finite(self.challenger) & np.isfinite(self.y))
+
+    @property
+    def mean_label(self) -> Floats:
+        """What the mean label of the ``m`` compared rows, at least one, would have answered: ``(m,)`` or ``(m, k)``."""
+        chosen = self.compared
+        y = np.empty(0) if self.y is None else self.y[chosen]
+        weight = None if self.weight is None else self.weight[chosen]
+        if self.task is Task.MULTICLASS:
+            shares = [np.average(y == each, weights=weight) for each in range(self.champion.shape[1])]
+            return np.tile(np.array(shares), (len(y), 1))
+        return np.full(len(y), np.average(y, weights=weight))
 
 
 def window_state(rules: ShadowRules, *, rows: int, days: int, matured_days: int | None = None) -> Window:
@@ -149,7 +173,7 @@ def shadow_gate(rules: ShadowRules, evidence: ShadowEvidence, *, mode: Mode, att
     if rules.latency is not None:
         criteria += _latency(rules.latency, evidence, rows, rules.min_rows)
     notes: dict[str, Any] = {"days": days, "asked": evidence.asked, "decisions_differ": differ, "p99_delta": p99}
-    criteria += _on_matured_labels(rules, evidence, usable, attempts, notes)
+    criteria += _on_matured_labels(rules, evidence, attempts, notes)
     if criteria[0].verdict is not Verdict.PASS:
         criteria = [criteria[0], *(_too_early(c, criteria[0].reason) for c in criteria[1:])]
     return GateResult("shadow_gate", mode, tuple(criteria), notes)
@@ -228,22 +252,23 @@ def _latency(rules: Latency, evidence: ShadowEvidence, rows: int, min_rows: int)
 
 
 def _on_matured_labels(
-    rules: ShadowRules, evidence: ShadowEvidence, usable: NDArray[np.bool_], attempts: int, notes: dict[str, Any]
+    rules: ShadowRules, evidence: ShadowEvidence, attempts: int, notes: dict[str, Any]
 ) -> list[CriterionResult]:
     rule = rules.comparison
     if rule is None:
         return []
-    matured = usable & np.isfinite(evidence.y) if evidence.y is not None else np.zeros(len(usable), dtype=bool)
-    y = evidence.y[matured] if evidence.y is not None else np.empty(0)
-    scores = PairedScores(
-        evidence.task,
-        y,
-        evidence.challenger[matured],
-        evidence.champion[matured],
-        evidence.days[matured],
-        None if evidence.weight is None else evidence.weight[matured],
-    )
-    rule = _with_margin(rule, scores)
+    matured = evidence.compared
+    if evidence.unvalued is not None:
+        rows, name = int(matured.sum()), f"matured {rule.metric}"
+        if rows < rules.min_matured_rows and not rules.labels_required:
+            notes["matured"] = {"judged": False, "why": evidence.unvalued}
+            return []
+        return [CriterionResult(name, Verdict.INCONCLUSIVE, None, "measured", rows, evidence.unvalued)]
+    seen = _labelled(rule, evidence)
+    if seen.rows:
+        rule = rule.on(seen)
+    shown = seen.seen_by(rule.metric)
+    scores = PairedScores(shown.task, shown.y, shown.candidate, shown.champion, evidence.days[matured], shown.weight)
     comparison = compare(
         scores,
         rule.metric,
@@ -262,18 +287,14 @@ def _on_matured_labels(
     return [result]
 
 
-def _with_margin(rule: ComparisonRule, scores: PairedScores) -> ComparisonRule:
-    """The rule with its margin as an amount; the naive baseline is the mean label of the compared rows."""
-    y, weight = np.asarray(scores.y, dtype=np.float64), scores.weight
-    if not len(y) or scores.champion is None:
-        return rule
-    if scores.task is Task.MULTICLASS:
-        count = np.asarray(scores.champion).shape[1]
-        shares = np.array([np.average(y == each, weights=weight) for each in range(count)])
-        naive = np.tile(shares, (len(y), 1))
-    else:
-        naive = np.full(len(y), np.average(y, weights=weight))
-    return rule.on(Evidence(scores.task, y, scores.candidate, scores.champion, naive, scores.days).weighted(weight))
+def _labelled(rule: ComparisonRule, evidence: ShadowEvidence) -> Evidence:
+    """The rows that labels compare; the naive baseline, which a margin may be a share of, is their mean label."""
+    chosen = evidence.compared
+    y = np.empty(0) if evidence.y is None else evidence.y[chosen]
+    naive = evidence.mean_label if len(y) else None
+    values = {} if evidence.values is None else {str(rule.metric): evidence.values.where(chosen)}
+    parts = (evidence.challenger[chosen], evidence.champion[chosen], naive, evidence.days[chosen], values)
+    return Evidence(evidence.task, y, *parts).weighted(None if evidence.weight is None else evidence.weight[chosen])
 
 
 def _unless_shown_worse(rule: ComparisonRule, result: CriterionResult, found: PairedComparison) -> CriterionResult:

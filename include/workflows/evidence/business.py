@@ -12,14 +12,18 @@ It gives ``row`` and ``value``, each row once. It is asked once each for candida
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from include.adapters import sql_engine
 from include.config import ModelDeclaration
+from include.config.measured_by import metrics_of
 from include.config.own_metrics import BusinessMetric
 from include.domain.gates import Evidence, RowValues
+from include.domain.shadow import ShadowEvidence
 from include.workflows.scoring.row_values import row_values
+from include.workflows.scoring.served_features import FeaturesNotKept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +58,34 @@ def values_of(
         if candidate is not None:
             found[metric.name] = RowValues(candidate, values.get(CHAMPION), values.get(BASELINE))
     return found
+
+
+def in_shadow(model: ModelDeclaration, evidence: ShadowEvidence, known: Callable[[], pd.DataFrame]) -> ShadowEvidence:
+    """The evidence of a shadow window with what its labelled rows are worth, where ``shadow.comparison`` names a
+    business metric; ``known`` is asked for what is known of all its rows then."""
+    import numpy as np
+
+    rule = model.shadow.rules(model.gates.champion_gate, metrics_of(model)).comparison
+    metric = next((m for m in model.business_metrics if rule is not None and m.name == str(rule.metric)), None)
+    chosen = evidence.compared
+    if metric is None or evidence.y is None or not chosen.any():
+        return evidence
+    answers = (evidence.challenger[chosen], evidence.champion[chosen], evidence.mean_label)
+    values = []
+    try:
+        rows = known()
+        for each in answers:
+            worth = np.full(len(chosen), np.nan)
+            worth[chosen] = row_values(model, metric, rows[chosen], evidence.y[chosen], each)
+            values.append(worth)
+    except (FeaturesNotKept, sql_engine.SqlFailed) as error:
+        why = str(error).rstrip(".")
+        return replace(evidence, unvalued=f"{metric.name} was not measured on matured labels: {why}.")
+    missing = sum(int((~np.isfinite(worth[chosen])).sum()) for worth in values[:2])
+    if missing:
+        why = f"{metric.name} was not measured on matured labels: {missing:,} values are no number."
+        return replace(evidence, unvalued=why)
+    return replace(evidence, values=RowValues(*values))
 
 
 def valued(model: ModelDeclaration, known: pd.DataFrame, evidence: Evidence) -> Evidence:

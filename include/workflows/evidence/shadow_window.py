@@ -18,13 +18,13 @@ from include.domain.verdicts import CriterionResult, Verdict
 from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.drift import labels_behind_alarm
-from include.workflows.evidence import disagreement
+from include.workflows.evidence import business, disagreement
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import promised
-from include.workflows.scoring import matured_labels, row_weights
+from include.workflows.scoring import matured_labels, row_weights, served_features
 from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
 
 if TYPE_CHECKING:
@@ -144,7 +144,12 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     made.keep(journey, "shadow_window")
     labels = matured_labels.matured_labels(model, interval, interval.end).to_pandas()
     weight = row_weights.of_requests(model, interval, both, f"the rows in shadow of {interval}")
-    return evidence_of(model, served, shadow, labels, weight)
+    found = evidence_of(model, served, shadow, labels, weight)
+    return business.in_shadow(
+        model,
+        found,
+        lambda: served_features.known_of(journey.ledger, model, interval, str(window.champion_id), both),
+    )
 
 
 def evidence_of(

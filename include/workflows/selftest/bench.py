@@ -205,11 +205,12 @@ class Bench:
             order = np.argsort(days, kind="stable")
             each = [self._scored(candidate, rows[days == day]) for day in np.unique(days)]
             shadow = self._log(pd.concat(each, ignore_index=True), order)
-        weight = self.world.holdout.weight
+        both, weight = self._served.index.intersection(shadow[shadow["error"].isna()].index), self.world.holdout.weight
         if weight is not None:
-            both = self._served.index.intersection(shadow[shadow["error"].isna()].index)
             weight = pd.Series(weight, self._served.index)[both].to_numpy()
-        return shadow_window.evidence_of(self.model, self._served, shadow, self._labels(), weight)
+        found = shadow_window.evidence_of(self.model, self._served, shadow, self._labels(), weight)
+        known = self.known_rows(candidate).set_axis(self._served.index, axis=0)
+        return business.in_shadow(self.model, found, lambda: known.loc[both])
 
     def _scored(self, candidate: SeededCandidate, rows: pd.DataFrame) -> pd.DataFrame:
         try:

@@ -34,6 +34,7 @@ from include.domain.verdicts import GateResult
 from include.workflows import gates
 from include.workflows.drift import labels_behind_alarm, measured_day, pools, rule_inputs
 from include.workflows.drift.reference import Reference
+from include.workflows.evidence import business
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
 from include.workflows.journey import estimate_hold
@@ -284,6 +285,7 @@ class DeclaredPolicy:
             y=y,
             weight=self.stream.weighed(rows),
         )
+        evidence = business.in_shadow(self.model, evidence, lambda: known_of(self.model, self.stream, rows))
         if journey.alarm is None:
             return Shadowed(evidence, None, None)
         epoch = self.champion

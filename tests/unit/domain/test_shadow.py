@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from include.domain.gates import ComparisonRule, GateResult, Mode, Verdict
+from include.domain.gates import ComparisonRule, GateResult, Mode, RowValues, Verdict
 from include.domain.metrics import Task
+from include.domain.own_metrics import of_values
 from include.domain.shadow import Latency, ShadowEvidence, ShadowRules, Window, shadow_gate, window_state
 
 RULES = ShadowRules(min_rows=1000, min_days=3, max_days=7, mean_delta=(0.001, 0.1), p99_delta_at_most=0.3)
+SAVED = of_values("saved", "higher")
 LABELLED = replace(RULES, comparison=ComparisonRule("roc_auc", 0.02))
 
 
@@ -120,6 +122,35 @@ def test_matured_labels_judge_the_challenger_by_the_paired_test(better_by, expec
     result = judged(window(labels=3000, better_by=better_by), LABELLED)
     line = result.criteria[-1]
     assert (line.criterion, line.rows, line.verdict) == ("matured roc_auc", 3000, expected)
+
+
+@pytest.mark.parametrize(
+    ("better_by", "rule", "expected"),
+    [
+        (0.1, ComparisonRule(SAVED, 0.02), Verdict.PASS),
+        (-0.1, ComparisonRule(SAVED, 0.02), Verdict.FAIL),
+        # The mean label would have saved nothing, the champion 1: half of that gap is tolerated.
+        (-0.1, ComparisonRule(SAVED, 0.0, share=0.5), Verdict.PASS),
+        (-0.6, ComparisonRule(SAVED, 0.0, share=0.5), Verdict.FAIL),
+    ],
+)
+def test_matured_labels_compare_by_what_each_row_is_worth_whatever_its_scores(better_by, rule, expected):
+    worth = 1 + np.random.default_rng(2).normal(0, 0.2, 4000)
+    values = RowValues(worth + better_by, worth, np.zeros(4000))
+    result = judged(replace(window(labels=3000), values=values), replace(RULES, comparison=rule))
+    line = result.criteria[-1]
+    assert (line.criterion, line.rows, line.verdict) == ("matured saved", 3000, expected)
+    assert abs(result.notes["matured"]["difference"]) == pytest.approx(abs(better_by))
+
+
+def test_rows_whose_worth_is_not_known_are_no_pass_once_there_are_enough_of_them():
+    rules, why = replace(RULES, comparison=ComparisonRule(SAVED, 0.02)), "saved was not measured: it is gone."
+    result = judged(replace(window(labels=500), unvalued=why), rules)
+    assert (result.verdict, result.criteria[-1].reason) == (Verdict.INCONCLUSIVE, why)
+    few = judged(replace(window(labels=499), unvalued=why), rules)
+    assert (few.verdict, few.notes["matured"]) == (Verdict.PASS, {"judged": False, "why": why})
+    required = replace(rules, labels_required=True)
+    assert judged(replace(window(labels=499), unvalued=why), required).verdict is Verdict.INCONCLUSIVE
 
 
 def test_decisions_that_differ_are_reported_and_judged_only_where_declared():

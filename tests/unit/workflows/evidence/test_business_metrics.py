@@ -21,7 +21,9 @@ from include.domain.gates import (
     slice_gate,
 )
 from include.domain.metrics import Task
+from include.domain.shadow import ShadowEvidence
 from include.workflows.evidence import business
+from include.workflows.scoring.served_features import FeaturesNotKept
 
 N = 900
 LABELS = np.arange(N) % 2
@@ -195,3 +197,50 @@ def test_validate_tells_of_sql_what_is_wrong_whatever_the_rows_are(tmp_path, cap
         assert any(
             "model.yaml:" in line and "business_metrics.0.sql: " in line and says in line for line in said.splitlines()
         )
+
+
+# --- on the labels of a shadow window ---------------------------------------------------------------------------------
+
+SHADOWED = {**BINARY, "shadow": {**BINARY["shadow"], "comparison": {"metric": "worth", "margin": 0.1}}}
+
+
+def in_shadow(tmp_path, sql, known=lambda: KNOWN[:4]):
+    """Four rows: the label of the last has not matured, and the challenger gave the third no number."""
+    y, challenger = np.array([1.0, 0.0, 1.0, np.nan]), np.array([0.5, 0.2, np.nan, 0.9])
+    seen = ShadowEvidence(Task.BINARY, 4, 0, np.array([0.4, 0.3, 0.2, 0.1]), challenger, np.arange(4), y)
+    with model_with(tmp_path, sql, SHADOWED) as declared_now:
+        return business.in_shadow(declared_now.model("fraud"), seen, known)
+
+
+def test_rows_with_a_label_are_worth_what_the_sql_says_under_each_models_answer(tmp_path):
+    found = in_shadow(tmp_path, SQL).values
+    assert found.candidate == pytest.approx([0.5 * 10, -0.2, np.nan, np.nan], nan_ok=True)
+    assert found.champion == pytest.approx([0.4 * 10, -0.3, np.nan, np.nan], nan_ok=True)
+    # The mean label of the two is a half.
+    assert found.baseline == pytest.approx([0.5 * 10, -0.5, np.nan, np.nan], nan_ok=True)
+
+
+def test_what_a_row_is_worth_and_cannot_be_known_is_said(tmp_path):
+    def gone():
+        raise FeaturesNotKept("they are gone")
+
+    assert in_shadow(tmp_path, SQL, gone).unvalued == "worth was not measured on matured labels: they are gone."
+    nulls = in_shadow(tmp_path, "SELECT row, CASE WHEN label = 'fraud' THEN NULL ELSE score END AS value FROM scored")
+    assert nulls.unvalued == "worth was not measured on matured labels: 2 values are no number."
+    assert nulls.values is None
+
+
+def test_a_window_that_compares_scores_asks_for_nothing_more(tmp_path):
+    seen = ShadowEvidence(Task.BINARY, 1, 0, np.array([0.4]), np.array([0.5]), np.arange(1), np.array([1.0]))
+    with model_with(tmp_path, SQL) as known:
+        assert business.in_shadow(known.model("fraud"), seen, lambda: 1 / 0) is seen
+
+
+def test_the_metric_of_the_first_comparison_is_taken_where_none_is_named(tmp_path):
+    gate = {**BINARY["gates"]["champion_gate"], "comparisons": [{"metric": "worth", "margin": 0.3}]}
+    base = {**SHADOWED, "gates": {**BINARY["gates"], "champion_gate": gate}}
+    base["shadow"] = {**BINARY["shadow"], "comparison": {}}
+    with model_with(tmp_path, SQL, base) as known:
+        model = known.model("fraud")
+        rule = model.shadow.rules(model.gates.champion_gate, metrics_of(model)).comparison
+    assert (str(rule.metric), rule.metric.of_values, rule.margin) == ("worth", True, 0.3)
