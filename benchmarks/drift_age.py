@@ -134,7 +134,7 @@ def measure(age: int) -> None:
     took = []
     for _ in range(REPEATS):
         began = time.perf_counter()
-        losses, _ = reference.matured(model, epoch, Interval(last, last + DAY))
+        losses, _, _ = reference.matured(model, epoch, Interval(last, last + DAY))
         reference.realised(model, kept, losses)
         took.append(time.perf_counter() - began)
     # The first of them settled a day, which each real day does.

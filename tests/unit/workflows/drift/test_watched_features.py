@@ -185,24 +185,25 @@ def test_the_reference_and_the_race_are_measured_on_the_features_of_their_rows(w
 @pytest.mark.moment("published")
 def test_the_labels_of_a_shadow_window_compare_by_it(watching):
     comparison = {"metric": "lost", "margin": 0.2, "min_rows": 50}
-    shadow = {**MODEL["shadow"], "disagreement": [0.0, 0.9], "p99_delta_at_most": 1.0, "comparison": comparison}
+    bounds = {"min_days": 5, "max_days": 6, "disagreement": [0.0, 0.9], "p99_delta_at_most": 1.0}
+    shadow = {**MODEL["shadow"], **bounds, "comparison": comparison}
     watching.declare(watching.model, **WATCHED, shadow=shadow)
     watching.first_champion("r", 13)
     for number in (16, 17, 18):
         watching.next_day(number)
     reference = watching.open("second", 19)
     assert watching.to_shadow(reference)
-    for number in (19, 20):
+    for number in range(19, 24):
         watching.next_day(number)
     watching.judge("shadow_gate", reference)
-    model, interval = loader.declarations().model(watching.model), Interval(at(19), at(21))
+    model, interval = loader.declarations().model(watching.model), Interval(at(19), at(24))
     with stores.open_ledger() as ledger:
         judged = ledger.gates.latest(str(reference["candidate_id"]))["shadow_gate"].result
         log = promised.predictions(ledger, model.name, interval, str(reference["candidate_id"])).to_pandas()
     (line,) = [c for c in judged.criteria if c.criterion == "matured lost"]
-    labels = matured_labels.matured_labels(model, interval, at(21)).to_pandas().set_index("trip_id")["label"].dropna()
+    labels = matured_labels.matured_labels(model, interval, at(24)).to_pandas().set_index("trip_id")["label"].dropna()
     rows = log.set_index("trip_id").loc[labels.index]
-    orders = point_in_time_rows.features_for(model, interval, at(21)).to_pandas().set_index("trip_id")["order"]
+    orders = point_in_time_rows.features_for(model, interval, at(24)).to_pandas().set_index("trip_id")["order"]
     expected = by_hand(labels == "late", orders.loc[labels.index], rows["score"]).mean()
     assert line.rows == len(labels)
     assert line.measured == pytest.approx(expected)
