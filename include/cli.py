@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import json
@@ -121,10 +122,14 @@ def _explained(error: Exception) -> tuple[int, str]:
 def _print(text: str, *, to_stderr: bool = False) -> str | None:
     """Print, and do not fail when no one reads the output any more (a closed terminal, ``| head``). Returns why
     the text was lost on its way to a reader, for example a file on a full disk; None when nothing was lost."""
+    stream = sys.stderr if to_stderr else sys.stdout
     try:
         if text:
-            print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)
+            print(text, file=stream, flush=True)
     except OSError as error:
+        # What is still in the buffer would be tried again at the end of the process, and fail there with a stack trace.
+        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
         return error.strerror if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) else None
     return None
 

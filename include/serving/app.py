@@ -26,7 +26,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 _encode = msgspec.json.Encoder().encode
 OPEN = frozenset({"/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
-"""AskedRequest by whatever watches the service, without a token."""
+"""Asked by whatever watches the service, without a token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,6 +337,8 @@ def test_f122_after_a_power_cut_the_same_tasks_finish_without_anybody_s_help(
 
 # --- f126: no place for logs and output -------------------------------------------------------------------------------
 
+BUFFERED = {"PYTHONUNBUFFERED": ""}
+"""As most people have it: what could not be written is tried again when the process ends."""
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
 
 
@@ -345,9 +347,18 @@ needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only
 def test_f126_an_answer_that_finds_no_room_is_no_success_and_no_stack_trace(tmp_path, json):
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         own = {"SLIPWAY_HOME": str(tmp_path), "SLIPWAY_DECLARATIONS": str(PROJECT / "include")}
-        done = slipway("history", "flight_delay", *json, stdout=full, **own)
+        done = slipway("history", "flight_delay", *json, stdout=full, **own, **BUFFERED)
     assert done.stderr == "slipway: it is done, but its answer could not be written (No space left on device).\n"
     assert done.returncode == 70
+
+
+def test_f126_a_reader_that_left_is_neither_a_failure_nor_a_stack_trace(tmp_path):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as nobody:
+        own = {"SLIPWAY_HOME": str(tmp_path), "SLIPWAY_DECLARATIONS": str(PROJECT / "include")}
+        done = slipway("history", "flight_delay", stdout=nobody, **own, **BUFFERED)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_f126_an_answer_beyond_the_limit_of_a_file_is_no_success_either(tmp_path):

@@ -35,7 +35,7 @@ ALONE = {
         "write_text": "a temporary folder of two processes that wait for each other",
         "to_parquet": "the same folder",
     },
-    "include/workflows/selftest/defects.py": {
+    "include/workflows/selftest/file_defects.py": {
         "copyfile": "a temporary folder of one process",
         "open": "a temporary folder of one process",
     },
