@@ -160,6 +160,7 @@ def test_candidate_and_champion_are_compared_on_the_same_rows_each_as_it_reads_t
     assert compared.champion == pytest.approx(((kept["champion"] - kept["y"]) ** 2).mean())
 
 
+@pytest.mark.slow
 def test_a_candidate_of_the_new_version_goes_through_shadow_and_is_promoted_with_nobody_asked(own):
     go_over(own)
     journey = own.open("promoted", 14)
@@ -181,6 +182,7 @@ def test_a_candidate_of_the_new_version_goes_through_shadow_and_is_promoted_with
     assert scorings(own, 18) == {challenger: {"trip_plan": 1, "station_level": 2}}
 
 
+@pytest.mark.slow
 def test_a_rollback_goes_to_a_champion_that_can_be_asked_or_nowhere(own, capsys):
     go_over(own)
     journey = own.open("rolled-back", 14)
@@ -204,6 +206,7 @@ def test_a_rollback_goes_to_a_champion_that_can_be_asked_or_nowhere(own, capsys)
     assert scorings(own, 18) == {own.first: {"trip_plan": 1, "station_level": 1}}
 
 
+@pytest.mark.slow
 def test_what_was_served_from_each_version_is_kept_apart_and_stays_consistent(own):
     """Both versions have a feature of the same name; one day's answers of both must not share a table."""
     go_over(own, renamed=False)

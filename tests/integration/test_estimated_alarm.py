@@ -31,6 +31,8 @@ from include.workflows.drift import labels_behind_alarm, rule_inputs
 from include.workflows.journey import estimate_hold, step
 from include.workflows.journey.facts import ReferenceProfile
 
+pytestmark = pytest.mark.slow
+
 HARD = (0.5, 0.2)
 """Orders near which a trip is as likely late as not: rows of the kind the model knows, and harder to answer."""
 DRIFT = {

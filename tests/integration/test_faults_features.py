@@ -546,11 +546,16 @@ def test_f026_a_writer_that_still_runs_is_not_swept_away(tmp_path):
     "crash",
     [
         "features.publish.committed",
-        "ledger.partition.current",
-        "features.publish.recorded",
-        "online.push.written",
-        "features.publish.pushed",
-        "features.publish.forgotten",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (
+                "ledger.partition.current",
+                "features.publish.recorded",
+                "online.push.written",
+                "features.publish.pushed",
+                "features.publish.forgotten",
+            )
+        ),
     ],
 )
 def test_f027_a_kill_between_the_commit_and_the_ledger_is_mended_by_the_retry(world, crash):

@@ -23,6 +23,8 @@ from include.domain.promotion import Epoch
 from include.workflows import tasks
 from include.workflows.release import reconcile
 
+pytestmark = pytest.mark.slow
+
 PROMOTE = "include.workflows.tasks:promote"
 TASK_ENDED_BY_A_PERSON = ("step.begun", "release.checked", "release.promoted", "release.tagged")
 

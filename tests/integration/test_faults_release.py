@@ -509,6 +509,7 @@ def test_f072_a_promotion_cleared_and_run_again_is_the_same_epoch_and_never_undo
 # --- rolling back at once ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rollback_does_not_wait_for_mlflow_and_the_alias_follows(story, impatient):
     story.back_to("close of the winner")
     tasks.close_journey(second(story))

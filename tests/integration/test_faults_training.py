@@ -222,6 +222,7 @@ def test_f038_f119_killed_in_the_middle_of_the_fit_the_retry_makes_one_version(w
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_f043_mlflow_down_is_one_clear_error_in_bounded_time_and_the_retry_succeeds(world, mlflow_server):
     champion = world.first_champion()
     reference = world.open("second", 16)

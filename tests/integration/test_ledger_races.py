@@ -186,6 +186,7 @@ def test_f062_of_three_threads_that_promote_over_one_revision_exactly_one_wins_2
     assert [e.revision for e in ledger.deployments.epochs(MODEL)] == list(range(1, ROUNDS + 1))
 
 
+@pytest.mark.slow
 def test_f062_of_three_processes_that_promote_over_one_revision_exactly_one_wins_200_times(
     ledger: Ledger, ledger_url: str
 ) -> None:
@@ -200,6 +201,7 @@ def test_f062_of_three_processes_that_promote_over_one_revision_exactly_one_wins
 # --- promotion against rollback ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_f063_a_promotion_that_races_a_rollback_in_another_process_comes_before_or_after_it(
     ledger: Ledger, ledger_url: str
 ) -> None:

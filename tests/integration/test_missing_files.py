@@ -143,6 +143,7 @@ def test_a_lost_champion_without_a_predecessor_is_not_told_to_be_rolled_back(wor
     )
 
 
+@pytest.mark.slow
 def test_a_lost_champion_names_the_one_that_a_rollback_restores_and_says_where_none_is_left(world):
     first = world.first_champion()
     world.next_day(16)

@@ -120,6 +120,7 @@ def test_f183_a_promotion_that_commits_before_the_claim_has_the_day(world, secon
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_f183_four_days_and_a_promotion_at_once_leave_each_day_one_server(world, second):
     for day in (19, 20, 21):
         world.next_day(day, score=False)
@@ -145,6 +146,7 @@ def test_f183_four_days_and_a_promotion_at_once_leave_each_day_one_server(world,
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_f182_a_rollback_while_a_day_is_answered_leaves_none_of_its_answers(world, second, monkeypatch):
     tasks.promote(second, NOW)
     tasks.close_journey(second)
@@ -174,6 +176,7 @@ def test_f182_answers_that_come_after_the_day_was_taken_over_are_taken_out_again
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_a_day_of_a_candidate_that_was_rolled_back_has_one_server_when_it_is_scored_again(world, second):
     tasks.promote(second, NOW)
     tasks.close_journey(second)
@@ -188,6 +191,7 @@ def test_a_day_of_a_candidate_that_was_rolled_back_has_one_server_when_it_is_sco
         check_invariants(world)
 
 
+@pytest.mark.slow
 def test_a_claim_of_a_scorer_that_died_is_taken_over_by_its_retry(world, second):
     world.next_day(19, score=False)
     with Ledger.open(settings().ledger_url) as ledger:
@@ -210,6 +214,7 @@ def test_of_two_scorings_of_one_day_the_older_stops_and_writes_nothing(world, se
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_a_day_without_rows_or_before_its_publish_is_claimed_by_nobody(world, second):
     with pytest.raises(daily.NotPublished):
         world.score(28)

@@ -30,7 +30,7 @@ from include.workflows.services.environment import Place, Ports
 from include.workflows.services.supervisor import running_services
 from include.workflows.services.watchdog import Patience
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 MODEL = "air_time"
 DAG = f"retrain_{MODEL}"
 REASON = "The outage of 12 March explains it"

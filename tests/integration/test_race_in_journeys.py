@@ -100,6 +100,7 @@ def test_a_former_champion_that_wins_goes_through_the_same_gates_and_serves_agai
     promoted_again(world)
 
 
+@pytest.mark.slow
 def test_mlflow_registers_the_former_champions_own_model_again(world):
     promoted_again(world)
     sources = dict(world.versions_in_mlflow())
@@ -107,6 +108,7 @@ def test_mlflow_registers_the_former_champions_own_model_again(world):
 
 
 @pytest.mark.light
+@pytest.mark.slow
 def test_a_former_champion_that_was_rolled_back_does_not_race(world):
     racing(world, "window", "former")
     first = world.open("first", 13)
@@ -128,6 +130,7 @@ def test_a_former_champion_that_was_rolled_back_does_not_race(world):
 
 
 @pytest.mark.light
+@pytest.mark.slow
 def test_a_former_champion_whose_file_is_gone_does_not_race_and_that_is_said(world, capsys):
     racing(world, "window", "recent_weighted", "former")
     first = world.open("first", 13)

@@ -31,6 +31,7 @@ def shadowed(world: JourneyWorld) -> dict:
     return reference
 
 
+@pytest.mark.slow
 def test_days_scored_again_after_a_promotion_get_the_same_answers_by_the_same_models(world):
     for day in (13, 14, 15):
         assert world.score(day)["skipped"] == (
@@ -56,6 +57,7 @@ def test_days_scored_again_after_a_promotion_get_the_same_answers_by_the_same_mo
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_a_day_served_while_the_promotion_waited_stays_the_old_champions(world):
     reference = shadowed(world)
     for day in (17, 18):
@@ -74,6 +76,7 @@ def test_a_day_served_while_the_promotion_waited_stays_the_old_champions(world):
     check_invariants(world)
 
 
+@pytest.mark.slow
 def test_f073_a_challenger_that_was_replaced_costs_only_itself(world, mlflow_server):
     reference = shadowed(world)
     challenger = world.candidate(reference)

@@ -59,7 +59,8 @@ def test_other_tasks_are_tested_by_what_applies_to_them(model, missing, tmp_path
     assert found.count(SeedOutcome.STOPPED) == len(seeds.SEEDS) - missing
 
 
-@pytest.mark.parametrize("model", ["air_time", pytest.param("flight_delay", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["air_time", "flight_delay"])
 def test_the_gates_of_the_projects_own_models_hold(model, tmp_path, monkeypatch):
     monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "home"))
     found = bench.run(model, stored=False)
@@ -115,7 +116,13 @@ def test_a_floor_that_lets_a_slice_be_ruined_is_found_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["training_data_gate", "threshold_gate", "champion_gate", "slice_gate", "signature_gate", "leakage_gate"]
+    "name",
+    [
+        "training_data_gate",
+        "threshold_gate",
+        "champion_gate",
+        *(pytest.param(gate, marks=pytest.mark.slow) for gate in ("slice_gate", "signature_gate", "leakage_gate")),
+    ],
 )
 def test_a_gate_that_always_passes_is_found_out_and_is_uncovered(name, tmp_path, monkeypatch):
     honest = gates.named(name, None)

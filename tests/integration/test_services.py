@@ -169,6 +169,7 @@ def test_a_wrong_trigger_is_refused_with_the_reason(api, dag, key, reason):
         api.trigger(dag, "wrong", partition_key=key)
 
 
+@pytest.mark.slow
 def test_a_backfill_runs_each_partition_and_one_at_a_time_per_dag(api):
     backfill = api.create_backfill("toy_rows", "2013-02-01T00:00:00Z", "2013-02-02T00:00:00Z")
     with pytest.raises(AlreadyThere, match="already a running backfill"):
@@ -216,6 +217,7 @@ def test_a_second_start_in_the_same_home_is_refused(services):
         pass
 
 
+@pytest.mark.slow
 def test_f120_a_killed_scheduler_is_back_within_a_minute_and_works(services, api):
     before = services.pid("scheduler")
     os.kill(before, signal.SIGKILL)

@@ -23,7 +23,7 @@ from include.config.settings import settings
 from include.domain.journal.records import AnswerRecord
 from include.serving.supervisor import CannotServe, ServeOptions, ServePortTaken, Supervisor
 
-GONE = {"ConnectionResetError", "RemoteDisconnected", "BrokenPipeError", "ConnectionAbortedError"}
+GONE = {"ConnectionResetError", "RemoteDisconnected", "BrokenPipeError", "ConnectionAbortedError", "IncompleteRead"}
 """What a client sees of a process that was killed."""
 
 

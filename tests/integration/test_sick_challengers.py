@@ -118,7 +118,9 @@ def test_f075_a_challenger_that_hangs_is_ended_and_costs_no_more_than_its_time(w
     costs_only_the_challenger(way, healthy, sick, "hangs")
 
 
-@pytest.mark.parametrize("how", ["segfaults", "aborts", "leaves", "eats memory"])
+@pytest.mark.parametrize(
+    "how", ["segfaults", "eats memory", *(pytest.param(how, marks=pytest.mark.slow) for how in ("aborts", "leaves"))]
+)
 def test_f077_f192_a_challenger_that_dies_or_eats_memory_does_so_alone(way, healthy, sick, how):
     costs_only_the_challenger(way, healthy, sick, how)
 
@@ -128,6 +130,7 @@ def test_f073_f076_what_is_no_answer_is_an_error_and_never_averaged_in(way, heal
     costs_only_the_challenger(way, healthy, sick, how)
 
 
+@pytest.mark.slow
 def test_f074_a_slow_challenger_is_waited_for_after_the_champion_has_answered(way, healthy, sick):
     facts = sick("is slow")
     assert facts["shadow"][0]["answered"] == 120
@@ -143,6 +146,7 @@ def test_f078_a_challenger_that_changes_its_input_changes_nobody_elses(way, heal
     check_invariants(way.world)
 
 
+@pytest.mark.slow
 def test_f080_a_shadow_log_that_cannot_be_written_costs_the_shadow_its_rows_and_nobody_a_prediction(
     way, healthy, monkeypatch, capsys
 ):

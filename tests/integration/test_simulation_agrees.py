@@ -113,7 +113,11 @@ def started(world: JourneyWorld, decision: dict[str, Any]) -> dict[str, Any] | N
 Both = tuple[JourneyWorld, Past, list[tuple[str, str, str]], PolicyOutcome]
 
 
-@pytest.fixture(scope="module", params=[TURNED, pytest.param(HARDER, marks=pytest.mark.slow)], ids=["turned", "harder"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(world, marks=pytest.mark.slow) for world in (TURNED, HARDER)],
+    ids=["turned", "harder"],
+)
 def both(
     request: pytest.FixtureRequest,
     published_days: Path,

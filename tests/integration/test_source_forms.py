@@ -308,7 +308,7 @@ def published(world: World, kind: str, form: Form, recheck: str) -> tuple[Any, .
     return by_day, counts
 
 
-@pytest.mark.parametrize("recheck", ["digest", "watermark"])
+@pytest.mark.parametrize("recheck", [pytest.param("digest", marks=pytest.mark.slow), "watermark"])
 @pytest.mark.parametrize("name", ["no fractions", "an offset east", "six forms in turns", "seconds", "units in turns"])
 def test_f201_the_same_is_published_and_no_day_is_stale(world, name, recheck, capsys):
     kind = "INTEGER" if name in NUMBERS else "TIMESTAMP"

@@ -49,6 +49,7 @@ def test_a_cure_shows_in_the_realised_loss(replaced):
     assert "better by" in found.reason
 
 
+@pytest.mark.slow
 def test_a_world_that_turns_back_makes_the_promotion_a_loss(replaced):
     start = served_since(replaced)
     for day in range(start, start + 7):
@@ -58,6 +59,7 @@ def test_a_world_that_turns_back_makes_the_promotion_a_loss(replaced):
     assert found.gain_high < 0
 
 
+@pytest.mark.slow
 def test_too_few_days_are_not_judged(replaced, capsys):
     start = served_since(replaced)
     replaced.next_day(start, effect=TURNED)

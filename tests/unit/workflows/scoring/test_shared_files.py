@@ -39,6 +39,14 @@ ALONE = {
         "copyfile": "a temporary folder of one process",
         "open": "a temporary folder of one process",
     },
+    "include/adapters/onnx_export/asking.py": {
+        "write_text": "a temporary folder of two processes that wait for each other"
+    },
+    "include/adapters/onnx_export/conversion.py": {
+        "write_text": "the same folder",
+        "write_bytes": "the same folder",
+    },
+    "include/serving/counters.py": {"open": "a file of this worker's own, which others only read"},
     "include/workflows/simulation/picture.py": {"savefig": "a picture where the caller asked for it"},
     "include/commands/drift.py": {"savefig": "a picture where the caller asked for it"},
     "include/workflows/tables/reading.py": {"rename": "a column, no file"},
