@@ -17,6 +17,9 @@ from include.workflows.explain.worth import NoPromotion, worth
 
 pytestmark = pytest.mark.light
 
+LOST = {"metric": "lost", "margin": 0.1}
+LOST_SQL = {"name": "lost", "sql": "lost.sql", "direction": "lower"}
+SQUARE = "SELECT row, pow(score - (label = 'late')::INT, 2) AS value FROM scored"
 TURNED = -2.0
 """The effect of the order turned around: what made late makes punctual."""
 
@@ -47,6 +50,16 @@ def test_a_cure_shows_in_the_realised_loss(replaced):
     assert 0 < found.gain_low < found.gain < found.gain_high
     assert (found.metric, found.days) == ("brier", 7)
     assert "better by" in found.reason
+
+    # By what each row is worth too: declared as the same square, and four times of it where the feature is known.
+    by_it = {**MODEL["gates"], "champion_gate": {**MODEL["gates"]["champion_gate"], "comparisons": [LOST]}}
+    folder = replaced.root / "declared" / "models" / replaced.model
+    for factor, sql in ((1.0, SQUARE), (4.0, f'SELECT row, 4 * value AS value FROM ({SQUARE} WHERE "order" < 99)')):
+        (folder / "lost.sql").write_text(sql, encoding="utf-8")
+        replaced.declare(replaced.model, gates=by_it, business_metrics=[LOST_SQL])
+        valued = worth(replaced.model, until=at(start + 7))
+        assert (valued.metric, valued.better) == ("lost", True)
+        assert valued.gain == pytest.approx(factor * found.gain)
 
 
 @pytest.mark.slow
