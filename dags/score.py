@@ -1,5 +1,7 @@
 """Score one day of a model: the champion serves, a challenger in its shadow window answers the same rows.
 
+Of a model that is asked online the day is collected instead (``collect.py``).
+
 Starts when that day of every view the model reads was published, because a row is scored on what was known when it was
 asked.
 """
@@ -35,5 +37,5 @@ def score_dag(model: ModelDeclaration):
 
 
 for declared in declared_models():
-    if needed(f"score_{declared.name}"):
+    if declared.serving.mode == "batch" and needed(f"score_{declared.name}"):
         score_dag(declared)

@@ -33,6 +33,9 @@ class DeclaredServing(Declared):
     on_journal_full: Literal["refuse", "serve_uncounted"] | None = None
     """What is done with a request whose answer cannot be written down: refuse it, or serve_uncounted, answer it and
     count it as not written; default refuse in the tier critical, else serve_uncounted."""
+    label_joins: Literal["first", "last"] = "last"
+    """Which answer a label judges where one entity was asked about several times for the same event: the first or the
+    last; default last. The others are in the log and in drift, and no label judges them."""
     omit: list[str] = Field(default_factory=list)
     """Features whose values the journal does not keep, for personal data; default none."""
 

@@ -234,6 +234,11 @@ class ModelDeclaration(Declared):
         return self.task != "regression"
 
     @property
+    def answering_dag(self) -> str:
+        """The Dag that brings a day's answers into the prediction log: batch scores it, online collects it."""
+        return f"{'collect' if self.serving.mode == 'online' else 'score'}_{self.name}"
+
+    @property
     def class_count(self) -> int | None:
         """How many classes its answers are about; None for regression."""
         return len(self.label.classes or []) if self.is_classifier else None

@@ -26,6 +26,8 @@ from include.serving.models import Models
 
 MARK_S = 5.0
 """How often a worker says up to when its answers are written."""
+IDLE_MARK_S = 60.0
+"""How often it says so when no request comes: a day is closed only once every worker has said that it is over."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -120,7 +122,7 @@ def run(config: WorkerConfig) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(server, app, journal, config, clock))
     finally:
-        journal.mark(clock.now())
+        journal.mark(clock.now(), ends=True)
         journal.close()
 
 
@@ -156,12 +158,13 @@ async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, 
 
 
 async def _mark(journal: Journal, clock: DataClock) -> None:
-    written = -1
+    written, since = -1, 0.0
     while True:
         await asyncio.sleep(MARK_S)
-        if journal.rows != written:
+        since += MARK_S
+        if journal.rows != written or since >= IDLE_MARK_S:
             journal.mark(clock.now())
-            written = journal.rows
+            written, since = journal.rows, 0.0
 
 
 class _no_signals:

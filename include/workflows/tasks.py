@@ -81,13 +81,19 @@ def publish(staged: Reference, params: Reference) -> Reference:
     return {**published.as_reference(), "facts": facts, "announce": [f"{day}T00:00:00" for day in days]}
 
 
-# --- score_<model>, drift_<model> ------------------------------------------------------------------------------------
+# --- score_<model>, collect_<model>, drift_<model> -------------------------------------------------------------------
 
 
 def score(model: str, partition_key: str | None, run_id: str) -> Reference:
     from include.workflows.scoring import daily
 
     return daily.score(model, _day(partition_key), run_id)
+
+
+def collect(model: str, partition_key: str | None, run_id: str, now: datetime) -> Reference:
+    from include.workflows.scoring import collecting
+
+    return collecting.collect(model, _day(partition_key), run_id, now)
 
 
 def measure_drift(model: str, partition_key: str | None, run_id: str) -> ReportReference:

@@ -220,15 +220,19 @@ def test_f124_a_broken_declaration_takes_away_its_own_dags_only_and_is_shown_as_
     assert "Did you mean 'window_days'?" in broken.errors["declarations.py"]
 
 
-def test_a_third_model_is_added_by_a_folder(declarations, tmp_path):
+def test_a_third_model_is_added_by_a_folder_and_is_collected_where_it_is_asked_online(declarations, tmp_path):
     third = declarations / "models" / "arrival"
     shutil.copytree(declarations / "models" / "flight_delay", third)
     file = third / "model.yaml"
-    file.write_text(file.read_text().replace("name: flight_delay", "name: arrival"))
+    online = "\nserving: {mode: online}\n"
+    file.write_text(file.read_text().replace("name: flight_delay", "name: arrival") + online)
     more = parse(tmp_path, declarations)
     assert more.errors == {}
-    assert {f"{kind}arrival" for kind in PER_MODEL} <= more.ids()
-    assert more.dags["score_arrival"]["tasks"]["score"]["outlets"] == ["arrival.scored"]
+    its_own = {dag_id for dag_id in more.ids() if dag_id.endswith("_arrival")}
+    assert its_own == {f"{kind}arrival" for kind in PER_MODEL if kind != "score_"} | {"collect_arrival"}
+    collects = more.dags["collect_arrival"]
+    assert collects["listens_to"] == more.dags["score_flight_delay"]["listens_to"]
+    assert collects["tasks"]["collect"]["outlets"] == more.dags["drift_arrival"]["listens_to"] == ["arrival.scored"]
 
 
 def test_a_model_that_asks_for_a_person_gets_the_approval_before_the_promotion(declarations, tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 from feature_world import TRIPS
+from journal_day import asked_of, write, write_shadow
 from journey_world import NOW, key
 from ledger_fixtures import an_operator, judged
 from release_story import Story
@@ -23,6 +24,7 @@ from include.adapters.offline_store import OfflineStore
 from include.adapters.online_store import ONLINE
 from include.adapters.online_store.engines import engine_of
 from include.config import declarations
+from include.config.serving import DeclaredServing
 from include.config.settings import settings
 from include.domain.verdicts import Verdict
 from include.workflows import pairs, tasks
@@ -84,6 +86,27 @@ def shadow_scoring(story: Story) -> None:
     tasks.register_challenger(second, NOW)
     tasks.open_shadow_window(second)
     story.world.next_day(17, score=False)
+
+
+def collect_online(model: str, partition: str, run_id: str, now: datetime) -> None:
+    """The task of a model that is asked online; this child's declarations alone say that it is."""
+    declarations().model(model).__dict__["serving"] = DeclaredServing(mode="online")
+    tasks.collect(model, partition, run_id, now)
+
+
+def collecting(story: Story) -> None:
+    """The 17th was asked online and not collected. A challenger is in its window, which the day fills."""
+    _back_to(story, "shadow scoring", shadow_scoring)
+    first, second = (str(story.references[name]["candidate_id"]) for name in ("first", "second"))
+    write(asked_of(story.world, 17, first))
+    write_shadow(second, asked_of(story.world, 17, second, role="shadow"))
+
+
+def collecting_of_two(story: Story) -> None:
+    """The 18th was answered by two candidates, and belongs to one of them."""
+    _back_to(story, "scoring", scoring)
+    first, second = (str(story.references[name]["candidate_id"]) for name in ("first", "second"))
+    write([*asked_of(story.world, 18, first)[:50], *asked_of(story.world, 18, second)[50:]])
 
 
 def publishing(story: Story) -> None:
@@ -242,6 +265,10 @@ def _score(day: int) -> Callable[[Story], Told]:
     return lambda s: ("include.workflows.tasks:score", [s.world.model, key(day), f"score-{day}"])
 
 
+def _collect(day: int) -> Callable[[Story], Told]:
+    return lambda s: ("crash_steps:collect_online", [s.world.model, key(day), f"collect-{day}", NOW])
+
+
 def _own(name: str, *args: Any) -> Callable[[Story], Told]:
     return lambda s: (f"crash_steps:{name}", list(args))
 
@@ -253,6 +280,8 @@ def _of_second(name: str, now: datetime) -> Callable[[Story], Told]:
 MOMENTS: dict[str, Callable[[Story], None]] = {
     "scoring": scoring,
     "shadow scoring": shadow_scoring,
+    "collecting": collecting,
+    "collecting of two": collecting_of_two,
     "materializing": materializing,
     "publishing": publishing,
     "publishing again": publishing_again,
@@ -281,6 +310,8 @@ STEPS: dict[str, tuple[str, Callable[[Story], Told]]] = {
     ),
     "score": ("scoring", _score(18)),
     "score in shadow": ("shadow scoring", _score(17)),
+    "collect in shadow": ("collecting", _collect(17)),
+    "collect of two": ("collecting of two", _collect(18)),
     "measure": (
         "measuring",
         lambda s: ("include.workflows.tasks:measure_drift", [s.world.model, key(17), "drift-17"]),

@@ -46,10 +46,11 @@ def swept(name: str, story: Story, forking: Forking, trace: Path) -> None:
 
 
 NAMES = [*STEPS]
+COLLECTING = ["collect in shadow", "collect of two"]
 PUBLISHING, SCORING, TELLING = NAMES[:3], NAMES[3:5], ["tell", "send what is due", "repair notices"]
 PEOPLE = ["override", "withdraw", "clear", "approve"]
 NIGHTLY = ["end a stranded journey", "reconcile the aliases", "repair online", "repair view", "repair predictions"]
-OTHERS = [n for n in NAMES if n not in (*PUBLISHING, *SCORING, *TELLING, *PEOPLE, *NIGHTLY)]
+OTHERS = [n for n in NAMES if n not in (*PUBLISHING, *SCORING, *COLLECTING, *TELLING, *PEOPLE, *NIGHTLY)]
 
 
 @pytest.mark.slow
@@ -63,6 +64,14 @@ def test_f027_a_publish_killed_at_any_point_is_finished_by_its_retry(name, store
 def test_f183_a_scoring_killed_at_any_point_is_taken_over_by_its_retry(name, stores, story, forking, tmp_path):
     swept(name, story, forking, tmp_path / "trace")
     assert roles_of(story, 18 if name == "score" else 17) == ({"served"} if name == "score" else {"served", "shadow"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COLLECTING)
+def test_f159_a_collection_killed_at_any_point_is_finished_by_its_retry(name, stores, story, forking, tmp_path):
+    swept(name, story, forking, tmp_path / "trace")
+    expected = {"served", "shadow"} if name == "collect in shadow" else {"served", "also_served"}
+    assert roles_of(story, 17 if name == "collect in shadow" else 18) == expected
 
 
 @pytest.mark.slow

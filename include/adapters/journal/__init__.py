@@ -4,8 +4,20 @@ A folder of segments, each written by one process from its first to its last byt
 of another, so what one left torn hides nothing. Neither SQLAlchemy nor pandas is imported here.
 """
 
+from include.adapters.journal.last_written import last_written, writer_of
 from include.adapters.journal.reader import Damage, Entry, JournalReader
 from include.adapters.journal.segments import Segment, segments
 from include.adapters.journal.writer import Journal, JournalUnwritable, SegmentLimits
 
-__all__ = ["Damage", "Entry", "Journal", "JournalReader", "JournalUnwritable", "Segment", "SegmentLimits", "segments"]
+__all__ = [
+    "Damage",
+    "Entry",
+    "Journal",
+    "JournalReader",
+    "JournalUnwritable",
+    "Segment",
+    "SegmentLimits",
+    "last_written",
+    "segments",
+    "writer_of",
+]

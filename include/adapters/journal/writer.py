@@ -94,10 +94,11 @@ class Journal:
         self.rows += len(records)
         crashpoint("journal.append.written")
 
-    def mark(self, at: datetime) -> None:
-        """Say that all answers before ``at`` are written. A mark that cannot be written is left out."""
+    def mark(self, at: datetime, *, ends: bool = False) -> None:
+        """Say that all answers before ``at`` are written, and with ``ends`` that none comes after them. A mark that
+        cannot be written is left out."""
         with contextlib.suppress(JournalUnwritable):
-            self.append((Mark(at),))
+            self.append((Mark(at, ends),))
 
     @property
     def segment(self) -> str:

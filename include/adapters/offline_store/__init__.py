@@ -16,6 +16,7 @@ from include.adapters.offline_store.canonical import (
     each_once,
     ordered,
     plain,
+    plain_type,
     split_by_day,
     with_day,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "each_once",
     "ordered",
     "plain",
+    "plain_type",
     "split_by_day",
     "with_day",
 ]

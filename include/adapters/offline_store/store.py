@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
+from deltalake import Field
 from deltalake.exceptions import DeltaError
 
 from include.adapters.offline_store.canonical import DAY, TIMESTAMP, content_hash, ordered, plain, plain_type, with_day
@@ -27,6 +28,16 @@ from include.adapters.offline_store.reading import SCORE, PartitionDamaged, open
 from include.config.types import FeatureView
 from include.domain.intervals import Interval
 
+ONLINE_COLUMNS = {
+    "asked_id": pa.string(),
+    "arm": pa.string(),
+    "channel": pa.string(),
+    "revision": pa.int64(),
+    "latency_us": pa.int64(),
+    "feature_age_s_max": pa.float64(),
+}
+"""Columns of the prediction log that a day has which was collected from the journal. A table gets them with its first
+such day; in all other rows they are missing."""
 SERVED_PREFIX = "f_"
 """The prefix of each feature in the tables of served features, so that no name equals a key or a time."""
 
@@ -175,15 +186,31 @@ class OfflineStore:
         ``still_mine`` raises when the day was given to another candidate; it is asked just before the commit.
 
         Columns: prediction_id, candidate_id, model_version, role (served or shadow), the entity's keys, event_time,
-        prediction_time, score (the probability, or the value), predicted, error (None when it answered). The features
-        are kept once for all candidates, by ``write_served``.
+        prediction_time, score (the probability, or the value), predicted, error (None when it answered); and
+        ``ONLINE_COLUMNS`` or none of them. The features are kept once for all candidates, by ``write_served``.
         """
         serves = "served" in rows.column("role").unique().to_pylist()
         before = self._served_by(model, day) if serves else []
         rows = rows.append_column(DAY, pa.array([day] * rows.num_rows, pa.string()))
         slots = [(day, candidate_id), *((day, other) for other in before if other != candidate_id)]
         order = ["event_time", "prediction_id"]
+        rows = self._as_in_log(model, rows)
         return replace(self.log_path(model), rows, (DAY, "candidate_id"), slots, order, still_mine)
+
+    def _as_in_log(self, model: str, rows: pa.Table) -> pa.Table:
+        """The rows with the online columns that the log has; and the log with those of the rows. A table that has got
+        them and no such row yet, because its writer was killed, has them missing."""
+        table = open_table(self.log_path(model))
+        if table is None:
+            return rows
+        there = {field.name for field in table.schema().fields}
+        new = [name for name in ONLINE_COLUMNS if name in rows.column_names and name not in there]
+        if new:
+            table.alter.add_columns([Field.from_arrow(pa.field(name, ONLINE_COLUMNS[name])) for name in new])
+        for name, kind in ONLINE_COLUMNS.items():
+            if name in there and name not in rows.column_names:
+                rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
+        return rows
 
     def _served_by(self, model: str, day: str) -> list[str]:
         """The candidates whose answers of the day the log has as served."""

@@ -107,10 +107,12 @@ class AnswerRecord(msgspec.Struct, tag_field="kind", tag="answer", frozen=True, 
     """The caller's ``traceparent``."""
 
 
-class Mark(msgspec.Struct, tag_field="kind", tag="mark", frozen=True):
+class Mark(msgspec.Struct, tag_field="kind", tag="mark", frozen=True, omit_defaults=True):
     """All answers of this process with a ``prediction_time`` before ``at`` are in its segments already."""
 
     at: datetime
+    ends: bool = False
+    """The process ends with it: it writes nothing more."""
 
 
 class PassedOver(msgspec.Struct, tag_field="kind", tag="gap", frozen=True, omit_defaults=True):

@@ -138,7 +138,7 @@ def _not_scored(ledger: Ledger, model: ModelDeclaration, now: datetime) -> Itera
         if day >= first_served and day not in scored and (day > started if started is not None else at > since)
     }
     yield from _waiting(
-        waiting, model.freshness.scored_within, now, model, "scored", "published and not scored", f"score_{model.name}"
+        waiting, model.freshness.scored_within, now, model, "scored", "published and not scored", model.answering_dag
     )
 
 
@@ -189,7 +189,7 @@ def _not_shadowed(ledger: Ledger, model: ModelDeclaration, now: datetime) -> Ite
             Scope.MODEL,
             model.name,
             f"the shadow window of {live.candidate_id} got no day for {_for(now - since)}; "
-            f"{spoken(within)} are allowed. Is score_{model.name} paused, or is nothing published?",
+            f"{spoken(within)} are allowed. Is {model.answering_dag} paused, or is nothing published?",
             f"/slipway/candidates/{quote(live.candidate_id)}",
         )
 

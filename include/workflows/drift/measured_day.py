@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from include.adapters import estimators
 from include.adapters.ledger import Ledger
+from include.adapters.offline_store import SERVED_PREFIX
 from include.config import ModelDeclaration
 from include.domain.drift.calibration import expected_losses, expected_roc_auc
 from include.domain.drift.estimate_reference import EstimateReference
@@ -22,18 +24,32 @@ from include.domain.drift.pooling import CountedDay
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import Profile
 from include.domain.drift.report import DataBounds, DriftMeasurements, DriftReport, ScoredDay, drift_report
+from include.domain.errors import Refusal
+from include.domain.intervals import Interval
 from include.domain.losses import DayLoss
 from include.domain.metrics import OwnMetricFailed
+from include.workflows import stores
 from include.workflows.drift import pools
 from include.workflows.drift import reference as references
-from include.workflows.scoring import point_in_time_rows, row_weights
-from include.workflows.scoring.request_ids import by_request, request_ids
+from include.workflows.scoring import fitted_models, point_in_time_rows, row_weights
+from include.workflows.scoring.request_ids import by_request, request_ids, scores_in, was_online
 from include.workflows.scoring.row_values import Known, watched_loss
 from include.workflows.scoring.served_features import FeaturesNotKept
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+class FeaturesLost(Refusal):
+    """The features that a collected day was answered from are not kept."""
+
+    def __init__(self, model: ModelDeclaration, day: str) -> None:
+        super().__init__(
+            f"The features that {model.name} was asked with on {day} are not there, so the day cannot be judged. Run "
+            f"{model.answering_dag} for it first."
+        )
+
 
 ESTIMATES_KEPT = 120
 """Days of a version whose estimates are judged together; the older half of them joins the reference."""
@@ -70,6 +86,71 @@ class Measured:
     counted_before: tuple[CountedDay, ...] = ()
     weights: np.ndarray[Any, Any] | None = None
     unmeasured: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DayRows:
+    """The rows of a scored day as drift reads them.
+
+    Attributes:
+        features: of every row; of a day that was collected as they were served.
+        answered: the features of ``scores``, row by row where it is a regression.
+        scores: the answers.
+        weights: how much each of ``scores`` counts; None where all count the same.
+    """
+
+    features: pd.DataFrame
+    answered: pd.DataFrame
+    scores: np.ndarray[Any, Any]
+    weights: np.ndarray[Any, Any] | None
+
+
+def rows_of_day(
+    ledger: Ledger, model: ModelDeclaration, asked: ModelDeclaration, day: str, served: pd.DataFrame
+) -> DayRows:
+    """The day's rows; ``asked`` is the model as its champion learned it, ``served`` the log's rows of the champion.
+
+    Raises:
+        TableMissing, PromiseBroken: when a view cannot be read.
+    """
+    interval, scores = Interval.of_day(day), scores_in(model, served)
+    if was_online(served):
+        return _collected(ledger, asked, interval, served, scores)
+    rows = point_in_time_rows.features_for(asked, interval, interval.end).to_pandas()
+    features = estimators.as_input(rows, fitted_models.kinds_of(asked))
+    answered = row_by_row(model, request_ids(asked, rows), features, served, scores)
+    return DayRows(features, *answered, weights_of_answers(asked, rows, served, scores))
+
+
+def _collected(
+    ledger: Ledger, asked: ModelDeclaration, interval: Interval, served: pd.DataFrame, scores: np.ndarray[Any, Any]
+) -> DayRows:
+    """Each time that somebody asked is a row, with the values that were served. What the journal omits is taken from
+    the views, where they have the entity."""
+    import numpy as np
+    import pandas as pd
+
+    day, candidate = interval.days[0], str(served["candidate_id"].iloc[0])
+    made = ledger.lineage.scorings(asked.name, day, interval.end.date(), candidate)
+    kept = stores.offline_store().read_served(asked.name, made[0].feature_set, day) if made else None
+    if kept is None:
+        raise FeaturesLost(asked, day)
+    found = kept.to_pandas().set_index("asked_id").reindex(served["asked_id"].tolist())
+    found = found.rename(columns=lambda name: str(name).removeprefix(SERVED_PREFIX))
+    requests, kinds = request_ids(asked, served), fitted_models.kinds_of(asked)
+    omitted = [name for name in kinds if name not in found]
+    weights = None
+    if omitted or asked.weight is not None:
+        rows = point_in_time_rows.features_for(asked, interval, interval.end).to_pandas()
+        known = by_request(asked, rows).reindex(requests)
+        found = found.assign(**{name: known[name].to_numpy() for name in omitted})
+        if asked.weight is not None:
+            weights = known[point_in_time_rows.WEIGHT].to_numpy(dtype=float)
+    features = estimators.as_input(pd.DataFrame(found[list(kinds)]).reset_index(drop=True), kinds)
+    answered = np.ones(len(served), bool) if asked.is_classifier else np.isfinite(scores)
+    if weights is not None:
+        weights = row_weights.checked(asked, weights[answered], "the served rows")
+    return DayRows(features, features.loc[answered], scores[answered], weights)
 
 
 def row_by_row(

@@ -31,7 +31,7 @@ from include.workflows.journey import fact_files, step
 from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
 from include.workflows.scoring import matured_labels, row_weights, served_features
-from include.workflows.scoring.request_ids import SERVED, by_request, request_ids, scores_in
+from include.workflows.scoring.request_ids import SERVED, by_row, is_judged, request_ids, scores_in
 from include.workflows.scoring.row_values import watched_losses, watched_metric
 from include.workflows.scoring.served_features import FeaturesNotKept
 
@@ -203,6 +203,7 @@ def _measured_as(model: ModelDeclaration) -> str:
         model.label.model_dump_json(),
         model.label_sql,
         str(performance.settles_days),
+        *(["first"] if model.serving.label_joins == "first" else []),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -214,7 +215,8 @@ def _measured(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, served: Int
     log = promised.predictions(ledger, model.name, served, epoch.to_candidate)
     if log is None or log.num_rows == 0:
         return Matured((), ())
-    rows = by_request(model, served_rows(log.to_pandas()))
+    rows = by_row(model, served_rows(log.to_pandas()))
+    rows = rows.assign(row_id=rows.index).loc[is_judged(model, rows)].set_index("request_id")
     rows["day_served"] = _day_names(rows["event_time"])
     labels = matured_labels.matured_labels(model, served, as_of).to_pandas()
     truth = labels["label"]
@@ -231,7 +233,7 @@ def _measured(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, served: Int
             model,
             joined["y"].to_numpy(),
             scores_in(model, joined),
-            lambda: served_features.known_of(ledger, model, served, epoch.to_candidate, joined.index),
+            lambda: served_features.known_of(ledger, model, served, epoch.to_candidate, pd.Index(joined["row_id"])),
         )
     except (FeaturesNotKept, OwnMetricFailed) as error:
         why = str(error).rstrip(".")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.adapters import estimators
 from include.adapters.ledger import (
     IncidentChanged,
     IncidentSteps,
@@ -35,16 +34,15 @@ from include.workflows.drift.measured_day import (
     estimated_before,
     estimated_losses,
     report_on,
-    row_by_row,
-    weights_of_answers,
+    rows_of_day,
 )
 from include.workflows.drift.rule_inputs import situation
 from include.workflows.journey import causes
 from include.workflows.journey.estimate_hold import HOLD
 from include.workflows.journey.facts import ReportReference
 from include.workflows.lineage import promised
-from include.workflows.scoring import as_trained, fitted_models, point_in_time_rows, served_features
-from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
+from include.workflows.scoring import as_trained, served_features
+from include.workflows.scoring.request_ids import by_row, scores_in
 
 MAX_REASON = 500
 MOST_TRIES = 5
@@ -72,33 +70,33 @@ def measure(model_name: str, day: str, run_id: str) -> ReportReference:
         served = references.served_rows(log.to_pandas()) if log is not None else None
         if epoch is None or served is None or served.empty:
             raise NothingScored(
-                f"{day} has no predictions served by a champion of {model_name}. Run score_{model_name} for it first."
+                f"{day} has no predictions served by a champion of {model_name}. "
+                f"Run {model.answering_dag} for it first."
             )
         reference = references.reference_of(epoch)
         model = reference.as_weighed(model)
         asked = as_trained.as_learned(ledger, model, epoch.to_candidate, [f.name for f in reference.profile.features])
-        rows = point_in_time_rows.features_for(asked, interval, interval.end).to_pandas()
-        features = estimators.as_input(rows, fitted_models.kinds_of(asked))
-        scores = scores_in(model, served)
+        rows = rows_of_day(ledger, model, asked, day, served)
         losses, cohorts, unmeasured = references.matured(model, epoch, interval)
         level = ledger.incidents.accepted(model.name, epoch.to_candidate, day)
         reference, losses = reference.at_level(level, losses, model.label.delay)
-        counted = CountedDay(day, count_window(reference.profile, features, scores))
+        counted = CountedDay(day, count_window(reference.profile, rows.features, scores_in(model, served)))
         measured = Measured(
             counted.profile,
             *estimated_losses(
                 model,
                 reference.estimate,
-                *row_by_row(model, request_ids(asked, rows), features, served, scores),
+                rows.answered,
+                rows.scores,
                 lambda: served_features.known_of(
-                    ledger, model, interval, epoch.to_candidate, by_request(model, served).index
+                    ledger, model, interval, epoch.to_candidate, by_row(model, served).index
                 ),
             ),
             losses,
             cohorts,
             *estimated_before(ledger, model, epoch.to_candidate, day, reference.estimate),
             pools.counted_before(ledger, model, epoch.to_candidate, reference.profile, counted),
-            weights_of_answers(asked, rows, served, scores),
+            rows.weights,
             unmeasured,
         )
         report = report_on(model, epoch.to_candidate, day, reference, measured)

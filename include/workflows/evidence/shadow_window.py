@@ -25,7 +25,7 @@ from include.workflows.journey.facts import JourneyReference
 from include.workflows.journey.step import Journey
 from include.workflows.lineage import promised
 from include.workflows.scoring import matured_labels, row_weights, served_features
-from include.workflows.scoring.request_ids import by_request, request_ids, scores_in
+from include.workflows.scoring.request_ids import SERVED, by_row, is_judged, request_ids, scores_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,8 +132,9 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     rows = log.to_pandas() if log is not None else None
     if rows is None or rows.empty:
         return ShadowEvidence(Task(model.task), 0, 0, np.empty(0), np.empty(0), np.empty(0, dtype=str))
-    rows = by_request(model, rows)
-    served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == "served")]
+    rows = by_row(model, rows)
+    served = rows[(rows["candidate_id"] == window.champion_id) & (rows["role"] == SERVED)]
+    served = served[served["error"].isna()]
     shadow = rows[rows["candidate_id"] == journey.candidate_id]
     both = served.index.intersection(shadow[shadow["error"].isna()].index)
     made = ByProducts()
@@ -143,7 +144,8 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     )
     made.keep(journey, "shadow_window")
     labels = matured_labels.matured_labels(model, interval, interval.end).to_pandas()
-    weight = row_weights.of_requests(model, interval, both, f"the rows in shadow of {interval}")
+    requests = served.loc[both, "request_id"].tolist()
+    weight = row_weights.of_requests(model, interval, requests, f"the rows in shadow of {interval}")
     found = evidence_of(model, served, shadow, labels, weight)
     return business.in_shadow(
         model,
@@ -159,8 +161,8 @@ def evidence_of(
     labels: pd.DataFrame,
     weight: np.ndarray[Any, Any] | None = None,
 ) -> ShadowEvidence:
-    """What a window's log says: the champion's answers and the challenger's, each by request, and matured labels;
-    ``weight`` of the requests that both answered, in the champion's order, 0 or more."""
+    """What a window's log says: the champion's answers and the challenger's, as ``by_row`` gives them or by request,
+    and matured labels; ``weight`` of the rows that both answered, in the champion's order, 0 or more."""
     both = served.index.intersection(shadow[shadow["error"].isna()].index)
     return ShadowEvidence(
         task=Task(model.task),
@@ -169,7 +171,7 @@ def evidence_of(
         champion=scores_in(model, served.loc[both]),
         challenger=scores_in(model, shadow.loc[both]),
         days=served.loc[both, "event_time"].dt.strftime("%Y-%m-%d").to_numpy(dtype=str),
-        y=_counted(_labels(model, both, labels), weight),
+        y=_counted(_labels(model, served.loc[both], labels), weight),
         weight=weight,
     )
 
@@ -181,11 +183,17 @@ def _counted(y: Any, weight: np.ndarray[Any, Any] | None) -> Any:
     return y if y is None or weight is None else np.where(weight > 0, y, np.nan)
 
 
-def _labels(model: ModelDeclaration, requests: pd.Index[Any], labels: pd.DataFrame) -> Any:
-    """The matured label of each row, NaN where there is none yet; None where there is none at all."""
+def _labels(model: ModelDeclaration, rows: pd.DataFrame, labels: pd.DataFrame) -> Any:
+    """The matured label of each row, NaN where there is none yet, or where it judges another answer to the same
+    request; None where there is none at all."""
+    import numpy as np
+    import pandas as pd
+
     if labels.empty:
         return None
+    requests = pd.Index(rows["request_id"]) if "request_id" in rows else rows.index
     written = labels["label"]
     values = classes.positions(model.label.classes or [], written)[0] if model.is_classifier else written.astype(float)
     known = dict(zip(request_ids(model, labels), values, strict=True))
-    return requests.map(known).to_numpy(dtype=float)
+    found = requests.map(known).to_numpy(dtype=float)
+    return np.where(is_judged(model, rows), found, np.nan) if "request_id" in rows else found

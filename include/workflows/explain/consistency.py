@@ -54,7 +54,8 @@ class NothingServed(Refusal):
     def __init__(self, model: str, interval: Interval) -> None:
         super().__init__(
             f"No request of {model} was served in {interval} with its features kept, so nothing was compared. "
-            f"Run score_{model} for those days, or choose others."
+            f"Run score_{model} for those days, or choose others. Days that were collected from the journal of an "
+            "online service are not compared."
         )
 
 
@@ -105,8 +106,8 @@ def week_before(model: ModelDeclaration, moment: datetime) -> Interval:
 
 def _day(model: ModelDeclaration, scored: Scoring, known: Declarations) -> _Day | None:
     kept = stores.offline_store().read_served(model.name, scored.feature_set, scored.day)
-    if kept is None:
-        return None
+    if kept is None or "asked_id" in kept.column_names:
+        return None  # asked online at any time, and not at the time of the batch
     rows = kept.to_pandas()
     names = [c for c in rows.columns if c.startswith(SERVED_PREFIX)]
     model = as_trained.as_scored(model, scored, [c.removeprefix(SERVED_PREFIX) for c in names])

@@ -191,8 +191,8 @@ def _training_set(made: TrainingRecord) -> Node:
 def _features(scored: Scoring) -> Node:
     return Node(
         "features",
-        f"features served to {scored.rows:,} requests of {scored.day} (kept as {scored.feature_set}, "
-        f"run {scored.run_id})",
+        f"features served to {scored.rows:,} requests of {scored.day} (kept as "
+        f"{scored.feature_set or 'records of the journal'}, run {scored.run_id})",
         _scored_facts(scored),
         tuple(_view_read(read) for read in scored.sources),
     )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 3.0
 """How long a reader waits for a publish that has committed to the table and is about to write to the ledger."""
 TOLD = 3
+NOT_KEPT = ""
+"""The feature set of answers whose features are in the journal alone."""
 UNTOLD = 0
 """The rows promised of a day that the ledger does not know."""
 
@@ -283,8 +285,12 @@ def predictions_compared(
 def served_compared(ledger: Ledger, store: OfflineStore, model: str) -> list[tuple[str, BrokenPromise]]:
     """The days for which features that the answers were computed from are missing, with ``the features of`` and the
     name of their table."""
-    made = ledger.lineage.scorings(model)
-    served = {(each.feature_set, each.day): each.rows for each in made}
+    served: dict[tuple[str, str], int] = {}
+    for each in ledger.lineage.scorings(model):
+        if each.feature_set != NOT_KEPT:
+            # A challenger beside online traffic has answered some of the rows that the champion was asked.
+            place = (each.feature_set, each.day)
+            served[place] = max(each.rows, served.get(place, 0))
     held = {name: store.served_held(model, name) for name in {name for name, _ in served}}
     found = []
     for (name, day), rows in sorted(served.items()):

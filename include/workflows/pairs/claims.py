@@ -32,7 +32,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
     with stores.open_ledger() as ledger:
         for model in [only] if only is not None else ledger.candidates.models():
             wrong = dict(_wrong(ledger, model, now))
-            failed = {day: scored_again(model, day) for day in wrong}
+            failed = {day: scored_again(model, day, now) for day in wrong}
             left = dict(_wrong(ledger, model, now))
             for day, was in wrong.items():
                 if day not in left:

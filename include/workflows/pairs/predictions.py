@@ -14,7 +14,7 @@ from include.workflows import stores
 from include.workflows.lineage import promised
 from include.workflows.lineage.promised import BrokenPromise
 from include.workflows.pairs import PairFinding, PairState
-from include.workflows.scoring import daily
+from include.workflows.scoring import collecting, daily
 
 PAIR = "predictions"
 
@@ -34,7 +34,7 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
     with stores.open_ledger() as ledger:
         for model in [only] if only is not None else ledger.candidates.models():
             lost = dict.fromkeys(broken.day for _, broken in _broken(ledger, model))
-            failed = {day: scored_again(model, day) for day in lost}
+            failed = {day: scored_again(model, day, now) for day in lost}
             left = {broken.day for _, broken in _broken(ledger, model)}
             for day in lost:
                 if failed[day] is None and day not in left:
@@ -51,10 +51,13 @@ def repair(now: datetime, only: str | None) -> list[PairFinding]:
     return found
 
 
-def scored_again(model: str, day: str) -> str | None:
-    """Why the day could not be scored again; None when it was."""
+def scored_again(model: str, day: str, now: datetime) -> str | None:
+    """Why the day could not be scored again, or collected where the model is asked online; None when it was."""
     try:
-        skipped = daily.score(model, day, f"repair_{day}")["skipped"]
+        if declarations().model(model).serving.mode == "online":
+            skipped = collecting.collect(model, day, f"repair_{day}", now)["skipped"]
+        else:
+            skipped = daily.score(model, day, f"repair_{day}")["skipped"]
     except (Refusal, NotYet, ConnectionError) as error:
         return f"It could not be scored again: {error}"
     return None if skipped is None else f"It could not be scored again: {skipped}"

@@ -97,7 +97,7 @@ def _scored_by(
         return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
     crashpoint("scoring.prepared")
     ledger.claims.claim(model.name, day, run_id=run_id)
-    _require_server(ledger, champion, day)
+    require_server(ledger, champion, day)
     crashpoint("scoring.claimed")
     features = estimators.as_input(rows, fitted_models.kinds_of(asked))
     served = answers_of(model, pipeline, features)
@@ -124,12 +124,12 @@ def _scored_by(
 
     def still_mine() -> None:
         ledger.database.require_newest()
-        _require_server(ledger, champion, day)
+        require_server(ledger, champion, day)
 
     _write(asked, made, rows, served, still_mine)
     crashpoint("scoring.served.written")
     try:
-        _require_server(ledger, champion, day)
+        require_server(ledger, champion, day)
     except DayTakenOver:
         # Taken over between the last check and the commit: the other process has not seen these answers.
         stores.offline_store().drop_predictions(model.name, day, champion.to_candidate)
@@ -157,7 +157,11 @@ def _scored_by(
     return {"skipped": None, "facts": facts}
 
 
-def _require_server(ledger: Ledger, champion: Epoch, day: str) -> None:
+def require_server(ledger: Ledger, champion: Epoch, day: str) -> None:
+    """
+    Raises:
+        DayTakenOver: when another candidate serves the day by now.
+    """
     now = ledger.claims.server(champion.model, day)
     if now is None or now.to_candidate != champion.to_candidate:
         who = "no one" if now is None else now.to_candidate

@@ -16,6 +16,9 @@ SERVED = "served"
 """The role of the champion's answers."""
 SHADOW = "shadow"
 """The role of a challenger's answers, which are never served."""
+ALSO_SERVED = "also_served"
+"""The role of answers that were served online on a day that belongs to another champion: the day of a promotion or a
+rollback. They are in the log, and nothing is judged by them."""
 
 
 def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
@@ -37,6 +40,34 @@ def by_request(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the log, or of what was served, by their request. Rows that were logged under another form of the id are
     found too."""
     return rows.set_axis(request_ids(model, rows), axis=0)
+
+
+def by_row(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the log, each once: as ``by_request`` where a day was scored; by the id of each time that somebody asked
+    where it was collected from the journal, because a request may be asked several times. ``request_id`` is what labels
+    are joined by."""
+    requests = request_ids(model, rows)
+    rows = rows.assign(request_id=requests)
+    if "asked_id" not in rows:
+        return rows.set_axis(requests, axis=0)
+    asked = rows["asked_id"]
+    return rows.set_axis(asked.where(asked.notna(), rows["request_id"]).tolist(), axis=0)
+
+
+def is_judged(model: ModelDeclaration, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Of each row of one candidate, which ``by_row`` gave, whether a label judges it: ``(n,)``. Of several answers to
+    one request it is the first or the last, as ``serving.label_joins`` says."""
+    order = [name for name in ("prediction_time", "asked_id") if name in rows]
+    in_time = rows.reset_index(drop=True).sort_values(order, kind="stable") if order else rows.reset_index(drop=True)
+    chosen: np.ndarray[Any, Any] = (
+        ~in_time["request_id"].duplicated(keep=model.serving.label_joins).sort_index()
+    ).to_numpy()
+    return chosen
+
+
+def was_online(rows: pd.DataFrame) -> bool:
+    """Whether rows of the log, all of one day and candidate, were collected from the journal."""
+    return "asked_id" in rows and bool(rows["asked_id"].notna().any())
 
 
 def _texts(keys: pd.Series[Any]) -> pd.Series[Any]:

@@ -11,7 +11,7 @@ from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.domain.wording import count_of
 from include.workflows import stores
-from include.workflows.scoring.request_ids import SERVED, by_request
+from include.workflows.scoring.request_ids import SERVED, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def known_of(
         model: whose requests they are.
         interval: the days they were served on.
         candidate_id: who served them.
-        requests: their ids, each once.
+        requests: their ids as ``by_row`` gives them, each once.
 
     Raises:
         FeaturesNotKept: when some of them have none.
@@ -42,7 +42,7 @@ def known_of(
 
     end = Interval.of_day(interval.days[-1]).end.date()
     found = list(_kept(ledger, model, (interval.days[0], end.isoformat()), candidate_id))
-    kept = by_request(model, pa.concat_tables(found, promote_options="default").to_pandas()) if found else None
+    kept = by_row(model, pa.concat_tables(found, promote_options="default").to_pandas()) if found else None
     lost = requests if kept is None else requests.difference(kept.index)
     if kept is None or len(lost):
         raise FeaturesNotKept(
@@ -50,7 +50,7 @@ def known_of(
             f"{interval.days[-1]} were answered from is not kept, for example {lost[0]}. Score these days again: "
             f"slipway repair predictions {model.name}, then clear the task"
         )
-    return kept.loc[requests].reset_index(drop=True)
+    return kept.loc[requests].reset_index(drop=True).drop(columns=["request_id", "asked_id"], errors="ignore")
 
 
 def _kept(ledger: Ledger, model: ModelDeclaration, days: tuple[str, str], candidate_id: str) -> Iterator[pa.Table]:
@@ -62,8 +62,10 @@ def _kept(ledger: Ledger, model: ModelDeclaration, days: tuple[str, str], candid
         if scored.role != SERVED or rows is None:
             continue
         names = [name for name in rows.column_names if name.startswith(SERVED_PREFIX)]
-        known = _as_numbers(rows.select([*keys, "event_time", *names]))
-        yield known.rename_columns([*keys, "event_time", *(name.removeprefix(SERVED_PREFIX) for name in names)])
+        # Of a day that was collected from the journal a row is each time that somebody asked.
+        about = [*keys, "event_time", *(["asked_id"] if "asked_id" in rows.column_names else [])]
+        known = _as_numbers(rows.select([*about, *names]))
+        yield known.rename_columns([*about, *(name.removeprefix(SERVED_PREFIX) for name in names)])
 
 
 def _as_numbers(rows: pa.Table) -> pa.Table:

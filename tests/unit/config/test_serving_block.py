@@ -27,6 +27,13 @@ def test_the_entitys_view_is_refused_where_it_is_missing_and_the_others_are_serv
     assert DeclaredServing(missing={"plan": "serve"}).policy("plan", "plan") == "serve"
 
 
+def test_a_label_judges_the_last_answer_unless_the_first_is_declared():
+    assert DeclaredServing().label_joins == "last"
+    assert DeclaredServing(label_joins="first").label_joins == "first"
+    with pytest.raises(ValidationError):
+        DeclaredServing(label_joins="each")
+
+
 def test_what_a_full_journal_does_follows_from_the_tier():
     tiers = ("critical", "standard", "experimental")
     assert [DeclaredServing().when_full(tier) for tier in tiers] == ["refuse", "serve_uncounted", "serve_uncounted"]

@@ -1,0 +1,116 @@
+"""Which records of the journal are a day's answers, and whether all who write it are past the day. No file is read.
+
+The same records give the same answers, in whatever order and from however many segments they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from include.domain.journal.records import AnswerRecord, Mark, Opening, PassedOver, Record
+
+GONE_AFTER = timedelta(minutes=15)
+"""A process that has written nothing for so long, and has not passed the day's end, is not waited for."""
+State = Literal["passed", "writes", "gone", "ended before"]
+
+
+def day_of(record: AnswerRecord) -> str:
+    """The UTC day that an answer belongs to, ``YYYY-MM-DD``: that of its event, as in batch; of the request where no
+    event is known.
+
+    The day on which somebody collects it has no part in it.
+    """
+    moment = record.event_time or record.prediction_time
+    return moment.astimezone(UTC).date().isoformat()
+
+
+@dataclass(slots=True)
+class Answers:
+    """The answers of some days, each once: of several records with one ``asked_id`` the first in time counts."""
+
+    model: str
+    days: Collection[str]
+    duplicates: int = 0
+    """Records that another one of the same id was preferred to."""
+    _first: dict[str, dict[str, tuple[tuple[datetime, str, int], AnswerRecord]]] = field(default_factory=dict)
+
+    def add(self, record: AnswerRecord, segment: str, at: int) -> None:
+        """Take a record that lies at the byte ``at`` of a segment, if it is one of the model and of the days."""
+        if record.model != self.model or (day := day_of(record)) not in self.days:
+            return
+        # The place decides between two of one microsecond, so that the order of reading does not.
+        place, known = (record.prediction_time, segment, at), self._first.setdefault(day, {})
+        before = known.get(record.asked_id)
+        self.duplicates += before is not None
+        if before is None or place < before[0]:
+            known[record.asked_id] = (place, record)
+
+    def of(self, day: str) -> list[AnswerRecord]:
+        """The day's answers, by the time of their event, then by their ids."""
+        found = [record for _, record in self._first.get(day, {}).values()]
+        return sorted(found, key=lambda each: (each.event_time or each.prediction_time, each.asked_id))
+
+    def count(self, day: str) -> int:
+        """How many answers the day has."""
+        return len(self._first.get(day, {}))
+
+
+@dataclass(slots=True)
+class Writer:
+    """One process that writes the journal, as far as its records tell of it."""
+
+    name: str
+    silent: timedelta
+    """Since its newest file was last written, by the machine's clock."""
+    began: datetime | None = None
+    marked: datetime | None = None
+    last: datetime | None = None
+    """The latest time that any of its records has."""
+    ended: bool = False
+    """Whether it has said that it writes nothing more."""
+
+    def saw(self, record: Record) -> None:
+        """Take one of its records."""
+        if isinstance(record, Opening):
+            at = record.opened_at
+            self.began = at if self.began is None else min(self.began, at)
+        elif isinstance(record, Mark):
+            at = record.at
+            self.marked = at if self.marked is None else max(self.marked, at)
+            self.ended = self.ended or record.ends
+        elif isinstance(record, PassedOver):
+            at = record.until
+        else:
+            at = record.prediction_time
+        self.last = at if self.last is None else max(self.last, at)
+
+    def state(self, start: datetime, end: datetime) -> State:
+        """How far it is in the day ``[start, end)``: ``passed`` when no answer before its end can come any more,
+        ``gone`` when that is not known and it is not waited for, ``ended before`` when it went silent before the day.
+        """
+        if self.ended or _at_least(self.marked, end) or _at_least(self.began, end):
+            return "passed"
+        if self.silent < GONE_AFTER:
+            return "writes"
+        return "gone" if _at_least(self.last, start) else "ended before"
+
+
+def _at_least(moment: datetime | None, bound: datetime) -> bool:
+    return moment is not None and moment >= bound
+
+
+def may_still_come(missing: Iterable[AnswerRecord], answered_until: datetime | None, silent: timedelta | None) -> bool:
+    """Whether a challenger may still answer rows of the champion that it has not.
+
+    Args:
+        missing: the champion's answers without one of the challenger's.
+        answered_until: the latest prediction time that the challenger answered or passed over; None for none.
+        silent: since its newest file was last written; None where it has none.
+    """
+    if silent is None or silent >= GONE_AFTER:
+        return False
+    # It reads in order, and is at most five minutes behind.
+    return any(answered_until is None or each.prediction_time > answered_until - GONE_AFTER for each in missing)

@@ -1,0 +1,384 @@
+"""Collect a day of a model that is asked online: the journal's records become the day's part of the prediction log.
+
+The log, the served features and the ledger then say of the day what they say of one that was scored in batch, so all
+that reads them stays the same. A day can be collected again and again, and each time the same records give the same
+bytes. It is closed only once it is over and no process can add to it any more; then its event goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from include.adapters.ledger import Fenced, Ledger, Scoring
+from include.config import ModelDeclaration, declarations
+from include.domain.errors import NotYet, Refusal
+from include.domain.faults import crashpoint
+from include.domain.intervals import Interval
+from include.domain.journal.collected import may_still_come
+from include.domain.journal.records import AnswerRecord
+from include.domain.promotion import Epoch
+from include.domain.wording import count_of
+from include.workflows import stores
+from include.workflows.lineage import promised, recording, tables_touched
+from include.workflows.scoring import as_trained, collected_rows, daily, online_challenger, shadow_days
+from include.workflows.scoring.journal_read import JournalDay, journal_of, shadow_of
+from include.workflows.scoring.request_ids import ALSO_SERVED, SERVED, SHADOW
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ANSWERED = (SERVED, ALSO_SERVED)
+NAMED = 3
+
+
+class DayStillOpen(NotYet):
+    """The day is in the log as far as it is written, and more of it may come."""
+
+
+class JournalShorter(Refusal):
+    """The journal has fewer answers of a day than the log: segments were removed."""
+
+    def __init__(self, model: str, day: str, held: int, found: int) -> None:
+        super().__init__(
+            f"The prediction log of {model} has {count_of(held, 'answer')} of {day}, and the journal has {found:,} of "
+            "that day, so the log was left as it is. Put the missing segments back into SLIPWAY_HOME/journal, or leave "
+            "the day as it was collected."
+        )
+
+
+class NotOnline(Refusal):
+    """A model of which no journal is written."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"{model} is not asked online (serving.mode is batch), so there is no journal to collect. Run "
+            f"score_{model} for the day."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A day that is being collected: what was declared, what the journal has, and where it is written."""
+
+    model: ModelDeclaration
+    day: str
+    run_id: str
+    now: datetime
+    journal: JournalDay
+    ledger: Ledger
+    keys: Mapping[str, pa.DataType]
+
+    def rows(self, records: Sequence[AnswerRecord]) -> pa.Table:
+        return collected_rows.asked_rows(self.model, records, dict(self.keys))
+
+
+def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, Any]:
+    """Make the day's partitions of the prediction log from the journal, and close the day when it is over; ``skipped``
+    says why where there is nothing to collect. ``now`` is the machine's time.
+
+    The champion that the ledger has for the day serves it, as in batch. Answers of another one, on the day of a
+    promotion or a rollback, are in the log as ``also_served``, and nothing is judged by them.
+
+    Raises:
+        DayStillOpen: when the day is not over, or somebody may still write of it. What is there is in the log.
+        JournalShorter: when the journal has lost answers that the log has.
+        NotOnline: when the model is not asked online.
+        NotAskable: when what the champion learned from is not declared any more.
+    """
+    model = declarations().model(model_name)
+    if model.serving.mode != "online":
+        raise NotOnline(model_name)
+    interval = Interval.of_day(day)
+    if now < interval.start:
+        return _nothing(f"{day} has not begun at {now:%Y-%m-%d %H:%M} UTC.")
+    found = journal_of(model_name, day, now)
+    waiting = _still_writing(found, interval, now)
+    with stores.open_ledger() as opened:
+        ledger = opened.fenced(opened.next_attempt(f"score/{model_name}/{day}"))
+        before = ledger.lineage.scorings(model_name, day, interval.end.date())
+        held = sum(each.rows for each in before if each.role in ANSWERED)
+        if held > len(found.answers):
+            raise JournalShorter(model_name, day, held, len(found.answers))
+        made = _Day(model, day, run_id, now, found, ledger, _key_types(model, interval) if found.answers else {})
+        try:
+            facts, shadows_wait = _collected(made, closes=not waiting)
+        except Fenced:
+            return _nothing(f"A newer run has taken {day} over and collects it; this one stopped.")
+    waiting += shadows_wait
+    if waiting:
+        raise DayStillOpen(f"{day} of {model_name} is in the log as far as it is written, and not closed: {waiting[0]}")
+    return facts
+
+
+def _collected(made: _Day, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
+    """The day in log and ledger: the facts of its event, and what its closing waits for."""
+    ledger, model, day, found = made.ledger, made.model, made.day, made.journal
+    if not found.answers:
+        return _nothing(f"The journal has no answer of {model.name} on {day}."), []
+    while True:
+        epoch = ledger.claims.server(model.name, day)
+        if epoch is None:
+            return _nothing(f"{model.name} has no champion on {day}, so none of its answers is judged."), []
+        try:
+            return _collected_of(made, epoch, closes=closes)
+        except daily.DayTakenOver as taken:
+            print(taken)
+
+
+def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
+    """The day as this champion's.
+
+    Raises:
+        DayTakenOver: when it is not the day's server, or no longer.
+        Fenced: when a newer attempt collects the day.
+    """
+    ledger, model, day = made.ledger, made.model, made.day
+    by_candidate: dict[str, list[AnswerRecord]] = {}
+    for record in made.journal.answers:
+        by_candidate.setdefault(record.candidate, []).append(record)
+    served = by_candidate.pop(champion.to_candidate, [])
+    crashpoint("collecting.read")
+    ledger.claims.claim(model.name, day, run_id=made.run_id)
+    daily.require_server(ledger, champion, day)
+    scored, shadows, wait = None, list[dict[str, Any]](), list[str]()
+    if served:
+        scored, kept_before = _write_served(made, champion, served)
+    for candidate in sorted(by_candidate):
+        _write_also(made, candidate, by_candidate[candidate], champion)
+    if scored is not None:
+        beside = _Beside(served, scored, kept_before)
+        for window in ledger.shadow.covering(model.name, day):
+            if window.candidate_id not in (champion.to_candidate, *by_candidate):
+                facts, waits_for = _shadow(made, beside, window.candidate_id, closes=closes and not wait)
+                shadows.append(facts)
+                wait += waits_for
+    others = {candidate: len(records) for candidate, records in sorted(by_candidate.items())}
+    told = _told(made, champion, len(served), others)
+    print("\n".join(told))
+    if scored is None:
+        return _nothing(f"{champion.to_candidate} answered nothing on {day}, so nothing of it is judged."), wait
+    tables_touched.writes([tables_touched.prediction_log(model)])
+    scores = [float(s) for s in (_score_of(record) for record in served) if s is not None]
+    facts = {
+        "day": day,
+        "rows": len(served),
+        "champion": champion.to_candidate,
+        "model_version": str(champion.model_version),
+        "mean_score": sum(scores) / len(scores) if scores else None,
+        "shadow": shadows,
+        "also_served": others,
+        "gone": [each.name for each in _gone(made)],
+    }
+    return {"skipped": None, "facts": facts}, wait
+
+
+def _write_served(made: _Day, champion: Epoch, records: Sequence[AnswerRecord]) -> tuple[Scoring, bool]:
+    """Features, answers and what they were made from, in this order; whether the same features were kept before."""
+    ledger, model, day = made.ledger, made.model, made.day
+    inputs = [*records[0].features, *records[0].omitted]
+    learned = as_trained.as_learned(ledger, model, champion.to_candidate, inputs)
+    asked = made.rows(records)
+    kept = collected_rows.kept_features(learned, asked, records, inputs)
+    versions = {use.name: use.version for use in learned.views}
+    # The features first: an answer in the log always has what it was computed from.
+    feature_set, changed = stores.offline_store().write_served(model.name, day, kept, versions)
+    crashpoint("collecting.served.kept")
+    scored = replace(
+        _scoring(made, records, SERVED, str(champion.model_version)),
+        feature_set=feature_set,
+        sources=recording.views_read(ledger, learned, Interval.of_day(day), recording.pinned_now(learned)),
+    )
+    _write(made, scored, records, lambda: _require_mine(ledger, champion, day))
+    crashpoint("collecting.served.written")
+    try:
+        daily.require_server(ledger, champion, day)
+    except daily.DayTakenOver:
+        # Taken over between the last check and the commit: the other process has not seen these answers.
+        stores.offline_store().drop_predictions(model.name, day, champion.to_candidate)
+        raise
+    ledger.lineage.record_scoring(scored, same_features=not changed)
+    crashpoint("collecting.served.recorded")
+    return scored, not changed
+
+
+def _write_also(made: _Day, candidate: str, records: Sequence[AnswerRecord], champion: Epoch) -> None:
+    """Answers of another champion of the day. Their features stay in the journal."""
+    version = str(made.ledger.candidates.get(candidate).facts.model_version)
+    scored = _scoring(made, records, ALSO_SERVED, version)
+    _write(made, scored, records, lambda: _require_mine(made.ledger, champion, made.day))
+    crashpoint("collecting.also.written")
+    made.ledger.lineage.record_scoring(scored, same_features=True)
+    crashpoint("collecting.also.recorded")
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """The champion's rows of a day, beside which challengers answered."""
+
+    records: Sequence[AnswerRecord]
+    scored: Scoring
+    kept_before: bool
+
+
+def _shadow(made: _Day, beside: _Beside, candidate: str, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
+    """A challenger's answers to the champion's rows; its day is counted once the day is closed. What it has not
+    answered has no row, and lowers its coverage."""
+    ledger, model, day = made.ledger, made.model, made.day
+    asked = {record.asked_id: record for record in beside.records if record.error is None}
+    folder = online_challenger.own_folder(candidate)
+    found = shadow_of(folder, model.name, day, asked.keys(), made.now)
+    records = [each for each in found.answers if each.candidate == candidate]
+    held = sum(e.rows for e in ledger.lineage.scorings(model.name, day, _after(day), candidate) if e.role == SHADOW)
+    window = ledger.shadow.window(candidate)
+    if records and len(records) >= held:
+        version = str(ledger.candidates.get(candidate).facts.model_version)
+        scored = replace(
+            _scoring(made, records, SHADOW, version),
+            feature_set=beside.scored.feature_set,
+            sources=beside.scored.sources,
+        )
+        _write(made, scored, records, ledger.database.require_newest)
+        crashpoint("collecting.shadow.written")
+        ledger.lineage.record_scoring(scored, same_features=beside.kept_before)
+        crashpoint("collecting.shadow.recorded")
+    elif held:
+        print(f"{day}: the journal of {candidate} has fewer answers than the log ({held:,}), which is left as it is.")
+    answered = sum(record.error is None for record in records)
+    there = {record.asked_id for record in records}
+    missing = [record for name, record in asked.items() if name not in there]
+    waits = may_still_come(missing, found.until, found.silent)
+    if closes and not waits:
+        window = shadow_days.count_day(ledger, model, candidate, day, len(asked), answered)
+    facts = {
+        "candidate_id": candidate,
+        "answered": answered,
+        "days": window.days if window else 0,
+        "closed": bool(window and window.closed_at is not None),
+    }
+    print(f"{day}: {answered:,} of {count_of(len(asked), 'row')} answered in shadow by {candidate}.")
+    return facts, [f"{candidate} may still answer {count_of(len(missing), 'row')}."] if waits else []
+
+
+def _scoring(made: _Day, records: Sequence[AnswerRecord], role: str, version: str) -> Scoring:
+    times = [record.prediction_time for record in records]
+    return Scoring(
+        model=made.model.name,
+        day=made.day,
+        candidate_id=records[0].candidate,
+        role=role,
+        model_version=version,
+        rows=len(records),
+        first_asked=min(times),
+        last_asked=max(times),
+        feature_set=promised.NOT_KEPT,
+        sources=(),
+        run_id=made.run_id,
+    )
+
+
+def _write(made: _Day, scored: Scoring, records: Sequence[AnswerRecord], still_mine: Callable[[], None]) -> None:
+    table = collected_rows.logged(
+        made.model, made.rows(records), records, version=scored.model_version, role=scored.role
+    )
+    store = stores.offline_store()
+    store.write_predictions(made.model.name, made.day, scored.candidate_id, table, still_mine=still_mine)
+
+
+def _require_mine(ledger: Ledger, champion: Epoch, day: str) -> None:
+    ledger.database.require_newest()
+    daily.require_server(ledger, champion, day)
+
+
+def _score_of(record: AnswerRecord) -> float | None:
+    """As the log's column ``score`` has it: of several classes that of the likeliest."""
+    return max(record.score) if isinstance(record.score, list) else record.score
+
+
+def _key_types(model: ModelDeclaration, interval: Interval) -> dict[str, pa.DataType]:
+    """The types that the entity's keys have in its view.
+
+    Raises:
+        TableMissing: when the view was never published.
+    """
+    from include.adapters.offline_store import plain_type
+
+    view = declarations().view(model.entity.view)
+    schema = stores.offline_store().dataset(view, interval).schema
+    return {name: plain_type(schema.field(name).type) for name in view.keys}
+
+
+# --- whether the day is over -----------------------------------------------------------------------------------------
+
+
+def _still_writing(found: JournalDay, interval: Interval, now: datetime) -> list[str]:
+    """Why the day cannot be closed yet."""
+    if now < interval.end:
+        return [f"it is not over at {now:%Y-%m-%d %H:%M} UTC."]
+    writing = [each for each in found.writers if each.state(interval.start, interval.end) == "writes"]
+    if not writing:
+        return []
+    names = ", ".join(each.name for each in writing[:NAMED]) + (" and others" if writing[NAMED:] else "")
+    at = max((each.marked for each in writing if each.marked is not None), default=None)
+    until = f"its newest mark is {at:%Y-%m-%d %H:%M:%S} UTC" if at else "no mark of it is there"
+    return [
+        f"{names} has not said that the day is over ({until}); it is asked again, for at most 15 minutes of silence."
+    ]
+
+
+def _gone(made: _Day) -> list[Any]:
+    interval = Interval.of_day(made.day)
+    return [each for each in made.journal.writers if each.state(interval.start, interval.end) == "gone"]
+
+
+def _told(made: _Day, champion: Epoch, rows: int, others: Mapping[str, int]) -> list[str]:
+    """What a person should know of the collection, in sentences."""
+    day, journal = made.day, made.journal
+    told = [
+        f"{day}: {count_of(rows, 'answer')} of {champion.to_candidate} (version {champion.model_version}) collected."
+    ]
+    told += [
+        f"{day}: {count_of(n, 'answer')} of {candidate}, which is not the day's champion, in the log as also_served; "
+        "nothing is judged by them."
+        for candidate, n in others.items()
+    ]
+    if journal.duplicates:
+        told.append(f"{count_of(journal.duplicates, 'record')} had an id that was answered before; the first counts.")
+    damage = journal.damage
+    if damage.torn or damage.changed or damage.unknown:
+        told.append(
+            f"The journal has {count_of(damage.torn, 'torn end')}, {count_of(damage.changed, 'changed place')} and "
+            f"{count_of(damage.unknown, 'unknown record')}, of all days: {', '.join(damage.where[:NAMED])}."
+        )
+    told += [
+        f"{each.name} has written nothing for {each.silent // timedelta(minutes=1)} minutes and has not said that the "
+        "day is over; what it wrote is taken as it is."
+        for each in _gone(made)
+    ]
+    told += [
+        f"{earlier}: {count_of(more, 'answer')} came after it was collected. Run {made.model.answering_dag} for it."
+        for earlier, more in _late(made).items()
+    ]
+    return told
+
+
+def _late(made: _Day) -> dict[str, int]:
+    """How many answers more than the log each earlier day has by now; days that were never collected are left out."""
+    if not made.journal.earlier:
+        return {}
+    first = min(made.journal.earlier)
+    held: dict[str, int] = {}
+    for each in made.ledger.lineage.scorings(made.model.name, first, made.day):
+        if each.role in ANSWERED:
+            held[each.day] = held.get(each.day, 0) + each.rows
+    return {d: n - held[d] for d, n in made.journal.earlier.items() if d in held and n > held[d]}
+
+
+def _after(day: str) -> str:
+    return Interval.of_day(day).end.date().isoformat()
+
+
+def _nothing(why: str) -> dict[str, Any]:
+    return {"skipped": why, "facts": {}}
