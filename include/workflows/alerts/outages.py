@@ -22,9 +22,9 @@ from include.workflows.alerts.outbox import Send
 
 FAILED, STALE = "failed", "stale"
 WATCH, HOUSEKEEPING = "watch", "housekeeping"
-DAILY = ("features", "score", "drift")
+DAILY = ("features", "score", "collect", "drift")
 """The kinds of Dags whose runs are days."""
-OF_A_MODEL = ("score", "drift", "retrain", "rollback", "consistency")
+OF_A_MODEL = ("score", "collect", "drift", "retrain", "rollback", "consistency")
 LONGEST = 600
 """Most characters of an error that a notice repeats; the task's log has all."""
 
@@ -109,6 +109,8 @@ def cause_of(dag_id: str, task_id: str) -> str:
 def whose(dag_id: str, task_id: str) -> tuple[Scope, str]:
     """What the Dag's task is about.
 
+    >>> whose("collect_air_time", "collect")
+    (<Scope.MODEL: 'model'>, 'air_time')
     >>> whose("gate_selftest", "selftest_air_time"), whose("housekeeping", "send_notices")
     ((<Scope.MODEL: 'model'>, 'air_time'), (<Scope.PROJECT: 'project'>, 'slipway'))
     """
@@ -147,7 +149,7 @@ def _held(ledger: Ledger, cause: str, subject: str, day: str) -> str | None:
     if kind == "features":
         view = declared.views.get(subject)
         return None if view is None else ledger.overview.publishes(view.name, view.version, day)
-    return ledger.overview.scorings(subject, day) if kind == "score" else ledger.overview.reports(subject, day)
+    return ledger.overview.reports(subject, day) if kind == "drift" else ledger.overview.scorings(subject, day)
 
 
 def _over(ledger: Ledger, outage: Outage, item: str, now: datetime) -> str | None:

@@ -17,7 +17,7 @@ from include.config import ModelDeclaration, declarations
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
-from include.domain.journal.collected import may_still_come
+from include.domain.journal.collected import Writer, may_still_come
 from include.domain.journal.records import AnswerRecord
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
@@ -115,8 +115,10 @@ def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, 
 
 def _collected(made: _Day, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
     """The day in log and ledger: the facts of its event, and what its closing waits for."""
-    ledger, model, day, found = made.ledger, made.model, made.day, made.journal
-    if not found.answers:
+    ledger, model, day = made.ledger, made.model, made.day
+    for sentence in _of_the_journal(made):
+        print(sentence)
+    if not made.journal.answers:
         return _nothing(f"The journal has no answer of {model.name} on {day}."), []
     while True:
         epoch = ledger.claims.server(model.name, day)
@@ -141,7 +143,8 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
         by_candidate.setdefault(record.candidate, []).append(record)
     served = by_candidate.pop(champion.to_candidate, [])
     crashpoint("collecting.read")
-    ledger.claims.claim(model.name, day, run_id=made.run_id)
+    if served:  # a day that is claimed has answers of whoever claimed it
+        ledger.claims.claim(model.name, day, run_id=made.run_id)
     daily.require_server(ledger, champion, day)
     scored, shadows, wait = None, list[dict[str, Any]](), list[str]()
     if served:
@@ -156,8 +159,7 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
                 shadows.append(facts)
                 wait += waits_for
     others = {candidate: len(records) for candidate, records in sorted(by_candidate.items())}
-    told = _told(made, champion, len(served), others)
-    print("\n".join(told))
+    print("\n".join(_told(made, champion, len(served), others)))
     if scored is None:
         return _nothing(f"{champion.to_candidate} answered nothing on {day}, so nothing of it is judged."), wait
     tables_touched.writes([tables_touched.prediction_log(model)])
@@ -328,25 +330,29 @@ def _still_writing(found: JournalDay, interval: Interval, now: datetime) -> list
     ]
 
 
-def _gone(made: _Day) -> list[Any]:
+def _gone(made: _Day) -> list[Writer]:
     interval = Interval.of_day(made.day)
     return [each for each in made.journal.writers if each.state(interval.start, interval.end) == "gone"]
 
 
 def _told(made: _Day, champion: Epoch, rows: int, others: Mapping[str, int]) -> list[str]:
-    """What a person should know of the collection, in sentences."""
-    day, journal = made.day, made.journal
-    told = [
-        f"{day}: {count_of(rows, 'answer')} of {champion.to_candidate} (version {champion.model_version}) collected."
+    """What was collected, in sentences."""
+    who = f"{champion.to_candidate} (version {champion.model_version})"
+    return [
+        f"{made.day}: {count_of(rows, 'answer')} of {who} collected.",
+        *(
+            f"{made.day}: {count_of(n, 'answer')} of {candidate}, which is not the day's champion, in the log as "
+            "also_served; nothing is judged by them."
+            for candidate, n in others.items()
+        ),
     ]
-    told += [
-        f"{day}: {count_of(n, 'answer')} of {candidate}, which is not the day's champion, in the log as also_served; "
-        "nothing is judged by them."
-        for candidate, n in others.items()
-    ]
+
+
+def _of_the_journal(made: _Day) -> list[str]:
+    """What a person should know of the journal, in sentences."""
+    journal, damage, told = made.journal, made.journal.damage, list[str]()
     if journal.duplicates:
         told.append(f"{count_of(journal.duplicates, 'record')} had an id that was answered before; the first counts.")
-    damage = journal.damage
     if damage.torn or damage.changed or damage.unknown:
         told.append(
             f"The journal has {count_of(damage.torn, 'torn end')}, {count_of(damage.changed, 'changed place')} and "
