@@ -271,14 +271,18 @@ def _unfinished() -> Iterator[str]:
 
 
 def _answers(ledger: Ledger) -> Iterator[str]:
-    """One served answer to each request, none of them an error, and no shadow answer to a request nobody served."""
+    """One served answer to each request, and online to each time that it was asked; none of them an error, and no
+    shadow answer to a request nobody served."""
     for model in ledger.candidates.models():
         path = OfflineStore(settings().store).log_path(model)
         if not Path(path, "_delta_log").is_dir():
             continue
         rows = DeltaTable(path).to_pyarrow_dataset().to_table().to_pandas()
         served, shadow = rows[rows["role"] == "served"], rows[rows["role"] == "shadow"]
-        twice = int(served["request_id"].duplicated().sum())
+        asked = served["request_id"]
+        if "asked_id" in served:
+            asked = served["asked_id"].where(served["asked_id"].notna(), asked)
+        twice = int(asked.duplicated().sum())
         if twice:
             yield f"I5 {model}: {twice} requests were served twice."
         if served["error"].notna().any() or served["score"].isna().any():

@@ -36,7 +36,7 @@ class JournalDay:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowDay:
+class AnsweredBeside:
     """What a challenger answered beside the champion's rows of a day.
 
     Attributes:
@@ -68,7 +68,7 @@ def journal_of(model: str, day: str, now: datetime) -> JournalDay:
     return JournalDay(answers.of(day), counts, answers.duplicates, writers, reader.damage)
 
 
-def shadow_of(folder: Path, model: str, day: str, asked: Collection[str], now: datetime) -> ShadowDay:
+def shadow_of(folder: Path, model: str, day: str, asked: Collection[str], now: datetime) -> AnsweredBeside:
     """What a challenger's own journal has of the rows ``asked``; ``now`` is the machine's."""
     answers, until = Answers(model, {day}), None
     for record, segment, at in _records(folder):
@@ -77,7 +77,7 @@ def shadow_of(folder: Path, model: str, day: str, asked: Collection[str], now: d
         if isinstance(record, AnswerRecord) and record.asked_id in asked:
             answers.add(record, segment, at)
     written = last_written(folder).values()
-    return ShadowDay(answers.of(day), until, now - max(written) if written else None)
+    return AnsweredBeside(answers.of(day), until, now - max(written) if written else None)
 
 
 def _records(folder: Path) -> Iterator[tuple[AnswerRecord | PassedOver, str, int]]:

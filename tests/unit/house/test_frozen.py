@@ -6,8 +6,8 @@ import ast
 
 from include.config.settings import PROJECT
 
-HAS_STATE = {"GainDetector"}
-"""Told of one day after another."""
+HAS_STATE = {"GainDetector", "Answers", "Writer"}
+"""Told of one day after another, or of one record of the journal after another."""
 
 
 def dataclasses_of_the_domain() -> dict[str, set[str]]:

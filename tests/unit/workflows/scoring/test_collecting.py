@@ -201,28 +201,30 @@ def killed_at(nth: int) -> Callable[[str], None]:
     return crashpoint
 
 
-def test_f159_killed_at_each_point_and_run_again_or_twice_the_day_is_the_same(tale, tmp_path, monkeypatch):
+def test_f159_killed_at_each_point_and_run_again_or_twice_the_day_is_the_same(tale, tmp_path):
     seen: list[str] = []
-    with tale.at("second in shadow", tmp_path / "world") as world:
+    at_the_moment = tale.at("second in shadow", tmp_path / "world")
+    # Undone before the world is left, which undoes its own.
+    with at_the_moment as world, pytest.MonkeyPatch.context() as monkeypatch:
         records, challenger = online_day(world), str(world.references["second"]["candidate_id"])
         write(records)
         write_shadow(challenger, asked_of(world, 17, challenger, role="shadow"))
         kept = content_before(world)
         monkeypatch.setattr(collecting, "crashpoint", seen.append)
         whole = collect(world)
-        undisturbed = state(world)
+        points, undisturbed = list(seen), state(world)
         collect(world, "twice")
         assert state(world) == undisturbed
         assert whole["facts"]["shadow"][0]["closed"]
-        for nth in range(1, len(seen) + 1):
+        for nth in range(1, len(points) + 1):
             restored(world, kept, monkeypatch)
             monkeypatch.setattr(collecting, "crashpoint", killed_at(nth))
             with pytest.raises(Killed):
                 collect(world)
             monkeypatch.setattr(collecting, "crashpoint", lambda name: None)
             collect(world)
-            assert state(world) == undisturbed, seen[nth - 1]
-    assert seen == [
+            assert state(world) == undisturbed, points[nth - 1]
+    assert points == [
         "collecting.read",
         "collecting.served.kept",
         "collecting.served.written",
@@ -272,7 +274,7 @@ def test_f159_an_old_day_whose_segments_are_gone_is_left_as_it_was(world):
         collect(world)
     assert str(refused.value) == (
         f"The prediction log of {world.model} has 120 answers of {DAY}, and the journal has 100 of that day, so the "
-        "log was left as it was. Put the missing segments back into SLIPWAY_HOME/journal, or leave the day as it was "
+        "log was left as it is. Put the missing segments back into SLIPWAY_HOME/journal, or leave the day as it was "
         "collected."
     )
     assert content_hash(log_of(world)) == first
