@@ -297,10 +297,10 @@ def test_of_several_answers_to_one_request_a_label_judges_the_declared_one(world
     model = declarations().model(world.model)
     with stores.open_ledger() as ledger:
         epoch = ledger.claims.server(world.model, DAY)
-        losses, cohorts = references._measured(ledger, model, epoch, Interval.of_day(DAY), at(19))
+        found = references._measured(ledger, model, epoch, Interval.of_day(DAY), at(19))
     late = world_late(world, "17-001")
-    assert [(each.day, each.rows, each.labelled) for each in cohorts] == [(DAY, 1, 1)]
-    assert losses[0].mean == pytest.approx((judged - late) ** 2)
+    assert [(each.day, each.rows, each.labelled) for each in found.cohorts] == [(DAY, 1, 1)]
+    assert found.losses[0].mean == pytest.approx((judged - late) ** 2)
 
 
 def world_late(world: LightWorld, trip: str) -> float:
