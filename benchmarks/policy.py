@@ -18,30 +18,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from benchmarks._common import own_peak_mb, report
-from benchmarks.policy_lab.study import Outcome, interval_of, outcomes
+from benchmarks.policy_lab.study import Outcome, core_worlds, interval_of, outcomes
 from benchmarks.policy_lab.today import today
-from benchmarks.policy_lab.worlds import KINDS, WITHOUT_CHANGE, World
+from benchmarks.policy_lab.worlds import WITHOUT_CHANGE, World
 
 FIRST_SEED = 1000
 FULL_SEEDS = 5
 QUICK_MINUTES = 4.5
-OTHERS = (
-    World("turned", learner="boosting"),
-    World("quiet", learner="boosting"),
-    World("turned", rows_a_day=50),
-    World("quiet", rows_a_day=50),
-    World("turned", delay_days=1),
-    World("turned", delay_days=30),
-    World("alternating", delay_days=30),
-    World("turned", task="regression"),
-    World("quiet", task="regression"),
-    World("turned", task="multiclass"),
-    World("quiet", task="multiclass"),
-    World("turned", rows_a_day=5000),
-    World("faded", rows_a_day=5000),
-    World("quiet", rows_a_day=5000),
-)
-WORLDS = (*(World(kind) for kind in KINDS), *OTHERS)
+WORLDS = core_worlds()
 
 
 def measured(worlds: Sequence[World], seeds: int, minutes: float) -> tuple[list[Outcome], list[str]]:

@@ -121,6 +121,7 @@ def core_worlds() -> tuple[World, ...]:
         World("creep", rows_a_day=50),
         World("quiet", rows_a_day=50),
         World("turned", rows_a_day=5000),
+        World("faded", rows_a_day=5000),
         World("quiet", rows_a_day=5000),
         World("turned", delay_days=1),
         World("turned", delay_days=30),
