@@ -24,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--clock",
         metavar="WHEN[@SPEED]",
         help="the data time at which it begins, and its speed, for example 2013-06-22T00:00Z@60 "
-        "(SLIPWAY_SERVE_CLOCK); default the machine's time",
+        "(SLIPWAY_SERVE_CLOCK, else SLIPWAY_CLOCK); default the machine's time",
     )
     parser.add_argument(
         "--model", action="append", help="token: a model that it may ask, as often as needed; default all"
@@ -52,7 +52,7 @@ def _run(args: argparse.Namespace) -> Answer:
     online = sorted(model.name for model in declared_models() if model.serving.mode == "online")
     if not online:
         raise Mistake("No model is served online; declare `serving: {mode: online}` in its model.yaml.")
-    clock = args.clock or os.environ.get("SLIPWAY_SERVE_CLOCK") or ""
+    clock = args.clock or os.environ.get("SLIPWAY_SERVE_CLOCK") or os.environ.get("SLIPWAY_CLOCK") or ""
     supervisor = Supervisor(
         settings(), online, ServeOptions(args.host, args.port, args.workers, args.drain, clock), say
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 from dataclasses import asdict
@@ -22,23 +23,32 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a declared model")
     parser.add_argument("--once", action="store_true", help="answer what is there now, and end")
     parser.add_argument("--folder", help="of the journal; default SLIPWAY_HOME/journal")
-    parser.add_argument("--clock", metavar="WHEN[@SPEED]", help="the time of the data; default SLIPWAY_CLOCK, else now")
+    parser.add_argument(
+        "--clock",
+        metavar="WHEN[@SPEED]",
+        help="the service's time of the data; default SLIPWAY_SERVE_CLOCK, else SLIPWAY_CLOCK, else now",
+    )
 
 
 def _shadow(args: argparse.Namespace) -> Answer:
+    from include.adapters.data_clock import DataClock
     from include.commands.airflow import use_running_services
-    from include.commands.stream import clock_of
     from include.config import declarations
     from include.config.settings import settings
     from include.workflows.scoring import online_challenger
+    from include.workflows.scoring.shadow_tail import TailLimits
 
-    model, clock = declarations().model(args.model), clock_of(args)
+    model = declarations().model(args.model)
+    # The service's clock, by which the records are dated that it reads.
+    clock = DataClock.read(args.clock or os.environ.get("SLIPWAY_SERVE_CLOCK") or os.environ.get("SLIPWAY_CLOCK"))
+    # Five minutes of the machine's time: where the data's goes on faster, more of it passes while a process starts.
+    limits = TailLimits(behind_s=TailLimits().behind_s * max(clock.speed, 1.0))
     use_running_services()
     folder = Path(args.folder) if args.folder else settings().home / "journal"
     if args.once:
         if not folder.is_dir():
             raise Mistake(f"There is no journal in {folder}; the online service makes it with its first answer.")
-        return _told(args.model, online_challenger.follow(model, folder, clock.now))
+        return _told(args.model, online_challenger.follow(model, folder, clock.now, limits=limits))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -47,10 +57,11 @@ def _shadow(args: argparse.Namespace) -> Answer:
         return not stop.wait(WAIT_S)
 
     while True:
-        found = online_challenger.follow(model, folder, clock.now, goes_on)
+        found = online_challenger.follow(model, folder, clock.now, goes_on, limits)
         if found.candidate is not None:
             print("\n".join(_told(args.model, found).lines), flush=True)
-        if stop.wait(LOOK_AGAIN_S if found.candidate is None else WAIT_S):
+        # As for the lag: a challenger is found within ten seconds of the data's time, or of a tenth of the machine's.
+        if stop.wait(max(WAIT_S, LOOK_AGAIN_S / max(clock.speed, 1.0)) if found.candidate is None else WAIT_S):
             return Answer(("Stopped.",), {"stopped": "by signal"})
 
 

@@ -24,10 +24,13 @@ from include.serving.app import App, AppLimits, View, served_now
 from include.serving.counters import ENDS, Counters, added_up, exposition, labelled
 from include.serving.models import Models
 
+LOOK_S = 0.25
+"""How often a worker looks whether there is something to say."""
 MARK_S = 5.0
 """How often a worker says up to when its answers are written."""
 IDLE_MARK_S = 60.0
-"""How often it says so when no request comes: a day is closed only once every worker has said that it is over."""
+"""How often it says so when no request comes. That a day of the data is over it says at once: the day is closed only
+when every worker has."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -158,13 +161,14 @@ async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, 
 
 
 async def _mark(journal: Journal, clock: DataClock) -> None:
-    written, since = -1, 0.0
+    written, since, day = -1, 0.0, clock.now().date()
     while True:
-        await asyncio.sleep(MARK_S)
-        since += MARK_S
-        if journal.rows != written or since >= IDLE_MARK_S:
-            journal.mark(clock.now())
-            written, since = journal.rows, 0.0
+        await asyncio.sleep(LOOK_S)
+        since, now = since + LOOK_S, clock.now()
+        over = now.date() > day
+        if over or (since >= MARK_S and journal.rows != written) or since >= IDLE_MARK_S:
+            journal.mark(now)
+            written, since, day = journal.rows, 0.0, now.date()
 
 
 class _no_signals:

@@ -17,14 +17,14 @@ GONE_AFTER = timedelta(minutes=15)
 State = Literal["passed", "writes", "gone", "ended before"]
 
 
-def day_of(record: AnswerRecord) -> str:
-    """The UTC day that an answer belongs to, ``YYYY-MM-DD``: that of its event, as in batch; of the request where no
-    event is known.
+def moment_of(record: AnswerRecord) -> datetime:
+    """When what an answer is about happens: its event, as in batch; the request where no event is known."""
+    return record.event_time or record.prediction_time
 
-    The day on which somebody collects it has no part in it.
-    """
-    moment = record.event_time or record.prediction_time
-    return moment.astimezone(UTC).date().isoformat()
+
+def day_of(record: AnswerRecord) -> str:
+    """The UTC day that an answer belongs to, ``YYYY-MM-DD``. The day on which somebody collects it has no part in it."""
+    return moment_of(record).astimezone(UTC).date().isoformat()
 
 
 @dataclass(slots=True)

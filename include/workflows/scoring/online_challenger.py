@@ -70,7 +70,9 @@ def of_now(ledger: Ledger, registry: ModelRegistry, model: ModelDeclaration) -> 
         "classes": model.class_count,
         "memory_mb": MEMORY_MB[form],
     }
-    return Prepared(OnlineChallenger(model.name, candidate.candidate_id, digest, form, tuple(features)), config)
+    window = ledger.shadow.window(candidate.candidate_id)
+    since = None if window is None else window.opened_from
+    return Prepared(OnlineChallenger(model.name, candidate.candidate_id, digest, form, tuple(features), since), config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from include.adapters import files
 from include.adapters.journal import Entry, Journal, JournalReader, segments
+from include.domain.journal.collected import moment_of
 from include.domain.journal.records import AnswerRecord, PassedOver
 from include.workflows.scoring.shadow_scorer import Scorer, ScorerDied
 
@@ -34,7 +35,7 @@ class TailLimits:
         batch_rows: rows that it is asked at once.
         batch_s, row_s: how long an answer to a batch, and to one row, may take.
         behind_s, behind_bytes: how far behind it may be, in seconds of the data's clock and in bytes of the journal
-            (70 MB are some 100,000 rows).
+            (70 MB are some 100,000 rows). Rows from before it began are behind in bytes only.
         strikes: rows that it could not get past after which it is asked no more.
     """
 
@@ -48,13 +49,15 @@ class TailLimits:
 
 @dataclass(frozen=True, slots=True)
 class OnlineChallenger:
-    """Who answers beside the champion of ``model``; ``digest`` is that of the file that it is judged by."""
+    """Who answers beside the champion of ``model``; ``digest`` is that of the file that it is judged by. Of days before
+    ``since``, the beginning of its window, it is asked nothing."""
 
     model: str
     candidate: str
     digest: str
     form: str
     features: tuple[str, ...]
+    since: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ class ShadowTail:
             limits: left out, the usual ones.
         """
         self.challenger, self.counts, self._own, self._scorer = challenger, TailCounts(), own, scorer
-        self._now, self._limits = now, limits or TailLimits()
+        self._now, self._limits, self._began = now, limits or TailLimits(), now()
         self._known, self._needs = _Known(), frozenset(challenger.features)
         kept = _state(own.folder / STATE)
         self._reader = JournalReader(journal, kept["journal"])
@@ -141,6 +144,8 @@ class ShadowTail:
                 continue
             if record.role != "champion" or record.error is not None or record.candidate == self.challenger.candidate:
                 continue
+            if self.challenger.since is not None and moment_of(record) < self.challenger.since:
+                continue
             if self._known.add(record.asked_id):
                 found.append(record)
             else:
@@ -151,7 +156,9 @@ class ShadowTail:
         times = [e.record.prediction_time for e in entries if isinstance(e.record, AnswerRecord)]
         self.counts.behind_s = max(0.0, (self._now() - min(times)).total_seconds()) if times else 0.0
         far = self._reader.unread_bytes() > self._limits.behind_bytes
-        return far or self.counts.behind_s > self._limits.behind_s
+        # The first day of its window began before it: those rows are worked off, or that day would never be whole.
+        behind = [each for each in times if each >= self._began]
+        return far or bool(behind) and (self._now() - min(behind)).total_seconds() > self._limits.behind_s
 
     def _pass_over(self, entries: Sequence[Entry]) -> None:
         """Count everything up to the newest record without asking anything."""

@@ -26,6 +26,9 @@ STREAM = "stream"
 """Pushes the newest rows of the views that declare a stream; started where there is one whose calendar goes on."""
 SERVE = "serve"
 """Answers online; started where a model declares that."""
+SHADOW = "shadow_"
+"""Begins the name of the process in which a model's challenger answers what the service was asked; one beside the
+service for each model that is declared online."""
 SERVERS = (API_SERVER, MLFLOW)
 NOT_STARTED = 127
 """The exit code of a component that could not even be started, as a shell gives it."""
@@ -169,6 +172,8 @@ class Services:
             argv = ("include.cli", "stream")
         elif name == SERVE:
             argv = ("include.cli", "serve", f"--port={self.environment.get('SLIPWAY_SERVE_PORT') or 8100}")
+        elif name.startswith(SHADOW):
+            argv = ("include.cli", "shadow", name.removeprefix(SHADOW))
         else:
             argv = ("airflow", *AIRFLOW.get(name, ("db", "migrate")))
         return Command(

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from include.adapters import files
 from include.adapters.airflow_api import AirflowApi, AirflowUnreachable
 from include.domain.errors import NotDone
-from include.workflows.services.components import AIRFLOW, MIGRATION, SERVE, STREAM, Services
+from include.workflows.services.components import AIRFLOW, MIGRATION, SERVE, SHADOW, STREAM, Services
 from include.workflows.services.watchdog import API_SERVER, MLFLOW
 
 STARTING_S = 180.0
@@ -56,12 +56,15 @@ def start_streams(services: Services, tell: Callable[[str], None], now: datetime
 
 
 def start_serving(services: Services, tell: Callable[[str], None]) -> None:
-    """Start the service that answers online, where a model declares it."""
+    """Start the service that answers online, where a model declares it, and beside it what lets each such model's
+    challengers answer."""
     from include.config import declared_models
 
     online = sorted(model.name for model in declared_models() if model.serving.mode == "online")
     if online:
         services.start(SERVE)
+        for name in online:
+            services.start(f"{SHADOW}{name}")
         tell(f"serving {', '.join(online)} online once they have a champion")
 
 

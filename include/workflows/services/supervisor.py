@@ -179,7 +179,10 @@ def dag_ids() -> list[str]:
     """The Dags that follow from the declarations that can be used."""
     from include.config import declared_models, declared_views
 
-    per_model = ("score", "drift", "retrain", "rollback")
     views = [f"features_{view.slug}" for view in declared_views()]
-    models = [f"{verb}_{model.name}" for model in declared_models() for verb in per_model]
+    models = [
+        dag_id
+        for model in declared_models()
+        for dag_id in (model.answering_dag, *(f"{verb}_{model.name}" for verb in ("drift", "retrain", "rollback")))
+    ]
     return [*views, *models, *(["gate_selftest"] if models else [])]

@@ -49,7 +49,7 @@ def test_without_a_service_the_status_says_how_to_start_it_and_the_code_is_1(cap
     assert json.loads(capsys.readouterr().out) == {"running": False}
 
 
-def test_slipway_up_starts_it_where_a_model_is_declared_online(monkeypatch):
+def test_slipway_up_starts_it_where_a_model_is_declared_online_and_its_challengers_beside_it(monkeypatch):
     def started(*modes: str) -> list[str]:
         names: list[str] = []
         models = [SimpleNamespace(name=f"m{i}", serving=DeclaredServing(mode=mode)) for i, mode in enumerate(modes)]
@@ -58,4 +58,4 @@ def test_slipway_up_starts_it_where_a_model_is_declared_online(monkeypatch):
         return names
 
     assert started("batch", "batch") == []
-    assert started("batch", "online") == [SERVE]
+    assert started("batch", "online") == [SERVE, "shadow_m1"]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from include import cli
-from include.adapters.data_clock import DataClock, NoClock
+from include.adapters.data_clock import DataClock, NoClock, SetClock
 from include.commands.stream import Ticker
 from include.config import declarations
 from include.workflows.features.streaming import Ticked, open_at
@@ -29,6 +29,25 @@ def test_a_clock_of_the_data_begins_where_it_is_told_and_goes_on_at_its_speed():
 
 def test_without_one_it_is_the_machines_time():
     assert abs(DataClock.read(None).now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_clock_that_a_replay_sets_stands_until_then_and_never_goes_back(tmp_path):
+    noon = datetime(2013, 6, 22, 12, tzinfo=UTC)
+    replay = SetClock(tmp_path / "made" / "clock", noon)
+    clock = DataClock.read(replay.name)
+    assert clock.now() == noon
+    replay.set(noon + timedelta(seconds=30))
+    replay.set(noon)
+    assert clock.now() == noon + timedelta(seconds=30)
+    assert SetClock(tmp_path / "made" / "clock", noon).now == noon + timedelta(seconds=30), "a replay goes on"
+
+
+def test_a_clock_of_a_replay_that_never_ran_is_refused(tmp_path):
+    with pytest.raises(NoClock, match="A replay makes it"):
+        DataClock.read(f"file:{tmp_path / 'clock'}")
+    (tmp_path / "clock").touch()
+    with pytest.raises(NoClock, match="no time in it"):
+        DataClock.read(f"file:{tmp_path / 'clock'}")
 
 
 @pytest.mark.parametrize(

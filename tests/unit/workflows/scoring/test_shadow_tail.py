@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -229,6 +230,23 @@ def test_f160_what_is_too_many_bytes_behind_is_passed_over_too(online):
     online.ask(*["well"] * 40)
     counts = worked_off(online.tail(TailLimits(batch_rows=10, behind_bytes=1_000))).counts
     assert (counts.answered, counts.passed_over) == (0, 40)
+
+
+def test_what_was_asked_before_it_began_is_no_lag_for_the_first_day_of_its_window_must_be_whole(online):
+    online.ask(*["well"] * 30)
+    online.time += timedelta(hours=6)
+    tail = online.tail(TailLimits(batch_rows=10, behind_s=60.0))
+    online.ask("well")
+    counts = worked_off(tail).counts
+    assert (counts.answered, counts.passed_over) == (31, 0)
+
+
+def test_it_is_asked_nothing_of_the_days_before_its_window(online):
+    online.ask("well", "well", "well", event_time=START)
+    online.ask("well", event_time=START + timedelta(hours=12))
+    since = replace(CHALLENGER, since=START + timedelta(hours=12))
+    assert worked_off(online.tail(challenger=since)).counts.answered == 1
+    assert [r.asked_id for r in online.written()] == ["r4"]
 
 
 # --- started again ---------------------------------------------------------------------------------------------------
