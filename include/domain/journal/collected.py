@@ -23,7 +23,7 @@ def moment_of(record: AnswerRecord) -> datetime:
 
 
 def day_of(record: AnswerRecord) -> str:
-    """The UTC day that an answer belongs to, ``YYYY-MM-DD``. The day on which somebody collects it has no part in it."""
+    """The UTC day that an answer belongs to, ``YYYY-MM-DD``. The day on which it is collected has no part in it."""
     return moment_of(record).astimezone(UTC).date().isoformat()
 
 

@@ -158,7 +158,7 @@ class ShadowTail:
         far = self._reader.unread_bytes() > self._limits.behind_bytes
         # The first day of its window began before it: those rows are worked off, or that day would never be whole.
         behind = [each for each in times if each >= self._began]
-        return far or bool(behind) and (self._now() - min(behind)).total_seconds() > self._limits.behind_s
+        return far or (bool(behind) and (self._now() - min(behind)).total_seconds() > self._limits.behind_s)
 
     def _pass_over(self, entries: Sequence[Entry]) -> None:
         """Count everything up to the newest record without asking anything."""
