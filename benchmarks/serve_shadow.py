@@ -21,9 +21,9 @@ from benchmarks.packed import KINDS, PARAMS, made_rows
 from include.adapters import estimators, packing
 from include.adapters.journal import Journal, JournalReader
 from include.adapters.packing.files import as_columns
+from include.adapters.scorer_process import Scorer
 from include.domain.journal.records import AnswerRecord
 from include.domain.packed.reader import Packed
-from include.workflows.scoring.shadow_scorer import Scorer
 from include.workflows.scoring.shadow_tail import OnlineChallenger, ShadowTail, TailLimits
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -109,6 +109,8 @@ def _shown(url: str, about: dict[str, Any], said: dict[str, Any]) -> Answer:
         served = said["served"].get(name)
         who = f"{served['candidate']}, revision {served['revision']}" if served else "no checked model"
         lines.append(f"{name}: {who}")
+        if served and served["by"] == "pipeline":
+            lines.append(f"{name} is answered by its pipeline, which is slower: {served.get('why', '')}")
     lines += [f"{name}: {problem}" for name, problem in said["problems"].items()]
     lacking = [name for name in about["models"] if name not in said["served"]]
     return Answer(tuple(lines), {"running": True, "url": url, **said}, EXIT_FAILED if lacking else 0)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from include.adapters.hot_features import FeaturesUnreachable, HotRow
 from include.adapters.journal import JournalUnwritable
@@ -19,6 +19,7 @@ from include.domain.serving.requests import AskedRequest, AskedRow, NotAnswered
 from include.domain.serving.route import ServedModel, ServedView
 from include.serving.counters import Counters, labelled
 from include.serving.models import LoadedModel
+from include.serving.slow import AnswersLater
 
 
 class LooksUp(Protocol):
@@ -82,29 +83,68 @@ class _Row:
     views: dict[str, ViewServed]
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A request whose values are there, and whose scores are not."""
+
+    request_id: str
+    served: ServedModel
+    at: datetime
+    rows: list[_Row]
+    terms: Terms
+
+
 class Answerer:
-    """Answers requests, one after the other: by one thread."""
+    """Answers requests, by one thread: one after the other where the model answers at once."""
 
     def __init__(self, lookup: LooksUp, journal: WritesDown, counters: Counters, now: Callable[[], datetime]) -> None:
         self._lookup, self._journal, self._counters, self._now = lookup, journal, counters, now
         self._last: datetime | None = None
+        self._open: list[datetime] = []
+        """When those were taken in that wait for a pipeline."""
 
     def answer(self, asked: AskedRequest, model: LoadedModel, terms: Terms) -> AnsweredRequest:
-        """The answer, written down.
+        """The answer of a packed model, written down.
 
         Raises:
             NotAnswered: when a view's policy refuses it, the model does not answer its rows, the deadline is over, or
                 it cannot be written down and that is refused.
         """
-        served = model.served
-        at = self._prediction_time()
-        request_id = asked.request_id or secrets.token_hex(16)
+        begun = self._begun(asked, model, terms)
+        before = time.perf_counter()
+        scores = _packed_scores(cast(Packed, model.form), [row.features for row in begun.rows])
+        return self._ended(begun, scores, round((time.perf_counter() - before) * 1e6))
+
+    async def answer_slowly(self, asked: AskedRequest, model: LoadedModel, terms: Terms) -> AnsweredRequest:
+        """The answer of a model whose pipeline answers, written down; other requests go on meanwhile.
+
+        Raises:
+            NotAnswered: as ``answer``.
+        """
+        begun = self._begun(asked, model, terms)
+        self._open.append(begun.at)
+        try:
+            before = time.perf_counter()
+            left = terms.deadline_s - (before - terms.began)
+            scores = await cast(AnswersLater, model.form).scores([row.features for row in begun.rows], left)
+            return self._ended(begun, scores, round((time.perf_counter() - before) * 1e6))
+        finally:
+            self._open.remove(begun.at)
+
+    def written_until(self, now: datetime) -> datetime:
+        """The time before which every answer is written: now, or when the oldest began that is under way."""
+        return min([now, *self._open])
+
+    def _begun(self, asked: AskedRequest, model: LoadedModel, terms: Terms) -> _Begun:
+        served, at = model.served, self._prediction_time()
         rows = [self._looked_up(row, served, at) for row in asked.rows]
         crashpoint("serve.looked_up")
         terms.in_time()
-        before = time.perf_counter()
-        scores = _scores(model.packed, [row.features for row in rows])
-        us_model = round((time.perf_counter() - before) * 1e6)
+        return _Begun(asked.request_id or secrets.token_hex(16), served, at, rows, terms)
+
+    def _ended(self, begun: _Begun, scores: list[Any], us_model: int) -> AnsweredRequest:
+        served, rows, terms, request_id = begun.served, begun.rows, begun.terms, begun.request_id
+        _finite(scores)
         crashpoint("serve.scored")
         terms.in_time()
         predictions = [
@@ -117,11 +157,12 @@ class Answerer:
                 asked_id=f"{request_id}#{i}" if len(rows) > 1 else request_id,
                 request_id=request_id,
                 model=served.model,
-                prediction_time=at,
+                prediction_time=begun.at,
                 candidate=served.candidate,
                 digest=served.digest,
                 revision=served.revision,
                 route_revision=served.route_revision,
+                by=served.by,
                 keys=row.keys,
                 event_time=row.event_time,
                 row=i,
@@ -241,19 +282,21 @@ def _of_kind(value: Any, kind: str) -> Any:
     return bool(value) if kind == "boolean" else float(value)
 
 
-def _scores(packed: Packed, rows: list[dict[str, Any]]) -> list[Any]:
+def _packed_scores(packed: Packed, rows: list[dict[str, Any]]) -> list[Any]:
     try:
         if len(rows) == 1:
             one = packed.one(rows[0])
-            scores: list[Any] = [one if isinstance(one, float) else one.tolist()]
-        else:
-            scores = packed.many({name: [row[name] for row in rows] for name in packed.features}).tolist()
+            return [one if isinstance(one, float) else one.tolist()]
+        found: list[Any] = packed.many({name: [row[name] for row in rows] for name in packed.features}).tolist()
+        return found
     except NotAnswerable as error:
         raise NotAnswered(422, f"the model does not answer this: {error}") from None
+
+
+def _finite(scores: list[Any]) -> None:
     for i, score in enumerate(scores):
         if not all(map(math.isfinite, score if isinstance(score, list) else [score])):
             raise NotAnswered(422, f"the model's answer to row {i} is no finite number")
-    return scores
 
 
 def _predicted(score: Any, served: ServedModel) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from include.domain.faults import crashpoint
+from include.domain.packed.reader import Packed
 from include.domain.serving.requests import MOST_BYTES, AskedRequest, NotAnswered, is_id, parsed
-from include.serving.answering import Answerer, Terms
+from include.serving.answering import AnsweredRequest, Answerer, Terms
 from include.serving.counters import Counters, bucket_of, labelled
 from include.serving.models import LoadedModel, Models
 from include.serving.protocols import MLFLOW, OIP, OURS, Protocol, oip_metadata, openapi
@@ -60,6 +61,7 @@ class App:
         self.in_flight = 0
         self._remembered: OrderedDict[tuple[str, str, str], tuple[float, bytes, _Reply]] = OrderedDict()
         self._remembered_bytes = 0
+        self._under_way: dict[tuple[str, str, str], tuple[bytes, asyncio.Future[_Reply]]] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -215,11 +217,42 @@ class App:
             if not is_id(header):
                 raise NotAnswered(422, "x-request-id is a text of 1 to 200 visible characters")
             asked = AskedRequest(header, asked.rows)
+        if not isinstance(loaded.form, Packed):
+            return await self._predicted_slowly(protocol, asked, loaded, terms, body)
         # From here on nothing waits: two requests of one id never meet in the middle.
         known = self._recalled(protocol, name, asked.request_id, body)
         if known is not None:
             return known
-        answered = self.answerer.answer(asked, loaded, terms)
+        return self._said(protocol, asked, self.answerer.answer(asked, loaded, terms), body)
+
+    async def _predicted_slowly(
+        self, protocol: Protocol, asked: AskedRequest, loaded: LoadedModel, terms: Terms, body: bytes
+    ) -> _Reply:
+        """By the model's pipeline: two requests of one id may meet, and then the second waits for the first."""
+        name = loaded.served.model
+
+        async def answered() -> _Reply:
+            return self._said(protocol, asked, await self.answerer.answer_slowly(asked, loaded, terms), body)
+
+        if asked.request_id is None:
+            return await answered()
+        known = self._recalled(protocol, name, asked.request_id, body)
+        if known is not None:
+            return known
+        key = (protocol.name, name, asked.request_id)
+        first = self._under_way.get(key)
+        if first is not None:
+            if first[0] != body:
+                raise NotAnswered(409, "this request_id is being answered for another content")
+            return await asyncio.shield(first[1])
+        task = asyncio.ensure_future(answered())
+        self._under_way[key] = body, task
+        try:
+            return await task
+        finally:
+            del self._under_way[key]
+
+    def _said(self, protocol: Protocol, asked: AskedRequest, answered: AnsweredRequest, body: bytes) -> _Reply:
         served = answered.served
         headers = [
             (b"x-slipway-request-id", answered.request_id.encode()),
@@ -230,7 +263,7 @@ class App:
             headers.append((b"x-slipway-uncounted", b"1"))
         reply = _Reply(200, _encode(protocol.said(answered)), tuple(headers))
         if asked.request_id is not None:
-            self._remember((protocol.name, name, asked.request_id), body, reply)
+            self._remember((protocol.name, served.model, asked.request_id), body, reply)
         return reply
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
@@ -309,7 +342,8 @@ def served_now(app: App) -> dict[str, Any]:
             "digest": each.served.digest,
             "revision": each.served.revision,
             "route_revision": each.served.route_revision,
-            "by": "packed",
+            "by": each.served.by,
+            **({"why": each.served.why_pipeline} if each.served.why_pipeline else {}),
         }
         for name, each in app.models.current().items()
     }

@@ -6,6 +6,7 @@ worker. Where the ledger or MLflow is away, what is published stays, and a resta
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -163,6 +164,8 @@ class Keeper:
     def _is_whole(self, has: ServedModel) -> bool:
         """Whether the packed file of what is served is still the one that was checked, and answers as it did; looked
         at once by each keeper. One that does not is removed, and made again."""
+        if has.by == "pipeline":
+            return has.digest in self._whole or self._is_whole_pipeline(has)
         if has.packed_sha256 not in self._whole:
             try:
                 checked(Path(has.packed), has.packed_sha256)
@@ -171,6 +174,15 @@ class Keeper:
                 return False
             self._whole.add(has.packed_sha256)
         return True
+
+    def _is_whole_pipeline(self, has: ServedModel) -> bool:
+        try:
+            whole = hashlib.sha256(Path(has.pipeline).read_bytes()).hexdigest() == has.digest
+        except OSError:
+            return False
+        if whole:
+            self._whole.add(has.digest)
+        return whole
 
     def _got(self, ledger: Ledger, name: str, head: Epoch) -> ServedModel | None:
         """The new champion, checked; None, and why in the problems, where it cannot be had now."""
@@ -181,7 +193,6 @@ class Keeper:
             return None
         try:
             served = prepared(ledger, name, head, Path(self.config.models_folder))
-            checked(Path(served.packed), served.packed_sha256)
         except Exception as error:  # noqa: BLE001 - whatever one model's file or MLflow raises, the others are served
             text = " ".join((str(error).strip() or type(error).__name__).split())
             self.problems[name] = f"revision {head.revision} ({head.to_candidate}) cannot be served: {text}"
@@ -189,6 +200,8 @@ class Keeper:
             return None
         self._failed.pop(name, None)
         self.problems.pop(name, None)
+        if served.by == "pipeline":
+            print(f"{name}: revision {head.revision} is answered by its pipeline. {served.why_pipeline}", flush=True)
         return served
 
 

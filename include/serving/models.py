@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from include.adapters.route_file import RouteReader
 from include.domain.packed.reader import NotAnswerable, Packed, read
 from include.domain.serving.route import ServedModel
+from include.serving.slow import AnswersLater, slow_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class LoadedModel:
     """A model of the route, ready to answer."""
 
     served: ServedModel
-    packed: Packed
+    form: Packed | AnswersLater
+    """Its plain arrays, which answer at once, or its pipeline's process."""
 
 
 class PackedRefused(Exception):
@@ -24,39 +27,91 @@ class PackedRefused(Exception):
 
 
 class Models:
-    """What is served now. A model that cannot be loaded leaves the one before it in place."""
+    """What is served now. A model that cannot be loaded, or is not loaded yet, leaves the one before it in place."""
 
-    def __init__(self, route: RouteReader) -> None:
-        self._reader = route
+    def __init__(self, route: RouteReader, slow: Callable[[ServedModel], AnswersLater] = slow_model) -> None:
+        self._reader, self._new_slow = route, slow
         self._number = -1
         self._loaded: dict[str, LoadedModel] = {}
-        self._packed: dict[str, Packed] = {}
+        self._waiting: dict[str, LoadedModel] = {}
+        """By name, those whose process is loading its pipeline."""
+        self._forms: dict[str, Packed | AnswersLater] = {}
         self.problems: dict[str, str] = {}
         """By model, why what the route names is not loaded here."""
 
     def current(self) -> dict[str, LoadedModel]:
-        """By name. A new object whenever the route changed, so a request keeps the one that it began with."""
+        """By name. A new object whenever something changed, so a request keeps the one that it began with."""
         number = self._reader.number()
-        if number == self._number:
-            return self._loaded
+        if number != self._number:
+            self._take(number)
+        elif self._waiting:
+            self._look_after_waiting()
+        return self._loaded
+
+    def waiting(self) -> bool:
+        """Whether a pipeline is being loaded."""
+        self.current()
+        return bool(self._waiting)
+
+    def end(self) -> None:
+        """End the processes of pipelines."""
+        for form in self._forms.values():
+            if not isinstance(form, Packed):
+                form.end()
+
+    def _take(self, number: int) -> None:
         loaded: dict[str, LoadedModel] = {}
-        problems: dict[str, str] = {}
+        waiting: dict[str, LoadedModel] = {}
+        self.problems = {}
         for name, served in self._reader.route().models.items():
             try:
-                loaded[name] = LoadedModel(served, self._packed_of(served))
+                made = LoadedModel(served, self._form_of(served))
             except (PackedRefused, NotAnswerable, OSError, ValueError, KeyError) as error:
-                problems[name] = f"route revision {served.route_revision} cannot be loaded: {error}"
-                if name in self._loaded:
-                    loaded[name] = self._loaded[name]
-        # The model before stays in memory too: a rollback reads no file.
-        both = [*self._loaded.values(), *loaded.values()]
-        self._packed = {each.served.packed_sha256: each.packed for each in both}
-        self._loaded, self.problems, self._number = loaded, problems, number
-        return loaded
+                self.problems[name] = f"route revision {served.route_revision} cannot be loaded: {error}"
+                made = None
+            if made is not None and not _problem_of(made):
+                loaded[name] = made
+                continue
+            if made is not None:
+                waiting[name] = made
+            if name in self._loaded:
+                loaded[name] = self._loaded[name]
+        # The model before stays in memory too: a rollback reads no file, and starts no process.
+        kept = {
+            _name_of(each.served): each.form for each in (*self._loaded.values(), *loaded.values(), *waiting.values())
+        }
+        for name, form in self._forms.items():
+            if name not in kept and not isinstance(form, Packed):
+                form.end()
+        self._forms, self._loaded, self._waiting, self._number = kept, loaded, waiting, number
+        self._look_after_waiting()
 
-    def _packed_of(self, served: ServedModel) -> Packed:
-        known = self._packed.get(served.packed_sha256)
-        return known if known is not None else checked(Path(served.packed), served.packed_sha256)
+    def _look_after_waiting(self) -> None:
+        for name, made in list(self._waiting.items()):
+            problem = _problem_of(made)
+            if problem:
+                self.problems[name] = f"route revision {made.served.route_revision} is not answered yet: {problem}"
+                continue
+            del self._waiting[name]
+            self.problems.pop(name, None)
+            self._loaded = {**self._loaded, name: made}
+
+    def _form_of(self, served: ServedModel) -> Packed | AnswersLater:
+        known = self._forms.get(_name_of(served))
+        if known is not None:
+            return known
+        if served.by == "pipeline":
+            made = self._forms[_name_of(served)] = self._new_slow(served)
+            return made
+        return checked(Path(served.packed), served.packed_sha256)
+
+
+def _name_of(served: ServedModel) -> str:
+    return served.packed_sha256 if served.by == "packed" else f"pipeline {served.model} {served.digest}"
+
+
+def _problem_of(made: LoadedModel) -> str:
+    return "" if isinstance(made.form, Packed) else made.form.problem
 
 
 def checked(file: Path, sha256: str) -> Packed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,42 @@ from include.domain.errors import Unavailable
 from include.domain.gates.packed import NAME as PACKED_GATE
 from include.domain.packed.compared import difference
 from include.domain.packed.hard_rows import hard_rows
-from include.domain.packed.reader import NotAnswerable, Packed, read
+from include.domain.packed.reader import NotAnswerable, Packed
 from include.domain.promotion import Epoch
 from include.domain.serving.route import ServedFeature, ServedModel, ServedView
+from include.serving.models import PackedRefused, checked
 from include.workflows import stores
 from include.workflows.scoring import as_trained, fitted_models, packed_files
 
 HARD_ROWS = 400
 
 
-class NotServable(Exception):
-    """A champion that cannot be answered from plain arrays."""
+class PackedDiffers(Exception):
+    """A packed form that answers otherwise than its pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The file that answers, and its inputs; ``why`` says why it is not the packed one."""
+
+    file: Path
+    inputs: list[str] | None
+    why: str = ""
 
 
 def prepared(ledger: Ledger, name: str, head: Epoch, folder: Path) -> ServedModel:
-    """The champion of the model, with its packed file: the one that its gate kept, else one that is made here, in
-    ``folder``.
+    """The champion of the model and the file that answers for it: the packed file that its gate kept, else one that is
+    made here, in ``folder``; its pipeline where it has no packed form or that answers otherwise.
 
     Raises:
-        NotServable: when its packed form answers otherwise than its pipeline.
-        NotPackable: when it has none.
+        ModelFileRefused, VersionMissing, Unavailable: when its file cannot be had.
     """
     declared = declarations().model(name)
-    file = _kept_by_the_gate(ledger, head) or _made_here(ledger, declared, head, folder)
-    inputs = read(file).features
-    learned = as_trained.as_learned(ledger, declared, head.to_candidate, inputs)
+    form = _form(ledger, declared, head, folder)
+    learned = as_trained.as_learned(ledger, declared, head.to_candidate, form.inputs)
     all_kinds = fitted_models.kinds_of(learned)
-    kinds = {feature: all_kinds[feature] for feature in inputs}
+    kinds = {feature: all_kinds[feature] for feature in form.inputs or list(all_kinds)}
+    packed = not form.why
     return ServedModel(
         model=name,
         task=declared.task,
@@ -55,29 +65,43 @@ def prepared(ledger: Ledger, name: str, head: Epoch, folder: Path) -> ServedMode
         revision=head.revision,
         route_revision=head.revision,
         version=int(str(head.model_version)),
-        packed=str(file),
-        packed_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        packed=str(form.file) if packed else "",
+        packed_sha256=hashlib.sha256(form.file.read_bytes()).hexdigest() if packed else "",
         deadline_s=declared.serving.deadline.total_seconds(),
         on_journal_full=declared.serving.when_full(declared.tier),
         omit=[feature for feature in declared.serving.omit if feature in kinds],
+        by="packed" if packed else "pipeline",
+        pipeline="" if packed else str(form.file),
+        why_pipeline=form.why,
     )
 
 
-def _kept_by_the_gate(ledger: Ledger, head: Epoch) -> Path | None:
-    """The packed file that the gate found equal; None where no gate judged this file, or what it kept cannot be had.
-
-    Raises:
-        NotServable: when a gate judged it, and it did not pass.
-    """
+def _form(ledger: Ledger, declared: ModelDeclaration, head: Epoch, folder: Path) -> _Form:
     candidate = ledger.candidates.get(head.to_candidate)
     form = packed_files.served_form(ledger, candidate)
-    if form.digest is None:
-        judged = ledger.gates.latest(candidate.candidate_id).get(PACKED_GATE)
-        if judged is not None and judged.digest == head.digest:
-            raise NotServable(str(form.why_not))
-        return None
+    judged = ledger.gates.latest(candidate.candidate_id).get(PACKED_GATE)
+    if form.digest is None and judged is not None and judged.digest == head.digest:
+        return _by_pipeline(declared, head, str(form.why_not))
     try:
-        return packed_files.file_of(form.digest, stores.registry(), str(candidate.facts.mlflow_run_id))
+        file = _kept(form.digest, str(candidate.facts.mlflow_run_id)) or _made_here(ledger, declared, head, folder)
+        return _Form(file, checked(file, hashlib.sha256(file.read_bytes()).hexdigest()).features)
+    except packing.NotPackable as error:
+        return _by_pipeline(declared, head, f"It has no packed form: {error}.")
+    except PackedDiffers as error:
+        return _by_pipeline(declared, head, f"{error}.")
+    except PackedRefused as error:
+        return _by_pipeline(declared, head, f"Its packed form is not used: {error}.")
+
+
+def _by_pipeline(declared: ModelDeclaration, head: Epoch, why: str) -> _Form:
+    pipeline = fitted_models.load(stores.registry(), declared.name, int(str(head.model_version)), head.digest)
+    return _Form(fitted_models.copy_of(head.digest), estimators.inputs_of(pipeline), why)
+
+
+def _kept(digest: str | None, run_id: str) -> Path | None:
+    """The packed file that the gate found equal; None where no gate judged this file, or what it kept cannot be had."""
+    try:
+        return None if digest is None else packed_files.file_of(digest, stores.registry(), run_id)
     except (packed_files.PackedFileRefused, Unavailable):
         return None
 
@@ -132,8 +156,8 @@ def _packed(declared: ModelDeclaration, pipeline: Any, kinds: dict[str, str], he
     expected = _pipeline_answers(pipeline, frame, classes)
     found = difference(expected, packed.many(columns))
     if found.differing:
-        raise NotServable(
-            f"its packed form differs from its pipeline on {found.differing} of {len(answered)} rows that were made "
+        raise PackedDiffers(
+            f"Its packed form differs from its pipeline on {found.differing} of {len(answered)} rows that were made "
             "to show a difference"
         )
     return packing.written(arrays)

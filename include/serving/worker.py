@@ -32,6 +32,9 @@ IDLE_MARK_S = 60.0
 """How often it says so when no request comes. That a day of the data is over it says at once: the day is closed only
 when every worker has."""
 
+LOAD_S = 45.0
+"""How long a worker waits with its first request until its pipelines are loaded."""
+
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """What a worker is told; everything else it reads from the route."""
@@ -84,6 +87,8 @@ class RunView(View):
             labelled("slipway_route_revision", model=name): float(each.served.route_revision)
             for name, each in app.models.current().items()
         }
+        for name, each in app.models.current().items():
+            gauges[labelled("slipway_by_pipeline", model=name)] = float(each.served.by == "pipeline")
         unreachable = self.keeper().get("ledger_unreachable_s")
         if unreachable is not None:
             gauges["slipway_ledger_unreachable_seconds"] = float(unreachable)
@@ -125,6 +130,7 @@ def run(config: WorkerConfig) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(server, app, journal, config, clock))
     finally:
+        models.end()
         journal.mark(clock.now(), ends=True)
         journal.close()
 
@@ -140,13 +146,19 @@ async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, 
 
     server.install_signal_handlers = lambda: None
     server.capture_signals = _no_signals
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain)
+    # A worker that takes the place of another one answers all that it answered, from its first request on.
+    until = loop.time() + LOAD_S
+    while app.models.waiting() and not stop.is_set() and loop.time() < until:
+        await asyncio.sleep(0.02)
+    if stop.is_set():
+        return
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     (Path(config.folder) / f"{os.getpid()}.ready").touch()
-    marking = asyncio.create_task(_mark(journal, clock))
+    marking = asyncio.create_task(_mark(journal, clock, app.answerer))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     marking.cancel()
@@ -160,11 +172,11 @@ async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, 
     await serving
 
 
-async def _mark(journal: Journal, clock: DataClock) -> None:
+async def _mark(journal: Journal, clock: DataClock, answerer: Answerer) -> None:
     written, since, day = -1, 0.0, clock.now().date()
     while True:
         await asyncio.sleep(LOOK_S)
-        since, now = since + LOOK_S, clock.now()
+        since, now = since + LOOK_S, answerer.written_until(clock.now())
         over = now.date() > day
         if over or (since >= MARK_S and journal.rows != written) or since >= IDLE_MARK_S:
             journal.mark(now)

@@ -122,11 +122,14 @@ def _child(told: Mapping[str, Any]) -> None:
     import importlib
     import traceback
 
+    from include.domain import faults
+
     os.close(0)
     out = os.open(Path(told["folder"]) / f"{os.getpid()}.out", os.O_CREAT | os.O_WRONLY)
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.environ.update(told["env"])
+    faults.read_environment()
     code = 1
     try:
         if "FAULT_TRACE" in os.environ:

@@ -120,19 +120,44 @@ def test_the_file_that_the_gate_kept_is_the_one_that_is_served(world):
     assert (served(world).revision, served(world).packed) == (2, str(kept))
 
 
-def test_what_the_gate_found_different_is_not_served(world):
-    first = world.promote_another(1)
+def test_what_the_gate_found_different_is_answered_by_its_pipeline(world, capsys):
     keeper = new_keeper(world)
-    keeper.look()
     digest = world.model_file(2)
     with world.ledger() as ledger:
         candidate = challenger(ledger, "run-2", digest=digest, model=MODEL)
         held = judged("packed_gate", Verdict.FAIL, mode=Mode.ADVISORY)
         ledger.gates.record(candidate.candidate_id, held, digest=digest, run_id="run-2")
         promote(ledger, candidate)
-    keeper.look()
-    assert served(world).candidate == first
-    assert "revision 2" in keeper.problems[MODEL]
+    assert keeper.look() is True
+    now = served(world)
+    assert (now.candidate, now.by, now.packed) == (candidate.candidate_id, "pipeline", "")
+    assert (now.pipeline, now.why_pipeline) == (str(fitted_models.copy_of(digest)), held.reason)
+    assert keeper.problems == {}
+    assert "revision 1 is answered by its pipeline" in capsys.readouterr().out
+    assert keeper.look() is False, "nothing changed since"
+
+
+def test_what_has_no_packed_form_is_answered_by_its_pipeline_and_says_which_part(world):
+    digest = world.model_file(1, "sklearn.naive_bayes.GaussianNB")
+    with world.ledger() as ledger:
+        promote(ledger, challenger(ledger, "run-1", digest=digest, model=MODEL))
+    new_keeper(world).look()
+    now = served(world)
+    assert (now.by, now.digest) == ("pipeline", digest)
+    assert now.why_pipeline.startswith("It has no packed form: ")
+    assert "GaussianNB" in now.why_pipeline
+
+
+def test_f145_a_pipeline_s_file_that_was_edited_is_fetched_again_or_not_served(world):
+    digest = world.model_file(1, "sklearn.naive_bayes.GaussianNB")
+    with world.ledger() as ledger:
+        promote(ledger, challenger(ledger, "run-1", digest=digest, model=MODEL))
+    new_keeper(world).look()
+    file = Path(served(world).pipeline)
+    file.write_bytes(file.read_bytes() + b"x")
+    keeper = new_keeper(world)
+    assert keeper.look() is False
+    assert "cannot be served" in keeper.problems[MODEL]
 
 
 def test_f142_a_ledger_that_went_back_changes_nothing(world):

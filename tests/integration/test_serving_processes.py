@@ -148,6 +148,23 @@ def test_f115_f116_a_promotion_and_a_rollback_while_clients_ask_fail_no_request(
         assert sorted(each.revisions) == each.revisions, "no later answer by the former champion"
 
 
+def test_a_champion_that_has_no_packed_form_is_answered_by_its_pipeline_without_a_failed_request(running):
+    clients = running.clients()
+    before = max(clients[0].revisions)
+    running.world.promote_another(3, "sklearn.naive_bayes.GaussianNB")
+    eventually(lambda: all(each.revisions[-1] == before + 1 for each in clients))
+    slow = f'slipway_by_pipeline{{model="{MODEL}"}} 1'
+    eventually(lambda: slow in running.get("/metrics")[1].decode())
+    eventually(lambda: json.loads(running.get("/v1/status")[1])["served"][MODEL]["by"] == "pipeline")
+    running.supervisor.reload.set()
+    old = {child.pid for child in running.supervisor._workers}
+    eventually(lambda: not old & {child.pid for child in running.supervisor._workers})
+    running.world.roll_back()
+    eventually(lambda: all(each.revisions[-1] == before + 2 for each in clients))
+    running.end(clients)
+    assert [each.failed for each in clients] == [Counter(), Counter()]
+
+
 def test_f167_a_reload_while_clients_ask_refuses_and_resets_nothing(running):
     clients = running.clients()
     old = {child.pid for child in running.supervisor._workers}

@@ -310,8 +310,11 @@ def die_at(monkeypatch: pytest.MonkeyPatch, point: str | None) -> None:
 
 
 def test_a_stream_passes_the_crash_points_that_the_list_of_the_sweeps_has(world, streamed, monkeypatch, tmp_path):
-    monkeypatch.setenv("FAULT_TRACE", str(tmp_path / "trace"))
-    streamed.tick(at_(3, 6))
+    with monkeypatch.context() as patch:
+        patch.setenv("FAULT_TRACE", str(tmp_path / "trace"))
+        faults.read_environment()
+        streamed.tick(at_(3, 6))
+    faults.read_environment()
     passed = (tmp_path / "trace").read_text(encoding="utf-8").split()
     assert {name for name in passed if "stream" in name} == PASSED["stream"]
 

@@ -30,6 +30,7 @@ from include.workflows.scoring import fitted_models
 
 MODEL = "trip_late"
 KINDS = {"station": "categorical", "order": "numeric", "level": "numeric", "mean_level_3h": "numeric"}
+BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 NOON = datetime(2024, 3, 10, 12, tzinfo=UTC)
 ROW = {"station": "north", "order": 0.5, "level": 12.0, "mean_level_3h": 11.0}
 FRESH = {"delay": "30s", "stream": {"every": "10s"}}
@@ -48,9 +49,9 @@ class ServedWorld:
         with Ledger.open(settings().ledger_url) as opened:
             yield opened
 
-    def promote_another(self, seed: int) -> str:
+    def promote_another(self, seed: int, path: str = BOOSTING) -> str:
         """Fit, register and promote; the candidate's id."""
-        digest = self.model_file(seed)
+        digest = self.model_file(seed, path)
         with self.ledger() as ledger:
             candidate = challenger(ledger, f"run-{seed}", digest=digest, model=MODEL)
             promote(ledger, candidate)
@@ -65,7 +66,7 @@ class ServedWorld:
             by = Person("ada", frozenset({"op"}), operator=True)
             return ledger.deployments.rollback(asked, by=by, approvers=OPERATORS).epoch.to_candidate
 
-    def model_file(self, seed: int) -> str:
+    def model_file(self, seed: int, path: str = BOOSTING) -> str:
         """Fit a model and keep its file on this machine; its digest."""
         rng = np.random.default_rng(seed)
         frame = pd.DataFrame(
@@ -77,9 +78,9 @@ class ServedWorld:
             }
         )
         label = (frame["order"] + 0.1 * frame["level"] + rng.normal(size=400) > 1).to_numpy().astype(int)
-        spec = estimators.EstimatorSpec(
-            "sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 5}, "ordinal", False, KINDS, seed=seed
-        )
+        boosts = path == BOOSTING
+        params = {"max_iter": 5} if boosts else {}
+        spec = estimators.EstimatorSpec(path, params, "ordinal", not boosts, KINDS, seed=seed)
         pipeline = estimators.fit(estimators.build(spec), frame, label)
         file = self.home / f"made-{seed}.skops"
         model_files.untrusted_free(pipeline, file)

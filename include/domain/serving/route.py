@@ -49,12 +49,18 @@ class ServedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int
     """Of the registered model."""
     packed: str
-    """The path of its packed file."""
+    """The path of its packed file; empty where its pipeline answers."""
     packed_sha256: str
     deadline_s: float = 0.05
     on_journal_full: Literal["refuse", "serve_uncounted"] = "serve_uncounted"
     omit: list[str] = []
     """Features that the journal does not keep."""
+    by: Literal["packed", "pipeline"] = "packed"
+    """In which form it answers."""
+    pipeline: str = ""
+    """The path of its pipeline's file, whose sha256 is ``digest``, where that answers."""
+    why_pipeline: str = ""
+    """Why its packed form does not answer, in a sentence."""
 
 
 class Route(msgspec.Struct, frozen=True):

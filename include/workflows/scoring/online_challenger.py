@@ -15,12 +15,12 @@ from include.adapters.journal import Journal
 from include.adapters.journal.segments import instance_name
 from include.adapters.ledger import Ledger
 from include.adapters.registry import ModelRegistry
+from include.adapters.scorer_process import Scorer
 from include.config import ModelDeclaration
 from include.config.settings import settings
 from include.domain.lifecycle import State
 from include.workflows import stores
 from include.workflows.scoring import fitted_models, packed_files
-from include.workflows.scoring.shadow_scorer import Scorer
 from include.workflows.scoring.shadow_tail import OnlineChallenger, ShadowTail, TailCounts, TailLimits
 
 MEMORY_MB = {"packed": 1_000, "pipeline": 4_000}

@@ -1,8 +1,8 @@
 """A challenger's answers to online rows, in a process of its own that lives on from batch to batch.
 
-``python -m include.workflows.scoring.shadow_child CONFIG`` is that process; ``shadow_scorer.py`` starts and ends it. It
-reads a JSON line a batch from its input and gives one back. It has its own copy of each row, a limit of memory, and
-ends with the process that started it.
+``python -m include.workflows.scoring.shadow_child CONFIG`` is that process; ``adapters/scorer_process.py`` starts
+it. It reads a JSON line a batch from its input and gives one back. It has its own copy of each row, a limit of memory,
+and ends with the process that started it.
 """
 
 from __future__ import annotations

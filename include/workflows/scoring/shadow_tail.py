@@ -18,9 +18,9 @@ from typing import Any
 
 from include.adapters import files
 from include.adapters.journal import Entry, Journal, JournalReader, segments
+from include.adapters.scorer_process import Scorer, ScorerDied
 from include.domain.journal.collected import moment_of
 from include.domain.journal.records import AnswerRecord, PassedOver
-from include.workflows.scoring.shadow_scorer import Scorer, ScorerDied
 
 ALONE_OF = 50
 """Of so many rows one is also asked alone, by its id, so that its time is comparable with the champion's."""

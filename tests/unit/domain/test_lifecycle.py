@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.domain import faults
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import (
     LIVE,
@@ -438,9 +439,15 @@ def test_a_crash_point_kills_the_process_at_the_asked_passing(asked: str, passed
 
 
 def test_a_crash_point_waits_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAULT_PAUSE", "here:0.05")
+    with monkeypatch.context() as patch:
+        patch.setenv("FAULT_PAUSE", "here:0.05")
+        faults.read_environment()
     start = time.monotonic()
     crashpoint("elsewhere")
     assert time.monotonic() - start < 0.05
     crashpoint("here")
     assert time.monotonic() - start >= 0.05
+    faults.read_environment()
+    start = time.monotonic()
+    crashpoint("here")
+    assert time.monotonic() - start < 0.05, "nothing asks for it any more"

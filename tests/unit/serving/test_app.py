@@ -177,7 +177,7 @@ def test_f145_a_file_that_answers_its_own_rows_otherwise_is_refused(tmp_path, pa
 
 
 def test_f148_the_arrays_of_a_served_model_cannot_be_written_to(app_world):
-    packed = app_world.app.models.current()["trip_late"].packed
+    packed = app_world.app.models.current()["trip_late"].form
     with pytest.raises(ValueError, match="read-only"):
         packed.arrays["threshold"][0] = 1.0
 

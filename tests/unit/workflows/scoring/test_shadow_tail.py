@@ -17,9 +17,9 @@ from packed_cases import CASES, KINDS, fitted, rows
 from include.adapters import packing
 from include.adapters.journal import Journal, JournalReader
 from include.adapters.packing.files import as_columns
+from include.adapters.scorer_process import Scorer, ScorerDied
 from include.domain.journal.records import AnswerRecord, PassedOver, Record
 from include.domain.packed.reader import Packed
-from include.workflows.scoring.shadow_scorer import Scorer, ScorerDied
 from include.workflows.scoring.shadow_tail import OnlineChallenger, ShadowTail, TailLimits, is_asked_alone
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

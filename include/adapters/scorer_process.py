@@ -1,4 +1,4 @@
-"""A challenger's process as it is asked for answers: with a time limit for each, and started again when it ended."""
+"""A model's process as it is asked for answers: with a time limit for each, and started again when it ended."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from typing import Any
 
 import msgspec
 
-from include.config.settings import PROJECT
-
+_PROJECT = Path(__file__).resolve().parents[2]
 LOAD_S = 120.0
-"""How long a challenger's process may take until its model is loaded."""
+"""How long the process may take until its model is loaded."""
 
 
 class ScorerDied(Exception):
@@ -27,13 +26,13 @@ class ScorerDied(Exception):
 
 
 class Scorer:
-    """One challenger's process. Used by one thread."""
+    """One model's process. Used by one thread."""
 
     def __init__(self, config: Mapping[str, Any], command: Sequence[str] | None = None, load_s: float = LOAD_S) -> None:
         """
         Args:
             config: as ``shadow_child.main`` takes it.
-            command: starts the process; left out, the challenger's own. The config is its last argument.
+            command: starts the process; left out, ``shadow_child``. The config is its last argument.
             load_s: how long it may take to load its model, in seconds.
         """
         usual = (sys.executable, "-m", "include.workflows.scoring.shadow_child")
@@ -87,7 +86,7 @@ class Scorer:
         quiet = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = process = subprocess.Popen(
             self._command,
-            cwd=PROJECT,
+            cwd=_PROJECT,
             env=quiet,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
