@@ -6,6 +6,7 @@ itself or not. A test of a pure function has neither, and nothing it could have 
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from collections.abc import Generator
@@ -60,6 +61,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The folders of ``FIRST`` in their order, then the others in theirs."""
     last = len(FIRST)
     items.sort(key=lambda item: next((n for n, folder in enumerate(FIRST) if item.nodeid.startswith(folder)), last))
+
+
+def pytest_collection_finish() -> None:
+    """What stays until the end, modules and tests, is no longer looked through for garbage: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # or libraries would say at the end that they leaked
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,6 +81,15 @@ def test_a_candidate_that_raises_reaches_no_gate_after_evaluate_and_is_stopped_i
     assert error.cells["shadow_gate"].verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_packed_form_that_is_off_by_a_unit_is_stopped_by_its_gate_alone(tmp_path):
+    others = ("leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate")
+    found = selftest_of(tmp_path, with_gates(BINARY, **dict.fromkeys(others)))
+    [seed] = [seed for seed in found.seeds if seed.name == "packed form off by a unit"]
+    assert found.problems == []
+    assert seed.stopped_by(found.gates) == ["packed_gate"]
+    assert seed.cells["packed_gate"].verdict is Verdict.FAIL
+
+
 def test_a_gate_that_only_advises_sees_and_stops_nothing(tmp_path):
     advisory = {**BINARY["gates"]["latency_gate"], "mode": "advisory"}
     found = selftest_of(tmp_path, with_gates(BARE, latency_gate=advisory))

@@ -143,6 +143,10 @@ def _second_judged(world: LightWorld) -> None:
     _passes(world, "second")
 
 
+def _the_17th_published(world: LightWorld) -> None:
+    world.next_day(17, score=False)
+
+
 def _second_champion(world: LightWorld) -> None:
     tasks.promote(world.references["second"], NOW)
     tasks.close_journey(world.references["second"])
@@ -181,6 +185,9 @@ def _passes(world: LightWorld, run_id: str) -> None:
         raise RuntimeError(f"{run_id} did not pass its shadow window")
 
 
+Step = Callable[[LightWorld], None]
+
+
 @dataclass(frozen=True)
 class Moment:
     """Where the tale may be gone on with.
@@ -191,7 +198,7 @@ class Moment:
     """
 
     before: str | None = None
-    step: Callable[[LightWorld], None] | None = None
+    step: Step | None = None
 
 
 MOMENTS = {
@@ -202,6 +209,8 @@ MOMENTS = {
     "second in shadow": Moment("first champion", _second_in_shadow),
     "second judged": Moment("second in shadow", _second_judged),
     "second champion": Moment("second judged", _second_champion),
+    "the 17th published": Moment("first champion", _the_17th_published),
+    "the 17th published in shadow": Moment("second in shadow", _the_17th_published),
     "third judged": Moment("second champion", _third_judged),
     "third champion": Moment("third judged", _third_champion),
 }
@@ -214,8 +223,20 @@ MOMENTS = {
 - second in shadow: ``second``, as of the 17th, runs beside it and has seen no day;
 - second judged: it has seen the 17th, and its gate passed;
 - second champion: it is promoted, and has scored the 18th;
-- third judged, third champion: the same again, as of the 19th, the 20th scored.
+- third judged, third champion: the same again, as of the 19th, the 20th scored;
+- the 17th published, the 17th published in shadow: after the first champion, or with ``second`` in shadow, the views
+  have the 17th too, and nobody has scored it.
 """
+
+
+def told(moment: str, before: str) -> Callable[[Step], Step]:
+    """A moment of a test module's own: what the decorated step makes of the moment before, told once for its tests."""
+
+    def known(step: Step) -> Step:
+        MOMENTS[moment] = Moment(before, step)
+        return step
+
+    return known
 
 
 @dataclass

@@ -282,11 +282,7 @@ def _strict(rules: SliceRules, slices: list[Slice], parts: int, known: _Known) -
     tier = replace(tier, share=rules.margin_share, gap=rules.gap)
     compared = compared_alone(tier, slices, margin=rules.margin)
     kept, broken = _comparable(tier, slices, compared, known.thin)
-    alone = replace(tier, pooled=False)
-    return [
-        *judge_strict(tier, *kept, known.whole, known.stopped_from),
-        *judge_strict(alone, *broken, known.whole, known.stopped_from),
-    ]
+    return [judged for part in (kept, broken) for judged in judge_strict(tier, *part, known.whole, known.stopped_from)]
 
 
 def _small(rules: SliceRules, slices: list[Slice], has_champion: bool, known: _Known) -> list[CriterionResult]:
@@ -294,11 +290,7 @@ def _small(rules: SliceRules, slices: list[Slice], has_champion: bool, known: _K
     tier = SliceTier(rules.metric, rules.floor, rules.min_rows, rules.alpha, against=against)
     tier = replace(tier, share=rules.floor_share, gap=rules.gap)
     kept, broken = _comparable(tier, slices, compared_alone(tier, slices), known.thin)
-    alone = replace(tier, pooled=False)
-    return [
-        *judge_small(tier, *kept, known.whole, known.stopped_from),
-        *judge_small(alone, *broken, known.whole, known.stopped_from),
-    ]
+    return [judged for part in (kept, broken) for judged in judge_small(tier, *part, known.whole, known.stopped_from)]
 
 
 Compared = tuple[list[Slice], list[PairedComparison]]

@@ -383,3 +383,27 @@ def test_an_undated_one_stays_open_where_rows_only_do_not_show_it_any_more(undat
     assert after_day(undated, seen(day="2021-02-01"), unshown, False, PACE).stage is Stage.OPEN
     back = replace(unshown, recent_risk=0.12)
     assert after_day(undated, seen(day="2021-02-01"), back, False, PACE).closing is Closing.PASSED
+
+
+def test_a_new_champion_of_which_no_day_was_counted_has_no_known_risk(incident):
+    at_once = replace(PACE, back_after_days=1)
+    for served, risk in ((None, None), (0, None), (1, pytest.approx(0.11))):
+        found = replace(judged(*(0.11,) * 9), served_days=served)
+        assert after_day(incident, seen("b", "2021-02-10"), found, False, at_once).risk == risk
+
+
+def test_the_first_journey_of_an_undated_one_needs_no_days_and_is_never_too_late(undated):
+    first, second = (ahead(undated, matured=100, journeys=n) for n in (0, 1))
+    assert (first.needed_days, first.ready, first.exhausted) == (0, True, False)
+    assert (second.ready, second.exhausted) == (False, True)
+
+
+def test_its_sentence_says_what_was_what_is_and_since_when(incident, undated):
+    assert incident.sentence == (
+        f"brier was 0.11 before 2021-01-06, is in its band up to 0.12, and is {incident.risk:.4g} now. "
+        "The alarm is of 2021-01-14."
+    )
+    assert undated.sentence.startswith("brier was 0.11 before, is in its band up to 0.12, and ")
+    assert "and is not judged now: too few labels have matured." in replace(incident, risk=None).sentence
+    closed = replace(incident, stage=Stage.CLOSED, closed_on="2021-02-10", closing=Closing.PASSED, note="It went by.")
+    assert closed.sentence == f"{incident.sentence} Closed on 2021-02-10. It went by."

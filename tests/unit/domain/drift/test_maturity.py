@@ -122,3 +122,38 @@ def test_the_share_at_an_age_is_of_the_rows_that_have_reached_it():
     assert shares_by_age(counted) == (0.5, 0.0, 0.0)
     assert shares_by_age(counted, [(4, 4), (0, 0), (0, 0)]) == (0.75, 0.0, 0.0)
     assert shares_by_age() == shares_by_age([(0, 0)]) == ()
+
+
+def test_an_age_that_no_row_has_reached_has_the_share_of_the_age_before_it():
+    assert shares_by_age([(4, 2), (3, 0), (0, 0)]) == (0.5, 0.0, 0.0)
+
+
+def test_where_a_part_was_not_counted_by_age_nothing_is_known_of_the_whole():
+    assert shares_by_age([(4, 2), (3, 0)], []) == ()
+
+
+def test_days_without_a_row_are_held_against_the_share_that_never_comes():
+    assert by_age([Cohort("2013-06-07", 0, 0)]).reference_share == 0.05
+
+
+# --- a window that grows ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("least", "most_days", "rows"),
+    [
+        pytest.param(100, 4, 100, id="the window has enough"),
+        pytest.param(101, 4, 200, id="a row more than it has"),
+        pytest.param(200, 4, 200, id="just enough with the day before"),
+        pytest.param(999, 3, 300, id="no further back than is allowed"),
+    ],
+)
+def test_a_window_grows_by_whole_days_until_it_has_the_rows(least, most_days, rows):
+    found = label_maturity(
+        days(100, 100, 100, 100), 0.0, window_days=1, allowed_rise=0.1, min_rows=least, most_days=most_days
+    )
+    assert found.rows == rows
+
+
+def test_unless_it_is_said_a_window_does_not_grow():
+    assert judged(days(100, 100), window_days=1, least=150).rows == 100

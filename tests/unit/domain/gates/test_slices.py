@@ -253,6 +253,23 @@ def test_a_slice_of_one_class_is_too_thin_for_a_ranking():
     assert reported.verdict is Verdict.PASS
 
 
+def test_a_slice_that_is_too_thin_leaves_those_after_it_judged():
+    evidence, carrier = flights(), carriers()
+    one_class = Evidence(Task.BINARY, np.where(carrier == "C", 0.0, evidence.y), evidence.candidate, evidence.champion)
+    found = judged(by_carrier(metric="roc_auc", ask_under_support=False), one_class, {"carrier": carrier})
+    assert {c.criterion for c in found.criteria} == {f"carrier={name} roc_auc" for name in "ABD"}
+
+
+def test_a_label_that_is_no_number_is_no_thin_slice():
+    evidence, carrier = flights(), carriers()
+    y = evidence.y.copy()
+    y[np.flatnonzero(carrier == "C")[:3]] = nan
+    spoiled = Evidence(Task.BINARY, y, evidence.candidate, evidence.champion)
+    found = judged(by_carrier(ask_under_support=False), spoiled, {"carrier": carrier})
+    assert criterion(found, "carrier=C brier").verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
 def test_f022_a_column_of_a_million_values_gives_one_line_not_a_million():
     rows = 20_000
     result = judged(by_carrier(ask_under_support=True), flights(rows), {"carrier": np.arange(rows).astype(str)})

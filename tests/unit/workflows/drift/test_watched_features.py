@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from feature_world import TRIPS, at, days
 from journey_world import LENIENT, MODEL, key
-from light_world import LightWorld
+from light_world import LightWorld, told
 
 from include.config import loader
 from include.config.settings import settings
@@ -40,22 +40,20 @@ WATCHED = {
 }
 
 
-@pytest.fixture
-def watching(world: LightWorld) -> LightWorld:
-    """The published world, whose model is watched by what a late trip of a large order costs."""
+@told("watched by what is lost", "published")
+def watching(world: LightWorld) -> None:
+    """The model is watched by what a late trip of a large order costs."""
     folder = world.root / "declared" / "models" / world.model
     (folder / "lost.sql").write_text(SQL, encoding="utf-8")
     world.declare(world.model, **WATCHED)
-    return world
 
 
-@pytest.fixture
-def served(watching: LightWorld) -> LightWorld:
+@told("served three days, watched by what is lost", "watched by what is lost")
+def served(world: LightWorld) -> None:
     """Its first champion has served three days."""
-    watching.first_champion("r", 13)
+    world.first_champion("r", 13)
     for number in (16, 17, 18):
-        watching.next_day(number)
-    return watching
+        world.next_day(number)
 
 
 def by_hand(late: np.ndarray, order: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -87,9 +85,9 @@ def lose_features(model) -> None:
     shutil.rmtree(Path(settings().store) / "served" / model.name)
 
 
-@pytest.mark.moment("published")
-def test_matured_days_have_the_losses_that_follow_from_the_features_of_each_request(served):
-    model = loader.declarations().model(served.model)
+@pytest.mark.moment("served three days, watched by what is lost")
+def test_matured_days_have_the_losses_that_follow_from_the_features_of_each_request(world):
+    model = loader.declarations().model(world.model)
     rows = answered(model)
     expected = by_hand(rows["label"] == "late", rows["order"], rows["score"])
     losses, _, unmeasured = matured(model)
@@ -99,9 +97,9 @@ def test_matured_days_have_the_losses_that_follow_from_the_features_of_each_requ
     assert expected.sum() > 1.2 * by_hand(rows["label"] == "late", 0 * rows["order"], rows["score"]).sum()
 
 
-@pytest.mark.moment("published")
-def test_a_simulation_gives_the_same_rows_the_same_values(served):
-    model = loader.declarations().model(served.model)
+@pytest.mark.moment("served three days, watched by what is lost")
+def test_a_simulation_gives_the_same_rows_the_same_values(world):
+    model = loader.declarations().model(world.model)
     seen = streams.stored(model, Interval(at(16), at(17)), first=at(16))
     rows = answered(model)
     known = np.flatnonzero(np.isfinite(seen.y))
@@ -111,20 +109,20 @@ def test_a_simulation_gives_the_same_rows_the_same_values(served):
     assert (len(found), found.sum()) == (day.rows, pytest.approx(day.total))
 
 
-@pytest.mark.moment("published")
-def test_a_view_that_is_corrected_later_changes_no_day_that_was_served(served):
-    model = loader.declarations().model(served.model)
+@pytest.mark.moment("served three days, watched by what is lost")
+def test_a_view_that_is_corrected_later_changes_no_day_that_was_served(world):
+    model = loader.declarations().model(world.model)
     before = matured(model)
-    served.change(TRIPS, TRIPS.c.trip_id == "16-003", order=99.0)
-    served.materialize("trip_plan", days(16, 17))
+    world.change(TRIPS, TRIPS.c.trip_id == "16-003", order=99.0)
+    world.materialize("trip_plan", days(16, 17))
     now = point_in_time_rows.features_for(model, Interval.of_day("2024-03-16"), at(17)).to_pandas()
     assert now.set_index("trip_id")["order"]["16-003"] == 99.0
     assert matured(model) == before
 
 
-@pytest.mark.moment("published")
-def test_days_whose_features_are_lost_are_not_judged_and_say_why_until_they_are_scored_again(served):
-    model = loader.declarations().model(served.model)
+@pytest.mark.moment("served three days, watched by what is lost")
+def test_days_whose_features_are_lost_are_not_judged_and_say_why_until_they_are_scored_again(world):
+    model = loader.declarations().model(world.model)
     before = matured(model)
     lose_features(model)
     lost = matured(model)
@@ -133,7 +131,7 @@ def test_days_whose_features_are_lost_are_not_judged_and_say_why_until_they_are_
     assert f"slipway repair predictions {model.name}" in lost.unmeasured
     assert "\n" not in lost.unmeasured
 
-    found = tasks.measure_drift(served.model, key(18), "drift-18")
+    found = tasks.measure_drift(world.model, key(18), "drift-18")
     assert found["flags"]["realised"] is None
     assert found["flags"]["inputs"] is not None  # the rest of the day is judged
     with stores.open_ledger() as ledger:
@@ -150,10 +148,10 @@ def test_days_whose_features_are_lost_are_not_judged_and_say_why_until_they_are_
     assert matured(model) == before
 
 
-@pytest.mark.moment("published")
-def test_a_row_without_a_value_leaves_the_days_unjudged(served):
-    model = loader.declarations().model(served.model)
-    folder = served.root / "declared" / "models" / served.model
+@pytest.mark.moment("served three days, watched by what is lost")
+def test_a_row_without_a_value_leaves_the_days_unjudged(world):
+    model = loader.declarations().model(world.model)
+    folder = world.root / "declared" / "models" / world.model
     (folder / "lost.sql").write_text(SQL.replace("ELSE score", 'WHEN "order" < 0 THEN NULL ELSE score'), "utf-8")
     losses, _, unmeasured = matured(model)
     assert losses == ()
@@ -161,15 +159,15 @@ def test_a_row_without_a_value_leaves_the_days_unjudged(served):
     assert unmeasured.endswith("values that are no number.")
 
 
-@pytest.mark.moment("published")
-def test_the_reference_and_the_race_are_measured_on_the_features_of_their_rows(watching):
+@pytest.mark.moment("watched by what is lost")
+def test_the_reference_and_the_race_are_measured_on_the_features_of_their_rows(world):
     training = {**MODEL["training"], "race": {"recipes": ["window", "recent_weighted"]}}
-    watching.declare(watching.model, **WATCHED, training=training)
-    reference = watching.open("r", 13)
-    watching.train(reference)
+    world.declare(world.model, **WATCHED, training=training)
+    reference = world.open("r", 13)
+    world.train(reference)
     tasks.evaluate(reference)
     with stores.open_ledger() as ledger:
-        journey = Journey(loader.declarations().model(watching.model), watching.candidate(reference), ledger)
+        journey = Journey(loader.declarations().model(world.model), world.candidate(reference), ledger)
         seen = evaluation.evidence_of(journey)
         features, y, _ = journey_rows.frames(journey, "holdout")
         expected = by_hand(y == 1, features["order"].to_numpy(), seen.candidate)
@@ -182,28 +180,25 @@ def test_the_reference_and_the_race_are_measured_on_the_features_of_their_rows(w
     assert all(value > 0 for value in raced.losses.values())
 
 
-@pytest.mark.moment("published")
-def test_the_labels_of_a_shadow_window_compare_by_it(watching):
+@pytest.mark.moment("served three days, watched by what is lost")
+def test_the_labels_of_a_shadow_window_compare_by_it(world):
     comparison = {"metric": "lost", "margin": 0.2, "min_rows": 50}
-    bounds = {"min_days": 5, "max_days": 6, "disagreement": [0.0, 0.9], "p99_delta_at_most": 1.0}
+    bounds = {"min_days": 3, "max_days": 4, "disagreement": [0.0, 0.9], "p99_delta_at_most": 1.0}
     shadow = {**MODEL["shadow"], **bounds, "comparison": comparison}
-    watching.declare(watching.model, **WATCHED, shadow=shadow)
-    watching.first_champion("r", 13)
-    for number in (16, 17, 18):
-        watching.next_day(number)
-    reference = watching.open("second", 19)
-    assert watching.to_shadow(reference)
-    for number in range(19, 24):
-        watching.next_day(number)
-    watching.judge("shadow_gate", reference)
-    model, interval = loader.declarations().model(watching.model), Interval(at(19), at(24))
+    world.declare(world.model, **WATCHED, shadow=shadow)
+    reference = world.open("second", 19)
+    assert world.to_shadow(reference)
+    for number in (19, 20, 21):
+        world.next_day(number)
+    world.judge("shadow_gate", reference)
+    model, interval = loader.declarations().model(world.model), Interval(at(19), at(22))
     with stores.open_ledger() as ledger:
         judged = ledger.gates.latest(str(reference["candidate_id"]))["shadow_gate"].result
         log = promised.predictions(ledger, model.name, interval, str(reference["candidate_id"])).to_pandas()
     (line,) = [c for c in judged.criteria if c.criterion == "matured lost"]
-    labels = matured_labels.matured_labels(model, interval, at(24)).to_pandas().set_index("trip_id")["label"].dropna()
+    labels = matured_labels.matured_labels(model, interval, at(22)).to_pandas().set_index("trip_id")["label"].dropna()
     rows = log.set_index("trip_id").loc[labels.index]
-    orders = point_in_time_rows.features_for(model, interval, at(24)).to_pandas().set_index("trip_id")["order"]
+    orders = point_in_time_rows.features_for(model, interval, at(22)).to_pandas().set_index("trip_id")["order"]
     expected = by_hand(labels == "late", orders.loc[labels.index], rows["score"]).mean()
     assert line.rows == len(labels)
     assert line.measured == pytest.approx(expected)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from memory_registry import MemoryRegistry
 from packed_cases import CASES, KINDS, LINEAR, case, fitted, rows
-from selftest_models import BINARY, declared, with_gates
+from selftest_models import BINARY, declared
 
 from include.adapters import packing
 from include.config.gates import PackedGate
@@ -18,7 +18,6 @@ from include.domain.packed.names import ALONE, HARD, HELD_OUT
 from include.workflows.evidence import packed_form
 from include.workflows.evidence.packed_form import Packing
 from include.workflows.scoring import fitted_models, packed_files
-from include.workflows.selftest import bench
 
 RULES = PackedGate(rows=100, hard_rows=200)
 BOOSTING = CASES[0]
@@ -157,18 +156,3 @@ def test_f145_a_file_whose_own_rows_are_answered_otherwise_here_is_not_used(kept
     copy = packed_files.keep(other.content)
     with pytest.raises(packed_files.PackedFileRefused, match=r"answers 16 of the rows that came with it otherwise"):
         packed_files.load(copy.stem, registry, run)
-
-
-# --- in the selftest -------------------------------------------------------------------------------------------------
-
-
-def test_a_packed_form_that_is_off_by_a_unit_is_stopped_by_this_gate_alone(tmp_path, monkeypatch):
-    monkeypatch.undo()
-    others = ("leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate")
-    bare = with_gates(BINARY, **dict.fromkeys(others))
-    with declared(tmp_path, bare):
-        found = bench.run("fraud")
-    [seed] = [seed for seed in found.seeds if seed.name == "packed form off by a unit"]
-    assert found.problems == []
-    assert seed.stopped_by(found.gates) == ["packed_gate"]
-    assert seed.cells["packed_gate"].verdict is Verdict.FAIL

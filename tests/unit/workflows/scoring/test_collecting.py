@@ -39,8 +39,7 @@ def log_of(world: LightWorld, day: int = 17):
 
 
 def online_day(world: LightWorld) -> list:
-    """The 17th is published, the model is online, and its champion was asked each row of the day once."""
-    world.next_day(17, score=False)
+    """From now on the model is online, and its champion was asked each row of the 17th once, which is published."""
     records = asked_of(world, 17, champion_of(world))
     go_online(world)
     return records
@@ -61,10 +60,10 @@ def measured(world: LightWorld) -> dict:
 def test_a_collected_day_gives_drift_and_the_shadow_gate_what_the_same_rows_give_in_batch(tale, tmp_path):
     found = {}
     for channel in ("batch", "online"):
-        with tale.at("second in shadow", tmp_path / channel) as world:
+        with tale.at("the 17th published in shadow", tmp_path / channel) as world:
             reference = world.references["second"]
             if channel == "batch":
-                told = world.next_day(17)["facts"]
+                told = world.score(17)["facts"]
             else:
                 write(online_day(world))
                 challenger = str(reference["candidate_id"])
@@ -86,7 +85,7 @@ def test_a_collected_day_gives_drift_and_the_shadow_gate_what_the_same_rows_give
     assert found["online"] == found["batch"]
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_a_collected_row_says_how_it_was_asked(world):
     records = online_day(world)
     write(records)
@@ -107,7 +106,7 @@ def test_a_collected_row_says_how_it_was_asked(world):
     assert all(before.column(name).null_count == 120 for name in ONLINE)
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_f157_a_late_answer_lies_in_its_day_and_is_found_by_the_next_collection(world, capsys):
     records = online_day(world)
     write(records[:-1])
@@ -122,7 +121,7 @@ def test_f157_a_late_answer_lies_in_its_day_and_is_found_by_the_next_collection(
     assert collect(world)["facts"]["rows"] == 120
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_f157_a_day_waits_for_each_instance_and_then_goes_without_it_and_says_so(world, capsys):
     records = online_day(world)
     write(records[:60])
@@ -141,7 +140,7 @@ def test_f157_a_day_waits_for_each_instance_and_then_goes_without_it_and_says_so
     assert "has written nothing for 15 minutes and has not said that the day is over" in capsys.readouterr().out
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_a_day_that_is_not_over_is_written_and_stays_open(world):
     write(online_day(world)[:50])
     with pytest.raises(NotYet, match="it is not over at 2024-03-17 12:00 UTC"):
@@ -153,7 +152,7 @@ def test_a_day_that_is_not_over_is_written_and_stays_open(world):
     )
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_f158_cut_changed_and_doubled_segments_cost_only_their_own_records(world, capsys):
     records = online_day(world)
     write(records[:40])
@@ -171,7 +170,7 @@ def test_f158_cut_changed_and_doubled_segments_cost_only_their_own_records(world
     assert "q0100" not in log_of(world).column("asked_id").to_pylist()
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_f158_the_order_of_files_and_records_changes_no_byte(world):
     records = online_day(world)
     write(records[:60])
@@ -203,7 +202,7 @@ def killed_at(nth: int) -> Callable[[str], None]:
 
 def test_f159_killed_at_each_point_and_run_again_or_twice_the_day_is_the_same(tale, tmp_path):
     seen: list[str] = []
-    at_the_moment = tale.at("second in shadow", tmp_path / "world")
+    at_the_moment = tale.at("the 17th published in shadow", tmp_path / "world")
     # Undone before the world is left, which undoes its own.
     with at_the_moment as world, pytest.MonkeyPatch.context() as monkeypatch:
         records, challenger = online_day(world), str(world.references["second"]["candidate_id"])
@@ -262,7 +261,7 @@ def state(world: LightWorld) -> tuple:
     return scored, window, claims, content_hash(log_of(world)), served is not None and content_hash(served)
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_f159_an_old_day_whose_segments_are_gone_is_left_as_it_was(world):
     records = online_day(world)
     write(records)
@@ -280,7 +279,7 @@ def test_f159_an_old_day_whose_segments_are_gone_is_left_as_it_was(world):
     assert content_hash(log_of(world)) == first
 
 
-@pytest.mark.moment("second in shadow")
+@pytest.mark.moment("the 17th published in shadow")
 @pytest.mark.parametrize(("joins", "judged"), [("last", 0.9), ("first", 0.1)])
 def test_of_several_answers_to_one_request_a_label_judges_the_declared_one(world, joins, judged):
     from include.workflows.drift import reference as references
@@ -333,7 +332,7 @@ def test_answers_of_another_champion_of_the_day_are_in_the_log_and_judged_by_not
     assert f"50 answers of {first}, which is not the day's champion" in capsys.readouterr().out
 
 
-@pytest.mark.moment("second in shadow")
+@pytest.mark.moment("the 17th published in shadow")
 def test_what_a_challenger_has_not_answered_lowers_its_coverage(world):
     write(online_day(world))
     challenger = str(world.references["second"]["candidate_id"])
@@ -351,7 +350,7 @@ def test_what_a_challenger_has_not_answered_lowers_its_coverage(world):
     assert (day.day, day.rows, day.answered) == (DAY, 120, 100)
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_drift_reads_what_was_served_and_not_what_the_store_has(world):
     records = online_day(world)
     write([changed(each, features={**each.features, "order": None}) for each in records])
@@ -360,7 +359,7 @@ def test_drift_reads_what_was_served_and_not_what_the_store_has(world):
     assert order["missing_share"] == 1.0
 
 
-@pytest.mark.moment("first champion")
+@pytest.mark.moment("the 17th published")
 def test_what_the_journal_omits_is_taken_from_the_views(world):
     records = online_day(world)
     go_online(world, omit=["order"])

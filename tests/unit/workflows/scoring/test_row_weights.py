@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from feature_world import TRIP_PLAN, TRIP_PLAN_SQL, days
 from journey_world import END_DAY, FIRST_DAY, LENIENT, MODEL, key
-from light_world import LightWorld
+from light_world import LightWorld, told
 from sklearn.metrics import brier_score_loss
 
 from include.adapters import estimators
@@ -45,12 +45,11 @@ def weighed_trips(world: LightWorld, worth: str = WORTH) -> None:
     world.materialize("trip_plan", days(FIRST_DAY, END_DAY))
 
 
-@pytest.fixture
-def weighing(world: LightWorld) -> LightWorld:
-    """The published world, whose view says what a trip is worth, and whose model weighs by it."""
+@told("weighing", "published")
+def weighing(world: LightWorld) -> None:
+    """The view says what a trip is worth, and the model weighs by it."""
     weighed_trips(world)
     world.declare(world.model, **{name: value for name, value in WEIGHED.items() if name != "name"})
-    return world
 
 
 def journey_of(world: LightWorld, run_id: str = "r", day: int = 13) -> tuple[dict, Journey]:
@@ -69,30 +68,30 @@ def criterion(journey: Journey, gate: str, name: str):
 # --- what is declared -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.moment("published")
-def test_a_weight_that_is_no_column_of_the_entitys_view_is_named_with_those_that_are(weighing):
-    weighing.declare(weighing.model, **{**{k: v for k, v in WEIGHED.items() if k != "name"}, "weight": "wroth"})
+@pytest.mark.moment("weighing")
+def test_a_weight_that_is_no_column_of_the_entitys_view_is_named_with_those_that_are(world):
+    world.declare(world.model, **{**{k: v for k, v in WEIGHED.items() if k != "name"}, "weight": "wroth"})
     (said,) = map(str, loader.declarations().broken.values())
     assert "weight is 'wroth', which is no numeric feature and no carried column of 'trip_plan'" in said
     assert "order, worth" in said
     assert "\n" not in said
 
 
-@pytest.mark.moment("published")
-def test_rows_that_are_taken_for_equal_are_not_weighed(weighing):
+@pytest.mark.moment("weighing")
+def test_rows_that_are_taken_for_equal_are_not_weighed(world):
     changed = deepcopy({k: v for k, v in WEIGHED.items() if k != "name"})
     changed["drift"]["performance"]["unit"] = "row"
-    weighing.declare(weighing.model, **changed)
+    world.declare(world.model, **changed)
     (said,) = map(str, loader.declarations().broken.values())
     assert "weight is 'worth' and drift.performance.unit is row" in said
 
 
-@pytest.mark.moment("published")
-def test_an_estimator_that_cannot_weigh_rows_is_refused_with_a_line(weighing):
+@pytest.mark.moment("weighing")
+def test_an_estimator_that_cannot_weigh_rows_is_refused_with_a_line(world):
     path = "sklearn.neighbors.KNeighborsClassifier"
     changed = {**{k: v for k, v in WEIGHED.items() if k != "name"}, "estimator": {"path": path, "impute": True}}
-    weighing.declare(weighing.model, **changed)
-    model = loader.declarations().model(weighing.model)
+    world.declare(world.model, **changed)
+    model = loader.declarations().model(world.model)
     assert fitted_models.cannot_be_built(model, fitted_models.kinds_of(model)) == (
         "weight",
         f"weight is 'worth', and {path} takes no sample_weight; name an estimator whose fit takes it, or leave weight "
@@ -127,16 +126,16 @@ def test_a_weight_that_cannot_be_used_stops_the_training_set_with_one_line(world
 # --- from the fit to the sensor ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.moment("published")
-def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_reference(weighing):
-    reference, journey = journey_of(weighing)
+@pytest.mark.moment("weighing")
+def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_reference(world):
+    reference, journey = journey_of(world)
     made = journey.kept(TrainingSets).train
     rows = training_sets.read(made).to_pandas()
     assert rows[WEIGHT].to_numpy() == pytest.approx(1 + 4 * rows["order"].abs())  # and none of the weight 0
     assert not rows["trip_id"].str.endswith("1").any()
     worth = counted_rows(rows[WEIGHT].to_numpy())
     assert worth < 0.8 * made.rows
-    assert weighing.judge("training_data_gate", reference)["passed"]
+    assert world.judge("training_data_gate", reference)["passed"]
     assert criterion(journey, "training_data_gate", "rows, by their weights").measured == worth
 
     tasks.train(reference)
@@ -158,7 +157,7 @@ def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_re
     assert measured["baseline"]["brier"] == pytest.approx(
         brier_score_loss(y, np.full(len(y), mean), sample_weight=weight)
     )
-    weighing.judge("threshold_gate", reference)
+    world.judge("threshold_gate", reference)
     brier = criterion(journey, "threshold_gate", "brier")
     assert (brier.measured, brier.rows) == (pytest.approx(expected), counted_rows(weight))
     kept = fact_files.read(journey.folder, ReferenceProfile)
@@ -167,12 +166,12 @@ def test_rows_count_by_their_weights_in_the_fit_the_metrics_the_gates_and_the_re
     assert kept.weight == "worth"
 
 
-@pytest.mark.moment("published")
-def test_a_champion_is_watched_by_the_weights_it_was_judged_by(weighing):
-    weighing.first_champion("r", 13)
+@pytest.mark.moment("weighing")
+def test_a_champion_is_watched_by_the_weights_it_was_judged_by(world):
+    world.first_champion("r", 13)
     for number in (16, 17, 18):
-        weighing.next_day(number)
-    model = loader.declarations().model(weighing.model)
+        world.next_day(number)
+    model = loader.declarations().model(world.model)
     with stores.open_ledger() as ledger:
         epoch = ledger.claims.server(model.name, "2024-03-18")
     losses, cohorts, _ = references.matured(model, epoch, Interval.of_day("2024-03-18"))
@@ -181,7 +180,7 @@ def test_a_champion_is_watched_by_the_weights_it_was_judged_by(weighing):
     assert cohorts == same
     assert {d.day: d.rows for d in losses}["2024-03-16"] < {d.day: d.rows for d in plain}["2024-03-16"]
     assert losses[0].mean != pytest.approx(plain[0].mean)
-    report = tasks.measure_drift(weighing.model, key(18), "drift-18")
+    report = tasks.measure_drift(world.model, key(18), "drift-18")
     assert report["flags"] is not None
 
     # What it was judged by counts, whatever is declared since: its reference is of weighted rows.
