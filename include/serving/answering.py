@@ -17,7 +17,7 @@ from include.domain.journal.records import AnswerRecord, Record, ViewServed, Why
 from include.domain.packed.reader import NotAnswerable, Packed
 from include.domain.serving.requests import AskedRequest, AskedRow, NotAnswered
 from include.domain.serving.route import ServedModel, ServedView
-from include.serving.counters import Counters, labelled
+from include.serving.counters import AGE, AGES, Counters, bucket_of, labelled
 from include.serving.models import LoadedModel
 from include.serving.slow import AnswersLater
 
@@ -209,6 +209,11 @@ class Answerer:
                 if how.missing:
                     name = labelled("slipway_missing_total", model=served.model, view=view, why=how.missing)
                     self._counters.add(name)
+                elif how.age_s is not None and how.age_s >= 0:
+                    le = bucket_of(how.age_s, AGES)
+                    self._counters.add(labelled(f"{AGE}_bucket", model=served.model, view=view, le=le))
+                    self._counters.add(labelled(f"{AGE}_sum", model=served.model, view=view), how.age_s)
+                    self._counters.add(labelled(f"{AGE}_count", model=served.model, view=view))
 
     # --- features ----------------------------------------------------------------------------------------------------
 

@@ -5,18 +5,26 @@ Each worker counts in a file of its own, which it has in its memory; whoever is 
 
 from __future__ import annotations
 
+import math
 import mmap
+import re
 import struct
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 _SLOT = struct.Struct("<248sd")
 _SLOTS = 2_000
 _SIZE = _SLOT.size * _SLOTS
 ENDS = ".counters"
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Upper ends of the histogram of seconds."""
+AGES = (1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 86400.0)
+"""Upper ends of the histogram of ages of looked up values, in seconds."""
+AGE = "slipway_feature_age_seconds"
 
 
 class Counters:
@@ -67,13 +75,68 @@ def labelled(name: str, **labels: object) -> str:
     return f"{name}{{{inside}}}" if labels else name
 
 
-def bucket_of(seconds: float) -> str:
+def bucket_of(seconds: float, ends: tuple[float, ...] = BUCKETS) -> str:
     """The bucket of the histogram that a time belongs to.
 
-    >>> bucket_of(0.0007), bucket_of(60)
-    ('0.001', 'inf')
+    >>> bucket_of(0.0007), bucket_of(60), bucket_of(60, AGES)
+    ('0.001', 'inf', '60.0')
     """
-    return next((str(le) for le in BUCKETS if seconds <= le), "inf")
+    return next((str(le) for le in ends if seconds <= le), "inf")
+
+
+def quantile(buckets: Mapping[str, float], share: float, ends: tuple[float, ...] = BUCKETS) -> float | None:
+    """The upper end of the bucket in which the quantile lies; infinite beyond the last, None without any.
+
+    >>> quantile({"0.001": 98.0, "0.02": 2.0}, 0.99), quantile({}, 0.5)
+    (0.02, None)
+    """
+    total, so_far = sum(buckets.values()), 0.0
+    if not total:
+        return None
+    for le in ends:
+        so_far += buckets.get(str(le), 0.0)
+        if so_far >= share * total:
+            return le
+    return float("inf")
+
+
+def by_model(counters: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+    """What the counters say of each model, for a person: ``requests`` by status, ``rows``, ``p50_s`` and ``p99_s``,
+    ``missing`` by view and reason, by view the ``ages`` of looked up values, and ``unwritten`` answers."""
+    found: dict[str, dict[str, Any]] = {}
+    times: dict[str, dict[str, float]] = {}
+    ages: dict[tuple[str, str], dict[str, float]] = {}
+    for name, value in counters.items():
+        family, _, rest = name.partition("{")
+        labels = dict(_LABEL.findall(rest))
+        model = labels.get("model", "")
+        if not model:
+            continue
+        of = found.setdefault(model, {"requests": {}, "rows": 0, "missing": {}, "ages": {}, "unwritten": 0})
+        if family == "slipway_requests_total":
+            of["requests"][labels["code"]] = int(value)
+        elif family == "slipway_rows_total":
+            of["rows"] = int(value)
+        elif family == "slipway_journal_failed_total":
+            of["unwritten"] = int(value)
+        elif family == "slipway_missing_total":
+            of["missing"].setdefault(labels["view"], {})[labels["why"]] = int(value)
+        elif family == "slipway_request_seconds_bucket":
+            times.setdefault(model, {})[labels["le"]] = value
+        elif family == f"{AGE}_bucket":
+            ages.setdefault((model, labels["view"]), {})[labels["le"]] = value
+    for model, of in found.items():
+        buckets = times.get(model, {})
+        of["p50_s"], of["p99_s"] = _finite(quantile(buckets, 0.5)), _finite(quantile(buckets, 0.99))
+    for (model, view), buckets in ages.items():
+        p50, p99 = quantile(buckets, 0.5, AGES), quantile(buckets, 0.99, AGES)
+        found[model]["ages"][view] = {"p50_s": _finite(p50), "p99_s": _finite(p99), "rows": int(sum(buckets.values()))}
+    return found
+
+
+def _finite(value: float | None) -> float | str | None:
+    """JSON has no infinity."""
+    return "more" if value is not None and math.isinf(value) else value
 
 
 def exposition(counters: dict[str, float], gauges: dict[str, float]) -> str:
@@ -88,7 +151,7 @@ def exposition(counters: dict[str, float], gauges: dict[str, float]) -> str:
             whole[name] = value
     for begin, found in buckets.items():
         total = 0.0
-        for le in (*BUCKETS, float("inf")):
+        for le in (*(AGES if begin.startswith(AGE) else BUCKETS), float("inf")):
             total += found.get(le, 0.0)
             whole[f'{begin}le="{"+Inf" if le == float("inf") else le}"}}'] = total
     lines: list[str] = []

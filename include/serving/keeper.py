@@ -6,11 +6,12 @@ worker. Where the ledger or MLflow is away, what is published stays, and a resta
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
-import sqlite3
+import socket
 import sys
 import threading
 import time
@@ -25,16 +26,19 @@ from include.adapters.route_file import RouteWriter
 from include.domain.faults import crashpoint
 from include.domain.packed.reader import NotAnswerable
 from include.domain.serving.route import RouteBehind, ServedModel
+from include.serving.changes import Changes
+from include.serving.counters import added_up, by_model
 from include.serving.models import PackedRefused, checked
+from include.serving.said import told_by_workers
 
 if TYPE_CHECKING:
-    from include.adapters.ledger import Ledger
+    from include.adapters.ledger import Ledger, RouteRecord
     from include.domain.promotion import Epoch
 
 LOOK_S = 0.05
-"""How often SQLite's counter of changes is read."""
-AGAIN_S = 1.0
-"""How often the ledger is read whatever its counter says, and where it has none."""
+"""How often it is looked whether the ledger has changed."""
+SAY_S = 10.0
+"""How often the instance says in the ledger that it is there, also where nothing has changed."""
 
 
 class KeeperConfig(msgspec.Struct, frozen=True):
@@ -45,41 +49,8 @@ class KeeperConfig(msgspec.Struct, frozen=True):
     models_folder: str
     """Where packed files are kept, by digest."""
     declared: list[str]
-
-
-class Changes:
-    """Says whether the ledger may have changed: by SQLite's counter, else by the time."""
-
-    def __init__(self, url: str) -> None:
-        self._path = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else ""
-        self._connection: sqlite3.Connection | None = None
-        self._version = -1
-        self._file = 0
-        self._due = 0.0
-
-    def looked(self) -> bool:
-        """Whether it is worth reading the ledger now."""
-        now = time.monotonic()
-        if now >= self._due:
-            self._due = now + AGAIN_S
-            self._counter()
-            return True
-        return self._path != "" and self._counter()
-
-    def _counter(self) -> bool:
-        try:
-            file = os.stat(self._path).st_ino if self._path else 0
-            if not self._path:
-                return False
-            if self._connection is None or file != self._file:
-                self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=0.05)
-                self._file = file
-            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        except (sqlite3.Error, OSError):
-            self._connection = None
-            return False
-        changed, self._version = version != self._version, version
-        return changed
+    instance: str = ""
+    """The service, by host and port; empty where nothing is said in the ledger."""
 
 
 class Keeper:
@@ -90,7 +61,9 @@ class Keeper:
         self.writer = RouteWriter(Path(config.route))
         self.problems: dict[str, str] = {}
         self.unreachable_since: float | None = None
-        self._said = ""
+        self._said = self._told = ""
+        self._tell_at = 0.0
+        self._started = datetime.now(UTC)
         self._whole: set[str] = set()
         """The packed files that this keeper has checked."""
         self._failed: dict[str, tuple[str, float]] = {}
@@ -104,6 +77,7 @@ class Keeper:
         try:
             with stores.open_ledger() as ledger:
                 changed = self._brought_up(ledger)
+                self._say_in(ledger)
         except (LedgerError, OSError) as error:
             self.unreachable_since = self.unreachable_since or time.monotonic()
             self.problems["ledger"] = str(error)
@@ -126,28 +100,62 @@ class Keeper:
             files.write_text(Path(self.config.folder) / "keeper.json", text)
             self._said = text
 
+    def end(self) -> None:
+        """Say in the ledger that the instance ends; where that is away, its silence says so."""
+        from include.adapters.ledger import LedgerError
+        from include.workflows import stores
+
+        if self.config.instance:
+            with contextlib.suppress(LedgerError, OSError), stores.open_ledger() as ledger:
+                ledger.instances.end(self.config.instance)
+
+    def _say_in(self, ledger: Ledger) -> None:
+        """Who answers in the workers, as they say themselves; when that has changed, and every ten seconds."""
+        if not self.config.instance:
+            return
+        told = told_by_workers(Path(self.config.folder))
+        key = json.dumps([told.served, self.problems], sort_keys=True)
+        if key == self._told and time.monotonic() < self._tell_at:
+            return
+        from include.adapters.ledger import InstanceRecord
+
+        counted = by_model(added_up(Path(self.config.folder)))
+        models = {
+            name: {
+                "served": told.served.get(name, []),
+                "counts": counted.get(name, {}),
+                **({"problem": self.problems[name]} if name in self.problems else {}),
+            }
+            for name in self.config.declared
+        }
+        ledger.instances.say(
+            InstanceRecord(self.config.instance, socket.gethostname(), self._started, models, told.written_until)
+        )
+        self._told, self._tell_at = key, time.monotonic() + SAY_S
+
     def _brought_up(self, ledger: Ledger) -> bool:
         held = dict(self.writer.current().models)
+        heads = ledger.routes.heads(self.config.declared)
         wanted = {name: each for name, each in held.items() if name in self.config.declared}
         for name in self.config.declared:
-            head = ledger.deployments.champion(name)
-            has = held.get(name)
-            if head is None:
+            found, has = heads.get(name), held.get(name)
+            if found is None:
                 self.problems[name] = "it has no champion yet"
                 if has is not None:
                     self.problems[name] = "the ledger knows no champion of it; it was restored from an older copy"
                 continue
-            if has is not None and head.revision < has.route_revision:
+            route, head = found
+            if has is not None and route.route_revision < has.route_revision:
                 self.problems[name] = (
-                    f"the ledger says revision {head.revision}, and {has.route_revision} is served: it was restored "
-                    "from an older copy. What is served stays; run `slipway reconcile`"
+                    f"the ledger says revision {route.route_revision}, and {has.route_revision} is served: it was "
+                    "restored from an older copy. What is served stays; run `slipway reconcile`"
                 )
                 continue
-            same = has is not None and (has.route_revision, has.digest) == (head.revision, head.digest)
+            same = has is not None and (has.route_revision, has.digest) == (route.route_revision, head.digest)
             if has is not None and same and self._is_whole(has):
                 self.problems.pop(name, None)
                 continue
-            served = self._got(ledger, name, head)
+            served = self._got(ledger, name, route, head)
             if served is not None:
                 wanted[name] = served
         if wanted == held:
@@ -184,7 +192,7 @@ class Keeper:
             self._whole.add(has.digest)
         return whole
 
-    def _got(self, ledger: Ledger, name: str, head: Epoch) -> ServedModel | None:
+    def _got(self, ledger: Ledger, name: str, route: RouteRecord, head: Epoch) -> ServedModel | None:
         """The new champion, checked; None, and why in the problems, where it cannot be had now."""
         from include.serving.preparing import prepared
 
@@ -192,7 +200,7 @@ class Keeper:
         if failed is not None and failed[0] == head.digest and time.monotonic() < failed[1]:
             return None
         try:
-            served = prepared(ledger, name, head, Path(self.config.models_folder))
+            served = prepared(ledger, route, head, Path(self.config.models_folder))
         except Exception as error:  # noqa: BLE001 - whatever one model's file or MLflow raises, the others are served
             text = " ".join((str(error).strip() or type(error).__name__).split())
             self.problems[name] = f"revision {head.revision} ({head.to_candidate}) cannot be served: {text}"
@@ -221,6 +229,8 @@ def run(config: KeeperConfig) -> None:
             keeper.say()
             said = time.monotonic()
         stop.wait(LOOK_S)
+    changes.close()
+    keeper.end()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from include.adapters import estimators, files, packing
-from include.adapters.ledger import Ledger
+from include.adapters.ledger import Ledger, RouteRecord
 from include.adapters.packing.files import as_columns
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import Unavailable
@@ -41,13 +41,14 @@ class _Form:
     why: str = ""
 
 
-def prepared(ledger: Ledger, name: str, head: Epoch, folder: Path) -> ServedModel:
+def prepared(ledger: Ledger, route: RouteRecord, head: Epoch, folder: Path) -> ServedModel:
     """The champion of the model and the file that answers for it: the packed file that its gate kept, else one that is
     made here, in ``folder``; its pipeline where it has no packed form or that answers otherwise.
 
     Raises:
         ModelFileRefused, VersionMissing, Unavailable: when its file cannot be had.
     """
+    name = head.model
     declared = declarations().model(name)
     form = _form(ledger, declared, head, folder)
     learned = as_trained.as_learned(ledger, declared, head.to_candidate, form.inputs)
@@ -63,7 +64,7 @@ def prepared(ledger: Ledger, name: str, head: Epoch, folder: Path) -> ServedMode
         candidate=head.to_candidate,
         digest=head.digest,
         revision=head.revision,
-        route_revision=head.revision,
+        route_revision=route.route_revision,
         version=int(str(head.model_version)),
         packed=str(form.file) if packed else "",
         packed_sha256=hashlib.sha256(form.file.read_bytes()).hexdigest() if packed else "",

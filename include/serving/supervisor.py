@@ -223,7 +223,7 @@ class Supervisor:
             home=str(self.settings.home),
             folder=str(self._folder),
             route=str(self.settings.home / "serve" / "route.bin"),
-            instance=instance_name(f"{socket.gethostname()}:{self.port}"),
+            instance=self._instance(),
             online_url=self.settings.online_url,
             declared=self.declared,
             handle=handle,
@@ -234,9 +234,14 @@ class Supervisor:
         argv = ("include.serving.worker", msgspec.json.encode(config).decode())
         return self._start("serve-worker", argv, (handle,))
 
+    def _instance(self) -> str:
+        return instance_name(f"{socket.gethostname()}:{self.port}")
+
     def _keeper_command(self) -> tuple[str, ...]:
         home = self.settings.home / "serve"
-        config = KeeperConfig(str(self._folder), str(home / "route.bin"), str(home / "models"), self.declared)
+        config = KeeperConfig(
+            str(self._folder), str(home / "route.bin"), str(home / "models"), self.declared, self._instance()
+        )
         return "include.serving.keeper", msgspec.json.encode(config).decode()
 
     def _forget(self, child: Child) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from include.serving.answering import Answerer
 from include.serving.app import App, AppLimits, View, served_now
 from include.serving.counters import ENDS, Counters, added_up, exposition, labelled
 from include.serving.models import Models
+from include.serving.said import say
 
 LOOK_S = 0.25
 """How often a worker looks whether there is something to say."""
@@ -158,7 +160,7 @@ async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, 
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     (Path(config.folder) / f"{os.getpid()}.ready").touch()
-    marking = asyncio.create_task(_mark(journal, clock, app.answerer))
+    marking = asyncio.create_task(_mark(journal, clock, app, Path(config.folder)))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     marking.cancel()
@@ -172,15 +174,23 @@ async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, 
     await serving
 
 
-async def _mark(journal: Journal, clock: DataClock, answerer: Answerer) -> None:
+async def _mark(journal: Journal, clock: DataClock, app: App, folder: Path) -> None:
+    """Say up to when all answers are written, in the journal; that and by whom one answers, in a file of the run."""
     written, since, day = -1, 0.0, clock.now().date()
+    said: dict[str, Any] = {}
     while True:
-        await asyncio.sleep(LOOK_S)
-        since, now = since + LOOK_S, answerer.written_until(clock.now())
+        now, served = app.answerer.written_until(clock.now()), served_now(app)
         over = now.date() > day
-        if over or (since >= MARK_S and journal.rows != written) or since >= IDLE_MARK_S:
+        marks = over or (since >= MARK_S and journal.rows != written) or since >= IDLE_MARK_S
+        if marks:
             journal.mark(now)
             written, since, day = journal.rows, 0.0, now.date()
+        if marks or served != said:
+            said = served
+            with contextlib.suppress(OSError):  # a full disk; what is answered is in the journal
+                await asyncio.to_thread(say, folder, served, now)
+        await asyncio.sleep(LOOK_S)
+        since += LOOK_S
 
 
 class _no_signals:

@@ -16,7 +16,9 @@ from ledger_fixtures import (
     AS_OF,
     MODEL,
     an_open_incident,
+    challenger,
     champion,
+    promote,
     request,
 )
 from sqlalchemy import insert, inspect, text, update
@@ -53,6 +55,23 @@ def test_the_release_knows_every_migration(ledger: Ledger) -> None:
     with ledger.database.reading() as connection:
         scripts = ScriptDirectory.from_config(alembic_config(connection))
     assert tuple(s.revision for s in scripts.walk_revisions())[::-1] == REVISIONS
+
+
+def test_a_champion_of_before_there_were_routes_has_one_after_the_upgrade(ledger_url: str, ledger: Ledger) -> None:
+    from alembic import command
+
+    promote(ledger, challenger(ledger, "run-1", digest="d1"))
+    with ledger.database.writing() as connection:
+        for table in ("routes", "instances"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("DROP FUNCTION slipway_route_changed()"))
+        command.stamp(alembic_config(connection), "0017", purge=True)
+    with Ledger.open(ledger_url) as upgraded:
+        route, head = upgraded.routes.of(MODEL), upgraded.deployments.champion(MODEL)
+        assert route is not None
+        assert head is not None
+        assert (route.route_revision, route.revision, route.champion_id) == (1, 1, head.to_candidate)
 
 
 def test_opening_a_current_ledger_does_not_import_alembic(ledger_url: str, ledger: Ledger) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from databases import empty_postgres
 from ledger_fixtures import challenger, judged, promote
-from served_world import MODEL, ROW, ServedWorld, served_home
+from served_world import MODEL, NOON, ROW, ServedWorld, served_home
+from waiting import eventually
 
+from include.adapters.ledger import InstanceRecord, ledger_invariants
 from include.adapters.route_file import RouteReader
 from include.config import loader
 from include.config.settings import settings
 from include.domain.packed.reader import read
 from include.domain.verdicts import Mode, Verdict
-from include.serving import keeper as keeping
-from include.serving.keeper import Changes, Keeper, KeeperConfig
+from include.serving import changes as changing
+from include.serving import said
+from include.serving.changes import Changes
+from include.serving.keeper import Keeper, KeeperConfig
 from include.workflows.scoring import fitted_models, packed_files
 
 
@@ -37,7 +44,27 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedWor
 
 def new_keeper(world: ServedWorld) -> Keeper:
     folder = world.home / "serve"
-    return Keeper(KeeperConfig(str(folder), str(folder / "route.bin"), str(folder / "models"), [MODEL]))
+    return Keeper(KeeperConfig(str(folder), str(folder / "route.bin"), str(folder / "models"), [MODEL], "here-8100"))
+
+
+def a_worker_says(world: ServedWorld) -> None:
+    """This process is a worker of the run that answers by what is published."""
+    now = served(world)
+    folder = world.home / "serve"
+    (folder / f"{os.getpid()}.ready").touch()
+    names = ("candidate", "digest", "revision", "route_revision", "by")
+    said.say(folder, {MODEL: {name: getattr(now, name) for name in names}}, NOON)
+
+
+def invariants_broken(world: ServedWorld) -> list[str]:
+    with world.ledger() as ledger:
+        return ledger_invariants(ledger)
+
+
+def instance(world: ServedWorld) -> InstanceRecord:
+    with world.ledger() as ledger:
+        (found,) = ledger.instances.all()
+        return found
 
 
 def served(world: ServedWorld):
@@ -196,10 +223,90 @@ def test_f141_a_ledger_that_is_away_leaves_what_is_served_and_is_counted(world, 
 
 def test_a_change_of_the_ledger_is_noticed_by_its_counter(world, monkeypatch):
     world.promote_another(1)
-    monkeypatch.setattr(keeping, "AGAIN_S", 3600.0)
+    monkeypatch.setattr(changing, "AGAIN_S", 3600.0)
     changes = Changes(settings().ledger_url)
     assert changes.looked() is True
     assert changes.looked() is False
     world.promote_another(2)
     assert changes.looked() is True
     assert changes.looked() is False
+
+
+# --- what the service says of itself in the ledger -------------------------------------------------------------------
+
+
+def test_the_instance_says_in_the_ledger_who_answers_in_its_workers_and_how_far_they_have_written(world):
+    candidate = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    found = instance(world)
+    assert (found.instance_id, found.models[MODEL]["served"], found.watermark) == ("here-8100", [], None)
+    a_worker_says(world)
+    keeper.look()
+    found = instance(world)
+    (answers,) = found.models[MODEL]["served"]
+    assert (answers["candidate"], answers["revision"], answers["by"], answers["workers"]) == (candidate, 1, "packed", 1)
+    assert found.watermark == NOON
+    assert found.is_seen(found.seen_at)
+    assert not found.is_seen(found.seen_at + timedelta(minutes=1))
+    assert invariants_broken(world) == []
+    keeper.end()
+    assert not instance(world).is_seen(found.seen_at)
+
+
+def test_f150_an_instance_that_goes_on_with_the_former_champion_is_a_broken_invariant_after_a_minute(
+    world, monkeypatch
+):
+    first = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    a_worker_says(world)
+    world.promote_another(2)
+    with world.ledger() as ledger:
+        digest = ledger.deployments.champion(MODEL).digest
+    fitted_models.copy_of(digest).write_bytes(b"something else")
+    keeper.look()
+    assert invariants_broken(world) == [], "it may take a moment"
+    assert "revision 2" in instance(world).models[MODEL]["problem"]
+    later = instance(world).seen_at + timedelta(minutes=2)
+    monkeypatch.setattr("include.adapters.ledger.instances.clock", lambda: later)
+    new_keeper(world).look()
+    (broken,) = invariants_broken(world)
+    assert broken.startswith(f"I2 {MODEL}: instance here-8100 answers by {first}, and revision 2 is in force since")
+
+
+def test_an_instance_that_answers_by_what_the_ledger_does_not_know_is_a_broken_invariant(world):
+    world.promote_another(1)
+    with world.ledger() as ledger:
+        unknown = {"candidate": "c9", "digest": "d", "revision": 9, "route_revision": 9, "by": "packed"}
+        ledger.instances.say(InstanceRecord("there-1", "there", NOON, {MODEL: {"served": [unknown]}}))
+    (broken,) = invariants_broken(world)
+    assert broken == f"I2 {MODEL}: instance there-1 answers by c9, revision 9, which the ledger does not know."
+
+
+@pytest.mark.postgres
+def test_on_postgres_a_change_of_a_route_is_told_and_nothing_else_is(world, monkeypatch):
+    monkeypatch.setattr(changing, "AGAIN_S", 3600.0)
+    with empty_postgres() as url:
+        monkeypatch.setenv("SLIPWAY_LEDGER_URL", url)
+        world.promote_another(1)
+        changes = Changes(url)
+        assert changes.looked() is True
+        assert changes.looked() is False
+        with world.ledger() as ledger:
+            ledger.instances.say(InstanceRecord("there-1", "there", NOON))
+        assert changes.looked() is False
+        world.promote_another(2)
+        eventually(changes.looked, every_s=0.01)
+        assert changes.looked() is False
+        changes.close()
+
+
+def test_a_postgres_that_is_away_is_asked_again_after_a_while_and_the_ledger_is_read_once_a_second(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(changing.time, "monotonic", lambda: now[0])
+    changes = Changes("postgresql+psycopg://nobody@127.0.0.1:9/nowhere")
+    assert changes.looked() is True, "the first look is due"
+    assert changes.looked() is False
+    now[0] += changing.AGAIN_S
+    assert changes.looked() is True

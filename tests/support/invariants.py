@@ -106,7 +106,8 @@ def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
         report.verdicts["I2"] = report.verdicts["I10"] = "not applicable: the world has no registry"
         report.verdicts["I4"] = "holds, but for the artifacts: the world has no registry"
     else:
-        report.verdicts["I2"] = "holds, but for the service: there is none"
+        if not ledger.instances.all():
+            report.verdicts["I2"] = "holds, but for the service: there is none"
         found += _aliases(ledger, registry)
         found += _artifacts(ledger, registry, getattr(world, "lost", ()))
     found += _rows(world.declared, ledger)

@@ -29,6 +29,7 @@ from include.adapters.ledger.errors import (
     UnknownIncident,
 )
 from include.adapters.ledger.incidents import IncidentEventRecord, IncidentRecord, IncidentsSeen, IncidentSteps
+from include.adapters.ledger.instances import InstanceRecord
 from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.notices import Notice, NoticeState, Posted, Scope
@@ -60,6 +61,7 @@ from include.adapters.ledger.records import (
     ViewRead,
 )
 from include.adapters.ledger.requests import IncidentRequest, OverrideRequest, PromotionRequest, RollbackRequest
+from include.adapters.ledger.routes import RouteRecord
 from include.adapters.ledger.stops import in_force
 from include.adapters.ledger.streams import StreamHeld, StreamMark
 
@@ -90,6 +92,7 @@ __all__ = [
     "IncidentRequest",
     "IncidentSteps",
     "IncidentsSeen",
+    "InstanceRecord",
     "JourneyUnderWay",
     "Ledger",
     "LedgerDamaged",
@@ -116,6 +119,7 @@ __all__ = [
     "RetrainAction",
     "RetrainDecision",
     "RollbackRequest",
+    "RouteRecord",
     "Scope",
     "Scoring",
     "ShadowDay",

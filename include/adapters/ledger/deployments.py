@@ -24,6 +24,7 @@ from include.adapters.ledger.errors import (
 from include.adapters.ledger.gates import clearance_in
 from include.adapters.ledger.records import Candidate, Promoted
 from include.adapters.ledger.requests import PromotionRequest, RollbackRequest
+from include.adapters.ledger.routes import moved_in
 from include.adapters.ledger.tables import candidates, deployment_history, deployments
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
@@ -246,7 +247,7 @@ def _revision_of(history: list[Epoch], candidate_id: str) -> int:
 
 
 def _swap(connection: Connection, epoch: Epoch, expected: int, head: Epoch | None, name: str) -> None:
-    """Write the epoch, then move the deployment row from the expected revision to it."""
+    """Write the epoch, then move the deployment row from the expected revision to it, and the route after it."""
     connection.execute(
         insert(deployment_history).values(
             model=epoch.model,
@@ -274,3 +275,4 @@ def _swap(connection: Connection, epoch: Epoch, expected: int, head: Epoch | Non
         if connection.execute(update(deployments).where(*mine).values(**values)).rowcount != 1:
             raise Conflict(epoch.model, expected, head)
     crashpoint(f"ledger.{name}.swapped")
+    moved_in(connection, epoch)

@@ -1,8 +1,9 @@
 """What must be true of the ledger at any moment, after any crash. A violation is one line that begins with its number.
 
-I1 one champion per model · I3 epochs without gaps, one row each · I4 every champion was cleared by gates that saw its
-artifact · I7 each request took effect once or was refused · I13 one served candidate per model and day, the champion
-that the day had when it was claimed · I17 each incident is where its newest event left it.
+I1 one champion per model · I2 the route follows the deployment, and each instance of the service answers by champions
+of the ledger and by the newest once it had time · I3 epochs without gaps, one row each · I4 every champion was cleared
+by gates that saw its artifact · I7 each request took effect once or was refused · I13 one served candidate per model
+and day, the champion that the day had when it was claimed · I17 each incident is where its newest event left it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from include.adapters.ledger.causes import causes_in
 from include.adapters.ledger.claims import claims_in
 from include.adapters.ledger.epochs import epochs_in
 from include.adapters.ledger.gates import gate_attempt_in
+from include.adapters.ledger.instances import SILENT_AFTER, instances_in
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.lineage import SERVED
 from include.adapters.ledger.records import Candidate, Claim, RetrainAction
+from include.adapters.ledger.routes import route_in
 from include.adapters.ledger.tables import (
     candidates,
     deployment_history,
@@ -46,6 +49,7 @@ def ledger_invariants(ledger: Ledger) -> list[str]:
         for model in sorted(models):
             epochs, mine = epochs_in(connection, model), candidates_in(connection, model)
             found += _one_champion(connection, model, epochs, mine)
+            found += _routed(connection, model, epochs)
             found += _no_gaps(model, epochs)
             found += _cleared(connection, model, epochs, {c.candidate_id: c for c in mine})
             found += _effective_once(connection, model, mine)
@@ -69,6 +73,30 @@ def _one_champion(connection: Connection, model: str, epochs: list[Epoch], mine:
     if (row.revision, row.candidate_id) != (head.revision, head.to_candidate):
         ends = f"{head.revision}, {head.to_candidate}"
         yield f"I3 {model}: the deployment is revision {row.revision}, {row.candidate_id}; history ends with {ends}."
+
+
+def _routed(connection: Connection, model: str, epochs: list[Epoch]) -> Iterator[str]:
+    """The route is the deployment's, and what each instance says that it serves was a champion. An instance that was
+    seen a minute after a change still answers by an earlier one only where it could not get the new one: that is
+    said."""
+    route, head = route_in(connection, model), epochs[-1] if epochs else None
+    at = None if head is None else (head.revision, head.to_candidate)
+    if at != (None if route is None else (route.revision, route.champion_id)):
+        named = "none" if route is None else f"revision {route.revision}, {route.champion_id}"
+        yield f"I2 {model}: the route is {named}, and the deployment {at}."
+    known = {(e.revision, e.to_candidate, e.digest) for e in epochs}
+    for instance in instances_in(connection):
+        for served in _mapping(instance.models.get(model)).get("served", ()):
+            where = f"I2 {model}: instance {instance.instance_id} answers by {served['candidate']}"
+            if (served["revision"], served["candidate"], served["digest"]) not in known:
+                yield f"{where}, revision {served['revision']}, which the ledger does not know."
+            elif (
+                route is not None
+                and instance.seen_at is not None
+                and served["route_revision"] < route.route_revision
+                and instance.seen_at - route.recorded_at > SILENT_AFTER
+            ):
+                yield f"{where}, and revision {route.revision} is in force since {route.recorded_at}."
 
 
 def _no_gaps(model: str, epochs: list[Epoch]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from include.adapters.ledger.drift import DriftRecords, decision_in, report_in
 from include.adapters.ledger.epochs import epochs_in, head_in
 from include.adapters.ledger.gates import GateRecords, overrides_in, standings_in
 from include.adapters.ledger.incidents import Incidents
+from include.adapters.ledger.instances import Instances
 from include.adapters.ledger.lineage import Lineage
 from include.adapters.ledger.notices import Notices
 from include.adapters.ledger.outages import Outages
@@ -24,6 +25,7 @@ from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.rights import Rights
+from include.adapters.ledger.routes import Routes
 from include.adapters.ledger.settled import SettledDays
 from include.adapters.ledger.shadow import ShadowRecords, windows_in
 from include.adapters.ledger.stops import Stops
@@ -41,6 +43,8 @@ class Ledger:
         self.candidates = CandidateRecords(database)
         self.gates = GateRecords(database)
         self.deployments = Deployments(database)
+        self.routes = Routes(database)
+        self.instances = Instances(database)
         self.claims = Claims(database)
         self.shadow = ShadowRecords(database)
         self.stops = Stops(database)

@@ -37,6 +37,7 @@ REVISIONS = (
     "0015",
     "0016",
     "0017",
+    "0018",
 )
 """Every migration this release knows, oldest first."""
 

@@ -169,6 +169,35 @@ deployments = Table(
     ForeignKeyConstraint(["model", "revision"], ["deployment_history.model", "deployment_history.revision"]),
 )
 
+routes = Table(
+    "routes",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("route_revision", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("champion_id", String, ForeignKey("candidates.candidate_id"), nullable=False),
+    Column("canary_id", String, ForeignKey("candidates.candidate_id")),
+    Column("share_ppm", Integer, nullable=False),
+    Column("number", Integer),
+    Column("salt", String),
+    Column("lease_s", Float),
+    Column("renewed_at", UtcTime),
+    recorded_at(),
+    ForeignKeyConstraint(["model", "revision"], ["deployment_history.model", "deployment_history.revision"]),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("instance_id", String, primary_key=True),
+    Column("host", String, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("watermark", UtcTime),
+    evidence("models"),
+)
+
 shadow_windows = Table(
     "shadow_windows",
     metadata,
