@@ -11,6 +11,9 @@ An alias that was moved by hand in MLflow is put back. Differences that no progr
 was deleted, its artifact replaced, the ledger restored from an older backup) makes the task red, with the way out in
 its last line.
 
+Files of the online service's journal that are older than their models want (`serving.keep`, 30 days) are removed once
+every answer in them is in the prediction log; what stays, and why, is in the task's log.
+
 Notices that no task could send, or that a killed one had begun to send, are sent.
 """
 
@@ -58,6 +61,10 @@ def housekeeping_dag():
             compared()
 
         @step
+        def remove_old_journal(ti=None):
+            return tasks.remove_old_journal(ti.start_date, ti.run_id)
+
+        @step
         def send_notices(ti=None):
             return tasks.send_notices(notify.sender({}), ti.start_date)
 
@@ -67,6 +74,7 @@ def housekeeping_dag():
             if check.name != "registry":  # reconcile_aliases compares MLflow with the ledger
                 compare(check.name)
         report_lapsed_overrides()
+        remove_old_journal()
         send_notices()
 
     return housekeeping()

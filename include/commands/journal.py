@@ -11,6 +11,7 @@ from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.adapters.journal import Damage, Entry, JournalReader
+    from include.adapters.ledger import SegmentRecord
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +77,10 @@ def _status(reader: JournalReader) -> Answer:
     found = segments(reader.folder)
     size = sum(each.path.stat().st_size for each in found)
     damage = _damage(reader.damage)
+    removed = _removed(reader.folder)
     lines = (
         f"{reader.folder}: {len(found)} segments, {size:,} bytes",
+        *([f"{len(removed)} older segments were removed, each collected before"] if removed else []),
         *(f"{name}: {models[name]:,} answers, {failed[name]:,} errors, the last at {newest[name]}" for name in models),
         *damage,
     )
@@ -85,10 +88,25 @@ def _status(reader: JournalReader) -> Answer:
         "folder": str(reader.folder),
         "segments": len(found),
         "bytes": size,
+        "removed": [each.name for each in removed],
         "models": {n: {"answers": models[n], "errors": failed[n], "newest": newest[n]} for n in models},
         "damage": list(damage),
     }
     return Answer(lines, data, _code(damage))
+
+
+def _removed(folder: Path) -> list[SegmentRecord]:
+    """What was removed of the service's own journal, by the ledger; nothing where that is away."""
+    from include.adapters.ledger import Ledger, LedgerError
+    from include.config.settings import settings
+
+    if folder != settings().home / "journal":
+        return []
+    try:
+        with Ledger.open(settings().ledger_url) as ledger:
+            return ledger.segments.removed()
+    except (LedgerError, OSError):
+        return []
 
 
 def _damage(damage: Damage) -> tuple[str, ...]:

@@ -29,6 +29,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", action="append", help="token: a model that it may ask, as often as needed; default all"
     )
+    parser.add_argument(
+        "--rate", type=float, metavar="N", help="token: how often a second it may ask each worker; default no limit"
+    )
     parser.add_argument("--token", help="status: what to ask with, where tokens exist (SLIPWAY_SERVE_TOKEN)")
 
 
@@ -72,7 +75,9 @@ def _token(args: argparse.Namespace) -> Answer:
         raise Mistake("serve token NAME: say whose it is.")
     models = [declarations().model(name).name for name in args.model or ()]
     scopes = [f"predict:{name}" for name in models] or [tokens.EVERY]
-    token = tokens.add(tokens.file_in(settings().home), args.name, scopes)
+    if args.rate is not None and not 0 < args.rate < float("inf"):
+        raise Mistake(f"--rate is {args.rate:g}; give how often a second, for example 100 or 0.5.")
+    token = tokens.add(tokens.file_in(settings().home), args.name, scopes, args.rate)
     lines = (
         token,
         f"It is shown once. It may ask {', '.join(models) or 'every model'}; restart the service to use it.",

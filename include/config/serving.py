@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from include.config.base import Declared
+from include.config.base import Declared, Duration
 from include.config.streaming import Promising, Short, never_fresh
+
+LEAST_KEPT = timedelta(days=8)
 
 
 def _with_milliseconds(value: object) -> object:
@@ -36,6 +38,9 @@ class DeclaredServing(Declared):
     label_joins: Literal["first", "last"] = "last"
     """Which answer a label judges where one entity was asked about several times for the same event: the first or the
     last; default last. The others are in the log and in drift, and no label judges them."""
+    keep: Duration = timedelta(days=30)
+    """How long the journal's files are kept, for example 30d, at least 8d; older ones are removed every night, once
+    every answer in them is in the prediction log; default 30d."""
     omit: list[str] = Field(default_factory=list)
     """Features whose values the journal does not keep, for personal data; default none."""
 
@@ -56,6 +61,9 @@ def wrong_in_serving(serving: DeclaredServing, views: Collection[str], features:
     for feature in serving.omit:
         if feature not in features:
             return f"serving.omit names {feature!r}, which is no feature of the model"
+    if serving.keep < LEAST_KEPT:
+        days = serving.keep.days
+        return f"serving.keep is {days}d; give at least 8d: late answers of the last seven days are looked for"
     if serving.deadline <= timedelta(0):
         return "serving.deadline is 0; give some time, for example 50ms"
     return None

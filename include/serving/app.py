@@ -70,7 +70,7 @@ class App:
         path: str = scope["path"]
         model = ""
         if self.in_flight >= self.limits.in_flight and path not in OPEN:
-            reply = _refused(NotAnswered(429, "too many requests at once"), ((b"retry-after", b"1"),))
+            reply = _refused(NotAnswered(429, "too many requests at once"))
         else:
             self.in_flight += 1
             try:
@@ -136,6 +136,8 @@ class App:
             raise NotAnswered(401, "a token is asked for: Authorization: Bearer …")
         if model is not None and not may(scopes, model):
             raise NotAnswered(403, "the token is not for this model")
+        if model is not None and not self.tokens.takes(token.strip(), time.monotonic()):
+            raise NotAnswered(429, "the token asks more often than it may")
 
     def _asked_of(self, path: str) -> tuple[str, Protocol]:
         """The model and the protocol of a POST."""
@@ -363,7 +365,7 @@ def _refused(error: NotAnswered, headers: tuple[tuple[bytes, bytes], ...] = ()) 
         said["details"] = error.details
     if error.status == 401:
         headers = (*headers, (b"www-authenticate", b"Bearer"))
-    if error.status == 503:
+    if error.status in (429, 503):
         headers = (*headers, (b"retry-after", b"1"))
     return _Reply(error.status, json.dumps(said).encode(), headers)
 

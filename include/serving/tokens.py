@@ -24,9 +24,12 @@ class TokensUnreadable(Refusal):
 class Tokens:
     """The tokens of a home. Without any, whoever reaches the port may ask."""
 
-    def __init__(self, known: Mapping[str, tuple[str, ...]]) -> None:
-        """``known``: sha256 in hex to scopes."""
+    def __init__(self, known: Mapping[str, tuple[str, ...]], rates: Mapping[str, float] | None = None) -> None:
+        """``known``: sha256 in hex to scopes; ``rates``: how often a second each may ask, where that is limited."""
         self._known = dict(known)
+        self._rates = dict(rates or {})
+        self._left: dict[str, tuple[float, float]] = {}
+        """Of a limited token: how many questions are left, and as of when."""
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -38,6 +41,26 @@ class Tokens:
             if hmac.compare_digest(asked, known):
                 found = scopes
         return found
+
+    def takes(self, token: str, now: float) -> bool:
+        """Count one question; False where the token has asked too often. A second's worth may come at once.
+
+        >>> tokens = Tokens({_hash("shop"): (EVERY,)}, {_hash("shop"): 2.0})
+        >>> [tokens.takes("shop", now) for now in (0.0, 0.0, 0.1, 0.6)]
+        [True, True, False, True]
+        """
+        if not self._rates:
+            return True
+        name = _hash(token)
+        rate = self._rates.get(name)
+        if rate is None:
+            return True
+        most = max(1.0, rate)
+        left, before = self._left.get(name, (most, now))
+        left = min(most, left + (now - before) * rate)
+        allowed = left >= 1.0
+        self._left[name] = (left - 1.0 if allowed else left), now
+        return allowed
 
 
 def may(scopes: tuple[str, ...], model: str) -> bool:
@@ -60,21 +83,23 @@ def read(file: Path) -> Tokens:
         return Tokens({})
     try:
         data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Tokens({each["sha256"]: tuple(map(str, each["scopes"])) for each in data["tokens"]})
+        each_of = data["tokens"]
+        rates = {each["sha256"]: float(each["rate"]) for each in each_of if each.get("rate") is not None}
+        return Tokens({each["sha256"]: tuple(map(str, each["scopes"])) for each in each_of}, rates)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TokensUnreadable(
             f"The tokens in {file} cannot be read ({error}); remove it and make new ones: `slipway serve token NAME`."
         ) from None
 
 
-def add(file: Path, name: str, scopes: list[str]) -> str:
+def add(file: Path, name: str, scopes: list[str], rate: float | None = None) -> str:
     """A new token, which is shown once and kept nowhere; one of the same name is replaced."""
     read(file)
     kept = json.loads(file.read_text(encoding="utf-8"))["tokens"] if file.exists() else []
     token = f"slw_{secrets.token_urlsafe(32)}"
     tokens = [
         *(each for each in kept if each["name"] != name),
-        {"name": name, "sha256": _hash(token), "scopes": scopes},
+        {"name": name, "sha256": _hash(token), "scopes": scopes, **({} if rate is None else {"rate": rate})},
     ]
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.write_text(file, json.dumps({"tokens": tokens}, indent=2) + "\n")

@@ -52,6 +52,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     """The listening socket, inherited."""
     clock: str = ""
     in_flight: int = 256
+    body_s: float = 10.0
+    """How long a body may take to come."""
     drain_s: float = 5.0
 
 
@@ -114,7 +116,7 @@ def run(config: WorkerConfig) -> None:
         counters,
         tokens.read(tokens.file_in(Path(config.home))),
         RunView(config),
-        AppLimits(in_flight=config.in_flight),
+        AppLimits(in_flight=config.in_flight, body_s=config.body_s),
     )
     server = uvicorn.Server(
         uvicorn.Config(

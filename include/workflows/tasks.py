@@ -309,6 +309,13 @@ def report_lapsed_overrides(now: datetime) -> Reference:
     return reconcile.lapsed_overrides(now)
 
 
+def remove_old_journal(now: datetime, run_id: str) -> Reference:
+    """Remove files of the journal that are old and collected (``serving.keep``)."""
+    from include.workflows.scoring import journal_keeping
+
+    return journal_keeping.remove_old(now, run_id)
+
+
 # --- watch -----------------------------------------------------------------------------------------------------------
 
 

@@ -255,6 +255,7 @@ PASSED["stream"] = {
     "features.stream.marked",
 }
 PASSED["journal"] = {"journal.segment.opened", "journal.append.written"}
+PASSED["remove the journal"] = {"journal.remove.recorded", "journal.remove.removed"}
 PASSED["serve"] = {
     "serve.admitted",
     "serve.looked_up",

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from app_world import FEATURES, AppWorld, new_app_world, packed_bytes  # noqa: F401 - fixtures
 from swept import PASSED
+from waiting import eventually
 
 from include.adapters.journal import JournalReader
 from include.config.settings import PROJECT
@@ -65,3 +66,76 @@ def test_f137_a_worker_killed_at_each_crash_point_loses_nothing_that_it_acknowle
     assert set(acknowledged) <= set(written)
     assert len(written) == len(set(written)) <= len(acknowledged) + 1
     assert (reader.damage.torn, reader.damage.changed) == (0, 0)
+
+
+class RunningWorker:
+    """A worker process on a port of its own."""
+
+    def __init__(self, world: AppWorld, **config: object) -> None:
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(1024)
+        folder = str(world.folder)
+        told = WorkerConfig(
+            folder,
+            folder,
+            f"{folder}/route.bin",
+            "here",
+            "",
+            ["trip_late"],
+            self.socket.fileno(),
+            drain_s=1.0,
+            **config,
+        )
+        argv = [sys.executable, "-m", "include.serving.worker", msgspec.json.encode(told).decode()]
+        self.process = subprocess.Popen(argv, cwd=PROJECT, pass_fds=(self.socket.fileno(),))
+
+    def connected(self) -> socket.socket:
+        made = socket.create_connection(self.socket.getsockname())
+        made.settimeout(120)
+        return made
+
+    def asked(self) -> int:
+        """The status of one whole request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.socket.getsockname()[1], timeout=120)
+        try:
+            connection.request("POST", "/v1/models/trip_late/predict", json.dumps({"features": FEATURES}))
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+        self.socket.close()
+
+
+SLOW = b"POST /v1/models/trip_late/predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"
+
+
+def test_f117_f168_bodies_that_never_come_end_in_408_and_free_their_places(
+    new_app_world: Callable[..., AppWorld],  # noqa: F811
+) -> None:
+    worker = RunningWorker(new_app_world(), in_flight=4, body_s=2.0)
+    idle: list[socket.socket] = []
+    try:
+        assert worker.asked() == 200
+        idle = [worker.connected() for _ in range(300)]
+        slow = [worker.connected() for _ in range(4)]
+        for each in slow:
+            each.sendall(SLOW)
+        eventually(lambda: worker.asked() == 429, every_s=0.01)
+        replies = [each.recv(4096) for each in slow]
+        assert [reply.split(b" ", 2)[1] for reply in replies] == [b"408"] * 4
+        assert all(b"connection: close" in reply for reply in replies)
+        assert worker.asked() == 200
+        half = worker.connected()
+        half.sendall(SLOW)
+        half.shutdown(socket.SHUT_WR)
+        assert worker.asked() == 200, "a half closed connection holds nobody"
+        for each in (*slow, half):
+            each.close()
+    finally:
+        for each in idle:
+            each.close()
+        worker.end()

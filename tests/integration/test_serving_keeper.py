@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from databases import empty_postgres
 from ledger_fixtures import challenger, judged, promote
@@ -18,7 +22,7 @@ from waiting import eventually
 from include.adapters.ledger import InstanceRecord, ledger_invariants
 from include.adapters.route_file import RouteReader
 from include.config import loader
-from include.config.settings import settings
+from include.config.settings import PROJECT, settings
 from include.domain.packed.reader import read
 from include.domain.verdicts import Mode, Verdict
 from include.serving import changes as changing
@@ -310,3 +314,23 @@ def test_a_postgres_that_is_away_is_asked_again_after_a_while_and_the_ledger_is_
     assert changes.looked() is False
     now[0] += changing.AGAIN_S
     assert changes.looked() is True
+
+
+@pytest.mark.parametrize("point", ["keeper.loaded", "keeper.published"])
+def test_f138_a_keeper_killed_between_loading_and_publishing_leaves_a_whole_route_and_the_next_one_publishes(
+    world, point
+):
+    first = world.promote_another(1)
+    new_keeper(world).look()
+    second = world.promote_another(2)
+    config = new_keeper(world).config
+    killed = subprocess.run(
+        [sys.executable, "-m", "include.serving.keeper", msgspec.json.encode(config).decode()],
+        cwd=PROJECT,
+        env={**os.environ, "FAULT_CRASH": point},
+        timeout=300,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert served(world).candidate == (first if point == "keeper.loaded" else second)
+    new_keeper(world).look()
+    assert served(world).candidate == second

@@ -102,7 +102,7 @@ class JournalReader:
                     at += len(data) - HEAD.size
                     continue
                 # Whole it may still become, unless its process writes another segment or is gone.
-                if is_closed or not _is_alive(segment):
+                if is_closed or not is_alive(segment):
                     self._was_torn(segment, at, len(data))
                 break
             size = _AT_ONCE
@@ -150,7 +150,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _is_alive(segment: Segment) -> bool:
+def is_alive(segment: Segment) -> bool:
     """Whether a process of its number runs on this machine. Another one may have been given the number: then an end
     that is torn is counted later, when that one is gone too."""
     try:

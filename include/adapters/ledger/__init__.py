@@ -62,6 +62,7 @@ from include.adapters.ledger.records import (
 )
 from include.adapters.ledger.requests import IncidentRequest, OverrideRequest, PromotionRequest, RollbackRequest
 from include.adapters.ledger.routes import RouteRecord
+from include.adapters.ledger.segments import SegmentRecord
 from include.adapters.ledger.stops import in_force
 from include.adapters.ledger.streams import StreamHeld, StreamMark
 
@@ -122,6 +123,7 @@ __all__ = [
     "RouteRecord",
     "Scope",
     "Scoring",
+    "SegmentRecord",
     "ShadowDay",
     "ShadowWindow",
     "Stop",

@@ -26,6 +26,7 @@ from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.rights import Rights
 from include.adapters.ledger.routes import Routes
+from include.adapters.ledger.segments import Segments
 from include.adapters.ledger.settled import SettledDays
 from include.adapters.ledger.shadow import ShadowRecords, windows_in
 from include.adapters.ledger.stops import Stops
@@ -45,6 +46,7 @@ class Ledger:
         self.deployments = Deployments(database)
         self.routes = Routes(database)
         self.instances = Instances(database)
+        self.segments = Segments(database)
         self.claims = Claims(database)
         self.shadow = ShadowRecords(database)
         self.stops = Stops(database)

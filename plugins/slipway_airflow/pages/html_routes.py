@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from include.workflows.features import data_docs
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import incidents as incident_views
+from include.workflows.pages import live as live_views
 from include.workflows.pages import models as model_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
@@ -108,7 +109,14 @@ def model_page(request: Request, user: Any, name: str, refused: RefusedForm | No
         may_act=may_act(request, user, name),
         csrf=csrf_token(user),
         dag_url=f"{airflow_base(request)}/dags/retrain_{quote(name)}",
+        online=name in (known := sources.declared_now().models) and known[name].serving.mode == "online",
     )
+
+
+@router.get("/models/{name}/live")
+def live(request: Request, user: User, name: str) -> Response:
+    require_read(request, user, name)
+    return page(request, "live.html", view=live_views.live(name, datetime.now(UTC)))
 
 
 @router.get("/candidates/{candidate_id}")

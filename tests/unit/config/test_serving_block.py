@@ -57,6 +57,7 @@ def test_something_else_is_refused(wrong):
         ({"missing": {"wether": "serve"}}, "serving.missing names 'wether', which the model does not read"),
         ({"omit": ["name"]}, "serving.omit names 'name', which is no feature of the model"),
         ({"deadline": "0s"}, "serving.deadline is 0"),
+        ({"keep": "7d"}, "serving.keep is 7d; give at least 8d"),
         ({"missing": {"weather": "serve"}, "omit": ["temp"]}, None),
     ],
 )

@@ -34,6 +34,9 @@ NO_SECRET = {
     "SLIPWAY_IMAGE_TAG",
     "SLIPWAY_GIT_REVISION",
     "SLIPWAY_WORKER_CONCURRENCY",
+    "SLIPWAY_SERVE_PORT",
+    "SLIPWAY_SERVE_WORKERS",
+    "SLIPWAY_ONLINE_MODEL",
 } | {
     "SLIPWAY_AIRFLOW_PORT",
     "SLIPWAY_MLFLOW_PORT",
@@ -119,7 +122,7 @@ def test_f135_what_is_published_is_published_to_this_machine_only(name):
 
 
 def test_f135_neither_the_databases_nor_the_broker_are_published():
-    assert {name for name, service in SERVICES.items() if service.get("ports")} == {"api-server", "mlflow"}
+    assert {name for name, service in SERVICES.items() if service.get("ports")} == {"api-server", "mlflow", "serve"}
 
 
 @each_service

@@ -273,6 +273,16 @@ def test_f169_a_token_is_asked_for_and_is_for_some_models(new_app_world):
     assert world.send("GET", "/v1/models/trip_late/predict?token=all", b"").status == 401
 
 
+def test_a_token_that_asks_too_often_is_told_to_come_again_and_holds_no_other(new_app_world):
+    known = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("slow", "free")}
+    world = new_app_world(tokens=Tokens(dict.fromkeys(known.values(), ("predict:*",)), {known["slow"]: 0.001}))
+    body = {"features": FEATURES}
+    first, second = (world.ask(body, authorization="Bearer slow") for _ in range(2))
+    assert (first.status, second.status, second.headers["retry-after"]) == (200, 429, "1")
+    assert second.json["error"] == "the token asks more often than it may"
+    assert [world.ask(body, authorization="Bearer free").status for _ in range(3)] == [200] * 3
+
+
 # --- other protocols -------------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,23 @@ def test_a_new_token_of_a_name_ends_the_former_one(tmp_path):
     ]
 
 
+def test_a_token_may_ask_so_often_as_the_file_says_and_one_without_a_rate_always(tmp_path):
+    file = tokens.file_in(tmp_path)
+    slow, free = tokens.add(file, "shop", ["predict:*"], 2.0), tokens.add(file, "ops", ["admin"])
+    known = tokens.read(file)
+    assert [known.takes(slow, now) for now in (0.0, 0.0, 0.0, 0.4, 0.5, 100.0, 100.0, 100.0)] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ], "a second's worth at once, then one every half second"
+    assert all(known.takes(free, 0.0) for _ in range(50))
+
+
 def test_a_file_of_something_else_answers_no_one(tmp_path):
     file = tokens.file_in(tmp_path)
     file.parent.mkdir()

@@ -12,6 +12,7 @@ from include.adapters.ledger.tables.data import (
     partitions,
     scoring_claims,
     scorings,
+    segments,
     stream_marks,
     training_sets,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "routes",
     "scoring_claims",
     "scorings",
+    "segments",
     "settled_days",
     "shadow_days",
     "shadow_windows",

@@ -119,3 +119,17 @@ stream_marks = Table(
     Column("p99_s", Float),
     recorded_at(),
 )
+
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("instance_id", String, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    evidence("answers"),
+    Column("written_at", UtcTime, nullable=False),
+    Column("run_id", String, nullable=False),
+    recorded_at(),
+)
