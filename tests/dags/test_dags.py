@@ -52,6 +52,7 @@ def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
     assert set(dag["tasks"]) == {
         "end_stranded_journeys",
         "reconcile_aliases",
+        "remove_old_journal",
         "report_lapsed_overrides",
         "send_notices",
         *compared,
