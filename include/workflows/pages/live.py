@@ -102,7 +102,11 @@ def _judged(instances: tuple[LiveInstance, ...]) -> tuple[str, str, str]:
     wrong = [each for each in seen if each.verdict != "PASS"]
     if wrong:
         why = f": {wrong[0].problem}" if wrong[0].problem else "."
-        return "FAIL", wrong[0].word, f"{len(wrong)} of {count_of(len(seen), 'instance')}, {wrong[0].name}{why}"
+        return (
+            "FAIL",
+            wrong[0].word,
+            f"Not as the ledger says: {len(wrong)} of {count_of(len(seen), 'instance')}, {wrong[0].name}{why}",
+        )
     return "PASS", "answers", f"{count_of(len(seen), 'instance')} said so within the last minute."
 
 
