@@ -201,6 +201,19 @@ def test_f138_without_its_keeper_the_service_answers_and_gets_another(running):
     assert clients[0].failed == Counter()
 
 
+def test_mlflow_s_own_scoring_client_and_httpx_get_the_same_score(running):
+    import httpx
+    import pandas as pd
+    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+    url = f"http://127.0.0.1:{running.supervisor.port}"
+    ours = httpx.post(f"{url}/v1/models/{MODEL}/predict", json={"features": ROW}, timeout=60).json()
+    client = ScoringServerClient("127.0.0.1", running.supervisor.port)
+    client.ping()
+    found = client.invoke(pd.DataFrame([ROW, ROW])).get_predictions()
+    assert found.iloc[:, 0].tolist() == [ours["predictions"][0]["score"]] * 2
+
+
 def test_a_home_is_served_once_and_never_to_everybody_without_a_token(running):
     with pytest.raises(ServePortTaken, match=r"serves .* already"):
         Supervisor(settings(), [MODEL], ServeOptions(port=0), lambda line: None).run()
