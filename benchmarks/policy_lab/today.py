@@ -78,6 +78,7 @@ class _Journey:
     made: _Fitted
     ending: Ending = Ending.LIVE
     serves_from: int = 0
+    met: _Fitted | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -168,10 +169,12 @@ class Today:
     def _start(self, as_of: int, changed_on: str | None) -> None:
         changed = date.fromisoformat(changed_on) if changed_on else None
         delay = timedelta(days=self.shelf.stream.delay_days)
-        windows = training_windows(_moment(as_of), WINDOW_DAYS, HOLDOUT_DAYS, delay, changed)
+        judged = max((self.held_out[j.made].stop for j in self.journeys if j.met == self.champion), default=None)
+        until = _date(judged) if judged is not None else None
+        windows = training_windows(_moment(as_of), WINDOW_DAYS, HOLDOUT_DAYS, delay, changed, until)
         train, holdout = (range(_day(w.start), _day(w.end)) for w in (windows.train, windows.holdout))
         made = self._raced(train, holdout, _day_of(changed) if changed else None)
-        journey = _Journey(as_of, made, serves_from=as_of + SHADOW_DAYS)
+        journey = _Journey(as_of, made, serves_from=as_of + SHADOW_DAYS, met=self.champion)
         self.journeys.append(journey)
         self.held_out[made] = holdout
         if not self._passes(made, holdout, gains=changed is not None):
@@ -219,11 +222,14 @@ class Today:
         days = np.repeat(np.arange(len(holdout)), np.diff(self.shelf.stream.start)[holdout.start : holdout.stop])
         judged = _Judged(self.shelf, held, candidate, days)
         margin = self._tolerated(self.declared.margin, self.shelf.fit(other), made.twin, holdout)
-        if judged.upper(opponent) > margin:
+        high = judged.upper(opponent)
+        if high > margin:
             return False
-        if gains and judged.upper(opponent, GAIN_ALPHA) >= 0:
+        better = high < 0 or (gains and judged.upper(opponent, GAIN_ALPHA) < 0)
+        if gains and not better:
             return False
-        return judged.upper(self._baseline(made.twin, candidate)) < 0
+        baseline = self._baseline(made.twin, candidate)
+        return judged.upper(baseline) < 0 or (better and judged.measured(baseline) < 0)
 
     def _tolerated(self, declared: float | str, model: Model, learned: Rows, days: range) -> float:
         """The amount: a share is of how much better than the learned mean label the model is on the days' rows."""
@@ -253,6 +259,11 @@ class _Judged:
     candidate: NDArray[Any]
     days: NDArray[Any]
 
+    def measured(self, other: NDArray[Any]) -> float:
+        """How much worse it is than the other on these rows."""
+        ours, theirs = (float(self.shelf.losses(a, self.held).mean()) for a in (self.candidate, other))
+        return ours - theirs
+
     def upper(self, other: NDArray[Any], alpha: float = 0.05) -> float:
         """The upper bound of how much worse it is than the other."""
         y, task = self.shelf.stream.y[self.held], Task(self.shelf.stream.task)
@@ -275,8 +286,12 @@ def _day(moment: datetime) -> int:
     return _day_of(moment.date())
 
 
+def _date(day: int) -> date:
+    return EPOCH + timedelta(days=day)
+
+
 def _name(day: int) -> str:
-    return (EPOCH + timedelta(days=day)).isoformat()
+    return _date(day).isoformat()
 
 
 def _moment(day: int) -> datetime:

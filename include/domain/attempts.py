@@ -146,6 +146,26 @@ def attempts_up_to(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> Att
     >>> attempts_up_to(judged(24), weekly).number
     1
     """
+    others, found, reached = _chain(mine, earlier)
+    chain = tuple(dict.fromkeys(one.candidate_id for one in others if one.candidate_id in found))
+    ahead: timedelta = reached.end - mine.held_out.start
+    fresh = midnight(mine.as_of + ahead)
+    return Attempts(
+        number=len(chain) + 1,
+        earlier=chain,
+        fresh_from=reached.end.date(),
+        fresh_as_of=(fresh if fresh == mine.as_of + ahead else fresh + DAY).date(),
+    )
+
+
+def judged_until(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> date | None:
+    """The first day that no attempt before it in its chain was judged on; None for a first attempt."""
+    others, found, _ = _chain(mine, earlier)
+    return max((one.held_out.end.date() for one in others if one.candidate_id in found), default=None)
+
+
+def _chain(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> tuple[list[JudgedAttempt], set[str], Interval]:
+    """The other attempts, the ids of those in its chain, and all days that the chain was judged on."""
     others = [one for one in earlier if one.candidate_id != mine.candidate_id]
     found = {one.candidate_id for one in others if one.held_out == mine.held_out}
     reached = mine.held_out
@@ -159,15 +179,7 @@ def attempts_up_to(mine: JudgedAttempt, earlier: Sequence[JudgedAttempt]) -> Att
                 found.add(one.candidate_id)
                 ends = max(reached.end, one.held_out.end)
                 reached, grown = Interval(min(reached.start, one.held_out.start), ends), True
-    chain = tuple(dict.fromkeys(one.candidate_id for one in others if one.candidate_id in found))
-    ahead: timedelta = reached.end - mine.held_out.start
-    fresh = midnight(mine.as_of + ahead)
-    return Attempts(
-        number=len(chain) + 1,
-        earlier=chain,
-        fresh_from=reached.end.date(),
-        fresh_as_of=(fresh if fresh == mine.as_of + ahead else fresh + DAY).date(),
-    )
+    return others, found, reached
 
 
 def _since_its_promotion(mine: JudgedAttempt, others: list[JudgedAttempt]) -> list[JudgedAttempt]:

@@ -5,8 +5,8 @@ The rules are data (``RULES``), so that they can be read, tested and shown row b
 journey, apply only if rules 6 and 7 allow one; so 6 and 7 come before them in the table and ask "would one start at
 all?".
 
-While an incident is open (:mod:`include.domain.incident`), a journey starts where it can help, with twice the days each
-time, and a person is asked once when nothing new can be learned. The breaker is for the other alarms:
+While an incident is open (:mod:`include.domain.incident`), a journey starts where it can help, after twice the days
+with each that was in vain, and a person is asked once when these do not help. The breaker is for the other alarms:
 
 A journey that an estimate alone asked for is in no other journey's way (:mod:`include.domain.prepared`).
 
@@ -211,7 +211,8 @@ RULES: tuple[Rule, ...] = (
         lambda s: (
             f"Retraining did not help: {count_of(s.incident_journeys, 'journey')} since {words.since(s)}, and a whole "
             f"training window lies after it. "
-            f"Accept the new level, or look at the label and the features. {words.alarms(s)}"
+            f"Accept the new level, or look at the label and the features. The next journey is on "
+            f"{s.outlook.next_on.isoformat() if s.outlook else ''}. {words.alarms(s)}"
         ),
     ),
     Rule(
@@ -220,7 +221,8 @@ RULES: tuple[Rule, ...] = (
         _helps_no_more,
         Action.SUPPRESS,
         lambda s: (
-            f"No journey: nothing new can be learned since {words.since(s)}, and a person was asked; {words.alarms(s)}"
+            f"No journey before {s.outlook.next_on.isoformat() if s.outlook else ''}: what was tried since "
+            f"{words.since(s)} did not help, and a person was asked; {words.alarms(s)}"
         ),
     ),
     Rule(
@@ -230,8 +232,8 @@ RULES: tuple[Rule, ...] = (
         Action.SUPPRESS,
         lambda s: (
             f"No journey before {s.outlook.next_on.isoformat() if s.outlook else ''}: "
-            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after {words.since(s)}, and "
-            f"{s.outlook.needed_days if s.outlook else 0} are needed to learn from it and to be judged on it; "
+            f"{count_of(s.outlook.known_days if s.outlook else 0, 'matured day')} lie after {words.waits_since(s)}, "
+            f"and {s.outlook.needed_days if s.outlook else 0} are needed to learn from it and to be judged on it; "
             f"{words.alarms(s)}"
         ),
     ),

@@ -58,6 +58,11 @@ def since(s: Situation) -> str:
     return s.open_incident.about if s.open_incident is not None else ""
 
 
+def waits_since(s: Situation) -> str:
+    """What the days are counted from that the next journey of the incident waits for."""
+    return "those of the last journey" if s.incident_journeys else since(s)
+
+
 def seen(s: Situation) -> str:
     """What drifted: inputs, predictions, or both."""
     names = [word for word, flag in (("inputs", s.newest.inputs), ("predictions", s.newest.predictions)) if flag]

@@ -13,7 +13,7 @@ from enum import Enum
 from include.domain import unjudged
 from include.domain.data_incident import DataIncident, after_findings
 from include.domain.drift.report import DriftReport, Flags, ScoredDay
-from include.domain.incident import Incident, after_day, outlook
+from include.domain.incident import Incident, Tried, after_day, outlook
 from include.domain.performance import RealisedPerformance
 from include.domain.prepared import prepared_of
 from include.domain.situation import Policy, Situation
@@ -175,7 +175,19 @@ def with_incident(
         today=now.date(),
         matured_until=(now - pace.label_delay).date(),
         rows=rows // days if days else 0,
-        journeys=len(own),
+        tried=_tried(own, pace.label_delay),
         pace=pace,
     )
     return replace(situation, incident=incident, incident_journeys=len(own), outlook=found)
+
+
+def _tried(journeys: Sequence[PastJourney], label_delay: timedelta) -> Tried:
+    """What an incident's journeys show, the newest last."""
+    backed_off = 0
+    for journey in journeys:
+        if journey.ending is Ending.FUTILE:
+            backed_off += 1
+        elif journey.ending is Ending.PROMOTED:
+            backed_off = max(backed_off - 1, 0)
+    newest = (journeys[-1].as_of - label_delay).date() if journeys else None
+    return Tried(len(journeys), backed_off, newest)

@@ -4,9 +4,10 @@ It keeps the level of the champion that raised it, the *anchor*: a promotion doe
 own reference, which may be as bad as the alarm, is not asked. It is over when the serving model's matured risk is back
 in the anchor's band, when the alarm passed before anything was promoted, or when a person accepts the new level.
 
-A journey starts where it can help: after enough matured days since the change to learn from and to be judged on, and
-again when there are twice as many. Once a whole training window lies after the change, a retrain has nothing new to
-learn; then a person is asked, once.
+A journey starts where it can help: after enough matured days since the change to learn from and to be judged on. The
+next one starts after as many days that none was judged on, twice as many with each that promoted nothing, and half as
+many again after one that promoted something: the world may go on moving. Where a whole training window lies after the
+change and two journeys were in vain, a person is asked, once; the next one comes all the same.
 
 An alarm of rows (``unit: row``) says that the risk on these very rows is above the band, and not since which day. Its
 incident is *undated*: the first journey starts at once on the declared window, and the days of the next ones count from
@@ -79,13 +80,14 @@ class IncidentPace:
     back_after_days: int = 7
     label_delay: timedelta = timedelta(0)
 
-    def needed_days(self, journeys: int) -> int:
-        """Matured days after the change for the next journey, after so many.
+    def again_after_days(self, backed_off: int) -> int:
+        """Matured days from one journey to the next, after backing off so many times: twice as many each time, and at
+        most a training window, of which every day is new then.
 
-        >>> [IncidentPace().needed_days(n) for n in range(4)]
-        [10, 20, 40, 80]
+        >>> [IncidentPace().again_after_days(n) for n in range(6)]
+        [10, 10, 20, 40, 80, 90]
         """
-        return int(self.wait_days * 2**journeys)
+        return min(int(self.wait_days * 2 ** max(backed_off - 1, 0)), max(self.window_days, self.wait_days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +255,8 @@ class Outlook:
 
     Attributes:
         ready: whether there is enough to learn from and to judge on.
-        exhausted: whether nothing new can be learned any more.
-        known_days: matured days after the change, of an undated incident after the alarm.
+        exhausted: whether what was tried did not help, and a whole training window lies after the change.
+        known_days: matured days after the change, of an undated incident after the alarm; after a journey those since.
         needed_days: how many the next journey needs.
         next_on: the first day on which it can start; today where it is ready.
     """
@@ -266,8 +268,26 @@ class Outlook:
     next_on: date
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The journeys of an incident so far.
+
+    Attributes:
+        journeys: how many have started.
+        backed_off: how many promoted nothing, less those that promoted something after them.
+        matured_until: the first day whose labels had not all matured when the last one started; None without one.
+    """
+
+    journeys: int = 0
+    backed_off: int = 0
+    matured_until: date | None = None
+
+
+NONE_TRIED = Tried()
+
+
 def outlook(
-    incident: Incident, *, today: date, matured_until: date, rows: int, journeys: int, pace: IncidentPace
+    incident: Incident, *, today: date, matured_until: date, rows: int, tried: Tried = NONE_TRIED, pace: IncidentPace
 ) -> Outlook:
     """When the next journey of the incident can help.
 
@@ -276,25 +296,23 @@ def outlook(
         today: the day that a journey would start on.
         matured_until: the first day whose labels have not all matured.
         rows: matured rows a day of the serving model, on average.
-        journeys: how many of the incident have started.
+        tried: its journeys so far.
         pace: as declared.
     """
-    known = max((matured_until - date.fromisoformat(incident.counted_from)).days, 0)
-    if not incident.dated:
-        # The declared window is learned from as it is: only a second journey needs newer days than the first had.
-        needed = pace.needed_days(journeys - 1) if journeys else 0
-        return _outlook(today, known, needed, pace, again=journeys > 0)
-    # Whole days are held out: each half has its own half of the rows.
-    by_rows = 2 * math.ceil(pace.wait_rows / 2 / rows) if rows else pace.wait_days
-    needed = max(pace.needed_days(journeys), by_rows)
-    return _outlook(today, known, needed, pace, again=journeys > 0)
-
-
-def _outlook(today: date, known: int, needed: int, pace: IncidentPace, *, again: bool) -> Outlook:
-    exhausted = again and (needed > pace.window_days or known >= pace.window_days)
+    changed = date.fromisoformat(incident.counted_from)
+    if tried.matured_until is None:
+        # The declared window is learned from as it is where the day of the change is not known.
+        needed, since = (pace.wait_days if incident.dated else 0), changed
+        least = 2 * math.ceil(pace.wait_rows / 2 / rows) if rows and incident.dated else 0
+    else:
+        # The next one is judged on days that none before it was judged on.
+        needed, since = pace.again_after_days(tried.backed_off), max(changed, tried.matured_until)
+        least = math.ceil(pace.wait_rows / 2 / rows) if rows else 0
+    known, needed = max((matured_until - since).days, 0), max(needed, least)
+    ready = known >= needed
     return Outlook(
-        ready=known >= needed and not exhausted,
-        exhausted=exhausted and known >= min(needed, pace.window_days),
+        ready=ready,
+        exhausted=not ready and tried.backed_off > 1 and (matured_until - changed).days >= pace.window_days,
         known_days=known,
         needed_days=needed,
         next_on=today + timedelta(days=max(needed - known, 0)),

@@ -269,6 +269,7 @@ def training_windows(
     holdout_days: int,
     label_delay: timedelta,
     changed_on: date | None = None,
+    judged_until: date | None = None,
 ) -> TrainingWindows:
     """The windows as of a moment: whole UTC days whose labels have all matured, the newest of them held out.
 
@@ -282,6 +283,8 @@ def training_windows(
         holdout_days: Days to be judged on, at least 1.
         label_delay: How long after its event time a label's window closes, 0 or more.
         changed_on: The first day of what raised the alarm, None where no alarm asked.
+        judged_until: The first day that no earlier candidate of the alarm was judged on, None where none was: where at
+            least ``LEAST_HOLDOUT_DAYS`` lie after it, those before it are learned from and not held out again.
 
     Raises:
         BadRequest: for a window without days or a negative delay.
@@ -291,6 +294,11 @@ def training_windows(
     >>> after = training_windows(instant("2013-06-15"), 90, 14, timedelta(days=1), date(2013, 6, 2))
     >>> len(after.train.days), after.holdout.days[0], len(after.holdout.days)
     (90, '2013-06-08', 6)
+    >>> again = training_windows(
+    ...     instant("2013-07-05"), 90, 14, timedelta(days=1), date(2013, 6, 2), judged_until=date(2013, 6, 24)
+    ... )
+    >>> again.holdout.days[0], len(again.holdout.days)
+    ('2013-06-24', 10)
     """
     for name, value in (("window_days", window_days), ("holdout_days", holdout_days)):
         if value < 1:
@@ -303,6 +311,9 @@ def training_windows(
         held_out = holdout_days
         if since > 0:
             held_out = min(holdout_days, max(since // 2, LEAST_HOLDOUT_DAYS))
+            fresh = (end.date() - judged_until).days if judged_until else held_out
+            if fresh >= LEAST_HOLDOUT_DAYS:
+                held_out = min(held_out, fresh)
         start = end - held_out * DAY
         return TrainingWindows(train=Interval(start - window_days * DAY, start), holdout=Interval(start, end))
     except OverflowError:

@@ -158,8 +158,9 @@ def begin_journey(
 
 def build_training_set(reference: JourneyReference) -> Reference:
     from include.workflows.evidence import training
+    from include.workflows.gates import champion
 
-    return training.build_training_set(reference)
+    return training.build_training_set(reference, compared_by=champion.NAME)
 
 
 def train(reference: JourneyReference) -> Reference:

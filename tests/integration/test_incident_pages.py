@@ -63,8 +63,6 @@ def test_what_it_costs_is_said_in_the_metrics_unit(pages, change, said):
             "A journey starts on 2013-06-12, after",
         ),
         ("6 budget", {}, "when the declared number in 30 days is not used up"),
-        ("7 not_helped", {}, "A person decides: accept the new level"),
-        ("6 helps_no_more", {}, "A person decides: accept the new level"),
         ("5 realised_out_of_band", {}, "A journey was started for 2013-06-01."),
         ("1 data_broke", {}, "The next judged day decides."),
     ],
@@ -74,6 +72,15 @@ def test_what_happens_next_follows_from_the_newest_decision(pages, rule, numbers
     found = pages.get(PATH).json()
     assert said in found["next_step"]
     assert found["next_on"] is None
+
+
+@pytest.mark.parametrize("rule", ["7 not_helped", "6 helps_no_more"])
+def test_where_journeys_did_not_help_a_person_decides_and_the_day_of_the_next_one_is_named(pages, rule):
+    an_open_incident(pages.ledger, rule=rule)
+    found = pages.get(PATH).json()
+    assert "A person decides: accept the new level" in found["next_step"]
+    assert found["next_step"].endswith("The next journey starts on 2013-06-09.")
+    assert found["next_on"] == "2013-06-09"
 
 
 def test_the_journeys_of_the_incident_are_what_was_tried(pages):

@@ -11,7 +11,9 @@ On the replay window, the days before the drift, the candidate must be no worse 
 asked there.
 
 The baseline must be beaten by the same kind of evidence: PASS when the whole interval is on the good side, FAIL when
-the candidate is not even measured better, INCONCLUSIVE when it is better by less than the noise.
+the candidate is not even measured better, INCONCLUSIVE when it is better by less than the noise. A candidate that is
+shown to be better than the champion need only be measured better than the baseline: rejecting it would leave the
+champion, which is worse than both.
 """
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ def champion_gate(
         "comparisons": {},
     }
     criteria: list[CriterionResult] = []
+    better = False
     if has_champion:
         # Margins are amounts from here on: the same ones against the champion, its anchor and on the replay window.
         rules = rules.on(evidence)
@@ -96,6 +99,7 @@ def champion_gate(
             rule.criterion: {"margin": rule.margin, "share": rule.share, "gap": rule.gap} for rule in rules.comparisons
         }
         criteria += _against_champion(rules, evidence, attempts.parts, "", notes["comparisons"])
+        better = _shown_better(criteria)
         anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"])
         notes["anchor"] = {
             "candidate": anchor.candidate_id,
@@ -114,7 +118,7 @@ def champion_gate(
     else:
         criteria.append(_first_deployment(rules.first_deployment, evidence.rows))
         notes["anchor"] = {"candidate": None, "attempts": 1, "moves": True}
-    criteria.append(_against_baseline(rules, evidence, attempts.parts, notes["comparisons"]))
+    criteria.append(_against_baseline(rules, evidence, attempts.parts, notes["comparisons"], better=better))
     return GateResult("champion_gate", mode, tuple(_with_budget(c, rules, attempts) for c in criteria), notes)
 
 
@@ -174,6 +178,12 @@ def _all_better(found: list[CriterionResult]) -> bool:
     return all(c.high is not None and c.high < 0 for c in found)
 
 
+def _shown_better(found: list[CriterionResult]) -> bool:
+    """Whether the candidate passes each comparison with the champion, and one of them shows it to be better."""
+    passed = all(c.verdict is Verdict.PASS for c in found)
+    return passed and any(c.high is not None and c.high < 0 for c in found)
+
+
 def _with_budget(found: CriterionResult, rules: ChampionRules, attempts: Attempts) -> CriterionResult:
     """A comparison of a retry that is not passed says what the retry costs."""
     said = attempts.sentence(rules.alpha)
@@ -230,7 +240,9 @@ def _nothing_declared(rows: int) -> CriterionResult:
     )
 
 
-def _against_baseline(rules: ChampionRules, evidence: Evidence, parts: int, notes: dict[str, Any]) -> CriterionResult:
+def _against_baseline(
+    rules: ChampionRules, evidence: Evidence, parts: int, notes: dict[str, Any], *, better: bool
+) -> CriterionResult:
     metric = rules.beat_baseline_on
     seen = evidence.seen_by(metric)
     c = compare(
@@ -249,14 +261,14 @@ def _against_baseline(rules: ChampionRules, evidence: Evidence, parts: int, note
         reason = (c.reason or "").replace("champion", "baseline")
         why = f"{name} could not be compared: {reason}; that is no evidence."
     else:
-        verdict, so = _beats(interval[0], interval[2])
+        verdict, so = _beats(interval[0], interval[2], better=better)
         values = f"{metric} {c.candidate:.4g} against the naive baseline's {c.champion:.4g}"
         why = f"{values} on {c.about}: {difference_in_words(interval, c.alpha)}, {so}"
     return CriterionResult(
         criterion=name,
         verdict=verdict,
         measured=c.candidate,
-        allowed="better than baseline",
+        allowed="measured better than baseline" if better else "better than baseline",
         rows=c.rows,
         reason=why,
         direction=Direction.AT_MOST,
@@ -268,9 +280,14 @@ def _against_baseline(rules: ChampionRules, evidence: Evidence, parts: int, note
     )
 
 
-def _beats(difference: float, high: float) -> tuple[Verdict, str]:
+def _beats(difference: float, high: float, *, better: bool) -> tuple[Verdict, str]:
     if high < 0:
         return Verdict.PASS, "so the baseline is beaten."
+    if better and difference < 0:
+        return Verdict.PASS, (
+            "so the baseline is measured worse, which is enough for a candidate that is shown to be better than the "
+            "champion: what would serve otherwise is the champion."
+        )
     if difference >= 0:
         return Verdict.FAIL, "so it is no better than a model that ignores its inputs."
     return Verdict.INCONCLUSIVE, "so these rows cannot tell whether the baseline is beaten."

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import date
 
 from include.adapters.ledger import Candidate
-from include.domain.attempts import Attempts, JudgedAttempt, attempts_up_to
+from include.domain.attempts import Attempts, JudgedAttempt, attempts_up_to, judged_until
 from include.domain.intervals import Interval, instant
 from include.workflows.journey import alarm
 from include.workflows.journey.facts import Evaluated, TrainingSets
@@ -19,16 +19,28 @@ def attempts_of(journey: Journey, gate: str) -> Attempts:
 
     Candidates that were opened later do not count, so that a candidate that is judged again has the same alpha.
     """
-    candidate, holdout = journey.candidate, journey.kept(TrainingSets).holdout
-    mine = JudgedAttempt(
-        candidate.candidate_id,
-        journey.as_of,
-        Interval(instant(holdout.start), instant(holdout.end)),
-        journey.kept(Evaluated).champion_id,
-        _changed_on(journey, candidate),
-    )
+    holdout = journey.kept(TrainingSets).holdout
+    days = Interval(instant(holdout.start), instant(holdout.end))
+    return attempts_up_to(_attempt(journey, days, journey.kept(Evaluated).champion_id), _earlier(journey, gate))
+
+
+def judged_before(journey: Journey, days: Interval, gate: str) -> date | None:
+    """The first day that no earlier candidate of the alarm was judged on beside the serving champion, where one was
+    judged on some of these days; None where none was."""
+    head = journey.ledger.deployments.champion(journey.model.name)
+    mine = _attempt(journey, days, head.to_candidate if head is not None else None)
+    return judged_until(mine, _earlier(journey, gate))
+
+
+def _attempt(journey: Journey, days: Interval, champion: str | None) -> JudgedAttempt:
+    candidate = journey.candidate
+    return JudgedAttempt(candidate.candidate_id, journey.as_of, days, champion, _changed_on(journey, candidate))
+
+
+def _earlier(journey: Journey, gate: str) -> list[JudgedAttempt]:
+    candidate = journey.candidate
     judged = journey.ledger.gates.judged_on(candidate.model, gate, HOLDOUT)
-    earlier = [
+    return [
         JudgedAttempt(
             each.candidate.candidate_id,
             each.candidate.request.as_of,
@@ -39,7 +51,6 @@ def attempts_of(journey: Journey, gate: str) -> Attempts:
         for each in judged
         if each.candidate.opened_at < candidate.opened_at
     ]
-    return attempts_up_to(mine, earlier)
 
 
 def against(journey: Journey, gate: str, anchor: str) -> int:

@@ -22,7 +22,7 @@ from include.domain.intervals import Interval, instant
 from include.domain.journey import TrainingWindows, training_windows
 from include.domain.lifecycle import Event
 from include.workflows import stores
-from include.workflows.evidence import former_champions, journey_rows, race
+from include.workflows.evidence import former_champions, held_out_attempts, journey_rows, race
 from include.workflows.journey import alarm, causes
 from include.workflows.journey import step as journey_step
 from include.workflows.journey.by_products import ByProducts
@@ -40,14 +40,15 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 5
 
 
-def build_training_set(reference: JourneyReference) -> dict[str, Any]:
+def build_training_set(reference: JourneyReference, *, compared_by: str) -> dict[str, Any]:
     """Join the training window and the holdout as of the journey's time, pinned to one version of each view's table.
+    ``compared_by`` is the gate that compares with the champion.
 
     A retry, or the same journey run again after new publishes, reads the versions it pinned the first time.
     """
     with journey_step.step_of(reference, "build_training_set") as journey:
         before = journey.found(TrainingSets)
-        windows = windows_of(journey, before)
+        windows = windows_of(journey, compared_by, before)
         pinned = before.train.table_versions if before else None
         train = training_sets.build(journey.model, windows.train, journey.as_of, pinned)
         holdout = training_sets.build(journey.model, windows.holdout, journey.as_of, train.table_versions)
@@ -64,20 +65,25 @@ def build_training_set(reference: JourneyReference) -> dict[str, Any]:
         }
 
 
-def windows_of(journey: Journey, before: TrainingSets | None = None) -> TrainingWindows:
-    """What the candidate learns from and is judged on; after an alarm, with days since its change in both.
+def windows_of(journey: Journey, compared_by: str, before: TrainingSets | None = None) -> TrainingWindows:
+    """What the candidate learns from and is judged on; after an alarm, with days since its change in both, and on days
+    that no earlier candidate of the alarm was judged on.
 
     Where a recipe learns from all matured rows, the training window begins with the first published day; a retry keeps
     that of ``before``.
     """
     training, incident = journey.model.training, alarm.incident_behind(journey.ledger, journey.candidate)
-    windows = training_windows(
-        journey.as_of,
-        training.window_days,
-        training.holdout_days,
-        journey.model.label.delay,
-        date.fromisoformat(incident.change) if incident and incident.change else None,
-    )
+    changed_on = date.fromisoformat(incident.change) if incident and incident.change else None
+
+    def windows_after(judged_until: date | None) -> TrainingWindows:
+        delay = journey.model.label.delay
+        asked = (journey.as_of, training.window_days, training.holdout_days, delay)
+        return training_windows(*asked, changed_on, judged_until)
+
+    windows = windows_after(None)
+    if changed_on is not None:
+        judged = held_out_attempts.judged_before(journey, windows.holdout, compared_by)
+        windows = windows_after(instant(before.holdout.start).date() if before else judged)
     if not race.reads_all(journey.model):
         return windows
     first = instant(before.train.start) if before else first_data(journey.ledger, journey.model)

@@ -205,16 +205,20 @@ def _next(found: Incident, decision: RetrainDecision | None) -> str:
         return "A journey starts when the declared number in 30 days is not used up any more."
     if rule in ("not_helped", "helps_no_more"):
         return (
-            "Nothing starts by itself: a whole training window lies after the change. A person decides: accept the new "
-            "level, or look at the label and the features."
+            "A person decides: accept the new level, or look at the label and the features. A whole training window "
+            f"lies after the change, and what was tried did not help. The next journey starts on {on}."
         )
     if rule == "realised_out_of_band":
         return f"A journey was started for {decision.day if decision else ''}."
     return "The next judged day decides."
 
 
+_WAITS = ("cannot_help_yet", "not_helped", "helps_no_more")
+"""The rules that name the day of the next journey."""
+
+
 def _next_on(decision: RetrainDecision | None) -> str | None:
-    waits = decision is not None and decision.rule.endswith(" cannot_help_yet")
+    waits = decision is not None and decision.rule.partition(" ")[2] in _WAITS
     return str(decision.numbers["next_on"]) if decision is not None and waits else None
 
 

@@ -53,7 +53,7 @@ class ReplayedCandidates:
     """All candidates of one simulation."""
 
     def __init__(self, progress: Callable[[str], None] = lambda _: None) -> None:
-        self._made: dict[tuple[int, str, datetime, str | None, tuple[int, ...]], ReplayedCandidate] = {}
+        self._made: dict[tuple[int, str, datetime, str | None, date | None, tuple[int, ...]], ReplayedCandidate] = {}
         self._progress = progress
 
     def __len__(self) -> int:
@@ -66,6 +66,7 @@ class ReplayedCandidates:
         as_of: datetime,
         changed_on: str | None = None,
         former: Sequence[ReplayedCandidate] = (),
+        judged_until: date | None = None,
     ) -> ReplayedCandidate:
         """The candidate of a journey as of the moment, fitted on the labels matured by then.
 
@@ -75,11 +76,13 @@ class ReplayedCandidates:
             as_of: the journey's time, UTC.
             changed_on: the change point of the alarm that asked for it, None where none did.
             former: the champions before the present one, the newest first; they race where the model declares it.
+            judged_until: the first day that no earlier candidate of the alarm was judged on, None where none was.
         """
         admitted = [each for each in former if race.admits_former(model)][: race.FORMER_AT_MOST]
-        key = (id(stream), _what_is_learned(model), as_of, changed_on, tuple(id(each) for each in admitted))
+        learns = (id(stream), _what_is_learned(model), as_of, changed_on, judged_until)
+        key = (*learns, tuple(id(each) for each in admitted))
         if key not in self._made:
-            self._made[key] = self._fitted(model, stream, as_of, changed_on, admitted)
+            self._made[key] = self._fitted(model, stream, as_of, (changed_on, judged_until), admitted)
         return self._made[key]
 
     def made_for(self, stream: Stream, model: ModelDeclaration) -> list[ReplayedCandidate]:
@@ -96,14 +99,15 @@ class ReplayedCandidates:
         model: ModelDeclaration,
         stream: Stream,
         as_of: datetime,
-        changed_on: str | None,
+        alarm: tuple[str | None, date | None],
         former: Sequence[ReplayedCandidate],
     ) -> ReplayedCandidate:
         import numpy as np
 
         declared, delay = model.training, model.label.delay
+        changed_on, judged_until = alarm
         change = date.fromisoformat(changed_on) if changed_on else None
-        windows = training_windows(as_of, declared.window_days, declared.holdout_days, delay, change)
+        windows = training_windows(as_of, declared.window_days, declared.holdout_days, delay, change, judged_until)
         if race.reads_all(model):
             start = min(stream.begins, windows.train.start)
             windows = replace(windows, train=Interval(start, windows.train.end))

@@ -10,10 +10,11 @@ A gate that is INCONCLUSIVE waits for a person in the Dags; here no one answers,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from include.config import ModelDeclaration
+from include.domain.attempts import JudgedAttempt, judged_until
 from include.domain.decision import Action, Decision, decide
 from include.domain.drift.estimated import EstimatedPerformance
 from include.domain.drift.maturity import Cohort
@@ -24,7 +25,7 @@ from include.domain.gap import Tolerated
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.incident import Incident
 from include.domain.intervals import DAY, Interval, midnight
-from include.domain.journey import Trigger
+from include.domain.journey import Trigger, training_windows
 from include.domain.metrics import Task
 from include.domain.shadow import ShadowEvidence, Window, window_state
 from include.domain.simulation.incidents import incidents_of
@@ -40,7 +41,7 @@ from include.workflows.gates.gate import BUILD, EVALUATE, REGISTER, SHADOW
 from include.workflows.journey import estimate_hold
 from include.workflows.simulation.candidates import ReplayedCandidates
 from include.workflows.simulation.maturing import Maturing, ServingCandidate, by_day, realised
-from include.workflows.simulation.replayed import ReplayedJourney, ReplayedSubject, stops
+from include.workflows.simulation.replayed import ReplayedJourney, ReplayedSubject, judged_attempts, stops
 from include.workflows.simulation.replayed_candidate import ReplayedCandidate, days_of, known_of
 from include.workflows.simulation.schedule import fires_within
 from include.workflows.simulation.stream import DAY_US, Stream, day_name, microseconds
@@ -200,7 +201,8 @@ class DeclaredPolicy:
             live.ending = Ending.BROKEN
         changed_on = incident.change if incident else None
         former = [e.candidate for e in reversed(self._epochs[:-1])]
-        candidate = self._candidates.of(self.model, self.stream, as_of, changed_on, former)
+        judged = self._judged_before(as_of, changed_on)
+        candidate = self._candidates.of(self.model, self.stream, as_of, changed_on, former, judged)
         journey = ReplayedJourney(candidate, trigger, reason, incident=incident, alarm=alarm)
         self._journeys.append(journey)
         journey.gates += self.gates_before_shadow(journey.candidate, self.champion.candidate, journey)
@@ -208,6 +210,16 @@ class DeclaredPolicy:
             journey.ending = Ending.FUTILE
         else:
             journey.opened_from = midnight(as_of)
+
+    def _judged_before(self, as_of: datetime, changed_on: str | None) -> date | None:
+        """The first day that no earlier candidate of the alarm was judged on beside the serving champion."""
+        if changed_on is None:
+            return None
+        training, changed = self.model.training, date.fromisoformat(changed_on)
+        delay = self.model.label.delay
+        usual = training_windows(as_of, training.window_days, training.holdout_days, delay, changed)
+        mine = JudgedAttempt("", as_of, usual.holdout, self.champion.candidate.name, changed)
+        return judged_until(mine, judged_attempts(self._journeys))
 
     def gates_before_shadow(
         self, candidate: ReplayedCandidate, champion: ReplayedCandidate | None, journey: ReplayedJourney | None = None

@@ -106,6 +106,12 @@ def _attempt(candidate: ReplayedCandidate, met: ReplayedCandidate | None, incide
     return JudgedAttempt(candidate.name, candidate.as_of, candidate.windows.holdout, champion, changed_on)
 
 
+def judged_attempts(journeys: Iterable[ReplayedJourney]) -> list[JudgedAttempt]:
+    """Those of the journeys that were compared with a champion, as attempts."""
+    judged = (j for j in journeys if any(g.gate == champion_gate.NAME for g in j.gates))
+    return [_attempt(j.candidate, j.met, j.incident) for j in judged]
+
+
 def _moved(journey: ReplayedJourney) -> bool:
     """Whether small losses are counted from its candidate on."""
     counted = (g.notes["anchor"]["moves"] for g in journey.gates if "anchor" in g.notes)
@@ -172,8 +178,7 @@ class ReplayedSubject:
         mine = _attempt(self.candidate, self.champion, self.incident())
         if self.journey is not None:
             self.journey.met = self.champion
-        judged = (j for j in self._others if any(g.gate == champion_gate.NAME for g in j.gates))
-        return attempts_up_to(mine, [_attempt(j.candidate, j.met, j.incident) for j in judged])
+        return attempts_up_to(mine, judged_attempts(self._others))
 
     def earlier_window(self) -> EarlierWindow:
         """The days before both training windows."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from include.domain.attempts import FIRST, Attempts, JudgedAttempt, attempts_up_to, parts_of
+from include.domain.attempts import FIRST, Attempts, JudgedAttempt, attempts_up_to, judged_until, parts_of
 from include.domain.day_means import DaySpread
 from include.domain.intervals import Interval
 
@@ -42,6 +42,14 @@ def test_a_weekly_schedule_on_two_weeks_is_one_chain_and_a_monthly_one_begins_an
     assert attempts_up_to(weekly[4], weekly[:4]).earlier == ("w0", "w1", "w2", "w3")
     monthly = [judged(f"m{m}", 30 * m) for m in range(5)]
     assert attempts_up_to(monthly[4], monthly[:4]).number == 1
+
+
+def test_a_retry_of_an_alarm_is_told_until_which_day_its_chain_was_judged():
+    chain = [judged("first", 0), judged("second", 10), judged("elsewhere", 60)]
+    assert judged_until(judged("mine", 20), chain) == date(2013, 1, 25)
+    assert judged_until(judged("mine", 24), chain) is None, "days that only touch are fresh"
+    assert judged_until(judged("mine", 20), []) is None
+    assert judged_until(judged("mine", 20), [judged("former", 10, champion="former")]) is None
 
 
 def test_days_that_only_touch_do_not_overlap():

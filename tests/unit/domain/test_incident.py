@@ -10,7 +10,7 @@ import pytest
 from include.domain.decision import Action, decide
 from include.domain.drift.report import Flags, ScoredDay
 from include.domain.history import Ending, History, PastJourney, with_incident
-from include.domain.incident import NEXT, BadStage, Closing, Incident, IncidentPace, Stage, after_day, outlook
+from include.domain.incident import NEXT, BadStage, Closing, Incident, IncidentPace, Stage, Tried, after_day, outlook
 from include.domain.losses import DayLoss
 from include.domain.performance import realised_performance
 from include.domain.risk_bounds import Band, Unit
@@ -177,36 +177,68 @@ def test_an_incident_survives_json(incident):
 # --- when a journey can help ------------------------------------------------------------------------------------------
 
 
-def ahead(incident, *, matured, journeys=0, rows=200):
-    today = date.fromisoformat(incident.changed_on) + timedelta(days=matured + 3)
-    return outlook(
-        incident,
-        today=today,
-        matured_until=today - timedelta(days=3),
-        rows=rows,
-        journeys=journeys,
-        pace=PACE,
-    )
+def ahead(incident, *, matured, tried=None, rows=200):
+    """With so many matured days after the change; ``tried`` is on which of them the last journey started, and how often
+    the incident's backed off."""
+    changed = date.fromisoformat(incident.changed_on)
+    today = changed + timedelta(days=matured + 3)
+    last = Tried(1, tried[1], changed + timedelta(days=tried[0])) if tried else Tried()
+    return outlook(incident, today=today, matured_until=today - timedelta(days=3), rows=rows, tried=last, pace=PACE)
 
 
 @pytest.mark.parametrize(
-    ("matured", "journeys", "ready", "exhausted"),
+    ("matured", "tried", "ready", "exhausted"),
     [
-        pytest.param(9, 0, False, False, id="one day too few"),
-        pytest.param(10, 0, True, False, id="enough for the first"),
-        pytest.param(19, 1, False, False, id="the second waits twice as long"),
-        pytest.param(20, 1, True, False, id="and then it starts"),
-        pytest.param(80, 3, True, False, id="the fourth"),
-        pytest.param(89, 4, False, False, id="a fifth would learn little, but the window is not full"),
-        pytest.param(90, 4, False, True, id="a whole window lies after the change"),
-        pytest.param(90, 1, False, True, id="it lies there after one journey too"),
-        pytest.param(89, 1, True, False, id="with a day of the window before the change there is something to learn"),
-        pytest.param(200, 0, True, False, id="the first may always try"),
+        pytest.param(9, None, False, False, id="one day too few"),
+        pytest.param(10, None, True, False, id="enough for the first"),
+        pytest.param(27, (18, 1), False, False, id="the second waits for days that the first was not judged on"),
+        pytest.param(28, (18, 1), True, False, id="and then it starts"),
+        pytest.param(28, (18, 0), True, False, id="it waits as long after a promotion"),
+        pytest.param(47, (28, 2), False, False, id="the third waits for twice as many"),
+        pytest.param(48, (28, 2), True, False, id="and then it starts too"),
+        pytest.param(89, (60, 3), False, False, id="the window is not full of days after the change"),
+        pytest.param(90, (60, 3), False, True, id="it is, and what was tried did not help"),
+        pytest.param(100, (60, 3), True, False, id="the next one comes all the same"),
+        pytest.param(95, (90, 1), False, False, id="one in vain is no reason to ask a person"),
+        pytest.param(289, (200, 9), False, True, id="none waits longer"),
+        pytest.param(290, (200, 9), True, False, id="than a window"),
+        pytest.param(200, None, True, False, id="the first may always try"),
     ],
 )
-def test_each_journey_waits_for_twice_the_days(incident, matured, journeys, ready, exhausted):
-    found = ahead(incident, matured=matured, journeys=journeys)
+def test_a_journey_waits_for_days_that_none_was_judged_on_and_twice_as_many_after_each_in_vain(
+    incident, matured, tried, ready, exhausted
+):
+    found = ahead(incident, matured=matured, tried=tried)
     assert (found.ready, found.exhausted) == (ready, exhausted)
+
+
+def test_a_change_that_is_dated_later_is_what_the_days_are_counted_from(incident):
+    assert ahead(incident, matured=12, tried=(-5, 1)).known_days == 12
+
+
+def test_the_next_ones_held_out_days_have_the_rows_that_the_gates_ask_for(incident):
+    assert ahead(incident, matured=40, tried=(20, 1), rows=5).needed_days == 30
+
+
+@pytest.mark.parametrize(
+    ("endings", "backed_off"),
+    [
+        ("", 0),
+        ("F", 1),
+        ("FF", 2),
+        ("FFP", 1),
+        ("FP", 0),
+        ("PP", 0),
+        ("PPF", 1),
+        ("FFFPF", 3),
+        ("FL", 1),
+    ],
+)
+def test_a_journey_in_vain_doubles_the_wait_and_a_promotion_halves_it(incident, endings, backed_off):
+    kinds = {"F": Ending.FUTILE, "P": Ending.PROMOTED, "L": Ending.LIVE}
+    tries = [journey(f"2021-03-{2 + i:02}", kinds[each]) for i, each in enumerate(endings)]
+    known = situation("2021-03-20", RISEN, before=incident, journeys=tries).outlook
+    assert known.needed_days == PACE.again_after_days(backed_off)
 
 
 @pytest.mark.parametrize("matured", [10, 12])
@@ -223,7 +255,7 @@ def test_before_a_day_after_the_change_has_matured_none_is_known(incident, matur
 def test_a_pace_is_this_where_nothing_is_declared():
     usual = IncidentPace(wait_days=10, wait_rows=300, window_days=90, back_after_days=7, label_delay=timedelta(0))
     assert IncidentPace() == usual
-    assert IncidentPace().needed_days(1) == 20
+    assert [IncidentPace().again_after_days(n) for n in (0, 2)] == [10, 20]
 
 
 def test_few_rows_a_day_wait_longer_and_the_day_is_said(incident):
@@ -297,8 +329,17 @@ def test_a_person_is_asked_once_when_nothing_new_can_be_learned(incident):
     first = decide(situation("2021-04-10", RISEN, before=incident, journeys=tries))
     assert (first.action, first.name) == (Action.ESCALATE, "not_helped")
     assert "Retraining did not help: 4 journeys" in first.reason
+    assert "The next journey is on 2021-06-18." in first.reason
     again = decide(situation("2021-04-11", RISEN, before=first.incident, journeys=tries))
     assert (again.action, again.name) == (Action.SUPPRESS, "helps_no_more")
+    assert "No journey before 2021-06-18: what was tried" in again.reason
+
+
+def test_the_world_may_go_on_moving_so_the_next_journey_comes_all_the_same(incident):
+    tries = [journey(d) for d in ("2021-01-19", "2021-01-29", "2021-02-18", "2021-03-30")]
+    asked = replace(incident, asked=True)
+    assert decide(situation("2021-06-16", RISEN, before=asked, journeys=tries)).name == "helps_no_more"
+    assert decide(situation("2021-06-17", RISEN, before=asked, journeys=tries)).action is Action.RETRAIN
 
 
 def test_futile_journeys_open_no_breaker_before_the_one_that_could_help(incident):
@@ -355,11 +396,11 @@ def test_its_next_journey_waits_for_days_after_the_alarm(undated):
     tries = [journey("2021-01-15")]
     waits = decide(situation("2021-01-25", ROWS_RISEN, before=undated, journeys=tries))
     assert (waits.action, waits.name) == (Action.SUPPRESS, "cannot_help_yet")
-    assert "9 matured days lie after the alarm of 2021-01-14, and 10 are needed" in waits.reason
+    assert "9 matured days lie after those of the last journey, and 10 are needed" in waits.reason
     assert decide(situation("2021-01-26", ROWS_RISEN, before=undated, journeys=tries)).action is Action.RETRAIN
     twice = [*tries, journey("2021-01-27")]
-    assert decide(situation("2021-02-04", ROWS_RISEN, before=undated, journeys=twice)).name == "cannot_help_yet"
-    assert decide(situation("2021-02-05", ROWS_RISEN, before=undated, journeys=twice)).action is Action.RETRAIN
+    assert decide(situation("2021-02-14", ROWS_RISEN, before=undated, journeys=twice)).name == "cannot_help_yet"
+    assert decide(situation("2021-02-15", ROWS_RISEN, before=undated, journeys=twice)).action is Action.RETRAIN
 
 
 def test_of_an_undated_change_too_a_person_is_asked_when_nothing_new_can_be_learned(undated):
@@ -393,9 +434,9 @@ def test_a_new_champion_of_which_no_day_was_counted_has_no_known_risk(incident):
 
 
 def test_the_first_journey_of_an_undated_one_needs_no_days_and_is_never_too_late(undated):
-    first, second = (ahead(undated, matured=100, journeys=n) for n in (0, 1))
+    first, next_one = (ahead(undated, matured=100, tried=tried) for tried in (None, (95, 2)))
     assert (first.needed_days, first.ready, first.exhausted) == (0, True, False)
-    assert (second.ready, second.exhausted) == (False, True)
+    assert (next_one.ready, next_one.exhausted) == (False, True)
 
 
 def test_its_sentence_says_what_was_what_is_and_since_when(incident, undated):

@@ -415,6 +415,49 @@ def test_a_candidate_that_is_not_even_measured_better_fails_though_it_may_be_bet
     assert (line.verdict, line.bound, line.margin) == (Verdict.FAIL, 0, 0)
 
 
+def noisy_days(*, candidate, champion, baseline, seed=3):
+    """A regression on 10 days of 30 rows: each model's mean error, around which days scatter."""
+    rng = np.random.default_rng(seed)
+    days = np.repeat(np.arange(10), 30)
+    hard = rng.normal(size=10)[days]
+    wrong = {
+        name: mean + spread * hard + rng.normal(scale=0.1, size=300)
+        for name, (mean, spread) in {"candidate": candidate, "champion": champion, "baseline": baseline}.items()
+    }
+    return Evidence(Task.REGRESSION, np.zeros(300), wrong["candidate"], wrong["champion"], wrong["baseline"], days)
+
+
+ON_DAYS = ChampionRules((ComparisonRule("mae", 0.05),), beat_baseline_on="mae", min_rows=100)
+
+
+@pytest.mark.parametrize(
+    ("champion", "baseline", "expected"),
+    [
+        pytest.param((9.0, 0.0), (5.3, 1.0), Verdict.PASS, id="better than the champion, measured better than naive"),
+        pytest.param((9.0, 0.0), (4.7, 1.0), Verdict.FAIL, id="better than the champion, measured worse than naive"),
+        pytest.param((5.0, 0.0), (5.3, 1.0), Verdict.INCONCLUSIVE, id="as good as the champion"),
+    ],
+)
+def test_what_is_shown_to_be_better_than_the_champion_need_only_be_measured_better_than_the_baseline(
+    champion, baseline, expected
+):
+    result = judged(ON_DAYS, noisy_days(candidate=(5.0, 0.0), champion=champion, baseline=baseline))
+    line = criterion(result, "baseline mae")
+    assert line.low < 0 < line.high, "these days cannot tell whether the baseline is beaten"
+    assert line.verdict is expected
+
+
+def test_a_candidate_that_is_the_baseline_is_never_measured_better_than_it():
+    on = noisy_days(candidate=(5.0, 0.0), champion=(9.0, 0.0), baseline=(5.0, 0.0))
+    same = Evidence(on.task, on.y, on.candidate, on.champion, on.candidate, on.days)
+    assert criterion(judged(ON_DAYS, same), "baseline mae").verdict is Verdict.FAIL
+
+
+def test_a_first_deployment_must_beat_the_baseline_beyond_doubt():
+    on = noisy_days(candidate=(5.0, 0.0), champion=(9.0, 0.0), baseline=(5.3, 1.0))
+    assert criterion(judged(ON_DAYS, on, has_champion=False), "baseline mae").verdict is Verdict.INCONCLUSIVE
+
+
 def test_the_baseline_is_beaten_on_as_many_rows_as_are_declared():
     assert criterion(judged(no_worse_by(0.9), evidence(500)), "baseline roc_auc").verdict is Verdict.PASS
     assert criterion(judged(no_worse_by(0.9), evidence(499)), "baseline roc_auc").verdict is Verdict.INCONCLUSIVE
