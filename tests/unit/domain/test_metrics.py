@@ -146,3 +146,53 @@ def test_each_metric_knows_which_direction_is_good():
 def test_what_may_be_declared_is_what_can_be_measured():
     measured = {task.value: (*metrics, *MADE[task]) for task, metrics in METRICS.items()}
     assert measured == declared.METRICS
+
+
+# --- what is said of rows that cannot be measured ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "y", "score", "said"),
+    [
+        (Task.BINARY, "brier", [0.5, 0, 1], [0.5] * 3, "1 of 3 labels are no class position between 0 and 1"),
+        (Task.BINARY, "brier", [-1, 0, 1], [0.5] * 3, "1 of 3 labels are no class position between 0 and 1"),
+        (Task.BINARY, "brier", [-0.5, 0, 1], [0.5] * 3, "1 of 3 labels are no class position between 0 and 1"),
+        (Task.BINARY, "brier", [0, 0, 1], [-0.5, 0.5, 1.5], "2 of 3 scores are no probability between 0 and 1"),
+        (Task.MULTICLASS, "brier", [0, 1], [[nan, 0.5, 0.5], [0.2, 0.3, 0.5]], "1 of 2 scores are missing or infinite"),
+        (
+            Task.MULTICLASS,
+            "brier",
+            [0, 1],
+            [[-0.5, 0.5, 1.0], [0.2, 0.3, 0.5]],
+            "1 of 2 scores are no probability between 0 and 1",
+        ),
+    ],
+)
+def test_the_rows_that_cannot_be_measured_are_counted_once_each(task, name, y, score, said):
+    found = measure(task, name, y, score)
+    assert (found.value, found.reason) == (None, said)
+
+
+def test_one_label_of_another_class_anywhere_is_two_classes():
+    for y in ([1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]):
+        assert measure(Task.BINARY, "roc_auc", y, [0.1, 0.2, 0.3, 0.4]).value is not None
+        assert measure(Task.REGRESSION, "r2", y, [0.1, 0.2, 0.3, 0.4]).value is not None
+
+
+def test_one_row_is_of_one_class_and_has_no_variance():
+    assert measure(Task.BINARY, "roc_auc", [1], [0.5]).reason == "all 1 labels are of one class (1)"
+    found = measure(Task.REGRESSION, "r2", [3], [0.5])
+    assert found.reason == "all 1 labels are 3, so there is no variance to explain"
+
+
+def test_what_a_value_may_be_is_said_of_each_metric_of_numbers():
+    ranges = {m: (metric_of(Task.REGRESSION, m).low, metric_of(Task.REGRESSION, m).high) for m in ("mae", "rmse", "r2")}
+    assert ranges == {"mae": (0, inf), "rmse": (0, inf), "r2": (-inf, 1)}
+    for name in ("mape", "poisson_deviance", "pinball(quantile=0.9)"):
+        metric = metric_of(Task.REGRESSION, name)
+        assert (metric.low, metric.high) == (0, inf), name
+
+
+def test_values_too_large_to_be_squared_are_said():
+    found = measure(Task.REGRESSION, "rmse", [0.0, 1.0], [1e300, 1.0])
+    assert (found.value, found.reason) == (None, "the values are too large to be squared and summed")
