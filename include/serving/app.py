@@ -276,6 +276,8 @@ class App:
             raise NotAnswered(415, "a compressed body is not read")
         if "csv" in (_header(scope, b"content-type") or ""):
             raise NotAnswered(415, "csv is not read; send JSON")
+        if _header(scope, b"inference-header-content-length") is not None:
+            raise NotAnswered(415, "binary tensors are not read; send JSON (binary_data=False)")
         parts: list[bytes] = []
         size = 0
         try:

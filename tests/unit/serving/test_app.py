@@ -241,6 +241,7 @@ def test_f117_a_body_that_does_not_come_is_given_up_and_one_who_leaves_gets_noth
         ({"content_length": "2000000"}, 413),
         ({"content_encoding": "gzip"}, 415),
         ({"content_type": "text/csv"}, 415),
+        ({"inference_header_content_length": "100"}, 415),
         ({"x_request_id": "é"}, 422),
     ],
 )
