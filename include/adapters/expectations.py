@@ -10,15 +10,33 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import pandas as pd
 
+from include.config.problems import did_you_mean
 from include.config.views import Expectation
 from include.domain.errors import Refusal
+
+OF_GREAT_EXPECTATIONS = frozenset(
+    [
+        "id",
+        "meta",
+        "notes",
+        "result_format",
+        "description",
+        "catch_exceptions",
+        "rendered_content",
+        "severity",
+        "windows",
+        "batch_id",
+    ]
+)
+"""Arguments that are no question about the data; they are set here, or not at all."""
+COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 
 
 class ExpectationOutcome(Enum):
@@ -78,6 +96,72 @@ def validate(
     if document is not None:
         document(None if all(r.outcome is ExpectationOutcome.MET for r in results) else lambda: _rendered(outcome))
     return results
+
+
+def wrong(expectations: Sequence[Expectation], kinds: Mapping[str, str]) -> Iterator[tuple[int, str | None, str]]:
+    """What Great Expectations would refuse, and what could never be met: the position of the expectation, the argument
+    where it is about one, and a sentence without its point.
+
+    ``kinds`` are the columns of a staged partition with their kind, which is "" for one that is no feature.
+    """
+    gx = _great_expectations()
+    known = {_snake(name): getattr(gx.expectations, name) for name in dir(gx.expectations) if name.startswith("Expect")}
+    for position, declared in enumerate(expectations):
+        kind = known.get(declared.expectation)
+        if kind is None:
+            near = did_you_mean(declared.expectation, list(known))
+            yield position, None, f"Great Expectations has no {declared.expectation!r}.{near}".rstrip(".")
+            continue
+        takes = [name for name in kind.__fields__ if name not in OF_GREAT_EXPECTATIONS]
+        found = list(_wrong_arguments(declared, kind, takes, kinds))
+        yield from ((position, where, told) for where, told in found)
+
+
+def _wrong_arguments(
+    declared: Expectation, kind: Any, takes: list[str], kinds: Mapping[str, str]
+) -> Iterator[tuple[str | None, str]]:
+    given, name = declared.kwargs, declared.expectation
+    for strange in [key for key in given if key not in takes]:
+        near = did_you_mean(strange, takes)
+        yield strange, f"kwargs has {strange!r}, which {name} does not take; it takes: {', '.join(takes)}.{near}"
+    for key, value in given.items():
+        columns = value if isinstance(value, list) else [value]
+        if key in COLUMN_ARGUMENTS:
+            for column in columns:
+                if isinstance(column, str) and column not in kinds:
+                    near = did_you_mean(column, list(kinds))
+                    yield key, f"{key} is {column!r}, which is no column; they are: {', '.join(kinds)}.{near}"
+        if any(isinstance(each, bool) for each in columns) and key == "value_set":
+            column = str(given.get("column"))
+            if kinds.get(column) != "boolean":
+                read = next(each for each in columns if isinstance(each, bool))
+                meant = "yes, on or true" if read else "no, off or false"
+                yield key, f"{key} has {read}, which is how YAML reads {meant}, and {column} is not boolean; quote it"
+    low, high = given.get("min_value"), given.get("max_value")
+    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        yield "min_value", f"min_value is {low} and max_value is {high}; nothing is between them, so no day would pass"
+    if set(given) <= set(takes):
+        yield from _refused(declared, kind)
+
+
+def _refused(declared: Expectation, kind: Any) -> Iterator[tuple[str | None, str]]:
+    try:
+        kind(**declared.kwargs)
+    except (TypeError, ValueError) as error:
+        errors = getattr(error, "errors", None)
+        first = errors()[0] if callable(errors) else {"loc": (), "msg": " ".join(str(error).split())}
+        where = str(first["loc"][0]) if first["loc"] else None
+        if first["msg"] == "field required":
+            yield None, f"kwargs gives no {where}, which {declared.expectation} needs"
+        elif where in declared.kwargs:
+            yield where, f"{where} is {declared.kwargs[where]!r}; {first['msg']}"
+        else:
+            yield None, f"{declared.expectation} is not usable: {first['msg']}"
+
+
+def _snake(name: str) -> str:
+    """The name as it is declared; one that comes back as another class is taken as Great Expectations spells it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _rendered(outcome: Any) -> str:

@@ -11,8 +11,10 @@ from include.domain.classes import conflict
 from include.domain.gap import has_gap
 from include.domain.intervals import duration
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+COLUMN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Column = Annotated[str, Field(pattern=COLUMN)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

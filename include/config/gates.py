@@ -14,6 +14,7 @@ from include.config.declared_gate import DeclaredGate, Margin, Positive, Rows
 from include.config.old_keys import both_given, renamed
 from include.config.own_gates import OwnGates
 from include.config.own_metrics import METRICS, MetricName, may_be_own
+from include.config.problems import did_you_mean
 from include.config.slice_gate import FAIRNESS_MEASURES, SliceGate
 from include.domain import metric_names
 from include.domain.verdicts import Direction, Mode
@@ -49,6 +50,9 @@ class Criterion(Declared):
     def _one_bound(self) -> Criterion:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("give exactly one of at_least and at_most")
+        wrong = metric_names.why_no_bound(str(self.metric), self.at_least, self.at_most)
+        if wrong is not None:
+            raise ValueError(wrong)
         return self
 
     @property
@@ -67,6 +71,18 @@ class ThresholdGate(DeclaredGate):
     """Fewest held-out rows; fewer are INCONCLUSIVE; default 100."""
     criteria: Annotated[list[Criterion], Field(min_length=1)]
     """The bounds, all of which must hold."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> ThresholdGate:
+        for low in self.criteria:
+            for high in self.criteria:
+                both = low.metric == high.metric and low.at_least is not None and high.at_most is not None
+                if both and low.bound > high.bound:
+                    raise ValueError(
+                        f"criteria asks for {low.metric} at_least {low.at_least} and at_most {high.at_most}; no "
+                        "candidate can be both"
+                    )
+        return self
 
     LEAST: ClassVar[dict[str, Any]] = {"criteria": [{"metric": "accuracy", "at_least": 0.0}]}
     """The fields it needs beside a tier's defaults before it can be validated; every gate has this."""
@@ -284,7 +300,8 @@ def check_measures(
         elif metric not in business and not may_be_own(metric):
             raise ValueError(
                 f"{prefix}{where} is {metric!r}; a {task} model is measured by one of "
-                f"{', '.join((*allowed, *business))}, or one of your own by its import path"
+                f"{', '.join((*allowed, *business))}, or one of your own by its import path."
+                + did_you_mean(metric.partition("(")[0], [*allowed, *business])
             )
     measures = FAIRNESS_MEASURES[task]
     for i, rule in enumerate(gates.slice_gate.fairness if gates.slice_gate else ()):

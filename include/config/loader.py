@@ -4,7 +4,7 @@ allowed."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,7 +43,8 @@ def read_declarations(root: Path | None = None) -> Declarations:
     models = {}
     for name, model in _read_all(root / "models", "model.yaml", ModelDeclaration, "label.sql", broken, tiers.model):
         file = root / "models" / name / "model.yaml"
-        problems = list(_against_views(file, model, views))
+        mended_first = {view.parent.name for view in broken if view.name == "view.yaml"} - views.keys()
+        problems = list(_against_views(file, model, views, mended_first))
         if problems:
             broken[file] = BadDeclaration(file, problems)
         else:
@@ -66,7 +67,7 @@ def trusted_types(models: Path | None = None) -> frozenset[str]:
 
 def trusted_file(models: Path | None = None) -> str:
     """The file of ``trusted_types``, as a person would name it."""
-    return _shown((models or ROOT / "models") / TRUSTED_FILE)
+    return shown((models or ROOT / "models") / TRUSTED_FILE)
 
 
 @cache
@@ -92,11 +93,24 @@ def _read_all(
                     file, [f"{where}: name is {declared.name!r}; it must be the folder's name, {file.parent.name!r}."]
                 )
             if not (file.parent / sql).is_file():
-                raise BadDeclaration(file, [f"{_shown(file)}: {sql} is missing beside it; write the query there."])
+                raise BadDeclaration(file, [f"{shown(file)}: {sql} is missing beside it; write the query there."])
+            _require_text(file, file.parent / sql)
         except BadDeclaration as error:
             broken[file] = error
         else:
             yield declared.name, declared
+
+
+def _require_text(file: Path, sql: Path) -> None:
+    """Refuse a query that is not UTF-8: a task would only learn it when it reads it."""
+    whole = sql.read_bytes()
+    try:
+        whole.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = whole[: error.start].count(b"\n") + 1
+        raise BadDeclaration(
+            file, [f"{shown(sql)}:{line}: the byte 0x{whole[error.start]:02x} is no UTF-8; save the file as UTF-8."]
+        ) from None
 
 
 def _read_kept(
@@ -126,9 +140,9 @@ def _against_current(file: Path, kept: FeatureView, current: Mapping[str, Featur
         newest = current[name].version
         yield f"{line_of(file, ('version',))}: version is {kept.version}; it must be below the current one, {newest}."
     if not (file.parent / "features.sql").is_file():
-        yield f"{_shown(file)}: features.sql is missing beside it; keep the old query there."
+        yield f"{shown(file)}: features.sql is missing beside it; keep the old query there."
     if kept.slug in current:
-        yield f"{_shown(file)}: the view {kept.slug!r} has the same Dag name; rename that view."
+        yield f"{shown(file)}: the view {kept.slug!r} has the same Dag name; rename that view."
 
 
 def read_declaration(file: Path, kind: type[T]) -> T:
@@ -156,17 +170,20 @@ def mapping_in(file: Path) -> dict[str, Any]:
     try:
         data = yaml_text.parsed(file.read_text(encoding="utf-8"))
     except yaml_text.KeyGivenTwice as error:
-        raise BadDeclaration(file, [f"{_shown(file)}:{line}: {told}" for line, told in error.problems]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadDeclaration(file, [f"{shown(file)}:{line}: {told}" for line, told in error.problems]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadDeclaration(
+            file, [f"{shown(file)}:{line}: the byte 0x{error.object[error.start]:02x} is no UTF-8; save it as UTF-8."]
+        ) from None
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{_shown(file)}:{mark.line + 1}" if mark else _shown(file)
+        place = f"{shown(file)}:{mark.line + 1}" if mark else shown(file)
         raise BadDeclaration(
             file, [f"{place}: this is not YAML: {getattr(error, 'problem', None) or error}."]
         ) from None
     if not isinstance(data, dict):
-        raise BadDeclaration(
-            file, [f"{_shown(file)}: the file must be a mapping of fields, not {type(data).__name__}."]
-        )
+        raise BadDeclaration(file, [f"{shown(file)}: the file must be a mapping of fields, not {type(data).__name__}."])
     return data
 
 
@@ -205,7 +222,7 @@ class _Tiers:
         if isinstance(name, str) and name in Tiers.model_fields and name not in self.usable:
             place = line_of(file, ("tier",))
             raise BadDeclaration(
-                file, [f"{place}: tier is {name!r}, and {_shown(self.file)} is broken; mend that file."]
+                file, [f"{place}: tier is {name!r}, and {shown(self.file)} is broken; mend that file."]
             )
         tier = self.usable.get(name, Tier()) if isinstance(name, str) else Tier()
         try:
@@ -222,7 +239,7 @@ class _Tiers:
         given = own.get(block)
         if block in BLOCKS and rest and not (isinstance(given, Mapping) and rest[0] in renamed(given)):
             asked = f"{block}.{rest[0]}" if getattr(self.usable.get(tier), block, {}).get(rest[0]) is not None else ""
-            return problem + (f" {_shown(self.file)} declares {asked} for tier {tier!r}." if asked else "")
+            return problem + (f" {shown(self.file)} declares {asked} for tier {tier!r}." if asked else "")
         return problem
 
 
@@ -246,12 +263,19 @@ def _wrong_defaults(file: Path, name: str, tier: Tier) -> Iterator[str]:
                 yield _problem(file, kind, each, (name, block))
 
 
-def _against_views(file: Path, model: ModelDeclaration, views: dict[str, FeatureView]) -> Iterator[str]:
+def _against_views(
+    file: Path, model: ModelDeclaration, views: dict[str, FeatureView], mended_first: Collection[str] = ()
+) -> Iterator[str]:
     for i, use in enumerate(model.views):
         view, here = views.get(use.view), ("views", i, "view")
+        if view is None and use.view in mended_first:
+            yield f"{line_of(file, here)}: views.{i}.view is {use.view!r}, whose own file is broken; mend that file."
+            continue
         if view is None:
             usable = ", ".join(sorted(views)) or "none"
-            yield f"{line_of(file, here)}: views.{i}.view is {use.view!r}; usable views are: {usable}."
+            yield f"{line_of(file, here)}: views.{i}.view is {use.view!r}; usable views are: {usable}." + did_you_mean(
+                use.view, list(views)
+            )
             continue
         if use.version != view.version:
             declared = f"{use.view} is declared in version {view.version}"
@@ -366,10 +390,10 @@ def line_of(file: Path, loc: tuple[Any, ...]) -> str:
         if found is None:
             break
         line, node = found[0].start_mark.line, found[1]
-    return f"{_shown(file)}:{line + 1}"
+    return f"{shown(file)}:{line + 1}"
 
 
-def _shown(file: Path) -> str:
+def shown(file: Path) -> str:
     """The path as a person would name it: from the project's root on."""
     project = ROOT.parent
     return str(file.relative_to(project)) if file.is_relative_to(project) else str(file)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
+
+from include.config.base import COLUMN, NAME
+
+IN_WORDS = {
+    NAME: "it must be a small letter, then small letters, digits and _",
+    COLUMN: "it must be a letter or _, then letters, digits and _; rename the column in the SQL with AS",
+}
+"""What a pattern asks for."""
 
 
 def fields_in(error: Any) -> tuple[str | int, ...]:
@@ -25,12 +34,19 @@ def what_is_wrong(kind: type[BaseModel], error: Any, under: tuple[str, ...] = ()
         return f"{field} is missing; it has no default."
     message = error["msg"].removeprefix("Value error, ").rstrip(".")
     value = repr(error["input"])
-    if error["type"] == "string_type" and isinstance(error["input"], bool):
+    if error["type"] in ("string_type", "literal_error", "enum") and isinstance(error["input"], bool):
         meant = "yes, on or true" if error["input"] else "no, off or false"
         return f"{field} is {value}, which is how YAML reads {meant}; put the word in quotes."
+    if error["type"] in ("literal_error", "enum"):
+        allowed = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+        return f"{field} is {value}; it is one of {', '.join(allowed)}." + did_you_mean(str(error["input"]), allowed)
+    if error["type"] == "string_pattern_mismatch":
+        words = IN_WORDS.get(str(error["ctx"]["pattern"]))
+        message = words or message
+    end = "" if message.endswith("?") else "."
     if not inner or len(value) > 80:
-        return f"{message}."
-    return f"{field} is {value}; {message[0].lower()}{message[1:]}."
+        return f"{message}{end}"
+    return f"{field} is {value}; {message[0].lower()}{message[1:]}{end}"
 
 
 def did_you_mean(word: str, allowed: list[str]) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from include.config.base import ClassNames, Column, Declared, Duration, Name
+from include.config.cron import Cron
 from include.config.drift import DeclaredDrift
 from include.config.freshness import ModelFreshness
 from include.config.gates import DeclaredGates, check_cost, check_costs, check_measures, metrics_used
@@ -118,7 +119,7 @@ class Training(Declared):
     refit: Literal["all", "no"] = "no"
     """Whether what serves is fitted again on all matured rows, the held-out ones too, once the gates that judge the
     recipe have passed: all or no; default no, what was judged serves."""
-    schedule: str | None = None
+    schedule: Cron | None = None
     """A cron, in UTC, that starts a journey whether or not anything drifted; default none."""
     price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """What one retrain costs, in the unit of the watched loss summed over rows: of error wrong answers, of rmse squared
@@ -303,7 +304,11 @@ class ModelDeclaration(Declared):
                 "gates.champion_gate.replay judges; leave out one of the two"
             )
         if not any(use.view == self.entity.view for use in self.views):
-            raise ValueError(f"entity.view {self.entity.view!r} is not among the views the model reads")
+            read = [use.view for use in self.views]
+            raise ValueError(
+                f"entity.view is {self.entity.view!r}, which is not among the views the model reads: "
+                f"{', '.join(read)}." + did_you_mean(self.entity.view, read)
+            )
         wrong = wrong_in_serving(self.serving, [use.view for use in self.views], self.features)
         if wrong is not None:
             raise ValueError(wrong)
@@ -353,7 +358,8 @@ class ModelDeclaration(Declared):
         elif name in (*LOSSES, *METRICS[self.task]) or not may_be_own(watched):
             raise ValueError(
                 f"drift.performance.metric is {watched!r}; a {self.task} model's loss is one of {', '.join(losses)}, "
-                "or one of your own by its import path: it must have a value for each row"
+                "or one of your own by its import path: it must have a value for each row."
+                + did_you_mean(watched, list(losses))
             )
 
 

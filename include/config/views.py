@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from include.config.base import Column, Declared, Duration, Name, Share
+from include.config.cron import Cron, times_a_day
 from include.config.freshness import ViewFreshness
 from include.config.notify import Channel
 from include.config.streaming import DeclaredStream, Short, wrong_in_freshness
@@ -103,13 +104,18 @@ class Calendar(Declared):
     """The first UTC day the source has."""
     ends: date | None = None
     """The UTC day from which on the source has nothing more: nothing is scheduled after it; default open."""
-    cron: str = "0 0 * * *"
+    cron: Cron = "0 0 * * *"
     """The cron, in UTC, that makes one partition a day; default midnight."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Calendar:
         if self.ends is not None and self.ends <= self.starts:
             raise ValueError("ends must be after starts")
+        times = times_a_day(self.cron)
+        if times > 1:
+            raise ValueError(
+                f'cron is {self.cron!r}, which fires {times} times a day; a partition is a day, so write "0 0 * * *"'
+            )
         return self
 
 

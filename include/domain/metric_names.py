@@ -92,6 +92,51 @@ LOSSES: dict[str, tuple[str, ...]] = {
 """The losses of each row that may be watched for drift. One that some rows cannot have is not among them (``mape`` of a
 label of 0): a single such row would leave the day without a verdict."""
 
+HIGHER_IS_BETTER = frozenset(
+    {
+        "roc_auc",
+        "macro_roc_auc",
+        "accuracy",
+        "balanced_accuracy",
+        "average_precision",
+        "precision",
+        "recall",
+        "f_beta",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "r2",
+    }
+)
+"""Of the others less is better."""
+AT_MOST_ONE = HIGHER_IS_BETTER | {"brier", "ece"}
+"""The metrics that are never above 1; of the others only those of which less is better are never below 0."""
+
+
+def why_no_bound(text: str, at_least: float | None, at_most: float | None) -> str | None:
+    """Why a bound on a metric of the project makes no sense, as a clause; None where it does, or where the metric is a
+    team's own.
+
+    >>> why_no_bound("roc_auc", None, 0.9)
+    'at_most is 0.9, and of roc_auc more is better: the better candidate would fail; give at_least'
+    """
+    name = text.partition("(")[0]
+    if not any(name in of_task for of_task in NAMES.values()):
+        return None
+    higher = name in HIGHER_IS_BETTER
+    if higher and at_most is not None:
+        return f"at_most is {at_most:g}, and of {name} more is better: the better candidate would fail; give at_least"
+    if not higher and at_least is not None:
+        return f"at_least is {at_least:g}, and of {name} less is better: the better candidate would fail; give at_most"
+    bound = at_least if at_least is not None else at_most
+    field = "at_least" if at_least is not None else "at_most"
+    if bound is not None and name in AT_MOST_ONE and bound > 1:
+        what = "no candidate could pass" if higher else "every candidate would pass"
+        return f"{field} is {bound:g}, and {name} is never above 1: {what}; give a share, such as {bound / 100:g}"
+    if bound is not None and not higher and bound < 0:
+        return f"{field} is {bound:g}, and {name} is never below 0: no candidate could pass; give 0 or more"
+    return None
+
 
 def split(text: str) -> tuple[str, dict[str, Any]]:
     """The name and the settings in a metric's text; a text that is neither is a name without settings.

@@ -31,6 +31,12 @@ VIEW: dict[str, Any] = {
     "source": [{"table": "claims", "time": "made_at", "known": "known_at"}],
     "quality": {"expectations": [{"expectation": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}}]},
 }
+VIEW_SQL = """
+SELECT claim_id, region, sex, amount, age, known_customer, claims_before,
+       made_at AS event_time, known_at AS available_time
+FROM claims, interval_ WHERE made_at >= start AND made_at < "end"
+"""
+LABEL_SQL = "SELECT claim_id, outcome AS label, made_at AS event_time, known_at AS available_time FROM outcomes"
 BINARY: dict[str, Any] = {
     "name": "fraud",
     "description": "Is a claim fraudulent?",
@@ -138,12 +144,12 @@ def declared(root: Path, *models: dict[str, Any]) -> Iterator[Declarations]:
     view = root / "declared" / "features" / "claim"
     view.mkdir(parents=True, exist_ok=True)
     (view / "view.yaml").write_text(yaml.safe_dump(VIEW), encoding="utf-8")
-    (view / "features.sql").write_text("SELECT 1", encoding="utf-8")
+    (view / "features.sql").write_text(VIEW_SQL, encoding="utf-8")
     for model in models:
         folder = root / "declared" / "models" / model["name"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
-        (folder / "label.sql").write_text("SELECT 1", encoding="utf-8")
+        (folder / "label.sql").write_text(LABEL_SQL, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SLIPWAY_LEDGER_URL", "SLIPWAY_ONLINE_URL", "SLIPWAY_STORE"):
             patch.delenv(name, raising=False)

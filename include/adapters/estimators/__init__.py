@@ -10,7 +10,14 @@ from include.adapters.estimators.answers import (
     one_thread,
     predict,
 )
-from include.adapters.estimators.building import MAX_CATEGORIES, ColumnGroup, EstimatorSpec, EstimatorUnusable, build
+from include.adapters.estimators.building import (
+    MAX_CATEGORIES,
+    ColumnGroup,
+    EstimatorSpec,
+    EstimatorUnusable,
+    build,
+    unfit_for,
+)
 from include.adapters.estimators.fitting import FitDidNotConverge, FitOutOfMemory, fit, takes_weights
 from include.adapters.estimators.loss_trees import fit_loss_trees
 
@@ -33,4 +40,5 @@ __all__ = [
     "one_thread",
     "predict",
     "takes_weights",
+    "unfit_for",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from include.config import importing
+from include.config.problems import did_you_mean
 from include.domain.errors import Refusal
 
 MAX_CATEGORIES = 1000
@@ -80,6 +81,27 @@ def build(spec: EstimatorSpec) -> Any:
     # Dense, whatever a step gives: not every estimator takes a sparse matrix.
     encode = ColumnTransformer(parts, sparse_threshold=0.0) if spec.groups else ColumnTransformer(parts)
     return Pipeline([("encode", encode), ("estimator", _made("estimator", spec.path, spec.params, spec.seed))])
+
+
+def unfit_for(pipeline: Any, task: str) -> str | None:
+    """Why a pipeline of ``build`` cannot answer what the task asks, as a clause; None where it can. A class that does
+    not say what it is may be anything, as long as it has the method that is called."""
+    from sklearn.base import is_classifier, is_regressor
+
+    estimator = pipeline.steps[-1][1]
+    what = type(estimator).__name__
+    if task == "regression":
+        if is_classifier(estimator):
+            return f"{what} is a classifier, and task is regression; name a regressor"
+        return None if hasattr(estimator, "predict") else f"{what} has no predict; name an estimator that answers"
+    if is_regressor(estimator):
+        return f"{what} is a regressor, and task is {task}; name a classifier"
+    if not hasattr(estimator, "predict_proba"):
+        return (
+            f"{what} gives no probabilities (it has no predict_proba with these params), and scores are probabilities; "
+            "name a classifier that does, such as sklearn.linear_model.LogisticRegression"
+        )
+    return None
 
 
 def _prepared(spec: EstimatorSpec, columns: list[str], encode: str, impute: bool) -> list[tuple[str, Any, list[str]]]:
@@ -160,6 +182,7 @@ def _made(where: str, path: str, params: Mapping[str, Any], seed: int) -> Any:
     if unknown:
         raise EstimatorUnusable(
             f"{where}.params has {unknown[0]!r}, which {class_name} does not take; it takes: {', '.join(accepted)}."
+            + did_you_mean(unknown[0], accepted)
         )
     any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     lacking = [

@@ -59,6 +59,16 @@ class KeysTold:
     asked_example: str | None = None
 
 
+COMPARED_AS_TEXT = frozenset({"whole", "double", "decimal", "text"})
+"""Families of types whose keys are compared by their plain spelling where the types differ."""
+
+
+def can_meet(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether keys of the two types can ever be the same key."""
+    kinds = {_kind(one), _kind(other)}
+    return len(kinds) == 1 or kinds <= COMPARED_AS_TEXT or pa.types.is_null(one) or pa.types.is_null(other)
+
+
 class Keys:
     """The requests' keys as integers from 0, whatever their number and types; -1 where one is missing."""
 
@@ -142,7 +152,7 @@ class _Codes:
 
     def _by_text(self, column: pa.ChunkedArray) -> Ints:
         kind = _kind(column.type)
-        if not {kind, self._kind} <= {"whole", "double", "decimal", "text"}:
+        if not {kind, self._kind} <= COMPARED_AS_TEXT:
             some = pc.drop_null(column).slice(0, 1).to_pylist()
             if not some or not len(self._values):
                 return np.full(len(column), -1, np.int64)

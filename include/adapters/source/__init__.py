@@ -11,11 +11,13 @@ from include.adapters.source.errors import (
     TableVanished,
 )
 from include.adapters.source.reading import Pace, columns_of, daily_counts, extract, identity, left_out, news
+from include.adapters.source.shape import Shape, shape
 
 __all__ = [
     "ColumnUnreadable",
     "ColumnVanished",
     "Pace",
+    "Shape",
     "SourceRefused",
     "SourceUnreachable",
     "TableVanished",
@@ -25,4 +27,5 @@ __all__ = [
     "identity",
     "left_out",
     "news",
+    "shape",
 ]

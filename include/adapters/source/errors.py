@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import URL
 
+from include.config.problems import did_you_mean
 from include.domain.errors import Refusal
 
 
@@ -31,9 +32,10 @@ class TableVanished(Refusal, LookupError):
     """A declared table is not in the source."""
 
     def __init__(self, url: URL, name: str, has: list[str]) -> None:
+        self.has = has
         super().__init__(
             f"The source {_shown(url)} has no table {name!r}; it has: {', '.join(has) or 'no tables'}. "
-            "Restore it, or change the declaration that reads it."
+            "Restore it, or change the declaration that reads it." + did_you_mean(name, has)
         )
 
 
@@ -41,9 +43,10 @@ class ColumnVanished(Refusal, LookupError):
     """A declared column is not in its table."""
 
     def __init__(self, name: str, missing: str, has: list[str]) -> None:
+        self.column, self.has = missing, has
         super().__init__(
             f"The source's table {name!r} has no column {missing!r}; it has: {', '.join(has)}. "
-            "Restore it, or raise the view's version with SQL that does without."
+            "Restore it, or raise the view's version with SQL that does without." + did_you_mean(missing, has)
         )
 
 

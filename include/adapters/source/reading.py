@@ -116,7 +116,7 @@ def identity(url: str, name: str) -> list[str]:
         schema, bare = split_name(name)
         return list(inspect(connection).get_pk_constraint(bare, schema=schema)["constrained_columns"])
 
-    return _tried(url, name, key, USUAL)
+    return tried(url, name, key, USUAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _extracted(
             raise refused_by_driver(connection, found, statement, error, what) from error
         return _exactly(read, found, asked).replace_schema_metadata(_noted(found))
 
-    return _tried(url, source.table, rows, pace)
+    return tried(url, source.table, rows, pace)
 
 
 def left_out(rows: pa.Table) -> dict[str, str]:
@@ -190,7 +190,7 @@ def daily_counts(
             raise refused_by_driver(connection, found, _statement(connection, found, asked), error, None) from error
         return {str(each): (int(count), latest and _in_utc(latest)) for each, count, latest in counted}
 
-    counted = _tried(url, source.table, grouped, pace)
+    counted = tried(url, source.table, grouped, pace)
     if counted is not None:
         return counted
     rows = extract(url, alone, interval, as_of, pace=pace)
@@ -199,7 +199,7 @@ def daily_counts(
     return {str(day[_DAY]): (day["count_all"], day[f"{both[-1]}_max"]) for day in each}
 
 
-def _tried(url: str, name: str, action: Callable[[Connection], T], pace: Pace) -> T:
+def tried(url: str, name: str, action: Callable[[Connection], T], pace: Pace) -> T:
     """The action's answer; the whole action is tried again when the error may be temporary."""
     engine = _engine(url)
     try:

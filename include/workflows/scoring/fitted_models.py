@@ -56,6 +56,9 @@ def cannot_be_built(model: ModelDeclaration, kinds: Mapping[str, str]) -> tuple[
         pipeline = estimators.build(spec)
     except estimators.EstimatorUnusable as error:
         return str(error).split()[0].rstrip(":"), str(error)
+    unfit = estimators.unfit_for(pipeline, model.task)
+    if unfit is not None:
+        return "estimator.path", f"estimator.path is {model.estimator.path!r}: {unfit}."
     race = model.training.race
     if race is not None and "recent_weighted" in race.recipes and not estimators.takes_weights(pipeline):
         where = "training.race.recipes"

@@ -151,7 +151,7 @@ def validated(tmp_path, capsys):
         file = folder / "model.yaml"
         declared = yaml.safe_load((PROJECT / "include/models/flight_delay/model.yaml").read_text(encoding="utf-8"))
         file.write_text(yaml.safe_dump({**declared, "preprocess": preprocess}, sort_keys=False), encoding="utf-8")
-        code = main(["validate", str(tmp_path)])
+        code = main(["validate", "--offline", str(tmp_path)])
         said = capsys.readouterr().out
         return code, [line for line in said.splitlines() if "model.yaml:" in line], file.read_text(encoding="utf-8")
 

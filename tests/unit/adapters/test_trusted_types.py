@@ -44,7 +44,7 @@ def trusting(*types):
 def validated(capsys):
     from include.cli import main
 
-    code = main(["validate", str(loader.ROOT)])
+    code = main(["validate", "--offline", str(loader.ROOT)])
     return code, capsys.readouterr().out
 
 

@@ -187,7 +187,7 @@ def test_what_is_declared_well_is_read(folder):
         pytest.param(
             "task: binary",
             "task: binray",
-            [f"{M}:3: task is 'binray'; input should be 'binary', 'multiclass' or 'regression'."],
+            [f"{M}:3: task is 'binray'; it is one of binary, multiclass, regression. Did you mean 'binary'?"],
             id="unknown enum",
         ),
         pytest.param(
@@ -305,7 +305,10 @@ def test_what_is_declared_well_is_read(folder):
         pytest.param(
             "view: station_level",
             "view: station_levels",
-            [f"{M}:17: views.1.view is 'station_levels'; usable views are: station_level, trip_plan."],
+            [
+                f"{M}:17: views.1.view is 'station_levels'; usable views are: station_level, trip_plan. "
+                "Did you mean 'station_level'?"
+            ],
             id="a view nobody declared",
         ),
         pytest.param(
@@ -323,7 +326,10 @@ def test_what_is_declared_well_is_read(folder):
         pytest.param(
             "entity:\n  view: trip_plan",
             "entity:\n  view: trip_plans",
-            [f"{M}:6: entity.view 'trip_plans' is not among the views the model reads."],
+            [
+                f"{M}:6: entity.view is 'trip_plans', which is not among the views the model reads: trip_plan, "
+                "station_level. Did you mean 'trip_plan'?"
+            ],
             id="an entity it does not read",
         ),
         pytest.param(
@@ -335,7 +341,7 @@ def test_what_is_declared_well_is_read(folder):
         pytest.param(
             "name: trip_late",
             "name: Trip-Late",
-            [f"{M}:1: name is 'Trip-Late'; string should match pattern '^[a-z][a-z0-9_]{{0,62}}$'."],
+            [f"{M}:1: name is 'Trip-Late'; it must be a small letter, then small letters, digits and _."],
             id="a name that is none",
         ),
         pytest.param(
@@ -379,7 +385,7 @@ def test_a_wrong_model_is_named_by_line_field_value_and_what_is_allowed(folder, 
         pytest.param(
             "{name: level}",
             "{name: level, kind: number}",
-            [f"{V}:8: columns.0.kind is 'number'; input should be 'numeric', 'categorical' or 'boolean'."],
+            [f"{V}:8: columns.0.kind is 'number'; it is one of numeric, categorical, boolean. Did you mean 'numeric'?"],
             id="unknown kind",
         ),
         pytest.param(
@@ -392,8 +398,8 @@ def test_a_wrong_model_is_named_by_line_field_value_and_what_is_allowed(folder, 
             "{name: level}",
             "{name: 'level; DROP TABLE trips'}",
             [
-                f"{V}:8: columns.0.name is 'level; DROP TABLE trips'; string should match pattern "
-                "'^[A-Za-z_][A-Za-z0-9_]{0,62}$'."
+                f"{V}:8: columns.0.name is 'level; DROP TABLE trips'; it must be a letter or _, then letters, digits "
+                "and _; rename the column in the SQL with AS."
             ],
             id="sql in a name",
         ),
@@ -439,7 +445,9 @@ def test_a_wrong_view_is_named_and_breaks_only_the_models_that_read_it(folder, o
     assert list(declared.views) == ["trip_plan"]
     assert list(declared.models) == ["other"]
     reader = folder.root / "models" / "trip_late" / "model.yaml"
-    assert problems(declared, reader) == [f"{M}:17: views.1.view is 'station_level'; usable views are: trip_plan."]
+    assert problems(declared, reader) == [
+        f"{M}:17: views.1.view is 'station_level', whose own file is broken; mend that file."
+    ]
 
 
 MODEL_OF_TRIP_PLAN_ONLY = MODEL.replace("name: trip_late", "name: other").replace(
@@ -479,7 +487,7 @@ def test_a_broken_declaration_is_a_refusal_with_one_line_for_each_thing_wrong(fo
     error = folder.read().broken[file]
     assert isinstance(error, BadDeclaration)
     assert isinstance(error, Refusal)
-    assert str(error) == f"{M}:3: task is 'binray'; input should be 'binary', 'multiclass' or 'regression'."
+    assert str(error) == f"{M}:3: task is 'binray'; it is one of binary, multiclass, regression. Did you mean 'binary'?"
 
 
 def test_a_third_model_is_added_by_a_folder(folder):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from selftest_models import BINARY, VIEW, with_gates
+from selftest_models import BINARY, LABEL_SQL, VIEW, VIEW_SQL, with_gates
 
 from include import cli
 from include.config import read_declarations
@@ -25,9 +25,9 @@ def write(root: Path, model: dict[str, Any], tiers: dict[str, Any] | None = None
     for made in (view, folder):
         made.mkdir(parents=True)
     (view / "view.yaml").write_text(yaml.safe_dump(VIEW), encoding="utf-8")
-    (view / "features.sql").write_text("SELECT 1", encoding="utf-8")
+    (view / "features.sql").write_text(VIEW_SQL, encoding="utf-8")
     (folder / "model.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
-    (folder / "label.sql").write_text("SELECT 1", encoding="utf-8")
+    (folder / "label.sql").write_text(LABEL_SQL, encoding="utf-8")
     if tiers is not None:
         (root / "models/tiers.yaml").write_text(yaml.safe_dump(tiers), encoding="utf-8")
     return root
@@ -79,7 +79,7 @@ def test_a_wrong_value_under_the_former_key_is_named_at_its_own_line(tmp_path):
 @pytest.mark.parametrize("model", [OLD, NEW], ids=["former", "now"])
 def test_validate_notes_a_former_key_and_is_green(model, tmp_path, capsys):
     root = write(tmp_path, copy.deepcopy(model))
-    assert cli.main(["validate", str(root)]) == 0
+    assert cli.main(["validate", "--offline", str(root)]) == 0
     noted = [line for line in capsys.readouterr().out.splitlines() if "is called" in line]
     file = root / "models/fraud/model.yaml"
     place = f"{file}:{line_with(file, '  leakage')}"
@@ -89,7 +89,7 @@ def test_validate_notes_a_former_key_and_is_green(model, tmp_path, capsys):
 
 def test_validate_notes_a_former_key_of_a_tier(tmp_path, capsys):
     root = write(tmp_path, NEW, {"critical": {"gates": {"leakage": {}}}})
-    assert cli.main(["validate", str(root)]) == 0
+    assert cli.main(["validate", "--offline", str(root)]) == 0
     assert "tiers.yaml:3: critical.gates.leakage is called leakage_gate now" in capsys.readouterr().out
 
 

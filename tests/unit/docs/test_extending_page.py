@@ -81,12 +81,12 @@ def test_the_encoder_is_fitted_and_its_model_is_loaded_again_where_its_type_is_l
     write("An encoder")
     steps = yaml.safe_load(block("An encoder", 2))["preprocess"]
     with declared(tmp_path, {**BINARY, "preprocess": steps}) as known:
-        assert main(["validate", str(loader.ROOT)]) == EXIT_FAILED
+        assert main(["validate", "--offline", str(loader.ROOT)]) == EXIT_FAILED
         assert "wants to construct our_encoders.Frequency" in capsys.readouterr().out
         (loader.ROOT / "models" / "trusted_types.yaml").write_text(
             block("Types a model file may hold"), encoding="utf-8"
         )
-        assert main(["validate", str(loader.ROOT)]) == 0
+        assert main(["validate", "--offline", str(loader.ROOT)]) == 0
         spec = spec_of(known.model(BINARY["name"]))
         rows = pd.DataFrame({"region": ["a", "a", "b", None], "sex": ["f", "m", "m", "m"]})
         rows = rows.assign(amount=[1.0, 2, 3, 4], age=40.0, known_customer=1.0, claims_before=0.0)

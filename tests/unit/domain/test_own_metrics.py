@@ -245,7 +245,7 @@ def test_validate_names_one_that_cannot_be_watched_with_its_line(ours, tmp_path,
     with declared(tmp_path, watching(name)) as known:
         with pytest.raises(error):
             loss_of(known.model("fraud"))
-        assert main(["validate", str(loader.ROOT)]) != 0
+        assert main(["validate", "--offline", str(loader.ROOT)]) != 0
         lines = known.model("fraud").file.read_text(encoding="utf-8").splitlines()
     said = capsys.readouterr().out
     assert f"model.yaml:{lines.index(f'    metric: {name}') + 1}: drift.performance.metric '{name}'" in said
@@ -256,7 +256,7 @@ def test_validate_names_one_that_a_gate_cannot_use(ours, tmp_path, capsys):
     from include.cli import main
 
     with declared(tmp_path, compared_on("metrics_ours.bare")):
-        assert main(["validate", str(loader.ROOT)]) != 0
+        assert main(["validate", "--offline", str(loader.ROOT)]) != 0
     assert "gates.champion_gate.comparisons.0.metric 'metrics_ours.bare' is function and no metric" in (
         capsys.readouterr().out
     )

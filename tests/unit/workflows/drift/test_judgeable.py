@@ -86,7 +86,7 @@ def a_home(tmp_path, monkeypatch):
 
 
 def validated(capsys) -> dict:
-    assert main(["validate", "--json"]) == 0
+    assert main(["validate", "--offline", "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 

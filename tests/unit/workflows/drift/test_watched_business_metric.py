@@ -88,7 +88,7 @@ def test_validate_refuses_sql_that_reads_what_a_request_does_not_have(tmp_path, 
     from include.cli import main
 
     with watching(tmp_path, "SELECT row, score * amont AS value FROM scored"):
-        assert main(["validate", str(loader.ROOT)]) != 0
+        assert main(["validate", "--offline", str(loader.ROOT)]) != 0
     said = capsys.readouterr().out
     assert "business_metrics.0.sql" in said
     assert '"amont" not found' in said
@@ -99,7 +99,7 @@ def test_validate_takes_one_that_reads_label_score_and_features(tmp_path, capsys
     from include.cli import main
 
     with watching(tmp_path, sql):
-        main(["validate", str(loader.ROOT)])
+        main(["validate", "--offline", str(loader.ROOT)])
     assert "lost" not in capsys.readouterr().out
 
 

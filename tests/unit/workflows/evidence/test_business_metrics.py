@@ -188,7 +188,7 @@ def test_validate_tells_of_sql_what_is_wrong_whatever_the_rows_are(tmp_path, cap
     from include.cli import main
 
     with model_with(tmp_path, sql):
-        code = main(["validate", str(loader.ROOT)])
+        code = main(["validate", "--offline", str(loader.ROOT)])
     said = capsys.readouterr().out
     if says is None:
         assert code == 0, said

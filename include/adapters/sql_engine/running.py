@@ -22,7 +22,7 @@ import pyarrow as pa
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 
-_SQL = Path(__file__).with_name("sql")
+_SQL = Path(__file__).parents[1] / "sql"
 
 
 class SqlFailed(Refusal, ValueError):
@@ -36,11 +36,12 @@ class SqlFailed(Refusal, ValueError):
 
 
 @contextmanager
-def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(memory_limit: str | None = None, *, errors_as_json: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private in-memory database in UTC, on all processors, for one piece of work.
 
     ``memory_limit`` is DuckDB's text, for example ``2GB``; None takes ``SLIPWAY_DUCKDB_MEMORY``, or else DuckDB's own
-    default (80 % of the machine). What does not fit is spilled to disk.
+    default (80 % of the machine). What does not fit is spilled to disk. ``errors_as_json`` is for errors that
+    say where in the text they are.
     """
     config: dict[str, Any] = {
         "threads": os.cpu_count() or 1,
@@ -57,6 +58,7 @@ def connect(memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnecti
         connection.sql("SET TimeZone = 'UTC'")  # an option of the ICU extension, known only once a database is open
         # The declared SQL comes from a team, not from the platform: it may read only the tables it is given.
         connection.sql("SET enable_external_access = false")
+        connection.sql(f"SET errors_as_json = {str(errors_as_json).lower()}")
         connection.sql("SET lock_configuration = true")
         yield connection
     finally:
@@ -84,8 +86,7 @@ def run_sql(
         for name, table in tables.items():
             connection.register(name, table)
         if interval is not None:
-            bounds = {"start": interval.start, "end": interval.end}
-            connection.register("interval_", connection.sql(_query("interval"), params=bounds).to_arrow_table())
+            connection.register("interval_", interval_table(connection, interval))
         _syntax_tree(sql, what, file)
         try:
             return connection.sql(sql).to_arrow_table()
@@ -103,6 +104,12 @@ def run_sql(
             raise SqlFailed(what, file, reason, columns) from error
         except duckdb.Error as error:
             raise SqlFailed(what, file, _one_line(error)) from error
+
+
+def interval_table(connection: duckdb.DuckDBPyConnection, interval: Interval) -> pa.Table:
+    """The one-row table ``interval_`` that a declared query may read."""
+    bounds = {"start": interval.start, "end": interval.end}
+    return connection.sql(_query("interval"), params=bounds).to_arrow_table()
 
 
 def named_in(sql: str, *, what: str, file: Path | str) -> frozenset[str]:
@@ -145,7 +152,7 @@ def _query(name: str) -> str:
 
 def _syntax_tree(sql: str, what: str, file: Path | str) -> Any:
     """The query's syntax tree; a declared query is one SELECT, so anything else is refused before it could run."""
-    parsed = _parsed(sql)
+    parsed = _without_places(syntax(sql))
     if parsed.get("error"):
         reason = f"{parsed.get('error_type', 'error')} error: {parsed.get('error_message')}"
         raise SqlFailed(what, file, " ".join(reason.split()).rstrip(".!"))
@@ -155,11 +162,11 @@ def _syntax_tree(sql: str, what: str, file: Path | str) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _parsed(sql: str) -> Any:
-    """DuckDB's syntax tree of the text; not to be changed."""
+def syntax(sql: str) -> Any:
+    """DuckDB's syntax tree of the text, with the place of each part; not to be changed."""
     with connect() as connection:
         found = connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0]
-    return _without_places(json.loads(found))
+    return json.loads(found)
 
 
 def _without_places(node: Any) -> Any:
