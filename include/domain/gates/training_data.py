@@ -31,6 +31,7 @@ class TrainingDataSummary:
         judged_on_too: held-out rows (same keys, same event time) that are training rows as well.
         ends_before_holdout: whether every training row is older than every held-out one.
         remarks: what a reader must know about how the rows were joined.
+        empty_because: of features without any value, the view and the cause, as a clause.
         worth: how many rows of equal weight the training rows and the held-out ones are worth, each rounded down; None
             where all count the same.
     """
@@ -47,6 +48,7 @@ class TrainingDataSummary:
     judged_on_too: int = 0
     ends_before_holdout: bool = True
     remarks: tuple[str, ...] = ()
+    empty_because: Mapping[str, str] = field(default_factory=dict)
     worth: tuple[int, int] | None = None
 
 
@@ -147,7 +149,11 @@ def _infinite(summary: TrainingDataSummary) -> CriterionResult:
 def _empty(summary: TrainingDataSummary) -> CriterionResult:
     # Written so that a share of NaN counts as empty, not as fine.
     found = sorted(name for name, share in summary.null_shares.items() if not share < 1)
-    return _none_of("empty features", len(found), summary, f"No value at all in {', '.join(found)}.")
+    named: dict[str, list[str]] = {}
+    for name in found:
+        named.setdefault(summary.empty_because.get(name, ""), []).append(name)
+    told = [f"{', '.join(names)} ({cause})" if cause else ", ".join(names) for cause, names in named.items()]
+    return _none_of("empty features", len(found), summary, f"No value at all in {'; '.join(told)}.")
 
 
 def _none_of(criterion: str, count: int, summary: TrainingDataSummary, otherwise: str) -> CriterionResult:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.config import declarations
 from include.domain.gates import Split, TrainingDataSummary, split_of
+from include.domain.intervals import Interval, instant
 from include.domain.weights import counted_rows
 from include.workflows.evidence import journey_rows
-from include.workflows.journey.facts import TrainingSets
+from include.workflows.journey.facts import TrainingSet, TrainingSets
 from include.workflows.journey.step import Journey
-from include.workflows.scoring import training_sets
+from include.workflows.scoring import nearest_rows, training_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,8 @@ class RowFlaws:
     """Rows that are there once more, by their keys and event time."""
     remarks: tuple[str, ...] = ()
     """What a reader must know about how they were joined."""
+    empty_because: Mapping[str, str] = field(default_factory=dict)
+    """As in ``TrainingDataSummary``."""
     worth: tuple[int, int] | None = None
     """As in ``TrainingDataSummary``."""
 
@@ -53,10 +56,20 @@ def summary_of(journey: Journey) -> TrainingDataSummary:
         flaws=RowFlaws(
             missing_labels=int(rows["label"].isna().sum()),
             duplicates=int(rows.duplicated([*keys, "event_time"]).sum()),
+            empty_because=_why_empty(journey, train, features),
             remarks=tuple(each for made in (train, holdout) for each in made.key_remarks),
             worth=worth_of(journey_rows.weights(journey, "train"), journey_rows.weights(journey, "holdout")),
         ),
     )
+
+
+def _why_empty(journey: Journey, train: TrainingSet, features: pd.DataFrame) -> dict[str, str]:
+    """Of features without any value, why: asked only where there is one, since it reads the views again."""
+    empty = [str(name) for name, has in features.notna().any().items() if not has]
+    if not empty or features.empty:
+        return {}
+    window = Interval(instant(train.start), instant(train.end))
+    return nearest_rows.why_empty(journey.model, window, empty, declarations(), train.table_versions)
 
 
 def worth_of(learned: np.ndarray[Any, Any] | None, held_out: np.ndarray[Any, Any] | None) -> tuple[int, int] | None:
@@ -96,5 +109,6 @@ def counted(
         judged_on_too=split.shared_rows if split else 0,
         ends_before_holdout=split is None or split.train_ends < split.holdout_starts,
         remarks=tuple(dict.fromkeys(flaws.remarks)),
+        empty_because=flaws.empty_because,
         worth=flaws.worth,
     )
