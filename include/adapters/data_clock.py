@@ -62,7 +62,7 @@ class DataClock:
 
 
 class FollowedClock(DataClock):
-    """The clock of a replay: it stands until the replay's process sets it, so that no part is ever behind another one
+    """The clock of a replay: it is held until the replay's process sets it, so that no part is ever behind another one
     only because the machine is slow."""
 
     def __init__(self, path: Path) -> None:

@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import io
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,19 @@ def load_flights(url: str, progress: Callable[[str, int], None] | None = None) -
             LOADED.create(connection)
             connection.execute(insert(LOADED), [{"name": n, "rows": c, "release": release} for n, c in counts.items()])
         return counts
+    finally:
+        engine.dispose()
+
+
+def departures_due(url: str, start: datetime, end: datetime) -> list[tuple[str, datetime]]:
+    """The flights whose scheduled departure is in ``[start, end)``: their ids and when that is, in UTC, in order."""
+    naive = [moment.astimezone(UTC).replace(tzinfo=None) for moment in (start, end)]
+    due = FLIGHTS.c.scheduled_departure
+    query = select(FLIGHTS.c.flight_id, due).where(due >= naive[0], due < naive[1]).order_by(due, FLIGHTS.c.flight_id)
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            return [(str(row[0]), row[1].replace(tzinfo=UTC)) for row in connection.execute(query)]
     finally:
         engine.dispose()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Verb, VerbGroup
+from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 from include.commands.services import Signals, place_arguments, place_of, say, welcome
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     place_arguments(parser)
     _replay_arguments(parser)
     parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="answer flight_delay live: each flight is asked about over HTTP at its prediction time",
+    )
+    parser.add_argument(
+        "--days", type=int, metavar="N", help="with --serve: end after so many live days, whatever happened until then"
+    )
+    parser.add_argument(
         "--exit", action="store_true", help="end when the replay has ended: 0 only if the whole loop happened"
     )
 
@@ -71,11 +79,17 @@ def _replay(args: argparse.Namespace) -> Answer:
 
 def _run(args: argparse.Namespace) -> Answer:
     """Services, source, replay; then stay until Ctrl-C, or end with ``--exit``."""
+    from include.commands import live
     from include.workflows.services.startup import StopRequested
     from include.workflows.services.supervisor import dag_ids, running_services
 
+    if args.days is not None and (not args.serve or args.days < 1):
+        raise Mistake("--days is 1 or more, and of --serve only.")
     place = place_of(args)
     os.environ["MLFLOW_TRACKING_URI"] = place.mlflow_url
+    replayed = (
+        live.prepared(args, place, live.Shown(Screen, load_source, stopped, closing)) if args.serve else _replayed
+    )
     signals = Signals()
     answer = Answer((), {"stopped": "by signal"}, 128)
     try:
@@ -85,7 +99,7 @@ def _run(args: argparse.Namespace) -> Answer:
             for line in welcome(services):
                 say(line)
             with services.api() as api, _ending_with(services, signals.stop) as stop:
-                answer = _replayed(args, api, stop)
+                answer = replayed(args, api, stop)
             if args.exit or services.failure is not None:
                 return answer
             say("\n".join(answer.lines))
@@ -121,8 +135,6 @@ def _ending_with(services: Any, stop: threading.Event) -> Iterator[threading.Eve
 
 
 def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) -> Answer:
-    from include.adapters.nycflights import load_flights
-    from include.config.settings import settings
     from include.domain.intervals import Interval
     from include.workflows.services.demonstration import Demonstration, Plan, Stopped
     from include.workflows.services.demonstration_report import report
@@ -131,17 +143,31 @@ def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) 
     for start, end in ((plan.history_from, plan.start), (plan.start, plan.end)):
         Interval.between(start, end)
     with Screen() as screen:
-        screen.now("Loading the flights of 2013 into the source system")
-        rows = load_flights(settings().source_url, progress=lambda table, n: screen.now(f"Loading {table}: {n:,} rows"))
-        screen.line(f"Source system: {', '.join(f'{n:,} {table}' for table, n in rows.items())}.")
+        load_source(screen)
         try:
             outcome = Demonstration(api, plan, screen, stop).run()
         except Stopped:
-            return Answer(("The replay was stopped; run it again and it goes on.",), {"stopped": True}, EXIT_FAILED)
-    return _closing(outcome, report())
+            return stopped()
+    return closing(outcome, report())
 
 
-def _closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
+def load_source(screen: Screen) -> None:
+    """The flights of 2013 in the source system, and a line that says so."""
+    from include.adapters.nycflights import load_flights
+    from include.config.settings import settings
+
+    screen.now("Loading the flights of 2013 into the source system")
+    rows = load_flights(settings().source_url, progress=lambda table, n: screen.now(f"Loading {table}: {n:,} rows"))
+    screen.line(f"Source system: {', '.join(f'{n:,} {table}' for table, n in rows.items())}.")
+
+
+def stopped() -> Answer:
+    """What a replay says that was asked to end."""
+    return Answer(("The replay was stopped; run it again and it goes on.",), {"stopped": True}, EXIT_FAILED)
+
+
+def closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
+    """The tables and the last lines of a replay; the code is 0 only where the whole loop happened."""
     from rich.console import Console
     from rich.table import Table
 

@@ -110,8 +110,8 @@ def _run(views: list[FeatureView], tickers: list[Ticker], clock: DataClock, stop
             if now >= due[view.ref] and not stop.is_set():
                 if open_at(view, now):
                     ticker.tick(now)
-                # Never two at once to catch up: a slow tick is followed by the next one at its time.
-                due[view.ref] = max(due[view.ref] + every[view.ref], now)
+                # Never two at once to catch up: whatever a tick took, the next one is at the next due time after it.
+                due[view.ref] += every[view.ref] * ((now - due[view.ref]) // every[view.ref] + 1)
         wait = (min(due.values()) - clock.now()).total_seconds() / clock.speed
         stop.wait(min(max(wait, 0.01), 60.0))
 

@@ -35,9 +35,10 @@ class DeclaredServing(Declared):
     on_journal_full: Literal["refuse", "serve_uncounted"] | None = None
     """What is done with a request whose answer cannot be written down: refuse it, or serve_uncounted, answer it and
     count it as not written; default refuse in the tier critical, else serve_uncounted."""
-    label_joins: Literal["first", "last"] = "last"
-    """Which answer a label judges where one entity was asked about several times for the same event: the first or the
-    last; default last. The others are in the log and in drift, and no label judges them."""
+    label_joins: Literal["first", "last", "each"] = "last"
+    """Which answer a label judges where one entity was asked about several times for the same event: the first, the
+    last, or each of them, counted as one of so many; default last. The others are in the log and in drift, and no label
+    judges them."""
     keep: Duration = timedelta(days=30)
     """How long the journal's files are kept, for example 30d, at least 8d; older ones are removed every night, once
     every answer in them is in the prediction log; default 30d."""

@@ -4,7 +4,7 @@ A folder of segments, each written by one process from its first to its last byt
 of another, so what one left torn hides nothing. Neither SQLAlchemy nor pandas is imported here.
 """
 
-from include.adapters.journal.last_written import last_written, writer_of
+from include.adapters.journal.last_written import died_here, last_written, writer_of
 from include.adapters.journal.reader import Damage, Entry, JournalReader
 from include.adapters.journal.segments import Segment, segments
 from include.adapters.journal.writer import Journal, JournalUnwritable, SegmentLimits
@@ -17,6 +17,7 @@ __all__ = [
     "JournalUnwritable",
     "Segment",
     "SegmentLimits",
+    "died_here",
     "last_written",
     "segments",
     "writer_of",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from include.adapters.journal.last_written import is_alive
 from include.adapters.journal.segments import Segment, closed, segments
 from include.domain.journal.frames import HEAD, FramedRecord, frames
 from include.domain.journal.records import Record, record_of
@@ -101,7 +101,8 @@ class JournalReader:
                     self._changed(segment, at, len(data) - HEAD.size)
                     at += len(data) - HEAD.size
                     continue
-                # Whole it may still become, unless its process writes another segment or is gone.
+                # Whole it may still become, unless its process writes another segment or is gone. Where another process
+                # was given its number, a torn end is counted once that one is gone too.
                 if is_closed or not is_alive(segment):
                     self._was_torn(segment, at, len(data))
                 break
@@ -148,15 +149,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def is_alive(segment: Segment) -> bool:
-    """Whether a process of its number runs on this machine. Another one may have been given the number: then an end
-    that is torn is counted later, when that one is gone too."""
-    try:
-        os.kill(segment.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -14,6 +14,8 @@ from include.domain.journal.records import AnswerRecord, Mark, Opening, PassedOv
 
 GONE_AFTER = timedelta(minutes=15)
 """A process that has written nothing for so long, and has not passed the day's end, is not waited for."""
+DEAD_AFTER = timedelta(minutes=2)
+"""The same of a process that is known to be gone: one that lives writes something every minute."""
 State = Literal["passed", "writes", "gone", "ended before"]
 
 
@@ -71,6 +73,8 @@ class Writer:
     """The latest time that any of its records has."""
     ended: bool = False
     """Whether it has said that it writes nothing more."""
+    dead: bool = False
+    """Whether it ran on this machine and runs no more."""
 
     def saw(self, record: Record) -> None:
         """Take one of its records."""
@@ -93,6 +97,8 @@ class Writer:
         """
         if self.ended or _at_least(self.marked, end) or _at_least(self.began, end):
             return "passed"
+        if self.dead and self.silent >= DEAD_AFTER:
+            return "passed"  # what it acknowledged it had written, so nothing is missing
         if self.silent < GONE_AFTER:
             return "writes"
         return "gone" if _at_least(self.last, start) else "ended before"

@@ -203,7 +203,7 @@ def _measured_as(model: ModelDeclaration) -> str:
         model.label.model_dump_json(),
         model.label_sql,
         str(performance.settles_days),
-        *(["first"] if model.serving.label_joins == "first" else []),
+        *([model.serving.label_joins] if model.serving.label_joins != "last" else []),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -238,7 +238,7 @@ def _measured(ledger: Ledger, model: ModelDeclaration, epoch: Epoch, served: Int
     except (FeaturesNotKept, OwnMetricFailed) as error:
         why = str(error).rstrip(".")
         return Matured((), cohorts, f"{model.drift.performance.metric} was not measured on labels: {why}.")
-    weights = row_weights.of_requests(model, served, joined.index, f"the served rows of {served}")
+    weights = row_weights.of_answers(model, served, joined.index, f"the served rows of {served}")
     return Matured(losses_by_day(joined["day_served"].tolist(), losses, weights), cohorts)
 
 

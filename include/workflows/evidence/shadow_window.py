@@ -145,7 +145,7 @@ def _evidence(journey: Journey, window: ShadowWindow) -> ShadowEvidence:
     made.keep(journey, "shadow_window")
     labels = matured_labels.matured_labels(model, interval, interval.end).to_pandas()
     requests = served.loc[both, "request_id"].tolist()
-    weight = row_weights.of_requests(model, interval, requests, f"the rows in shadow of {interval}")
+    weight = row_weights.of_answers(model, interval, requests, f"the rows in shadow of {interval}")
     found = evidence_of(model, served, shadow, labels, weight)
     return business.in_shadow(
         model,

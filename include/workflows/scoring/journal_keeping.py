@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from include.adapters.journal import JournalReader, segments
-from include.adapters.journal.reader import is_alive
+from include.adapters.journal.last_written import is_alive
 from include.adapters.journal.segments import Segment, closed
 from include.adapters.ledger import SegmentRecord
 from include.config import declarations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from include.adapters.journal import Damage, JournalReader, last_written, writer_of
+from include.adapters.journal import Damage, JournalReader, died_here, last_written, writer_of
 from include.config.settings import settings
 from include.domain.intervals import Interval
 from include.domain.journal.collected import Answers, Writer
@@ -60,12 +60,19 @@ def journal_of(model: str, day: str, now: datetime) -> JournalDay:
         seen.setdefault(name, Writer(name, timedelta(0))).saw(entry.record)
         if isinstance(entry.record, AnswerRecord) and entry.record.role == "champion":
             answers.add(entry.record, entry.segment, entry.at)
-    # Looked at after everything was read: what was written meanwhile is a reason to wait.
-    for name, at in last_written(folder).items():
-        seen.setdefault(name, Writer(name, timedelta(0))).silent = now - at
+    note_silence(seen, folder, now)
     counts = {each: answers.count(each) for each in sorted(before)}
     writers = [seen[name] for name in sorted(seen)]
     return JournalDay(answers.of(day), counts, answers.duplicates, writers, reader.damage)
+
+
+def note_silence(seen: dict[str, Writer], folder: Path, now: datetime) -> None:
+    """Note for how long each process has written nothing, and which are gone. Looked at after everything was read: what
+    was written meanwhile is a reason to wait."""
+    dead = died_here(folder)
+    for name, at in last_written(folder).items():
+        writer = seen.setdefault(name, Writer(name, timedelta(0)))
+        writer.silent, writer.dead = now - at, name in dead
 
 
 def shadow_of(folder: Path, model: str, day: str, asked: Collection[str], now: datetime) -> AnsweredBeside:

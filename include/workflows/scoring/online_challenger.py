@@ -111,13 +111,14 @@ def follow(
                 steps += 1
                 if not tail.step() and (wait is None or not wait()):
                     return Followed(who.candidate, tail.counts)
-                if steps % LOOKS_EVERY == 0 and not _is_in_shadow(ledger, model.name, who.candidate):
+                if steps % LOOKS_EVERY == 0 and not is_in_shadow(ledger, model.name, who.candidate):
                     return Followed(who.candidate, tail.counts)
         finally:
             scorer.end()
             own.close()
 
 
-def _is_in_shadow(ledger: Ledger, model: str, candidate: str) -> bool:
+def is_in_shadow(ledger: Ledger, model: str, candidate: str) -> bool:
+    """Whether the candidate is in its shadow window now."""
     live = ledger.candidates.live(model)
     return live is not None and live.candidate_id == candidate and live.state is State.SHADOWING

@@ -56,12 +56,16 @@ def by_row(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
 
 def is_judged(model: ModelDeclaration, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Of each row of one candidate, which ``by_row`` gave, whether a label judges it: ``(n,)``. Of several answers to
-    one request it is the first or the last, as ``serving.label_joins`` says."""
+    one request it is the first, the last or each, as ``serving.label_joins`` says; ``row_weights.of_answers`` then says
+    how much each counts."""
+    import numpy as np
+
+    which = model.serving.label_joins
+    if which == "each":
+        return np.ones(len(rows), dtype=bool)
     order = [name for name in ("prediction_time", "asked_id") if name in rows]
     in_time = rows.reset_index(drop=True).sort_values(order, kind="stable") if order else rows.reset_index(drop=True)
-    chosen: np.ndarray[Any, Any] = (
-        ~in_time["request_id"].duplicated(keep=model.serving.label_joins).sort_index()
-    ).to_numpy()
+    chosen: np.ndarray[Any, Any] = (~in_time["request_id"].duplicated(keep=which).sort_index()).to_numpy()
     return chosen
 
 

@@ -87,3 +87,25 @@ def of_requests(
     rows = point_in_time_rows.weights_of(model, declarations(), interval).to_pandas()
     known = pd.Series(rows[WEIGHT].to_numpy(dtype=float), index=request_ids(model, rows))
     return checked(model, known.reindex(pd.Index(requests)).to_numpy(), what)
+
+
+def of_answers(
+    model: ModelDeclaration, interval: Interval, requests: Sequence[str] | pd.Index[Any], what: str
+) -> Weights | None:
+    """The weights of answers, each named by its request. Where each of several answers to one request is judged
+    (``label_joins: each``), they count together as much as one; None where all rows count the same.
+
+    Raises:
+        BadWeights, TableMissing, PromiseBroken: as ``of_requests``.
+    """
+    import pandas as pd
+
+    found = of_requests(model, interval, requests, what)
+    if model.serving.label_joins != "each" or not len(requests):
+        return found
+    named = pd.Series(list(requests))
+    answers = named.map(named.value_counts()).to_numpy(dtype=float)
+    if (answers == 1).all():
+        return found
+    shares: Weights = (1.0 if found is None else found) / answers
+    return shares

@@ -273,6 +273,12 @@ class ShadowAnswer:
     us: int = 0
 
 
+def unread_bytes(own: Path, journal: Path) -> int | None:
+    """How much of the journal a challenger has not worked off; None where it has begun nothing yet."""
+    kept = _state(own / STATE)["journal"]
+    return JournalReader(journal, kept).unread_bytes() if kept else None
+
+
 def is_asked_alone(asked_id: str) -> bool:
     """One row of fifty, the same ones after a restart."""
     return zlib.crc32(asked_id.encode()) % ALONE_OF == 0
@@ -286,4 +292,4 @@ def _state(file: Path) -> Mapping[str, Mapping[str, int]]:
         return {"journal": {}, "written": {}}
 
 
-__all__ = ["ALONE_OF", "OnlineChallenger", "ShadowTail", "TailCounts", "TailLimits", "is_asked_alone"]
+__all__ = ["ALONE_OF", "OnlineChallenger", "ShadowTail", "TailCounts", "TailLimits", "is_asked_alone", "unread_bytes"]

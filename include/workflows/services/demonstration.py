@@ -53,6 +53,7 @@ class Plan:
     it."""
     end: str
     """The day after the last."""
+    days_after: int = DAYS_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Demonstration:
     _materialized: set[tuple[str, str]] = field(default_factory=set)
     """The views and days whose runs were started."""
     _scored: dict[str, dict[str, Any] | None] = field(default_factory=dict)
-    """What the score runs handed on, by Dag and run id: each query costs the API server time."""
+    """What the runs that score or collect handed on, by Dag and run id: each query costs the API server time."""
     _journey_seen: bool = True
     """Whether a journey was under way since the ended ones were last checked; there may be one of an earlier replay."""
 
@@ -111,7 +112,7 @@ class Demonstration:
             self.api.unpause(dag_id)
         self.load_history()
         self.train_first_champions()
-        outcome, judging = DemonstrationOutcome(), DAYS_AFTER
+        outcome, judging = DemonstrationOutcome(), self.plan.days_after
         days = Interval.between(self.plan.start, self.plan.end).days
         for day, following in zip(days, [*days[1:], None], strict=True):
             began = self.clock()
@@ -189,8 +190,8 @@ class Demonstration:
             runs: dict[str, DagRun] = {}
             for run in self.api.dag_runs(partition_key=day):
                 runs.setdefault(run.dag_id, run)
-            self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_")))
-            if following and all(_ended(runs.get(f"score_{m.name}")) for m in self.models):
+            self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_", "collect_")))
+            if following and all(_ended(runs.get(m.answering_dag)) for m in self.models):
                 self._materialize(following, (v for v in self.views if v.ref not in requests))
             missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]
             if not missing:
@@ -208,8 +209,8 @@ class Demonstration:
         for view in self.views:
             yield f"features_{view.slug}"
         for model in self.models:
-            yield f"score_{model.name}"
-            scored = runs.get(f"score_{model.name}")
+            yield model.answering_dag
+            scored = runs.get(model.answering_dag)
             if scored is None or not scored.finished or self._was_scored(scored):
                 yield f"drift_{model.name}"
 
@@ -218,15 +219,16 @@ class Demonstration:
         return self._handed_on(run) is not None
 
     def _handed_on(self, score: DagRun) -> dict[str, Any] | None:
-        """What the ended score run returned; None where it skipped the day."""
+        """What the ended run that scored or collected the day returned; None where it skipped the day."""
         known = f"{score.dag_id} {score.run_id}"
         if known not in self._scored:
-            self._scored[known] = self.api.xcom(score.dag_id, score.run_id, "score")
+            self._scored[known] = self.api.xcom(score.dag_id, score.run_id, score.dag_id.partition("_")[0])
         return self._scored[known]
 
     def _start_lost(self, day: str, missing: list[str], runs: Mapping[str, DagRun]) -> None:
+        judged = {f"drift_{model.name}": model.answering_dag for model in self.models}
         for dag_id in missing:
-            upstream = f"score_{dag_id.removeprefix('drift_')}" if dag_id.startswith("drift_") else None
+            upstream = judged.get(dag_id)
             ready = (
                 upstream in runs
                 if upstream
@@ -237,7 +239,7 @@ class Demonstration:
                 self.api.trigger(dag_id, f"replay__{day}", partition_key=_key(day))
 
     def _tell_day(self, day: str, model: ModelDeclaration, runs: Mapping[str, DagRun]) -> bool:
-        scored = self._handed_on(runs[f"score_{model.name}"])
+        scored = self._handed_on(runs[model.answering_dag])
         if scored is None:
             self.tell.line(f"{day}  {model.name:<13} not scored: no champion on that day")
             return False

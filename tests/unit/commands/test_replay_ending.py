@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.commands.replay import _closing
+from include.commands.replay import closing
 from include.workflows.services.demonstration import DemonstratedJourney, DemonstrationOutcome
 from include.workflows.services.demonstration_report import DemonstrationReport
 
@@ -19,7 +19,7 @@ HAPPENED = "The whole loop happened"
 
 def ended(*journeys, waits=None, found=FOUND):
     outcome = DemonstrationOutcome(["2013-06-30"], [4.0], [*journeys], waits)
-    return _closing(outcome, found)
+    return closing(outcome, found)
 
 
 def test_the_alarm_and_what_retraining_was_worth_stand_above_the_end():

@@ -27,11 +27,11 @@ def test_the_entitys_view_is_refused_where_it_is_missing_and_the_others_are_serv
     assert DeclaredServing(missing={"plan": "serve"}).policy("plan", "plan") == "serve"
 
 
-def test_a_label_judges_the_last_answer_unless_the_first_is_declared():
+def test_a_label_judges_the_last_answer_unless_the_first_or_each_is_declared():
     assert DeclaredServing().label_joins == "last"
-    assert DeclaredServing(label_joins="first").label_joins == "first"
+    assert [DeclaredServing(label_joins=which).label_joins for which in ("first", "each")] == ["first", "each"]
     with pytest.raises(ValidationError):
-        DeclaredServing(label_joins="each")
+        DeclaredServing(label_joins="all")
 
 
 def test_what_a_full_journal_does_follows_from_the_tier():

@@ -115,6 +115,9 @@ NOT_RUN = {
     "CONTRIBUTING.md > Set up": "it installs, and runs these tests",
     "docs/serve.md > Online > 2": "its flight is of the demonstration, which is not served online; "
     "tests/integration/test_serving_processes.py asks the same of a small world",
+    "README.md > Live": "it needs the live replay under way; tests/integration/test_live_chain.py asks a small world",
+    "README.md > Live > 2": "its answer is that of the live replay of 2026-11-28; the chain's test asks a small world",
+    "docs/serve.md > Your own model, live": "it needs days that were answered online; the chain's test makes some",
     "docs/feature-store.md > OpenLineage": "it installs a provider that is not in the lock",
 }
 """Cannot be run by a test. Its commands are still held to what there is."""

@@ -83,6 +83,15 @@ def test_a_day_waits_for_whoever_may_still_write_of_it(records, silent, state):
     assert writer(*records, silent=silent * MINUTE).state(START, END) == state
 
 
+def test_a_process_that_was_killed_is_waited_for_two_minutes_and_not_fifteen():
+    killed = writer(OPENED, asked("q", END - MINUTE), silent=2 * MINUTE)
+    assert killed.state(START, END) == "writes"
+    killed.dead = True
+    assert killed.state(START, END) == "passed"
+    killed.silent = MINUTE  # a living one of another container, whose number means another process here, marks by then
+    assert killed.state(START, END) == "writes"
+
+
 def test_a_challenger_is_waited_for_while_it_writes_and_is_near_the_missing_rows():
     missing = [asked("q", START + timedelta(hours=1))]
     assert may_still_come(missing, START + timedelta(hours=1), MINUTE)

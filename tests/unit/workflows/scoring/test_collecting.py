@@ -302,6 +302,29 @@ def test_of_several_answers_to_one_request_a_label_judges_the_declared_one(world
     assert found.losses[0].mean == pytest.approx((judged - late) ** 2)
 
 
+@pytest.mark.moment("second in shadow")
+def test_where_each_answer_is_judged_those_to_one_request_count_together_as_one(world):
+    from include.workflows.drift import reference as references
+
+    records = online_day(world)
+    go_online(world, label_joins="each")
+    thrice, once = records[1], records[2]
+    write(
+        [
+            *(changed(thrice, asked_id=f"again-{i}", score=score) for i, score in enumerate((0.1, 0.5, 0.9))),
+            changed(once, score=0.3),
+        ]
+    )
+    assert collect(world)["facts"]["rows"] == 4
+    with stores.open_ledger() as ledger:
+        model, epoch = declarations().model(world.model), ledger.claims.server(world.model, DAY)
+        found = references._measured(ledger, model, epoch, Interval.of_day(DAY), at(19))
+    first, second = world_late(world, "17-001"), world_late(world, "17-002")
+    of_the_first = sum((score - first) ** 2 for score in (0.1, 0.5, 0.9)) / 3
+    assert found.losses[0].mean == pytest.approx((of_the_first + (0.3 - second) ** 2) / 2)
+    assert [(each.rows, each.labelled) for each in found.cohorts] == [(4, 4)]
+
+
 def world_late(world: LightWorld, trip: str) -> float:
     from include.workflows.scoring import matured_labels
 
