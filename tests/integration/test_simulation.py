@@ -154,7 +154,7 @@ def test_a_storm_of_alarms_starts_one_journey_and_the_next_ones_wait_for_fresh_d
     started = [datetime.fromisoformat(j.as_of) for j in declared.journeys]
     assert [(after - before).days for before, after in pairwise(started)] == [10, 20, 20], "the window is of 20 days"
     waits = [d.reason for d in declared.decisions if d.rule == "6 cannot_help_yet"]
-    assert any("and 20 are needed to learn from it and to be judged on it" in reason for reason in waits)
+    assert any("lie after those of the last journey, and 10 are needed" in reason for reason in waits)
 
 
 def test_a_declared_schedule_starts_journeys_whether_or_not_anything_drifted():
