@@ -219,7 +219,8 @@ def closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
     if outcome.drifted and not brought:
         brought = ["What retraining was worth: nothing, no journey that drift started was promoted."]
     pace = f"{len(outcome.days)} days, {median:.1f} s each (median). {end}"
-    lines = (*console.export_text().splitlines(), *alarms, *brought, pace)
+    early = [f"Answered ahead: {line}" for line in found.ahead]
+    lines = (*console.export_text().splitlines(), *early, *alarms, *brought, pace)
     data = {
         **found.as_json(),
         "days": outcome.days,

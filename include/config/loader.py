@@ -18,6 +18,7 @@ from include.config.declared import BadDeclaration, Declarations
 from include.config.gates import DeclaredGates, JudgedGates
 from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
+from include.config.scored_ahead import not_known_ahead
 from include.config.serving import not_servable
 from include.config.shadow import DeclaredShadow
 from include.config.streaming import Promising
@@ -298,6 +299,9 @@ def _against_views(
         return
     given = {*spine.keys, *spine.features, *spine.carries}
     yield from _weight(file, model, spine)
+    early = None if model.score is None else not_known_ahead(model.score, spine.ref, spine)
+    if early is not None:
+        yield f"{line_of(file, ('score', 'ahead'))}: {early}."
     for i, use in enumerate(model.views):
         view = views.get(use.view)
         for key in view.keys if view else ():

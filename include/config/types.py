@@ -28,6 +28,7 @@ from include.config.own_metrics import METRICS as METRICS
 from include.config.preprocess import Preprocess, named_twice
 from include.config.problems import did_you_mean
 from include.config.race import DeclaredRace
+from include.config.scored_ahead import DeclaredScore, wrong_in_score
 from include.config.serving import DeclaredServing, wrong_in_serving
 from include.config.shadow import DeclaredShadow
 from include.config.tiers import DeclaredApprovers, Tier
@@ -186,6 +187,9 @@ class ModelDeclaration(Declared):
     notify: Notify = Notify()
     freshness: ModelFreshness = ModelFreshness()
     """After what time the owner is notified that something is missing."""
+    score: DeclaredScore | None = None
+    """How its rows are answered before their event, where they are known ahead; default not: a day is answered once it
+    is over."""
     serving: DeclaredServing = DeclaredServing()
     """Whether it is asked online too; default no."""
     journey_within: Duration | None = None
@@ -238,6 +242,11 @@ class ModelDeclaration(Declared):
     def answering_dag(self) -> str:
         """The Dag that brings a day's answers into the prediction log: batch scores it, online collects it."""
         return f"{'collect' if self.serving.mode == 'online' else 'score'}_{self.name}"
+
+    @property
+    def longest_lead(self) -> timedelta:
+        """How long before its event a row is asked at most: the lead, and what lies between two answer times."""
+        return self.entity.lead + (self.score.every if self.score is not None else timedelta(0))
 
     @property
     def class_count(self) -> int | None:
@@ -310,6 +319,8 @@ class ModelDeclaration(Declared):
                 f"{', '.join(read)}." + did_you_mean(self.entity.view, read)
             )
         wrong = wrong_in_serving(self.serving, [use.view for use in self.views], self.features)
+        if wrong is None and self.score is not None:
+            wrong = wrong_in_score(self.score, self.entity.lead, self.serving.mode)
         if wrong is not None:
             raise ValueError(wrong)
         names = [use.name for use in self.views]

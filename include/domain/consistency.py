@@ -84,6 +84,8 @@ class ConsistencyReport:
     unserved: int
     """Rows of the store that should have been scored, and were not served."""
     features: tuple[FeatureConsistency, ...]
+    early: int = 0
+    """Requests that were answered ahead at an earlier run than their last, which was missed; they are not compared."""
 
     @property
     def skewed(self) -> tuple[FeatureConsistency, ...]:

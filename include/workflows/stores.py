@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from include.adapters.ledger import Ledger
-from include.adapters.offline_store import OfflineStore
+from include.adapters.offline_store import AheadTables, OfflineStore
 from include.adapters.registry import ModelRegistry, Registry
 from include.config.settings import settings
 
@@ -23,3 +23,7 @@ def registry() -> ModelRegistry:
 
 def offline_store() -> OfflineStore:
     return OfflineStore(settings().store)
+
+
+def ahead_tables() -> AheadTables:
+    return AheadTables(settings().store)

@@ -81,13 +81,34 @@ def publish(staged: Reference, params: Reference) -> Reference:
     return {**published.as_reference(), "facts": facts, "announce": [f"{day}T00:00:00" for day in days]}
 
 
-# --- score_<model>, collect_<model>, drift_<model> -------------------------------------------------------------------
+# --- score_<model>, score_ahead_<model>, collect_<model>, drift_<model> -----------------------------------------------
 
 
 def score(model: str, partition_key: str | None, run_id: str) -> Reference:
     from include.workflows.scoring import daily
 
     return daily.score(model, _day(partition_key), run_id)
+
+
+def score_ahead(model: str, partition_key: str | None, params: Reference, run_id: str, now: datetime) -> Reference:
+    """Answer what is known at the run's moment, or at every answer time of the form's days, which must be over."""
+    from include.config import declarations
+    from include.domain.intervals import BadInterval, instant, requested
+    from include.workflows.scoring import ahead
+
+    times = ahead.answer_times(declarations().model(model))
+    if partition_key is not None and params.get("start") is None and params.get("end") is None:
+        moments = [instant(partition_key)]
+        if moments[0] > now:
+            raise BadInterval(
+                f"{moments[0].isoformat()} lies after now ({now.isoformat()}); what is known then cannot be said yet."
+            )
+    else:
+        interval = requested(partition_key, params.get("start"), params.get("end"))
+        view = declarations().view(declarations().model(model).entity.view)
+        interval.require_within(view.calendar.starts, view.calendar.ends, now)
+        moments = times.within(interval)
+    return ahead.score_ahead(model, moments, run_id)
 
 
 def collect(model: str, partition_key: str | None, run_id: str, now: datetime) -> Reference:

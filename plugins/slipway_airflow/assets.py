@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from airflow.sdk import Asset, AssetAll, CronPartitionTimetable, CronTriggerTimetable, PartitionedAssetTimetable
 
 from include.config import FeatureView, ModelDeclaration, declarations
+from include.config.scored_ahead import times_of
 from include.config.views import slug
 
 
@@ -35,6 +36,14 @@ def each_partition_of(model: ModelDeclaration) -> PartitionedAssetTimetable:
 def each_scored_partition(model: ModelDeclaration) -> PartitionedAssetTimetable:
     """Once a day of the model's predictions was published."""
     return PartitionedAssetTimetable(assets=scored(model))
+
+
+def answer_times(model: ModelDeclaration) -> CronPartitionTimetable:
+    """Each time at which the model answers ahead; the run's partition is that time."""
+    if model.score is None:
+        raise ValueError(f"{model.name} declares no score")
+    times = times_of(model.score, [declarations().view(use.view) for use in model.views])
+    return CronPartitionTimetable(times.cron, timezone="UTC")
 
 
 def declared_schedule(model: ModelDeclaration) -> CronTriggerTimetable | None:

@@ -40,6 +40,14 @@ DAYS_FORM = {
     "end": _text("End", "The day after the last, UTC, for example 2013-06-08. The end is not inside."),
 }
 
+ANSWER_FORM = {
+    "start": _text(
+        "First day",
+        "Answer at every answer time of a range of days, UTC, for example 2013-06-01. Leave out for one partition.",
+    ),
+    "end": _text("End", "The day after the last, UTC, for example 2013-06-02. The end is not inside."),
+}
+
 RETRAIN_FORM = {
     "as_of": _text(
         "As of",

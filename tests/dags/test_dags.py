@@ -42,7 +42,14 @@ def test_every_view_and_every_model_has_its_dags_and_no_file_fails(parsed):
     views, models = names(PROJECT / "include" / "features"), names(PROJECT / "include" / "models")
     assert parsed.errors == {}
     per_view, per_model = {f"features_{v}" for v in views}, {f"{kind}{m}" for kind in PER_MODEL for m in models}
-    assert parsed.ids() == per_view | per_model | {SELFTEST, "housekeeping", "watch"}
+    assert parsed.ids() == per_view | per_model | {"score_ahead_flight_delay", SELFTEST, "housekeeping", "watch"}
+
+
+def test_a_model_that_answers_ahead_has_a_run_for_each_answer_time_and_closes_its_days_as_before(parsed):
+    dag = parsed.dags["score_ahead_flight_delay"]
+    assert (dag["timetable"], dag["catchup"]) == ("CronPartitionTimetable", False)
+    assert set(dag["tasks"]) == {"answer"}
+    assert parsed.dags["score_flight_delay"]["tasks"]["score"]["outlets"] == ["flight_delay.scored"]
 
 
 def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
@@ -195,7 +202,12 @@ def test_f009_feature_dags_are_partitioned_by_day_so_no_run_has_an_interval_with
 
 
 def test_nothing_is_scheduled_after_the_source_has_ended(parsed):
-    scheduled = [*parsed.ids("features_"), *parsed.ids("retrain_"), *parsed.ids("consistency_")]
+    scheduled = [
+        *parsed.ids("features_"),
+        *parsed.ids("score_ahead_"),
+        *parsed.ids("retrain_"),
+        *parsed.ids("consistency_"),
+    ]
     assert {parsed.dags[dag_id]["end"] for dag_id in scheduled} == {"2014-01-01T00:00:00+00:00"}
     assert not any(parsed.dags[dag_id]["catchup"] for dag_id in scheduled)
 
@@ -225,8 +237,8 @@ def test_a_third_model_is_added_by_a_folder_and_is_collected_where_it_is_asked_o
     third = declarations / "models" / "arrival"
     shutil.copytree(declarations / "models" / "flight_delay", third)
     file = third / "model.yaml"
-    online = "\nserving: {mode: online}\n"
-    file.write_text(file.read_text().replace("name: flight_delay", "name: arrival") + online)
+    online = file.read_text().replace("score: {ahead: 1d, every: 1h}", "serving: {mode: online}")
+    file.write_text(online.replace("name: flight_delay", "name: arrival"))
     more = parse(tmp_path, declarations)
     assert more.errors == {}
     its_own = {dag_id for dag_id in more.ids() if dag_id.endswith("_arrival")}

@@ -6,7 +6,8 @@ A moment is kept once, on SQLite; every step begins by going back to its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from include.adapters.offline_store import OfflineStore
 from include.adapters.online_store import ONLINE
 from include.adapters.online_store.engines import engine_of
 from include.config import declarations
+from include.config.scored_ahead import DeclaredScore
 from include.config.serving import DeclaredServing
 from include.config.settings import settings
 from include.domain.verdicts import Verdict
@@ -107,6 +109,45 @@ def collecting_of_two(story: Story) -> None:
     _back_to(story, "scoring", scoring)
     first, second = (str(story.references[name]["candidate_id"]) for name in ("first", "second"))
     write([*asked_of(story.world, 18, first)[:50], *asked_of(story.world, 18, second)[50:]])
+
+
+@contextmanager
+def answering_hourly(model: str) -> Iterator[None]:
+    """In this process the model answers ahead; the world's declarations do not say so."""
+    known = declarations().model(model).__dict__
+    known["score"] = DeclaredScore(ahead="1d", every="1h")
+    try:
+        yield
+    finally:
+        known["score"] = None
+
+
+def answer_ahead(model: str, partition: str, run_id: str, now: datetime) -> None:
+    with answering_hourly(model):
+        tasks.score_ahead(model, partition, {}, run_id, now)
+
+
+def close_ahead(model: str, partition: str, run_id: str) -> None:
+    with answering_hourly(model):
+        tasks.score(model, partition, run_id)
+
+
+def answering_ahead(story: Story) -> None:
+    """The 17th is under way, and a challenger is in its window."""
+    story.back_to("registration")
+    second = story.references["second"]
+    tasks.register_challenger(second, NOW)
+    tasks.open_shadow_window(second)
+    story.world.fill_days(17, 18)
+
+
+def closing_of_two(story: Story) -> None:
+    """The 18th is published, and its first rows were due on the 17th, when the champion of before answered them."""
+    story.back_to("promotion")
+    story.world.fill_days(18, 19)
+    answer_ahead(story.world.model, "2024-03-17T23:00:00", "ahead", NOW)
+    tasks.promote(story.references["second"], NOW)
+    story.world.publish_day(18)
 
 
 def publishing(story: Story) -> None:
@@ -269,6 +310,10 @@ def _collect(day: int) -> Callable[[Story], Told]:
     return lambda s: ("crash_steps:collect_online", [s.world.model, key(day), f"collect-{day}", NOW])
 
 
+def _answer_ahead(story: Story) -> Told:
+    return "crash_steps:answer_ahead", [story.world.model, "2024-03-17T09:00:00", "ahead-17", NOW]
+
+
 def _own(name: str, *args: Any) -> Callable[[Story], Told]:
     return lambda s: (f"crash_steps:{name}", list(args))
 
@@ -280,6 +325,8 @@ def _of_second(name: str, now: datetime) -> Callable[[Story], Told]:
 MOMENTS: dict[str, Callable[[Story], None]] = {
     "scoring": scoring,
     "shadow scoring": shadow_scoring,
+    "answering ahead": answering_ahead,
+    "closing of two": closing_of_two,
     "collecting": collecting,
     "collecting of two": collecting_of_two,
     "materializing": materializing,
@@ -310,6 +357,11 @@ STEPS: dict[str, tuple[str, Callable[[Story], Told]]] = {
     ),
     "score": ("scoring", _score(18)),
     "score in shadow": ("shadow scoring", _score(17)),
+    "answer ahead": ("answering ahead", _answer_ahead),
+    "close a day of two": (
+        "closing of two",
+        lambda s: ("crash_steps:close_ahead", [s.world.model, key(18), "score-18"]),
+    ),
     "collect in shadow": ("collecting", _collect(17)),
     "collect of two": ("collecting of two", _collect(18)),
     "measure": (

@@ -20,7 +20,7 @@ from include.domain.selftest import Matrix, SeedOutcome
 from include.domain.verdicts import CriterionResult, GateResult, Verdict
 from include.domain.weights import counted_rows
 from include.workflows import gates, tasks
-from include.workflows.scoring import daily, fitted_models
+from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.selftest import bench, defects, seeds
 from include.workflows.selftest import world as worlds
 
@@ -157,13 +157,13 @@ def test_a_shadow_gate_that_forgives_errors_covers_less_and_says_so(tmp_path):
 
 def test_scoring_that_hides_a_challengers_errors_is_found_out(tmp_path, monkeypatch):
     """The selftest goes through scoring itself, so what scoring loses shows."""
-    honest = daily.answers_of
+    honest = answer_rows.answers_of
 
     def hiding(model: Any, pipeline: Any, features: Any) -> Any:
         answers = honest(model, pipeline, features)
         return answers.assign(error=None, score=answers["score"].fillna(0.5))
 
-    monkeypatch.setattr(daily, "answers_of", hiding)
+    monkeypatch.setattr(answer_rows, "answers_of", hiding)
     assert outcomes(selftest_of(tmp_path, BARE))["NaN on 1 % of rows"] is SeedOutcome.MISSED
 
 

@@ -7,6 +7,7 @@ already holds the same content: so a rerun does not even change the table's vers
 Object stores are addressed by URL (``s3://bucket/prefix``); ``deltalake`` takes their credentials from the environment.
 """
 
+from include.adapters.offline_store.ahead import AheadTables
 from include.adapters.offline_store.canonical import (
     DAY,
     TIMESTAMP,
@@ -37,6 +38,7 @@ __all__ = [
     "DAY",
     "SERVED_PREFIX",
     "TIMESTAMP",
+    "AheadTables",
     "Content",
     "Held",
     "OfflineStore",

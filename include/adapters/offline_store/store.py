@@ -38,6 +38,15 @@ ONLINE_COLUMNS = {
 }
 """Columns of the prediction log that a day has which was collected from the journal. A table gets them with its first
 such day; in all other rows they are missing."""
+AHEAD_COLUMNS = {
+    "answered": pa.string(),
+    "answered_at": pa.timestamp("us", tz="UTC"),
+    "revision": pa.int64(),
+    "times_answered": pa.int64(),
+}
+"""Columns of the prediction log that a day has whose model answers ahead. As with those above, a table gets them with
+its first such day."""
+LATER_COLUMNS = ONLINE_COLUMNS | AHEAD_COLUMNS
 SERVED_PREFIX = "f_"
 """The prefix of each feature in the tables of served features, so that no name equals a key or a time."""
 
@@ -187,7 +196,8 @@ class OfflineStore:
 
         Columns: prediction_id, candidate_id, model_version, role (served or shadow), the entity's keys, event_time,
         prediction_time, score (the probability, or the value), predicted, error (None when it answered); and
-        ``ONLINE_COLUMNS`` or none of them. The features are kept once for all candidates, by ``write_served``.
+        ``ONLINE_COLUMNS``, or ``AHEAD_COLUMNS``, or none of them. The features are kept once for all candidates, by
+        ``write_served``.
         """
         serves = "served" in rows.column("role").unique().to_pylist()
         before = self._served_by(model, day) if serves else []
@@ -198,16 +208,16 @@ class OfflineStore:
         return replace(self.log_path(model), rows, (DAY, "candidate_id"), slots, order, still_mine)
 
     def _as_in_log(self, model: str, rows: pa.Table) -> pa.Table:
-        """The rows with the online columns that the log has; and the log with those of the rows. A table that has got
+        """The rows with the later columns that the log has; and the log with those of the rows. A table that has got
         them and no such row yet, because its writer was killed, has them missing."""
         table = open_table(self.log_path(model))
         if table is None:
             return rows
         there = {field.name for field in table.schema().fields}
-        new = [name for name in ONLINE_COLUMNS if name in rows.column_names and name not in there]
+        new = [name for name in LATER_COLUMNS if name in rows.column_names and name not in there]
         if new:
-            table.alter.add_columns([Field.from_arrow(pa.field(name, ONLINE_COLUMNS[name])) for name in new])
-        for name, kind in ONLINE_COLUMNS.items():
+            table.alter.add_columns([Field.from_arrow(pa.field(name, LATER_COLUMNS[name])) for name in new])
+        for name, kind in LATER_COLUMNS.items():
             if name in there and name not in rows.column_names:
                 rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
         return rows

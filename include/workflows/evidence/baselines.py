@@ -87,7 +87,7 @@ def _from_the_past(
     at = np.concatenate([_microseconds(learned.event_time), _microseconds(asked.event_time)])
     event = at[first:]
     # A label is known once its window has closed, and the row is asked for by the lead before it happens.
-    latest = event - (model.entity.lead + model.label.delay) // pd.Timedelta(microseconds=1).to_pytimedelta()
+    latest = event - (model.longest_lead + model.label.delay) // pd.Timedelta(microseconds=1).to_pytimedelta()
     if declared.baseline_season is not None:
         latest = season_ago(event, latest, declared.baseline_season // pd.Timedelta(microseconds=1).to_pytimedelta())
     known = KnownValues(series, at, np.concatenate([learned.y, asked.y]).astype(np.float64))

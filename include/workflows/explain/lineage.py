@@ -6,13 +6,14 @@ used only for which views a model reads and their look-back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from include.adapters.ledger import Candidate, Ledger, Partition, Scoring, TrainingRecord, ViewRead
 from include.config import FeatureView, declarations
+from include.domain.ahead import AHEAD
 from include.domain.errors import Refusal
 from include.domain.intervals import Interval
 from include.domain.promotion import Epoch
@@ -73,13 +74,14 @@ def of_prediction(prediction_id: str) -> Node:
         return Node(
             "prediction",
             f"prediction {prediction_id}: {answer}, {row['role']} on {row['day']}, "
-            f"asked at {_time(row['prediction_time'])}",
+            f"asked at {_time(row['prediction_time'])}{_when_answered(row)}",
             {
                 "prediction_id": prediction_id,
                 "day": row["day"],
                 "role": row["role"],
                 "score": row["score"],
                 "prediction_time": row["prediction_time"].isoformat(),
+                **({"answered": row["answered"]} if row.get("answered") else {}),
             },
             (_model(ledger, candidate), *(_features(s) for s in made)),
         )
@@ -132,6 +134,17 @@ def of_day(view_name: str, day: str) -> Node:
                 _predictions(ledger, view, reached),
             ),
         )
+
+
+def _when_answered(row: Mapping[str, Any]) -> str:
+    """Of a row whose model answers ahead, whether that came in time."""
+    if not row.get("answered"):
+        return ""
+    if row["answered"] == AHEAD:
+        return (
+            f", answered ahead by revision {row['revision']}, the last of {count_of(row['times_answered'], 'answer')}"
+        )
+    return f", not answered in time: filled by revision {row['revision']} once the day was over"
 
 
 # --- backward --------------------------------------------------------------------------------------------------------

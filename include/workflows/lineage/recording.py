@@ -57,7 +57,7 @@ def asked_days(model: ModelDeclaration, view_name: str, interval: Interval) -> t
     """The days ``[first, end)`` of the view whose rows the events of ``interval`` may have been answered by."""
     if view_name == model.entity.view:
         return interval.days[0], Interval.of_day(interval.days[-1]).end.date().isoformat()
-    oldest = interval.start - model.entity.lead - declarations().view(view_name).ttl
+    oldest = interval.start - model.longest_lead - declarations().view(view_name).ttl
     days = Interval(oldest, interval.end - model.entity.lead).days
     return days[0], Interval.of_day(days[-1]).end.date().isoformat()
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from include.adapters.ledger import Claim, Ledger
 from include.config import declarations
+from include.domain.intervals import Interval
 from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.pairs import PairFinding, PairState
@@ -14,8 +15,8 @@ from include.workflows.pairs.predictions import scored_again
 
 PAIR = "claims"
 ANSWERED_WITHIN = timedelta(days=1)
-"""A scoring claims its day before it answers it. A claim this old without an answer is of a run that ended in
-between."""
+"""A scoring claims its day before it answers it, and one that answers ahead claims it when the day begins. A claim this
+much older than its day's end without an answer in the log is of a run that ended in between."""
 
 
 def compare(now: datetime) -> list[PairFinding]:
@@ -71,7 +72,7 @@ def _how(claim: Claim | None, servers: set[str], now: datetime) -> str | None:
     if claim is None:
         return f"Its served answers are of {named}, and no scoring claimed the day."
     if not servers:
-        waits = now - claim.recorded_at <= ANSWERED_WITHIN
+        waits = now - max(claim.recorded_at, Interval.of_day(claim.day).end) <= ANSWERED_WITHIN
         return None if waits else f"{claim.candidate_id} claimed it (run {claim.run_id}), and it has no served answer."
     if servers == {claim.candidate_id}:
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from include.adapters.offline_store import SERVED_PREFIX, TIMESTAMP
 from include.config import ModelDeclaration
 from include.domain.journal.records import AnswerRecord
-from include.workflows.scoring import daily, fitted_models
+from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.scoring.point_in_time_rows import ARROW_KINDS
 from include.workflows.scoring.request_ids import SHADOW, request_ids
 
@@ -47,7 +47,7 @@ def logged(
     width = model.class_count if model.task == "multiclass" else None
     nothing: Any = [np.nan] * width if width else np.nan
     scores = np.array([nothing if each.score is None else each.score for each in records], dtype=float)
-    answers = daily.answers_with(model, scores, len(records))
+    answers = answer_rows.answers_with(model, scores, len(records))
     candidate = records[0].candidate
     said = {str(name): answers[name] for name in answers if str(name).startswith("score")}
 

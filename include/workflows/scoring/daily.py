@@ -3,6 +3,9 @@
 Champion and challengers are chosen by data time, from the ledger, where each day is claimed before it is answered. So a
 day scored again, at any later time, gets the same answers by the same models; but for the days of a candidate that was
 rolled back: scored again, they are answered by the champion that was restored.
+
+Of a model that answers ahead (``ahead``) this closes the day: the log gets the answers that were given in time, and
+rows without one are filled, marked as answered afterwards.
 """
 
 from __future__ import annotations
@@ -22,13 +25,21 @@ from include.domain.intervals import Interval
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import stores
-from include.workflows.lineage import recording, tables_touched
-from include.workflows.scoring import as_trained, challenger_process, fitted_models, point_in_time_rows, shadow_days
-from include.workflows.scoring.request_ids import SERVED, SHADOW, request_ids
+from include.workflows.lineage import promised, recording, tables_touched
+from include.workflows.scoring import (
+    ahead_counted,
+    as_trained,
+    challenger_process,
+    fitted_models,
+    point_in_time_rows,
+    shadow_days,
+)
+from include.workflows.scoring.ahead_counted import Counted
+from include.workflows.scoring.answer_rows import answers_of, answers_with, as_table, no_answers
+from include.workflows.scoring.request_ids import ALSO_SERVED, SERVED, SHADOW, request_ids
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 
 class NotPublished(Refusal):
@@ -95,12 +106,18 @@ def _scored_by(
     rows = given.to_pandas()
     if rows.empty:
         return {"skipped": f"No row of {model.entity.view} on {day}: nothing to score.", "facts": {}}
+    counted = None
+    if model.score is not None:
+        requests = request_ids(asked, rows)
+        counted = ahead_counted.of_day(model, interval, requests, rows["prediction_time"], champion)
+        given = counted.as_served(asked, given, champion.to_candidate)
+        rows = given.to_pandas()
     crashpoint("scoring.prepared")
     ledger.claims.claim(model.name, day, run_id=run_id)
     require_server(ledger, champion, day)
     crashpoint("scoring.claimed")
     features = estimators.as_input(rows, fitted_models.kinds_of(asked))
-    served = answers_of(model, pipeline, features)
+    served = _completed(counted, champion.to_candidate, features, lambda some: answers_of(model, pipeline, some))
     if served["error"].notna().any():
         raise RuntimeError(
             f"Champion {champion.to_candidate} could not answer {day}: {served['error'].dropna().iloc[0]}"
@@ -136,7 +153,9 @@ def _scored_by(
         raise
     ledger.lineage.record_scoring(made, same_features=not changed)
     crashpoint("scoring.served.recorded")
-    beside = _Asked(asked, made, rows, features, not changed)
+    if counted is not None:
+        _write_others(ledger, asked, made, rows, counted, still_mine)
+    beside = _Asked(asked, made, rows, features, not changed, counted)
     shadows = [
         _shadow(ledger, registry, model, beside, window.candidate_id)
         for window in ledger.shadow.covering(model.name, day)
@@ -150,6 +169,9 @@ def _scored_by(
         "mean_score": float(served["score"].mean()),
         "shadow": shadows,
     }
+    if counted is not None:
+        facts["answered"] = counted.facts
+        print(f"{day}: {counted.sentence}")
     tables_touched.reads(tables_touched.view_table(declarations().view(use.view)) for use in asked.views)
     tables_touched.reads([tables_touched.registered_model(model)])
     tables_touched.writes([tables_touched.prediction_log(model)])
@@ -178,8 +200,10 @@ class _Asked:
     features: pd.DataFrame
     kept_before: bool
     """Whether the very same features were kept before."""
+    counted: Counted | None = None
+    """What was answered ahead; None of a model that does not."""
 
-    def as_read_by(self, model: ModelDeclaration, ledger: Any) -> _Asked:
+    def as_read_by(self, model: ModelDeclaration, ledger: Any, candidate_id: str) -> _Asked:
         """The same requests with their features as another model reads them, which are kept too.
 
         Raises:
@@ -190,12 +214,14 @@ class _Asked:
         day, interval = self.made.day, Interval.of_day(self.made.day)
         pinned = recording.pinned_now(model)
         given = point_in_time_rows.features_for(model, interval, interval.end, pinned)
+        if self.counted is not None:
+            given = self.counted.as_served(model, given, candidate_id)
         there = given.to_pandas()
         features = as_trained.in_input_order(model, there, request_ids(self.model, self.rows))
         feature_set, changed = recording.keep_served(model, day, given, request_ids(model, there))
         sources = recording.views_read(ledger, model, interval, pinned)
         made = replace(self.made, feature_set=feature_set, sources=sources)
-        return _Asked(model, made, self.rows, features, not changed)
+        return _Asked(model, made, self.rows, features, not changed, self.counted)
 
 
 def _shadow(
@@ -207,19 +233,24 @@ def _shadow(
     try:
         pipeline = fitted_models.load(registry, model.name, int(str(facts.model_version)), str(facts.serving_digest))
         theirs = as_trained.as_learned(ledger, model, candidate_id, estimators.inputs_of(pipeline))
-        asked = asked.as_read_by(theirs, ledger)
-        scores = challenger_process.scores_of(
-            fitted_models.copy_of(str(facts.serving_digest)),
-            str(facts.serving_digest),
-            asked.features,
-            kinds=fitted_models.kinds_of(theirs),
-            classes=model.class_count,
-            timeout_s=model.shadow.answer_within.total_seconds(),
-        )
-        answers = answers_with(model, scores, len(rows))
+        asked = asked.as_read_by(theirs, ledger, candidate_id)
+
+        def ask(features: pd.DataFrame) -> pd.DataFrame:
+            scores = challenger_process.scores_of(
+                fitted_models.copy_of(str(facts.serving_digest)),
+                str(facts.serving_digest),
+                features,
+                kinds=fitted_models.kinds_of(theirs),
+                classes=model.class_count,
+                timeout_s=model.shadow.answer_within.total_seconds(),
+            )
+            return answers_with(model, scores, len(features))
+
+        answers = _completed(asked.counted, candidate_id, asked.features, ask)
     except Exception as error:  # noqa: BLE001 - a challenger may raise anything; it must only cost itself
         traceback.print_exc()
-        answers = no_answers(model, rows, error)
+        failed = error
+        answers = _completed(asked.counted, candidate_id, asked.features, lambda some: no_answers(model, some, failed))
     version = str(facts.model_version)
     shadowed = replace(asked.made, candidate_id=candidate_id, model_version=version, role=SHADOW)
     answered = int(answers["error"].isna().sum())
@@ -246,54 +277,43 @@ def _shadow(
     }
 
 
-def answers_of(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
-    """score and predicted of each row; error where the score is no finite number. Raises what the model raises."""
-    return answers_with(model, estimators.predict(pipeline, features, classes=model.class_count), len(features))
+def _completed(
+    counted: Counted | None, candidate_id: str, features: pd.DataFrame, ask: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """The candidate's answers to a day's rows: those that were given ahead, and what ``ask`` says to the others."""
+    if counted is None:
+        return ask(features)
+    return counted.completed(candidate_id, lambda some: ask(features[some].reset_index(drop=True)))
 
 
-def answers_with(model: ModelDeclaration, scores: Any, rows: int) -> pd.DataFrame:
-    """As ``answers_of``, of scores that a model gave to so many rows.
-
-    Raises:
-        ValueError: when they are not one for each row, or not one for each class.
-    """
-    import numpy as np
-    import pandas as pd
-
-    if len(scores) != rows:
-        raise ValueError(f"{len(scores)} answers to {rows} rows")
-    classes = model.label.classes or []
-    width = len(classes) if len(classes) > 2 else 1
-    if scores.ndim not in (1, 2) or (scores.shape[1] if scores.ndim == 2 else 1) != width:
-        raise ValueError(f"answers of the shape {scores.shape} where {width} a row were asked for")
-    usable = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
-    if scores.ndim == 2:
-        predicted = [classes[i] for i in np.where(usable[:, None], scores, 0.0).argmax(axis=1)]
-        columns = {"score": scores.max(axis=1), **{f"score_{c}": scores[:, i] for i, c in enumerate(classes)}}
-    elif model.is_classifier:
-        predicted, columns = [classes[int(s > 0.5)] for s in scores], {"score": scores}
-    else:
-        predicted, columns = [f"{s:.6g}" for s in scores], {"score": scores}
-    return pd.DataFrame(
-        {
-            **{name: np.where(usable, values, np.nan) for name, values in columns.items()},
-            "predicted": [p if ok else None for p, ok in zip(predicted, usable, strict=True)],
-            "error": [None if ok else "the score is no finite number" for ok in usable],
-        }
-    )
-
-
-def no_answers(model: ModelDeclaration, rows: pd.DataFrame, error: Exception) -> pd.DataFrame:
-    """What the log holds of a challenger that raised: an error for each row it was asked."""
-    import numpy as np
-    import pandas as pd
-
-    named = str(error) if isinstance(error, challenger_process.ChallengerFailed) else f"{type(error).__name__}: {error}"
-    message = named.splitlines()[0][:200]
-    nothing = np.full(len(rows), np.nan)
-    classes = model.label.classes or [] if model.task == "multiclass" else []
-    columns = {"score": nothing, **{f"score_{c}": nothing for c in classes}}
-    return pd.DataFrame({**columns, "predicted": [None] * len(rows), "error": [message] * len(rows)})
+def _write_others(
+    ledger: Any,
+    model: ModelDeclaration,
+    made: Scoring,
+    rows: pd.DataFrame,
+    counted: Counted,
+    still_mine: Callable[[], None],
+) -> None:
+    """Answers that counted and that another champion gave: they were served, and nothing is judged by them."""
+    for candidate_id, theirs in counted.others.groupby("candidate_id"):
+        there = counted.requests.isin(theirs.index)
+        answers = counted.of_another(str(candidate_id))
+        asked = rows[there].reset_index(drop=True).assign(prediction_time=answers["answered_at"])
+        also = replace(
+            made,
+            candidate_id=str(candidate_id),
+            role=ALSO_SERVED,
+            model_version=str(theirs["model_version"].iloc[0]),
+            rows=len(theirs),
+            first_asked=asked["prediction_time"].min().to_pydatetime(),
+            last_asked=asked["prediction_time"].max().to_pydatetime(),
+            feature_set=promised.NOT_KEPT,
+            sources=(),
+        )
+        _write(model, also, asked, answers, still_mine)
+        crashpoint("scoring.also.written")
+        ledger.lineage.record_scoring(also, same_features=True)
+        crashpoint("scoring.also.recorded")
 
 
 def _write(
@@ -302,38 +322,17 @@ def _write(
     keys = declarations().view(model.entity.view).keys
     requests = request_ids(model, rows)
     asked = rows[[*keys, "event_time", "prediction_time"]].reset_index(drop=True)
-    table = _table(
+    table = as_table(
         asked.assign(
             request_id=requests,
             prediction_id=[f"{made.candidate_id}|{r}" for r in requests],
             candidate_id=made.candidate_id,
             model_version=made.model_version,
             role=made.role,
-            **{str(name): answers[name].to_numpy() for name in answers.columns},
-        )
+        ).join(answers.reset_index(drop=True))
     )
     store = stores.offline_store()
     store.write_predictions(model.name, made.day, made.candidate_id, table, still_mine=still_mine)
-
-
-TEXT = ("request_id", "prediction_id", "candidate_id", "model_version", "role", "predicted", "error")
-TIMES = ("event_time", "prediction_time")
-
-
-def _table(frame: pd.DataFrame) -> pa.Table:
-    """With declared types, so that a day whose every error is missing has the same columns as one with errors."""
-    import pyarrow as pa
-
-    def column(name: str) -> pa.Array:
-        values = frame[name]
-        if name in TIMES:
-            # Converted without its time zone: the values of a Series with one are deprecated in pandas 3.1.
-            naive = pa.array(values.dt.tz_convert(None).to_numpy(), pa.timestamp("us"), from_pandas=True)
-            return naive.cast(pa.timestamp("us", tz="UTC"))
-        kind = pa.float64() if name.startswith("score") else pa.string() if name in TEXT else None
-        return pa.array(values.to_numpy(), kind, from_pandas=True)
-
-    return pa.table({str(name): column(str(name)) for name in frame.columns})
 
 
 def _require_published(ledger: Any, model: ModelDeclaration, asked: ModelDeclaration, day: str) -> None:

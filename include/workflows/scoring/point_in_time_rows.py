@@ -1,20 +1,22 @@
 """The rows of requests as of a moment: one point-in-time join for training and scoring.
 
 The rows of the model's entity view are the requests. Each is asked ``lead`` before its event, and gets from every view
-what was available then.
+what was available then. Of a model that answers ahead, it is asked at the last answer time that lies so early: what it
+learns from is what it can be given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from include.config.declared import Declarations
 from include.config.loader import declarations
+from include.config.scored_ahead import times_of
 from include.config.settings import settings
 from include.config.types import FeatureView, ModelDeclaration, ViewUse
 from include.domain.errors import Refusal
@@ -99,6 +101,36 @@ def joined(
     return rows, availability
 
 
+def features_known_at(
+    model: ModelDeclaration, interval: Interval, moment: datetime, source: Callable[[FeatureView, Interval], pa.Table]
+) -> pa.Table:
+    """The rows of ``interval`` with their features as they are known at ``moment``, which lies before their events;
+    columns as of ``features_for``.
+
+    ``source`` gives the rows of a view with an event time in an interval; those of the entity's view are all known at
+    the moment. ``prediction_time`` is when each row is due.
+    """
+    import pyarrow as pa
+
+    rows, _, availability = join(model, interval, moment, None, declarations(), known=_KnownAt(moment, source))
+    for remark in availability.key_remarks:
+        print(remark)
+    due = pa.chunked_array([asked_at(model, declarations(), rows.column("event_time"))])
+    return rows.set_column(rows.column_names.index("prediction_time"), "prediction_time", due)
+
+
+def asked_at(model: ModelDeclaration, declared: Declarations, events: pa.ChunkedArray) -> pa.Array:
+    """When the row of each event time is asked for the last time; no event time is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    due = pc.subtract(events, pa.scalar(model.entity.lead, pa.duration("us"))).combine_chunks()
+    if model.score is None:
+        return due
+    times = times_of(model.score, [declared.view(use.view) for use in model.views])
+    return pa.array(times.at_or_before_us(due.cast(pa.int64()).to_numpy()), pa.int64()).cast(due.type)
+
+
 def key_remarks(entity: str, answers: str, told: Iterable[KeysTold]) -> list[str]:
     """Sentences for people about keys that are compared across types; none when there is nothing to say."""
     found = []
@@ -128,9 +160,11 @@ def join(
     versions: Mapping[str, int] | None,
     declared: Declarations,
     hold: bool = True,
+    known: _KnownAt | None = None,
 ) -> tuple[pa.Table, dict[str, int], JoinAvailability]:
     """The joined rows, the table version of each view, and when the features were known, as ``TrainingSet`` says.
-    With ``hold``, every day that is read is first compared with the ledger's promise."""
+    With ``hold``, every day that is read is first compared with the ledger's promise. With ``known``,
+    each row is asked at its moment instead of the row's own time, and the rows come from it instead of the tables."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -139,14 +173,20 @@ def join(
 
     store = offline_store.OfflineStore(settings().store)
     views = {use.view: declared.view(use.view) for use in model.views}
-    pinned = {name: _PinnedView(store, view, _version(store, view, versions), hold) for name, view in views.items()}
+    pinned: dict[str, _ReadView] = {
+        name: _PinnedView(store, view, _version(store, view, versions), hold)
+        if known is None
+        else _GivenView(view, known.source)
+        for name, view in views.items()
+    }
     entity = declared.view(model.entity.view)
 
     spine = pinned[entity.ref].rows(interval)
     weighed = _weighed(model, spine)
-    asked_at = pc.subtract(spine.column("event_time"), pa.scalar(model.entity.lead, pa.duration("us")))
-    spine = spine.append_column("prediction_time", asked_at)
-    due = pc.less_equal(asked_at, moment_of(as_of))
+    events = spine.column("event_time")
+    when = asked_at(model, declared, events) if known is None else pa.repeat(moment_of(known.moment), len(events))
+    spine = spine.append_column("prediction_time", when)
+    due = pc.less_equal(when, moment_of(as_of))
     if weighed is not None:
         spine = spine.append_column(WEIGHT, weighed)
     spine = (spine if count_true(due) == spine.num_rows else spine.filter(due)).combine_chunks()
@@ -182,8 +222,8 @@ def join(
             late[feature] = 0
             if not any_late:
                 continue
-            known = pc.if_else(pc.is_valid(columns[feature]), known_at, pa.scalar(None, known_at.type))
-            count, most = late_rows(known.to_numpy(), spine.column("prediction_time").to_numpy())
+            times = pc.if_else(pc.is_valid(columns[feature]), known_at, pa.scalar(None, known_at.type))
+            count, most = late_rows(times.to_numpy(), spine.column("prediction_time").to_numpy())
             late[feature] = count
             if count:
                 by_most[feature] = most.total_seconds()
@@ -229,6 +269,43 @@ def _weighed(model: ModelDeclaration, spine: pa.Table) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class _KnownAt:
+    """Rows as they are known at a moment before their day is published."""
+
+    moment: datetime
+    source: Callable[[FeatureView, Interval], pa.Table]
+
+
+class _ReadView(Protocol):
+    """A view whose rows are read."""
+
+    @property
+    def view(self) -> FeatureView: ...
+
+    @property
+    def version(self) -> int: ...
+
+    def rows(self, interval: Interval) -> pa.Table: ...
+
+    def history(self, interval: Interval) -> AbstractContextManager[Dataset | pa.Table]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenView:
+    """A view whose rows are computed for the one who asks."""
+
+    view: FeatureView
+    source: Callable[[FeatureView, Interval], pa.Table]
+    version: int = 0
+
+    def rows(self, interval: Interval) -> pa.Table:
+        return self.source(self.view, interval)
+
+    def history(self, interval: Interval) -> AbstractContextManager[pa.Table]:
+        return nullcontext(self.source(self.view, interval))
+
+
+@dataclass(frozen=True, slots=True)
 class _PinnedView:
     """A view's table at one version."""
 
@@ -261,7 +338,7 @@ class _PinnedView:
 
 
 def _answers(
-    model: ModelDeclaration, pinned: _PinnedView, features: list[str], spine: pa.Table, told: list[KeysTold]
+    model: ModelDeclaration, pinned: _ReadView, features: list[str], spine: pa.Table, told: list[KeysTold]
 ) -> pa.Table:
     """The view's features as they were known when each row of the spine was asked, and ``KNOWN``; the remarks
     about its keys are added to ``told``."""

@@ -48,7 +48,7 @@ from include.workflows.evidence import (
     training_summary,
 )
 from include.workflows.gates.gate import Gate
-from include.workflows.scoring import daily, fitted_models
+from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.scoring.request_ids import request_ids
 from include.workflows.selftest import candidates, defects, seeds
 from include.workflows.selftest import world as worlds
@@ -123,7 +123,7 @@ class Bench:
         self.twin = candidates.honest(world, folder)
         self.champion_timing: Timing | None = None
         self._champion_scores = self._answers(world.champion, world.holdout.features)
-        self._served = self._log(daily.answers_of(self.model, world.champion, world.holdout.features))
+        self._served = self._log(answer_rows.answers_of(self.model, world.champion, world.holdout.features))
         self._of_twin: dict[str, GateResult] = {}
         self._evaluated: dict[int, tuple[SeededCandidate, np.ndarray[Any, Any] | None, str | None]] = {}
 
@@ -200,7 +200,7 @@ class Bench:
         """The holdout's days beside the champion, as ``score_<model>`` scores them: one that raises loses its day."""
         rows, days = candidate.held_out, self.world.holdout.days
         try:
-            shadow = self._log(daily.answers_of(self.model, candidate.scorer, rows))
+            shadow = self._log(answer_rows.answers_of(self.model, candidate.scorer, rows))
         except Exception:  # noqa: BLE001 - a candidate may raise anything; which days it loses is counted below
             order = np.argsort(days, kind="stable")
             each = [self._scored(candidate, rows[days == day]) for day in np.unique(days)]
@@ -214,9 +214,9 @@ class Bench:
 
     def _scored(self, candidate: SeededCandidate, rows: pd.DataFrame) -> pd.DataFrame:
         try:
-            return daily.answers_of(self.model, candidate.scorer, rows)
+            return answer_rows.answers_of(self.model, candidate.scorer, rows)
         except Exception as error:  # noqa: BLE001 - as in scoring: whatever it raises is an error of each of its rows
-            return daily.no_answers(self.model, rows, error)
+            return answer_rows.no_answers(self.model, rows, error)
 
     def evidence(self, candidate: SeededCandidate, *, anchor: bool = False) -> Evidence:
         """Its answers beside those of what serves, or of the anchor."""

@@ -167,12 +167,25 @@ class Demonstration:
 
         Returns whether a shadow window closed with this day.
         """
+        # A day is closed when its requests are published, and what is answered ahead is answered before that.
+        requests = {m.entity.view for m in self.models}
+        ahead = self._answer_ahead(day)
+        self._materialize(day, (v for v in self.views if v.ref not in requests))
+        self._wait(ahead, day)
         self._materialize(day, self.views)
         runs = self._wait_for_day(day, following)
         closed = False
         for model in self.models:
             closed |= self._tell_day(day, model, runs)
         return closed
+
+    def _answer_ahead(self, day: str) -> dict[str, str]:
+        """Start the day's runs ahead, all of a model's in one; Dag to run id."""
+        end = Interval.of_day(day).end.date().isoformat()
+        found = {f"score_ahead_{m.name}": f"ahead__{day}" for m in self.models if m.score is not None}
+        for dag_id, run_id in found.items():
+            self.api.trigger(dag_id, run_id, {"start": day, "end": end})
+        return found
 
     def _materialize(self, day: str, views: Iterable[FeatureView]) -> None:
         """Start the views' runs of the day; one that was started before is found by its run id."""
@@ -249,11 +262,12 @@ class Demonstration:
         self._journey_seen |= decision is not None and decision["action"] == "retrain"
         if decision is None or (red and red != ["escalate"]):
             raise ReplayFailed(self._where(judged, "failed"))
-        shadows = scored["facts"]["shadow"]
+        shadows, early = scored["facts"]["shadow"], scored["facts"].get("answered")
         beside = "".join(f" {s['candidate_id']} is in shadow, day {s['days']}." for s in shadows)
+        ahead = f" {early['ahead']:,} answered ahead." if early is not None else ""
         self.tell.line(
             f"{day}  {model.name:<13} {scored['facts']['rows']:>5,} rows  {decision['action']:<8}  "
-            f"{decision['reason']}{beside}"
+            f"{decision['reason']}{beside}{ahead}"
         )
         return any(s["closed"] for s in shadows)
 

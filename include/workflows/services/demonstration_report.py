@@ -3,7 +3,7 @@ was worth."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from include.adapters.ledger import Candidate, IncidentRecord, Ledger
@@ -11,6 +11,7 @@ from include.config import declared_models
 from include.domain.incident import Incident
 from include.domain.incident_log import IncidentCause
 from include.workflows import stores
+from include.workflows.explain import answers
 from include.workflows.explain.worth import Worth
 from include.workflows.explain.worth import worth as worth_of
 from include.workflows.journey import fact_files, step
@@ -55,6 +56,8 @@ class DemonstrationReport:
     journeys: list[JourneyRow]
     worth: list[Worth]
     incidents: list[str]
+    ahead: list[str] = field(default_factory=list)
+    """Of each model that answers ahead, how much of its newest day was answered in time, with an example."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,9 +84,10 @@ def report() -> DemonstrationReport:
             for c in ledger.candidates.of(m.name)
         ]
         raised = [record for m in declared_models() for record in reversed(ledger.incidents.of(m.name))]
+        early = [line for m in declared_models() if (line := answers.example(ledger, m)) is not None]
         alarms = [_told(record) for record in raised if record.cause is IncidentCause.PERFORMANCE]
     replaced = [m for m in declared_models() if any(c.model == m.name and c.kind == "promotion" for c in champions)]
-    return DemonstrationReport(champions, journeys, [worth_of(m.name) for m in replaced], alarms)
+    return DemonstrationReport(champions, journeys, [worth_of(m.name) for m in replaced], alarms, early)
 
 
 def _told(record: IncidentRecord) -> str:

@@ -62,7 +62,10 @@ def declare_online(home: Path) -> Path:
     for name in ("models", "features"):
         shutil.copytree(PROJECT / "include" / name, folder / name, dirs_exist_ok=True)
     file = folder / "models" / ONLINE / "model.yaml"
-    files.write_text(file, (PROJECT / "include" / "models" / ONLINE / "model.yaml").read_text("utf-8") + ASKED_ONLINE)
+    said = (PROJECT / "include" / "models" / ONLINE / "model.yaml").read_text("utf-8")
+    # A model answers ahead, or when it is asked.
+    asked = "".join(line for line in said.splitlines(keepends=True) if not line.startswith("score:"))
+    files.write_text(file, asked + ASKED_ONLINE)
     return folder
 
 

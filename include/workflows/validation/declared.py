@@ -8,6 +8,7 @@ from pathlib import Path
 
 from include.config import BadDeclaration, Declarations, FeatureView, loader, old_keys, read_declarations
 from include.config.loader import line_of
+from include.config.scored_ahead import finer_than
 from include.config.settings import settings
 from include.config.streaming import never_fresh
 from include.workflows.validation import queries
@@ -59,7 +60,12 @@ def validate(root: Path | None = None, *, offline: bool = False) -> Validated:
     not_bound = OFFLINE if shapes is None else shapes.unread
     if shapes is not None and shapes.unread is not None:
         not_bound = f"no SQL was bound to its source. {shapes.unread} Start it, or say --offline."
-    notes = [*_former_keys(root), *_not_fresh(read), *_cannot_judge(read, of_project=root is None)]
+    notes = [
+        *_former_keys(root),
+        *_not_fresh(read),
+        *_asked_too_often(read),
+        *_cannot_judge(read, of_project=root is None),
+    ]
     problems = tuple(dict.fromkeys(line for lines in wrong.values() for line in lines))
     return Validated(views, models, problems, tuple(notes), len(wrong), not_bound)
 
@@ -99,6 +105,16 @@ def _not_fresh(read: Declarations) -> list[str]:
         f"{line_of(view.file, ('ttl',))}: {why}."
         for _, view in sorted(read.views.items())
         if (why := never_fresh(view)) is not None
+    ]
+
+
+def _asked_too_often(read: Declarations) -> list[str]:
+    """A line for each view that has new rows less often than a model that reads it answers."""
+    return [
+        f"{line_of(model.file, ('score', 'every'))}: {line}."
+        for _, model in sorted(read.models.items())
+        if model.score is not None
+        for line in finer_than(model.score, {use.view: read.views[use.view] for use in model.views})
     ]
 
 

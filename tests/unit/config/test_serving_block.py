@@ -70,7 +70,8 @@ def test_a_model_may_not_be_asked_online_from_a_view_that_cannot_be_fresh(tmp_pa
     for folder in ("features", "models"):
         shutil.copytree(PROJECT / "include" / folder, tmp_path / folder)
     model = tmp_path / "models" / "flight_delay" / "model.yaml"
-    model.write_text(model.read_text(encoding="utf-8") + "\nserving: {mode: online}\n", encoding="utf-8")
+    said = model.read_text(encoding="utf-8").replace("score: {ahead: 1d, every: 1h}", "serving: {mode: online}")
+    model.write_text(said, encoding="utf-8")
     assert read_declarations(tmp_path).broken == {}
     view = tmp_path / "features" / "origin_weather" / "view.yaml"
     said = yaml.safe_load(view.read_text(encoding="utf-8"))
