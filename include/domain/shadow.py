@@ -16,7 +16,7 @@ from include.domain.gates.evidence import Evidence, RowValues
 from include.domain.gates.judged_comparison import judge_comparison
 from include.domain.metrics import Floats, Task
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
-from include.domain.wording import count_of
+from include.domain.wording import bounds_in_words, count_of
 
 STOPPED = 0.9
 """How often a challenger is stopped that is worse by what the reason says."""
@@ -316,7 +316,7 @@ def _unless_shown_worse(rule: ComparisonRule, result: CriterionResult, found: Pa
     side = "worse" if found.difference >= 0 else "better"
     reason = (
         f"{result.criterion} {found.candidate:.4g} against the champion's {found.champion:.4g} on {found.about}: "
-        f"{side} by {abs(found.difference):.4g} (worse by {result.low:.4g} to {result.high:.4g}, each bound at "
+        f"{side} by {abs(found.difference):.4g} ({bounds_in_words(result.low, result.high)}, each bound at "
         f"{100 * (1 - level):.4g} %), {so}. A challenger that scatters like this one and is worse "
         f"by {stopped_from:.3g} is stopped nine times in ten."
     )

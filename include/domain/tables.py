@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from include.domain.verdicts import CriterionResult, GateResult, Mode
+from include.domain.wording import bounds_in_words
 
 WIDTH = 120
 _HEAD = ("criterion", "measured", "allowed", "rows", "champion", "verdict")
@@ -82,7 +83,7 @@ def _cells(c: CriterionResult) -> list[str]:
 def _extra(c: CriterionResult) -> list[str]:
     lines = []
     if c.low is not None and c.high is not None:
-        lines.append(f"worse by {number(c.low)} to {number(c.high)}")
+        lines.append(bounds_in_words(c.low, c.high))
     if c.baseline is not None:
         lines.append(f"naive baseline {number(c.baseline)}")
     return lines

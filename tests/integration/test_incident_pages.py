@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 from invariants import check_invariants
-from ledger_fixtures import AN_INCIDENT, AS_OF, MODEL, an_open_incident
+from ledger_fixtures import AN_INCIDENT, AS_OF, MODEL, an_open_incident, digest_of, judged
 
-from include.adapters.ledger import IncidentSteps, RetrainAction
+from include.adapters.ledger import Facts, IncidentSteps, RetrainAction
 from include.domain.data_incident import DataIncident
 from include.domain.incident import Incident, Stage
 from include.domain.incident_log import IncidentCause, data_step_of
 from include.domain.journey import Trigger
-from include.domain.lifecycle import JourneyRequest
+from include.domain.lifecycle import Event, JourneyRequest
+from include.domain.verdicts import Verdict
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]
 REASON = "The timetable of June is here to stay"
@@ -81,6 +82,22 @@ def test_where_journeys_did_not_help_a_person_decides_and_the_day_of_the_next_on
     assert "A person decides: accept the new level" in found["next_step"]
     assert found["next_step"].endswith("The next journey starts on 2013-06-09.")
     assert found["next_on"] == "2013-06-09"
+
+
+def test_a_journey_that_waits_for_a_person_is_what_happens_next(pages):
+    an_open_incident(pages.ledger, rule="5 realised_out_of_band")
+    asked = JourneyRequest(MODEL, "d1", AS_OF, Trigger.DRIFT, "out of band", "drift", report_id=f"{MODEL}-v1-20130601")
+    opened = pages.ledger.candidates.open(asked)
+    assert "A journey was started" in pages.get(PATH).json()["next_step"]
+    facts = Facts(digest_of("d1"), digest_of("training set of d1"), mlflow_run_id="mlflow-d1")
+    candidate = pages.ledger.candidates.advance(
+        opened.candidate_id, Event.TRAIN, actor="test", reason="trained", facts=facts
+    )
+    unsure = judged("champion_gate", Verdict.INCONCLUSIVE)
+    pages.ledger.gates.record(candidate.candidate_id, unsure, digest=candidate.facts.artifact_digest, run_id="d1")
+    said = f"A person decides: Champion gate of {candidate.candidate_id} could not tell"
+    assert said in pages.get(PATH).json()["next_step"]
+    assert said in pages.page(f"/incidents/{INCIDENT}").text
 
 
 def test_the_journeys_of_the_incident_are_what_was_tried(pages):

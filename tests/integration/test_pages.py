@@ -547,6 +547,87 @@ def test_a_page_is_green_only_where_performance_was_judged(pages, realised, colo
         assert f">{word}</span>" in shown
 
 
+def _reported(pages, model: str, day: str, risk: float | None, flag: bool | None, metric: str = "brier") -> str:
+    realised = {"metric": metric, "recent_risk": risk, "reference_risk": 0.11, "tolerance": 0.01, "reason": f"of {day}"}
+    kept = drift_report_of("why") | {"flags": {"realised": flag}, "realised": realised}
+    report = pages.ledger.drift.report(model, "1", day, kept, run_id=f"r-{model}-{day}")
+    pages.ledger.drift.decide(report.report_id, RetrainAction.LOG, rule="0 x", reason="why", numbers={})
+    return report.report_id
+
+
+@pytest.mark.parametrize(
+    ("risk", "flag", "state", "verdict"),
+    [
+        pytest.param(0.115, False, "in its band", "PASS", id="in its band"),
+        pytest.param(0.19, True, "out of its band", "FAIL", id="out of its band"),
+        pytest.param(0.19, None, "not judged", "NONE", id="measured on too little"),
+        pytest.param(None, None, "not judged", "NONE", id="not measured"),
+    ],
+)
+def test_the_models_page_shows_how_each_model_does_in_three_states(pages, risk, flag, state, verdict):
+    champion(pages.ledger, "one")
+    for day, earlier in (("2013-05-29", 0.10), ("2013-05-30", None), ("2013-05-31", 0.12)):
+        _reported(pages, MODEL, day, earlier, False)
+    _reported(pages, MODEL, "2013-06-01", risk, flag)
+    shown = pages.page("/").text
+    assert f'title="of 2013-06-01"><span class="verdict {verdict}">{state}</span>' in shown
+    assert bool(re.search(r"brier 0\.\d+, reference 0\.11", shown)) is (risk is not None)
+    assert 'class="recent"' in shown
+    assert "nothing started" in shown
+    (row,) = (r for r in pages.get("/api/v1/models").json()["models"] if r["model"] == MODEL)
+    assert row["performance"]["state"] == state
+    assert row["performance"]["recent"] == [0.10, None, 0.12, risk]
+    assert row["performance"]["limit"] == pytest.approx(0.12)
+
+
+def test_a_model_that_no_report_is_about_is_not_judged_and_never_green(pages):
+    champion(pages.ledger, "one")
+    shown = pages.page("/").text
+    assert 'title="No day was judged yet."><span class="verdict NONE">not judged</span>' in shown
+    assert "verdict PASS" not in shown
+
+
+def test_the_small_picture_shows_no_loss_of_another_metric(pages):
+    _reported(pages, MODEL, "2013-05-31", 7.5, False, metric="mae")
+    _reported(pages, MODEL, "2013-06-01", 0.115, False)
+    (row,) = (r for r in pages.get("/api/v1/models").json()["models"] if r["model"] == MODEL)
+    assert row["performance"]["recent"] == [None, 0.115]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("find=DELAY", {MODEL}),
+        ("find=ml-on-call", {MODEL, "air_time"}),
+        ("find=nothing+like+it", set()),
+        ("state=out+of+its+band", {MODEL}),
+        ("state=not+judged", {"air_time"}),
+        ("state=waits+for+a+person", set()),
+        ("owner=flight-operations-science&find=air", {"air_time"}),
+        ("owner=somebody+else", set()),
+    ],
+)
+def test_the_models_page_can_be_narrowed(pages, asked, found):
+    _reported(pages, MODEL, "2013-06-01", 0.19, True)
+    shown = pages.page(f"/?sort=model&{asked}").text
+    assert {name for name in (MODEL, "air_time") if f"<b>{name}</b>" in shown} == found
+    kept = re.search(r'href="\?sort=drift([^"]*)"', shown)
+    assert kept is not None
+    assert {part.partition("=")[0] for part in kept[1].split("&amp;")[1:]} == {
+        part.partition("=")[0] for part in asked.split("&")
+    }
+    assert ("No model is like that." in shown) is (not found)
+    assert "2 models" in shown if len(found) == 2 else f"{len(found)} of 2 models." in shown
+
+
+def test_each_day_of_the_performance_chart_says_its_numbers_and_leads_to_its_report(pages):
+    _reported(pages, MODEL, "2013-05-31", 0.115, None)
+    last = _reported(pages, MODEL, "2013-06-01", 0.19, True)
+    shown = pages.page(f"/models/{MODEL}").text
+    assert f'<a href="/slipway/drift/{last}"><title>2013-06-01: brier 0.19, out of its band</title>' in shown
+    assert "<title>2013-05-31: brier 0.115, not judged</title>" in shown
+
+
 def test_f111_names_from_the_address_are_never_a_path_or_a_query(pages):
     stopped(pages)
     for path in (

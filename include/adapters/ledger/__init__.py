@@ -34,7 +34,7 @@ from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.notices import Notice, NoticeState, Posted, Scope
 from include.adapters.ledger.outages import Failing, Outage, Told
-from include.adapters.ledger.overview import ModelStanding
+from include.adapters.ledger.overview import JudgedRisk, ModelStanding
 from include.adapters.ledger.records import (
     Attempt,
     Candidate,
@@ -95,6 +95,7 @@ __all__ = [
     "IncidentsSeen",
     "InstanceRecord",
     "JourneyUnderWay",
+    "JudgedRisk",
     "Ledger",
     "LedgerDamaged",
     "LedgerError",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from include.domain.comparison import PairedComparison
 from include.domain.gates.champion_rules import ComparisonRule
 from include.domain.verdicts import CriterionResult, Direction, Verdict
+from include.domain.wording import bounds_in_words
 
 NO_GAP = (
     "it is a share of the gap between champion and naive baseline, and the baseline has no such value on these rows. "
@@ -72,21 +73,21 @@ def _outcome(difference: float, low: float, high: float, rule: ComparisonRule) -
 
 
 def difference_in_words(interval: tuple[float, float, float], alpha: float) -> str:
-    """The difference in words: ``worse by 0.0021 (worse by -0.003 to 0.0072, each bound at 95 %)``."""
+    """The difference in words: ``worse by 0.0021 (from 0.003 better to 0.0072 worse, each bound at 95 %)``."""
     difference, low, high = interval
     direction = "worse" if difference >= 0 else "better"
     level = f"{100 * (1 - alpha):.4g} %"
-    return f"{direction} by {abs(difference):.4g} (worse by {low:.4g} to {high:.4g}, each bound at {level})"
+    return f"{direction} by {abs(difference):.4g} ({bounds_in_words(low, high)}, each bound at {level})"
 
 
 def _compared_with(verdict: Verdict, rule: ComparisonRule, c: PairedComparison) -> str:
-    by = rule.tolerated
-    wanted = f"better by more than {by}" if rule.superiority else f"worse by at most {by}"
+    by, passed = rule.tolerated, verdict is Verdict.PASS
+    claim, holds = f"worse by more than {by}", not passed
+    if rule.superiority:
+        claim, holds = f"better by more than {by}", passed
     if rule.measured:
-        wanted = "measured better"
-    if verdict is Verdict.PASS:
-        return f"so it is {wanted}."
-    if verdict is Verdict.FAIL:
-        return f"so it is not {wanted}."
+        claim, holds = "measured better", passed
+    if verdict is not Verdict.INCONCLUSIVE:
+        return f"so it is {'' if holds else 'not '}{claim}."
     enough = f"; about {c.sufficient_rows:,} rows would tell for an equal candidate" if c.sufficient_rows else ""
-    return f"so these rows cannot tell whether it is {wanted}{enough}."
+    return f"so these rows cannot tell whether it is {claim}{enough}."

@@ -34,6 +34,7 @@ from include.domain.metrics import Floats, Metric, metric_of
 from include.domain.paired_spread import at_random
 from include.domain.verdicts import CriterionResult, Direction, Verdict
 from include.domain.weights import effective_rows
+from include.domain.wording import bounds_in_words
 
 POOLED_FROM = 3
 """Fewer slices show too little of how slices differ."""
@@ -197,7 +198,7 @@ def _small(
         side = "worse" if c.difference >= 0 else "better"
         why = (
             f"{name} {c.candidate:.4g} against the {tier.against}'s {c.champion:.4g} on {c.about}: {side} by "
-            f"{abs(c.difference):.4g} (worse by {c.low:.4g} to {c.high:.4g}, each bound at {100 * (1 - c.alpha):.4g} "
+            f"{abs(c.difference):.4g} ({bounds_in_words(c.low, c.high)}, each bound at {100 * (1 - c.alpha):.4g} "
             f"%), {so} {_promise(one, bounds, pool, of)}"
         )
     return CriterionResult(

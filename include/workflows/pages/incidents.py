@@ -19,6 +19,7 @@ from include.domain.incident import Incident, Stage
 from include.domain.incident_log import IncidentCause
 from include.domain.journey import Trigger
 from include.domain.wording import count_of
+from include.workflows.gates.gate import title as gate_title
 from include.workflows.journey.facts import RecipeRace
 from include.workflows.journey.kept_facts import KeptFacts
 from include.workflows.pages import sources
@@ -104,7 +105,7 @@ def view_of(ledger: Ledger, record: IncidentRecord, *, in_full: bool = True) -> 
         headline=f"{_HEADLINES[found.stage]}: {record.model}, {found.metric}",
         sentence=found.sentence,
         cost=_cost(found, next(iter(newest), None)) if is_open else "",
-        next_step=_next(found, next(iter(decision), None)) if is_open else "",
+        next_step=(_asks_at(ledger, record) or _next(found, next(iter(decision), None))) if is_open else "",
         next_on=_next_on(next(iter(decision), None)) if is_open else None,
         tried=tuple(_tried(ledger, record)) if in_full else (),
         events=tuple(ledger.incidents.events(record.incident_id)) if in_full else (),
@@ -186,6 +187,16 @@ def _cost(found: Incident, newest: DriftSummary | None) -> str:
 
 _UNITS = {"error": "wrong answers a row", "rmse": "squared error a row", "mae": "absolute error a row"}
 """What a loss is in words, where its name does not say it."""
+
+
+def _asks_at(ledger: Ledger, record: IncidentRecord) -> str:
+    """That a journey of the incident waits for a person, which the sensor does not know; empty when none does."""
+    standing = next(iter(ledger.overview.standings(record.model)), None)
+    live = standing.live if standing is not None else None
+    if standing is None or live is None or not standing.waits_at or live.request.trigger is not Trigger.DRIFT:
+        return ""
+    gate = gate_title(standing.waits_at)
+    return f"A person decides: {gate} of {live.candidate_id} could not tell, and no answer in time is a rejection."
 
 
 def _next(found: Incident, decision: RetrainDecision | None) -> str:

@@ -1,4 +1,4 @@
-"""The models page: every model with what serves, what is under way, and what waits; and the page of one model."""
+"""The models page: every model with what serves, how it does, what is under way, and what waits."""
 
 from __future__ import annotations
 
@@ -8,26 +8,44 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from include.adapters.ledger import Candidate, DriftSummary, IncidentRecord, ModelStanding
+from include.adapters.ledger import Candidate, IncidentRecord, JudgedRisk, ModelStanding
 from include.config import Declarations, ModelDeclaration
-from include.config.declared import UnknownName
-from include.domain.incident import Stage
 from include.domain.incident_log import IncidentCause
-from include.domain.promotion import Epoch
-from include.domain.wording import count_of
-from include.workflows import gates
 from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
-from include.workflows.pages import actions, sources
-from include.workflows.pages.actions import Button
+from include.workflows.pages import sources
 from include.workflows.pages.lanes import DayLane
-from include.workflows.selftest.readiness import ReadinessReport, report_on
+from include.workflows.pages.words import DECISIONS
 
-SHOWN_JOURNEYS = 30
-SHOWN_DAYS = 120
-MATRIX_JOURNEYS = 12
-SMALL_MULTIPLES = 24
-_SORTED_BY = ("model", "tier", "champion", "since", "features", "drift", "waits")
+SPARK_DAYS = 14
+"""How many of a model's newest reports its small picture shows."""
+STATES = ("waits for a person", "out of its band", "not judged", "in its band", "late")
+"""What the page can be narrowed to."""
+_SORTED_BY = ("model", "tier", "champion", "since", "features", "performance", "drift", "waits")
+
+
+@dataclass(frozen=True, slots=True)
+class RecentPerformance:
+    """The realised performance of what serves, in the newest report and in those before it."""
+
+    state: str
+    """``in its band``, ``out of its band`` or ``not judged``."""
+    metric: str
+    """Empty before the first report."""
+    day: str | None
+    risk: float | None
+    """The loss of the newest days whose labels are known; None where there are too few."""
+    reference: float | None
+    limit: float | None
+    """The reference with what is tolerated."""
+    reason: str
+    recent: tuple[float | None, ...]
+    """The loss by report, oldest first."""
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL or NONE, as verdicts are drawn."""
+        return {"in its band": "PASS", "out of its band": "FAIL"}.get(self.state, "NONE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +63,13 @@ class ModelRow:
     since: datetime | None
     newest_features: str | None
     """The day up to which every view it reads is published; None before that."""
+    performance: RecentPerformance
+    late: tuple[str, ...]
+    """What of it, or of the views it reads, is overdue, a sentence each."""
     drift: str
     """The newest decision's action: log, suppress, retrain, escalate; empty when nothing was judged."""
+    drift_words: str
+    """The same in words."""
     drift_day: str | None
     drift_reason: str
     report_id: str | None
@@ -80,36 +103,28 @@ class ModelsView:
     out_of_order: tuple[OutOfOrder, ...] = ()
     """What of the machinery does not work, what is overdue, and who could not be notified."""
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        return tuple(sorted({r.owner for r in self.rows if r.owner}))
+
 
 @dataclass(frozen=True, slots=True)
-class ModelView:
-    """The page of one model."""
+class Narrowed:
+    """To which models the page is narrowed; what is empty narrows nothing."""
 
-    row: ModelRow
-    description: str
-    declared: ModelDeclaration | None
-    epochs: tuple[Epoch, ...]
-    journeys: tuple[Candidate, ...]
-    """Newest first."""
-    verdicts: Mapping[str, Mapping[str, str]]
-    """By candidate, then by gate."""
-    gates: tuple[str, ...]
-    days: tuple[DriftSummary, ...]
-    """Oldest first."""
-    features: tuple[tuple[str, tuple[float | None, ...]], ...]
-    """The effect of each feature on each of ``days``, the most drifted first; None where it was not judged."""
-    not_judged: tuple[tuple[str, str], ...]
-    """The features that were not judged on the newest of ``days``, and why."""
-    tone: str
-    """The colour of the banner: ``bad`` where an incident is open, ``good`` only where performance was judged and is in
-    its band."""
-    performance: DayLane
-    """The realised performance on the newest of ``days``."""
-    readiness: tuple[tuple[str, bool, str], ...]
-    """What a model needs, whether it has it, and how that shows."""
-    report: ReadinessReport | None
-    """What its declared gates cover and lack; None for a model that is not declared."""
-    rollback: Button | None
+    find: str = ""
+    """A part of the model's name, of its owner's, or of who is on call."""
+    owner: str = ""
+    state: str = ""
+    """One of ``STATES``."""
+
+    def takes(self, row: ModelRow) -> bool:
+        names = (row.model, row.owner, row.on_call)
+        return (
+            any(self.find.strip().lower() in name.lower() for name in names)
+            and (not self.owner or row.owner == self.owner)
+            and (not self.state or self.state in _states(row))
+        )
 
 
 def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
@@ -119,10 +134,13 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
     with sources.open_ledger() as ledger:
         standings = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
+        risks = ledger.overview.recent_risks(last=SPARK_DAYS)
         wrong = out_of_order(ledger, now) if now is not None else []
-        asking = _asking(ledger.incidents.of(only_open=True))
-    names = sorted({*declared.models, *standings})
-    rows = [_row(name, declared, standings.get(name), days, asking.get(name, "")) for name in names]
+        asking = asked_by(ledger.incidents.of(only_open=True))
+    rows = [
+        row_of(name, declared, standings.get(name), days, asking.get(name, ""), risks.get(name, ()), wrong)
+        for name in sorted({*declared.models, *standings})
+    ]
     column = sorted_by if sorted_by in _SORTED_BY else "waits"
     return ModelsView(
         rows=tuple(_sorted(rows, column)),
@@ -133,6 +151,14 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
         sorted_by=column,
         out_of_order=tuple(wrong),
     )
+
+
+def _states(row: ModelRow) -> Iterable[str]:
+    yield row.performance.state
+    if row.waits:
+        yield "waits for a person"
+    if row.late:
+        yield "late"
 
 
 def _dag_of(file: Path) -> str | None:
@@ -148,70 +174,22 @@ def only(view: ModelsView, allowed: Collection[str]) -> ModelsView:
     return replace(view, rows=rows, out_of_order=wrong, waiting=sum(bool(r.waits) for r in rows))
 
 
-def model(name: str) -> ModelView:
-    """The page of one model.
-
-    Raises:
-        UnknownName: when it is neither declared nor in the ledger.
-    """
-    declared = sources.declared_now()
-    with sources.open_ledger() as ledger:
-        standing = next(iter(ledger.overview.standings(name)), None)
-        if standing is None and name not in declared.models:
-            raise UnknownName("model", name, sorted(declared.models))
-        journeys = ledger.overview.candidates(name, last=SHOWN_JOURNEYS)
-        verdicts = ledger.overview.verdicts([c.candidate_id for c in journeys])
-        days = ledger.overview.drift_days(name, last=SHOWN_DAYS)
-        epochs = ledger.deployments.epochs(name)
-        incidents = ledger.incidents.of(name, only_open=True)
-        asking = _asking(incidents).get(name, "")
-        row = _row(name, declared, standing, ledger.overview.newest_days(), asking)
-    own = declared.models.get(name)
-    champion = standing.champion if standing else None
-    return ModelView(
-        row=row,
-        description=own.description if own else "This model is not declared any more.",
-        declared=own,
-        epochs=tuple(epochs),
-        journeys=tuple(journeys),
-        verdicts=verdicts,
-        gates=tuple(_gates(own, verdicts.values())),
-        days=tuple(days),
-        features=tuple(_features(days)),
-        not_judged=tuple(days[-1].unjudged.items()) if days else (),
-        tone=_tone(row, days, incidents),
-        performance=_performance(days),
-        readiness=tuple(_readiness(own, row, days)),
-        report=report_on(own) if own else None,
-        rollback=actions.rollback(name, champion, epochs) if champion else None,
-    )
+def narrow(view: ModelsView, narrowed: Narrowed) -> ModelsView:
+    """The page with the models that were asked for; what is out of order stays, of whatever it is."""
+    rows = tuple(r for r in view.rows if narrowed.takes(r))
+    return replace(view, rows=rows, waiting=sum(bool(r.waits) for r in rows))
 
 
-def _performance(days: Sequence[DriftSummary]) -> DayLane:
-    newest = days[-1] if days else None
-    return DayLane(
-        "realised",
-        newest.flags.get("realised") if newest else None,
-        str(newest.realised.get("reason", "")) if newest else "",
-    )
-
-
-def _tone(row: ModelRow, days: Sequence[DriftSummary], incidents: Iterable[IncidentRecord]) -> str:
-    if any(i.acknowledged_by is None and i.stage is not Stage.RECOVERING for i in incidents):
-        return "bad"
-    flag = _performance(days).flag
-    if row.waits or flag or list(incidents):
-        return "waits"
-    return "good" if row.champion and flag is False else ""
-
-
-def _row(
+def row_of(
     name: str,
     declared: Declarations,
     standing: ModelStanding | None,
     days: Mapping[tuple[str, int], str],
     asking: str,
+    risks: Sequence[JudgedRisk] = (),
+    wrong: Iterable[OutOfOrder] = (),
 ) -> ModelRow:
+    """One model's line."""
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     decision = standing.decision if standing else None
@@ -226,7 +204,10 @@ def _row(
         version=champion.model_version if champion else None,
         since=champion.effective_from if champion else None,
         newest_features=_newest(own, days),
+        performance=_performance(risks),
+        late=tuple(_late(name, own, wrong)),
         drift=decision.action.value if decision else "",
+        drift_words=DECISIONS.get(decision.action.value, decision.action.value) if decision else "",
         drift_day=decision.day if decision else None,
         drift_reason=decision.reason if decision else "",
         report_id=decision.report_id if decision else None,
@@ -235,6 +216,30 @@ def _row(
         live=live.candidate_id if live else None,
         waits=_waits(standing) or asking,
     )
+
+
+def _performance(risks: Sequence[JudgedRisk]) -> RecentPerformance:
+    if not risks:
+        return RecentPerformance("not judged", "", None, None, None, None, "No day was judged yet.", ())
+    newest = risks[-1]
+    return RecentPerformance(
+        state=DayLane("realised", newest.out_of_band, "").word,
+        metric=newest.metric,
+        day=newest.day,
+        risk=newest.risk,
+        reference=newest.reference,
+        limit=newest.reference + (newest.tolerance or 0.0) if newest.reference is not None else None,
+        reason=newest.reason,
+        recent=tuple(each.risk if each.metric == newest.metric else None for each in risks),
+    )
+
+
+def _late(name: str, own: ModelDeclaration | None, wrong: Iterable[OutOfOrder]) -> Iterable[str]:
+    reads = {use.view for use in own.views} if own else set()
+    for each in wrong:
+        subject, _, _ = each.subject.partition("@")
+        if (each.scope == "model" and subject == name) or (each.scope == "view" and subject in reads):
+            yield each.sentence
 
 
 def _newest(own: ModelDeclaration | None, days: Mapping[tuple[str, int], str]) -> str | None:
@@ -260,7 +265,7 @@ def _waits(standing: ModelStanding | None) -> str:
     return ""
 
 
-def _asking(found: Iterable[IncidentRecord]) -> dict[str, str]:
+def asked_by(found: Iterable[IncidentRecord]) -> dict[str, str]:
     """By model, what an open incident asks a person, where no one has acknowledged it."""
     asking: dict[str, str] = {}
     for each in found:
@@ -279,6 +284,7 @@ def _asking(found: Iterable[IncidentRecord]) -> dict[str, str]:
 
 def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:
     tiers = {"critical": 0, "standard": 1, "experimental": 2}
+    in_order = {"out of its band": 0, "not judged": 1}
     actions_first = {"escalate": 0, "retrain": 1, "suppress": 2, "log": 3}
     keys: dict[str, Any] = {
         "model": lambda r: r.model,
@@ -286,48 +292,8 @@ def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:
         "champion": lambda r: (r.champion is not None, r.model),
         "since": lambda r: (r.since is None, -(r.since.timestamp() if r.since else 0), r.model),
         "features": lambda r: (r.newest_features or "", r.model),
+        "performance": lambda r: (in_order.get(r.performance.state, 2), r.model),
         "drift": lambda r: (actions_first.get(r.drift, 4), r.model),
         "waits": lambda r: (not r.waits, r.live is None, tiers.get(r.tier, 3), r.model),
     }
     return sorted(rows, key=keys[column])
-
-
-def _gates(own: ModelDeclaration | None, verdicts: Iterable[Mapping[str, str]]) -> list[str]:
-    declared = list(gates.modes(own)) if own else []
-    seen = [gate for found in verdicts for gate in found]
-    return list(dict.fromkeys([*declared, *seen]))
-
-
-def _features(days: Iterable[DriftSummary]) -> list[tuple[str, tuple[float | None, ...]]]:
-    """By the largest effect of the last two weeks, because that is the usual question."""
-    shown = list(days)
-    names = list(dict.fromkeys(name for day in reversed(shown) for name in day.effects))
-    recent = shown[-14:]
-    names.sort(key=lambda name: -max((d.effects.get(name, 0.0) for d in recent), default=0.0))
-    return [(name, tuple(d.effects.get(name) for d in shown)) for name in names[:SMALL_MULTIPLES]]
-
-
-def _readiness(
-    own: ModelDeclaration | None, row: ModelRow, days: Iterable[DriftSummary]
-) -> Iterable[tuple[str, bool, str]]:
-    yield "Declared", own is not None, "include/models/" + row.model if own else "no declaration can be read"
-    yield "Champion", row.champion is not None, f"version {row.version}" if row.champion else "none was promoted yet"
-    yield (
-        "Features published",
-        row.newest_features is not None,
-        f"every view up to {row.newest_features}" if row.newest_features else "a view has no published day",
-    )
-    judged = list(days)
-    looked_at = [d for d in judged if d.flags.get("inputs") is not None or d.flags.get("predictions") is not None]
-    realised = judged[-1].flags.get("realised") if judged else None
-    yield (
-        "Drift judged",
-        bool(looked_at),
-        f"{count_of(len(looked_at), 'day')}, the last {looked_at[-1].day}" if looked_at else "no day yet",
-    )
-    yield (
-        "Performance known",
-        realised is not None,
-        "labels have matured" if realised is not None else "too few matured labels to say",
-    )
-    yield "Somebody to call", bool(row.on_call), row.on_call or "no owner is declared"

@@ -9,3 +9,10 @@ TRIGGERS = {
     "manual": "a person",
     "bootstrap": "the first deployment",
 }
+DECISIONS = {
+    "log": "nothing started",
+    "suppress": "held back",
+    "retrain": "retrains",
+    "escalate": "asks a person",
+}
+"""What a decision on drift did, by its action."""

@@ -17,7 +17,8 @@ from include.domain.gate_names import name_now
 from include.domain.incident_log import IncidentEventKind
 from include.workflows.gates import overrides
 from include.workflows.journey import request_checks
-from include.workflows.pages import models, release, sources
+from include.workflows.pages import model as model_views
+from include.workflows.pages import release, sources
 from include.workflows.release import incident_acts
 from slipway_airflow.gates import APPROVE, REJECT
 from slipway_airflow.pages import airflow_calls
@@ -198,6 +199,6 @@ def _ids(first: str) -> list[str]:
 
 
 def _head(model: str) -> Any:
-    models.model(model)
+    model_views.model(model)
     with sources.open_ledger() as ledger:
         return ledger.deployments.champion(model)

@@ -9,9 +9,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from include.domain.wording import bounds_in_words
 from slipway_airflow.pages.drawing import Frame, polyline, short, svg, ticks
 
 WHO = {"champion": "champion", "candidate": "candidate", "baseline": "baseline"}
@@ -101,7 +103,7 @@ def interval(c: Mapping[str, Any], width: int = 190, height: int = 30) -> Markup
     room = (max(ends) - min(ends)) * 0.12 or 1.0
     frame = Frame((min(ends) - room, max(ends) + room), (0, 1), width, height, 4, 0, 0, 4)
     body = _whisker(frame, c, bound, height / 2, height / 2)
-    name = f"worse by {low:.4g} to {high:.4g}; allowed up to {bound:.4g}"
+    name = f"{bounds_in_words(low, high)}; worse by up to {bound:.4g} is allowed"
     return svg(width, height, name, body, "interval")
 
 
@@ -177,12 +179,18 @@ class Anchored:
 
 
 def performance(
-    days: Sequence[Any], marks: Sequence[tuple[str, str, str]], metric: str, incidents: Sequence[Anchored] = ()
+    days: Sequence[Any],
+    marks: Sequence[tuple[str, str, str]],
+    metric: str,
+    incidents: Sequence[Anchored] = (),
+    reports: str = "",
 ) -> Markup | None:
     """The loss by day, realised on matured labels and estimated before them, with the reference and its band, and the
     anchor and its band where an incident is open.
 
-    ``marks`` are (day, kind, text); one between two judged days is drawn at the later. None with too few days to draw.
+    ``marks`` are (day, kind, text); one between two judged days is drawn at the later. ``reports`` is the address of
+    a report without its id: with it each day says its numbers under the pointer, and leads to its report. None with too
+    few days to draw.
     """
     realised = _known(d.realised.get("recent_risk") for d in days)
     estimated = _known(None if d.estimated.get("void") else d.estimated.get("risk") for d in days)
@@ -210,8 +218,30 @@ def performance(
     for i, value in realised:
         if days[i].flags.get("realised") is True:
             parts.append(Markup('<circle class="alarm" cx="{}" cy="{}" r="3.5"/>').format(frame.px(i), frame.py(value)))
+    if reports:
+        parts += [_day(frame, i, each, metric, reports) for i, each in enumerate(days)]
     title = f"{metric} by day, realised and estimated"
     return svg(frame.width, frame.height, title, Markup("").join(parts), "wide")
+
+
+def _day(frame: Frame, i: int, day: Any, metric: str, reports: str) -> Markup:
+    """The strip of one day: its numbers under the pointer, and the way to its report."""
+    half = (frame.px(1) - frame.px(0)) / 2
+    left, right = max(frame.px(i) - half, frame.left), min(frame.px(i) + half, frame.width - frame.right)
+    risk, flag = day.realised.get("recent_risk"), day.flags.get("realised")
+    said = {None: "not judged", True: "out of its band", False: "in its band"}[None if flag is None else bool(flag)]
+    shown = f"{day.day}: {f'{metric} {short(risk)}, ' if risk is not None else ''}{said}"
+    return Markup(
+        '<a href="{}{}"><title>{}</title><rect class="day" x="{}" y="{}" width="{}" height="{}"/></a>'
+    ).format(
+        reports,
+        quote(day.report_id),
+        shown,
+        round(left, 1),
+        frame.top,
+        round(right - left, 1),
+        frame.height - frame.bottom - frame.top,
+    )
 
 
 def _anchored(days: Sequence[Any], incident: Anchored) -> list[tuple[list[tuple[int, float]], str]]:
@@ -262,6 +292,24 @@ def sparkline(values: Sequence[float | None], highest: float, width: int = 150, 
     if known:
         body += polyline(frame, [i for i, _ in known], [v for _, v in known], "candidate")
     return svg(width, height, "Effect by day", body, "spark")
+
+
+def recent(values: Sequence[float | None], reference: float | None, limit: float | None, name: str) -> Markup | None:
+    """A loss over the last reports, with its reference and what is tolerated. None with too few days to draw."""
+    known = _known(values)
+    if len(known) < 2:
+        return None
+    levels = [v for v in (reference, limit) if v is not None]
+    low, high = min([v for _, v in known] + levels), max([v for _, v in known] + levels)
+    room = (high - low) * 0.1 or 0.1
+    width, height = 96, 30
+    frame = Frame((0, max(len(values) - 1, 1)), (low - room, high + room), width, height, 2, 3, 3, 3)
+    body = Markup("").join(
+        polyline(frame, (0, max(len(values) - 1, 1)), (v, v), css)
+        for v, css in ((reference, "reference"), (limit, "limit"))
+        if v is not None
+    )
+    return svg(width, height, name, body + _dated(frame, known, "candidate"), "recent")
 
 
 def two_windows(plot: Mapping[str, Any] | None, width: int = 250, height: int = 92) -> Markup | None:

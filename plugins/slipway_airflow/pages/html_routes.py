@@ -15,7 +15,8 @@ from include.workflows.features import data_docs
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import incidents as incident_views
 from include.workflows.pages import live as live_views
-from include.workflows.pages import models as model_views
+from include.workflows.pages import model as model_views
+from include.workflows.pages import models as models_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
 from slipway_airflow.pages import charts
@@ -69,11 +70,22 @@ def static(name: str, user: User) -> Response:
 
 
 @router.get("/")
-def models(request: Request, user: User, sort: str = "waits") -> Response:
-    view = model_views.models(sort, datetime.now(UTC))
-    allowed = readable(user, [r.model for r in view.rows])
+def models(
+    request: Request, user: User, sort: str = "waits", find: str = "", owner: str = "", state: str = ""
+) -> Response:
+    view = models_views.models(sort, datetime.now(UTC))
     broken = readable_declarations(user, view.broken)
-    return page(request, "models.html", view=model_views.only(view, allowed), broken=broken)
+    mine = models_views.only(view, readable(user, [r.model for r in view.rows]))
+    narrowed = models_views.Narrowed(find, owner, state)
+    return page(
+        request,
+        "models.html",
+        view=models_views.narrow(mine, narrowed),
+        mine=mine,
+        narrowed=narrowed,
+        states=models_views.STATES,
+        broken=broken,
+    )
 
 
 @router.get("/models/{name}")
@@ -99,7 +111,7 @@ def model_page(request: Request, user: Any, name: str, refused: RefusedForm | No
         refused=refused,
         view=view,
         metric=metric,
-        performance=charts.performance(view.days, marks, metric, anchored),
+        performance=charts.performance(view.days, marks, metric, anchored, f"{base(request)}/drift/"),
         anchored=anchored,
         incidents=[(v, incident_views.summary(v)) for v in incidents],
         estimated=any(d.estimated.get("risk") is not None and not d.estimated.get("void") for d in view.days),

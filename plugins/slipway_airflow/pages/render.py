@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from include.config.settings import PROJECT
 from include.domain.tables import number
+from include.domain.wording import bounds_in_words
 from include.workflows.gates.gate import OWN_RUNBOOK
 from slipway_airflow.pages import charts
 
@@ -47,6 +48,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["number"] = lambda value: number(value if isinstance(value, (int, float)) else None)
+    found.filters["reach"] = lambda c: bounds_in_words(c["low"], c["high"])
     found.globals["charts"] = charts
     return found
 

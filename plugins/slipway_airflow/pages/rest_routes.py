@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from include.domain.authority import Person
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import incidents as incident_views
-from include.workflows.pages import models as model_views
+from include.workflows.pages import model as model_views
+from include.workflows.pages import models as models_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources
 from include.workflows.release.endings import ending_of
@@ -94,8 +95,8 @@ class RetrainBody(Body):
 
 @router.get("/models", summary="Every model: champion, features, drift, newest journey, what waits")
 def models(request: Request, user: User, sort: str = "waits") -> JSONResponse:
-    view = model_views.models(sort, datetime.now(UTC))
-    shown = model_views.only(view, readable(user, [r.model for r in view.rows]))
+    view = models_views.models(sort, datetime.now(UTC))
+    shown = models_views.only(view, readable(user, [r.model for r in view.rows]))
     return _json(
         {
             "models": [asdict(r) for r in shown.rows],

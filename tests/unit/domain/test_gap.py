@@ -36,7 +36,7 @@ def test_a_relative_margin_is_that_share_of_how_much_better_than_the_baseline_th
     assert line.verdict is Verdict.PASS
     assert line.margin == pytest.approx(0.1 * (0.3 - 0.2))
     assert line.allowed == "worse than champion by <= 0.01"
-    assert line.reason.endswith("so it is worse by at most 0.01 (10 % of the gap of 0.1).")
+    assert line.reason.endswith("so it is not worse by more than 0.01 (10 % of the gap of 0.1).")
 
 
 def test_the_same_loss_is_beyond_the_same_share_of_a_smaller_gap():
@@ -46,7 +46,7 @@ def test_the_same_loss_is_beyond_the_same_share_of_a_smaller_gap():
 def test_of_an_absolute_margin_the_report_says_the_share_too():
     found = judged(None, 0.01, worse=0.005)
     assert found.criteria[0].allowed == "worse than champion by <= 0.01"
-    assert found.criteria[0].reason.endswith("so it is worse by at most 0.01 (10 % of the gap of 0.1).")
+    assert found.criteria[0].reason.endswith("so it is not worse by more than 0.01 (10 % of the gap of 0.1).")
     assert found.notes["margins"]["mae"] == {"margin": 0.01, "share": None, "gap": pytest.approx(0.1)}
 
 

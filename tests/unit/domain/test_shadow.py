@@ -13,6 +13,7 @@ from include.domain.gates import ComparisonRule, GateResult, Mode, RowValues, Ve
 from include.domain.metrics import Task
 from include.domain.own_metrics import of_values
 from include.domain.shadow import Latency, ShadowEvidence, ShadowRules, Window, shadow_gate, window_state
+from include.domain.wording import bounds_in_words
 
 RULES = ShadowRules(min_rows=1000, min_days=3, max_days=7, mean_delta=(0.001, 0.1), p99_delta_at_most=0.3)
 SAVED = of_values("saved", "higher")
@@ -321,7 +322,7 @@ def test_the_reason_says_what_a_challenger_must_be_worse_by_to_be_stopped(better
     line, difference = result.criteria[-1], result.notes["matured"]["difference"]
     reach = difference - line.low
     stopped_from = max(reach, margin) + reach * norm.ppf(0.9) / norm.ppf(1 - alpha)
-    assert f": {side} by {abs(difference):.4g} (worse by {line.low:.4g} to {line.high:.4g}" in line.reason
+    assert f": {side} by {abs(difference):.4g} ({bounds_in_words(line.low, line.high)}, " in line.reason
     assert f"each bound at {100 - 100 * alpha:g} %" in line.reason
     assert line.reason.endswith(f"and is worse by {stopped_from:.3g} is stopped nine times in ten.")
 
@@ -329,7 +330,7 @@ def test_the_reason_says_what_a_challenger_must_be_worse_by_to_be_stopped(better
 def test_equal_models_are_worse_by_nothing():
     on = window(labels=3000, differing_by=0, days=14)
     rules = replace(SHOWN, mean_delta=(0.0, 1.0), comparison=ComparisonRule("brier", 0.01))
-    assert ": worse by 0 (worse by 0 to 0" in judged(on, rules).criteria[-1].reason
+    assert ": worse by 0 (0 to 0 worse" in judged(on, rules).criteria[-1].reason
 
 
 def test_too_few_labels_are_inconclusive_where_they_are_required_whatever_is_asked():

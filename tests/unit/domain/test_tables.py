@@ -33,10 +33,10 @@ def test_the_table_of_a_failed_gate_reads_like_this():
         "criterion         measured  allowed                             rows  champion  verdict",
         "----------------  --------  -------------------------------  -------  --------  -------",
         "roc_auc             0.6612  worse than champion by <= 0.005  123,456    0.6801  FAIL",
-        "  worse by 0.0110 to 0.0212",
+        "  0.011 to 0.0212 worse",
         "  naive baseline 0.5000",
         "baseline roc_auc    0.6612  better than baseline             123,456         -  PASS",
-        "  worse by 0.0110 to 0.0212",
+        "  0.011 to 0.0212 worse",
         "  naive baseline 0.5000",
         "data verdict: FAIL (champion_gate, blocking) because roc_auc is worse by more than 0.005.",
     ]

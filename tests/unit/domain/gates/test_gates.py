@@ -335,15 +335,15 @@ def test_where_superiority_is_asked_the_reason_says_by_how_much(high, verdict, s
 @pytest.mark.parametrize(
     ("compared", "says"),
     [
-        pytest.param(COMPARED, "worse by 0.01 (worse by -0.002 to 0.022, each bound at 95 %)", id="worse"),
+        pytest.param(COMPARED, "worse by 0.01 (from 0.002 better to 0.022 worse, each bound at 95 %)", id="worse"),
         pytest.param(
             replace(COMPARED, difference=-0.01, low=-0.03, high=0.01, alpha=0.025),
-            "better by 0.01 (worse by -0.03 to 0.01, each bound at 97.5 %)",
+            "better by 0.01 (from 0.03 better to 0.01 worse, each bound at 97.5 %)",
             id="better, and alpha shared by two",
         ),
         pytest.param(
             replace(COMPARED, difference=0.0, low=-0.1, high=0.1),
-            "worse by 0 (worse by -0.1 to 0.1, each bound at 95 %)",
+            "worse by 0 (from 0.1 better to 0.1 worse, each bound at 95 %)",
             id="equal",
         ),
     ],

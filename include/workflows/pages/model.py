@@ -1,0 +1,153 @@
+"""The page of one model: what serves, what was judged day by day, its journeys, and what its gates cover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from include.adapters.ledger import Candidate, DriftSummary, IncidentRecord
+from include.config import ModelDeclaration
+from include.config.declared import UnknownName
+from include.domain.incident import Stage
+from include.domain.promotion import Epoch
+from include.domain.wording import count_of
+from include.workflows import gates
+from include.workflows.pages import actions, sources
+from include.workflows.pages.actions import Button
+from include.workflows.pages.lanes import DayLane
+from include.workflows.pages.models import ModelRow, asked_by, row_of
+from include.workflows.selftest.readiness import ReadinessReport, report_on
+
+SHOWN_JOURNEYS = 30
+SHOWN_DAYS = 120
+MATRIX_JOURNEYS = 12
+SMALL_MULTIPLES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """The page of one model."""
+
+    row: ModelRow
+    description: str
+    declared: ModelDeclaration | None
+    epochs: tuple[Epoch, ...]
+    journeys: tuple[Candidate, ...]
+    """Newest first."""
+    verdicts: Mapping[str, Mapping[str, str]]
+    """By candidate, then by gate."""
+    gates: tuple[str, ...]
+    days: tuple[DriftSummary, ...]
+    """Oldest first."""
+    features: tuple[tuple[str, tuple[float | None, ...]], ...]
+    """The effect of each feature on each of ``days``, the most drifted first; None where it was not judged."""
+    not_judged: tuple[tuple[str, str], ...]
+    """The features that were not judged on the newest of ``days``, and why."""
+    tone: str
+    """The colour of the banner: ``bad`` where an incident is open, ``good`` only where performance was judged and is in
+    its band."""
+    performance: DayLane
+    """The realised performance on the newest of ``days``."""
+    readiness: tuple[tuple[str, bool, str], ...]
+    """What a model needs, whether it has it, and how that shows."""
+    report: ReadinessReport | None
+    """What its declared gates cover and lack; None for a model that is not declared."""
+    rollback: Button | None
+
+
+def model(name: str) -> ModelView:
+    """The page of one model.
+
+    Raises:
+        UnknownName: when it is neither declared nor in the ledger.
+    """
+    declared = sources.declared_now()
+    with sources.open_ledger() as ledger:
+        standing = next(iter(ledger.overview.standings(name)), None)
+        if standing is None and name not in declared.models:
+            raise UnknownName("model", name, sorted(declared.models))
+        journeys = ledger.overview.candidates(name, last=SHOWN_JOURNEYS)
+        verdicts = ledger.overview.verdicts([c.candidate_id for c in journeys])
+        days = ledger.overview.drift_days(name, last=SHOWN_DAYS)
+        epochs = ledger.deployments.epochs(name)
+        incidents = ledger.incidents.of(name, only_open=True)
+        asking = asked_by(incidents).get(name, "")
+        row = row_of(name, declared, standing, ledger.overview.newest_days(), asking)
+    own = declared.models.get(name)
+    champion = standing.champion if standing else None
+    return ModelView(
+        row=row,
+        description=own.description if own else "This model is not declared any more.",
+        declared=own,
+        epochs=tuple(epochs),
+        journeys=tuple(journeys),
+        verdicts=verdicts,
+        gates=tuple(_gates(own, verdicts.values())),
+        days=tuple(days),
+        features=tuple(_features(days)),
+        not_judged=tuple(days[-1].unjudged.items()) if days else (),
+        tone=_tone(row, days, incidents),
+        performance=_performance(days),
+        readiness=tuple(_readiness(own, row, days)),
+        report=report_on(own) if own else None,
+        rollback=actions.rollback(name, champion, epochs) if champion else None,
+    )
+
+
+def _performance(days: Sequence[DriftSummary]) -> DayLane:
+    newest = days[-1] if days else None
+    return DayLane(
+        "realised",
+        newest.flags.get("realised") if newest else None,
+        str(newest.realised.get("reason", "")) if newest else "",
+    )
+
+
+def _tone(row: ModelRow, days: Sequence[DriftSummary], incidents: Iterable[IncidentRecord]) -> str:
+    if any(i.acknowledged_by is None and i.stage is not Stage.RECOVERING for i in incidents):
+        return "bad"
+    flag = _performance(days).flag
+    if row.waits or flag or list(incidents):
+        return "waits"
+    return "good" if row.champion and flag is False else ""
+
+
+def _gates(own: ModelDeclaration | None, verdicts: Iterable[Mapping[str, str]]) -> list[str]:
+    declared = list(gates.modes(own)) if own else []
+    seen = [gate for found in verdicts for gate in found]
+    return list(dict.fromkeys([*declared, *seen]))
+
+
+def _features(days: Iterable[DriftSummary]) -> list[tuple[str, tuple[float | None, ...]]]:
+    """By the largest effect of the last two weeks, because that is the usual question."""
+    shown = list(days)
+    names = list(dict.fromkeys(name for day in reversed(shown) for name in day.effects))
+    recent = shown[-14:]
+    names.sort(key=lambda name: -max((d.effects.get(name, 0.0) for d in recent), default=0.0))
+    return [(name, tuple(d.effects.get(name) for d in shown)) for name in names[:SMALL_MULTIPLES]]
+
+
+def _readiness(
+    own: ModelDeclaration | None, row: ModelRow, days: Iterable[DriftSummary]
+) -> Iterable[tuple[str, bool, str]]:
+    yield "Declared", own is not None, "include/models/" + row.model if own else "no declaration can be read"
+    yield "Champion", row.champion is not None, f"version {row.version}" if row.champion else "none was promoted yet"
+    yield (
+        "Features published",
+        row.newest_features is not None,
+        f"every view up to {row.newest_features}" if row.newest_features else "a view has no published day",
+    )
+    judged = list(days)
+    looked_at = [d for d in judged if d.flags.get("inputs") is not None or d.flags.get("predictions") is not None]
+    realised = judged[-1].flags.get("realised") if judged else None
+    yield (
+        "Drift judged",
+        bool(looked_at),
+        f"{count_of(len(looked_at), 'day')}, the last {looked_at[-1].day}" if looked_at else "no day yet",
+    )
+    yield (
+        "Performance known",
+        realised is not None,
+        "labels have matured" if realised is not None else "too few matured labels to say",
+    )
+    yield "Somebody to call", bool(row.on_call), row.on_call or "no owner is declared"
