@@ -30,7 +30,7 @@ JOURNEYS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedJourney:
     """One journey of the incident."""
 
     candidate: Candidate
@@ -53,7 +53,7 @@ class IncidentView:
     """What happens next, and on which day; empty where it is closed."""
     next_on: str | None
     """The first day on which a journey can start, ``YYYY-MM-DD``; None where none waits for a day."""
-    tried: tuple[Tried, ...]
+    tried: tuple[TriedJourney, ...]
     """Oldest first."""
     events: tuple[IncidentEventRecord, ...]
     actions: tuple[Button, ...]
@@ -233,7 +233,7 @@ def _next_on(decision: RetrainDecision | None) -> str | None:
     return str(decision.numbers["next_on"]) if decision is not None and waits else None
 
 
-def _tried(ledger: Ledger, record: IncidentRecord) -> list[Tried]:
+def _tried(ledger: Ledger, record: IncidentRecord) -> list[TriedJourney]:
     """The journeys that its decisions started, oldest first."""
     found = []
     for candidate in ledger.overview.candidates(record.model, last=JOURNEYS)[::-1]:
@@ -244,7 +244,7 @@ def _tried(ledger: Ledger, record: IncidentRecord) -> list[Tried]:
         behind = (decision.numbers.get("incident") or {}) if decision is not None else {}
         if behind.get("opened_on") == record.opened_on:
             outcome = candidate.outcome or f"Under way: {candidate.state.value.replace('_', ' ')}."
-            found.append(Tried(candidate, outcome, KeptFacts(candidate.candidate_id).of(RecipeRace)))
+            found.append(TriedJourney(candidate, outcome, KeptFacts(candidate.candidate_id).of(RecipeRace)))
     return found
 
 
