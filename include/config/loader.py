@@ -104,14 +104,15 @@ def _read_all(
 
 def _require_text(file: Path, sql: Path) -> None:
     """Refuse a query that is not UTF-8: a task would only learn it when it reads it."""
-    whole = sql.read_bytes()
     try:
-        whole.decode("utf-8")
+        sql.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        line = whole[: error.start].count(b"\n") + 1
-        raise BadDeclaration(
-            file, [f"{shown(sql)}:{line}: the byte 0x{whole[error.start]:02x} is no UTF-8; save the file as UTF-8."]
-        ) from None
+        raise BadDeclaration(file, [_no_text(sql, error)]) from None
+
+
+def _no_text(file: Path, error: UnicodeDecodeError) -> str:
+    line = error.object[: error.start].count(b"\n") + 1
+    return f"{shown(file)}:{line}: the byte 0x{error.object[error.start]:02x} is no UTF-8; save the file as UTF-8."
 
 
 def _read_kept(
@@ -173,10 +174,7 @@ def mapping_in(file: Path) -> dict[str, Any]:
     except yaml_text.KeyGivenTwice as error:
         raise BadDeclaration(file, [f"{shown(file)}:{line}: {told}" for line, told in error.problems]) from None
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise BadDeclaration(
-            file, [f"{shown(file)}:{line}: the byte 0x{error.object[error.start]:02x} is no UTF-8; save it as UTF-8."]
-        ) from None
+        raise BadDeclaration(file, [_no_text(file, error)]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{shown(file)}:{mark.line + 1}" if mark else shown(file)

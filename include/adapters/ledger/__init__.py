@@ -1,6 +1,6 @@
 """The ledger decides what is promoted; the colour of a task does not."""
 
-from include.adapters.ledger.drift import drift_report_id
+from include.adapters.ledger.drift import JudgedRisk, drift_report_id
 from include.adapters.ledger.errors import (
     AnsweredMeanwhile,
     BadLedgerUrl,
@@ -34,7 +34,7 @@ from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.notices import Notice, NoticeState, Posted, Scope
 from include.adapters.ledger.outages import Failing, Outage, Told
-from include.adapters.ledger.overview import JudgedRisk, ModelStanding
+from include.adapters.ledger.overview import ModelStanding
 from include.adapters.ledger.records import (
     Attempt,
     Candidate,

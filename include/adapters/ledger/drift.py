@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, case, func, insert, select
 
 from include.adapters.ledger.database import Database, clock, day_key, days_between, later_than, plain, upsert, words
 from include.adapters.ledger.errors import BadValue
@@ -24,6 +24,21 @@ def drift_report_id(model: str, model_version: str, day: str | date) -> str:
     'flight_delay-v3-20130607'
     """
     return f"{model}-v{model_version}-{day_key(day).replace('-', '')}"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRisk:
+    """The realised loss on one day of reports, against its reference."""
+
+    day: str
+    metric: str
+    """Empty where the report does not say."""
+    out_of_band: bool | None
+    """None when it was not judged, or not asked for."""
+    risk: float | None
+    reference: float | None
+    tolerance: float | None
+    reason: str
 
 
 class DriftRecords:
@@ -162,6 +177,32 @@ class DriftRecords:
             rows = connection.execute(query.order_by(retrain_decisions.c.day, retrain_decisions.c.report_id))
             return [decision_of(row) for row in rows]
 
+    def recent_risks(self, *, last: int) -> dict[str, list[JudgedRisk]]:
+        """The realised loss in the newest ``last`` reports of each model, oldest first.
+
+        Whether it was out of its band is read of the newest alone.
+
+        Of a report as little is read as can be, because two hundred models are asked for at once.
+        """
+        back = func.row_number().over(partition_by=drift_reports.c.model, order_by=drift_reports.c.day.desc())
+        newest = select(drift_reports.c.report_id, back.label("back")).subquery()
+        query = (
+            select(
+                drift_reports.c.model,
+                drift_reports.c.day,
+                drift_reports.c.report["realised"].label("realised"),
+                case((newest.c.back == 1, drift_reports.c.report["flags"])).label("flags"),
+            )
+            .join(newest, newest.c.report_id == drift_reports.c.report_id)
+            .where(newest.c.back <= last)
+            .order_by(drift_reports.c.model, drift_reports.c.day)
+        )
+        found: dict[str, list[JudgedRisk]] = {}
+        with self._database.reading() as connection:
+            for model, day, realised, flags in connection.execute(query):
+                found.setdefault(model, []).append(_judged_risk(day, realised or {}, flags or {}))
+        return found
+
 
 def report_in(connection: Connection, report_id: str) -> DriftReportRecord | None:
     row = connection.execute(select(drift_reports).where(drift_reports.c.report_id == report_id)).one_or_none()
@@ -190,4 +231,16 @@ def decision_of(row: Row[Any]) -> RetrainDecision:
         numbers=row.numbers,
         journey_run_id=row.journey_run_id,
         recorded_at=row.recorded_at,
+    )
+
+
+def _judged_risk(day: str, realised: Mapping[str, Any], flags: Mapping[str, Any]) -> JudgedRisk:
+    return JudgedRisk(
+        day=day,
+        metric=str(realised.get("metric", "")),
+        out_of_band=flags.get("realised"),
+        risk=realised.get("recent_risk"),
+        reference=realised.get("reference_risk"),
+        tolerance=realised.get("tolerance"),
+        reason=str(realised.get("reason", "")),
     )

@@ -5,12 +5,12 @@ Evidence and reports are large; nothing here reads them but for the one page tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
 from include.adapters.ledger.candidate_rows import candidate_of
 from include.adapters.ledger.database import Database
@@ -52,21 +52,6 @@ class ModelStanding:
     waits_at: str | None
     """The blocking gate of the live candidate whose newest attempt is INCONCLUSIVE; None when there is none."""
     journeys: int
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedRisk:
-    """The realised loss on one day of reports, against its reference."""
-
-    day: str
-    metric: str
-    """Empty where the report does not say."""
-    out_of_band: bool | None
-    """None when it was not judged, or not asked for."""
-    risk: float | None
-    reference: float | None
-    tolerance: float | None
-    reason: str
 
 
 class Overview:
@@ -180,32 +165,6 @@ class Overview:
             for row in reversed(rows)
         ]
 
-    def recent_risks(self, *, last: int) -> dict[str, list[JudgedRisk]]:
-        """The realised loss in the newest ``last`` reports of each model, oldest first.
-
-        Whether it was out of its band is read of the newest alone.
-
-        Of a report as little is read as can be, because two hundred models are asked for at once.
-        """
-        back = func.row_number().over(partition_by=drift_reports.c.model, order_by=drift_reports.c.day.desc())
-        newest = select(drift_reports.c.report_id, back.label("back")).subquery()
-        query = (
-            select(
-                drift_reports.c.model,
-                drift_reports.c.day,
-                drift_reports.c.report["realised"].label("realised"),
-                case((newest.c.back == 1, drift_reports.c.report["flags"])).label("flags"),
-            )
-            .join(newest, newest.c.report_id == drift_reports.c.report_id)
-            .where(newest.c.back <= last)
-            .order_by(drift_reports.c.model, drift_reports.c.day)
-        )
-        found: dict[str, list[JudgedRisk]] = {}
-        with self._database.reading() as connection:
-            for model, day, realised, flags in connection.execute(query):
-                found.setdefault(model, []).append(_judged_risk(day, realised or {}, flags or {}))
-        return found
-
     def journey_of_report(self, report_id: str) -> str | None:
         """The candidate of the journey that a drift report started or joined; None when there is none. A run that only
         claims to come from the report does not count."""
@@ -318,18 +277,6 @@ class Overview:
             newest = connection.execute(select(func.max(shadow_days.c.recorded_at)).where(*same)).scalar()
         opened: datetime = found.recorded_at
         return max(newest, opened) if newest is not None else opened
-
-
-def _judged_risk(day: str, realised: Mapping[str, Any], flags: Mapping[str, Any]) -> JudgedRisk:
-    return JudgedRisk(
-        day=day,
-        metric=str(realised.get("metric", "")),
-        out_of_band=flags.get("realised"),
-        risk=realised.get("recent_risk"),
-        reference=realised.get("reference_risk"),
-        tolerance=realised.get("tolerance"),
-        reason=str(realised.get("reason", "")),
-    )
 
 
 def _heads(connection: Connection, only: str | None) -> list[Epoch]:

@@ -134,7 +134,7 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
     with sources.open_ledger() as ledger:
         standings = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
-        risks = ledger.overview.recent_risks(last=SPARK_DAYS)
+        risks = ledger.drift.recent_risks(last=SPARK_DAYS)
         wrong = out_of_order(ledger, now) if now is not None else []
         asking = asked_by(ledger.incidents.of(only_open=True))
     rows = [
