@@ -182,9 +182,16 @@ def test_a_range_is_scored_and_judged_when_its_form_asks_for_it(stage, second_ch
             lambda day=day: stage.api.dag_runs("drift_flight_delay", states=["success"], partition_key=day), PATIENCE_S
         )
     answered = predictions("flight_delay")
-    served = answered[answered["event_time"].dt.strftime("%Y-%m-%d") >= "2013-04-18"]
+    of_range = answered[answered["event_time"].dt.strftime("%Y-%m-%d") >= "2013-04-18"]
     with stage.ledger() as ledger:
-        assert set(served["model_version"]) == {str(ledger.deployments.champion("flight_delay").model_version)}
+        first, second = (str(e.model_version) for e in ledger.deployments.epochs("flight_delay")[-2:])
+    served = of_range[of_range["role"] == "served"]
+    assert set(served["model_version"]) == {second}
+    # What was due on the day before the promotion had been answered by the former champion; nothing judges that.
+    before = of_range[of_range["role"] == "also_served"]
+    assert set(before["model_version"]) == {first}
+    assert set(before["prediction_time"].dt.strftime("%Y-%m-%d")) == {"2013-04-17"}
+    assert set(before["request_id"]) <= set(served["request_id"])
     check_invariants(stage)
 
 
