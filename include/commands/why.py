@@ -83,7 +83,7 @@ def _time(moment: object) -> str:
 VERBS = (
     Verb(
         "why",
-        "show for a sample of a model's rows which row of each view answers, and what keeps them from a value",
+        "show which rows of the views a model's rows are given, and why a value is missing",
         "slipway why flight_delay --as-of 2013-06-01",
         _why,
         _arguments,
