@@ -496,7 +496,7 @@ def test_any_table_with_a_time_a_label_and_features_is_simulated(folder, data, c
         (arguments("--set", "drift.p=7"), "drift.p is not a field; allowed are: inputs"),
         (arguments("--set", "training.seed=1", "--set", "training.seed=1"), "is given twice"),
         (arguments("--set", "views.0.features=[c]"), "there is no column 'c'"),
-        (arguments("--set", "training.schedule=now"), "training.schedule is 'now', which is no cron"),
+        (arguments("--set", "training.schedule=now"), "training.schedule is 'now'; it is no cron"),
         (arguments(data="one.parquet"), "Label 'y' has one class only, 1; a classifier needs two or more"),
         (arguments(data="texts.parquet"), "different values; at most 100 are taken as classes"),
         (arguments(data="texts.parquet", estimator="sklearn.linear_model.Ridge"), "which are no numbers"),

@@ -302,7 +302,7 @@ def test_of_several_answers_to_one_request_a_label_judges_the_declared_one(world
     assert found.losses[0].mean == pytest.approx((judged - late) ** 2)
 
 
-@pytest.mark.moment("second in shadow")
+@pytest.mark.moment("the 17th published in shadow")
 def test_where_each_answer_is_judged_those_to_one_request_count_together_as_one(world):
     from include.workflows.drift import reference as references
 

@@ -23,6 +23,7 @@ SAID_ON_THE_COMMAND_LINE = {
     "label.classes",
     "task",
     "gates.threshold_gate.criteria.0.at_least",
+    "gates.threshold_gate.criteria.0.at_most",
 }
 """Fields with a default that the options of ``simulate`` give, or that the table has; a bound has none of its own."""
 
