@@ -97,8 +97,8 @@ def test_a_journey_before_the_first_published_days_has_no_rows(world):
         ),
         pytest.param(
             {"path": "sklearn.naive_bayes.GaussianNB", "params": {"smoothing": 1}},
-            "estimator.params has 'smoothing', which GaussianNB does not take; it takes: priors, var_smoothing. Did you "
-            "mean 'var_smoothing'?",
+            "estimator.params has 'smoothing', which GaussianNB does not take; it takes: priors, var_smoothing. "
+            "Did you mean 'var_smoothing'?",
             id="unknown parameter",
         ),
         pytest.param(
