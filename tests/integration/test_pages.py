@@ -578,6 +578,7 @@ def test_the_models_page_shows_how_each_model_does_in_three_states(pages, risk, 
     assert row["performance"]["state"] == state
     assert row["performance"]["recent"] == [0.10, None, 0.12, risk]
     assert row["performance"]["limit"] == pytest.approx(0.12)
+    assert pages.get(f"/api/v1/models/{MODEL}").json()["performance"] == row["performance"]
 
 
 def test_a_model_that_no_report_is_about_is_not_judged_and_never_green(pages):

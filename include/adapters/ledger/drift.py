@@ -177,15 +177,16 @@ class DriftRecords:
             rows = connection.execute(query.order_by(retrain_decisions.c.day, retrain_decisions.c.report_id))
             return [decision_of(row) for row in rows]
 
-    def recent_risks(self, *, last: int) -> dict[str, list[JudgedRisk]]:
-        """The realised loss in the newest ``last`` reports of each model, oldest first.
+    def recent_risks(self, *, last: int, model: str | None = None) -> dict[str, list[JudgedRisk]]:
+        """The realised loss in the newest ``last`` reports of each model, or of the named one, oldest first.
 
         Whether it was out of its band is read of the newest alone.
 
         Of a report as little is read as can be, because two hundred models are asked for at once.
         """
         back = func.row_number().over(partition_by=drift_reports.c.model, order_by=drift_reports.c.day.desc())
-        newest = select(drift_reports.c.report_id, back.label("back")).subquery()
+        asked = select(drift_reports.c.report_id, back.label("back"))
+        newest = (asked if model is None else asked.where(drift_reports.c.model == model)).subquery()
         query = (
             select(
                 drift_reports.c.model,

@@ -15,7 +15,7 @@ from include.workflows import gates
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
 from include.workflows.pages.lanes import DayLane
-from include.workflows.pages.models import ModelRow, asked_by, row_of
+from include.workflows.pages.models import SPARK_DAYS, ModelRow, asked_by, row_of
 from include.workflows.selftest.readiness import ReadinessReport, report_on
 
 SHOWN_JOURNEYS = 30
@@ -72,7 +72,9 @@ def model(name: str) -> ModelView:
         epochs = ledger.deployments.epochs(name)
         incidents = ledger.incidents.of(name, only_open=True)
         asking = asked_by(incidents).get(name, "")
-        row = row_of(name, declared, standing, ledger.overview.newest_days(), asking)
+        risks = ledger.drift.recent_risks(last=SPARK_DAYS, model=name).get(name, ())
+        outages = ledger.outages.open()
+        row = row_of(name, declared, standing, ledger.overview.newest_days(), asking, risks, outages)
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     return ModelView(

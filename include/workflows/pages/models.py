@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from include.adapters.ledger import Candidate, IncidentRecord, JudgedRisk, ModelStanding
+from include.adapters.ledger import Candidate, IncidentRecord, JudgedRisk, ModelStanding, Outage, Scope
 from include.config import Declarations, ModelDeclaration
 from include.domain.incident_log import IncidentCause
+from include.workflows.alerts.freshness import STALE
 from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import sources
@@ -135,10 +136,11 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
         standings = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
         risks = ledger.drift.recent_risks(last=SPARK_DAYS)
+        outages = ledger.outages.open()
         wrong = out_of_order(ledger, now) if now is not None else []
         asking = asked_by(ledger.incidents.of(only_open=True))
     rows = [
-        row_of(name, declared, standings.get(name), days, asking.get(name, ""), risks.get(name, ()), wrong)
+        row_of(name, declared, standings.get(name), days, asking.get(name, ""), risks.get(name, ()), outages)
         for name in sorted({*declared.models, *standings})
     ]
     column = sorted_by if sorted_by in _SORTED_BY else "waits"
@@ -186,8 +188,8 @@ def row_of(
     standing: ModelStanding | None,
     days: Mapping[tuple[str, int], str],
     asking: str,
-    risks: Sequence[JudgedRisk] = (),
-    wrong: Iterable[OutOfOrder] = (),
+    risks: Sequence[JudgedRisk],
+    outages: Iterable[Outage],
 ) -> ModelRow:
     """One model's line."""
     own = declared.models.get(name)
@@ -205,7 +207,7 @@ def row_of(
         since=champion.effective_from if champion else None,
         newest_features=_newest(own, days),
         performance=_performance(risks),
-        late=tuple(_late(name, own, wrong)),
+        late=tuple(_late(name, own, outages)),
         drift=decision.action.value if decision else "",
         drift_words=DECISIONS.get(decision.action.value, decision.action.value) if decision else "",
         drift_day=decision.day if decision else None,
@@ -234,11 +236,11 @@ def _performance(risks: Sequence[JudgedRisk]) -> RecentPerformance:
     )
 
 
-def _late(name: str, own: ModelDeclaration | None, wrong: Iterable[OutOfOrder]) -> Iterable[str]:
+def _late(name: str, own: ModelDeclaration | None, outages: Iterable[Outage]) -> Iterable[str]:
     reads = {use.view for use in own.views} if own else set()
-    for each in wrong:
-        subject, _, _ = each.subject.partition("@")
-        if (each.scope == "model" and subject == name) or (each.scope == "view" and subject in reads):
+    about = {Scope.MODEL: {name}, Scope.VIEW: reads}
+    for each in outages:
+        if each.kind == STALE and each.subject in about.get(each.scope, ()):
             yield each.sentence
 
 

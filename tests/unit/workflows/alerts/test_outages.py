@@ -463,7 +463,7 @@ def test_an_outage_and_its_notice_are_written_together(ledger, monkeypatch):
 
 def test_f191_the_page_of_all_models_and_status_say_what_is_out_of_order(ledger, monkeypatch):
     from include.commands import services
-    from include.workflows.pages import models
+    from include.workflows.pages import model, models
 
     first = champion(ledger, "one").candidate_id
     serve(ledger, first, a_day(1))
@@ -476,6 +476,10 @@ def test_f191_the_page_of_all_models_and_status_say_what_is_out_of_order(ledger,
     assert "materialize of features_origin_weather failed for 2013-05-01" in said
     assert "flight-operations-science could not be notified yet" in said
     assert [each["sentence"] for each in services._out_of_order()] == [each.sentence for each in shown]
+    late = {row.model: row.late for row in models.models(now=now()).rows}
+    assert ["scored and not judged" in sentence for sentence in late[MODEL]] == [True]  # what failed is not late
+    assert late["air_time"] == ()
+    assert model.model(MODEL).row.late == late[MODEL]
     hidden = models.only(models.models(now=now()), ["air_time"]).out_of_order
     assert [each.subject for each in hidden] == ["origin_weather"]
     models.models(now=now())
