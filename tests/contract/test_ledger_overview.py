@@ -53,6 +53,21 @@ def test_a_gate_judged_again_no_longer_waits(ledger: Ledger):
     assert ledger.overview.verdicts([candidate.candidate_id]) == {candidate.candidate_id: {"threshold_gate": "PASS"}}
 
 
+def test_recent_risks_are_of_each_model_s_own_newest_days_oldest_first(ledger: Ledger):
+    judged_on = {MODEL: ("2013-05-01", "2013-06-01", "2013-06-03"), "air_time": ("2013-04-30", "2013-05-01")}
+    for model, days in judged_on.items():
+        for number, day in enumerate(days):
+            flags = {"flags": {"realised": number == 1}, "realised": {"metric": "brier", "recent_risk": number / 10}}
+            ledger.drift.report(model, "1", day, report(0.1) | flags, run_id=f"drift-{model}-{day}")
+    found = ledger.drift.recent_risks(days=3)
+    assert {model: [(each.day, each.risk, each.out_of_band) for each in risks] for model, risks in found.items()} == {
+        MODEL: [("2013-06-01", 0.1, None), ("2013-06-03", 0.2, False)],
+        "air_time": [("2013-04-30", 0.0, None), ("2013-05-01", 0.1, True)],
+    }
+    assert ledger.drift.recent_risks(days=3, model=MODEL) == {MODEL: found[MODEL]}
+    assert ledger.drift.recent_risks(days=3, model="nobody") == {}
+
+
 def test_days_come_oldest_first_with_what_was_decided_and_without_histograms(ledger: Ledger):
     for number, day in enumerate(("2013-06-01", "2013-06-02", "2013-06-03")):
         made = ledger.drift.report(MODEL, "1", day, report(float(number)), run_id=f"drift-{day}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, insert, select
+from sqlalchemy import Connection, Row, and_, case, func, insert, or_, select
 
 from include.adapters.ledger.database import Database, clock, day_key, days_between, later_than, plain, upsert, words
 from include.adapters.ledger.errors import BadValue
@@ -177,31 +177,33 @@ class DriftRecords:
             rows = connection.execute(query.order_by(retrain_decisions.c.day, retrain_decisions.c.report_id))
             return [decision_of(row) for row in rows]
 
-    def recent_risks(self, *, last: int, model: str | None = None) -> dict[str, list[JudgedRisk]]:
-        """The realised loss in the newest ``last`` reports of each model, or of the named one, oldest first.
+    def recent_risks(self, *, days: int, model: str | None = None) -> dict[str, list[JudgedRisk]]:
+        """The realised loss in the reports of each model's newest ``days`` days of data, or of the named model's,
+        oldest first. Whether it was out of its band is read of the newest report alone.
 
-        Whether it was out of its band is read of the newest alone.
-
-        Of a report as little is read as can be, because two hundred models are asked for at once.
+        Of a ledger as little is read as can be, because two hundred models of some years are asked for at once.
         """
-        back = func.row_number().over(partition_by=drift_reports.c.model, order_by=drift_reports.c.day.desc())
-        asked = select(drift_reports.c.report_id, back.label("back"))
-        newest = (asked if model is None else asked.where(drift_reports.c.model == model)).subquery()
-        query = (
-            select(
-                drift_reports.c.model,
-                drift_reports.c.day,
-                drift_reports.c.report["realised"].label("realised"),
-                case((newest.c.back == 1, drift_reports.c.report["flags"])).label("flags"),
-            )
-            .join(newest, newest.c.report_id == drift_reports.c.report_id)
-            .where(newest.c.back <= last)
-            .order_by(drift_reports.c.model, drift_reports.c.day)
-        )
+        report = drift_reports.c
+        newest = select(report.model, func.max(report.day).label("day")).group_by(report.model)
+        if model is not None:
+            newest = newest.where(report.model == model)
         found: dict[str, list[JudgedRisk]] = {}
         with self._database.reading() as connection:
-            for model, day, realised, flags in connection.execute(query):
-                found.setdefault(model, []).append(_judged_risk(day, realised or {}, flags or {}))
+            since: dict[str, list[str]] = {}
+            for name, day in connection.execute(newest):
+                since.setdefault((date.fromisoformat(day) - timedelta(days=days - 1)).isoformat(), []).append(name)
+            if not since:
+                return {}
+            last = newest.subquery()
+            flags = case((report.day == last.c.day, report.report["flags"])).label("flags")
+            query = (
+                select(report.model, report.day, report.report["realised"].label("realised"), flags)
+                .join(last, last.c.model == report.model)
+                .where(or_(*(and_(report.model.in_(names), report.day >= first) for first, names in since.items())))
+                .order_by(report.model, report.day, report.recorded_at)
+            )
+            for name, day, realised, lanes in connection.execute(query):
+                found.setdefault(name, []).append(_judged_risk(day, realised or {}, lanes or {}))
         return found
 
 

@@ -72,7 +72,7 @@ def model(name: str) -> ModelView:
         epochs = ledger.deployments.epochs(name)
         incidents = ledger.incidents.of(name, only_open=True)
         asking = asked_by(incidents).get(name, "")
-        risks = ledger.drift.recent_risks(last=SPARK_DAYS, model=name).get(name, ())
+        risks = ledger.drift.recent_risks(days=SPARK_DAYS, model=name).get(name, ())
         outages = ledger.outages.open()
         row = row_of(name, declared, standing, ledger.overview.newest_days(), asking, risks, outages)
     own = declared.models.get(name)

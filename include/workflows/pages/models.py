@@ -19,7 +19,7 @@ from include.workflows.pages.lanes import DayLane
 from include.workflows.pages.words import DECISIONS
 
 SPARK_DAYS = 14
-"""How many of a model's newest reports its small picture shows."""
+"""How many of a model's newest days its small picture shows."""
 STATES = ("waits for a person", "out of its band", "not judged", "in its band", "late")
 """What the page can be narrowed to."""
 _SORTED_BY = ("model", "tier", "champion", "since", "features", "performance", "drift", "waits")
@@ -135,7 +135,7 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
     with sources.open_ledger() as ledger:
         standings = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
-        risks = ledger.drift.recent_risks(last=SPARK_DAYS)
+        risks = ledger.drift.recent_risks(days=SPARK_DAYS)
         outages = ledger.outages.open()
         wrong = out_of_order(ledger, now) if now is not None else []
         asking = asked_by(ledger.incidents.of(only_open=True))
