@@ -81,7 +81,7 @@ def publish(staged: Reference, params: Reference) -> Reference:
     return {**published.as_reference(), "facts": facts, "announce": [f"{day}T00:00:00" for day in days]}
 
 
-# --- score_<model>, score_ahead_<model>, collect_<model>, drift_<model> -----------------------------------------------
+# --- score_<model>, ahead_<model>, collect_<model>, drift_<model> -----------------------------------------------
 
 
 def score(model: str, partition_key: str | None, run_id: str) -> Reference:

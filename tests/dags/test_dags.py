@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from include.adapters.ledger import Scope
+from include.workflows.alerts.outages import whose
 from include.workflows.pairs import CHECKS
 from tests.dags.parsed import PROJECT, Parsed, parse
 
@@ -42,14 +44,22 @@ def test_every_view_and_every_model_has_its_dags_and_no_file_fails(parsed):
     views, models = names(PROJECT / "include" / "features"), names(PROJECT / "include" / "models")
     assert parsed.errors == {}
     per_view, per_model = {f"features_{v}" for v in views}, {f"{kind}{m}" for kind in PER_MODEL for m in models}
-    assert parsed.ids() == per_view | per_model | {"score_ahead_flight_delay", SELFTEST, "housekeeping", "watch"}
+    assert parsed.ids() == per_view | per_model | {"ahead_flight_delay", SELFTEST, "housekeeping", "watch"}
 
 
 def test_a_model_that_answers_ahead_has_a_run_for_each_answer_time_and_closes_its_days_as_before(parsed):
-    dag = parsed.dags["score_ahead_flight_delay"]
+    dag = parsed.dags["ahead_flight_delay"]
     assert (dag["timetable"], dag["catchup"]) == ("CronPartitionTimetable", False)
     assert set(dag["tasks"]) == {"answer"}
     assert parsed.dags["score_flight_delay"]["tasks"]["score"]["outlets"] == ["flight_delay.scored"]
+
+
+def test_what_fails_in_a_model_s_dag_is_told_as_the_model_s(parsed):
+    """The id of a Dag is its kind, one word, and the name of its model; whoever reads the id finds both."""
+    for name in names(PROJECT / "include" / "models"):
+        of_it = [dag_id for dag_id in parsed.ids() if dag_id.endswith(f"_{name}")]
+        assert len(of_it) > 4
+        assert {whose(dag_id, "any") for dag_id in of_it} == {(Scope.MODEL, name)}
 
 
 def test_housekeeping_runs_every_night_and_catches_up_nothing(parsed):
@@ -204,7 +214,7 @@ def test_f009_feature_dags_are_partitioned_by_day_so_no_run_has_an_interval_with
 def test_nothing_is_scheduled_after_the_source_has_ended(parsed):
     scheduled = [
         *parsed.ids("features_"),
-        *parsed.ids("score_ahead_"),
+        *parsed.ids("ahead_"),
         *parsed.ids("retrain_"),
         *parsed.ids("consistency_"),
     ]

@@ -76,7 +76,7 @@ def of_day(model_name: str, day: str, key: str | None = None) -> list[RowAnswer]
     if not found:
         which = f"{key} of {day}" if key is not None else day
         raise NothingAnswered(
-            f"No answer of {model_name} to {which} is there. Its runs are those of score_ahead_{model_name}, and "
+            f"No answer of {model_name} to {which} is there. Its runs are those of ahead_{model_name}, and "
             f"score_{model_name} for the day."
         )
     return sorted(found, key=lambda each: (each.event_time, each.key, each.answered_at))

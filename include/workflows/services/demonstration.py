@@ -182,7 +182,7 @@ class Demonstration:
     def _answer_ahead(self, day: str) -> dict[str, str]:
         """Start the day's runs ahead, all of a model's in one; Dag to run id."""
         end = Interval.of_day(day).end.date().isoformat()
-        found = {f"score_ahead_{m.name}": f"ahead__{day}" for m in self.models if m.score is not None}
+        found = {f"ahead_{m.name}": f"ahead__{day}" for m in self.models if m.score is not None}
         for dag_id, run_id in found.items():
             self.api.trigger(dag_id, run_id, {"start": day, "end": end})
         return found
@@ -203,7 +203,9 @@ class Demonstration:
             runs: dict[str, DagRun] = {}
             for run in self.api.dag_runs(partition_key=day):
                 runs.setdefault(run.dag_id, run)
-            self._fail_on(run for run in runs.values() if run.dag_id.startswith(("features_", "score_", "collect_")))
+            self._fail_on(
+                run for run in runs.values() if run.dag_id.startswith(("features_", "ahead_", "score_", "collect_"))
+            )
             if following and all(_ended(runs.get(m.answering_dag)) for m in self.models):
                 self._materialize(following, (v for v in self.views if v.ref not in requests))
             missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]

@@ -15,11 +15,11 @@ from include.config import ModelDeclaration, declared_models
 from include.workflows import tasks
 
 
-def score_ahead_dag(model: ModelDeclaration):
+def ahead_dag(model: ModelDeclaration):
     spine = assets.spine(model)
 
     @dag(
-        dag_id=f"score_ahead_{model.name}",
+        dag_id=f"ahead_{model.name}",
         schedule=assets.answer_times(model),
         start_date=assets.starts(spine),
         end_date=assets.ends(spine),
@@ -42,5 +42,5 @@ def score_ahead_dag(model: ModelDeclaration):
 
 
 for declared in declared_models():
-    if declared.score is not None and needed(f"score_ahead_{declared.name}"):
-        score_ahead_dag(declared)
+    if declared.score is not None and needed(f"ahead_{declared.name}"):
+        ahead_dag(declared)
