@@ -3,7 +3,7 @@
 Every difference is in the *worse* orientation: positive means the candidate is worse, whatever the metric's
 direction. ``high`` is the one-sided upper bound of the true difference at ``1 - alpha``. A candidate that is worse by
 the margin is let through with a probability of at most ``alpha``:
-tests/unit/domain/gates/test_guarantees_champion.py measures it.
+tests/guarantees/gates/test_guarantees_champion.py measures it.
 
 The methods (``paired_spread``; docs/adr/0038 has what each was chosen over):
 - **rows in days** (all metrics): the bound for days that resemble their neighbours and have long tails

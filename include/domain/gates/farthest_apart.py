@@ -4,7 +4,7 @@ The gap itself makes a poor test statistic: it is never below zero, so noise inf
 which hides a worse candidate; and the pair of groups that is measured farthest apart need not be the true one. So every
 ordered pair of groups is tested, and all must pass: the bound of how much farther apart the candidate puts them than
 the champion does. Then no two groups, and so not the gap either, are farther apart by more than the margin, but with a
-probability of alpha (tests/unit/domain/gates/test_guarantees_slices.py). The champion's distance is an absolute value,
+probability of alpha (tests/guarantees/gates/test_guarantees_slices.py). The champion's distance is an absolute value,
 hence two bounds for each pair, at half of alpha each, of which the smaller holds.
 
 That all pairs must pass by themselves stops equal models too: of six groups there are thirty pairs, and by chance some

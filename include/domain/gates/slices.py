@@ -3,7 +3,7 @@ was.
 
 A slice blocks when it is shown to be worse, not when it is small. Slices are judged in tiers (``slice_tiers``), because
 one rule for all of them stops either every candidate or none: strict non-inferiority of each on 20 slices of 1,000 rows
-passes two equal models 0 % of the time, as tests/unit/domain/gates/test_guarantees_slices.py measures.
+passes two equal models 0 % of the time, as tests/guarantees/gates/test_guarantees_slices.py measures.
 - **strict**, large and protected slices: no worse than the champion by the margin, each with what all of them show
   together. Pooled so, equal models mostly pass, and each reason says by how much a slice must be worse to be stopped
   nine times in ten. Judged alone (``pooled`` false), a candidate worse by the margin on such a slice passes with a

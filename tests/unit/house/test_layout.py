@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from include.config.settings import PROJECT
 
 UNIT = PROJECT / "tests" / "unit"
+GUARANTEES = PROJECT / "tests" / "guarantees"
 ABOUT = {
     "house": "the repository itself",
     "docs": "the documentation",
@@ -14,11 +17,14 @@ ABOUT = {
     "plugins": "plugins/",
 }
 """Folders of unit tests about what is not below ``include/``."""
-FOLDERS = sorted(
-    folder.relative_to(UNIT).as_posix()
-    for folder in UNIT.rglob("*")
-    if folder.is_dir() and any(folder.glob("test_*.py"))
-)
+
+
+def folders_of(tests: Path) -> list[str]:
+    found = (f for f in tests.rglob("*") if f.is_dir() and any(f.glob("test_*.py")))
+    return sorted(f.relative_to(tests).as_posix() for f in found)
+
+
+FOLDERS = folders_of(UNIT)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -28,6 +34,11 @@ def test_a_folder_of_unit_tests_is_about_a_folder_of_the_code(folder: str) -> No
         assert (place / folder).is_dir(), (
             f"tests/unit/{folder} is about no folder of {place.relative_to(PROJECT.parent)}"
         )
+
+
+@pytest.mark.parametrize("folder", folders_of(GUARANTEES))
+def test_a_folder_of_guarantees_is_about_a_folder_of_the_domain(folder: str) -> None:
+    assert (PROJECT / "include" / "domain" / folder).is_dir()
 
 
 def test_no_unit_test_lies_beside_the_folders() -> None:
