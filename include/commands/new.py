@@ -1,8 +1,10 @@
-"""``new``: writes a declaration to start from, which is valid unchanged and says what to change."""
+"""``new``: writes a project, and declarations to start from, which are valid unchanged and say what to change."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from include.adapters import files
@@ -87,14 +89,137 @@ FROM {table}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=["model"], help="what to declare")
-    parser.add_argument("name", help="its name: lower-case letters, digits and _")
-    parser.add_argument("--view", help="the feature view whose rows are predicted; default the first that is declared")
+    parser.add_argument("kind", choices=["model", "project", "source", "view"], help="what to begin")
+    parser.add_argument("name", help="view, model: its name, of a-z, 0-9 and _; project: a folder; source: a URL")
     parser.add_argument("--owner", default="somebody", help="who answers for it; default a placeholder")
-    parser.add_argument("--folder", help="a folder with models/ and features/; default the project's include/")
+    parser.add_argument("--folder", help="a folder with models/ and features/; default the project's")
+    one = parser.add_argument_group("view")
+    one.add_argument("--from-table", metavar="TABLE", help="the table whose rows it gives")
+    one.add_argument(
+        "--key", action="append", metavar="COLUMN", help="names a row; given again for each; default guessed"
+    )
+    one.add_argument("--event-time", metavar="COLUMN", help="when a row's event happened; default guessed")
+    one.add_argument("--available-time", metavar="COLUMN", help="when a row was known; default guessed")
+    one.add_argument("--without", action="append", metavar="COLUMN", help="no feature; given again for each")
+    one.add_argument("--starts", metavar="DAY", help="the first day with rows; default the table's")
+    one = parser.add_argument_group("model")
+    one.add_argument(
+        "--from-view", metavar="VIEW", help="a view of a table; windows and numbers of rows fit that table"
+    )
+    one.add_argument("--label", metavar="COLUMN", help="with --from-view: the column of its table that is predicted")
+    one.add_argument("--label-known", metavar="COLUMN", help="with --from-view: when it was known; default guessed")
+    one.add_argument(
+        "--task", choices=["binary", "multiclass", "regression"], help="with --from-view: default by the label's values"
+    )
+    one.add_argument("--view", help="without --from-view: whose rows are predicted; default the first that is declared")
+    one = parser.add_argument_group("source")
+    one.add_argument("--table", action="append", metavar="TABLE", help="look at this one only; given again for each")
 
 
 def _new(args: argparse.Namespace) -> Answer:
+    _only_its_own(args)
+    return {"project": _project, "source": _source, "view": _view, "model": _model}[args.kind](args)
+
+
+OF_KIND = {
+    "view": ("from_table", "key", "event_time", "available_time", "without", "starts"),
+    "model": ("from_view", "label", "label_known", "task", "view"),
+    "source": ("table",),
+}
+
+
+def _only_its_own(args: argparse.Namespace) -> None:
+    for kind, options in OF_KIND.items():
+        given = [name for name in options if getattr(args, name) is not None]
+        if kind != args.kind and given:
+            option = given[0].replace("_", "-")
+            raise Mistake(
+                f"--{option} is of `slipway new {kind}`, and this is `slipway new {args.kind}`; leave it out."
+            )
+    if args.kind == "model" and args.from_view is None:
+        given = [name for name in ("label", "label_known", "task") if getattr(args, name) is not None]
+        if given:
+            raise Mistake(f"--{given[0].replace('_', '-')} needs --from-view VIEW beside it.")
+    if args.kind == "model" and args.from_view is not None and args.view is not None:
+        raise Mistake("--view and --from-view are both given; say one: --from-view looks at the table.")
+    if args.kind == "project" and args.folder is not None:
+        raise Mistake("--folder is not of `slipway new project`, whose folder is its name; leave it out.")
+
+
+def _project(args: argparse.Namespace) -> Answer:
+    from include.workflows.beginning import project
+
+    written = project.write_project(Path(args.name))
+    return Answer(
+        (
+            f"Wrote {written[0].parent} with features/, models/ and {project.ENVIRONMENT}.",
+            f"Next, in each shell that works with it: `. {written[0]}`",
+            "Then `slipway new source URL`, for example postgresql+psycopg://user:password@host/database.",
+        ),
+        {"project": str(written[0].parent), "environment": str(written[0])},
+    )
+
+
+def _source(args: argparse.Namespace) -> Answer:
+    from include.workflows.beginning import project
+
+    told = project.look_at(args.name, args.table or ())
+    file = project.write_source(args.name, told, Path(args.folder) if args.folder else None)
+    lines = [line for each in told for line in each.lines()]
+    lines.append(f"Wrote {file}: what is guessed is called so; correct it there, or by options of `slipway new view`.")
+    hidden = project.hidden_by_shell(args.name)
+    if hidden is not None:
+        lines.append(f"SLIPWAY_SOURCE_URL of this shell is {hidden} and comes first: unset it.")
+    lines.append("Next: `slipway new view NAME --from-table TABLE`.")
+    return Answer(tuple(lines), {"file": str(file), "tables": [each.as_json() for each in told], "hidden_by": hidden})
+
+
+def _view(args: argparse.Namespace) -> Answer:
+    from include.workflows.beginning.view import Wanted, write_view
+
+    if args.from_table is None:
+        raise Mistake("`slipway new view` needs --from-table TABLE; `slipway new source URL` lists the tables.")
+    wanted = Wanted(
+        args.name,
+        args.from_table,
+        args.owner,
+        tuple(args.key or ()),
+        args.event_time,
+        args.available_time,
+        tuple(args.without or ()),
+        args.starts,
+    )
+    with _answering():
+        made = write_view(wanted, Path(args.folder) if args.folder else None)
+    return Answer(made.lines(), made.as_json())
+
+
+def _from_view(args: argparse.Namespace) -> Answer:
+    from include.workflows.beginning.model import WantedModel, write_model
+
+    wanted = WantedModel(args.name, args.from_view, args.label, args.owner, args.task, args.label_known)
+    with _answering():
+        made = write_model(wanted, Path(args.folder) if args.folder else None)
+    return Answer(made.lines(), made.as_json())
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A source that does not answer, as one line about its address."""
+    from include.adapters.source import SourceUnreachable
+    from include.domain.errors import Unavailable
+
+    try:
+        yield
+    except SourceUnreachable as error:
+        raise Unavailable(
+            f"The source cannot be read: {error.reason.rstrip('.')}. `slipway new source URL` names one."
+        ) from None
+
+
+def _model(args: argparse.Namespace) -> Answer:
+    if args.from_view is not None:
+        return _from_view(args)
     from include.config import loader
     from include.config.types import is_name
 
@@ -137,8 +262,8 @@ def _new(args: argparse.Namespace) -> Answer:
 VERBS = (
     Verb(
         "new",
-        "write a model's declaration to start from",
-        "slipway new model late_baggage --owner baggage-team",
+        "write a project, or a view's or a model's declaration to start from",
+        "slipway new view orders --from-table orders --event-time placed_at",
         _new,
         _arguments,
         group=VerbGroup.DECLARE,

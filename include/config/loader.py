@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from include.config import yaml_text
 from include.config.declared import BadDeclaration, Declarations
-from include.config.gates import DeclaredGates, JudgedGates
+from include.config.gates import DeclaredGates
 from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
 from include.config.scored_ahead import not_known_ahead
@@ -30,7 +30,7 @@ from include.config.types import FeatureView, ModelDeclaration, Promotion
 ROOT = Path(os.environ.get("SLIPWAY_DECLARATIONS") or Path(__file__).resolve().parents[1])
 """The folder that holds ``models/`` and ``features/``."""
 
-T = TypeVar("T", FeatureView, ModelDeclaration, JudgedGates, Tiers, TrustedTypes)
+T = TypeVar("T", bound=BaseModel)
 Named = TypeVar("Named", FeatureView, ModelDeclaration)
 
 

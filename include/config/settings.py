@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+SOURCE_URL_FILE = "source.url"
+"""The address of a project's database, beside its declarations; ``SLIPWAY_SOURCE_URL`` comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def settings() -> Settings:
     home = Path(os.environ.get("SLIPWAY_HOME") or PROJECT / ".slipway").absolute()
     return Settings(
         home=home,
-        source_url=os.environ.get("SLIPWAY_SOURCE_URL") or f"sqlite:///{home / 'source.db'}",
+        source_url=os.environ.get("SLIPWAY_SOURCE_URL") or _kept_source_url() or f"sqlite:///{home / 'source.db'}",
         ledger_url=os.environ.get("SLIPWAY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
         online_url=os.environ.get("SLIPWAY_ONLINE_URL") or f"sqlite:///{home / 'online.db'}",
         redis_url=os.environ.get("SLIPWAY_REDIS_URL") or "redis://127.0.0.1:6379/0",
@@ -58,6 +60,17 @@ def settings() -> Settings:
         operator_via=os.environ.get("SLIPWAY_OPERATOR_VIA") or "file",
         operator_conn_id=os.environ.get("SLIPWAY_OPERATOR_CONN") or None,
     )
+
+
+def _kept_source_url() -> str:
+    """What ``slipway new source`` wrote beside the declarations; empty where it did not."""
+    declared = os.environ.get("SLIPWAY_DECLARATIONS")
+    if not declared:
+        return ""
+    try:
+        return (Path(declared) / SOURCE_URL_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _own_url() -> str:

@@ -10,22 +10,40 @@ from include.adapters.source.errors import (
     SourceUnreachable,
     TableVanished,
 )
+from include.adapters.source.finding import (
+    FoundColumn,
+    FoundTable,
+    NoSuchTable,
+    Spread,
+    TableUnreadable,
+    found_table,
+    found_tables,
+    spread,
+)
 from include.adapters.source.reading import Pace, columns_of, daily_counts, extract, identity, left_out, news
 from include.adapters.source.shape import Shape, shape
 
 __all__ = [
     "ColumnUnreadable",
     "ColumnVanished",
+    "FoundColumn",
+    "FoundTable",
+    "NoSuchTable",
     "Pace",
     "Shape",
     "SourceRefused",
     "SourceUnreachable",
+    "Spread",
+    "TableUnreadable",
     "TableVanished",
     "columns_of",
     "daily_counts",
     "extract",
+    "found_table",
+    "found_tables",
     "identity",
     "left_out",
     "news",
     "shape",
+    "spread",
 ]

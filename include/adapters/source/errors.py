@@ -12,6 +12,7 @@ class SourceUnreachable(ConnectionError):
     """The source did not answer, or broke off, in every attempt."""
 
     def __init__(self, url: URL, attempts: int, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"The source {_shown(url)} could not be read in {attempts} attempt(s): {reason}. Nothing was kept. "
             "Check that it runs and that SLIPWAY_SOURCE_URL is right, then clear the task."

@@ -253,6 +253,10 @@ def _engine(url: str) -> Engine:
             # In another zone the last day of the year 9999, which people write for "never", has no place in Python.
             options["options"] += " -c timezone=UTC"
         return create_engine(parsed, connect_args=options)
+    except ImportError as error:
+        missing = error.name or str(error)
+        way = "say postgresql+psycopg://" if backend == "postgresql" else "install the package that has it"
+        raise SourceUnreachable(parsed, 1, f"its driver {missing} is not installed; {way}") from None
     except (ArgumentError, NoSuchModuleError) as error:
         raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
 

@@ -4,6 +4,18 @@
 """
 
 from include.adapters.sql_engine.checking import SqlFault, SqlText, bound, read_text
+from include.adapters.sql_engine.naming import quoted
 from include.adapters.sql_engine.running import SqlFailed, connect, named_in, run_sql, semantic_hash
 
-__all__ = ["SqlFailed", "SqlFault", "SqlText", "bound", "connect", "named_in", "read_text", "run_sql", "semantic_hash"]
+__all__ = [
+    "SqlFailed",
+    "SqlFault",
+    "SqlText",
+    "bound",
+    "connect",
+    "named_in",
+    "quoted",
+    "read_text",
+    "run_sql",
+    "semantic_hash",
+]
