@@ -6,6 +6,7 @@
 <Verdict.PASS: 'PASS'>
 """
 
+from include.domain.gates.canary import Following, canary_gate, following
 from include.domain.gates.champion import NO_EARLIER_WINDOW, EarlierWindow, champion_gate
 from include.domain.gates.champion_rules import BadRule, ChampionRules, ComparisonRule, FirstDeployment
 from include.domain.gates.evidence import BadEvidence, Evidence, RowValues
@@ -37,6 +38,7 @@ __all__ = [
     "Evidence",
     "FairnessRule",
     "FirstDeployment",
+    "Following",
     "GateResult",
     "HeldOut",
     "InputColumn",
@@ -60,7 +62,9 @@ __all__ = [
     "TrainingDataSummary",
     "Verdict",
     "against_bound",
+    "canary_gate",
     "champion_gate",
+    "following",
     "judge_comparison",
     "late_rows",
     "latency_gate",

@@ -1,0 +1,47 @@
+"""The guarantees of a canary, measured: simulated rollouts, fixed seeds, binomial bounds (docs/statistics.md, 8)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.canary_guarantees import (
+    falsely_by_repeats,
+    falsely_rolled_back,
+    mismatch_seen,
+    most_by_chance,
+    requests_until_seen,
+)
+
+TIMES = 400
+
+
+class TestGuaranteesOfACanary:
+    @pytest.mark.parametrize(("share", "rate"), [(0.01, 0.001), (0.05, 0.001), (0.25, 0.001), (0.05, 0.02)])
+    def test_f171_an_equal_canary_is_rolled_back_in_one_of_a_hundred_at_most_over_two_thousand_looks(self, share, rate):
+        assert falsely_rolled_back(share, rate, TIMES) <= most_by_chance(0.01, TIMES)
+
+    def test_f083_five_percent_failures_beside_one_in_a_thousand_are_seen_within_1100_requests(self):
+        assert requests_until_seen(0.05, (0.05, 0.001), 1_000, every=5) <= 1_100
+
+    def test_ten_times_the_failures_are_seen_within_9000_requests(self):
+        assert requests_until_seen(0.05, (0.01, 0.001), TIMES, every=20) <= 9_000
+
+    def test_f084_a_canary_that_is_always_slow_is_seen_by_six_of_its_answers(self):
+        # One champion's answer in a hundred is slow; at a share of 5 % six canary's answers are 120 requests.
+        assert requests_until_seen(0.05, (1.0, 0.01), TIMES, every=5) <= 120
+
+    def test_f155_clients_that_repeat_what_fails_roll_no_equal_canary_back_since_a_unit_counts_once(self):
+        assert falsely_by_repeats(2_000, by_units=True) <= most_by_chance(0.009, 2_000)
+        assert falsely_by_repeats(2_000, by_units=False) > 5 * most_by_chance(0.009, 2_000), "the reason for units"
+
+    def test_f173_a_right_share_is_called_wrong_in_one_of_a_thousand_at_most(self):
+        assert np.isfinite(mismatch_seen(0.05, 0.05, 2_000)).sum() <= most_by_chance(0.001, 2_000)
+
+    def test_f173_six_percent_where_five_are_declared_are_seen_within_10000_units(self):
+        assert np.median(mismatch_seen(0.05, 0.06, TIMES)) <= 10_000
+        assert np.isfinite(mismatch_seen(0.05, 0.06, TIMES)).all()
+
+    def test_half_a_point_and_a_point_of_a_half_are_seen_too(self):
+        assert np.median(mismatch_seen(0.05, 0.055, TIMES)) <= 40_000
+        assert np.median(mismatch_seen(0.5, 0.51, TIMES)) <= 50_000
