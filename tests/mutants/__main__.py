@@ -64,6 +64,12 @@ def main() -> int:
     asked.add_argument("modules", nargs="*", help=f"modules or folders of {MUTATED}; all of it by default")
     asked.add_argument("--again", action="store_true", help="try also what was killed before")
     asked.add_argument("--workers", type=int, default=2, help="how many changes are tried side by side")
+    asked.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="how long the tests of one change may take without it; quickest first",
+    )
     args = asked.parse_args()
     modules = modules_of(args.modules)
     os.environ.update(quiet())
@@ -86,7 +92,7 @@ def main() -> int:
         to_try = [c for c in changes if before.get(c.name) != KILLED]
         outcomes: dict[str, str] = {c.name: KILLED for c in changes if before.get(c.name) == KILLED}
         began = time.monotonic()
-        for number, (change, outcome) in enumerate(Trying(ROOT, reach, args.workers).outcomes(to_try), 1):
+        for number, (change, outcome) in enumerate(Trying(ROOT, reach, args.workers, args.seconds).outcomes(to_try), 1):
             outcomes[change.name] = outcome
             if outcome != KILLED:
                 entry = next((n for n, e in enumerate(entries) if _is(e, change)), None)

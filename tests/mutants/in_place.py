@@ -1,8 +1,8 @@
 """Tries changes of a function's body in a process that has collected the tests: most are killed in a tenth of a second.
 
 A fork of that process gives the function the code of its changed text, whoever holds the function, and runs the tests.
-What was computed while the tests were collected is not computed again, so that a change that nothing noticed is no
-survivor yet: ``trying`` asks again with the changed module imported.
+What was computed while the tests were collected is not computed again: where the changed lines ran then, ``trying``
+asks again with the changed module imported.
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class Quick:
                 os._exit(0)
         os.close(writes)
 
-    def killed(self) -> Iterator[str]:
-        """The names of the changes that a test noticed, in their order."""
+    def outcomes(self) -> Iterator[tuple[str, bool]]:
+        """In their order the changes that all their tests could be asked about, and whether one of them noticed."""
         try:
             with os.fdopen(self._reads, encoding="utf-8") as said:
                 for line in said:
-                    yield line.strip()
+                    name, _, outcome = line.strip().rpartition(" ")
+                    yield name, outcome == "noticed"
         finally:
             kill(self.pid)
             os.waitpid(self.pid, 0)
@@ -104,8 +105,11 @@ class _Loop:
         for change in self._changes:
             found = _changed(held, *(compile(text, str(file), "exec") for text in (source, change.source)))
             asked = [items[test] for test in self._tests[change.name] if test in items]
-            if found is not None and asked and self._is_noticed(session, found, asked):
-                os.write(self._writes, f"{change.name}\n".encode())
+            if found is None or not asked:
+                continue
+            noticed = self._is_noticed(session, found, asked)
+            if noticed or len(asked) == len(self._tests[change.name]):
+                os.write(self._writes, f"{change.name} {'noticed' if noticed else 'not'}\n".encode())
         return True
 
     def _is_noticed(self, session: Any, found: list[tuple[FunctionType, CodeType]], asked: list[Any]) -> bool:

@@ -1,6 +1,6 @@
 """Which test runs which line of the mutated modules, and how long it takes.
 
-A test file is measured again when it, a ``conftest.py``, or a module that its tests ran has changed.
+A test file is measured again when it, a ``conftest.py``, a module that its tests ran or this one has changed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ watched.stop()
 if code not in (0, 1, 5):
     sys.exit(1)
 data = watched.get_data()
-said = {file: {"took": {}, "reached": {}, "of": {file}} for file in kept}
+said = {file: {"took": {}, "reached": {}, "outside": {}, "of": {file}} for file in kept}
 for test, seconds in took.items():
     if test in red:
         print("RED", test)
@@ -56,6 +56,12 @@ for file in data.measured_files():
             of_file, module = said[test.partition("::")[0]], str(Path(file).relative_to(root))
             of_file["reached"].setdefault(test, {}).setdefault(module, []).append(line)
             of_file["of"].add(module)
+for file in data.measured_files():
+    module = str(Path(file).relative_to(root))
+    lines = [line for line, tests in data.contexts_by_lineno(file).items() if "" in tests]
+    for of_file in said.values():
+        if module in of_file["of"]:
+            of_file["outside"][module] = lines
 for file, place in kept.items():
     of = {path: hashlib.sha256(Path(root, path).read_bytes()).hexdigest() for path in said[file]["of"]}
     Path(place).write_text(json.dumps(said[file] | {"of": of}))
@@ -71,6 +77,8 @@ class Reach:
     by_line: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     """The tests that run a line of a module; those that only import the module are not among them."""
     by_module: dict[str, set[str]] = field(default_factory=dict)
+    outside: set[tuple[str, int]] = field(default_factory=set)
+    """The lines that run while the tests are collected, or between two of them."""
 
     def of(self, module: str, lines: Iterable[int]) -> list[str]:
         """The tests that run one of the lines, or without lines all that reach the module; quickest first."""
@@ -93,7 +101,7 @@ def measured(root: Path, kept: Path, mutated: str, places: Sequence[str]) -> Rea
         SystemExit: when the tests could not be run.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    shared = _digest(sorted((root / "tests").rglob("conftest.py")))[:16]
+    shared = _digest([Path(__file__), *sorted((root / "tests").rglob("conftest.py"))])[:16]
     reach, stale, now = Reach(), {}, {}
     for file in _files(root, places):
         name = file.replace("/", ".")
@@ -124,6 +132,7 @@ def quiet() -> dict[str, str]:
 
 def _add(reach: Reach, said: dict[str, dict[str, dict[str, list[int]]]]) -> None:
     reach.took_s |= said["took"]  # type: ignore[arg-type]  # read from JSON
+    reach.outside |= {(module, line) for module, lines in said["outside"].items() for line in lines}  # type: ignore[misc]
     for test, modules in said["reached"].items():
         for module, lines in modules.items():
             reach.by_module.setdefault(module, set()).add(test)

@@ -1,7 +1,7 @@
 """Tries changes in forked children: nothing on disk changes.
 
-First those of a function's body in a process that has collected the tests (``in_place``). What is left is tried in a
-child that imports the changed module instead of the file.
+First those of a function's body in a process that has collected the tests (``in_place``). What is left and was computed
+with before the tests began is tried in a child that imports the changed module instead of the file.
 
 Cosmic Ray's own runner writes each change into the working tree and starts an interpreter for it, which takes four
 seconds here before the first test. A fork of a process that has the libraries loaded takes half a second.
@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -36,7 +37,7 @@ LIBRARIES = (
     *("duckdb", "httpx", "matplotlib.figure", "skops.io"),
 )
 """What the tests import and no test changes; one that is not installed is left out."""
-KILLED, SURVIVED, UNREACHED = "killed", "survived", "no test runs it"
+KILLED, SURVIVED, UNREACHED = "killed", "survived", "no quick test runs it"
 
 
 def load_libraries() -> None:
@@ -67,6 +68,9 @@ class Trying:
     root: Path
     reach: Reach
     workers: int
+    seconds: float = 60.0
+    """How long the tests of one change may take together without the change. The quickest are asked; long simulations
+    are not: a rule is held by an example, and what survives would run them all."""
     running: list[Try] = field(default_factory=list)
 
     def outcomes(self, changes: Sequence[Change]) -> Iterator[tuple[Change, str]]:
@@ -74,17 +78,24 @@ class Trying:
         spans = {module: _spans(self.root / module) for module in {c.module for c in changes}}
         batches = {c.name: self._batches(c, spans[c.module]) for c in changes}
         tests = {name: [test for batch in found for test in batch] for name, found in batches.items()}
-        by_name, noticed = {c.name: c for c in changes}, set[str]()
+        by_name, noticed, survived = {c.name: c for c in changes}, set[str](), {c.name: 0 for c in changes}
         own = {c.name: [test for test in tests[c.name] if _is_of(test, c.module)] for c in changes}
+        others = {c.name: [test for test in tests[c.name] if not _is_of(test, c.module)] for c in changes}
         # Most are killed by the module's own tests, and a process that has collected only these is quickly forked.
-        for some in (own, tests):
+        for some in (own, others):
             left = [c for c in changes if some[c.name] and c.name not in noticed]
             parts = [part for n in range(self.workers) if (part := left[n :: self.workers])]
             for quick in [Quick(self.root, part, some, self._limit_s) for part in parts]:
-                for name in quick.killed():
-                    noticed.add(name)
-                    yield by_name[name], KILLED
-        waiting = [c for c in reversed(changes) if c.name not in noticed]
+                for name, is_noticed in quick.outcomes():
+                    if is_noticed:
+                        noticed.add(name)
+                        yield by_name[name], KILLED
+                    else:
+                        survived[name] += len(some[name])
+        asked_all = {c.name for c in changes if 0 < survived[c.name] == len(tests[c.name])} - noticed
+        final = {c.name for c in changes if c.name in asked_all and self._is_final(c, spans[c.module])}
+        yield from ((by_name[name], SURVIVED) for name in by_name if name in final)
+        waiting = [c for c in reversed(changes) if c.name not in noticed | final]
         try:
             while waiting or self.running:
                 while waiting and len(self.running) < self.workers:
@@ -102,14 +113,28 @@ class Trying:
 
     def _batches(self, change: Change, spans: dict[int, tuple[int, int]]) -> list[list[str]]:
         """First the tests that run the changed statement, then all of their files that reach the module."""
-        lines = sorted({n for at in range(change.line, change.end + 1) for n in range(*spans.get(at, (0, 0)))})
+        lines = self._lines(change, spans)
         first = self.reach.of(change.module, lines)
         if not first and not lines:  # a module that runs only while it is imported: any test may need it
             first = self.reach.quickest_first(self.reach.took_s)
         if not first:
             return []
         more = [test for test in self.reach.of_their_files(first, change.module) if test not in set(first)]
-        return [first, more] if more else [first]
+        return [batch for batch in (self._affordable(first), self._affordable(more)) if batch]
+
+    def _affordable(self, tests: Sequence[str]) -> list[str]:
+        """Of tests in their order as many as there is time for."""
+        until = accumulate(self.reach.took_s.get(test, 0.0) for test in tests)
+        return [test for test, took in zip(tests, until, strict=True) if took <= self.seconds]
+
+    def _is_final(self, change: Change, spans: dict[int, tuple[int, int]]) -> bool:
+        """Whether the changed statement runs only within tests, so that nothing was computed by it before them."""
+        lines = self._lines(change, spans)
+        return bool(lines) and not any((change.module, line) in self.reach.outside for line in lines)
+
+    @staticmethod
+    def _lines(change: Change, spans: dict[int, tuple[int, int]]) -> list[int]:
+        return sorted({n for at in range(change.line, change.end + 1) for n in range(*spans.get(at, (0, 0)))})
 
     def _limit_s(self, tests: Sequence[str]) -> float:
         return 30 + 6 * sum(self.reach.took_s.get(test, 0.0) for test in tests)
