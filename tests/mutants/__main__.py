@@ -28,8 +28,8 @@ KEPT = ROOT / ".slipway" / "mutants"
 MUTATED = "include/domain"
 TESTS = ("tests/unit/domain", "tests/unit/workflows/gates/test_own_gates.py", MUTATED)
 """The domain's own tests, and the examples in its docstrings. That a whole journey ends otherwise, or that a simulation
-(``tests/guarantees``) finds another share, does not say what is wrong, and takes a hundred times as long to ask. The rule
-of a team's own gate is tested where such gates are."""
+of ``tests/guarantees`` finds another share, does not say what is wrong, and takes a hundred times as long to ask. The
+rule of a team's own gate is tested where such gates are."""
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
 
