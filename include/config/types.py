@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from include.config.base import ClassNames, Column, Declared, Duration, Name
+from include.config.canary import DeclaredCanary
 from include.config.cron import Cron
 from include.config.drift import DeclaredDrift
 from include.config.freshness import ModelFreshness
@@ -192,6 +193,9 @@ class ModelDeclaration(Declared):
     is over."""
     serving: DeclaredServing = DeclaredServing()
     """Whether it is asked online too; default no."""
+    canary: DeclaredCanary | None = None
+    """In which steps a candidate takes live traffic before it is promoted; default none. It is checked, and not carried
+    out yet."""
     journey_within: Duration | None = None
     """The promise: how long a journey may take, by the clock, before the role in ``notify.late`` is notified; default
     the shadow window's max_days, the fit's timeout, and the days a person has."""
@@ -321,6 +325,8 @@ class ModelDeclaration(Declared):
         wrong = wrong_in_serving(self.serving, [use.view for use in self.views], self.features)
         if wrong is None and self.score is not None:
             wrong = wrong_in_score(self.score, self.entity.lead, self.serving.mode)
+        if wrong is None and self.canary is not None and self.serving.mode != "online":
+            wrong = "canary is declared, and serving.mode is batch: there is no live traffic; leave one of the two out"
         if wrong is not None:
             raise ValueError(wrong)
         names = [use.name for use in self.views]

@@ -12,6 +12,7 @@ from include.config.scored_ahead import finer_than
 from include.config.settings import settings
 from include.config.streaming import never_fresh
 from include.workflows.validation import queries
+from include.workflows.validation.canary_rows import cannot_be_shown, rows_by_step
 from include.workflows.validation.source_shapes import SourceShapes
 
 OFFLINE = "no SQL was bound to its source, since this was asked offline."
@@ -48,7 +49,7 @@ def validate(root: Path | None = None, *, offline: bool = False) -> Validated:
     wrong: dict[str, list[str]] = {str(file): error.problems for file, error in read.broken.items()}
     shapes = None if offline else SourceShapes(settings().source_url)
     bound = queries.check(read, shapes)
-    for found in (bound.wrong, _cannot_be_built(read), _of_views(read)):
+    for found in (bound.wrong, _cannot_be_built(read), _of_views(read), _canaries(read)):
         for whose, lines in found.items():
             wrong.setdefault(whose, []).extend(lines)
     try:
@@ -64,6 +65,7 @@ def validate(root: Path | None = None, *, offline: bool = False) -> Validated:
         *_former_keys(root),
         *_not_fresh(read),
         *_asked_too_often(read),
+        *rows_by_step(read),
         *_cannot_judge(read, of_project=root is None),
     ]
     problems = tuple(dict.fromkeys(line for lines in wrong.values() for line in lines))
@@ -97,6 +99,11 @@ def _wrong_expectations(view: FeatureView) -> Iterator[str]:
         where = ("quality", "expectations", position, *(("kwargs", argument) if argument else ()))
         shown = f"quality.expectations.{position}"
         yield f"{line_of(view.file, where)}: {queries.sentence(f'{shown}: {told}')}"
+
+
+def _canaries(read: Declarations) -> dict[str, list[str]]:
+    """By model, a line for each step of its canary whose rows cannot show what it must."""
+    return {f"model {name}": lines for name, model in read.models.items() if (lines := list(cannot_be_shown(model)))}
 
 
 def _not_fresh(read: Declarations) -> list[str]:
