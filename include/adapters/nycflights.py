@@ -123,6 +123,8 @@ PLANES = Table(
     Column("seats", Integer),
     Column("engine", String(40)),
 )
+TABLES = frozenset(METADATA.tables)
+"""The tables that the demonstration's declarations read."""
 # Written last and in the same transaction as the rows: its presence means that everything is there.
 LOADED = Table(
     "slipway_demo_loaded",

@@ -1,4 +1,5 @@
-"""``replay`` and ``run``: the year through Airflow, day by day, until drift has retrained a model."""
+"""``replay`` and ``run``: a past through Airflow, day by day. That of the flights ends when drift has retrained a
+model, that of other declarations on its last day."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_BROKEN, EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 from include.commands.services import Signals, place_arguments, place_of, say, welcome
+from include.domain.wording import count_of
 
 if TYPE_CHECKING:
     from include.adapters.airflow_api import AirflowApi
@@ -47,10 +49,20 @@ class Screen:
 
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from", dest="start", default="2013-06-01", metavar="DAY", help="first day replayed one by one"
+        "--from", dest="start", metavar="DAY", help="first day replayed one by one; default, of the flights, 2013-06-01"
     )
-    parser.add_argument("--to", dest="end", default="2014-01-01", metavar="DAY", help="day after the last")
-    parser.add_argument("--history-from", default="2013-01-01", metavar="DAY", help="first day of the history")
+    parser.add_argument(
+        "--to", dest="end", metavar="DAY", help="day after the last; default, of the flights, 2014-01-01"
+    )
+    parser.add_argument(
+        "--history-from", metavar="DAY", help="first day of the history; default where the calendars of the views start"
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="only this one and its views; given again for each; default all",
+    )
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,12 +81,47 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _replay(args: argparse.Namespace) -> Answer:
-    from include.commands.airflow import airflow_api
+def _settled(args: argparse.Namespace) -> bool:
+    """Whether it is the flights that are replayed, whose days have defaults.
 
+    Raises:
+        Mistake: for what another past needs and was not said, or does not have.
+    """
+    from include.workflows.services import own_past
+
+    if not own_past.is_demonstration():
+        for option, given in (("--from", args.start), ("--to", args.end)):
+            if given is None:
+                raise Mistake(
+                    f"{option} DAY is needed: --from is the first day replayed one by one, with enough days before it "
+                    "to learn from, and --to the day after the last. `slipway new model` prints both."
+                )
+        if getattr(args, "serve", False):
+            raise Mistake("--serve replays the demonstration's flights only; leave it out.")
+        these = own_past.chosen(args.model or ())
+        own_past.plan_of(these, args.start, args.end, args.history_from)
+        return False
+    if args.model:
+        raise Mistake("--model is of declarations of your own; the demonstration's models are replayed together.")
+    args.start, args.end = args.start or "2013-06-01", args.end or "2014-01-01"
+    args.history_from = args.history_from or "2013-01-01"
+    return True
+
+
+def _replay(args: argparse.Namespace) -> Answer:
+    from include.adapters.airflow_api import AirflowUnreachable
+    from include.commands.airflow import airflow_api, use_running_services
+    from include.domain.errors import Unavailable
+
+    of_flights = _settled(args)
     signals = Signals()
     with airflow_api() as api:
-        return _replayed(args, api, signals.stop)
+        try:
+            api.health()
+        except AirflowUnreachable as error:
+            raise Unavailable(f"{error} Start it with `slipway up`, and leave that running.") from None
+        use_running_services()
+        return (_replayed if of_flights else _own_replayed)(args, api, signals.stop)
 
 
 def _run(args: argparse.Namespace) -> Answer:
@@ -83,13 +130,15 @@ def _run(args: argparse.Namespace) -> Answer:
     from include.workflows.services.startup import StopRequested
     from include.workflows.services.supervisor import dag_ids, running_services
 
+    of_flights = _settled(args)
     if args.days is not None and (not args.serve or args.days < 1):
         raise Mistake("--days is 1 or more, and of --serve only.")
     place = place_of(args)
     os.environ["MLFLOW_TRACKING_URI"] = place.mlflow_url
-    replayed = (
-        live.prepared(args, place, live.Shown(Screen, load_source, stopped, closing)) if args.serve else _replayed
-    )
+    replayed: Callable[[argparse.Namespace, AirflowApi, threading.Event], Answer]
+    replayed = _replayed if of_flights else _own_replayed
+    if args.serve:
+        replayed = live.prepared(args, place, live.Shown(Screen, load_source, stopped, closing))
     signals = Signals()
     answer = Answer((), {"stopped": "by signal"}, 128)
     try:
@@ -151,6 +200,23 @@ def _replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) 
     return closing(outcome, report())
 
 
+def _own_replayed(args: argparse.Namespace, api: AirflowApi, stop: threading.Event) -> Answer:
+    """The past of declarations that are not the demonstration's."""
+    from include.workflows.services import own_past
+    from include.workflows.services.demonstration import Stopped
+    from include.workflows.services.demonstration_report import report
+
+    these = own_past.chosen(args.model or ())
+    plan = own_past.plan_of(these, args.start, args.end, args.history_from)
+    with Screen() as screen:
+        try:
+            replay = own_past.OwnPast(api, plan, screen, stop, views=[*these.views], models=[*these.models])
+            outcome = replay.run()
+        except Stopped:
+            return stopped()
+    return closing(outcome, report(), own=True)
+
+
 def load_source(screen: Screen) -> None:
     """The flights of 2013 in the source system, and a line that says so."""
     from include.adapters.nycflights import load_flights
@@ -166,8 +232,9 @@ def stopped() -> Answer:
     return Answer(("The replay was stopped; run it again and it goes on.",), {"stopped": True}, EXIT_FAILED)
 
 
-def closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
-    """The tables and the last lines of a replay; the code is 0 only where the whole loop happened."""
+def closing(outcome: DemonstrationOutcome, found: Any, *, own: bool = False) -> Answer:
+    """The tables and the last lines of a replay. The code is 0 only where the whole loop happened; with ``own``, where
+    the last day was reached and nothing waits for a person."""
     from rich.console import Console
     from rich.table import Table
 
@@ -210,6 +277,8 @@ def closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
         )
     elif waits:
         end = f"The replay ended:{waits}"
+    elif outcome.drifted and own:
+        end = f"Drift started {count_of(len(outcome.drifted), 'journey')}; none promoted. {outcome.drifted[-1].outcome}"
     elif outcome.drifted:
         end = f"Drift started a journey that promoted nothing. {outcome.drifted[-1].outcome}"
     else:
@@ -231,21 +300,22 @@ def closing(outcome: DemonstrationOutcome, found: Any) -> Answer:
         ],
         "loop_closed": outcome.loop_closed,
     }
-    return Answer(lines, data, 0 if outcome.loop_closed else EXIT_FAILED)
+    well = not waits if own else outcome.loop_closed
+    return Answer(lines, data, 0 if well else EXIT_FAILED)
 
 
 VERBS = (
     Verb(
         "replay",
-        "drive the year through a running Airflow, day by day",
-        "slipway replay --from 2013-06-01",
+        "drive a past through a running Airflow, day by day: the flights', or your own",
+        "slipway replay --from 2024-03-01 --to 2024-04-01 --model late_order",
         _replay,
         _replay_arguments,
         group=VerbGroup.START,
     ),
     Verb(
         "run",
-        "start everything and replay the year until drift has retrained a model",
+        "start everything and replay the flights' year until drift has retrained a model, or your own past",
         "slipway run --exit",
         _run,
         _run_arguments,

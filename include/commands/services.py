@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_BROKEN, EXIT_UNAVAILABLE, Answer, Mistake, Verb, VerbGroup
+from include.domain.wording import count_of
 
 if TYPE_CHECKING:
     from include.workflows.services.components import Services
@@ -76,6 +77,7 @@ class Signals:
 
 def _up_arguments(parser: argparse.ArgumentParser) -> None:
     place_arguments(parser)
+    parser.add_argument("--unpause", action="store_true", help="let every Dag run; default they stay as they are")
     parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when the process that started this one has ended"
     )
@@ -99,7 +101,7 @@ def _up(args: argparse.Namespace) -> Answer:
         with running_services(
             place, say=say, expected_dags=dag_ids(), stop=signals.stop, hurry=signals.hurry
         ) as services:
-            for line in welcome(services):
+            for line in (*welcome(services), *_unpaused(services, args.unpause)):
                 say(line)
             while not signals.stop.wait(0.5):
                 services.keep_watched()
@@ -112,6 +114,28 @@ def _up(args: argparse.Namespace) -> Answer:
     except StopRequested:
         pass
     return Answer(("Stopped.",), {"stopped": "by signal"}, 128 + (signals.number or 0))
+
+
+def _unpaused(services: Services, asked: bool) -> list[str]:
+    """Let every Dag run where that was asked for; else say how it is done."""
+    from include.adapters.airflow_api import AirflowError
+
+    with services.api() as api:
+        try:
+            paused = sorted(dag for dag, is_paused in api.dags().items() if is_paused)
+            for dag in paused if asked else ():
+                api.unpause(dag)
+        except AirflowError as error:
+            return [f"  Whether Dags are paused is not known: {error}"]
+    if not paused:
+        return []
+    what = count_of(len(paused), "Dag")
+    if asked:
+        return [f"  Let {what} run that {'was' if len(paused) == 1 else 'were'} paused."]
+    verb, start = ("is", "starts nothing by itself") if len(paused) == 1 else ("are", "start nothing by themselves")
+    return [
+        f"  {what} {verb} paused and {start}: say `slipway up --unpause`, or use the switch beside each in Airflow."
+    ]
 
 
 def _check_machine(place: Place) -> None:

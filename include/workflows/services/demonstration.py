@@ -98,6 +98,8 @@ class Demonstration:
     """The views and days whose runs were started."""
     _scored: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     """What the runs that score or collect handed on, by Dag and run id: each query costs the API server time."""
+    _judging: int = 0
+    """How many more days are replayed once a journey that drift started has ended."""
     _journey_seen: bool = True
     """Whether a journey was under way since the ended ones were last checked; there may be one of an earlier replay."""
 
@@ -108,24 +110,31 @@ class Demonstration:
             ReplayFailed: naming the run that failed.
             Stopped: when ``stop`` was set.
         """
-        for dag_id in self.api.dags():
-            self.api.unpause(dag_id)
+        self.prepare()
         self.load_history()
         self.train_first_champions()
-        outcome, judging = DemonstrationOutcome(), self.plan.days_after
+        outcome, self._judging = DemonstrationOutcome(), self.plan.days_after
         days = Interval.between(self.plan.start, self.plan.end).days
         for day, following in zip(days, [*days[1:], None], strict=True):
             began = self.clock()
             shadows_closed = self.replay_day(day, following)
             outcome.days.append(day)
             outcome.seconds_per_day.append(self.clock() - began)
-            if self.follow_journeys(day, outcome, shadows_closed):
+            if self.follow_journeys(day, outcome, shadows_closed) or self.is_over(outcome):
                 break
-            if outcome.drifted:
-                judging -= 1
-                if not outcome.loop_closed or judging < 0:
-                    break
         return outcome
+
+    def prepare(self) -> None:
+        """Let every Dag run."""
+        for dag_id in self.api.dags():
+            self.api.unpause(dag_id)
+
+    def is_over(self, outcome: DemonstrationOutcome) -> bool:
+        """Whether what happened is enough: a journey that drift started has ended, and what it was worth is known."""
+        if not outcome.drifted:
+            return False
+        self._judging -= 1
+        return not outcome.loop_closed or self._judging < 0
 
     # --- history and first champions ---------------------------------------------------------------------------------
 
@@ -256,7 +265,7 @@ class Demonstration:
     def _tell_day(self, day: str, model: ModelDeclaration, runs: Mapping[str, DagRun]) -> bool:
         scored = self._handed_on(runs[model.answering_dag])
         if scored is None:
-            self.tell.line(f"{day}  {model.name:<13} not scored: no champion on that day")
+            self.tell.line(f"{day}  {model.name:<13} not scored: no champion, or no row, on that day")
             return False
         judged = runs[f"drift_{model.name}"]
         decision = self.api.xcom(judged.dag_id, judged.run_id, "decide")
@@ -333,7 +342,14 @@ class Demonstration:
                 return
             doing = []
             for run in left:
-                tasks = [t.task_id for t in self.api.task_instances(run.dag_id, run.run_id) if t.state == "running"]
+                doing_now = self.api.task_instances(run.dag_id, run.run_id)
+                asks = next((t.task_id for t in doing_now if t.state == "awaiting_input"), None)
+                if asks is not None:
+                    raise ReplayFailed(
+                        f"{asks} of {run.dag_id} {run.run_id} waits for a person: decide in Airflow, under Required "
+                        "Actions, and run this again; it goes on"
+                    )
+                tasks = [t.task_id for t in doing_now if t.state == "running"]
                 doing.append(f"{run.dag_id} {'/'.join(tasks) or run.state}")
             self.tell.now(f"{what}: {', '.join(doing)}")
             time.sleep(LOOK_EVERY_S)

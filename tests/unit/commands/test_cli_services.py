@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 
 import pytest
 
 from include import cli
-from include.commands import Mistake
+from include.commands import Mistake, services
 from include.commands.airflow import use_running_services
 from include.config import loader
 from include.config.settings import PROJECT, settings
@@ -151,3 +152,36 @@ def test_a_wrong_promise_is_named_with_file_and_line(tmp_path, capsys, text, lin
     said = capsys.readouterr().out.splitlines()[0]
     number = len(before.splitlines()) + 2
     assert re.match(rf"{re.escape(str(file))}:{number}: {line}", said), said
+
+
+class PausedAirflow:
+    """Two Dags, one of them paused."""
+
+    def __init__(self) -> None:
+        self.unpaused: list[str] = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def dags(self):
+        return {"score_a": True, "score_b": False}
+
+    def unpause(self, dag):
+        self.unpaused.append(dag)
+
+
+class TestUpAndPausedDags:
+    def test_what_is_paused_is_said_with_the_way_to_let_it_run(self):
+        airflow = PausedAirflow()
+        (line,) = services._unpaused(SimpleNamespace(api=lambda: airflow), False)
+        assert "1 Dag is paused and starts nothing by itself" in line
+        assert "`slipway up --unpause`" in line
+        assert airflow.unpaused == []
+
+    def test_unpause_lets_run_what_is_paused_and_says_how_many(self):
+        airflow = PausedAirflow()
+        assert services._unpaused(SimpleNamespace(api=lambda: airflow), True) == ["  Let 1 Dag run that was paused."]
+        assert airflow.unpaused == ["score_a"]

@@ -54,3 +54,12 @@ def test_without_a_promotion_the_loop_did_not_happen(journeys, waits, says):
     answer = ended(*journeys, waits=waits, found=DemonstrationReport([], [], [], []))
     assert answer.lines[-1].endswith(says)
     assert answer.code == 1
+
+
+@pytest.mark.parametrize(("waits", "code"), [(None, 0), ("retrain_m drift__1 champion_gate", 1)])
+def test_a_past_of_ones_own_is_well_when_its_last_day_was_reached_and_no_person_is_asked(waits, code):
+    outcome = DemonstrationOutcome(["2013-06-30"], [4.0], [REJECTED], waits)
+    answer = closing(outcome, DemonstrationReport([], [], [], []), own=True)
+    assert answer.code == code
+    expected = "waits for a person." if waits else "Drift started 1 journey; none promoted. Rejected: champion_gate."
+    assert answer.lines[-1].endswith(expected)
