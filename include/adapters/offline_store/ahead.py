@@ -99,10 +99,11 @@ class AheadTables:
 
 def _in_runs(rows: pa.Table) -> pa.Table:
     """With the columns of the partitions."""
-    names = {moment: (_day(moment), _name(moment)) for moment in rows.column("answered_at").unique().to_pylist()}
-    moments = rows.column("answered_at").to_pylist()
-    for at, column in enumerate((DAY, RUN)):
-        rows = rows.append_column(column, pa.array([names[moment][at] for moment in moments], pa.string()))
+    moments = rows.column("answered_at").combine_chunks().dictionary_encode()
+    each = moments.dictionary.to_pylist()
+    for column, name in ((DAY, _day), (RUN, _name)):
+        named = pa.array([name(moment) for moment in each], pa.string())
+        rows = rows.append_column(column, named.take(moments.indices))
     return rows
 
 

@@ -5,9 +5,10 @@
 
 from include.adapters.sql_engine.checking import SqlFault, SqlText, bound, read_text
 from include.adapters.sql_engine.naming import quoted
-from include.adapters.sql_engine.running import SqlFailed, connect, named_in, run_sql, semantic_hash
+from include.adapters.sql_engine.running import OpenDatabases, SqlFailed, connect, named_in, run_sql, semantic_hash
 
 __all__ = [
+    "OpenDatabases",
     "SqlFailed",
     "SqlFault",
     "SqlText",

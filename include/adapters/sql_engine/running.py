@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,33 @@ def connect(memory_limit: str | None = None, *, errors_as_json: bool = False) ->
         connection.close()
 
 
+class OpenDatabases:
+    """Databases that stay open for the next query, for work that asks many small ones: to open one takes longer than
+    most of them. Threads may ask at once; each query has a database to itself, and leaves nothing in it."""
+
+    def __init__(self) -> None:
+        self._free: list[duckdb.DuckDBPyConnection] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> OpenDatabases:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._free.clear()
+        self._open.close()
+
+    @contextmanager
+    def one(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A database without tables, for one query."""
+        try:
+            connection = self._free.pop()
+        except IndexError:
+            connection = self._open.enter_context(connect())
+        yield connection
+        # One whose query failed is not asked again.
+        self._free.append(connection)
+
+
 def run_sql(
     sql: str,
     tables: Mapping[str, pa.Table],
@@ -73,23 +100,28 @@ def run_sql(
     what: str,
     file: Path | str,
     left_out: Mapping[str, Mapping[str, str]] | None = None,
+    databases: OpenDatabases | None = None,
 ) -> pa.Table:
     """The result of a declared query over ``tables`` and the one-row table ``interval_``, which is left out where there
     is no interval. ``left_out`` are the columns that the tables have in the source and not here, by table, with the
-    reason.
+    reason. ``databases`` are open ones to run it in; None opens one for it.
 
     Raises:
         SqlFailed: naming ``what``, ``file`` and DuckDB's message; for an unknown column also what the tables have, and
         why it was left out.
     """
-    with connect() as connection:
-        for name, table in tables.items():
-            connection.register(name, table)
+    _syntax_tree(sql, what, file)
+    with connect() if databases is None else databases.one() as connection:
+        given = dict(tables)
         if interval is not None:
-            connection.register("interval_", interval_table(connection, interval))
-        _syntax_tree(sql, what, file)
+            given["interval_"] = interval_table(connection, interval)
+        for name, table in given.items():
+            connection.register(name, table)
         try:
-            return connection.sql(sql).to_arrow_table()
+            found = connection.sql(sql).to_arrow_table()
+            for name in given:
+                connection.unregister(name)
+            return found
         except duckdb.BinderException as error:
             columns = {name: table.column_names for name, table in tables.items()}
             used = named_in(sql, what=what, file=file)
@@ -152,7 +184,7 @@ def _query(name: str) -> str:
 
 def _syntax_tree(sql: str, what: str, file: Path | str) -> Any:
     """The query's syntax tree; a declared query is one SELECT, so anything else is refused before it could run."""
-    parsed = _without_places(syntax(sql))
+    parsed = _meaning(sql)
     if parsed.get("error"):
         reason = f"{parsed.get('error_type', 'error')} error: {parsed.get('error_message')}"
         raise SqlFailed(what, file, " ".join(reason.split()).rstrip(".!"))
@@ -167,6 +199,11 @@ def syntax(sql: str) -> Any:
     with connect() as connection:
         found = connection.sql(_query("syntax_tree"), params={"sql": sql}).fetchall()[0][0]
     return json.loads(found)
+
+
+@lru_cache(maxsize=64)
+def _meaning(sql: str) -> Any:
+    return _without_places(syntax(sql))
 
 
 def _without_places(node: Any) -> Any:

@@ -18,10 +18,12 @@ from include.config.types import FeatureView, SourceTable
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.verdicts import Verdict
-from include.workflows.features import audit, source_days, staging, streaming
+from include.workflows.features import audit, source_days, staging
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from include.adapters import sql_engine
 
 
 class RowsUnusable(Refusal):
@@ -30,10 +32,12 @@ class RowsUnusable(Refusal):
 
 @dataclass(slots=True)
 class KnownRows:
-    """Rows of views at one or several moments; the source is read once for all of them."""
+    """Rows of views at one or several moments; the source is read once for all of them, and their SQL runs in databases
+    that stay open."""
 
     moments: Sequence[datetime]
     """In order."""
+    databases: sql_engine.OpenDatabases
     _tables: dict[tuple[str, str], tuple[Interval, pa.Table]] = field(default_factory=dict)
     """View and source table to the rows that were read, and of which interval of the view."""
     _computed: dict[str, tuple[Interval, datetime, pa.Table]] = field(default_factory=dict)
@@ -67,12 +71,10 @@ class KnownRows:
         from include.adapters import offline_store
 
         tables = {each.table: self._source(view, each, window, moment) for each in view.source}
-        rows = staging.rows_of(view, window, tables).rows
+        rows = staging.rows_of(view, window, tables, self.databases).rows
         if rows.num_rows:
             wrong = [
-                each.reason.rstrip(".")
-                for each in audit.own_checks(view, rows, window, moment)
-                if each.criterion in streaming.OF_A_ROW and each.verdict is not Verdict.PASS
+                each.reason.rstrip(".") for each in audit.row_checks(view, rows) if each.verdict is not Verdict.PASS
             ]
             if wrong:
                 raise RowsUnusable(

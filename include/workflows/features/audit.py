@@ -49,36 +49,15 @@ def own_checks(
     moment, available = rows.column("event_time"), rows.column("available_time")
     start, end = (pa.scalar(m, pa.timestamp("us", tz="UTC")) for m in (interval.start, interval.end))
     outside = pc.fill_null(pc.or_(pc.less(moment, start), pc.greater_equal(moment, end)), True)
-    identity = [*view.keys, "event_time"]
-    numbers = [c.name for c in view.columns if c.kind == "numeric"]
-    infinite = {c: pc.fill_null(pc.is_inf(rows.column(c)), False) for c in numbers}
-    wrong_unit = [
-        c for c in ("event_time", "available_time") if rows.schema.field(c).type != pa.timestamp("us", tz="UTC")
-    ]
     # A late row is available late, which is no fault. A row whose time lies in the future, past its own ttl, is one.
     expires = pc.add(moment, pa.scalar(view.ttl, pa.duration(rows.schema.field("event_time").type.unit)))
     read_at = pa.scalar(as_of or interval.end, pa.timestamp("us", tz="UTC"))
     future = pc.and_(pc.greater_equal(available, expires), pc.greater(available, read_at))
     per_day = rows.group_by("day").aggregate([([], "count_all")]).to_pylist()
     thinnest = min(per_day, key=lambda day: day["count_all"])
-    missing_keys = {k: pc.is_null(rows.column(k)) for k in view.keys}
-    missing_times = {c: pc.is_null(rows.column(c)) for c in ("event_time", "available_time")}
-    repeated = _repeated(rows, identity)
+    *of_keys_and_times, repeated, infinite = _of_rows(view, rows)
     results = [
-        _none_of(
-            "times_of_another_unit",
-            len(wrong_unit),
-            n,
-            f"columns that are not timestamp[us, UTC]: {', '.join(wrong_unit) or 'none'}",
-        ),
-        _none_of("missing_keys", *_counted(missing_keys), n, "missing key values", _places(rows, missing_keys)),
-        _none_of(
-            "missing_times",
-            *_counted(missing_times),
-            n,
-            "rows without event or available time",
-            _places(rows, missing_times),
-        ),
+        *of_keys_and_times,
         _none_of(
             "event_times_outside",
             _count(outside),
@@ -93,20 +72,8 @@ def own_checks(
             f"rows available only in the future and past their ttl of {view.ttl}, so that they answer no request",
             _places(rows, {"available_time": future}),
         ),
-        _none_of(
-            "duplicate_keys",
-            _count(repeated),
-            n,
-            f"rows that repeat another's {', '.join(identity)} with other values",
-            _places(rows, {", ".join(view.keys): repeated}),
-        ),
-        _none_of(
-            "infinite_values",
-            *_counted(infinite),
-            n,
-            "infinite values in " + (", ".join(c for c, mask in infinite.items() if _count(mask)) or "no column"),
-            _places(rows, infinite),
-        ),
+        repeated,
+        infinite,
         _bounded("expectations", len(view.quality.expectations), Direction.AT_LEAST, 1, n, "declared expectations"),
         _bounded(
             "min_rows",
@@ -128,6 +95,61 @@ def own_checks(
         day, value, share = _largest_value_share(rows, column)
         what = f"of the rows on {day} have {column} {value!r}"
         results.append(_bounded(f"value_share.{column}", share, Direction.AT_MOST, allowed, n, what))
+    return _named(view, results)
+
+
+def row_checks(view: FeatureView, rows: pa.Table) -> list[CriterionResult]:
+    """Of ``own_checks`` those of single rows, which hold for the rows of a part of a day too: columns of another unit,
+    missing keys and times, repeated keys, and infinite values."""
+    return _named(view, _of_rows(view, rows))
+
+
+def _of_rows(view: FeatureView, rows: pa.Table) -> list[CriterionResult]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    n, identity = rows.num_rows, [*view.keys, "event_time"]
+    numbers = [c.name for c in view.columns if c.kind == "numeric"]
+    infinite = {c: pc.fill_null(pc.is_inf(rows.column(c)), False) for c in numbers}
+    wrong_unit = [
+        c for c in ("event_time", "available_time") if rows.schema.field(c).type != pa.timestamp("us", tz="UTC")
+    ]
+    missing_keys = {k: pc.is_null(rows.column(k)) for k in view.keys}
+    missing_times = {c: pc.is_null(rows.column(c)) for c in ("event_time", "available_time")}
+    repeated = _repeated(rows, identity)
+    return [
+        _none_of(
+            "times_of_another_unit",
+            len(wrong_unit),
+            n,
+            f"columns that are not timestamp[us, UTC]: {', '.join(wrong_unit) or 'none'}",
+        ),
+        _none_of("missing_keys", *_counted(missing_keys), n, "missing key values", _places(rows, missing_keys)),
+        _none_of(
+            "missing_times",
+            *_counted(missing_times),
+            n,
+            "rows without event or available time",
+            _places(rows, missing_times),
+        ),
+        _none_of(
+            "duplicate_keys",
+            _count(repeated),
+            n,
+            f"rows that repeat another's {', '.join(identity)} with other values",
+            _places(rows, {", ".join(view.keys): repeated}),
+        ),
+        _none_of(
+            "infinite_values",
+            *_counted(infinite),
+            n,
+            "infinite values in " + (", ".join(c for c, mask in infinite.items() if _count(mask)) or "no column"),
+            _places(rows, infinite),
+        ),
+    ]
+
+
+def _named(view: FeatureView, results: Sequence[CriterionResult]) -> list[CriterionResult]:
     return [replace(r, reason=f"{view.name}: {r.reason}") if r.verdict is not Verdict.PASS else r for r in results]
 
 

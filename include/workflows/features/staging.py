@@ -38,6 +38,8 @@ from include.workflows.lineage import tables_touched
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from include.adapters import sql_engine
+
 
 class DefinitionChanged(Refusal, ValueError):
     """The view's definition is not the one that made the published days of this version."""
@@ -144,13 +146,19 @@ def computed(view: FeatureView, interval: Interval, read: source_days.SourceRead
     return rows_of(view, interval, read.tables)
 
 
-def rows_of(view: FeatureView, interval: Interval, tables: Mapping[str, pa.Table]) -> view_rows.ViewRows:
-    """``computed`` from the source rows themselves."""
+def rows_of(
+    view: FeatureView,
+    interval: Interval,
+    tables: Mapping[str, pa.Table],
+    databases: sql_engine.OpenDatabases | None = None,
+) -> view_rows.ViewRows:
+    """``computed`` from the source rows themselves, in one of the open ``databases`` where there are any."""
     from include.adapters import source, sql_engine
 
     left_out = {table: source.left_out(rows) for table, rows in tables.items()}
     file = _sql_file(view)
-    given = sql_engine.run_sql(view.sql, tables, interval, what=_what(view), file=file, left_out=left_out)
+    what = _what(view)
+    given = sql_engine.run_sql(view.sql, tables, interval, what=what, file=file, left_out=left_out, databases=databases)
     return view_rows.settled(view, given)
 
 

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from include.adapters.ledger import StreamMark
 
-OF_A_ROW = ("times_of_another_unit", "missing_keys", "missing_times", "duplicate_keys", "infinite_values")
-"""What the audit of a day says of single rows: it holds for the rows of a tick too. What it says of a whole day (fewest
-rows, largest shares) needs the day."""
 IDLE_AT_LEAST = timedelta(seconds=60)
 """How old a holder's mark must at least be before another process takes a stream over."""
 JUDGED_EVERY = timedelta(minutes=10)
@@ -138,9 +135,7 @@ class ViewStream:
         rows = staging.rows_of(as_said, window, tail.tables).rows
         if rows.num_rows:
             wrong = [
-                each.reason.rstrip(".")
-                for each in audit.own_checks(as_said, rows, window, now)
-                if each.criterion in OF_A_ROW and each.verdict is not Verdict.PASS
+                each.reason.rstrip(".") for each in audit.row_checks(as_said, rows) if each.verdict is not Verdict.PASS
             ]
             if wrong:
                 self._rows = None

@@ -123,10 +123,12 @@ def score_ahead(model_name: str, moments: Sequence[datetime], run_id: str) -> di
             raise NoAnswerTime(model_name, moment, times)
     if model.score is None or not moments:
         raise NotAhead(model_name)
+    from include.adapters import sql_engine
+
     facts = []
-    with stores.open_ledger() as opened:
+    with stores.open_ledger() as opened, sql_engine.OpenDatabases() as databases:
         ledger = opened.fenced(opened.next_attempt(f"ahead/{model_name}/{moments[0].isoformat()}"))
-        known = KnownRows(sorted(moments))
+        known = KnownRows(sorted(moments), databases)
         for day, of_day in _by_day(moments):
             made = _Run(ledger, stores.registry(), model, model.score, known, day, of_day, run_id)
             try:

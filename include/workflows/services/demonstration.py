@@ -100,6 +100,8 @@ class Demonstration:
     """What the runs that score or collect handed on, by Dag and run id: each query costs the API server time."""
     _judging: int = 0
     """How many more days are replayed once a journey that drift started has ended."""
+    _ahead: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The days whose runs ahead were started: Dag to run id."""
     _journey_seen: bool = True
     """Whether a journey was under way since the ended ones were last checked; there may be one of an earlier replay."""
 
@@ -172,7 +174,9 @@ class Demonstration:
         """Materialize the day and wait until every model has scored and judged it; say what was decided.
 
         While it is judged, the views of the ``following`` day are prepared, except the views whose rows are the
-        requests: without requests nothing of that day is scored, and no as-of time moves.
+        requests: without requests nothing of that day is scored, and no as-of time moves. What is answered ahead on
+        that day is answered then too, unless a journey is under way, which may promote another model until the day
+        begins.
 
         Returns whether a shadow window closed with this day.
         """
@@ -189,11 +193,14 @@ class Demonstration:
         return closed
 
     def _answer_ahead(self, day: str) -> dict[str, str]:
-        """Start the day's runs ahead, all of a model's in one; Dag to run id."""
+        """Start the day's runs ahead, all of a model's in one, unless they were started before; Dag to run id."""
+        if day in self._ahead:
+            return self._ahead[day]
         end = Interval.of_day(day).end.date().isoformat()
         found = {f"ahead_{m.name}": f"ahead__{day}" for m in self.models if m.score is not None}
         for dag_id, run_id in found.items():
             self.api.trigger(dag_id, run_id, {"start": day, "end": end})
+        self._ahead[day] = found
         return found
 
     def _materialize(self, day: str, views: Iterable[FeatureView]) -> None:
@@ -217,6 +224,8 @@ class Demonstration:
             )
             if following and all(_ended(runs.get(m.answering_dag)) for m in self.models):
                 self._materialize(following, (v for v in self.views if v.ref not in requests))
+                if not self._journey_seen:
+                    self._answer_ahead(following)
             missing = [dag_id for dag_id in self._expected(runs) if dag_id not in runs or not runs[dag_id].finished]
             if not missing:
                 return runs

@@ -114,9 +114,16 @@ def test_hours_one_by_one_and_a_day_at_once_answer_the_same_also_long_afterwards
                 assert told["facts"]["days"][0]["runs"] == 24
             rows = given_ahead(world, 17)
             # The same to the last bit, but for how many rows the model was given at once.
-            found[how] = rows.assign(score=rows["score"].round(12)).to_dict("records")
-    assert len(found["at once"]) > 1000
-    assert found["at once"] == found["by the hour"]
+            kept = features(world, 17).set_index(["answered_at", "request_id"])
+            logged = closed(world, 17), log_of(world, 17)[[*AHEAD, "prediction_time", "score"]].round(12)
+            found[how] = rows.assign(score=rows["score"].round(12)).to_dict("records"), kept, logged
+    (answers, kept, logged), (one_by_one, as_kept, as_logged) = found["at once"], found["by the hour"]
+    assert len(answers) > 1000
+    assert answers == one_by_one
+    # What they were computed from, to the last bit; and which of them count.
+    pd.testing.assert_frame_equal(kept, as_kept, check_exact=True)
+    assert logged[0]["answered"] == as_logged[0]["answered"]
+    pd.testing.assert_frame_equal(logged[1], as_logged[1], check_exact=True)
 
 
 @pytest.mark.moment("first champion")
