@@ -36,15 +36,17 @@ class SqlFailed(Refusal, ValueError):
 
 
 @contextmanager
-def connect(memory_limit: str | None = None, *, errors_as_json: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private in-memory database in UTC, on all processors, for one piece of work.
+def connect(
+    memory_limit: str | None = None, *, errors_as_json: bool = False, threads: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private in-memory database in UTC, on all processors or with so many ``threads``, for one piece of work.
 
     ``memory_limit`` is DuckDB's text, for example ``2GB``; None takes ``SLIPWAY_DUCKDB_MEMORY``, or else DuckDB's own
     default (80 % of the machine). What does not fit is spilled to disk. ``errors_as_json`` is for errors that
     say where in the text they are.
     """
     config: dict[str, Any] = {
-        "threads": os.cpu_count() or 1,
+        "threads": threads or os.cpu_count() or 1,
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         # In the machine's temporary folder, not in the current directory.
@@ -86,7 +88,8 @@ class OpenDatabases:
         try:
             connection = self._free.pop()
         except IndexError:
-            connection = self._open.enter_context(connect())
+            # Small queries wait longer for a second thread than it saves them.
+            connection = self._open.enter_context(connect(threads=1))
         yield connection
         # One whose query failed is not asked again.
         self._free.append(connection)

@@ -115,7 +115,7 @@ def test_hours_one_by_one_and_a_day_at_once_answer_the_same_also_long_afterwards
             rows = given_ahead(world, 17)
             # The same to the last bit, but for how many rows the model was given at once.
             kept = features(world, 17).set_index(["answered_at", "request_id"])
-            logged = closed(world, 17), log_of(world, 17)[[*AHEAD, "prediction_time", "score"]].round(12)
+            logged = closed(world, 17), log_of(world, 17)[[*AHEAD, "prediction_time", "score"]].round({"score": 12})
             found[how] = rows.assign(score=rows["score"].round(12)).to_dict("records"), kept, logged
     (answers, kept, logged), (one_by_one, as_kept, as_logged) = found["at once"], found["by the hour"]
     assert len(answers) > 1000
