@@ -96,8 +96,8 @@ def main() -> None:
         bare = duckdb.connect(":memory:")
         bare.sql("SET TimeZone = 'UTC'")
         quiet, moved, query = [], [], []
-        with Ledger.open(settings().ledger_url) as ledger:
-            stream = ViewStream(view, ledger.streams, "bench")
+        with Ledger.open(settings().ledger_url) as ledger, sql_engine.OpenDatabases() as databases:
+            stream = ViewStream(view, ledger.streams, "bench", databases)
             stream.tick(START + timedelta(hours=4, minutes=20))
             stream.tick(START + timedelta(hours=4, minutes=30))
             for n in range(ROUNDS):

@@ -26,6 +26,7 @@ from include.workflows.features.stream_tail import Tail, stream_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from include.adapters import sql_engine
     from include.adapters.ledger import StreamMark
 
 IDLE_AT_LEAST = timedelta(seconds=60)
@@ -74,6 +75,8 @@ class ViewStream:
     view: FeatureView
     marks: StreamMarkKeeper
     holder: str
+    databases: sql_engine.OpenDatabases | None = None
+    """Open ones to run features.sql in; None opens one for each tick."""
     _mark: StreamMark | None = None
     _tail: Tail | None = None
     _rows: pa.Table | None = None
@@ -132,7 +135,7 @@ class ViewStream:
 
         # With the SQL's own available time: what is promised for it comes with the published day.
         as_said = self.view.model_copy(update={"delay": timedelta(0)})
-        rows = staging.rows_of(as_said, window, tail.tables).rows
+        rows = staging.rows_of(as_said, window, tail.tables, self.databases).rows
         if rows.num_rows:
             wrong = [
                 each.reason.rstrip(".") for each in audit.row_checks(as_said, rows) if each.verdict is not Verdict.PASS
