@@ -110,8 +110,9 @@ def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
             report.verdicts["I2"] = "holds, but for the service: there is none"
         found += _aliases(ledger, registry)
         found += _artifacts(ledger, registry, getattr(world, "lost", ()))
-    found += _rows(world.declared, ledger)
-    found += _promised(world.declared, ledger)
+    declared = world.declared
+    found += _rows(declared, ledger)
+    found += _promised(declared, ledger)
     found += _unfinished()
     found += _answers(ledger)
     report.verdicts["I8"] = "holds in the prediction log; there is no service"

@@ -35,7 +35,7 @@ NOWHERE = "http://127.0.0.1:9"
 SHADOW = {"max_days": 4, "disagreement": [0.00001, 0.2], "p99_delta_at_most": 0.5, "min_days": 1, "min_rows": 100}
 EVALUATED = "evaluated"
 REFIT_TRAINING = {**MODEL["training"], "refit": "all"}
-GATES_OF_A_REFIT = {**MODEL["gates"], "latency_gate": {"p99_ms_at_most": 5000}, "leakage_gate": {}}
+GATES_OF_A_REFIT = {**MODEL["gates"], "latency_gate": {"p99_ms_at_most": 5000, "repeats": 20}, "leakage_gate": {}}
 
 
 @dataclass

@@ -25,7 +25,7 @@ from include.config.views import AUDIT_GATE
 from include.workflows.gates import GATES
 
 HERE = "tests/unit/docs/test_doc_examples.py::"
-EXPORT = "tests/unit/workflows/release/test_export.py::"
+EXPORT = "tests/integration/days/test_export.py::"
 RUNS = "tests/integration/test_documented_runs.py::"
 JUDGE = "tests/unit/docs/test_judge_page.py::test_the_example_runs_and_prints_what_the_page_shows"
 EXTENDING = "tests/unit/docs/test_extending_page.py::"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
@@ -59,19 +58,19 @@ def history_of(rows: list[tuple[object, int, int, float | None]]) -> pa.Table:
 
 def looked_up(requests: pa.Table, history: pa.Table, keys: list[str], ttl: timedelta) -> list[int | None]:
     """For each request the position of the row that a patient person would choose; None where there is none."""
-    # As objects: pandas would make floats of integers with a missing one among them, and 2**53 + 1 be 2**53.
-    rows = pd.DataFrame({name: pd.Series(history.column(name).to_pylist(), dtype=object) for name in keys})
-    for name in ("event_time", "available_time"):
-        rows[name] = history.column(name).to_pandas()
+    rows = list(enumerate(history.select([*keys, "event_time", "available_time"]).to_pylist()))
     chosen: list[int | None] = []
     for asked in requests.to_pylist():
         # In another zone Python would take the ttl off the clock on the wall, which goes back an hour in autumn.
         moment = asked["prediction_time"].astimezone(UTC)
-        fits = (rows["available_time"] <= moment) & (rows["event_time"] > moment - ttl)
-        for key in keys:
-            fits &= rows[key].notna() & (rows[key] == asked[key])  # nothing equals a missing key
-        known = rows[fits].sort_values(["available_time", "event_time"], ascending=False, kind="stable")
-        chosen.append(None if known.empty else int(known.index[0]))
+        known = [
+            (row["available_time"], row["event_time"], -position)  # of rows alike in both times the first
+            for position, row in rows
+            if row["available_time"] is not None and row["available_time"] <= moment
+            if row["event_time"] > moment - ttl
+            if all(row[key] is not None and row[key] == asked[key] for key in keys)  # nothing equals a missing key
+        ]
+        chosen.append(-max(known)[2] if known else None)
     return chosen
 
 
