@@ -147,6 +147,7 @@ class _Loop:
 def _functions_of(file: str) -> dict[Place, list[FunctionType]]:
     """The functions of a loaded module, wherever they are held, by where they begin."""
     found: dict[Place, list[FunctionType]] = {}
+    gc.unfreeze()  # what the tests' conftest froze is no longer listed
     for each in gc.get_objects():
         if type(each) is FunctionType and each.__code__.co_filename == file:
             found.setdefault(_place(each.__code__), []).append(each)
