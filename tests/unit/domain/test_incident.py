@@ -212,6 +212,16 @@ def test_a_journey_waits_for_days_that_none_was_judged_on_and_twice_as_many_afte
     assert (found.ready, found.exhausted) == (ready, exhausted)
 
 
+def test_after_a_journey_as_many_days_are_needed_as_hold_half_of_the_declared_rows(incident):
+    """Half of 300 rows: at 13 a day 12 days, as 11.5 are not whole; at 15 a day the declared ten."""
+    assert ahead(incident, matured=28, tried=(18, 1), rows=13).needed_days == 12
+    assert ahead(incident, matured=28, tried=(18, 1), rows=15).needed_days == 10
+
+
+def test_where_nothing_is_said_of_journeys_there_was_none():
+    assert Tried() == Tried(journeys=0, backed_off=0, matured_until=None)
+
+
 def test_a_change_that_is_dated_later_is_what_the_days_are_counted_from(incident):
     assert ahead(incident, matured=12, tried=(-5, 1)).known_days == 12
 

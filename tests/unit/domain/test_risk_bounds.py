@@ -333,3 +333,42 @@ def test_by_rows_small_losses_are_not_rounded_up(means):
         guess = float(np.mean(means[: k + 1]))
     variance = sum(d.squares for d in past) / m - usual**2
     assert bounded.high == pytest.approx(risk + bernstein_bound(n, sum(errors), variance * 10 * 9, 0.0125))
+
+
+def test_by_rows_losses_that_are_all_equal_have_no_spread_though_rounding_makes_their_squares_the_smaller_ones():
+    past, now = held_out([0.7] * 3, within=0.0), cohorts([0.7] * 3, within=0.0)
+    rows, total, squares = (sum(getattr(d, name) for d in now) for name in ("rows", "total", "squares"))
+    assert squares - total**2 / rows < 0
+    found = realised_performance(past, now, Band("mae", 0.0), unit=Unit.ROW, min_rows=100)
+    assert found.low == found.high == found.risk == pytest.approx(0.7)
+
+
+class TestByRowsTheSequenceWithTheFarthestBoundIsFoundWhateverTheOthersLookLike:
+    @staticmethod
+    def since(past, now, rows, *, of=100, metric="mae"):
+        days = held_out(past, rows=of), cohorts(now, rows=rows)
+        if metric == "error":
+            days = tuple(tuple(replace(d, squares=d.total) for d in part) for part in days)
+        found = realised_performance(*days, Band(metric, 0.0), unit=Unit.ROW, min_rows=2, window_days=1)
+        return found.since, found.low
+
+    def test_two_rows_that_are_far_above_have_no_bound_yet_and_leave_the_decision_to_those_that_have(self):
+        since, low = self.since([0.3, 0.12, 0.5, 0.12], [0.2, 0.9], [50, 2])
+        assert (since, low is None) == ("2013-06-01", False)
+
+    @pytest.mark.parametrize(("past", "now"), [([0.3, 0.9], [0.9, 0.9]), ([0.3, 0.1], [0.1, 0.2])])
+    def test_where_none_has_a_bound_all_the_days_are_shown(self, past, now):
+        assert self.since(past, now, [2, 2], of=5) == ("2013-06-01", None)
+
+    @pytest.mark.parametrize(
+        ("past", "now", "rows", "since"),
+        [
+            pytest.param([0.1, 0.5, 0.9], [0.9, 0.2, 0.7], [10, 10, 400], "2013-06-03", id="the last, of many rows"),
+            pytest.param([0.9, 0.1], [0.5, 0.9, 0.3], [10, 100, 10], "2013-06-02", id="the second"),
+        ],
+    )
+    def test_the_search_does_not_end_before_it(self, past, now, rows, since):
+        assert self.since(past, now, rows, of=10)[0] == since
+
+    def test_nor_for_a_bounded_loss_whose_bounds_are_others(self):
+        assert self.since([0.3, 0.1], [0.1, 0.3], [50, 10], of=5, metric="error")[0] == "2013-06-02"
