@@ -15,7 +15,7 @@ from include.domain.blocks import Blocks, block_statistic, bootstrap, estimate, 
 from include.domain.comparison import BadLevel, PairedComparison, PairedScores, bootstrap_upper, compare, tango_upper
 from include.domain.day_means import DaySpread
 from include.domain.delong import delong, placements
-from include.domain.metrics import METRICS, Task, metric_of
+from include.domain.metrics import METRICS, ShapesDiffer, Task, metric_of
 
 
 def rivals(rows=1000, *, days=None, candidate=0.9, champion=1.0, rounded=None, seed=1):
@@ -316,3 +316,22 @@ def test_a_comparison_repeated_gives_the_same_numbers_to_the_bit(name, days):
         compare(PairedScores(Task.BINARY, y, candidate, champion, labels), name, margin=0.02) for _ in range(2)
     )
     assert one == again
+
+
+class TestTheRowsInWords:
+    COMPARED = PairedComparison("brier", 0.2, 0.2, 0.0, -0.1, 0.1, 1400, 20, 0.05, "m", lag=0.03, effective_days=19.0)
+
+    def test_days_are_worth_less_from_a_twentieth_less_on(self):
+        assert "worth 19.0 independent ones" in self.COMPARED.about
+        assert replace(self.COMPARED, effective_days=19.001).about == "1,400 rows of 20 days"
+
+    def test_days_of_which_nobody_said_what_they_are_worth_are_only_counted(self):
+        assert replace(self.COMPARED, lag=None, effective_days=None).about == "1,400 rows of 20 days"
+
+
+@pytest.mark.parametrize("name", ["days", "champion", "candidate", "weight"])
+def test_what_is_of_other_rows_is_refused(name):
+    y, candidate, champion, days = rivals(100, days=5)
+    given = {"y": y, "candidate": candidate, "champion": champion, "days": days, "weight": np.ones(100)}
+    with pytest.raises(ShapesDiffer, match=rf"{name} has shape \(99,\); it must be \(100,\)"):
+        compare(PairedScores(Task.BINARY, **(given | {name: given[name][:99]})), "brier")
