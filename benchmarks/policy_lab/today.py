@@ -29,7 +29,7 @@ from include.config.drift import DeclaredPerformance
 from include.domain.comparison import PairedScores, compare
 from include.domain.decision import Action, Decision, decide
 from include.domain.drift.report import Flags, ScoredDay
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated
 from include.domain.history import Ending, History, PastJourney, futile_streak, with_incident
 from include.domain.incident import Incident, IncidentPace
 from include.domain.journey import training_windows
@@ -223,7 +223,9 @@ class Today:
         judged = _Judged(self.shelf, held, candidate, days)
         margin = self._tolerated(self.declared.margin, self.shelf.fit(other), made.twin, holdout)
         high = judged.upper(opponent)
-        if high > margin:
+        # A champion that is no better than the baseline has no margin; beside a gain none is asked for.
+        nothing_to_lose = margin == 0.0 and isinstance(self.declared.margin, str)
+        if high > margin and not (gains and nothing_to_lose):
             return False
         better = high < 0 or (gains and judged.upper(opponent, GAIN_ALPHA) < 0)
         if gains and not better:
@@ -239,7 +241,7 @@ class Today:
         naive, own = (
             float(self.shelf.losses(found, held).mean()) for found in (self._baseline(learned, answers), answers)
         )
-        return Tolerated.of(amount, share, naive - own).amount
+        return Tolerated.of(amount, share, Gap(naive - own, own)).amount
 
     def _baseline(self, rows: Rows, candidate: NDArray[Any]) -> NDArray[Any]:
         """The learned labels' mean, or the shares of their classes, for every row."""

@@ -46,8 +46,8 @@ def tolerated_as(value: object) -> float | str:
 
 
 Tolerance = Annotated[float | str, BeforeValidator(tolerated_as)]
-"""A loss that is tolerated: in the metric's unit, or as a share of the gap between the reference and the naive
-baseline, written ``5%``."""
+"""A loss that is tolerated: in the metric's unit, or as a share, written ``5%``, of the gap between the reference and
+the naive baseline, or of the reference's distance to a perfect model where that is less."""
 
 
 def amount_and_share(declared: float | str) -> tuple[float, float | None]:

@@ -27,9 +27,9 @@ class DeclaredComparison(Declared):
     metric: MetricName
     """The metric on which the two are compared."""
     margin: Tolerance = as_share(MARGIN_SHARE)
-    """The loss against the champion that is tolerated: in the metric's unit, or as a share of the gap between the
-    champion and the naive baseline on the held-out rows, written 5%, which is 0 where there is none; 0 asks for
-    superiority's bound at zero; default 5%."""
+    """The loss against the champion that is tolerated: in the metric's unit, or as a share, written 5%, of the gap
+    between the champion and the naive baseline on the held-out rows, or of the champion's distance to a perfect model
+    where that is less. It is 0 where there is no gap; 0 asks for superiority's bound at zero; default 5%."""
     superiority: bool = False
     """Whether the candidate must be better by more than the margin instead of no worse than it; default no."""
 

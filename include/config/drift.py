@@ -48,9 +48,9 @@ class DeclaredPerformance(Declared):
     """The loss that is watched: brier, log_loss, error or cost for classifiers, mae, rmse or pinball for regression; or
     one of your own by its import path, or a business metric: a value for each row, 0 or more, lower better."""
     tolerance: Tolerance = as_share(TOLERANCE_SHARE)
-    """How much worse than the reference is still in band: in the metric's unit, or as a share of the gap between the
-    reference and the naive baseline on the same held-out rows, written 10%, which is 0 where there is none; default
-    10%."""
+    """How much worse than the reference is still in band: in the metric's unit, or as a share, written 10%, of the gap
+    between the reference and the naive baseline on the same held-out rows, or of the reference's distance to a perfect
+    model (its own loss) where that is less. It is 0 where there is no gap; default 10%."""
     window_days: Annotated[int, Field(ge=1)] = 7
     """The sliding window of matured days the current risk is taken over; default 7."""
     unit: Literal["day", "row"] = "day"

@@ -24,8 +24,9 @@ class DeclaredShadowComparison(Declared):
     """The metric on which the two are compared, a business metric too; default that of the first comparison of
     ``gates.champion_gate``."""
     margin: Tolerance | None = None
-    """The loss against the champion that is tolerated: in the metric's unit, or as a share of the gap between the
-    champion and the mean label on the labelled rows, written 5%; default that of the same comparison."""
+    """The loss against the champion that is tolerated: in the metric's unit, or as a share, written 5%, of the gap
+    between the champion and the mean label on the labelled rows, or of the champion's distance to a perfect model where
+    that is less; default that of the same comparison."""
     asks: Literal["not_shown_worse", "no_worse"] = "not_shown_worse"
     """not_shown_worse: FAIL where labels show that the challenger is worse by more than the margin; an equal one is
     stopped at most alpha of the time. no_worse: PASS only where they show that it is not, as in ``champion_gate``,

@@ -32,8 +32,9 @@ class StrictTier(Declared):
     be judged is INCONCLUSIVE."""
 
     margin: Tolerance = as_share(2 * MARGIN_SHARE)
-    """The loss against the champion that is tolerated within one slice: in the metric's unit, or as a share of the gap
-    between the champion and the naive baseline on all held-out rows, written 10%; default 10%."""
+    """The loss against the champion that is tolerated within one slice: in the metric's unit, or as a share, written
+    10%, of the gap between the champion and the naive baseline on all held-out rows, or of the champion's distance to a
+    perfect model where that is less; default 10%."""
     large_rows: Rows = 5000
     """Rows from which a slice is large; a protected one is strict whatever its size; default 5000."""
     judged: Literal["together", "alone"] = "together"

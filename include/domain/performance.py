@@ -28,6 +28,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from include.domain.drift.e_detector import Rise
+from include.domain.gap import Gap, Tolerated
 from include.domain.losses import BadLoss, DayLoss, merged_losses
 from include.domain.risk_bounds import Band, DetectedRise, ReferenceRisk, RiskSince, Unit
 from include.domain.wording import count_of
@@ -79,6 +80,15 @@ class RealisedPerformance:
     """Of the gap, where the tolerance was declared as a share; None where it was as an amount."""
     gap: float | None = None
     """How much better than the naive baseline the reference is, in the metric's unit; None where not measured."""
+    to_perfect: float | None = None
+    """How far from a perfect model the reference is, in the metric's unit; None where there is none, where it was not
+    measured, and in reports from before it."""
+
+    @property
+    def tolerated(self) -> Tolerated:
+        """The tolerance with what it is of the gap."""
+        gap = None if self.gap is None else Gap(self.gap, self.to_perfect)
+        return Tolerated(self.tolerance, self.tolerance_share, gap)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"unit": self.unit.value}
@@ -170,7 +180,8 @@ def realised_performance(
         served_rows=rows,
         changed_on=lane[0].day if out and detected else None,
         tolerance_share=band.share,
-        gap=band.gap,
+        gap=None if band.gap is None else band.gap.above_naive,
+        to_perfect=None if band.gap is None else band.gap.to_perfect,
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from include.domain.drift.e_detector import Rise, rise
 from include.domain.drift.sequences import bernstein_bound, least_t_bound, t_bound
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated
 from include.domain.losses import BOUNDED, DayLoss
 
 DAY_SCALE = 1.0
@@ -45,7 +45,7 @@ class Band:
         run_length_days: By days, how many days in band there are on average before one is called out of it; more
             than 1.
         share: Of the gap, where the tolerance was declared as one; it is the amount already.
-        gap: How much better than the naive baseline the reference is, in the metric's unit; None where not measured.
+        gap: Where the reference is between the naive baseline and a perfect model; None where not measured.
     """
 
     metric: str
@@ -53,7 +53,7 @@ class Band:
     alpha: float = 0.05
     run_length_days: float = 365.0
     share: float | None = None
-    gap: float | None = None
+    gap: Gap | None = None
 
     @property
     def tolerated(self) -> Tolerated:

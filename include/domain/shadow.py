@@ -276,7 +276,7 @@ def _on_matured_labels(
         parts=attempts,
         margin=None if rule.superiority else rule.margin,
     )
-    notes["matured"] = comparison.as_json() | {"margin": rule.margin, "share": rule.share, "gap": rule.gap}
+    notes["matured"] = comparison.as_json() | rule.as_json()
     result = judge_comparison(rule, comparison, criterion=f"matured {rule.metric}", min_rows=rules.min_matured_rows)
     unmeasured = comparison.judged_rows < rules.min_matured_rows or comparison.difference is None
     if rules.only_if_shown_worse and not unmeasured and not rule.tolerated.unmeasured:

@@ -95,12 +95,11 @@ def champion_gate(
     if has_champion:
         # Margins are amounts from here on: the same ones against the champion, its anchor and on the replay window.
         rules = rules.on(evidence)
-        notes["margins"] = {
-            rule.criterion: {"margin": rule.margin, "share": rule.share, "gap": rule.gap} for rule in rules.comparisons
-        }
+        notes["margins"] = {rule.criterion: rule.as_json() for rule in rules.comparisons}
         criteria += _against_champion(rules, evidence, attempts.parts, "", notes["comparisons"])
         better = _shown_better(criteria)
-        anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"])
+        gained = better and _gained(rules, criteria)
+        anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"], gained=gained)
         notes["anchor"] = {
             "candidate": anchor.candidate_id,
             "attempts": anchor.attempts,
@@ -146,9 +145,12 @@ def _against_champion(
 
 
 def _against_anchor(
-    rules: ChampionRules, anchor: AnchorEvidence, attempts: Attempts, notes: dict[str, Any]
+    rules: ChampionRules, anchor: AnchorEvidence, attempts: Attempts, notes: dict[str, Any], *, gained: bool
 ) -> list[CriterionResult]:
-    """Within each margin of the anchor as well; nothing where the champion is the anchor or the candidate is."""
+    """Within each margin of the anchor as well; nothing where the champion is the anchor or the candidate is.
+
+    A candidate that an alarm asked for and that has ``gained`` on the champion, as shown by the bound, is only stopped
+    where it is shown to be worse than the anchor by more than the margin."""
     if anchor.candidate_id is None:
         return []
     if anchor.evidence is None:
@@ -170,7 +172,21 @@ def _against_anchor(
     parts = max(attempts.parts, anchor.attempts)
     found = _against_champion(rules.tolerated, seen, parts, ANCHOR, notes)
     since = f"The anchor is {anchor.candidate_id}, the last champion that was shown to be better or that a person took."
-    return [replace(c, reason=f"{c.reason.replace('the champion', 'the anchor')} {since}") for c in found]
+    found = [replace(c, reason=f"{c.reason.replace('the champion', 'the anchor')} {since}") for c in found]
+    return [_not_shown_worse(c) if gained else c for c in found]
+
+
+def _not_shown_worse(found: CriterionResult) -> CriterionResult:
+    """What is measured, and not shown to be beyond the margin, is no reason to keep a champion that is shown to be the
+    worse one."""
+    if found.verdict is not Verdict.INCONCLUSIVE or found.low is None:
+        return found
+    return replace(
+        found,
+        verdict=Verdict.PASS,
+        allowed=f"not shown to be {found.allowed.replace('<=', '>')}",
+        reason=f"{found.reason} It is shown to be better than the champion, so this does not stop it.",
+    )
 
 
 def _all_better(found: list[CriterionResult]) -> bool:
@@ -182,6 +198,12 @@ def _shown_better(found: list[CriterionResult]) -> bool:
     """Whether the candidate passes each comparison with the champion, and one of them shows it to be better."""
     passed = all(c.verdict is Verdict.PASS for c in found)
     return passed and any(c.high is not None and c.high < 0 for c in found)
+
+
+def _gained(rules: ChampionRules, found: list[CriterionResult]) -> bool:
+    """Whether an alarm asked for a gain on the champion, and the bound shows one."""
+    asked = {rule.criterion for rule in rules.comparisons if rule.alpha is not None and not rule.measured}
+    return any(c.criterion in asked and c.high is not None and c.high < 0 for c in found)
 
 
 def _with_budget(found: CriterionResult, rules: ChampionRules, attempts: Attempts) -> CriterionResult:

@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 
 from include.domain.errors import Refusal
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated, in_notes, to_perfect
 from include.domain.gates.evidence import Evidence
 from include.domain.metrics import Metric, metric_of
 from include.domain.weighted_metrics import measure_weighted
@@ -32,7 +32,8 @@ class ComparisonRule:
     ``margin`` (at least 0, in the metric's unit) is the loss that is tolerated; with ``superiority`` it is the gain
     that is demanded, and must be exceeded. ``alpha`` is this comparison's own, where it is not that of the rules. With
     ``measured`` the gain itself is judged and not its bound, beside a margin that is. ``share`` declares the margin as
-    a share of the ``gap``, by how much the champion is better than the naive baseline on the judged rows (``on``).
+    a share of the ``gap``: where the champion is between the naive baseline and a perfect model on the judged rows
+    (``on``).
     """
 
     metric: str | Metric
@@ -41,7 +42,7 @@ class ComparisonRule:
     alpha: float | None = None
     measured: bool = False
     share: float | None = None
-    gap: float | None = None
+    gap: Gap | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.margin) or self.margin < 0:
@@ -51,6 +52,15 @@ class ComparisonRule:
         """The rule with the gap of these rows, and where the margin is a share of it with the margin."""
         gap = gap_on(evidence, self.metric)
         return replace(self, margin=Tolerated.of(self.margin, self.share, gap).amount, gap=gap)
+
+    @property
+    def nothing_to_lose(self) -> bool:
+        """Whether the margin is a share of the gap of a champion that is no better than the baseline."""
+        return self.share is not None and self.gap is not None and self.gap.above_naive <= 0
+
+    def as_json(self) -> dict[str, float | None]:
+        """The margin as a note of the gate has it, with what it is a share of."""
+        return {"margin": self.margin, "share": self.share, **in_notes(self.gap)}
 
     @property
     def tolerated(self) -> Tolerated:
@@ -95,8 +105,16 @@ class ChampionRules:
     worse by a margin passes no more often."""
 
     def on(self, evidence: Evidence) -> ChampionRules:
-        """The rules with each margin as an amount, by the gap between champion and baseline on these rows."""
-        return replace(self, comparisons=tuple(rule.on(evidence) for rule in self.comparisons))
+        """The rules with each margin as an amount, by the gap between champion and baseline on these rows.
+
+        A champion that is no better than the baseline has nothing of which a share could be lost. Beside a gain that
+        must be shown in the same metric, its margin would ask for the same gain again, at another level: it is left
+        out.
+        """
+        rules = [rule.on(evidence) for rule in self.comparisons]
+        gained = {str(rule.metric) for rule in rules if rule.alpha is not None and not rule.measured}
+        kept = [r for r in rules if not (r.nothing_to_lose and r.alpha is None and str(r.metric) in gained)]
+        return replace(self, comparisons=tuple(kept))
 
     @property
     def tolerated(self) -> ChampionRules:
@@ -119,13 +137,14 @@ class ChampionRules:
         return replace(self, comparisons=(*self.comparisons, gain))
 
 
-def gap_on(evidence: Evidence, metric: str | Metric) -> float | None:
-    """By how much the champion is better than the naive baseline on the rows, in the metric's unit, below zero where it
-    is worse; None where one of them did not answer or has no value."""
+def gap_on(evidence: Evidence, metric: str | Metric) -> Gap | None:
+    """Where the champion is between the naive baseline and a perfect model on the rows; None where it or the baseline
+    did not answer or has no value."""
     seen = evidence.seen_by(metric)
     if seen.champion is None or seen.baseline is None:
         return None
     found = [measure_weighted(seen.task, metric, seen.y, s, seen.weight).value for s in (seen.champion, seen.baseline)]
     if found[0] is None or found[1] is None:
         return None
-    return (found[1] - found[0]) * metric_of(seen.task, metric).worse_sign
+    kind = metric_of(seen.task, metric)
+    return Gap((found[1] - found[0]) * kind.worse_sign, to_perfect(found[0], kind.worse_sign, kind.low, kind.high))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated
 from include.domain.gates.evidence import Evidence, RowValues
 from include.domain.metrics import Floats
 from include.domain.verdicts import GateResult, Verdict
@@ -131,6 +131,6 @@ def _help(results: Sequence[GateResult], name: str) -> str:
     if margin is None or margin <= 0 or len(highs) < len(lines) / 2:
         return "more held-out rows or days, or a bound that equal models meet"
     wanted = float(np.quantile(highs, ENOUGH))
-    gaps = (result.notes.get("margins", {}).get(name, {}).get("gap") for result in results)
-    gap = next((each for each in gaps if each is not None), None)
+    noted = (result.notes.get("margins", {}).get(name, {}) for result in results)
+    gap = next((Gap(each["gap"], each["to_perfect"]) for each in noted if each.get("gap") is not None), None)
     return f"more held-out days, or a margin of {Tolerated(float(f'{wanted:.2g}'), gap=gap)} instead of {margin:g}"

@@ -25,7 +25,7 @@ from scipy.special import ndtri
 
 from include.domain.blocks import Blocks, block_statistic
 from include.domain.comparison import MAX_BLOCKS, PairedComparison, PairedScores, compare
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated
 from include.domain.gates.champion_rules import ComparisonRule
 from include.domain.gates.evidence import Evidence
 from include.domain.gates.judged_comparison import judge_comparison
@@ -84,7 +84,7 @@ class SliceTier:
     against: str = "champion"
     pooled: bool = True
     share: float | None = None
-    gap: float | None = None
+    gap: Gap | None = None
 
     def paired(self, evidence: Evidence) -> PairedScores:
         other = evidence.champion if self.against == "champion" else evidence.baseline

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from include.domain.attempts import FIRST, Attempts
 from include.domain.comparison import PairedComparison
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated, in_notes
 from include.domain.gates.champion_rules import BadRule, FirstDeployment, gap_on
 from include.domain.gates.evidence import BadEvidence, Evidence
 from include.domain.gates.fairness import FairnessRule, fairness_criteria
@@ -81,7 +81,7 @@ class SliceRules:
     first_deployment: FirstDeployment = FirstDeployment.BASELINE_ONLY
     margin_share: float | None = None
     floor_share: float | None = None
-    gap: float | None = None
+    gap: Gap | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.floor) or self.floor < 0:
@@ -139,7 +139,7 @@ def slice_gate(
     if has_champion:
         rules = rules.on(evidence)
         notes["margins"] = {
-            name: {"margin": amount, "share": share, "gap": rules.gap}
+            name: {"margin": amount, "share": share, **in_notes(rules.gap)}
             for name, amount, share in (
                 ("strict", rules.margin, rules.margin_share),
                 ("small", rules.floor, rules.floor_share),

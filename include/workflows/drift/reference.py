@@ -18,7 +18,7 @@ from include.domain.drift.maturity import Cohort
 from include.domain.drift.profile import Profile
 from include.domain.drift.settled import SettledDay, days_of, settled, settled_until
 from include.domain.errors import Refusal
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated
 from include.domain.incident_acts import AcceptedLevel
 from include.domain.intervals import Interval
 from include.domain.losses import DayLoss, losses_by_day
@@ -267,6 +267,10 @@ def band_of(model: ModelDeclaration, reference: Reference) -> Band:
     declared = model.drift.performance
     amount, share = amount_and_share(declared.tolerance)
     risks, root = reference.risks, math.sqrt if declared.metric == "rmse" else float
-    gap = None if risks is None else root(risks[0]) - root(risks[1])
+    gap = None
+    if risks is not None:
+        # A watched loss is never below 0, which is a perfect model's.
+        naive, own = (root(risk) for risk in risks)
+        gap = Gap(naive - own, own)
     tolerated = Tolerated.of(amount, share, gap)
     return Band(declared.metric, tolerated.amount, declared.alpha, declared.run_length_days, share, gap)

@@ -21,7 +21,6 @@ from include.domain.drift.maturity import Cohort
 from include.domain.drift.pooling import CountedDay
 from include.domain.drift.profile import count_window
 from include.domain.drift.report import DriftReport
-from include.domain.gap import Tolerated
 from include.domain.history import Ending, History, PastJourney, situation_of
 from include.domain.incident import Incident
 from include.domain.intervals import DAY, Interval, midnight
@@ -340,7 +339,7 @@ class DeclaredPolicy:
         if not self._reports:
             return ()
         found = self._reports[0].realised
-        return (f"tolerance {Tolerated(found.tolerance, found.tolerance_share, found.gap)} for the first champion",)
+        return (f"tolerance {found.tolerated} for the first champion",)
 
 
 def _days(interval: Interval) -> Iterator[datetime]:

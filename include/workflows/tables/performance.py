@@ -21,7 +21,7 @@ from include.domain.drift.estimated import BesideEstimate, EstimatedPerformance,
 from include.domain.drift.input_drift import DriftVerdict
 from include.domain.drift.once import RiskRise, ScoredRows, metric_fall, risk_rise
 from include.domain.drift.profile import FeatureKind, as_numbers, column_of
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated, to_perfect
 from include.domain.losses import BadLoss, row_losses
 from include.domain.metric_names import LOSSES, NAMES, why_not
 from include.domain.metrics import Metric, OwnMetricFailed, Task, measure, metric_of
@@ -135,8 +135,8 @@ class Lane:
             columns[name] = column if kind == "categorical" else pd.Series(as_numbers(column), index=frame.index)
         return estimators.as_input(pd.DataFrame(columns, index=frame.index), self.kinds)
 
-    def _gap(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float | None:
-        """How much lower the reference's risk is than that of the mean label, in the metric's unit."""
+    def _gap(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> Gap | None:
+        """Where the reference's risk is between that of the mean label and 0, in the metric's unit."""
         if self.losses is None or self.loss is None:
             return None
         try:
@@ -145,9 +145,9 @@ class Lane:
             return None
         risks = [float(losses.mean()) for losses in (naive, self.losses)]
         naive_risk, risk = (r**0.5 for r in risks) if self.metric == "rmse" else risks
-        return naive_risk - risk
+        return Gap(naive_risk - risk, risk)
 
-    def _tolerated(self, gap: float | None) -> Tolerated:
+    def _tolerated(self, gap: Gap | None) -> Tolerated:
         return Tolerated.of(*amount_and_share(self.limits.tolerance), gap)
 
     def _losses(self, y: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -163,7 +163,9 @@ class Lane:
         if measured.value is None:
             raise BadTable(f"--metric {metric}: the reference gives none: {measured.reason}.")
         naive = measure(task, metric, reference.y, _mean_label(reference.y, reference.scores)).value
-        self.tolerance = self._tolerated(None if naive is None else metric.worse_sign * (naive - measured.value))
+        best = to_perfect(measured.value, metric.worse_sign, metric.low, metric.high)
+        gap = None if naive is None else Gap(metric.worse_sign * (naive - measured.value), best)
+        self.tolerance = self._tolerated(gap)
         why = f"{metric} is of all rows together, so without labels it cannot be estimated row by row"
         self.lacking["estimated"] = why
         if "estimated" in self.asked:

@@ -41,23 +41,30 @@ def test_without_a_champion_there_is_none():
 
 
 def judged(
-    candidate: float, champion: float, anchor: float | None, *, attempts: Attempts = FIRST, tried: int = 1
+    candidate: float,
+    champion: float,
+    anchor: float | None,
+    *,
+    attempts: Attempts = FIRST,
+    tried: int = 1,
+    rules: ChampionRules = RULES,
+    apart: float = 0.02,
 ) -> GateResult:
-    """Models with these mean errors on 28 days of 50 rows."""
+    """Models with these mean errors on 28 days of 50 rows; days of the anchor differ by ``apart``."""
     rng = np.random.default_rng(5)
     day = np.repeat(np.arange(28), 50)
     y = np.zeros(len(day))
 
-    def errors(size: float) -> np.ndarray:
-        return size + 0.02 * rng.standard_normal(28)[day] + 0.2 * rng.standard_normal(len(day))
+    def errors(size: float, apart: float = 0.02) -> np.ndarray:
+        return size + apart * rng.standard_normal(28)[day] + 0.2 * rng.standard_normal(len(day))
 
-    def evidence(other: float) -> Evidence:
-        return Evidence(Task.REGRESSION, y, ours, errors(other), np.full(len(day), 5.0), day)
+    def evidence(other: float, apart: float = 0.02) -> Evidence:
+        return Evidence(Task.REGRESSION, y, ours, errors(other, apart), np.full(len(day), 5.0), day)
 
     ours = errors(candidate)
-    seen = NO_ANCHOR if anchor is None else AnchorEvidence("c0", evidence(anchor), attempts=tried)
+    seen = NO_ANCHOR if anchor is None else AnchorEvidence("c0", evidence(anchor, apart), attempts=tried)
     return champion_gate(
-        RULES, evidence(champion), mode=Mode.BLOCKING, has_champion=True, attempts=attempts, anchor=seen
+        rules, evidence(champion), mode=Mode.BLOCKING, has_champion=True, attempts=attempts, anchor=seen
     )
 
 
@@ -68,6 +75,54 @@ def test_a_candidate_within_the_margin_of_the_champion_and_beyond_it_from_the_an
     assert "against the anchor's" in by_name["anchor mae"].reason
     assert "The anchor is c0" in by_name["anchor mae"].reason
     assert judged(1.15, 1.1, 1.12).verdict is Verdict.PASS
+
+
+class TestACandidateThatAnAlarmAskedFor:
+    """It must gain on a champion that does harm. That it cannot be shown to be as good as the anchor is then no reason
+    to go on serving the worse of the two."""
+
+    ALARM = RULES.gaining("mae")
+
+    def anchored(self, *errors: float, rules: ChampionRules = ALARM) -> CriterionResult:
+        found = judged(*errors, rules=rules, apart=0.6)
+        return next(c for c in found.criteria if c.criterion == "anchor mae")
+
+    def test_shown_to_gain_on_the_champion_it_is_stopped_only_where_it_is_shown_to_be_worse_than_the_anchor(self):
+        passed, stopped = self.anchored(1.1, 1.5, 0.95), self.anchored(1.1, 1.5, 0.3)
+        assert passed.verdict is Verdict.PASS
+        assert passed.high > 0.1 >= passed.low
+        assert passed.allowed == "not shown to be worse than champion by > 0.1"
+        assert passed.reason.endswith("It is shown to be better than the champion, so this does not stop it.")
+        assert (stopped.verdict, stopped.low > 0.1) == (Verdict.FAIL, True)
+
+    def test_without_an_alarm_the_anchor_must_be_met_however_much_better_than_the_champion_it_is(self):
+        assert self.anchored(1.1, 1.5, 0.95, rules=RULES).verdict is Verdict.INCONCLUSIVE
+
+    def test_a_gain_that_is_only_measured_excuses_nothing(self):
+        undated = RULES.gaining("mae", dated=False)
+        assert self.anchored(1.1, 1.5, 0.95, rules=undated).verdict is Verdict.INCONCLUSIVE
+
+    def test_nor_does_one_that_is_not_shown(self):
+        assert self.anchored(1.1, 1.1, 0.95).verdict is Verdict.INCONCLUSIVE
+
+    def test_an_anchor_that_was_not_asked_stays_no_evidence(self):
+        days = np.arange(200) % 10
+        on = Evidence(
+            Task.REGRESSION, np.zeros(200), np.ones(200) + 0.01 * days, np.full(200, 1.5), np.full(200, 5.0), days
+        )
+        found = champion_gate(
+            self.ALARM,
+            on,
+            mode=Mode.BLOCKING,
+            has_champion=True,
+            anchor=AnchorEvidence("c0", missing="its file is gone"),
+        )
+        asked = next(c for c in found.criteria if c.criterion == "anchor comparison")
+        assert asked.verdict is Verdict.INCONCLUSIVE
+
+    def test_the_anchor_stays_where_it_was(self):
+        found = judged(1.1, 1.5, 0.95, rules=self.ALARM, apart=0.6)
+        assert found.notes["anchor"]["moves"] is False
 
 
 def test_where_the_champion_is_the_anchor_nothing_is_added():

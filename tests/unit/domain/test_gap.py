@@ -8,13 +8,13 @@ from include.config.base import amount_and_share
 from include.config.champion_gate import DeclaredComparison
 from include.config.drift import DeclaredPerformance
 from include.config.slice_gate import SliceGate, SmallTier, StrictTier
-from include.domain.gap import Tolerated
+from include.domain.gap import Gap, Tolerated
 from include.domain.gates import ChampionRules, ComparisonRule, Evidence, SliceRules, champion_gate, slice_gate
 from include.domain.losses import DayLoss
-from include.domain.metrics import Task
+from include.domain.metrics import Metric, Task
 from include.domain.performance import realised_performance
 from include.domain.risk_bounds import Band
-from include.domain.verdicts import GateResult, Mode, Verdict
+from include.domain.verdicts import Direction, GateResult, Mode, Verdict
 
 ROWS = 4000
 
@@ -47,7 +47,12 @@ def test_of_an_absolute_margin_the_report_says_the_share_too():
     found = judged(None, 0.01, worse=0.005)
     assert found.criteria[0].allowed == "worse than champion by <= 0.01"
     assert found.criteria[0].reason.endswith("so it is not worse by more than 0.01 (10 % of the gap of 0.1).")
-    assert found.notes["margins"]["mae"] == {"margin": 0.01, "share": None, "gap": pytest.approx(0.1)}
+    assert found.notes["margins"]["mae"] == {
+        "margin": 0.01,
+        "share": None,
+        "gap": pytest.approx(0.1),
+        "to_perfect": pytest.approx(0.2, abs=0.011),
+    }
 
 
 @pytest.mark.parametrize(("worse", "verdict"), [(0.005, Verdict.FAIL), (-0.005, Verdict.PASS)])
@@ -94,17 +99,73 @@ def test_a_gain_that_an_alarm_asks_for_keeps_the_shares_of_the_other_margins():
     assert [rule.margin for rule in rules.tolerated.comparisons] == [pytest.approx(0.01)]
 
 
+class TestAChampionThatIsNoBetterThanTheBaseline:
+    """It has nothing of which a share could be lost."""
+
+    def found(self, rules: ChampionRules) -> list[str]:
+        useless = evidence(worse=-0.1, champion=0.4, naive=0.3)
+        result = champion_gate(rules, useless, mode=Mode.BLOCKING, has_champion=True)
+        return [line.criterion for line in result.criteria]
+
+    def test_beside_a_gain_that_must_be_shown_no_margin_is_asked_for_in_the_same_metric(self):
+        rules = ChampionRules((ComparisonRule("mae", 0.0, share=0.1), ComparisonRule("rmse", 0.0, share=0.1)), "mae")
+        assert self.found(rules.gaining("mae")) == ["rmse", "gain in mae", "baseline mae"]
+
+    def test_beside_one_that_is_only_measured_the_margin_of_nothing_stays(self):
+        rules = ChampionRules((ComparisonRule("mae", 0.0, share=0.1),), "mae")
+        assert self.found(rules.gaining("mae", dated=False)) == ["mae", "gain in mae", "baseline mae"]
+
+    def test_a_margin_that_was_declared_as_an_amount_stays(self):
+        rules = ChampionRules((ComparisonRule("mae", 0.01),), "mae")
+        assert self.found(rules.gaining("mae")) == ["mae", "gain in mae", "baseline mae"]
+
+    def test_without_an_alarm_nothing_may_be_lost(self):
+        rules = ChampionRules((ComparisonRule("mae", 0.0, share=0.1),), "mae")
+        assert self.found(rules) == ["mae", "baseline mae"]
+
+
 def test_margins_of_slices_are_shares_of_the_gap_of_all_rows():
     rules = SliceRules("mae", 0.0, 0.0, by=("where",), large_rows=2000, margin_share=0.1, floor_share=0.5)
     where = np.where(np.arange(ROWS) < 3000, "a", "b")
     found = slice_gate(rules, evidence(worse=0.005), {"where": where}, mode=Mode.BLOCKING, has_champion=True)
-    assert found.notes["margins"]["strict"] == {"margin": pytest.approx(0.01), "share": 0.1, "gap": pytest.approx(0.1)}
+    assert found.notes["margins"]["strict"] == {
+        "margin": pytest.approx(0.01),
+        "share": 0.1,
+        "gap": pytest.approx(0.1),
+        "to_perfect": pytest.approx(0.2, abs=0.011),
+    }
     assert sorted(line.margin for line in found.criteria) == pytest.approx([0.01, 0.05])
     # Not a small one: it is shown to be worse, which the floor does not excuse.
     assert {line.criterion: line.verdict for line in found.criteria}["where=a mae"] is Verdict.PASS
     without = Evidence(Task.REGRESSION, np.zeros(ROWS), np.full(ROWS, 0.2), np.full(ROWS, 0.1))
     unknown = slice_gate(rules, without, {"where": where}, mode=Mode.BLOCKING, has_champion=True).criteria
     assert "mae has no margin in slices" in unknown[0].reason or "mae has no margin in slices" in unknown[-1].reason
+
+
+def test_of_a_model_nearer_to_perfect_than_to_the_baseline_a_share_is_of_its_own_loss():
+    """A tenth of how much better than nothing it is would be half of all it loses."""
+    line = judged(0.1, worse=0.015, champion=0.2, naive=1.2).criteria[0]
+    assert (line.verdict, line.margin) == (Verdict.PASS, pytest.approx(0.1 * 0.2))
+    assert line.reason.endswith("by more than 0.02 (10 % of the 0.2 to a perfect model, less than the gap of 1).")
+    assert judged(0.1, worse=0.03, champion=0.2, naive=1.2).criteria[0].verdict is Verdict.FAIL
+
+
+def test_where_more_is_better_the_distance_to_a_perfect_model_is_what_is_missing_to_the_best_value():
+    rng = np.random.default_rng(5)
+    y = rng.random(ROWS) < 0.3
+    ranked = y + rng.normal(0, 0.25, ROWS)
+    seen = Evidence(Task.BINARY, y, ranked, ranked, np.full(ROWS, 0.3))
+    rule = ComparisonRule("roc_auc", 0.0, share=0.1).on(seen)
+    assert rule.gap is not None
+    assert rule.gap.above_naive + rule.gap.to_perfect == pytest.approx(0.5)
+    assert rule.margin == pytest.approx(0.1 * rule.gap.to_perfect)
+    assert rule.margin < 0.001
+
+
+def test_of_a_metric_without_a_best_value_a_share_is_of_the_gap_alone():
+    unbounded = Metric("profit", Direction.AT_LEAST, 0, np.inf, lambda y, s: float(np.mean(s)))
+    seen = Evidence(Task.REGRESSION, np.zeros(ROWS), np.full(ROWS, 9.0), np.full(ROWS, 9.0), np.full(ROWS, 1.0))
+    assert ComparisonRule(unbounded, 0.0, share=0.1).on(seen).margin == pytest.approx(0.8)
 
 
 # --- the tolerance of the sensor -------------------------------------------------------------------------------------
@@ -116,8 +177,8 @@ def days(*means: float) -> tuple[DayLoss, ...]:
 
 def test_a_report_says_the_tolerance_both_as_an_amount_and_as_a_share():
     usual = days(*(0.1 + 0.001 * (i % 3) for i in range(14)))
-    relative = realised_performance(usual, usual, Band("mae", 0.004, share=0.1, gap=0.04), min_rows=100)
-    absolute = realised_performance(usual, usual, Band("mae", 0.01, gap=0.04), min_rows=100)
+    relative = realised_performance(usual, usual, Band("mae", 0.004, share=0.1, gap=Gap(0.04)), min_rows=100)
+    absolute = realised_performance(usual, usual, Band("mae", 0.01, gap=Gap(0.04)), min_rows=100)
     assert "tolerance 0.004 (10 % of the gap of 0.04)" in relative.reason
     assert "tolerance 0.01 (25 % of the gap of 0.04)" in absolute.reason
     assert (relative.tolerance, relative.tolerance_share, relative.gap) == (0.004, 0.1, 0.04)
@@ -126,16 +187,16 @@ def test_a_report_says_the_tolerance_both_as_an_amount_and_as_a_share():
 def test_a_report_of_before_shares_is_read():
     usual = days(*(0.1 + 0.001 * (i % 3) for i in range(14)))
     found = realised_performance(usual, usual, Band("mae", 0.01), min_rows=100)
-    old = {k: v for k, v in found.as_json().items() if k not in ("tolerance_share", "gap")}
+    old = {k: v for k, v in found.as_json().items() if k not in ("tolerance_share", "gap", "to_perfect")}
     assert type(found).from_json(old) == found
 
 
 def test_both_figures_are_said_in_words_and_a_share_of_nothing_is_nothing():
     assert str(Tolerated.of(0.01, None, None)) == "0.01"
-    assert str(Tolerated.of(0.0, 0.1, -0.02)).startswith("0 (10 % of the gap")
+    assert str(Tolerated.of(0.0, 0.1, Gap(-0.02))).startswith("0 (10 % of the gap")
     assert str(Tolerated.of(0.0, 0.1, None)) == "0 (10 % of the gap to the naive baseline, which was not measured)"
     assert Tolerated.of(0.0, 0.1, None).unmeasured
-    assert not Tolerated.of(0.0, 0.1, 0.0).unmeasured
+    assert not Tolerated.of(0.0, 0.1, Gap(0.0)).unmeasured
 
 
 # --- as it is declared -----------------------------------------------------------------------------------------------
