@@ -12,6 +12,7 @@ import pkgutil
 import platform
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import NoReturn
 
 from include import commands
@@ -42,7 +43,12 @@ def verbs() -> list[Verb]:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    known = verbs()
+    return _parser_of(tuple(verbs()))
+
+
+@cache
+def _parser_of(known: tuple[Verb, ...]) -> argparse.ArgumentParser:
+    """Made once for the same verbs: a process that runs several commands need not make it for each."""
     whole = _Parser(
         prog="slipway",
         usage="%(prog)s VERB [...]",
