@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from docs.generator import since
 from docs.generator.markdown import code, first_paragraph, page, plain, table
 from include.config.gates import JudgedGates
+from include.config.source_file import SourceFile
 from include.config.tiers import Tiers
 from include.config.trusted_types import TrustedTypes
 from include.config.types import FeatureView, ModelDeclaration
@@ -31,6 +32,7 @@ ROOTS: dict[str, tuple[type[BaseModel], str, str]] = {
     "view.yaml": (FeatureView, "view", "A feature view: `include/features/NAME/view.yaml`"),
     "tiers.yaml": (Tiers, "tiers", "Defaults of a tier: `include/models/tiers.yaml`"),
     "trusted_types.yaml": (TrustedTypes, "trusted-types", "Types of your own: `include/models/trusted_types.yaml`"),
+    "source.yaml": (SourceFile, "source", "The tables of your database: `source.yaml`, of `slipway new source`"),
     "gates.yaml": (JudgedGates, "judge", "The gates of `slipway judge --gates`"),
 }
 """Each file that people write: its type, the name of its page, and what it is."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-SOURCE_URL_FILE = "source.url"
+SOURCE_URL_FILE = "database.url"
 """The address of a project's database, beside its declarations; ``SLIPWAY_SOURCE_URL`` comes first."""
 
 

@@ -79,7 +79,7 @@ class TestNewProject:
         assert "is there already and is not empty" in refused("project", str(project))
 
     def test_the_address_of_the_database_is_not_for_git(self, project):
-        assert "source.url" in (project / ".gitignore").read_text()
+        assert "database.url" in (project / ".gitignore").read_text()
 
 
 class TestNewSource:
@@ -105,7 +105,7 @@ class TestNewSource:
     def test_the_address_is_the_projects_from_then_on_and_its_owners_alone(self, shop, project, said):
         said("source", shop)
         assert settings().source_url == shop
-        assert stat.S_IMODE((project / "source.url").stat().st_mode) == 0o600
+        assert stat.S_IMODE((project / "database.url").stat().st_mode) == 0o600
 
     def test_what_the_shell_says_comes_first_and_that_is_told(self, shop, project, said, monkeypatch):
         monkeypatch.setenv("SLIPWAY_SOURCE_URL", "sqlite:////elsewhere.db")

@@ -33,6 +33,7 @@ METRIC = "test_the_metrics_are_used_where_a_metric_of_the_project_is"
 BUSINESS = "test_the_business_metric_compares_what_the_rows_are_worth"
 ENCODER = "test_the_encoder_is_fitted_and_its_model_is_loaded_again_where_its_type_is_listed"
 NOTIFIER = "test_the_notifier_hands_its_message_to_the_pager_and_raises_when_that_did_not_take_it"
+OWN_DATA = "tests/integration/test_own_data_page.py::"
 TREE = "tests/unit/docs/test_citations.py::test_a_tree_of_the_repository_names_what_is_there"
 E2E = "tests/e2e/test_zz_doc_examples.py::"
 
@@ -72,6 +73,9 @@ RUN_HERE = {
     "docs/simulate.md > Your own table first": f"{HERE}test_the_simulation_prints_what_is_shown",
     "docs/simulate.md > An example, and how to read it": f"{HERE}test_the_simulation_prints_what_is_shown",
     "docs/simulate.md > An example, and how to read it > 2": f"{HERE}test_the_simulation_prints_what_is_shown",
+    "docs/your-own-data.md > Five commands": (
+        f"{OWN_DATA}test_the_five_commands_lead_to_a_first_champion_that_scores_the_next_day"
+    ),
 }
 """Run without services."""
 
@@ -89,6 +93,19 @@ DECLARED = {
     "docs/pages.md > Notices": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/score.md > Answers before the event": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/serve.md > Online": f"{HERE}test_a_part_of_a_declaration_is_one",
+    **dict.fromkeys(
+        [f"docs/your-own-data.md > Trailing windows{each}" for each in ("", " > 2", " > 3")],
+        f"{OWN_DATA}test_the_trailing_window_is_valid_right_for_a_day_and_a_range_and_read_by_the_model",
+    ),
+    "docs/your-own-data.md > How to date a label": (
+        f"{OWN_DATA}test_a_label_of_what_did_not_happen_is_dated_by_the_end_of_its_time"
+    ),
+    "docs/your-own-data.md > No natural time": (
+        f"{OWN_DATA}test_a_table_without_a_time_is_joined_in_a_view_that_has_one"
+    ),
+    "docs/your-own-data.md > No natural time > 2": (
+        f"{OWN_DATA}test_a_table_without_a_time_is_joined_in_a_view_that_has_one"
+    ),
 }
 """Declarations: read and bound to views, and trained where the page says that they train."""
 
