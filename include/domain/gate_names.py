@@ -10,8 +10,19 @@ FORMER = {"data_quality_gate": "training_data_gate"}
 FORMER_TASKS = {"training_data_gate": ("data_quality_gate",), "audit_gate": ("data_quality_gate",)}
 """The ids that a gate's task had before, of a journey or of a feature view."""
 
+CANARY_GATE = "canary_gate"
+"""The gate without whose PASS no rollout's share grows."""
 FILE_GATES = frozenset(
-    {"leakage_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate", "shadow_gate", "approval"}
+    {
+        "leakage_gate",
+        "latency_gate",
+        "signature_gate",
+        "smoke_gate",
+        "packed_gate",
+        "shadow_gate",
+        "approval",
+        CANARY_GATE,
+    }
 )
 """The gates that judge the file that is to serve; all others judge the recipe, by its twin or by its training set."""
 ASKED_ONLINE = ("packed_gate",)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from ledger_fixtures import AS_OF, MODEL, an_incident_step, challenger, champion, judged, promote, request, trained
+from rollout_world import opened
 
 from include.adapters.ledger import (
     BadValue,
@@ -62,6 +63,7 @@ def everything_once(ledger: Ledger) -> Candidate:
     promote(ledger, first)
     ledger.claims.claim(MODEL, "2013-06-01", run_id="score-1")
     ledger.stops.record(first.candidate_id, "promote", StopKind.ERROR, "the registry was away")
+    opened(ledger, challenger(ledger, "run-2"))
     return ledger.candidates.get(first.candidate_id)
 
 

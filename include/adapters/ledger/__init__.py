@@ -18,12 +18,17 @@ from include.adapters.ledger.errors import (
     LedgerError,
     LedgerTooNew,
     LedgerUnavailable,
+    NoRollout,
     NoShadowWindow,
     NotCleared,
     NothingToRollBackTo,
+    NotJudged,
     OverrideStands,
     RequestChanged,
     RequesterMayNotDecide,
+    RolloutOver,
+    RolloutUnderWay,
+    RolloutUnfinished,
     TwinMismatch,
     UnknownCandidate,
     UnknownIncident,
@@ -61,6 +66,8 @@ from include.adapters.ledger.records import (
     ViewRead,
 )
 from include.adapters.ledger.requests import IncidentRequest, OverrideRequest, PromotionRequest, RollbackRequest
+from include.adapters.ledger.rollout_rows import Happened, RolloutEventRecord, RolloutRecord
+from include.adapters.ledger.rollouts import RolloutRequest
 from include.adapters.ledger.routes import RouteRecord
 from include.adapters.ledger.segments import SegmentRecord
 from include.adapters.ledger.stops import in_force
@@ -86,6 +93,7 @@ __all__ = [
     "Failing",
     "Fenced",
     "GateStanding",
+    "Happened",
     "IncidentChanged",
     "IncidentEventRecord",
     "IncidentOver",
@@ -103,8 +111,10 @@ __all__ = [
     "LedgerUnavailable",
     "ModelHistory",
     "ModelStanding",
+    "NoRollout",
     "NoShadowWindow",
     "NotCleared",
+    "NotJudged",
     "NothingToRollBackTo",
     "Notice",
     "NoticeState",
@@ -121,6 +131,12 @@ __all__ = [
     "RetrainAction",
     "RetrainDecision",
     "RollbackRequest",
+    "RolloutEventRecord",
+    "RolloutOver",
+    "RolloutRecord",
+    "RolloutRequest",
+    "RolloutUnderWay",
+    "RolloutUnfinished",
     "RouteRecord",
     "Scope",
     "Scoring",

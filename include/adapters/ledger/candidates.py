@@ -29,6 +29,7 @@ from include.adapters.ledger.errors import (
     RequestChanged,
 )
 from include.adapters.ledger.records import Candidate, Facts
+from include.adapters.ledger.rollout_rows import Happened, ended_in
 from include.adapters.ledger.tables import candidate_transitions, candidates, journey_causes, retrain_decisions
 from include.domain.authority import OPERATORS, Approvers, MayNotDecide, Person, require, same
 from include.domain.faults import crashpoint
@@ -183,6 +184,7 @@ class CandidateRecords:
             if not mine.is_live:
                 raise BadValue(f"{candidate_id} is {mine.state.value} already, so there is nothing to reject.")
             outcome = f"Rejected by {by}: {why}"
+            ended_in(connection, candidate_id, Happened(words("by", by.name), outcome, "closed"))
             return apply(connection, candidate_id, Event.REJECT, words("by", by.name), outcome, outcome=outcome)
 
     def close(self, candidate_id: str, event: Event | None, *, outcome: str, actor: str) -> Candidate:
@@ -202,6 +204,7 @@ class CandidateRecords:
             if mine.is_live and event is None:
                 raise BadValue(f"{candidate_id} is still {mine.state.value}; close it by reject, fail or supersede.")
             if mine.is_live and event is not None:
+                ended_in(connection, candidate_id, Happened(words("actor", actor), outcome, "closed"))
                 return apply(connection, candidate_id, event, words("actor", actor), outcome, outcome=outcome)
             if mine.outcome is None:
                 set_values(connection, candidate_id, outcome=outcome)
@@ -337,5 +340,6 @@ def _require_replacing(connection: Connection, other: Candidate, by: Person | No
 
 def _give_way(connection: Connection, other: Candidate, to: JourneyRequest) -> None:
     outcome = f"Superseded by {to.candidate_id}: {to.reason}"
+    ended_in(connection, other.candidate_id, Happened(to.actor, outcome, "closed"))
     apply(connection, other.candidate_id, Event.SUPERSEDE, to.actor, outcome, outcome=outcome)
     crashpoint("ledger.open.superseded")

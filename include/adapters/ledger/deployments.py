@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, insert, update
 
+from include.adapters.ledger.barred import not_barred_in
 from include.adapters.ledger.candidate_rows import apply, candidate_in
 from include.adapters.ledger.claims import after_claims_in
 from include.adapters.ledger.database import Database, clock, utc, words
@@ -14,7 +15,6 @@ from include.adapters.ledger.epochs import epochs_in, head_in
 from include.adapters.ledger.errors import (
     BadValue,
     Conflict,
-    DigestBarred,
     DigestMismatch,
     EffectiveTooEarly,
     NotCleared,
@@ -24,11 +24,12 @@ from include.adapters.ledger.errors import (
 from include.adapters.ledger.gates import clearance_in
 from include.adapters.ledger.records import Candidate, Promoted
 from include.adapters.ledger.requests import PromotionRequest, RollbackRequest
+from include.adapters.ledger.rollouts import champion_changes_in, promotable_in
 from include.adapters.ledger.routes import moved_in
-from include.adapters.ledger.tables import candidates, deployment_history, deployments
+from include.adapters.ledger.tables import deployment_history, deployments
 from include.domain.authority import Approvers, Person, require
 from include.domain.faults import crashpoint
-from include.domain.lifecycle import BARRED, Event, State, advance
+from include.domain.lifecycle import Event, State, advance
 from include.domain.promotion import Clearance, Epoch, EpochKind, rollback_target, server_at
 
 
@@ -78,6 +79,7 @@ class Deployments:
             DigestMismatch: when the registry does not hold what was trained.
             TwinMismatch: when the twin of a refitted file is missing, or is not the one that was judged.
             DigestBarred: when the same artifact was rejected or rolled back as another candidate.
+            RolloutUnfinished: when its newest rollout has not passed every step.
             IllegalTransition: when the candidate is not a challenger, or was rejected, superseded or rolled back.
             EffectiveTooEarly: when it would take rows from before the champion's own time.
         """
@@ -110,7 +112,8 @@ class Deployments:
                 outcome = f"Its artifact is that of champion {head.to_candidate}; nothing was promoted."
                 apply(connection, candidate_id, Event.MATCH, actor, outcome, outcome=outcome)
                 return _unchanged(candidate, head)
-            _not_barred(connection, candidate, asked.digest, history)
+            not_barred_in(connection, candidate, asked.digest, history)
+            promotable_in(connection, candidate_id)
             cleared = clearance_in(connection, candidate, required_gates, now, max_age)
             if not cleared.is_clear:
                 raise NotCleared(candidate_id, cleared)
@@ -217,22 +220,6 @@ def _unchanged(candidate: Candidate, head: Epoch) -> Promoted:
     return Promoted(head, False, f"{candidate.candidate_id} has the champion's own digest; nothing was promoted.")
 
 
-def _not_barred(connection: Connection, candidate: Candidate, digest: str, history: list[Epoch]) -> None:
-    """A rollback bars an artifact for good. A rejection does not bar one that was champion: as a former champion it may
-    be judged again, on newer rows."""
-    bars = {State.ROLLED_BACK} if any(e.digest == digest for e in history) else BARRED
-    same = connection.execute(
-        select(candidates.c.candidate_id, candidates.c.state).where(
-            candidates.c.model == candidate.model,
-            or_(candidates.c.artifact_digest == digest, candidates.c.served_digest == digest),
-            candidates.c.candidate_id != candidate.candidate_id,
-            candidates.c.state.in_([s.value for s in bars]),
-        )
-    ).first()
-    if same is not None:
-        raise DigestBarred(candidate.candidate_id, digest, same.candidate_id, same.state)
-
-
 def _rests_on(cleared: Clearance) -> Mapping[str, object]:
     by = {
         gate: {"who": o.decider, "why": o.why, "expires_at": o.expires_at.isoformat()}
@@ -275,4 +262,5 @@ def _swap(connection: Connection, epoch: Epoch, expected: int, head: Epoch | Non
         if connection.execute(update(deployments).where(*mine).values(**values)).rowcount != 1:
             raise Conflict(epoch.model, expected, head)
     crashpoint(f"ledger.{name}.swapped")
+    champion_changes_in(connection, epoch)
     moved_in(connection, epoch)

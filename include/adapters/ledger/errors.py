@@ -240,3 +240,50 @@ class IncidentOver(LedgerError):
 
     def __init__(self, incident: str, closed_on: str, note: str) -> None:
         super().__init__(f"{incident} was closed on {closed_on}, so there is nothing to act on. {note}")
+
+
+class RolloutUnfinished(LedgerError):
+    """A candidate that has not passed every step of its rollout."""
+
+    def __init__(self, candidate_id: str, stage: str, step: int) -> None:
+        super().__init__(
+            f"The rollout of {candidate_id} is {stage}, at step {step + 1}; it can be promoted once every step passed."
+        )
+
+
+class NoRollout(LedgerError, KeyError):
+    """There is no such rollout."""
+
+    def __init__(self, candidate_id: str, number: int) -> None:
+        self.message = f"There is no rollout {number} of {candidate_id} in the ledger."
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class RolloutUnderWay(LedgerError):
+    """The model has another candidate beside its champion already."""
+
+    def __init__(self, model: str, candidate_id: str, number: int) -> None:
+        super().__init__(
+            f"{candidate_id} (rollout {number}) takes traffic of {model} already; it must end before another begins."
+        )
+
+
+class RolloutOver(LedgerError):
+    """The candidate takes no part any more, so that its rollout cannot change."""
+
+    def __init__(self, candidate_id: str, state: str) -> None:
+        way = "roll it back instead" if state == "champion" else "nothing is left to do"
+        super().__init__(f"{candidate_id} is {state}, so its rollout is over; {way}.")
+
+
+class NotJudged(LedgerError):
+    """A share cannot grow, because no verdict on this step of this rollout lets it."""
+
+    def __init__(self, candidate_id: str, step: int, why: str) -> None:
+        super().__init__(
+            f"The share of {candidate_id} does not grow: {why}. Only a PASS of canary_gate on step {step + 1} of this "
+            "rollout lets it."
+        )

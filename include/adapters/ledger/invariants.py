@@ -22,6 +22,7 @@ from include.adapters.ledger.instances import SILENT_AFTER, instances_in
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.lineage import SERVED
 from include.adapters.ledger.records import Candidate, Claim, RetrainAction
+from include.adapters.ledger.rollout_rows import RolloutRecord, rollouts_in
 from include.adapters.ledger.routes import route_in
 from include.adapters.ledger.tables import (
     candidates,
@@ -34,6 +35,8 @@ from include.adapters.ledger.tables import (
     retrain_decisions,
     scorings,
 )
+from include.domain.canary.rollout import RolloutEvent
+from include.domain.gate_names import CANARY_GATE
 from include.domain.intervals import Interval
 from include.domain.lifecycle import LIVE, IllegalTransition, State, advance
 from include.domain.promotion import Epoch, EpochKind, Promotable, rolled_back
@@ -50,6 +53,7 @@ def ledger_invariants(ledger: Ledger) -> list[str]:
             epochs, mine = epochs_in(connection, model), candidates_in(connection, model)
             found += _one_champion(connection, model, epochs, mine)
             found += _routed(connection, model, epochs)
+            found += shares_in(connection, model, {c.candidate_id: c for c in mine})
             found += _no_gaps(model, epochs)
             found += _cleared(connection, model, epochs, {c.candidate_id: c for c in mine})
             found += _effective_once(connection, model, mine)
@@ -97,6 +101,40 @@ def _routed(connection: Connection, model: str, epochs: list[Epoch]) -> Iterator
                 and instance.seen_at - route.recorded_at > SILENT_AFTER
             ):
                 yield f"{where}, and revision {route.revision} is in force since {route.recorded_at}."
+
+
+def shares_in(connection: Connection, model: str, mine: Mapping[str, Candidate]) -> Iterator[str]:
+    """The share of the route is that of the newest event of a rollout which is not over, of a candidate that takes
+    part; and each share that grew did by a PASS of ``canary_gate`` on that step, having seen that file."""
+    route = route_in(connection, model)
+    for candidate_id, candidate in mine.items():
+        for rollout in rollouts_in(connection, candidate_id):
+            where = f"I2 {model}: rollout {rollout.number} of {candidate_id}"
+            routed = route is not None and (route.canary_id, route.number) == (candidate_id, rollout.number)
+            share = route.share_ppm if routed and route is not None else 0
+            takes_part = candidate.state in (State.CHALLENGER, State.SHADOWING)
+            if routed and (rollout.is_over or not takes_part):
+                stage, state = rollout.state.stage.value, candidate.state.value
+                yield f"{where} is {stage}, and the candidate {state}; the route has it still."
+            elif share != (rollout.state.share_ppm if takes_part else 0):
+                yield f"{where} has a share of {rollout.state.share_ppm}, and the route {share}, of a million."
+            yield from _judged(connection, rollout)
+
+
+def _judged(connection: Connection, rollout: RolloutRecord) -> Iterator[str]:
+    step = 0
+    for each in rollout.events:
+        where = f"I4 {rollout.model}: rollout {rollout.number} of {rollout.candidate_id}, event {each.seq}"
+        if each.event in (RolloutEvent.STEP, RolloutEvent.FINISH):
+            by = gate_attempt_in(connection, rollout.candidate_id, CANARY_GATE, each.attempt or 0)
+            about = (rollout.number, step)
+            if by is None or by.verdict is not Verdict.PASS or by.digest != rollout.digest:
+                yield f"{where}: the share grew without a PASS on its file."
+            elif (by.result.notes.get("number"), by.result.notes.get("step")) != about:
+                yield f"{where}: the share grew by a verdict on another step."
+        elif each.state.step != step:
+            yield f"{where}: {each.event.value} changed the step from {step} to {each.state.step}."
+        step = each.state.step
 
 
 def _no_gaps(model: str, epochs: list[Epoch]) -> Iterator[str]:

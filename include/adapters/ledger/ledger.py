@@ -25,6 +25,7 @@ from include.adapters.ledger.overview import Overview
 from include.adapters.ledger.partitions import Partitions
 from include.adapters.ledger.records import Attempt, Explanation, ModelHistory
 from include.adapters.ledger.rights import Rights
+from include.adapters.ledger.rollouts import Rollouts
 from include.adapters.ledger.routes import Routes
 from include.adapters.ledger.segments import Segments
 from include.adapters.ledger.settled import SettledDays
@@ -45,6 +46,7 @@ class Ledger:
         self.gates = GateRecords(database)
         self.deployments = Deployments(database)
         self.routes = Routes(database)
+        self.rollouts = Rollouts(database)
         self.instances = Instances(database)
         self.segments = Segments(database)
         self.claims = Claims(database)

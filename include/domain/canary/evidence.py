@@ -32,6 +32,7 @@ class StepEvidence:
     """What was counted.
 
     Attributes:
+        number: which rollout of the candidate.
         step: which, from 0.
         elapsed: how long its share has been open, without the time it was held.
         rows: rows of the canary's share in this step that both models were asked.
@@ -44,6 +45,7 @@ class StepEvidence:
         paired: both models on the same rows; None where nothing was compared.
     """
 
+    number: int
     step: int
     elapsed: timedelta
     rows: int

@@ -18,10 +18,11 @@ from include.domain.canary.mismatch import mismatch_evidence
 from include.domain.canary.plan import CanaryPlan
 from include.domain.canary.rates import added_at_most
 from include.domain.canary.wires import Wired
+from include.domain.gate_names import CANARY_GATE
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound, known
 from include.domain.wording import count_of
 
-NAME = "canary_gate"
+NAME = CANARY_GATE
 _MISMATCH = "units drawn as declared"
 _LARGEST = 600.0
 """The logarithm up to which evidence is given as a number; beyond, the number is this one's."""
@@ -56,6 +57,7 @@ def canary_gate(plan: CanaryPlan, evidence: StepEvidence | None, *, mode: Mode) 
         compared = [_void(one) for one in compared]
     criteria = (mismatch, *compared, *_enough(plan, evidence))
     notes = {
+        "number": evidence.number,
         "step": evidence.step,
         "share_ppm": plan.steps[evidence.step].share_ppm,
         "total_alpha": plan.total_alpha,

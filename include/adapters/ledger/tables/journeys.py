@@ -186,6 +186,43 @@ routes = Table(
     ForeignKeyConstraint(["model", "revision"], ["deployment_history.model", "deployment_history.revision"]),
 )
 
+rollouts = Table(  # append-only
+    "rollouts",
+    metadata,
+    candidate_id(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("model", String, nullable=False, index=True),
+    Column("champion_id", String, ForeignKey("candidates.candidate_id"), nullable=False),
+    Column("champion_revision", Integer, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("salt", String, nullable=False),
+    evidence("plan"),
+    Column("lease_s", Float, nullable=False),
+    Column("run_id", String, nullable=False),
+    recorded_at(),
+    UniqueConstraint("candidate_id", "run_id"),
+)
+
+rollout_events = Table(  # append-only
+    "rollout_events",
+    metadata,
+    candidate_id(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("share_ppm", Integer, nullable=False),
+    Column("attempt", Integer),
+    Column("actor", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    evidence("evidence", nullable=True),
+    Column("event_key", String, nullable=False),
+    recorded_at(),
+    UniqueConstraint("candidate_id", "number", "event_key"),
+    ForeignKeyConstraint(["candidate_id", "number"], ["rollouts.candidate_id", "rollouts.number"]),
+)
+
 instances = Table(
     "instances",
     metadata,

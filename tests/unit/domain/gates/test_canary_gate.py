@@ -24,6 +24,7 @@ PLAN = CanaryPlan(
     decisions_differ_at_most=0.1,
 )
 WELL = StepEvidence(
+    number=1,
     step=0,
     elapsed=15 * MINUTE,
     rows=500,
