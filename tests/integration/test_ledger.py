@@ -62,7 +62,7 @@ def test_a_champion_of_before_there_were_routes_has_one_after_the_upgrade(ledger
 
     promote(ledger, challenger(ledger, "run-1", digest="d1"))
     with ledger.database.writing() as connection:
-        for table in ("routes", "instances", "segments"):
+        for table in ("rollout_events", "rollouts", "routes", "instances", "segments"):
             connection.execute(text(f"DROP TABLE {table}"))
         if connection.dialect.name == "postgresql":
             connection.execute(text("DROP FUNCTION slipway_route_changed()"))
