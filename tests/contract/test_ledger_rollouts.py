@@ -42,7 +42,7 @@ from include.adapters.ledger import (
 from include.adapters.ledger.database import clock
 from include.adapters.ledger.invariants import shares_in
 from include.domain.authority import OPERATORS, MayNotDecide, Person
-from include.domain.canary.rollout import NotOfARollout, RolloutEvent, Stage
+from include.domain.canary.rollout import NotOfARollout, RolloutEvent, RolloutStage
 from include.domain.lifecycle import Event, IllegalTransition, State
 from include.domain.verdicts import Verdict
 
@@ -143,7 +143,7 @@ class TestGrowingShare:
         with pytest.raises(RolloutUnfinished, match=r"is running, at step 2"):
             promote(ledger, second)
         rollout = pass_step(ledger, rollout)
-        assert (rollout.state.stage, route(ledger).share_ppm) == (Stage.FINISHED, SECOND)
+        assert (rollout.state.stage, route(ledger).share_ppm) == (RolloutStage.FINISHED, SECOND)
         promote(ledger, second)
         now = route(ledger)
         assert (now.champion_id, now.canary_id, now.share_ppm) == (second.candidate_id, None, 0)
@@ -199,7 +199,7 @@ class TestLoweredShare:
         rollout = lower(ledger, opened(ledger, second), RolloutEvent.TRIP)
         now = route(ledger)
         assert (rollout.state.stage, now.canary_id, now.share_ppm, now.champion_id) == (
-            Stage.TRIPPED,
+            RolloutStage.TRIPPED,
             None,
             0,
             rollout.champion_id,
@@ -220,7 +220,7 @@ class TestLoweredShare:
     def test_what_is_held_comes_back_to_its_own_share_by_who_may_decide(self, ledger: Ledger) -> None:
         rollout = pass_step(ledger, opened(ledger, beside_a_champion(ledger)))
         held = lower(ledger, rollout, RolloutEvent.HOLD)
-        assert (held.state.stage, route(ledger).share_ppm) == (Stage.HELD, 0)
+        assert (held.state.stage, route(ledger).share_ppm) == (RolloutStage.HELD, 0)
         assert route(ledger).canary_id == rollout.candidate_id
         assert lower(ledger, rollout, RolloutEvent.HOLD, "again") == held
         with pytest.raises(NotOfARollout):
@@ -228,7 +228,7 @@ class TestLoweredShare:
         with pytest.raises(MayNotDecide):
             ledger.rollouts.resume(rollout.candidate_id, 1, by=Person("eve"), approvers=OPERATORS, said=said("resumed"))
         back = ledger.rollouts.resume(rollout.candidate_id, 1, by=ADA, approvers=OPERATORS, said=said("resumed"))
-        assert (back.state.stage, back.state.step, route(ledger).share_ppm) == (Stage.RUNNING, 1, SECOND)
+        assert (back.state.stage, back.state.step, route(ledger).share_ppm) == (RolloutStage.RUNNING, 1, SECOND)
         assert route(ledger).salt == rollout.salt
 
     def test_a_person_who_may_decide_ends_it(self, ledger: Ledger) -> None:
@@ -238,7 +238,7 @@ class TestLoweredShare:
             ledger.rollouts.abort(second.candidate_id, 1, by=Person("eve"), approvers=OPERATORS, said=said("x"))
         assert route(ledger).share_ppm == FIRST
         ended = ledger.rollouts.abort(second.candidate_id, 1, by=ADA, approvers=OPERATORS, said=said("x"))
-        assert (ended.state.stage, rollout.number) == (Stage.ABORTED, 1)
+        assert (ended.state.stage, rollout.number) == (RolloutStage.ABORTED, 1)
         assert ledger.candidates.get(second.candidate_id).state is State.REJECTED
 
     def test_nothing_else_lowers(self, ledger: Ledger) -> None:
@@ -283,7 +283,7 @@ class TestLeaseOfARollout:
         assert ledger.rollouts.expire(rollout.candidate_id, 1, "another keeper") is False
         assert route(ledger).share_ppm == 0
         back = ledger.rollouts.take_up(rollout.candidate_id, 1, said("journey goes on"))
-        assert (back.state.stage, back.state.step, route(ledger).share_ppm) == (Stage.RUNNING, 1, SECOND)
+        assert (back.state.stage, back.state.step, route(ledger).share_ppm) == (RolloutStage.RUNNING, 1, SECOND)
         assert ledger.rollouts.renew(rollout.candidate_id, 1) is True
 
     def test_a_renewal_that_comes_too_late_brings_nothing_back(self, ledger: Ledger) -> None:
@@ -291,11 +291,11 @@ class TestLeaseOfARollout:
         lease_over(ledger)
         assert ledger.rollouts.renew(rollout.candidate_id, 1) is False
         assert route(ledger).share_ppm == 0
-        assert ledger.rollouts.of(rollout.candidate_id)[0].state.stage is Stage.EXPIRED
+        assert ledger.rollouts.of(rollout.candidate_id)[0].state.stage is RolloutStage.EXPIRED
 
     def test_what_a_person_holds_is_not_taken_up(self, ledger: Ledger) -> None:
         rollout = lower(ledger, opened(ledger, beside_a_champion(ledger)), RolloutEvent.HOLD)
-        assert ledger.rollouts.take_up(rollout.candidate_id, 1, said("journey")).state.stage is Stage.HELD
+        assert ledger.rollouts.take_up(rollout.candidate_id, 1, said("journey")).state.stage is RolloutStage.HELD
         assert route(ledger).share_ppm == 0
 
 
@@ -307,7 +307,7 @@ class TestEndedRollout:
         opened(ledger, second, expected_revision=2)
         roll_back(ledger, "rollback-1")
         rollout = ledger.rollouts.of(second.candidate_id)[0]
-        assert (rollout.state.stage, route(ledger).canary_id, route(ledger).revision) == (Stage.ABORTED, None, 3)
+        assert (rollout.state.stage, route(ledger).canary_id, route(ledger).revision) == (RolloutStage.ABORTED, None, 3)
         assert rollout.events[-1].reason.startswith("The champion changed to ")
         assert ledger.candidates.get(second.candidate_id).state is State.CHALLENGER
         with pytest.raises(RolloutUnfinished):
@@ -320,7 +320,7 @@ class TestEndedRollout:
         opened(ledger, second)
         ledger.candidates.close(second.candidate_id, event, outcome="it ended", actor="journey")
         assert (route(ledger).canary_id, route(ledger).share_ppm) == (None, 0)
-        assert ledger.rollouts.of(second.candidate_id)[0].state.stage is Stage.ABORTED
+        assert ledger.rollouts.of(second.candidate_id)[0].state.stage is RolloutStage.ABORTED
 
     def test_f094_a_person_who_rejects_it_ends_it_and_another_may_begin(self, ledger: Ledger) -> None:
         second = beside_a_champion(ledger)

@@ -13,7 +13,7 @@ from rollout_world import finished, opened, said
 
 from include.adapters.ledger import Candidate, Ledger, RolloutRecord, ledger_invariants
 from include.domain.authority import OPERATORS
-from include.domain.canary.rollout import OVER, RolloutEvent, Stage
+from include.domain.canary.rollout import OVER, RolloutEvent, RolloutStage
 from include.domain.errors import Refusal
 from include.domain.lifecycle import State
 from include.domain.promotion import EpochKind
@@ -97,7 +97,7 @@ class TestRacesOfARollout:
         assert len(promoted) <= 1
         assert len(events) == (0 if promoted else 1), "either promoted, or ended once"
         if promoted:
-            assert rollout.state.stage is Stage.FINISHED
+            assert rollout.state.stage is RolloutStage.FINISHED
             assert ledger.candidates.get(candidate.candidate_id).state is State.ROLLED_BACK
             assert [e.kind for e in mine] == [EpochKind.PROMOTION, EpochKind.ROLLBACK]
         else:

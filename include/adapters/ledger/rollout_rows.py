@@ -14,7 +14,7 @@ from include.adapters.ledger.errors import NoRollout
 from include.adapters.ledger.routes import NO_ARM, RouteChanged, route_in
 from include.adapters.ledger.tables import rollout_events, rollouts, routes
 from include.domain.canary.plan import CanaryPlan
-from include.domain.canary.rollout import OVER, RolloutEvent, RolloutState, Stage, after
+from include.domain.canary.rollout import OVER, RolloutEvent, RolloutStage, RolloutState, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def record_of(connection: Connection, row: Mapping[str, Any]) -> RolloutRecord:
             RolloutEventRecord(
                 seq=each.seq,
                 event=RolloutEvent(each.kind),
-                state=RolloutState(Stage(each.stage), each.step, each.share_ppm),
+                state=RolloutState(RolloutStage(each.stage), each.step, each.share_ppm),
                 attempt=each.attempt,
                 actor=each.actor,
                 reason=each.reason,

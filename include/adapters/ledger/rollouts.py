@@ -43,7 +43,7 @@ from include.adapters.ledger.routes import route_in
 from include.adapters.ledger.tables import rollouts, routes
 from include.domain.authority import Approvers, Person, require
 from include.domain.canary.plan import CanaryPlan
-from include.domain.canary.rollout import RolloutEvent, Stage, after, opened, passed
+from include.domain.canary.rollout import RolloutEvent, RolloutStage, after, opened, passed
 from include.domain.canary.units import new_salt
 from include.domain.gate_names import CANARY_GATE
 from include.domain.lifecycle import Event, State, advance
@@ -242,7 +242,7 @@ class Rollouts:
         """
         with self._holding(candidate_id) as connection:
             found, _ = _open_in(connection, candidate_id, number, said)
-            if found.state.stage is Stage.HELD:
+            if found.state.stage is RolloutStage.HELD:
                 return found
             return _resumed(connection, candidate_id, number, said)
 
@@ -276,7 +276,7 @@ def promotable_in(connection: Connection, candidate_id: str) -> None:
         RolloutUnfinished: the candidate's newest rollout has not passed every step.
     """
     newest = next(reversed(rollouts_in(connection, candidate_id)), None)
-    if newest is not None and newest.state.stage is not Stage.FINISHED:
+    if newest is not None and newest.state.stage is not RolloutStage.FINISHED:
         raise RolloutUnfinished(candidate_id, newest.state.stage.value, newest.state.step)
 
 
@@ -311,7 +311,7 @@ def _lowered(
     connection: Connection, candidate_id: str, number: int, event: RolloutEvent, said: Happened
 ) -> RolloutRecord:
     found, done = _open_in(connection, candidate_id, number, said)
-    if done or found.is_over or (event is RolloutEvent.HOLD and found.state.stage is Stage.HELD):
+    if done or found.is_over or (event is RolloutEvent.HOLD and found.state.stage is RolloutStage.HELD):
         return found
     changed = append_in(connection, found, event, after(found.plan, found.state, event), said)
     if changed.is_over:

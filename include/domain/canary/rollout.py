@@ -30,7 +30,7 @@ class RolloutEvent(Enum):
     """A person took it out, or the champion beside it changed. It is over."""
 
 
-class Stage(Enum):
+class RolloutStage(Enum):
     """Where a rollout is."""
 
     RUNNING = "running"
@@ -41,16 +41,16 @@ class Stage(Enum):
     ABORTED = "aborted"
 
 
-OVER = frozenset({Stage.TRIPPED, Stage.ABORTED})
-_ALL = frozenset(Stage) - OVER
-FROM: Mapping[RolloutEvent, tuple[frozenset[Stage], Stage]] = {
-    RolloutEvent.STEP: (frozenset({Stage.RUNNING}), Stage.RUNNING),
-    RolloutEvent.FINISH: (frozenset({Stage.RUNNING}), Stage.FINISHED),
-    RolloutEvent.HOLD: (_ALL - {Stage.HELD}, Stage.HELD),
-    RolloutEvent.EXPIRE: (frozenset({Stage.RUNNING, Stage.FINISHED}), Stage.EXPIRED),
-    RolloutEvent.RESUME: (frozenset({Stage.HELD, Stage.EXPIRED}), Stage.RUNNING),
-    RolloutEvent.TRIP: (_ALL, Stage.TRIPPED),
-    RolloutEvent.ABORT: (_ALL, Stage.ABORTED),
+OVER = frozenset({RolloutStage.TRIPPED, RolloutStage.ABORTED})
+_ALL = frozenset(RolloutStage) - OVER
+FROM: Mapping[RolloutEvent, tuple[frozenset[RolloutStage], RolloutStage]] = {
+    RolloutEvent.STEP: (frozenset({RolloutStage.RUNNING}), RolloutStage.RUNNING),
+    RolloutEvent.FINISH: (frozenset({RolloutStage.RUNNING}), RolloutStage.FINISHED),
+    RolloutEvent.HOLD: (_ALL - {RolloutStage.HELD}, RolloutStage.HELD),
+    RolloutEvent.EXPIRE: (frozenset({RolloutStage.RUNNING, RolloutStage.FINISHED}), RolloutStage.EXPIRED),
+    RolloutEvent.RESUME: (frozenset({RolloutStage.HELD, RolloutStage.EXPIRED}), RolloutStage.RUNNING),
+    RolloutEvent.TRIP: (_ALL, RolloutStage.TRIPPED),
+    RolloutEvent.ABORT: (_ALL, RolloutStage.ABORTED),
 }
 """From which stages an event leads to which; the first one of a rollout is OPEN."""
 
@@ -58,7 +58,7 @@ FROM: Mapping[RolloutEvent, tuple[frozenset[Stage], Stage]] = {
 class NotOfARollout(Refusal, ValueError):
     """An event that may not happen to a rollout in its stage."""
 
-    def __init__(self, stage: Stage, event: RolloutEvent) -> None:
+    def __init__(self, stage: RolloutStage, event: RolloutEvent) -> None:
         allowed = ", ".join(each.value for each, (stages, _) in FROM.items() if stage in stages)
         allowed = allowed or "nothing, it is over"
         super().__init__(f"{event.value!r} may not happen to a rollout that is {stage.value}; allowed: {allowed}.")
@@ -68,14 +68,14 @@ class NotOfARollout(Refusal, ValueError):
 class RolloutState:
     """Where a rollout is: its stage, its step from 0, and its share in millionths."""
 
-    stage: Stage
+    stage: RolloutStage
     step: int
     share_ppm: int
 
 
 def opened(plan: CanaryPlan) -> RolloutState:
     """The first share of a plan."""
-    return RolloutState(Stage.RUNNING, 0, plan.steps[0].share_ppm)
+    return RolloutState(RolloutStage.RUNNING, 0, plan.steps[0].share_ppm)
 
 
 def passed(plan: CanaryPlan, state: RolloutState) -> RolloutEvent:
@@ -93,7 +93,7 @@ def after(plan: CanaryPlan, state: RolloutState, event: RolloutEvent) -> Rollout
     if state.stage not in stages:
         raise NotOfARollout(state.stage, event)
     if event is not RolloutEvent.STEP:
-        shares = stage in (Stage.RUNNING, Stage.FINISHED)
+        shares = stage in (RolloutStage.RUNNING, RolloutStage.FINISHED)
         return replace(state, stage=stage, share_ppm=plan.steps[state.step].share_ppm if shares else 0)
     if state.step + 1 >= len(plan.steps):
         raise NotOfARollout(state.stage, event)
