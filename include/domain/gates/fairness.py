@@ -83,7 +83,7 @@ class FairnessRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class GroupGap:
     """The groups' rates by one model: per rate the group's value, ``(g,)``; the gap and ratio as in Fairlearn.
 
     ``high`` and ``low`` are the groups farthest apart and ``rate`` where they are. ``ratio`` is None where a highest
@@ -167,7 +167,7 @@ def fairness_criteria(
     return [_paired(rule, evidence, among, ours, theirs, alpha / parts), *criteria], notes
 
 
-def gap_of(rates: dict[str, Floats], groups: list[int]) -> Gap:
+def gap_of(rates: dict[str, Floats], groups: list[int]) -> GroupGap:
     """The gap of these rates ``(g,)`` over some of the groups.
 
     >>> gap = gap_of({"selection": np.array([0.2, 0.5, 0.4])}, [0, 1, 2])
@@ -182,7 +182,9 @@ def gap_of(rates: dict[str, Floats], groups: list[int]) -> Gap:
         if (gap := float(values[high] - values[low])) > widest[1]:
             widest = (name, gap, high, low)
     known = [r for r in ratios if r is not None]
-    return Gap(rates, widest[1], min(known) if len(known) == len(ratios) else None, widest[0], widest[2], widest[3])
+    return GroupGap(
+        rates, widest[1], min(known) if len(known) == len(ratios) else None, widest[0], widest[2], widest[3]
+    )
 
 
 # --- rates -----------------------------------------------------------------------------------------------------------
@@ -233,7 +235,7 @@ def _why_unusable(evidence: Evidence) -> str | None:
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
-def _against_policy(rule: FairnessRule, ours: Gap, theirs: Gap | None, rows: int) -> list[CriterionResult]:
+def _against_policy(rule: FairnessRule, ours: GroupGap, theirs: GroupGap | None, rows: int) -> list[CriterionResult]:
     found = []
     if rule.gap_at_most is not None:
         found.append(
@@ -261,7 +263,7 @@ def _against_policy(rule: FairnessRule, ours: Gap, theirs: Gap | None, rows: int
 
 
 def _paired(
-    rule: FairnessRule, evidence: Evidence, among: GroupRates, ours: Gap, theirs: Gap, alpha: float
+    rule: FairnessRule, evidence: Evidence, among: GroupRates, ours: GroupGap, theirs: GroupGap, alpha: float
 ) -> CriterionResult:
     blocks = _blocks(evidence)
     if blocks.count < MIN_BLOCKS:
@@ -330,7 +332,7 @@ def _unjudged(rule: FairnessRule, rows: int, why: str, measured: float | None = 
     )
 
 
-def _shown(gap: Gap, groups: Grouping, supported: list[int]) -> dict[str, Any]:
+def _shown(gap: GroupGap, groups: Grouping, supported: list[int]) -> dict[str, Any]:
     return {
         "gap": gap.gap,
         "ratio": gap.ratio,

@@ -29,7 +29,7 @@ class NoPast(Refusal, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenModels:
     """The models that are replayed, and the views that they read."""
 
     models: tuple[ModelDeclaration, ...]
@@ -44,7 +44,7 @@ def is_demonstration() -> bool:
     return loader.ROOT == PROJECT / "include" and {each.table for v in views for each in v.source} <= TABLES
 
 
-def chosen(names: Sequence[str]) -> Chosen:
+def chosen(names: Sequence[str]) -> ChosenModels:
     """The named models, or all that can be used.
 
     Raises:
@@ -56,10 +56,10 @@ def chosen(names: Sequence[str]) -> Chosen:
         broken = f" What is declared is broken: {next(iter(read.broken))}." if read.broken else ""
         raise NoPast(f"{loader.ROOT} declares no model that can be used; `slipway validate` says more.{broken}")
     used = {use.view for model in models for use in model.views}
-    return Chosen(models, tuple(view for ref, view in read.views.items() if ref in used))
+    return ChosenModels(models, tuple(view for ref, view in read.views.items() if ref in used))
 
 
-def plan_of(these: Chosen, start: str, end: str, history_from: str | None) -> Plan:
+def plan_of(these: ChosenModels, start: str, end: str, history_from: str | None) -> Plan:
     """The days; the history begins where the first view's calendar does, unless it is said.
 
     Raises:
