@@ -10,6 +10,7 @@ version of then). One that explains every difference of a feature names its caus
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,6 +69,54 @@ class FeatureConsistency:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewAges:
+    """How old the rows of one view were that online answers were given from, beside those that training reads."""
+
+    view: str
+    rows: int = 0
+    """Answers whose values of the view were looked up."""
+    oldest_s: float | None = None
+    """The largest age; None of the entity's view, whose rows lie ahead, and without any row."""
+    older: int = 0
+    """Of ``rows``, answered from an older row than training reads for that moment."""
+    behind_s: float | None = None
+    """The most by which one was older; None where none was."""
+    newer: int = 0
+    """Answered from a row that training does not read yet for that moment."""
+    missing: tuple[tuple[str, int], ...] = ()
+    """Why values were served as missing, and how often."""
+
+    @property
+    def sentence(self) -> str:
+        """For a log."""
+        said = f"{self.view}: {self.rows:,} answers from its rows"
+        if self.oldest_s is not None:
+            said += f", at most {self.oldest_s:,.0f} s old"
+        if self.older:
+            said += f"; {self.older:,} from an older row than training reads, by up to {self.behind_s:,.0f} s"
+        if self.newer:
+            said += f"; {self.newer:,} from a row that training reads only later"
+        return said + "".join(f"; {count:,} without values: {why}" for why, count in self.missing) + "."
+
+    def with_more(self, other: ViewAges) -> ViewAges:
+        """Both as one."""
+        missing = Counter(dict(self.missing)) + Counter(dict(other.missing))
+        return ViewAges(
+            self.view,
+            self.rows + other.rows,
+            _larger(self.oldest_s, other.oldest_s),
+            self.older + other.older,
+            _larger(self.behind_s, other.behind_s),
+            self.newer + other.newer,
+            tuple(sorted(missing.items())),
+        )
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    return max((each for each in (one, other) if each is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class ConsistencyReport:
     """All features of a model over the served requests of some days."""
 
@@ -86,6 +135,12 @@ class ConsistencyReport:
     features: tuple[FeatureConsistency, ...]
     early: int = 0
     """Requests that were answered ahead at an earlier run than their last, which was missed; they are not compared."""
+    online: int = 0
+    """Of ``requests``, rows that were asked online: each value is compared with the store's of the row it came from."""
+    given: int = 0
+    """Online rows whose every value was the caller's; they are not compared."""
+    ages: tuple[ViewAges, ...] = ()
+    """By view, how old the rows were that online answers were given from. An older one is counted, and is no skew."""
 
     @property
     def skewed(self) -> tuple[FeatureConsistency, ...]:

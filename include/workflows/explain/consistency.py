@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from include.adapters.ledger import Scoring
 from include.adapters.offline_store import SERVED_PREFIX, TableMissing
 from include.config import Declarations, ModelDeclaration, declarations
-from include.domain.consistency import ConsistencyReport, FeatureConsistency, compare, merged
+from include.domain.consistency import ConsistencyReport, FeatureConsistency, ViewAges, compare, merged
 from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval, midnight
 from include.domain.wording import count_of
 from include.workflows import stores
+from include.workflows.explain import online_rows
 from include.workflows.scoring import as_trained, point_in_time_rows
 from include.workflows.scoring.request_ids import SERVED, by_request
 
@@ -54,8 +55,9 @@ class NothingServed(Refusal):
     def __init__(self, model: str, interval: Interval) -> None:
         super().__init__(
             f"No request of {model} was served in {interval} with its features kept, so nothing was compared. "
-            f"Run score_{model} for those days, or choose others. Days that were collected from the journal of an "
-            "online service are not compared."
+            f"Run score_{model} (collect_{model} where it is asked online) for those days, or choose others. Of days "
+            "that an earlier version collected it is not kept which rows they were answered from; they are not "
+            "compared."
         )
 
 
@@ -66,6 +68,9 @@ class _Day:
     unserved: int
     early: int
     features: tuple[FeatureConsistency, ...]
+    online: int = 0
+    given: int = 0
+    ages: tuple[ViewAges, ...] = ()
 
 
 def check(model_name: str, interval: Interval) -> ConsistencyReport:
@@ -84,6 +89,9 @@ def check(model_name: str, interval: Interval) -> ConsistencyReport:
     by_feature: dict[str, list[FeatureConsistency]] = {}
     for each in (feature for day in days for feature in day.features):
         by_feature.setdefault(each.feature, []).append(each)
+    by_view: dict[str, ViewAges] = {}
+    for ages in (view for day in days for view in day.ages):
+        by_view[ages.view] = by_view[ages.view].with_more(ages) if ages.view in by_view else ages
     return ConsistencyReport(
         model=model_name,
         start=interval.days[0],
@@ -94,6 +102,9 @@ def check(model_name: str, interval: Interval) -> ConsistencyReport:
         unserved=sum(day.unserved for day in days),
         early=sum(day.early for day in days),
         features=tuple(merged(parts) for parts in by_feature.values()),
+        online=sum(day.online for day in days),
+        given=sum(day.given for day in days),
+        ages=tuple(by_view.values()),
     )
 
 
@@ -108,8 +119,13 @@ def week_before(model: ModelDeclaration, moment: datetime) -> Interval:
 
 def _day(model: ModelDeclaration, scored: Scoring, known: Declarations) -> _Day | None:
     kept = stores.offline_store().read_served(model.name, scored.feature_set, scored.day)
-    if kept is None or "asked_id" in kept.column_names:
-        return None  # asked online at any time, and not at the time of the batch
+    if kept is None:
+        return None
+    if "asked_id" in kept.column_names:  # asked online at any time, and not at the time of the batch
+        if not online_rows.says_ages(kept):
+            return None
+        day = online_rows.compared(model, scored, kept, known)
+        return _Day(day.requests, day.unknown, 0, 0, day.features, day.requests, day.given, day.ages)
     rows = kept.to_pandas()
     names = [c for c in rows.columns if c.startswith(SERVED_PREFIX)]
     model = as_trained.as_scored(model, scored, [c.removeprefix(SERVED_PREFIX) for c in names])
@@ -191,6 +207,13 @@ def report_lines(report: ConsistencyReport) -> list[str]:
         lines.append(f"{report.unknown:,} served requests have no row in the store any more.")
     if report.unserved:
         lines.append(f"{report.unserved:,} rows of the store were not served.")
+    if report.online:
+        lines.append(
+            f"{report.online:,} of them were asked online, each compared with the row that it was answered from."
+        )
+        lines += [f"    {each.sentence}" for each in report.ages]
+    if report.given:
+        lines.append(f"{report.given:,} online rows had all their values from the caller, and are not compared.")
     if report.early:
         lines.append(
             f"{report.early:,} requests were answered ahead at an earlier run than their last, and are not compared."

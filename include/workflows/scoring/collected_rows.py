@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.adapters.offline_store import SERVED_PREFIX, TIMESTAMP
 from include.config import ModelDeclaration
-from include.domain.journal.records import AnswerRecord
+from include.domain.journal.records import AnswerRecord, ViewServed
 from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.scoring.point_in_time_rows import ARROW_KINDS
 from include.workflows.scoring.request_ids import SHADOW, request_ids
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 ONLINE = "online"
 """The channel of rows that were collected; that of a scored day is missing."""
+ROW_PREFIX, MISSING_PREFIX = "row_of_", "missing_of_"
+"""Columns of what was served: of each view the event time of the row whose values were served, and why there were none;
+both missing where nothing was looked up."""
+GIVEN, ALL_GIVEN = "given", "*"
+"""The column with the features whose values were the caller's, by comma; ``*`` for all, missing for none."""
 
 
 def asked_rows(model: ModelDeclaration, records: Sequence[AnswerRecord], keys: dict[str, pa.DataType]) -> pa.Table:
@@ -83,8 +88,8 @@ def logged(
 def kept_features(
     model: ModelDeclaration, asked: pa.Table, records: Sequence[AnswerRecord], names: Sequence[str]
 ) -> pa.Table:
-    """The features as they were served, ``f_<name>`` each, with what was asked. Those that the journal omits for one of
-    the records are left out."""
+    """The features as they were served, ``f_<name>`` each, with what was asked, and from which rows of the views they
+    were looked up. Those that the journal omits for one of the records are left out."""
     import pyarrow as pa
 
     kinds = fitted_models.kinds_of(model)
@@ -94,7 +99,22 @@ def kept_features(
             kind = pa.type_for_alias(ARROW_KINDS[kinds[name]])
             values = [record.features[name] for record in records]
             columns[f"{SERVED_PREFIX}{name}"] = pa.array(values, kind)
+    for use in model.views:
+        how = [_of_view(record, use.name) for record in records]
+        rows = [None if each is None or each.missing is not None else each.event_time for each in how]
+        columns[f"{ROW_PREFIX}{use.name}"] = pa.array(rows, TIMESTAMP)
+        columns[f"{MISSING_PREFIX}{use.name}"] = pa.array([each and each.missing for each in how], pa.string())
+    columns[GIVEN] = pa.array([_given(record) for record in records], pa.string())
     return pa.table(columns)
+
+
+def _of_view(record: AnswerRecord, name: str) -> ViewServed | None:
+    """How the values of a view came into an answer; the service names it with its version or without."""
+    return next((how for view, how in record.views.items() if view.partition("@")[0] == name), None)
+
+
+def _given(record: AnswerRecord) -> str | None:
+    return ALL_GIVEN if record.given == "all" else ",".join(record.given) or None
 
 
 def _oldest(record: AnswerRecord) -> float | None:
