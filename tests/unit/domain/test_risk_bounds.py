@@ -229,6 +229,12 @@ def test_the_recent_risk_is_that_of_the_last_days_alone():
     assert realised_performance(PAST, (), BAND).recent_risk is None
 
 
+def test_where_nothing_else_is_said_the_last_days_are_those_of_a_week():
+    """The eighth day before the end had 8, of which a part would be seen."""
+    assert realised_performance(PAST, cohorts([8.0, *[0.1] * 7]), BAND).recent_risk == pytest.approx(0.1)
+    assert realised_performance(PAST, cohorts([0.1, 0.8, *[0.1] * 6]), BAND).recent_risk == pytest.approx(0.2)
+
+
 def test_the_sentence_of_a_band_that_was_left_has_every_number():
     now = cohorts([0.12] * 5 + [0.30, 0.34] * 5)
     found = realised_performance(PAST, now, BAND, min_rows=100)
