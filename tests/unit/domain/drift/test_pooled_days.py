@@ -128,7 +128,7 @@ def test_the_answers_of_small_days_are_judged_together_too():
     assert prediction_drift(reference, pool.profile, DriftRules(min_rows=60)).drifted is True
 
 
-def a_report(reference: Profile, days: list[CountedDay], min_rows: int):
+def a_report(reference: Profile, days: list[CountedDay], min_rows: int, **bounds: float):
     pool = pooled(days[-1], days[:-1], min_rows=min_rows, most_days=28)
     inputs = input_drift(reference, pool.profile, DriftRules(min_rows=min_rows))
     realised = realised_performance((), (), Band("brier", 0.01))
@@ -137,7 +137,7 @@ def a_report(reference: Profile, days: list[CountedDay], min_rows: int):
         reference,
         days[-1].profile,
         DriftMeasurements(inputs, prediction_drift(reference, pool.profile), realised, pool=pool, keeps_counts=True),
-        DataBounds(min_rows=min_rows),
+        DataBounds(min_rows=min_rows, **bounds),
     )
 
 
@@ -150,6 +150,21 @@ def test_a_share_too_small_to_show_on_one_day_is_a_finding_of_the_pool_and_ends_
     assert (found.feature, found.check, found.measured) == ("wind", "missing", pytest.approx(8 / 24))
     repaired = [*broken, *days_of(reference, [rows_of(rng, ROWS)], first=214)]
     assert a_report(reference, repaired, 300).broken == ()
+
+
+@pytest.mark.parametrize(
+    ("missing", "last", "found"),
+    [
+        pytest.param([8] * 13, 6, 0, id="the day is at the bound"),
+        pytest.param([8] * 13, 7, 1, id="both are above it"),
+        pytest.param([6, 0, *[6] * 11], 12, 0, id="the pool is at the bound"),
+    ],
+)
+def test_a_quarter_that_is_allowed_is_no_finding_of_the_day_and_none_of_the_pool(missing, last, found):
+    rng = np.random.default_rng(5)
+    reference = reference_of(rng, 90, 300)
+    days = days_of(reference, [rows_of(rng, ROWS, missing=n / ROWS) for n in [*missing, last]])
+    assert len(a_report(reference, days, 300, missing_jump=0.25).broken) == found
 
 
 def test_rows_outside_support_are_a_finding_of_the_pool_while_the_day_has_them():
