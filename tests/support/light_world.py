@@ -24,6 +24,7 @@ from memory_registry import MemoryRegistry
 
 from include.adapters import estimators, model_files
 from include.adapters.ledger import Facts
+from include.adapters.sql_engine import OpenDatabases, running
 from include.config.settings import settings
 from include.domain.lifecycle import Event
 from include.workflows import stores, tasks
@@ -89,11 +90,23 @@ def ledger_of_this_process(held: MemoryLedger) -> Iterator[None]:
         yield
 
 
+OPEN = OpenDatabases()
+"""The databases in memory that this process's worlds run their small queries in: to open one takes longer than most."""
+opened_anew = running.connect
+
+
+@contextmanager
+def _connected(memory_limit: str | None = None, **how: Any) -> Iterator[Any]:
+    with OPEN.one() if memory_limit is None and not how else opened_anew(memory_limit, **how) as connection:
+        yield connection
+
+
 @contextmanager
 def living_lightly(world: LightWorld) -> Iterator[LightWorld]:
     """This process takes the world for its own."""
     with living_in(world.root, NOWHERE), ledger_of_this_process(world.held), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stores, "registry", lambda: world.registry)
+        patch.setattr(running, "connect", _connected)
         patch.setattr(challenger_process, "scores_of", _answered_here)
         yield world
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from benchmarks.canary_guarantees import (
     falsely_by_repeats,
@@ -12,6 +13,7 @@ from benchmarks.canary_guarantees import (
     most_by_chance,
     requests_until_seen,
 )
+from include.domain.canary.rates import added_at_most
 
 TIMES = 400
 
@@ -45,3 +47,16 @@ class TestGuaranteesOfACanary:
     def test_half_a_point_and_a_point_of_a_half_are_seen_too(self):
         assert np.median(mismatch_seen(0.05, 0.055, TIMES)) <= 40_000
         assert np.median(mismatch_seen(0.5, 0.51, TIMES)) <= 50_000
+
+    def test_a_canary_that_adds_the_margin_is_let_through_with_alpha_at_most_over_fifteen_looks(self):
+        rng, runs, looks, each = np.random.default_rng(5), 300, 15, 250
+        ours = rng.binomial(each, 0.021, (runs, looks)).cumsum(1)
+        theirs = rng.binomial(9 * each, 0.001, (runs, looks)).cumsum(1)
+        passed = sum(
+            any(
+                added_at_most((int(x), each * i), (int(y), 9 * each * i), 0.05) <= 0.02
+                for i, x, y in zip(range(1, looks + 1), a, b, strict=True)
+            )
+            for a, b in zip(ours, theirs, strict=True)
+        )
+        assert passed <= binom.ppf(0.999, runs, 0.05)
