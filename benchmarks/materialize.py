@@ -56,6 +56,9 @@ class NoLedger:
     def between(self, *_: Any) -> list[Any]:
         return []
 
+    def definitions(self, *_: Any) -> dict[str, int]:
+        return {}
+
 
 def readings(interval: Interval) -> pa.Table:
     """The source's rows: each station every few minutes."""

@@ -139,6 +139,33 @@ def _adopt(args: argparse.Namespace) -> Answer:
     return Answer((line,), done)
 
 
+def _redo(args: argparse.Namespace) -> Answer:
+    from include.commands.airflow import airflow_api, use_running_services
+    from include.workflows.explain import catalogue
+
+    use_running_services()
+    wanted = catalogue.redo(_view(args))
+    if wanted is None:
+        return Answer(
+            (f"Every published day of {args.view} was made by its definition; nothing is to do.",), {"days": 0}
+        )
+    conf = {"start": wanted.start, "end": wanted.end}
+    with airflow_api() as api:
+        if api.dags().get(wanted.dag_id, False):
+            raise Mistake(f"{wanted.dag_id} is paused, so nothing would start. Unpause it in Airflow first.")
+        run, started = api.trigger(wanted.dag_id, wanted.run_id, conf)
+        again = 2
+        while not started and run.state == "failed":
+            run, started = api.trigger(wanted.dag_id, f"{wanted.run_id}__{again}", conf)
+            again += 1
+        run = api.wait(wanted.dag_id, run.run_id, timeout_s=86400.0)
+        address = f"{api.url}/dags/{wanted.dag_id}/runs/{run.run_id}"
+    well = run.state == "success"
+    days = f"{count_of(wanted.days, 'day')} of {args.view}, {wanted.start} to {wanted.end}"
+    line = f"{days}, computed again." if well else f"{days}, were not computed again: the run failed, see {address}"
+    return Answer((line,), {"days": wanted.days, "run": run.run_id, "state": run.state}, 0 if well else EXIT_FAILED)
+
+
 def _view(args: argparse.Namespace) -> str:
     if args.view is None:
         raise Mistake(f"`slipway features {args.action}` needs a view, for example origin_weather.")
@@ -166,6 +193,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "sample": _sample,
     "stale": _stale,
     "adopt": _adopt,
+    "redo": _redo,
     "freshness": _freshness,
     "verify": _verify,
 }
@@ -173,7 +201,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Answer]] = {
 VERBS = (
     Verb(
         "features",
-        "list the feature views, show rows of one, or find days whose source rows changed",
+        "list the feature views, show rows of one, find days whose source changed, or compute all again",
         "slipway features sample origin_weather --as-of 2013-06-01T12:00",
         _features,
         _arguments,

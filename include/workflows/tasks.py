@@ -26,7 +26,7 @@ def materialize(view: str, partition_key: str | None, params: Reference, run_id:
     from include.config import declarations
     from include.domain.intervals import requested
     from include.workflows import stores
-    from include.workflows.features import staging
+    from include.workflows.features import redo, staging
 
     calendar = declarations().view(view).calendar
     interval = requested(partition_key, params.get("start"), params.get("end"))
@@ -34,7 +34,12 @@ def materialize(view: str, partition_key: str | None, params: Reference, run_id:
     as_of = _as_of(params.get("as_of"), interval.end, now)
     with stores.open_ledger() as ledger:
         staged = staging.stage(
-            view, interval, run_id, ledger.partitions, as_of=as_of, look_again=partition_key is not None
+            view,
+            interval,
+            run_id,
+            redo.WithReaders.of(ledger),
+            as_of=as_of,
+            look_again=partition_key is not None,
         )
     return staged.as_reference()
 
@@ -65,10 +70,10 @@ def audit(staged: Reference, now: datetime) -> Reference:
 def publish(staged: Reference, params: Reference) -> Reference:
     """Replace the partitions in one commit; ``announce`` lists those whose events start scoring (none for history)."""
     from include.workflows import stores
-    from include.workflows.features import staging
+    from include.workflows.features import redo, staging
 
     with stores.open_ledger() as ledger:
-        published = staging.publish(staged, ledger.partitions)
+        published = staging.publish(staged, redo.WithReaders.of(ledger))
     bulk = params.get("start") is not None
     days = published.published if bulk and params.get("start_scoring") else []
     facts = {

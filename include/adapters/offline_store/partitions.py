@@ -122,12 +122,19 @@ def replace(
     slots: Sequence[Slot],
     order: Sequence[str],
     still_mine: Callable[[], None] | None = None,
+    *,
+    renew: bool = False,
 ) -> Replaced:
     """Replace the content of the slots by ``rows``; a slot without rows is cleared.
 
     ``still_mine`` is called between reading the table and committing, each time that is tried. When it raises, the
     write ends and nothing of it is visible. So a writer that lost the right to these slots either conflicts with the
     commit of the new one, or is stopped here.
+
+    With ``renew``, rows of other columns than the table's replace all of it; its older versions keep theirs.
+
+    Raises:
+        SchemaChanged: for other columns without ``renew``, or where the table has more than the slots.
     """
     content = rows if isinstance(rows, Content) else Content.of(rows, partition_by, order)
     outside = sorted(set(content.hashes) - set(slots), key=str)
@@ -137,7 +144,9 @@ def replace(
         table = open_table(path)
         if table is None and not content.hashes:
             return Replaced(None, ())
-        stored = {} if table is None else _readable_hashes(path, table, content.schema, partition_by, slots, order)
+        others = renew and table is not None and _has_other_columns(path, table, content.schema, partition_by, slots)
+        as_it_is = table is None or others
+        stored = {} if as_it_is else _readable_hashes(path, table, content.schema, partition_by, slots, order)
         changed = [slot for slot in slots if stored.get(slot) != content.hashes.get(slot)]
         if still_mine is not None:
             still_mine()
@@ -151,7 +160,8 @@ def replace(
                 table,
                 given.reader,
                 mode="overwrite",
-                predicate=_predicate(partition_by, changed),
+                predicate=None if others else _predicate(partition_by, changed),
+                schema_mode="overwrite" if others else None,
                 writer_properties=_written_as(content.schema),
                 post_commithook_properties=KEEPING,
             )
@@ -252,6 +262,20 @@ def _same_schema(path: str, stored: pa.Schema, given: pa.Schema) -> None:
     ]
     if differences:
         raise SchemaChanged(path, differences)
+
+
+def _has_other_columns(
+    path: str, table: DeltaTable, schema: pa.Schema, partition_by: tuple[str, ...], slots: Sequence[Slot]
+) -> bool:
+    """Whether the table has other columns than the rows, and nothing beside the slots."""
+    held = {tuple(str(each[name]) for name in partition_by) for each in table.partitions()}
+    try:
+        _same_schema(path, open_dataset(path, table, sorted({slot[0] for slot in slots})).schema, schema)
+    except SchemaChanged:
+        if not held <= set(slots):
+            raise
+        return True
+    return False
 
 
 def _predicate(partition_by: tuple[str, ...], slots: Sequence[Slot]) -> str:

@@ -69,9 +69,12 @@ class OfflineStore:
         interval: Interval,
         rows: pa.Table | Content,
         days: Sequence[str] | None = None,
+        *,
+        renew: bool = False,
     ) -> Replaced:
         """Make ``rows`` (with their ``day``) the content of every day of ``interval``; a day without rows is cleared.
-        ``days`` leaves out the others of the interval; None takes all.
+        ``days`` leaves out the others of the interval; None takes all. With ``renew`` the rows may have other columns
+        than the table, whose days are then all replaced.
 
         Raises:
             RowsOutsidePartitions: when a row's day is not in the interval.
@@ -81,7 +84,7 @@ class OfflineStore:
         slots = [(day,) for day in (interval.days if days is None else days)]
         if not slots:
             return Replaced(self.current_version(view), ())
-        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"])
+        return replace(self.view_path(view), rows, (DAY,), slots, [*view.keys, "event_time"], renew=renew)
 
     def current_version(self, view: FeatureView) -> int | None:
         """The version of the view's table; None before its first publish."""

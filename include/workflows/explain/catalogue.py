@@ -13,6 +13,7 @@ from include.domain.errors import Refusal
 from include.domain.intervals import DAY, Interval
 from include.workflows import stores
 from include.workflows.features import source_days, staging
+from include.workflows.features.redo import WithReaders, require_one_definition
 from include.workflows.features.source_days import StaleDay
 from include.workflows.lineage import recording
 
@@ -208,6 +209,37 @@ def adopt(view_name: str, who: str) -> dict[str, Any]:
         changed = [p for p in partitions if p.code_hash != code_hash]
         ledger.partitions.record(replace(p, code_hash=code_hash, run_id=f"adopted by {who}") for p in changed)
     return {"view": view.name, "definition": code_hash, "compared_days": len(compared), "adopted_days": len(changed)}
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """The run that computes every published day of a view again."""
+
+    dag_id: str
+    run_id: str
+    start: str
+    end: str
+    days: int
+
+
+def redo(view_name: str) -> Redo | None:
+    """The run that a changed definition needs; None where all published days were made by it.
+
+    Raises:
+        DefinitionChanged: when a champion or a candidate in flight learned from the view.
+        NothingPublished: when there is nothing to compute again.
+    """
+    view = declarations().view(view_name)
+    code_hash = staging.definition(view)
+    with stores.open_ledger() as ledger:
+        partitions = ledger.partitions.between(view.name, view.version)
+        if not partitions:
+            raise NothingPublished(view)
+        whole = Interval(Interval.of_day(partitions[0].day).start, Interval.of_day(partitions[-1].day).end)
+        if not require_one_definition(view, code_hash, whole, WithReaders.of(ledger)):
+            return None
+    start, end = partitions[0].day, whole.end.date().isoformat()
+    return Redo(f"features_{view.slug}", f"redo__{code_hash[:12]}__{start}__{end}", start, end, len(partitions))
 
 
 def age_days(facts: ViewFacts, now: datetime) -> int | None:

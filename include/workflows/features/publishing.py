@@ -11,6 +11,7 @@ from include.config.declared import Declarations
 from include.config.settings import settings
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval, instant
+from include.workflows.features.redo import require_one_definition
 from include.workflows.features.staged import (
     NotAudited,
     Staged,
@@ -35,7 +36,11 @@ class PublishLedger(Protocol):
         self, published: Iterable[Partition], table_version_now: Callable[[], int | None] | None = None
     ) -> list[Partition]: ...
 
-    def between(self, view: str, view_version: int, start: str, end: str) -> list[Partition]: ...
+    def between(
+        self, view: str, view_version: int, start: str | None = None, end: str | None = None
+    ) -> list[Partition]: ...
+
+    def definitions(self, view: str, view_version: int) -> dict[str, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def publish(
     Corrections follow, each if its own audit let it through.
 
     Raises:
+        DefinitionChanged: when published days of this version were made by another definition and must stay.
         NotAudited: when no audit of exactly this content let it through.
         StagedFileDamaged: when the file is not the one that was staged.
         StoreConflict, SchemaChanged: when the table does not take the rows; nothing readable has changed then.
@@ -92,7 +98,10 @@ def publish(
 
 
 def _published(
-    staged: Staged, ledger: PublishLedger, accepted_by: str | None, declared: Declarations | None
+    staged: Staged,
+    ledger: PublishLedger,
+    accepted_by: str | None,
+    declared: Declarations | None,
 ) -> Published:
     from include.adapters.ledger import Partition, PartitionStatus
     from include.adapters.offline_store import Content, OfflineStore
@@ -105,6 +114,7 @@ def _published(
     before = {
         p.day: p for p in ledger.between(view.name, view.version, interval.days[0], interval.end.date().isoformat())
     }
+    renew = require_one_definition(view, staged.code_hash, interval, ledger)
     # A slow run that read the source as of an earlier moment must not undo what a later one has published.
     newer = [day for day, p in before.items() if p.source_as_of is not None and p.source_as_of > as_of]
     days = [day for day in interval.days if day not in newer]
@@ -112,7 +122,7 @@ def _published(
     given = [day for day, count in staged.rows.items() if count and day not in newer]
     content = Content.by_day(file.schema, {day: staged.content[day] for day in given}, file.of)
     store = OfflineStore(where.store)
-    replaced = store.replace_partitions(view, interval, content, days)
+    replaced = store.replace_partitions(view, interval, content, days, renew=renew)
     crashpoint("features.publish.committed")
     tables_touched.reads(tables_touched.source_tables(view.source))
     tables_touched.writes([tables_touched.view_table(view)])

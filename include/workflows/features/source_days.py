@@ -63,7 +63,9 @@ class StaleDay:
 class KnownPartitions(Protocol):
     """The part of the ledger that is needed: its ``partitions``."""
 
-    def between(self, view: str, view_version: int, start: str, end: str) -> list[Partition]: ...
+    def between(
+        self, view: str, view_version: int, start: str | None = None, end: str | None = None
+    ) -> list[Partition]: ...
 
     def newest_as_of(self, view: str, view_version: int) -> datetime | None: ...
 

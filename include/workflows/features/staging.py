@@ -22,14 +22,14 @@ from include.config.declared import Declarations
 from include.config.loader import declarations
 from include.config.settings import settings
 from include.config.types import FeatureView
-from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import BadInterval, Interval, instant, midnight
 from include.domain.verdicts import GateResult, Verdict
-from include.domain.wording import count_of
 from include.workflows.features import range_check, source_days, staged_file, view_rows
 from include.workflows.features.publishing import Published as Published
 from include.workflows.features.publishing import publish as publish
+from include.workflows.features.redo import DefinitionChanged as DefinitionChanged
+from include.workflows.features.redo import require_one_definition
 from include.workflows.features.staged import Staged, declared_view, file_of, new_source_columns, write_receipt
 from include.workflows.features.view_rows import ViewRowsWrong as ViewRowsWrong
 from include.workflows.journey.by_products import ByProducts
@@ -39,18 +39,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from include.adapters import sql_engine
-
-
-class DefinitionChanged(Refusal, ValueError):
-    """The view's definition is not the one that made the published days of this version."""
-
-    def __init__(self, view: FeatureView, code_hash: str, other: str, days: int) -> None:
-        super().__init__(
-            f"Feature view {view.name!r} version {view.version} was published on {count_of(days, 'day')} by the "
-            f"definition {other[:12]}, and features.sql with view.yaml now say {code_hash[:12]}. Raise version to "
-            f"{view.version + 1} in features/{view.name}/view.yaml (and in the models that read it): it gets its own "
-            f"table. If it means the same, `slipway features adopt {view.name}` shows that and keeps the version."
-        )
 
 
 class StageLedger(source_days.KnownPartitions, Protocol):
@@ -80,16 +68,16 @@ def stage(
         look_again: whether earlier days are checked (``recheck`` in view.yaml says which).
 
     Raises:
-        DefinitionChanged: when published days of this version were made by another definition.
+        DefinitionChanged: when published days of this version were made by another definition, and the run is not of
+            all of them, or somebody learned from them.
         RangeDiffers: when features.sql gives a day other rows within a range than alone.
         As ``materialize``.
     """
     view = (declared or declarations()).view(view_name)
     _whole_days(interval)
     code_hash = definition(view)
-    for other, days in known.definitions(view.name, view.version).items():
-        if other != code_hash:
-            raise DefinitionChanged(view, code_hash, other, days)
+    if require_one_definition(view, code_hash, interval, known):
+        print(f"{view.name}: its definition changed, and its days are computed again.")
     moment = as_of or source_days.as_of_for(view, interval, known)
     read = source_days.read(view, interval, moment)
     tables_touched.reads(tables_touched.source_tables(view.source))
