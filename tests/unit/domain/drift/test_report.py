@@ -12,7 +12,15 @@ from include.domain.drift.input_drift import DriftRules, input_drift
 from include.domain.drift.prediction_drift import prediction_drift
 from include.domain.drift.profile import FeatureKind, Profile, count_window
 from include.domain.drift.reference import build_profile, profile_scores
-from include.domain.drift.report import DataBounds, DriftMeasurements, Finding, ScoredDay, drift_report, histograms
+from include.domain.drift.report import (
+    DataBounds,
+    DriftMeasurements,
+    Finding,
+    ScoredDay,
+    drift_report,
+    histograms,
+    least_share,
+)
 from include.domain.losses import DayLoss
 from include.domain.performance import realised_performance
 from include.domain.risk_bounds import Band
@@ -140,3 +148,11 @@ class TestTheFlagsOfBrokenDataAndOfRowsOutside:
         assert (broken.flags.broken, outside.flags.outside) == (True, True)
         assert broken.flags.outside is not True
         assert outside.flags.broken is not True
+
+
+class TestTheLeastShareThatFewRowsShow:
+    def test_of_one_row_in_ten_it_is_what_is_seen_once_by_a_chance_of_just_so_much(self):
+        assert least_share(0.1, 10, 0.05) == pytest.approx(1 - 0.95**0.1)
+
+    def test_of_every_row_it_is_what_is_seen_each_time_by_just_that_chance(self):
+        assert least_share(1.0, 50, 0.001) == pytest.approx(0.001 ** (1 / 50))
