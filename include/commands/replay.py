@@ -315,7 +315,7 @@ VERBS = (
     ),
     Verb(
         "run",
-        "start everything and replay the flights' year until drift has retrained a model, or your own past",
+        "start everything and replay the flights' year until drift retrains a model, or your own past",
         "slipway run --exit",
         _run,
         _run_arguments,
