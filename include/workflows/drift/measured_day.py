@@ -286,6 +286,8 @@ def report_on(
     )
     if measured.unestimated is not None:
         estimated = replace(estimated, reason=measured.unestimated)
+    if (other := reference.of_another_loss(model)) is not None:
+        estimated = replace(estimated, out_of_band=None, reason=other)
     labels = label_maturity(
         measured.cohorts,
         reference.lacking_by_age or reference.never_labelled,

@@ -32,7 +32,7 @@ from include.workflows.journey.facts import ReferenceProfile
 from include.workflows.lineage import promised
 from include.workflows.scoring import matured_labels, row_weights, served_features
 from include.workflows.scoring.request_ids import SERVED, by_row, is_judged, request_ids, scores_in
-from include.workflows.scoring.row_values import watched_losses, watched_metric
+from include.workflows.scoring.row_values import name_of_loss, watched_losses, watched_metric
 from include.workflows.scoring.served_features import FeaturesNotKept
 
 if TYPE_CHECKING:
@@ -75,6 +75,18 @@ class Reference:
     """The column that its rows were weighed by; None where all counted the same."""
     naive: float | None = None
     """The mean loss of the naive baseline on the same rows; None where it was not kept."""
+    loss: str | None = None
+    """What its losses are of, as ``row_values.name_of_loss`` says it; None in versions from before it was kept."""
+
+    def of_another_loss(self, model: ModelDeclaration) -> str | None:
+        """Why its losses say nothing of what is watched now, as a sentence; None where they do."""
+        now = name_of_loss(model)
+        if self.loss in (None, now):
+            return None
+        return (
+            f"Not judged: {now} is watched now, and what this champion is held against was measured as {self.loss}. "
+            "The next champion is measured by what is watched; until then retrain, accept a level, or watch the former."
+        )
 
     def as_weighed(self, model: ModelDeclaration) -> ModelDeclaration:
         """The model with the weight that the version was judged by: served rows are held against it by the same."""
@@ -125,6 +137,7 @@ def reference_of(epoch: Epoch) -> Reference:
         lacking_by_age=tuple(labels.lacking_by_age) if labels else (),
         weight=kept.weight,
         naive=kept.naive,
+        loss=kept.loss,
     )
 
 
@@ -142,6 +155,8 @@ def realised(
         min_rows=declared.min_rows,
         unit=Unit(declared.unit),
     )
+    if unmeasured is None and reference.accepted_on is None:
+        unmeasured = reference.of_another_loss(model)
     if unmeasured is not None:
         found = replace(found, out_of_band=None, changed_on=None, reason=unmeasured)
     return replace(found, accepted_on=reference.accepted_on)
@@ -267,6 +282,8 @@ def band_of(model: ModelDeclaration, reference: Reference) -> Band:
     declared = model.drift.performance
     amount, share = amount_and_share(declared.tolerance)
     risks, root = reference.risks, math.sqrt if declared.metric == "rmse" else float
+    if reference.of_another_loss(model) is not None:
+        risks = None
     gap = None
     if risks is not None:
         # A watched loss is never below 0, which is a perfect model's.

@@ -31,7 +31,7 @@ from include.workflows.journey.facts import (
 )
 from include.workflows.journey.step import Journey
 from include.workflows.scoring import fitted_models
-from include.workflows.scoring.row_values import reads_features, watched_loss, watched_losses
+from include.workflows.scoring.row_values import name_of_loss, reads_features, watched_loss, watched_losses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +94,7 @@ def keep_reference_profile(
         ),
         weight=model.weight,
         naive=naive_loss(model, rows, answers["baseline"][usable]),
+        loss=name_of_loss(model),
     )
     journey.keep(kept)
     return kept

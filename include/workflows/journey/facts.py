@@ -189,6 +189,8 @@ class ReferenceProfile:
     naive: float | None = None
     """The mean loss of the naive baseline on the same rows, of rmse its square; None in versions from before it was
     kept, and where it has none."""
+    loss: str | None = None
+    """What its losses are of (``row_values.name_of_loss``); None in versions from before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)

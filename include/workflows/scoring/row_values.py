@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,15 @@ def watched_loss(model: ModelDeclaration, known: Known | None = None) -> str | M
 
     value.__name__ = declared.name
     return per_row(better="lower", low=0)(value)
+
+
+def name_of_loss(model: ModelDeclaration) -> str:
+    """What is watched, with a digest of the SQL of a business metric: losses of two names are not compared."""
+    declared = watched_metric(model)
+    if declared is None:
+        return model.drift.performance.metric
+    sql = hashlib.sha256(model.business_sql(declared).encode()).hexdigest()[:12]
+    return f"{declared.name} (SQL {sql})"
 
 
 def watched_losses(
