@@ -29,7 +29,7 @@ def _validate(args: argparse.Namespace) -> Answer:
         where = root or "include/"
         raise Mistake(f"{where} declares nothing; expected are models/*/model.yaml and features/*/view.yaml.")
     names = [*(f"view {name}" for name in found.views), *(f"model {name}" for name in found.models)]
-    good = f"{len(found.views)} feature views and {len(found.models)} models can be used"
+    good = f"{count_of(len(found.views), 'feature view')} and {count_of(len(found.models), 'model')} can be used"
     lines = [*found.problems, *(f"note: {line}" for line in found.notes), f"{good}: {', '.join(names) or 'none'}."]
     if found.problems:
         lines.append(f"{count_of(found.broken, 'file')} cannot be used; only what they declare is left out.")
