@@ -96,7 +96,7 @@ def champion_gate(
         # Margins are amounts from here on: the same ones against the champion, its anchor and on the replay window.
         rules = rules.on(evidence)
         notes["margins"] = {rule.criterion: rule.as_json() for rule in rules.comparisons}
-        criteria += _against_champion(rules, evidence, attempts.parts, "", notes["comparisons"])
+        criteria += _against_champion(rules.of_champion, evidence, attempts.parts, "", notes["comparisons"])
         better = _shown_better(criteria)
         gained = better and _gained(rules, criteria)
         anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"], gained=gained)

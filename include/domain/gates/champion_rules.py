@@ -105,15 +105,19 @@ class ChampionRules:
     worse by a margin passes no more often."""
 
     def on(self, evidence: Evidence) -> ChampionRules:
-        """The rules with each margin as an amount, by the gap between champion and baseline on these rows.
+        """The rules with each margin as an amount, by the gap between champion and baseline on these rows."""
+        return replace(self, comparisons=tuple(rule.on(evidence) for rule in self.comparisons))
+
+    @property
+    def of_champion(self) -> ChampionRules:
+        """What is asked of the candidate beside the champion itself, once margins are amounts.
 
         A champion that is no better than the baseline has nothing of which a share could be lost. Beside a gain that
         must be shown in the same metric, its margin would ask for the same gain again, at another level: it is left
         out.
         """
-        rules = [rule.on(evidence) for rule in self.comparisons]
-        gained = {str(rule.metric) for rule in rules if rule.alpha is not None and not rule.measured}
-        kept = [r for r in rules if not (r.nothing_to_lose and r.alpha is None and str(r.metric) in gained)]
+        gained = {str(rule.metric) for rule in self.comparisons if rule.alpha is not None and not rule.measured}
+        kept = [r for r in self.comparisons if not (r.nothing_to_lose and r.alpha is None and str(r.metric) in gained)]
         return replace(self, comparisons=tuple(kept))
 
     @property

@@ -10,6 +10,8 @@ from include.config.drift import DeclaredPerformance
 from include.config.slice_gate import SliceGate, SmallTier, StrictTier
 from include.domain.gap import Gap, Tolerated
 from include.domain.gates import ChampionRules, ComparisonRule, Evidence, SliceRules, champion_gate, slice_gate
+from include.domain.gates.anchor import AnchorEvidence
+from include.domain.gates.champion import EarlierWindow
 from include.domain.losses import DayLoss
 from include.domain.metrics import Metric, Task
 from include.domain.performance import realised_performance
@@ -110,6 +112,20 @@ class TestAChampionThatIsNoBetterThanTheBaseline:
     def test_beside_a_gain_that_must_be_shown_no_margin_is_asked_for_in_the_same_metric(self):
         rules = ChampionRules((ComparisonRule("mae", 0.0, share=0.1), ComparisonRule("rmse", 0.0, share=0.1)), "mae")
         assert self.found(rules.gaining("mae")) == ["rmse", "gain in mae", "baseline mae"]
+
+    def test_of_the_anchor_and_on_the_window_before_the_drift_its_margin_is_asked_for_as_ever(self):
+        useless = evidence(worse=-0.2, champion=0.4, naive=0.3)
+        found = champion_gate(
+            ChampionRules((ComparisonRule("mae", 0.0, share=0.1),), "mae").gaining("mae"),
+            useless,
+            mode=Mode.BLOCKING,
+            has_champion=True,
+            earlier=EarlierWindow(useless),
+            anchor=AnchorEvidence("c0", useless),
+        )
+        by_name = {line.criterion: line.verdict for line in found.criteria}
+        assert list(by_name) == ["gain in mae", "anchor mae", "replay mae", "baseline mae"]
+        assert set(by_name.values()) == {Verdict.PASS}
 
     def test_beside_one_that_is_only_measured_the_margin_of_nothing_stays(self):
         rules = ChampionRules((ComparisonRule("mae", 0.0, share=0.1),), "mae")
