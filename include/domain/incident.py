@@ -201,7 +201,14 @@ def after_day(
     if before is None or not before.is_open:
         return _opened(scored, found) if alarm else None
     here = before.moved(Stage.OPEN if version == before.version else Stage.RECOVERING)
-    here = replace(here, serving=version, risk=_known_risk(here.stage, found, pace))
+    here = replace(here, serving=version, risk=_known_risk(here, found, pace))
+    if found.metric != here.metric:
+        # Another loss is watched since. Its amounts say nothing of this one's; that it is in its own band does.
+        if found.out_of_band is not False:
+            return here
+        return here.closed(
+            day, Closing.PASSED, f"{found.metric} is watched since, instead of {here.metric}. {found.reason}"
+        )
     if here.stage is Stage.OPEN:
         if found.out_of_band is False and (here.dated or _is_back(here)):
             return here.closed(day, Closing.PASSED, f"The alarm passed by itself. {found.reason}")
@@ -242,9 +249,12 @@ def _opened(scored: ScoredDay, found: RealisedPerformance) -> Incident | None:
     )
 
 
-def _known_risk(stage: Stage, found: RealisedPerformance, pace: IncidentPace) -> float | None:
-    """The serving model's risk; None for a new champion whose own days are too few to say anything either way."""
-    if stage is Stage.RECOVERING and (found.served_days or 0) < pace.back_after_days:
+def _known_risk(incident: Incident, found: RealisedPerformance, pace: IncidentPace) -> float | None:
+    """The serving model's risk; None for a new champion whose own days are too few to say anything either way, and
+    where another loss is watched than the one that the incident is about."""
+    if found.metric != incident.metric:
+        return None
+    if incident.stage is Stage.RECOVERING and (found.served_days or 0) < pace.back_after_days:
         return None
     return found.recent_risk
 

@@ -458,3 +458,22 @@ def test_its_sentence_says_what_was_what_is_and_since_when(incident, undated):
     assert "and is not judged now: too few labels have matured." in replace(incident, risk=None).sentence
     closed = replace(incident, stage=Stage.CLOSED, closed_on="2021-02-10", closing=Closing.PASSED, note="It went by.")
     assert closed.sentence == f"{incident.sentence} Closed on 2021-02-10. It went by."
+
+
+@pytest.mark.parametrize("version", ["a", "b"], ids=["the same champion", "another champion"])
+class TestAnotherLossIsWatchedSinceTheAlarm:
+    """A Brier score of .11 is below a log loss of .6 and is no recovery."""
+
+    def after(self, version, found):
+        opened = after_day(None, seen(), replace(RISEN, metric="log_loss", reference_risk=0.6), True, IncidentPace())
+        return after_day(opened, seen(version, "2021-02-14"), found, False, IncidentPace())
+
+    def test_its_amounts_neither_close_the_alarm_nor_say_how_it_stands(self, version):
+        later = self.after(version, replace(QUIET, out_of_band=None))
+        assert (later.is_open, later.risk, later.metric) == (True, None, "log_loss")
+        assert self.after(version, replace(QUIET, out_of_band=True)).is_open
+
+    def test_that_it_is_in_its_own_band_closes_it_and_names_both(self, version):
+        later = self.after(version, QUIET)
+        assert (later.stage, later.closing) == (Stage.CLOSED, Closing.PASSED)
+        assert later.note.startswith("brier is watched since, instead of log_loss. In band: brier 0.")
