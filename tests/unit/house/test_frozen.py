@@ -6,8 +6,10 @@ import ast
 
 from include.config.settings import PROJECT
 
-HAS_STATE = {"GainDetector", "Answers", "Writer"}
-"""Told of one day after another, or of one record of the journal after another."""
+HAS_STATE = {"GainDetector", "Answers", "Writer"} | {
+    *("RolloutCounts", "StretchCounts", "ExposureCounts", "FirstTimes", "LogCounts"),
+}
+"""Told of one day after another, of one record of the journal after another, or of one row of live traffic."""
 
 
 def dataclasses_of_the_domain() -> dict[str, set[str]]:
