@@ -11,11 +11,21 @@ import mmap
 import os
 import struct
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from zlib import crc32
 
-from include.domain.serving.route import NO_ROUTE, Route, ServedModel, following, route_bytes, route_of
+from include.domain.serving.route import (
+    NO_ROUTE,
+    CanaryArm,
+    Route,
+    ServedModel,
+    following,
+    route_bytes,
+    route_of,
+    without_share,
+)
 
 _HEAD = struct.Struct("<QII")
 SIZE = 1024 * 1024
@@ -85,17 +95,31 @@ class RouteWriter:
             return NO_ROUTE
         return route_of(data)
 
-    def publish(self, models: dict[str, ServedModel], at: datetime) -> Route:
-        """Serve these models from now on.
+    def publish(
+        self, models: dict[str, ServedModel], at: datetime, arms: Mapping[str, CanaryArm] | None = None
+    ) -> Route:
+        """Serve these models from now on, and these candidates beside them.
 
         Raises:
             RouteBehind: when one of them is older than what is published.
         """
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         try:
-            route = following(self.current(), models, at)
+            route = following(self.current(), models, at, arms)
             self.write(route)
             return route
+        finally:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def end_share(self, model: str, number: int, why: str, at: datetime) -> bool:
+        """Take the model's canary out on this host for the rest of this rollout, whatever the ledger says; whether it
+        was in."""
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        try:
+            route = without_share(self.current(), model, number, why, at)
+            if route is not None:
+                self.write(route)
+            return route is not None
         finally:
             fcntl.flock(self._handle, fcntl.LOCK_UN)
 

@@ -19,7 +19,7 @@ from include.config.gates import DeclaredGates
 from include.config.old_keys import renamed, spellings
 from include.config.problems import did_you_mean, fields_in, what_is_wrong
 from include.config.scored_ahead import not_known_ahead
-from include.config.serving import not_servable
+from include.config.serving import not_servable, wrong_unit
 from include.config.shadow import DeclaredShadow
 from include.config.streaming import Promising
 from include.config.tiers import BLOCKS, DeclaredApprovers, Tier, Tiers, merged
@@ -296,6 +296,9 @@ def _against_views(
     if spine is None:
         return
     given = {*spine.keys, *spine.features, *spine.carries}
+    unit = wrong_unit(model.serving, spine.keys)
+    if unit is not None:
+        yield f"{line_of(file, ('serving', 'unit'))}: {unit}."
     yield from _weight(file, model, spine)
     early = None if model.score is None else not_known_ahead(model.score, spine.ref, spine)
     if early is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from include.config.base import Declared, Duration
 from include.config.streaming import Promising, Short, never_fresh
 
 LEAST_KEPT = timedelta(days=8)
+_HEADER = re.compile(r"header:[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
 def _with_milliseconds(value: object) -> object:
@@ -42,6 +44,10 @@ class DeclaredServing(Declared):
     keep: Duration = timedelta(days=30)
     """How long the journal's files are kept, for example 30d, at least 8d; older ones are removed every night, once
     every answer in them is in the prediction log; default 30d."""
+    unit: str | None = None
+    """What the candidate's share of traffic is drawn by, so that one unit always has the same arm: a key of the entity,
+    or a header of the request such as ``header:X-User``; default the entity's first key. A request without it is the
+    champion's."""
     omit: list[str] = Field(default_factory=list)
     """Features whose values the journal does not keep, for personal data; default none."""
 
@@ -62,12 +68,29 @@ def wrong_in_serving(serving: DeclaredServing, views: Collection[str], features:
     for feature in serving.omit:
         if feature not in features:
             return f"serving.omit names {feature!r}, which is no feature of the model"
+    if serving.unit is not None and serving.unit.startswith("header:") and not _HEADER.fullmatch(serving.unit):
+        return f"serving.unit is {serving.unit!r}; a header is given as header:NAME, for example header:X-User"
     if serving.keep < LEAST_KEPT:
         days = serving.keep.days
         return f"serving.keep is {days}d; give at least 8d: late answers of the last seven days are looked for"
     if serving.deadline <= timedelta(0):
         return "serving.deadline is 0; give some time, for example 50ms"
     return None
+
+
+def unit_of(serving: DeclaredServing, keys: Sequence[str]) -> str:
+    """What arms are chosen by, of an entity with these keys; empty where it has none and no header is declared."""
+    return serving.unit or (keys[0] if keys else "")
+
+
+def wrong_unit(serving: DeclaredServing, keys: Sequence[str]) -> str | None:
+    """What is wrong with the unit of an entity with these keys; None when all is well."""
+    if serving.unit is None or serving.unit.startswith("header:") or serving.unit in keys:
+        return None
+    return (
+        f"serving.unit is {serving.unit!r}, which is no key of the entity; give one of them ({', '.join(keys)}), or "
+        "a header such as header:X-User"
+    )
 
 
 def not_servable(serving: DeclaredServing, views: dict[str, Promising]) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,9 @@ ONLINE_COLUMNS = {
     "revision": pa.int64(),
     "latency_us": pa.int64(),
     "feature_age_s_max": pa.float64(),
+    "unit": pa.string(),
+    "bucket": pa.float64(),
+    "number": pa.int64(),
 }
 """Columns of the prediction log that a day has which was collected from the journal. A table gets them with its first
 such day; in all other rows they are missing."""

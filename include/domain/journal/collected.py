@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+import msgspec
+
 from include.domain.journal.records import AnswerRecord, Mark, Opening, PassedOver, Record
 
 GONE_AFTER = timedelta(minutes=15)
 """A process that has written nothing for so long, and has not passed the day's end, is not waited for."""
 DEAD_AFTER = timedelta(minutes=2)
 """The same of a process that is known to be gone: one that lives writes something every minute."""
+ANSWERS = frozenset({"champion", "canary"})
+"""As what a caller is answered."""
 State = Literal["passed", "writes", "gone", "ended before"]
 
 
@@ -29,22 +33,51 @@ def day_of(record: AnswerRecord) -> str:
     return moment_of(record).astimezone(UTC).date().isoformat()
 
 
+def each_answer(record: AnswerRecord) -> tuple[AnswerRecord, ...]:
+    """The record as one for each model that answered the row: the one that the caller got first, then the one beside
+    it. Features are those that the model was given."""
+    beside = record.beside
+    if beside is None:
+        return (record,)
+    alone = msgspec.structs.replace(record, beside=None, canary_features={})
+    other = msgspec.structs.replace(
+        alone,
+        candidate=beside.candidate,
+        digest=beside.digest,
+        role=beside.role,
+        by=beside.by,
+        score=beside.score,
+        predicted=beside.predicted,
+        error=beside.error,
+        us_model=beside.us_model,
+    )
+    if not record.canary_features:
+        return alone, other
+    features = {**record.features, **record.canary_features}
+    return tuple(
+        msgspec.structs.replace(each, features=features) if each.role == "canary" else each for each in (alone, other)
+    )
+
+
 @dataclass(slots=True)
 class Answers:
-    """The answers of some days, each once: of several records with one ``asked_id`` the first in time counts."""
+    """The answers of some days, each once: of several records with one ``asked_id`` the first in time that has a score
+    counts, else the first."""
 
     model: str
     days: Collection[str]
     duplicates: int = 0
     """Records that another one of the same id was preferred to."""
-    _first: dict[str, dict[str, tuple[tuple[datetime, str, int], AnswerRecord]]] = field(default_factory=dict)
+    _first: dict[str, dict[str, tuple[tuple[bool, datetime, str, int], AnswerRecord]]] = field(default_factory=dict)
 
     def add(self, record: AnswerRecord, segment: str, at: int) -> None:
         """Take a record that lies at the byte ``at`` of a segment, if it is one of the model and of the days."""
         if record.model != self.model or (day := day_of(record)) not in self.days:
             return
         # The place decides between two of one microsecond, so that the order of reading does not.
-        place, known = (record.prediction_time, segment, at), self._first.setdefault(day, {})
+        # An answer is preferred to a failure, after which its caller asked again.
+        failed = record.error is not None
+        place, known = (failed, record.prediction_time, segment, at), self._first.setdefault(day, {})
         before = known.get(record.asked_id)
         self.duplicates += before is not None
         if before is None or place < before[0]:
@@ -56,8 +89,8 @@ class Answers:
         return sorted(found, key=lambda each: (each.event_time or each.prediction_time, each.asked_id))
 
     def count(self, day: str) -> int:
-        """How many answers the day has."""
-        return len(self._first.get(day, {}))
+        """How many answers the day has, those of both models where two answered."""
+        return sum(1 + (record.beside is not None) for _, record in self._first.get(day, {}).values())
 
 
 @dataclass(slots=True)

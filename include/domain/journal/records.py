@@ -46,6 +46,22 @@ class ViewServed(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run or stream that pushed the row."""
 
 
+class Beside(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the other model answered to the same row, of the rows of a canary's share."""
+
+    candidate: str
+    digest: str
+    role: Arm
+    """``champion`` where the canary answered the caller; ``canary`` where the champion answered for it."""
+    by: Literal["packed", "pipeline"] = "packed"
+    score: float | list[float] | None = None
+    predicted: str | int | float | None = None
+    error: str | None = None
+    """Why it has no score, in a sentence. The caller was told nothing of it."""
+    us_model: int = 0
+    """In this model, of the whole request, in microseconds."""
+
+
 class AnswerRecord(msgspec.Struct, tag_field="kind", tag="answer", frozen=True, omit_defaults=True):
     """One row that was answered, or that could not be: written before the reply is sent."""
 
@@ -84,6 +100,14 @@ class AnswerRecord(msgspec.Struct, tag_field="kind", tag="answer", frozen=True, 
     """What the row's arm was chosen by; None where nothing was."""
     bucket: float | None = None
     """The place of the unit in [0, 1) that the share is held against."""
+    number: int | None = None
+    """Which rollout of the candidate gave the share; None where no candidate had one, and ``unit`` is None then too.
+    With a number and without a unit, the caller named none, and the champion answered."""
+    share_ppm: int = 0
+    """The share that was in force, in millionths. The row's arm is by it, so it is above 0 wherever ``number`` is."""
+    beside: Beside | None = None
+    """The other model's answer. On a row of the canary's share it is None only where the time was over before the
+    canary was asked: that row compares nothing, and blames no one."""
     score: float | list[float] | None = None
     """The probability of the second class, one a class for more than two, or the value of a regression; None with an
     ``error``."""
@@ -103,6 +127,9 @@ class AnswerRecord(msgspec.Struct, tag_field="kind", tag="answer", frozen=True, 
     """Features whose values are the caller's; the others were looked up."""
     views: dict[str, ViewServed] = {}
     """By view, for every view of the model of which values were looked up."""
+    canary_features: dict[str, Any] = {}
+    """What the canary was given by name where that is another value than in ``features``, or is not in them: its
+    signature or the version of a view is another. None is a missing value."""
     trace: str | None = None
     """The caller's ``traceparent``."""
 

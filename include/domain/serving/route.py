@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -61,6 +62,44 @@ class ServedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     """The path of its pipeline's file, whose sha256 is ``digest``, where that answers."""
     why_pipeline: str = ""
     """Why its packed form does not answer, in a sentence."""
+    unit: str = ""
+    """What a request's arm is chosen by: a key of the entity, or ``header:NAME``; empty where nothing is."""
+
+
+class CanaryArm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A candidate beside a champion. The keeper has loaded it and held it against what the champion takes; one that is
+    not in the route is not asked."""
+
+    served: ServedModel
+    """The candidate, with the revisions of the route that it is in."""
+    number: int
+    """Which rollout of the candidate."""
+    salt: str
+    share_ppm: int
+    """Declared, in millionths of the units; ``share_at`` says what is in force."""
+    lease_s: float
+    until_s: float
+    """When the lease is over, in seconds of the machine's clock that counts from its start and through its sleep."""
+    boot: str
+    """Which start of the machine that was."""
+    renewed_at: datetime | None = None
+    """When the lease was renewed last, as the ledger has it."""
+    ended: str = ""
+    """Why this host takes no more part in this rollout, whatever the ledger says; empty while it does. A later
+    publication does not take it back."""
+
+    @property
+    def is_of(self) -> tuple[str, int]:
+        """The candidate and the number of its rollout."""
+        return self.served.candidate, self.number
+
+    def share_at(self, boot: str, now_s: float) -> int:
+        """The share in force in millionths: none where the lease is over, or is of another start of the machine.
+
+        A lease that ends later than one lease from now is none either: that clock did not write it.
+        """
+        in_time = self.boot == boot and now_s < self.until_s <= now_s + self.lease_s
+        return self.share_ppm if in_time and not self.ended else 0
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -70,6 +109,8 @@ class Route(msgspec.Struct, frozen=True):
     """Grows with every publication."""
     published_at: datetime
     models: dict[str, ServedModel]
+    arms: dict[str, CanaryArm] = {}
+    """By model, the candidate beside its champion."""
 
 
 class RouteBehind(Exception):
@@ -94,8 +135,10 @@ def route_of(data: bytes) -> Route:
     return _decoder.decode(data)
 
 
-def following(now: Route, models: dict[str, ServedModel], at: datetime) -> Route:
-    """The route after ``now`` that serves ``models``.
+def following(
+    now: Route, models: dict[str, ServedModel], at: datetime, arms: Mapping[str, CanaryArm] | None = None
+) -> Route:
+    """The route after ``now`` that serves ``models``, and ``arms`` beside them.
 
     Raises:
         RouteBehind: when a model would go back to an earlier revision: the ledger was restored from an older copy, or
@@ -107,4 +150,25 @@ def following(now: Route, models: dict[str, ServedModel], at: datetime) -> Route
             raise RouteBehind(
                 f"{name} is served by route revision {held.route_revision}, and {served.route_revision} is older"
             )
-    return Route(now.number + 1, at, models)
+    beside = {name: _as_ended(arm, now.arms.get(name)) for name, arm in (arms or {}).items() if name in models}
+    return Route(now.number + 1, at, models, beside)
+
+
+def _as_ended(arm: CanaryArm, held: CanaryArm | None) -> CanaryArm:
+    if held is not None and held.ended and held.is_of == arm.is_of:
+        return msgspec.structs.replace(arm, ended=held.ended)
+    return arm
+
+
+def without_share(now: Route, model: str, number: int, why: str, at: datetime) -> Route | None:
+    """The route after ``now`` in which the model's canary has no share on this host for the rest of its rollout; None
+    where that rollout is not in it, or has ended already.
+
+    >>> without_share(NO_ROUTE, "wind", 1, "a test", NO_ROUTE.published_at) is None
+    True
+    """
+    arm = now.arms.get(model)
+    if arm is None or arm.number != number or arm.ended:
+        return None
+    ended = msgspec.structs.replace(arm, ended=why or "it was ended here")
+    return Route(now.number + 1, at, now.models, {**now.arms, model: ended})

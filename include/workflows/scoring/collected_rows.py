@@ -81,6 +81,9 @@ def logged(
         # A challenger is timed where it was asked one row alone.
         "latency_us": each_one(lambda r: (r.us_model or None) if role == SHADOW else r.us_total, pa.int64()),
         "feature_age_s_max": each_one(_oldest, pa.float64()),
+        "unit": each_one(lambda r: r.unit, pa.string()),
+        "bucket": each_one(lambda r: r.bucket, pa.float64()),
+        "number": each_one(lambda r: r.number, pa.int64()),
     }
     return pa.table(columns)
 

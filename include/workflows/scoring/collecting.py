@@ -17,7 +17,7 @@ from include.config import ModelDeclaration, declarations
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
-from include.domain.journal.collected import Writer, may_still_come
+from include.domain.journal.collected import Writer, each_answer, may_still_come
 from include.domain.journal.records import AnswerRecord
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
@@ -100,8 +100,9 @@ def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, 
         ledger = opened.fenced(opened.next_attempt(f"score/{model_name}/{day}"))
         before = ledger.lineage.scorings(model_name, day, interval.end.date())
         held = sum(each.rows for each in before if each.role in ANSWERED)
-        if held > len(found.answers):
-            raise JournalShorter(model_name, day, held, len(found.answers))
+        there = sum(len(each_answer(each)) for each in found.answers)
+        if held > there:
+            raise JournalShorter(model_name, day, held, there)
         made = _Day(model, day, run_id, now, found, ledger, _key_types(model, interval) if found.answers else {})
         try:
             facts, shadows_wait = _collected(made, closes=not waiting)
@@ -139,7 +140,7 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
     """
     ledger, model, day = made.ledger, made.model, made.day
     by_candidate: dict[str, list[AnswerRecord]] = {}
-    for record in made.journal.answers:
+    for record in (each for answer in made.journal.answers for each in each_answer(answer)):
         by_candidate.setdefault(record.candidate, []).append(record)
     served = by_candidate.pop(champion.to_candidate, [])
     crashpoint("collecting.read")

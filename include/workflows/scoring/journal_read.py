@@ -10,7 +10,7 @@ from pathlib import Path
 from include.adapters.journal import Damage, JournalReader, died_here, last_written, writer_of
 from include.config.settings import settings
 from include.domain.intervals import Interval
-from include.domain.journal.collected import Answers, Writer
+from include.domain.journal.collected import ANSWERS, Answers, Writer
 from include.domain.journal.records import AnswerRecord, PassedOver
 
 LATE_DAYS = 7
@@ -22,7 +22,7 @@ class JournalDay:
     """A day of a model in the journal.
 
     Attributes:
-        answers: the champion's.
+        answers: those that callers got; ``each_answer`` gives what the model beside it said to the same row.
         earlier: how many answers each of the ``LATE_DAYS`` before has by now.
         writers: every process that has written the journal.
         damage: what could not be read, of all segments.
@@ -58,7 +58,7 @@ def journal_of(model: str, day: str, now: datetime) -> JournalDay:
     for entry in reader.all():
         name = writer_of(entry.segment)
         seen.setdefault(name, Writer(name, timedelta(0))).saw(entry.record)
-        if isinstance(entry.record, AnswerRecord) and entry.record.role == "champion":
+        if isinstance(entry.record, AnswerRecord) and entry.record.role in ANSWERS:
             answers.add(entry.record, entry.segment, entry.at)
     note_silence(seen, folder, now)
     counts = {each: answers.count(each) for each in sorted(before)}

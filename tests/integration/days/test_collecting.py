@@ -22,7 +22,7 @@ from include.workflows import stores, tasks
 from include.workflows.scoring import collecting
 
 DAY = "2024-03-17"
-ONLINE = ["asked_id", "arm", "channel", "revision", "latency_us", "feature_age_s_max"]
+ONLINE = ["asked_id", "arm", "channel", "revision", "latency_us", "feature_age_s_max", "unit", "bucket", "number"]
 
 
 def champion_of(world: LightWorld) -> str:
@@ -97,6 +97,9 @@ def test_a_collected_row_says_how_it_was_asked(world):
         "channel": "online",
         "revision": 1,
         "latency_us": 100,
+        "unit": None,
+        "bucket": None,
+        "number": None,
         "feature_age_s_max": 1800.0,  # the view that was stale gave no value
     }
     assert first["prediction_id"] == f"{champion_of(world)}|q0000"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.adapters.route_file import RouteReader, RouteUnreadable, RouteWriter
-from include.domain.serving.route import Route, RouteBehind, ServedModel, route_bytes
+from include.domain.serving.route import CanaryArm, Route, RouteBehind, ServedModel, route_bytes
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -65,6 +65,17 @@ def test_f142_f143_an_older_revision_never_takes_the_place_of_a_newer_one(file):
     with pytest.raises(RouteBehind, match="wind is served by route revision 5, and 4 is older"):
         old.publish({"wind": served(4), "rain": served(2, "rain")}, AT)
     assert RouteReader(file).route().models["rain"].revision == 1
+
+
+def test_a_share_that_is_ended_here_reloads_no_model_and_outlives_the_next_publication(file):
+    writer, reader = RouteWriter(file), RouteReader(file)
+    arm = CanaryArm(served(1, candidate="c2"), 1, "salt", 10_000, 120.0, 500.0, "boot")
+    writer.publish({"wind": served(1)}, AT, {"wind": arm})
+    assert reader.route().arms["wind"].share_at("boot", 400.0) == 10_000
+    assert writer.end_share("wind", 1, "5 of 20 failed", AT)
+    assert not writer.end_share("wind", 1, "5 of 20 failed", AT)
+    writer.publish({"wind": served(2)}, AT, {"wind": arm})
+    assert reader.route().arms["wind"].share_at("boot", 400.0) == 0
 
 
 def test_a_writer_that_died_while_writing_is_followed_by_one_that_writes_it_whole(file):

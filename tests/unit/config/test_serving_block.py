@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from include.config import read_declarations
-from include.config.serving import DeclaredServing, wrong_in_serving
+from include.config.serving import DeclaredServing, unit_of, wrong_in_serving, wrong_unit
 from include.config.settings import PROJECT
 
 VIEWS, FEATURES = ["plan", "weather"], ["station", "temp"]
@@ -58,12 +58,39 @@ def test_something_else_is_refused(wrong):
         ({"omit": ["name"]}, "serving.omit names 'name', which is no feature of the model"),
         ({"deadline": "0s"}, "serving.deadline is 0"),
         ({"keep": "7d"}, "serving.keep is 7d; give at least 8d"),
-        ({"missing": {"weather": "serve"}, "omit": ["temp"]}, None),
+        ({"unit": "header:"}, "serving.unit is 'header:'; a header is given as header:NAME"),
+        ({"unit": "header:X User"}, "serving.unit is 'header:X User'"),
+        ({"unit": "header:X-User", "missing": {"weather": "serve"}, "omit": ["temp"]}, None),
     ],
 )
 def test_what_does_not_fit_the_model_is_named(said, line):
     found = wrong_in_serving(DeclaredServing(**said), VIEWS, FEATURES)
     assert found is None if line is None else str(found).startswith(line)
+
+
+def test_arms_are_chosen_by_the_first_key_unless_another_one_or_a_header_is_declared():
+    keys = ["flight_id", "leg"]
+    assert [unit_of(DeclaredServing(unit=each), keys) for each in (None, "leg", "header:X-User")] == [
+        "flight_id",
+        "leg",
+        "header:X-User",
+    ]
+    assert unit_of(DeclaredServing(), []) == ""
+    assert [wrong_unit(DeclaredServing(unit=each), keys) for each in (None, "leg", "header:X-User")] == [None] * 3
+    assert wrong_unit(DeclaredServing(unit="carrier"), keys) == (
+        "serving.unit is 'carrier', which is no key of the entity; give one of them (flight_id, leg), or a header "
+        "such as header:X-User"
+    )
+
+
+def test_a_unit_that_the_entity_does_not_have_is_named_with_its_line(tmp_path):
+    for folder in ("features", "models"):
+        shutil.copytree(PROJECT / "include" / folder, tmp_path / folder)
+    model = tmp_path / "models" / "flight_delay" / "model.yaml"
+    said = model.read_text(encoding="utf-8").replace("score: {ahead: 1d, every: 1h}", "serving: {unit: carrier}")
+    model.write_text(said, encoding="utf-8")
+    (problems,) = read_declarations(tmp_path).broken.values()
+    assert any("serving.unit is 'carrier', which is no key" in line for line in map(str, [problems]))
 
 
 def test_a_model_may_not_be_asked_online_from_a_view_that_cannot_be_fresh(tmp_path):

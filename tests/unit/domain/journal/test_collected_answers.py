@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
-from include.domain.journal.collected import Answers, Writer, day_of, may_still_come
-from include.domain.journal.records import AnswerRecord, Mark, Opening, PassedOver, payload_of, record_of
+from include.domain.journal.collected import Answers, Writer, day_of, each_answer, may_still_come
+from include.domain.journal.records import AnswerRecord, Beside, Mark, Opening, PassedOver, payload_of, record_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=1)
@@ -54,6 +55,32 @@ def test_answers_of_another_model_and_of_other_days_are_left_out():
     answers = Answers("m", {"2026-03-01"})
     answers.add(asked("a", END), "one", 0)
     assert (answers.of("2026-03-01"), answers.count("2026-03-02")) == ([], 0)
+
+
+def test_an_answer_is_preferred_to_a_failure_after_which_its_caller_asked_again():
+    records = [asked("a", START, error="late"), asked("a", START + MINUTE, score=0.1)]
+    for order in itertools.permutations(records):
+        answers = Answers("m", {"2026-03-01"})
+        for record in order:
+            answers.add(record, "one", 0)
+        assert [each.score for each in answers.of("2026-03-01")] == [0.1]
+
+
+def test_a_row_that_both_models_answered_is_a_record_of_each_with_what_it_was_given():
+    beside = Beside("c1", "d" * 64, "champion", score=0.4, predicted="no", us_model=7)
+    served = asked("a", START, arm="canary", role="canary", unit="u", number=1, share_ppm=10_000, beside=beside)
+    more = {"features": {"x": 1.0, "y": 2.0}, "canary_features": {"y": 3.0, "z": None}, "score": 0.6, "candidate": "c2"}
+    ours, theirs = each_answer(msgspec.structs.replace(served, **more))
+    assert [(each.candidate, each.role, each.arm, each.score) for each in (ours, theirs)] == [
+        ("c2", "canary", "canary", 0.6),
+        ("c1", "champion", "canary", 0.4),
+    ]
+    assert (ours.features, theirs.features) == ({"x": 1.0, "y": 3.0, "z": None}, {"x": 1.0, "y": 2.0})
+    assert (theirs.beside, theirs.us_model, theirs.unit, theirs.number) == (None, 7, "u", 1)
+    answers = Answers("m", {"2026-03-01"})
+    answers.add(served, "one", 0)
+    answers.add(asked("b", START), "one", 9)
+    assert answers.count("2026-03-01") == 3
 
 
 def writer(*records, silent: timedelta = timedelta(0)) -> Writer:

@@ -9,6 +9,7 @@ import pytest
 
 from include.domain.journal.records import (
     AnswerRecord,
+    Beside,
     Mark,
     Opening,
     PassedOver,
@@ -47,6 +48,10 @@ FULL = AnswerRecord(
     by="pipeline",
     unit="north",
     bucket=0.25,
+    number=2,
+    share_ppm=300_000,
+    beside=Beside("c2", "cd" * 32, "canary", "packed", error="its answer is no finite number", us_model=40),
+    canary_features={"gust": 4.0, "humidity": None},
     score=[0.25, 0.5, 0.25],
     predicted="b",
     us_total=120,
