@@ -33,8 +33,8 @@ def answer(rows):
         did = row["station"]
         if did == "abort":
             os.abort()
-        if did == "hang":
-            time.sleep(600)
+        while did == "hang" and not Path(FOLDER, "over").exists():
+            time.sleep(0.005)
         if did == "raise":
             raise ValueError("no such station")
     Path(FOLDER, "batches").open("a").write(f"{len(rows)}\\n")
@@ -86,6 +86,7 @@ class SlowWorld(AppWorld):
 def slow(tmp_path: Path, packed_bytes: dict[int, bytes]) -> Iterator[SlowWorld]:
     world = SlowWorld(tmp_path, packed_bytes)
     yield world
+    (tmp_path / "over").touch()
     world.app.models.end()
     for each in world.made:
         each._thread.join(60)
