@@ -54,7 +54,12 @@ class RolloutCounts:
 
     number: int
     wire: Wire
-    stretches: list[Stretch] = field(default_factory=list)
+    shares: tuple[int, ...]
+    """Of the steps, in millionths."""
+    stretches: dict[int, Stretch] = field(default_factory=dict)
+    """By the revision of the route."""
+    newest: int | None = None
+    """The revision of the newest stretch."""
     now: StretchCounts = field(default_factory=StretchCounts)
     """Of the newest stretch."""
     exposed: FirstTimes = field(default_factory=lambda: FirstTimes(UNITS))
@@ -74,7 +79,7 @@ class RolloutCounts:
     repeated: int = 0
     """Rows that had come already."""
     outside: int = 0
-    """Rows asked by a route under which the rollout had no share."""
+    """Rows asked under a share that no step has."""
     without_unit: int = 0
 
     def usual(self, us: int) -> None:
@@ -86,25 +91,20 @@ class RolloutCounts:
             self._freeze()
 
     def begin(self, stretch: Stretch) -> None:
-        """From a revision of the route on, units are drawn by this share. The same one again changes nothing.
+        """From a revision of the route on, units are drawn by this share. The first row of a revision begins it too;
+        where none came yet, what is known of the step before is no evidence of this one. Once more changes nothing.
 
         Raises:
-            ValueError: it is older than one that was begun.
+            ValueError: no step has this share.
         """
-        if self.stretches and stretch.revision <= self.stretches[-1].revision:
-            if any(each.revision == stretch.revision for each in self.stretches):
-                return
-            raise ValueError(f"revision {stretch.revision} is older than {self.stretches[-1].revision}")
-        self.end(stretch.revision)
-        self.stretches.append(stretch)
-        self.now = StretchCounts()
-        self.slow_from_us = None
-        self._freeze()
-
-    def end(self, revision: int) -> None:
-        """From this revision on, no unit is drawn, until another stretch begins."""
-        if self.stretches and self.stretches[-1].until is None and revision > self.stretches[-1].revision:
-            self.stretches[-1] = msgspec.structs.replace(self.stretches[-1], until=revision)
+        if stretch.share_ppm not in self.shares:
+            raise ValueError(f"no step of rollout {self.number} has a share of {stretch.share_ppm} millionths")
+        if stretch.revision in self.stretches:
+            return
+        self.stretches[stretch.revision] = stretch
+        if self.newest is None or stretch.revision > self.newest:
+            self.newest, self.now, self.slow_from_us = stretch.revision, StretchCounts(), None
+            self._freeze()
 
     @property
     def stretch(self) -> Stretch:
@@ -113,36 +113,36 @@ class RolloutCounts:
         Raises:
             ValueError: none was begun.
         """
-        if not self.stretches:
+        if self.newest is None:
             raise ValueError(f"no share of rollout {self.number} was begun")
-        return self.stretches[-1]
+        return self.stretches[self.newest]
 
     def add(self, row: LiveRow) -> bool:
         """Count a row; whether it counted."""
-        at = self._stretch_of(row.revision)
-        if at is None:
+        if row.share_ppm not in self.shares:
             self.outside += 1
             return False
+        self.begin(Stretch(row.revision, row.share_ppm))
         if not self._is_new(row.asked_id):
             self.repeated += 1
             return False
-        is_newest, is_paired_only = at == len(self.stretches) - 1, self.stretches[at].is_all
+        at, is_newest = row.revision, row.revision == self.newest
         if is_newest:
             self.now.last(self.wire, row)
-        if row.canary is None and row.champion is not None and row.champion.us is not None:
+        if not row.is_canary and row.champion is not None and row.champion.us is not None:
             self.usual(row.champion.us)
         if row.unit is None:
             self.without_unit += 1
             return True
-        unit, is_canary = unit_number(row.unit), row.canary is not None
-        answer = row.canary if row.canary is not None else row.champion
+        unit, is_canary = unit_number(row.unit), row.is_canary
+        self.exposed.add(unit, at, is_canary)
+        answer = row.canary if is_canary else row.champion
         if answer is None:
             return True
         slow = self._is_slow(answer)
         if is_newest:
             self.now.unit(unit, is_canary=is_canary, failed=answer.failed)
-        self.exposed.add(unit, at, is_canary)
-        if is_paired_only:
+        if self.stretches[at].is_all:
             self._harmed_alone(unit, at, row)
         else:
             if answer.failed:
@@ -167,7 +167,7 @@ class RolloutCounts:
             slow = tuple(self._harmed(self.slow))
         return StepEvidence(
             number=self.number,
-            step=stretch.step,
+            step=self.shares.index(stretch.share_ppm),
             elapsed=elapsed,
             rows=now.rows,
             canary=now.rate(is_canary=True),
@@ -192,13 +192,6 @@ class RolloutCounts:
         return msgspec.msgpack.decode(data, type=cls)
 
     # --- within ------------------------------------------------------------------------------------------------------
-
-    def _stretch_of(self, revision: int) -> int | None:
-        for at in range(len(self.stretches) - 1, -1, -1):
-            each = self.stretches[at]
-            if revision >= each.revision:
-                return at if each.until is None or revision < each.until else None
-        return None
 
     def _is_new(self, asked_id: str) -> bool:
         number = unit_number(asked_id)
@@ -229,7 +222,7 @@ class RolloutCounts:
                 self.times_asked = {u: n for u, n in self.times_asked.items() if u in self.exposed.seen}
             return
         asked = self.times_asked[unit] = self.times_asked.get(unit, 0) + 1
-        arm, which = "champion" if row.canary is None else "canary", EXPOSURES[(asked > 1) + (asked > 5)]
+        arm, which = "canary" if row.is_canary else "champion", EXPOSURES[(asked > 1) + (asked > 5)]
         counts = self.by_exposure.setdefault(f"{arm}, {which}", ExposureCounts())
         counts.rows += 1
         counts.failed += answer.failed
@@ -242,9 +235,9 @@ class RolloutCounts:
     def _by_share(self, seen: FirstTimes) -> list[tuple[int, int, int]]:
         """Each share in the order of their first stretch, with the canary's units and the champion's."""
         found: dict[int, list[int]] = {}
-        for at, stretch in enumerate(self.stretches):
-            ours, theirs = seen.counts.get(at, (0, 0))
-            of = found.setdefault(stretch.share_ppm, [0, 0])
+        for revision in sorted(self.stretches):
+            ours, theirs = seen.counts.get(revision, (0, 0))
+            of = found.setdefault(self.stretches[revision].share_ppm, [0, 0])
             of[0] += ours
             of[1] += theirs
         return [(share, *counts) for share, counts in found.items()]  # type: ignore[misc]

@@ -26,7 +26,7 @@ def is_followed(number: int, halvings: int) -> bool:
 
 @dataclass(slots=True)
 class FirstTimes:
-    """Units, each once, at the earliest of the stretches in which it happened to them.
+    """Units, each once, at the earliest of the stretches (by revision of the route) in which it happened to them.
 
     The counts do not depend on the order in which units are added, as long as no more than ``most`` are.
 

@@ -50,12 +50,16 @@ class LiveRow:
         asked_id: the row's identity; what is sent again has the same.
         unit: what it was drawn by; None where the caller named none, and then the champion answered.
         revision: of the route by which it was asked.
-        canary: the successor's answer; None for a row of the champion's share.
+        share_ppm: the share by that route, in (0, 1,000,000] millionths.
+        is_canary: whether it was drawn into the successor's share.
+        canary: the successor's answer; None where it was not asked.
         champion: the champion's; None where it was not asked.
     """
 
     asked_id: str
     unit: str | None
     revision: int
+    share_ppm: int
+    is_canary: bool
     canary: ModelAnswer | None
     champion: ModelAnswer | None

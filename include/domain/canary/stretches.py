@@ -18,16 +18,11 @@ _LARGEST = 1e280
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """From one revision of the route to another."""
+    """The time of one revision of the route."""
 
     revision: int
-    """With which the share began."""
-    step: int
-    """From 0."""
     share_ppm: int
     """In (0, 1,000,000] millionths; all after a promotion, when both models answer and nothing is drawn."""
-    until: int | None = None
-    """With which revision it ended; None for the present one."""
 
     @property
     def is_all(self) -> bool:
@@ -62,10 +57,12 @@ class StretchCounts:
 
     def last(self, wire: Wire, row: LiveRow) -> None:
         """One more row: for the hard wire, and compared where both models gave a score."""
-        if row.canary is None:
+        if not row.is_canary:
             if row.champion is not None:
                 self.others.append(row.champion.failed)
                 del self.others[: -wire.of]
+            return
+        if row.canary is None:
             return
         if row.champion is not None:
             self.rows += 1

@@ -27,19 +27,20 @@ FINE, SICK = ModelAnswer(False, 100, 0.25, "0"), ModelAnswer(True, 100)
 
 def begun(*shares: int, wire: Wire = WIRE) -> RolloutCounts:
     """Counts of a rollout whose steps had these shares, from revisions 10, 20 and so on."""
-    counts = RolloutCounts(1, wire)
+    counts = RolloutCounts(1, wire, shares)
     for step, share in enumerate(shares):
-        counts.begin(Stretch(10 * (step + 1), step, share))
+        counts.begin(Stretch(10 * (step + 1), share))
     return counts
 
 
-def row(n: int, *, unit: str | None = "", revision: int = 10, ours=None, theirs=FINE) -> LiveRow:
-    return LiveRow(f"asked {n}", f"unit {n}" if unit == "" else unit, revision, ours, theirs)
+def row(n: int, *, unit: str | None = "", revision: int = 10, share: int = 50_000, ours=None, theirs=FINE) -> LiveRow:
+    return LiveRow(f"asked {n}", f"unit {n}" if unit == "" else unit, revision, share, ours is not None, ours, theirs)
 
 
-def drawn(n: int, share: int, *, ours: ModelAnswer = FINE, theirs: ModelAnswer = FINE, revision: int = 10) -> LiveRow:
+def drawn(n: int, share: int, *, ours: ModelAnswer = FINE, theirs: ModelAnswer = FINE) -> LiveRow:
     """The row of a unit that is drawn by the share."""
-    return row(n, revision=revision, ours=ours if within(place("salt", f"unit {n}"), share) else None, theirs=theirs)
+    is_in = within(place("salt", f"unit {n}"), share)
+    return row(n, share=share, ours=ours if is_in else None, theirs=theirs)
 
 
 class TestUnitsCountOnceAtTheirFirstTime:
@@ -48,7 +49,7 @@ class TestUnitsCountOnceAtTheirFirstTime:
         for n, (unit, revision, ours) in enumerate(
             [("a", 10, None), ("a", 10, None), ("a", 20, FINE), ("b", 20, FINE), ("c", 10, FINE), ("c", 20, FINE)]
         ):
-            counts.add(row(n, unit=unit, revision=revision, ours=ours))
+            counts.add(row(n, unit=unit, revision=revision, share=50_000 if revision == 10 else 500_000, ours=ours))
         assert counts.evidence(HOUR).exposed == (Exposed(50_000, 1, 1), Exposed(500_000, 1, 0))
 
     def test_f155_a_unit_that_repeats_what_fails_is_harmed_once_and_its_requests_are_shown(self):
@@ -65,7 +66,7 @@ class TestUnitsCountOnceAtTheirFirstTime:
     def test_a_unit_that_failed_by_the_champion_is_not_harmed_again_by_the_canary(self):
         counts = begun(50_000, 500_000)
         counts.add(row(1, unit="a", theirs=SICK))
-        counts.add(row(2, unit="a", revision=20, ours=SICK))
+        counts.add(row(2, unit="a", revision=20, share=500_000, ours=SICK))
         assert counts.evidence(HOUR).failed == (Harmed(50_000, 0, 1), Harmed(500_000, 0, 0))
         assert counts.evidence(HOUR).canary == (1, 1), "of this step it is counted"
 
@@ -83,24 +84,40 @@ class TestUnitsCountOnceAtTheirFirstTime:
         assert counts.without_unit == 1
         assert counts.evidence(HOUR).exposed == (Exposed(50_000, 0, 0),)
 
-    def test_rows_by_a_route_without_the_share_are_none_of_the_rollout(self):
+    def test_a_row_whose_time_was_over_before_any_model_was_asked_blames_none_and_is_exposed(self):
         counts = begun(50_000)
-        counts.end(13)
-        assert [counts.add(row(n, revision=n)) for n in (9, 10, 12, 13, 20)] == [False, True, True, False, False]
-        assert counts.outside == 3
+        counts.add(LiveRow("a", "u", 10, 50_000, True, None, None))
+        counts.add(LiveRow("b", "v", 10, 50_000, False, None, None))
+        found = counts.evidence(HOUR)
+        assert (found.exposed, found.canary, found.champion) == ((Exposed(50_000, 1, 1),), (0, 0), (0, 0))
 
-    def test_a_stretch_that_begins_again_changes_nothing_and_an_older_one_is_refused(self):
+    def test_rows_under_a_share_that_no_step_has_are_none_of_the_rollout(self):
+        counts = begun(50_000)
+        assert [counts.add(row(n, share=n)) for n in (49_999, 50_000, 1_000_000)] == [False, True, False]
+        assert counts.outside == 2
+        with pytest.raises(ValueError, match="no step of rollout 1 has a share of 7 millionths"):
+            counts.begin(Stretch(11, 7))
+
+    def test_the_first_row_of_a_revision_begins_it_and_late_rows_of_one_before_are_no_evidence_of_its_step(self):
+        counts = RolloutCounts(1, WIRE, (50_000, 500_000))
+        counts.add(row(1, revision=20, share=500_000, ours=FINE))
+        counts.add(row(2, revision=10, ours=SICK))
+        found = counts.evidence(HOUR)
+        assert (found.step, found.rows, found.canary) == (1, 1, (0, 1))
+        assert found.failed == (Harmed(50_000, 1, 0), Harmed(500_000, 0, 0))
+
+    def test_a_step_without_a_row_yet_is_not_judged_by_the_step_before(self):
         counts = begun(50_000, 500_000)
+        counts.add(row(1, ours=FINE))
         before = counts.as_bytes()
-        counts.begin(Stretch(20, 1, 500_000))
-        counts.begin(Stretch(10, 0, 50_000))
+        counts.begin(Stretch(20, 500_000))
+        counts.begin(Stretch(10, 50_000))
         assert counts.as_bytes() == before
-        with pytest.raises(ValueError, match="revision 15 is older than 20"):
-            counts.begin(Stretch(15, 0, 50_000))
+        assert (counts.evidence(HOUR).step, counts.evidence(HOUR).rows) == (1, 0)
 
     def test_before_any_share_there_is_no_evidence(self):
         with pytest.raises(ValueError, match="no share of rollout 1"):
-            RolloutCounts(1, WIRE).evidence(HOUR)
+            RolloutCounts(1, WIRE, (50_000,)).evidence(HOUR)
 
 
 class TestTheOrderOfRowsHasNoPart:
@@ -110,7 +127,8 @@ class TestTheOrderOfRowsHasNoPart:
             LiveRow(
                 f"asked {n}",
                 f"unit {rng.randrange(150)}",
-                rng.choice((10, 20)),
+                *rng.choice(((10, 50_000), (20, 500_000))),
+                rng.random() < 0.5,
                 rng.choice((None, FINE, SICK, replace(FINE, us=900, score=rng.random()))),
                 rng.choice((FINE, SICK, replace(FINE, us=900, score=rng.random()))),
             )
@@ -158,8 +176,7 @@ class TestTheHardWire:
         counts = begun(50_000)
         for n in range(5):
             counts.add(row(n, ours=SICK))
-        counts.end(11)
-        counts.begin(Stretch(12, 0, 50_000))
+        counts.begin(Stretch(12, 50_000))
         found = counts.evidence(HOUR)
         assert (found.wired, found.rows, found.canary, found.step) == (Wired.QUIET, 0, (0, 0), 0)
         assert found.failed == (Harmed(50_000, 5, 0),)
@@ -167,10 +184,9 @@ class TestTheHardWire:
 
 class TestSlowAnswers:
     def test_f084_slow_is_slower_than_the_champions_99th_percentile_before_the_step(self):
-        counts = RolloutCounts(1, WIRE)
+        counts = RolloutCounts(1, WIRE, (50_000,))
         for us in range(1, 1_001):
             counts.usual(us)
-        counts.begin(Stretch(10, 0, 50_000))
         for n, us in enumerate((980, 1_020, 5_000)):
             counts.add(row(n, ours=replace(FINE, us=us)))
         counts.add(row(9, theirs=replace(FINE, us=5_000)))
@@ -233,9 +249,9 @@ class TestAllTrafficAfterAPromotion:
     def test_only_rows_on_which_one_of_the_two_failed_speak_and_half_of_them_are_expected(self):
         counts = begun(PPM)
         for n in range(3):
-            counts.add(row(n, ours=SICK))
-            counts.add(row(10 + n, ours=SICK, theirs=SICK))
-        counts.add(row(20, ours=FINE, theirs=SICK))
+            counts.add(row(n, share=PPM, ours=SICK))
+            counts.add(row(10 + n, share=PPM, ours=SICK, theirs=SICK))
+        counts.add(row(20, share=PPM, ours=FINE, theirs=SICK))
         found = counts.evidence(HOUR)
         assert found.failed == (Harmed(500_000, 3, 1),)
         assert (found.exposed, found.slow) == ((), None)
@@ -271,8 +287,8 @@ class TestMemory:
         monkeypatch.setattr(counting, "UNITS", 500)
         monkeypatch.setattr(counting, "ASKED", 500)
         monkeypatch.setattr(stretching, "MOST_UNITS", 500)
-        counts = RolloutCounts(1, WIRE, exposed=FirstTimes(500), failed=FirstTimes(100), slow=FirstTimes(100))
-        counts.begin(Stretch(10, 0, 50_000))
+        bounded = {"exposed": FirstTimes(500), "failed": FirstTimes(100), "slow": FirstTimes(100)}
+        counts = RolloutCounts(1, WIRE, (50_000,), **bounded)
         sizes = []
         for n in range(30_000):
             counts.add(drawn(n, 50_000, theirs=SICK if n % 3 else FINE, ours=SICK if n % 3 else FINE))
