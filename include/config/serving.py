@@ -37,6 +37,10 @@ class DeclaredServing(Declared):
     on_journal_full: Literal["refuse", "serve_uncounted"] | None = None
     """What is done with a request whose answer cannot be written down: refuse it, or serve_uncounted, answer it and
     count it as not written; default refuse in the tier critical, else serve_uncounted."""
+    durability: Literal["process", "power"] = "process"
+    """What an answer survives before it is given: process, the end of every process of the service; a power cut costs
+    the last 50ms. power, a power cut too: the reply waits for the disk, some milliseconds, and one wait is for all
+    who ask meanwhile. Default process."""
     label_joins: Literal["first", "last", "each"] = "last"
     """Which answer a label judges where one entity was asked about several times for the same event: the first, the
     last, or each of them, counted as one of so many; default last. The others are in the log and in drift, and no label

@@ -70,8 +70,16 @@ class Terms:
         Raises:
             NotAnswered: when the deadline is over.
         """
-        if time.perf_counter() - self.began > self.deadline_s:
-            raise NotAnswered(504, f"there is no answer within {self.deadline_s * 1000:g} ms")
+        if self.left_s() < 0:
+            raise self.late()
+
+    def left_s(self) -> float:
+        """Seconds until the deadline; below 0 when it is over."""
+        return self.began + self.deadline_s - time.perf_counter()
+
+    def late(self) -> NotAnswered:
+        """What is said when the deadline is over."""
+        return NotAnswered(504, f"there is no answer within {self.deadline_s * 1000:g} ms")
 
 
 @dataclass(slots=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -18,7 +16,9 @@ from include.domain.serving.requests import MOST_BYTES, AskedRequest, NotAnswere
 from include.serving.answering import AnsweredRequest, Answerer, Terms
 from include.serving.counters import Counters, bucket_of, labelled
 from include.serving.models import LoadedModel, Models
+from include.serving.on_disk import KeepsRecords, on_disk
 from include.serving.protocols import MLFLOW, OIP, OURS, Protocol, oip_metadata, openapi
+from include.serving.replies import Remembered, Reply, refused, shown_as_json
 from include.serving.tokens import Tokens, may
 
 Message = MutableMapping[str, Any]
@@ -41,27 +41,24 @@ class AppLimits:
     remembered_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    body: bytes
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    kind: bytes = b"application/json"
-
-
 class App:
     """One worker. Requests are answered one after the other once their bodies have come."""
 
     def __init__(
-        self, models: Models, answerer: Answerer, counters: Counters, tokens: Tokens, view: View, limits: AppLimits
+        self,
+        models: Models,
+        answerer: Answerer,
+        journal: KeepsRecords,
+        counters: Counters,
+        tokens: Tokens,
+        view: View,
+        limits: AppLimits,
     ) -> None:
         self.models, self.answerer, self.counters, self.tokens = models, answerer, counters, tokens
-        self.view, self.limits = view, limits
+        self.view, self.limits, self._journal = view, limits, journal
         self.draining = False
         self.in_flight = 0
-        self._remembered: OrderedDict[tuple[str, str, str], tuple[float, bytes, _Reply]] = OrderedDict()
-        self._remembered_bytes = 0
-        self._under_way: dict[tuple[str, str, str], tuple[bytes, asyncio.Future[_Reply]]] = {}
+        self._remembered = Remembered(limits.remembered, limits.remembered_bytes, limits.remembered_s)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,18 +67,18 @@ class App:
         path: str = scope["path"]
         model = ""
         if self.in_flight >= self.limits.in_flight and path not in OPEN:
-            reply = _refused(NotAnswered(429, "too many requests at once"))
+            reply = refused(NotAnswered(429, "too many requests at once"))
         else:
             self.in_flight += 1
             try:
                 reply, model = await self._reply(scope, path, receive, began)
             except NotAnswered as error:
-                reply, model = _refused(error), error.model
+                reply, model = refused(error), error.model
             except _Gone:
                 return
             except Exception as error:  # noqa: BLE001 - whatever a request meets, it gets an answer and the next one is served
                 self.counters.add(labelled("slipway_broken_total", kind=type(error).__name__))
-                reply = _refused(NotAnswered(500, f"the service failed: {type(error).__name__}"))
+                reply = refused(NotAnswered(500, f"the service failed: {type(error).__name__}"))
             finally:
                 self.in_flight -= 1
         if path not in OPEN:
@@ -89,7 +86,7 @@ class App:
         await self._send(send, reply, scope["method"])
         crashpoint("serve.replied")
 
-    async def _send(self, send: Send, reply: _Reply, method: str) -> None:
+    async def _send(self, send: Send, reply: Reply, method: str) -> None:
         headers = [
             (b"content-type", reply.kind),
             (b"content-length", str(len(reply.body)).encode()),
@@ -110,7 +107,7 @@ class App:
 
     # --- which route -------------------------------------------------------------------------------------------------
 
-    async def _reply(self, scope: Message, path: str, receive: Receive, began: float) -> tuple[_Reply, str]:
+    async def _reply(self, scope: Message, path: str, receive: Receive, began: float) -> tuple[Reply, str]:
         if path not in OPEN:
             self._authorize(scope, None)
         if scope["method"] == "POST":
@@ -169,22 +166,22 @@ class App:
             raise NotAnswered(503 if known else 404, f"{name[:80]} is {'not ready' if known else 'not served here'}")
         return loaded
 
-    def _shown(self, path: str) -> _Reply:
+    def _shown(self, path: str) -> Reply:
         if path in ("/livez", "/v2/health/live"):
-            return _json({"live": True})
+            return shown_as_json({"live": True})
         if path in ("/readyz", "/ping", "/health", "/v2/health/ready"):
             why = self._not_ready()
-            return _json({"ready": why is None, **({"why": why} if why else {})}, 200 if why is None else 503)
+            return shown_as_json({"ready": why is None, **({"why": why} if why else {})}, 200 if why is None else 503)
         if path == "/v1/status":
-            return _json(self.view.status(self))
+            return shown_as_json(self.view.status(self))
         if path == "/metrics":
-            return _Reply(200, self.view.metrics(self).encode(), kind=b"text/plain; version=0.0.4")
+            return Reply(200, self.view.metrics(self).encode(), kind=b"text/plain; version=0.0.4")
         if path in ("/v1/openapi.json", "/openapi.json"):
-            return _json(openapi([each.served for each in self.models.current().values()]))
+            return shown_as_json(openapi([each.served for each in self.models.current().values()]))
         if path == "/version":
-            return _Reply(200, self.view.version.encode(), kind=b"text/plain")
+            return Reply(200, self.view.version.encode(), kind=b"text/plain")
         if path == "/v2":
-            return _json({"name": "slipway", "version": self.view.version, "extensions": []})
+            return shown_as_json({"name": "slipway", "version": self.view.version, "extensions": []})
         parts = path.strip("/").split("/")
         if parts[:2] == ["v2", "models"] and len(parts) in (3, 4, 5, 6):
             rest = parts[3:]
@@ -192,9 +189,9 @@ class App:
                 self._require_version(parts[2], *rest[:2])
                 rest = rest[2:]
             if rest == ["ready"]:
-                return _json({"name": parts[2], "ready": parts[2] in self.models.current()})
+                return shown_as_json({"name": parts[2], "ready": parts[2] in self.models.current()})
             if not rest:
-                return _json(oip_metadata(self._loaded(parts[2]).served))
+                return shown_as_json(oip_metadata(self._loaded(parts[2]).served))
         raise NotAnswered(404, "there is nothing at this path")
 
     def _not_ready(self) -> str | None:
@@ -208,7 +205,7 @@ class App:
 
     # --- predictions -------------------------------------------------------------------------------------------------
 
-    async def _predicted(self, scope: Message, name: str, protocol: Protocol, receive: Receive, began: float) -> _Reply:
+    async def _predicted(self, scope: Message, name: str, protocol: Protocol, receive: Receive, began: float) -> Reply:
         body = await self._body(scope, receive)
         crashpoint("serve.admitted")
         loaded = self._loaded(name)
@@ -219,42 +216,48 @@ class App:
             if not is_id(header):
                 raise NotAnswered(422, "x-request-id is a text of 1 to 200 visible characters")
             asked = AskedRequest(header, asked.rows)
-        if not isinstance(loaded.form, Packed):
-            return await self._predicted_slowly(protocol, asked, loaded, terms, body)
+        at_once = isinstance(loaded.form, Packed) and loaded.served.durability == "process"
+        if not at_once:
+            return await self._predicted_later(protocol, asked, loaded, terms, body)
         # From here on nothing waits: two requests of one id never meet in the middle.
-        known = self._recalled(protocol, name, asked.request_id, body)
-        if known is not None:
-            return known
+        if asked.request_id is not None:
+            known = self._remembered.reply_to((protocol.name, name, asked.request_id), body)
+            if known is not None:
+                return known
         return self._said(protocol, asked, self.answerer.answer(asked, loaded, terms), body)
 
-    async def _predicted_slowly(
+    async def _predicted_later(
         self, protocol: Protocol, asked: AskedRequest, loaded: LoadedModel, terms: Terms, body: bytes
-    ) -> _Reply:
-        """By the model's pipeline: two requests of one id may meet, and then the second waits for the first."""
-        name = loaded.served.model
+    ) -> Reply:
+        """Where the model's pipeline or the disk is waited for: two requests of one id may meet, and then the second
+        waits for the first."""
 
-        async def answered() -> _Reply:
-            return self._said(protocol, asked, await self.answerer.answer_slowly(asked, loaded, terms), body)
+        async def answered() -> Reply:
+            if isinstance(loaded.form, Packed):
+                made = self.answerer.answer(asked, loaded, terms)
+            else:
+                made = await self.answerer.answer_slowly(asked, loaded, terms)
+            return self._said(protocol, asked, await self._kept(made), body)
 
-        if asked.request_id is None:
-            return await answered()
-        known = self._recalled(protocol, name, asked.request_id, body)
-        if known is not None:
-            return known
-        key = (protocol.name, name, asked.request_id)
-        first = self._under_way.get(key)
-        if first is not None:
-            if first[0] != body:
-                raise NotAnswered(409, "this request_id is being answered for another content")
-            return await asyncio.shield(first[1])
-        task = asyncio.ensure_future(answered())
-        self._under_way[key] = body, task
+        key = None if asked.request_id is None else (protocol.name, loaded.served.model, asked.request_id)
         try:
-            return await task
-        finally:
-            del self._under_way[key]
+            return await asyncio.wait_for(self._remembered.once(key, body, answered), terms.left_s())
+        except TimeoutError:
+            raise terms.late() from None
 
-    def _said(self, protocol: Protocol, asked: AskedRequest, answered: AnsweredRequest, body: bytes) -> _Reply:
+    async def _kept(self, made: AnsweredRequest) -> AnsweredRequest:
+        """The same answer, when it survives what its model's declaration says it survives."""
+        served = made.served
+        if served.durability == "process" or not made.counted:
+            return made
+        if await on_disk(self._journal, served.model, self.counters):
+            return made
+        self.counters.add(labelled("slipway_journal_failed_total", model=served.model), len(made.predictions))
+        if served.on_journal_full == "refuse":
+            raise NotAnswered(503, "the answer is not known to be on the disk, so it is not given")
+        return replace(made, counted=False)
+
+    def _said(self, protocol: Protocol, asked: AskedRequest, answered: AnsweredRequest, body: bytes) -> Reply:
         served = answered.served
         headers = [
             (b"x-slipway-request-id", answered.request_id.encode()),
@@ -263,9 +266,9 @@ class App:
         ]
         if not answered.counted:
             headers.append((b"x-slipway-uncounted", b"1"))
-        reply = _Reply(200, _encode(protocol.said(answered)), tuple(headers))
+        reply = Reply(200, _encode(protocol.said(answered)), tuple(headers))
         if asked.request_id is not None:
-            self._remember((protocol.name, served.model, asked.request_id), body, reply)
+            self._remembered.keep((protocol.name, served.model, asked.request_id), body, reply)
         return reply
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
@@ -295,29 +298,6 @@ class App:
         except TimeoutError:
             raise NotAnswered(408, f"the body did not come within {self.limits.body_s:g} s") from None
         return b"".join(parts)
-
-    def _recalled(self, protocol: Protocol, model: str, request_id: str | None, body: bytes) -> _Reply | None:
-        if request_id is None:
-            return None
-        found = self._remembered.get((protocol.name, model, request_id))
-        if found is None or time.monotonic() - found[0] > self.limits.remembered_s:
-            return None
-        if found[1] != body:
-            raise NotAnswered(409, "this request_id was answered for another content a moment ago")
-        return found[2]
-
-    def _remember(self, key: tuple[str, str, str], body: bytes, reply: _Reply) -> None:
-        self._forget(key)
-        self._remembered[key] = (time.monotonic(), body, reply)
-        self._remembered_bytes += len(body) + len(reply.body)
-        limits = self.limits
-        while len(self._remembered) > limits.remembered or self._remembered_bytes > limits.remembered_bytes:
-            self._forget(next(iter(self._remembered)))
-
-    def _forget(self, key: tuple[str, str, str]) -> None:
-        gone = self._remembered.pop(key, None)
-        if gone is not None:
-            self._remembered_bytes -= len(gone[1]) + len(gone[2].body)
 
 
 class View:
@@ -355,21 +335,6 @@ def served_now(app: App) -> dict[str, Any]:
 
 class _Gone(Exception):
     """The client left before its body had come."""
-
-
-def _json(data: Any, status: int = 200) -> _Reply:
-    return _Reply(status, json.dumps(data, default=str).encode())
-
-
-def _refused(error: NotAnswered, headers: tuple[tuple[bytes, bytes], ...] = ()) -> _Reply:
-    said: dict[str, Any] = {"error": error.message}
-    if error.details:
-        said["details"] = error.details
-    if error.status == 401:
-        headers = (*headers, (b"www-authenticate", b"Bearer"))
-    if error.status in (429, 503):
-        headers = (*headers, (b"retry-after", b"1"))
-    return _Reply(error.status, json.dumps(said).encode(), headers)
 
 
 def _header(scope: Message, name: bytes) -> str | None:

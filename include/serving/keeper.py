@@ -28,6 +28,7 @@ from include.domain.packed.reader import NotAnswerable
 from include.domain.serving.route import RouteBehind, ServedModel
 from include.serving.changes import Changes
 from include.serving.counters import added_up, by_model
+from include.serving.declared_terms import as_declared_now
 from include.serving.models import PackedRefused, checked
 from include.serving.said import told_by_workers
 
@@ -154,6 +155,7 @@ class Keeper:
             same = has is not None and (has.route_revision, has.digest) == (route.route_revision, head.digest)
             if has is not None and same and self._is_whole(has):
                 self.problems.pop(name, None)
+                wanted[name] = as_declared_now(has)
                 continue
             served = self._got(ledger, name, route, head)
             if served is not None:

@@ -21,6 +21,7 @@ from include.domain.packed.hard_rows import hard_rows
 from include.domain.packed.reader import NotAnswerable, Packed
 from include.domain.promotion import Epoch
 from include.domain.serving.route import ServedFeature, ServedModel, ServedView
+from include.serving.declared_terms import declared_terms
 from include.serving.models import PackedRefused, checked
 from include.workflows import stores
 from include.workflows.scoring import as_trained, fitted_models, packed_files
@@ -68,9 +69,7 @@ def prepared(ledger: Ledger, route: RouteRecord, head: Epoch, folder: Path) -> S
         version=int(str(head.model_version)),
         packed=str(form.file) if packed else "",
         packed_sha256=hashlib.sha256(form.file.read_bytes()).hexdigest() if packed else "",
-        deadline_s=declared.serving.deadline.total_seconds(),
-        on_journal_full=declared.serving.when_full(declared.tier),
-        omit=[feature for feature in declared.serving.omit if feature in kinds],
+        **declared_terms(declared, list(kinds)),
         by="packed" if packed else "pipeline",
         pipeline="" if packed else str(form.file),
         why_pipeline=form.why,

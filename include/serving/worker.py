@@ -113,6 +113,7 @@ def run(config: WorkerConfig) -> None:
     app = App(
         models,
         Answerer(HotFeatures(config.online_url), journal, counters, clock.now),
+        journal,
         counters,
         tokens.read(tokens.file_in(Path(config.home))),
         RunView(config),

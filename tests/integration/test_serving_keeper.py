@@ -225,6 +225,19 @@ def test_f141_a_ledger_that_is_away_leaves_what_is_served_and_is_counted(world, 
     assert (keeper.unreachable_since, keeper.problems) == (None, {})
 
 
+def test_what_the_declaration_says_of_serving_holds_with_the_next_start_without_a_new_champion(world, monkeypatch):
+    world.promote_another(1)
+    new_keeper(world).look()
+    assert (served(world).durability, served(world).deadline_s) == ("process", 5.0)
+    again = served_home(world.home.parent, durability="power", deadline="2s", omit=["order"])
+    loader.declarations.cache_clear()
+    keeper = new_keeper(again)
+    assert keeper.look() is True
+    now = served(world)
+    assert (now.durability, now.deadline_s, now.omit, now.revision) == ("power", 2.0, ["order"], 1)
+    assert keeper.look() is False
+
+
 def test_a_change_of_the_ledger_is_noticed_by_its_counter(world, monkeypatch):
     world.promote_another(1)
     monkeypatch.setattr(changing, "AGAIN_S", 3600.0)

@@ -75,12 +75,20 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.records: list[AnswerRecord] = []
-        self.full = False
+        self.full = self.disk_fails = False
+        self.waiting: list[Callable[[bool], None]] | None = None
+        """Those who wait for a disk that the test holds; None where it is there at once."""
 
     def append(self, records: Sequence[Record]) -> None:
         if self.full:
             raise JournalUnwritable(28, "full")
         self.records += [each for each in records if isinstance(each, AnswerRecord)]
+
+    def when_on_disk(self, told: Callable[[bool], None]) -> None:
+        if self.waiting is None:
+            told(not self.disk_fails)
+        else:
+            self.waiting.append(told)
 
 
 @dataclass
@@ -113,7 +121,7 @@ class AppWorld:
     def new_app(self) -> App:
         models = Models(RouteReader(self.folder / "route.bin"))
         answerer = Answerer(self.store, self.journal, self.counters, lambda: self.now)
-        return App(models, answerer, self.counters, self.tokens, View(), self.limits)
+        return App(models, answerer, self.journal, self.counters, self.tokens, View(), self.limits)
 
     def served(self, revision: int, seed: int = 1, **changes: Any) -> ServedModel:
         file = self.folder / f"{seed}.npz"

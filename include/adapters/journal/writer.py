@@ -34,10 +34,11 @@ class SegmentLimits:
 
 
 class Journal:
-    """The segments of this process. ``append`` is called by one thread.
+    """The segments of this process. ``append`` and ``when_on_disk`` are called by one thread.
 
     A crash of the process loses nothing that was appended: it is in the system's memory. A power cut loses what was
-    appended since the last ``fdatasync``, which another thread calls every ``group_s`` seconds.
+    appended since the last ``fdatasync``, which another thread calls every ``group_s`` seconds; at once where somebody
+    waits for it, and then one call is for all who wait.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Journal:
         self.folder, self.instance, self.started_at = folder, instance, started_at
         self.rows = self.bytes = self.failed = self.unsynced = 0
         """Records and bytes that were appended; records that could not be; syncs that failed."""
+        self._unsynced_before = 0
+        """How many syncs had failed before the last append: one that fails later may have cost it its place."""
         self._now, self._limits = now, limits or SegmentLimits()
         self._sequence, self._size, self._opened = 0, 0, 0.0
         self._file = -1
@@ -70,7 +73,10 @@ class Journal:
         """Files that nothing is appended to any more. Only the thread that syncs closes a file, so no number of a file
         is given to another one under its hands, and nothing that is appended waits for the disk."""
         self._leave = False
-        self._dirty, self._closing = threading.Event(), threading.Event()
+        self._unnamed = False
+        """Whether the disk may not know the name of a segment yet."""
+        self._waiting: deque[tuple[int, Callable[[bool], None]]] = deque()
+        self._dirty, self._hurry, self._closing = threading.Event(), threading.Event(), threading.Event()
         self._open_next()
         self._thread = threading.Thread(target=self._sync_in_groups, name="journal-sync", daemon=True)
         self._thread.start()
@@ -82,6 +88,7 @@ class Journal:
             JournalUnwritable: when the disk is full or gone.
         """
         data = b"".join([framed(payload_of(record)) for record in records])
+        self._unsynced_before = self.unsynced
         try:
             if self._file < 0 or self._is_full(len(data)):
                 self._open_next()
@@ -100,6 +107,13 @@ class Journal:
         with contextlib.suppress(JournalUnwritable):
             self.append((Mark(at, ends),))
 
+    def when_on_disk(self, told: Callable[[bool], None]) -> None:
+        """Have ``told`` called once, by another thread: with True when all that was appended is on the disk and
+        survives a power cut, with False when that is not known, because the disk failed."""
+        self._waiting.append((self._unsynced_before, told))
+        self._hurry.set()
+        self._dirty.set()
+
     @property
     def segment(self) -> str:
         """The name of the segment that is written now; "" where none could be opened."""
@@ -111,6 +125,7 @@ class Journal:
         """Wait until everything is on the disk; nothing is appended any more."""
         self._leave_file()
         self._closing.set()
+        self._hurry.set()
         self._dirty.set()
         self._thread.join(30)
 
@@ -127,7 +142,7 @@ class Journal:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         except OSError as error:
             raise JournalUnwritable(error.errno, f"no segment can be opened: {error.strerror}") from error
-        self._size, self._opened, self._leave = 0, time.monotonic(), False
+        self._size, self._opened, self._leave, self._unnamed = 0, time.monotonic(), False, True
         who = self.instance, os.getpid(), self.started_at, self._sequence
         self._write(framed(payload_of(Opening(FORMAT, *who, self._now()))))
         crashpoint("journal.segment.opened")
@@ -168,18 +183,36 @@ class Journal:
     def _sync_in_groups(self) -> None:
         while not self._closing.is_set():
             self._dirty.wait()
-            self._closing.wait(self._limits.group_s)
+            self._hurry.wait(self._limits.group_s)
+            self._hurry.clear()
             self._dirty.clear()
-            self._sync(self._file)
-            self._sync_left()
-        self._sync_left()
+            self._sync_all()
+        self._sync_all()
 
-    def _sync_left(self) -> None:
+    def _sync_all(self) -> None:
+        """One wait for the disk, for all who wait by now: what they wait for was appended before."""
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._sync_names()
+        self._sync(self._file)
         while self._left:
             file = self._left.popleft()
             self._sync(file)
             with contextlib.suppress(OSError):
                 os.close(file)
+        for unsynced_before, told in waiting:
+            told(self.unsynced == unsynced_before)
+
+    def _sync_names(self) -> None:
+        """A file whose folder was not written would be gone after a power cut, whatever of it was."""
+        if not self._unnamed:
+            return
+        self._unnamed = False
+        try:
+            for folder in (self.folder, self.folder.parent):
+                _names_to_disk(folder)
+        except OSError:
+            self.unsynced += 1
+            self._unnamed = True
 
     def _sync(self, file: int) -> None:
         if file < 0:
@@ -190,6 +223,14 @@ class Journal:
             # After a failed sync the system may have dropped the pages; what comes next goes into another segment.
             self.unsynced += 1
             self._leave = True
+
+
+def _names_to_disk(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _to_disk(file: int) -> None:

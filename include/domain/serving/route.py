@@ -62,6 +62,8 @@ class ServedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     """The path of its pipeline's file, whose sha256 is ``digest``, where that answers."""
     why_pipeline: str = ""
     """Why its packed form does not answer, in a sentence."""
+    durability: Literal["process", "power"] = "process"
+    """What an answer survives before it is said: the end of its process, or a power cut too."""
     unit: str = ""
     """What a request's arm is chosen by: a key of the entity, or ``header:NAME``; empty where nothing is."""
 

@@ -61,7 +61,7 @@ class SlowWorld(AppWorld):
         self.made: list[SlowModel] = []
         models = Models(RouteReader(self.folder / "route.bin"), self.new_slow)
         answerer = Answerer(self.store, self.journal, self.counters, lambda: self.now)
-        return App(models, answerer, self.counters, self.tokens, View(), self.limits)
+        return App(models, answerer, self.journal, self.counters, self.tokens, View(), self.limits)
 
     def new_slow(self, served: Any) -> SlowModel:
         scorer = Scorer({}, (sys.executable, str(self.folder / "slow.py")))
