@@ -7,15 +7,13 @@ and the package selenium; without them, and in CI, it is skipped. Screenshots ar
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from browser import Browser, browser_here
 from invariants import check_invariants
 from waiting import PATIENCE_S, eventually
 
@@ -26,37 +24,12 @@ DAG, MODEL, RUN = "retrain_air_time", "air_time", "api__browser"
 REASON = "The bound is a typing error; thirty minutes were meant"
 
 
-def _browser() -> tuple[str, str]:
-    """The browser and its driver.
-
-    Raises:
-        Skipped: with the reason.
-    """
-    if os.environ.get("CI") or os.environ.get("SLIPWAY_TEST_BROWSER") == "no":
-        pytest.skip("no browser in CI")
-    pytest.importorskip("selenium", reason="the package selenium is not installed")
-    browser = next((p for name in ("chromium", "google-chrome") if (p := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    if browser is None or driver is None:
-        pytest.skip("there is no chromium with its driver; on Debian: apt install chromium chromium-driver")
-    return browser, driver
-
-
-class Person:
+class Person(Browser):
     """One signed-in person and their browser."""
 
     def __init__(self, stage, name: str, artifacts: Path) -> None:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-
-        browser, driver = _browser()
-        options = webdriver.ChromeOptions()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
-            options.add_argument(argument)
-        options.binary_location = browser
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(service=Service(driver), options=options)
-        self.base, self.artifacts, self.name = stage.services.airflow_url, artifacts, name
+        super().__init__(stage.services.airflow_url, artifacts)
+        self.name = name
         self.open("/auth/login")
         self.find("input[name=username]").send_keys(name)
         self.find("input[name=password]").send_keys(stage.services.passwords[name])
@@ -64,28 +37,11 @@ class Person:
         eventually(lambda: "/auth/login" not in self.driver.current_url)
         self.driver.get_log("browser")  # what Airflow's own login page says is not ours
 
-    def open(self, path: str) -> None:
-        self.driver.switch_to.default_content()
-        self.driver.get(self.base + path)
-
     def release_tab(self) -> None:
         """The tab on the run's page, whose page is in a frame."""
         self.open(f"/dags/{DAG}/runs/{RUN}/plugin/slipway-release")
         self.driver.switch_to.frame(self.find("iframe"))
         self.find("h1")
-
-    def find(self, selector: str):
-        found = self.all(selector)
-        if not found:
-            eventually(lambda: self.all(selector))
-            found = self.all(selector)
-        return found[0]
-
-    def all(self, selector: str) -> list:
-        return self.driver.find_elements("css selector", selector)
-
-    def heading(self) -> str:
-        return self.find("h1").text
 
     def do(self, action: str, **fields: str) -> None:
         """Open an action, read what it will do, fill its form, and send it."""
@@ -106,16 +62,7 @@ class Person:
         form.find_element("css selector", "button").click()
 
     def picture(self, name: str) -> None:
-        self.driver.save_screenshot(str(self.artifacts / f"{self.name}-{name}.png"))
-
-    def errors(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-
-    def hosts(self) -> set[str]:
-        """Every host anything was asked of."""
-        messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
-        sent = (m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent")
-        return {parts.hostname or "" for parts in map(urlsplit, sent) if parts.scheme in ("http", "https", "ws", "wss")}
+        super().picture(f"{self.name}-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +76,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def somebody(artifacts) -> Iterator:
     """Signs people in, and closes their browsers."""
-    _browser()
+    browser_here()
     people: list[Person] = []
 
     def sign_in(stage, name: str) -> Person:
@@ -138,7 +85,7 @@ def somebody(artifacts) -> Iterator:
 
     yield sign_in
     for person in people:
-        person.driver.quit()
+        person.close()
 
 
 @pytest.fixture(scope="module")

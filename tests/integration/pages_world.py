@@ -6,6 +6,7 @@ The stand-in remembers what was asked of it and by whom, so that a test can say 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,22 +159,30 @@ def _root(airflow: FakeAirflow) -> Any:
     return root
 
 
-@pytest.fixture
-def pages(airflow_imported: AirflowProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PagesWorld]:
-    """The pages on an empty ledger."""
+@contextmanager
+def pages_in(airflow: AirflowProcess, home: Path) -> Iterator[PagesWorld]:
+    """The pages on an empty ledger in the folder."""
     from fastapi.testclient import TestClient
 
     from include.config import loader
     from include.workflows.pages import sources
 
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
-    monkeypatch.setenv("SLIPWAY_LEDGER_URL", url)
-    monkeypatch.delenv("SLIPWAY_MLFLOW_PAGES_URL", raising=False)
-    loader.declarations.cache_clear()
-    airflow = FakeAirflow()
-    with living_with(airflow_imported.environment), Ledger.open(url) as ledger:
-        client = TestClient(_root(airflow), base_url="http://testserver", raise_server_exceptions=False)
-        yield PagesWorld(client, airflow, ledger, loader.declarations())
-    sources.close()
-    loader.declarations.cache_clear()
+    url = f"sqlite:///{home / 'ledger.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIPWAY_HOME", str(home))
+        patch.setenv("SLIPWAY_LEDGER_URL", url)
+        patch.delenv("SLIPWAY_MLFLOW_PAGES_URL", raising=False)
+        loader.declarations.cache_clear()
+        stand_in = FakeAirflow()
+        with living_with(airflow.environment), Ledger.open(url) as ledger:
+            client = TestClient(_root(stand_in), base_url="http://testserver", raise_server_exceptions=False)
+            yield PagesWorld(client, stand_in, ledger, loader.declarations())
+        sources.close()
+        loader.declarations.cache_clear()
+
+
+@pytest.fixture
+def pages(airflow_imported: AirflowProcess, tmp_path: Path) -> Iterator[PagesWorld]:
+    """The pages on an empty ledger."""
+    with pages_in(airflow_imported, tmp_path) as world:
+        yield world

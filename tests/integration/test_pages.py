@@ -625,8 +625,9 @@ def test_each_day_of_the_performance_chart_says_its_numbers_and_leads_to_its_rep
     _reported(pages, MODEL, "2013-05-31", 0.115, None)
     last = _reported(pages, MODEL, "2013-06-01", 0.19, True)
     shown = pages.page(f"/models/{MODEL}").text
-    assert f'<a href="/slipway/drift/{last}"><title>2013-06-01: brier 0.19, out of its band</title>' in shown
-    assert "<title>2013-05-31: brier 0.115, not judged</title>" in shown
+    said = "2013-06-01: brier 0.19, out of its band; allowed up to 0.12"
+    assert f'<a class="day" href="/slipway/drift/{last}" aria-label="{said}"><title>{said}</title>' in shown
+    assert "<title>2013-05-31: brier 0.115, not judged; allowed up to 0.12</title>" in shown
 
 
 def test_f111_names_from_the_address_are_never_a_path_or_a_query(pages):

@@ -126,8 +126,18 @@ class Overview:
             rows = connection.execute(query.order_by(gate_column(), gate_results.c.attempt))
             return [gate_of(row) for row in rows]
 
-    def drift_days(self, model: str, *, last: int) -> list[DriftSummary]:
-        """What the newest ``last`` reports say of performance and of each feature, oldest first, without histograms."""
+    def drift_days(
+        self, model: str, *, last: int, first: str | None = None, until: str | None = None
+    ) -> list[DriftSummary]:
+        """What the newest ``last`` reports say of performance and of each feature, oldest first, without histograms.
+
+        Args:
+            first: no day before this one, ``YYYY-MM-DD``.
+            until: no day after this one.
+        """
+        mine = [drift_reports.c.model == model]
+        mine += [drift_reports.c.day >= first] if first is not None else []
+        mine += [drift_reports.c.day <= until] if until is not None else []
         query = (
             select(
                 drift_reports.c.report_id,
@@ -142,7 +152,7 @@ class Overview:
                 retrain_decisions.c.reason,
             )
             .outerjoin(retrain_decisions, retrain_decisions.c.report_id == drift_reports.c.report_id)
-            .where(drift_reports.c.model == model)
+            .where(*mine)
             .order_by(drift_reports.c.day.desc())
             .limit(last)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from include.domain.errors import Refusal
 from include.workflows.pages import sources
-from include.workflows.pages.lanes import DayLane, lanes_of, tone
+from include.workflows.pages.lanes import DayLane, lanes_of, state_of, tone
 
 RULES = {
     "data_broke": "Broken data asks for a person, and nothing is retrained.",
@@ -141,17 +141,6 @@ def drift(report_id: str) -> DriftView:
         harm=state_of(flags.get("realised"), flags.get("estimated") or False),
         change=state_of(flags.get("inputs"), flags.get("predictions")),
     )
-
-
-def state_of(*flags: bool | None) -> str:
-    """What the parts say together: found by one is found, and not judged in one is not quiet.
-
-    >>> state_of(False, True), state_of(False, None), state_of(False, False)
-    ('found', 'not judged', 'quiet')
-    """
-    if any(flags):
-        return "found"
-    return "not judged" if None in flags else "quiet"
 
 
 def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, total: float) -> FeatureRow:

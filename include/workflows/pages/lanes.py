@@ -35,11 +35,32 @@ class DayLane:
     @property
     def verdict(self) -> str:
         """PASS, FAIL or NONE, as verdicts are drawn."""
-        return "NONE" if self.flag is None else "FAIL" if self.flag else "PASS"
+        return verdict_of(self.flag)
 
     @property
     def word(self) -> str:
-        return "not judged" if self.flag is None else WORDS[self.name][0 if self.flag else 1]
+        found, quiet = WORDS[self.name]
+        return {"found": found, "quiet": quiet}.get(state_of(self.flag), "not judged")
+
+
+def state_of(*flags: bool | None) -> str:
+    """What the parts say together: found by one is found, and not judged in one is not quiet.
+
+    >>> state_of(False, True), state_of(False, None), state_of(False, False)
+    ('found', 'not judged', 'quiet')
+    """
+    if any(flags):
+        return "found"
+    return "not judged" if None in flags else "quiet"
+
+
+def verdict_of(flag: bool | None) -> str:
+    """The three states as verdicts are drawn.
+
+    >>> verdict_of(True), verdict_of(None), verdict_of(False)
+    ('FAIL', 'NONE', 'PASS')
+    """
+    return {"found": "FAIL", "quiet": "PASS"}.get(state_of(flag), "NONE")
 
 
 def lanes_of(report: Mapping[str, Any]) -> tuple[DayLane, ...]:

@@ -4,24 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
-from include.adapters.ledger import Candidate, DriftSummary, IncidentRecord
+from include.adapters.ledger import Candidate, DriftSummary
 from include.config import ModelDeclaration
 from include.config.declared import UnknownName
-from include.domain.incident import Stage
+from include.domain.errors import BadField
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import gates
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
-from include.workflows.pages.lanes import DayLane
-from include.workflows.pages.models import SPARK_DAYS, ModelRow, asked_by, row_of
+from include.workflows.pages.models import SPARK_DAYS, ModelRow, row_of
 from include.workflows.selftest.readiness import ReadinessReport, report_on
 
 SHOWN_JOURNEYS = 30
 SHOWN_DAYS = 120
+MOST_DAYS = 1100
+"""How many days a chosen range shows at most: three years."""
 MATRIX_JOURNEYS = 12
 SMALL_MULTIPLES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRange:
+    """The days that the pictures of a model's page show; both ends belong to it, and an end left out is open."""
+
+    first: str | None = None
+    until: str | None = None
+
+    @classmethod
+    def of(cls, first: str, until: str) -> ShownRange:
+        """
+        Raises:
+            BadField: when an end is no day, or the first is after the last.
+        """
+        days = {"from": first.strip(), "to": until.strip()}
+        for field, value in days.items():
+            try:
+                days[field] = date.fromisoformat(value).isoformat() if value else ""
+            except ValueError:
+                raise BadField(field, value, "give a day as in 2026-12-31") from None
+        if days["from"] and days["to"] and days["from"] > days["to"]:
+            raise BadField("from", days["from"], f"give a day not after {days['to']}")
+        return cls(days["from"] or None, days["to"] or None)
+
+    @property
+    def is_chosen(self) -> bool:
+        return self.first is not None or self.until is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +68,13 @@ class ModelView:
     """By candidate, then by gate."""
     gates: tuple[str, ...]
     days: tuple[DriftSummary, ...]
-    """Oldest first."""
+    """The newest, oldest first."""
+    shown: tuple[DriftSummary, ...]
+    """Those of the chosen range, or else ``days``; oldest first."""
     features: tuple[tuple[str, tuple[float | None, ...]], ...]
-    """The effect of each feature on each of ``days``, the most drifted first; None where it was not judged."""
+    """The effect of each feature on each of ``shown``, the most drifted first; None where it was not judged."""
     not_judged: tuple[tuple[str, str], ...]
     """The features that were not judged on the newest of ``days``, and why."""
-    tone: str
-    """The colour of the banner: ``bad`` where an incident is open, ``good`` only where performance was judged and is in
-    its band."""
-    performance: DayLane
-    """The realised performance on the newest of ``days``."""
     readiness: tuple[tuple[str, bool, str], ...]
     """What a model needs, whether it has it, and how that shows."""
     report: ReadinessReport | None
@@ -55,8 +82,8 @@ class ModelView:
     rollback: Button | None
 
 
-def model(name: str) -> ModelView:
-    """The page of one model.
+def model(name: str, chosen: ShownRange | None = None) -> ModelView:
+    """The page of one model, with its pictures over the chosen days or the newest.
 
     Raises:
         UnknownName: when it is neither declared nor in the ledger.
@@ -69,12 +96,14 @@ def model(name: str) -> ModelView:
         journeys = ledger.overview.candidates(name, last=SHOWN_JOURNEYS)
         verdicts = ledger.overview.verdicts([c.candidate_id for c in journeys])
         days = ledger.overview.drift_days(name, last=SHOWN_DAYS)
+        shown = days
+        if chosen is not None and chosen.is_chosen:
+            shown = ledger.overview.drift_days(name, last=MOST_DAYS, first=chosen.first, until=chosen.until)
         epochs = ledger.deployments.epochs(name)
         incidents = ledger.incidents.of(name, only_open=True)
-        asking = asked_by(incidents).get(name, "")
         risks = ledger.drift.recent_risks(days=SPARK_DAYS, model=name).get(name, ())
         outages = ledger.outages.open()
-        row = row_of(name, declared, standing, ledger.overview.newest_days(), asking, risks, outages)
+        row = row_of(name, declared, standing, ledger.overview.newest_days(), incidents, risks, outages)
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     return ModelView(
@@ -86,32 +115,22 @@ def model(name: str) -> ModelView:
         verdicts=verdicts,
         gates=tuple(_gates(own, verdicts.values())),
         days=tuple(days),
-        features=tuple(_features(days)),
+        shown=tuple(shown),
+        features=tuple(_features(shown)),
         not_judged=tuple(days[-1].unjudged.items()) if days else (),
-        tone=_tone(row, days, incidents),
-        performance=_performance(days),
         readiness=tuple(_readiness(own, row, days)),
         report=report_on(own) if own else None,
         rollback=actions.rollback(name, champion, epochs) if champion else None,
     )
 
 
-def _performance(days: Sequence[DriftSummary]) -> DayLane:
-    newest = days[-1] if days else None
-    return DayLane(
-        "realised",
-        newest.flags.get("realised") if newest else None,
-        str(newest.realised.get("reason", "")) if newest else "",
-    )
-
-
-def _tone(row: ModelRow, days: Sequence[DriftSummary], incidents: Iterable[IncidentRecord]) -> str:
-    if any(i.acknowledged_by is None and i.stage is not Stage.RECOVERING for i in incidents):
-        return "bad"
-    flag = _performance(days).flag
-    if row.waits or flag or list(incidents):
-        return "waits"
-    return "good" if row.champion and flag is False else ""
+def ranges(days: Sequence[DriftSummary]) -> list[tuple[str, str]]:
+    """The ranges that are one click away, as (first day, words), counted back from the newest judged day."""
+    if not days:
+        return []
+    newest = date.fromisoformat(days[-1].day)
+    back = (("30 days", 30), ("90 days", 90), ("a year", 365), ("three years", MOST_DAYS - 5))
+    return [((newest - timedelta(days=length - 1)).isoformat(), words) for words, length in back]
 
 
 def _gates(own: ModelDeclaration | None, verdicts: Iterable[Mapping[str, str]]) -> list[str]:

@@ -15,13 +15,11 @@ from include.workflows.alerts.freshness import STALE
 from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import sources
-from include.workflows.pages.lanes import DayLane
+from include.workflows.pages.standing import Standing, lane_of, standings
 from include.workflows.pages.words import DECISIONS
 
 SPARK_DAYS = 14
 """How many of a model's newest days its small picture shows."""
-STATES = ("waits for a person", "out of its band", "not judged", "in its band", "late")
-"""What the page can be narrowed to."""
 _SORTED_BY = ("model", "tier", "champion", "since", "features", "performance", "drift", "waits")
 
 
@@ -31,6 +29,8 @@ class RecentPerformance:
 
     state: str
     """``in its band``, ``out of its band`` or ``not judged``."""
+    verdict: str
+    """PASS, FAIL or NONE, as verdicts are drawn."""
     metric: str
     """Empty before the first report."""
     day: str | None
@@ -42,11 +42,6 @@ class RecentPerformance:
     reason: str
     recent: tuple[float | None, ...]
     """The loss by report, oldest first."""
-
-    @property
-    def verdict(self) -> str:
-        """PASS, FAIL or NONE, as verdicts are drawn."""
-        return {"in its band": "PASS", "out of its band": "FAIL"}.get(self.state, "NONE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +76,13 @@ class ModelRow:
     """The candidate under way."""
     waits: str
     """What waits for a person; empty when nothing does."""
+    standings: tuple[Standing, ...]
+    """All that is so of it, the worst first; never empty."""
+
+    @property
+    def tone(self) -> str:
+        """The colour of its page: that of the worst."""
+        return self.standings[0].tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +135,23 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
     is out of order."""
     declared = sources.declared_now()
     with sources.open_ledger() as ledger:
-        standings = {s.model: s for s in ledger.overview.standings()}
+        known = {s.model: s for s in ledger.overview.standings()}
         days = ledger.overview.newest_days()
         risks = ledger.drift.recent_risks(days=SPARK_DAYS)
         outages = ledger.outages.open()
         wrong = out_of_order(ledger, now) if now is not None else []
-        asking = asked_by(ledger.incidents.of(only_open=True))
+        incidents = ledger.incidents.of(only_open=True)
     rows = [
-        row_of(name, declared, standings.get(name), days, asking.get(name, ""), risks.get(name, ()), outages)
-        for name in sorted({*declared.models, *standings})
+        row_of(
+            name,
+            declared,
+            known.get(name),
+            days,
+            [each for each in incidents if each.model == name],
+            risks.get(name, ()),
+            outages,
+        )
+        for name in sorted({*declared.models, *known})
     ]
     column = sorted_by if sorted_by in _SORTED_BY else "waits"
     return ModelsView(
@@ -155,12 +165,8 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
     )
 
 
-def _states(row: ModelRow) -> Iterable[str]:
-    yield row.performance.state
-    if row.waits:
-        yield "waits for a person"
-    if row.late:
-        yield "late"
+def _states(row: ModelRow) -> set[str]:
+    return {row.performance.state, *(each.word for each in row.standings)}
 
 
 def _dag_of(file: Path) -> str | None:
@@ -187,16 +193,18 @@ def row_of(
     declared: Declarations,
     standing: ModelStanding | None,
     days: Mapping[tuple[str, int], str],
-    asking: str,
+    incidents: Collection[IncidentRecord],
     risks: Sequence[JudgedRisk],
     outages: Iterable[Outage],
 ) -> ModelRow:
-    """One model's line."""
+    """One model's line. ``incidents`` are its open ones."""
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     decision = standing.decision if standing else None
     last = standing.last if standing else None
     live = standing.live if standing else None
+    late = tuple(_late(name, own, outages))
+    waits = _waits(standing) or asked_by(incidents).get(name, "")
     return ModelRow(
         model=name,
         tier=own.tier if own else "",
@@ -207,7 +215,7 @@ def row_of(
         since=champion.effective_from if champion else None,
         newest_features=_newest(own, days),
         performance=_performance(risks),
-        late=tuple(_late(name, own, outages)),
+        late=late,
         drift=decision.action.value if decision else "",
         drift_words=DECISIONS.get(decision.action.value, decision.action.value) if decision else "",
         drift_day=decision.day if decision else None,
@@ -216,16 +224,20 @@ def row_of(
         last=_last(last),
         last_candidate=last.candidate_id if last else None,
         live=live.candidate_id if live else None,
-        waits=_waits(standing) or asking,
+        waits=waits,
+        standings=standings(champion, risks, incidents, waits, late),
     )
 
 
 def _performance(risks: Sequence[JudgedRisk]) -> RecentPerformance:
     if not risks:
-        return RecentPerformance("not judged", "", None, None, None, None, "No day was judged yet.", ())
+        lane = lane_of(None)
+        return RecentPerformance(lane.word, lane.verdict, "", None, None, None, None, lane.reason, ())
     newest = risks[-1]
+    lane = lane_of(newest)
     return RecentPerformance(
-        state=DayLane("realised", newest.out_of_band, "").word,
+        state=lane.word,
+        verdict=lane.verdict,
         metric=newest.metric,
         day=newest.day,
         risk=newest.risk,

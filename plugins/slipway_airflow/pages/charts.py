@@ -14,6 +14,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from include.domain.wording import bounds_in_words
+from include.workflows.pages.lanes import DayLane
 from slipway_airflow.pages.drawing import Frame, polyline, short, svg, ticks
 
 WHO = {"champion": "champion", "candidate": "candidate", "baseline": "baseline"}
@@ -221,21 +222,28 @@ def performance(
     if reports:
         parts += [_day(frame, i, each, metric, reports) for i, each in enumerate(days)]
     title = f"{metric} by day, realised and estimated"
-    return svg(frame.width, frame.height, title, Markup("").join(parts), "wide")
+    return svg(frame.width, frame.height, title, Markup("").join(parts), "wide", "group" if reports else "img")
 
 
 def _day(frame: Frame, i: int, day: Any, metric: str, reports: str) -> Markup:
     """The strip of one day: its numbers under the pointer, and the way to its report."""
     half = (frame.px(1) - frame.px(0)) / 2
     left, right = max(frame.px(i) - half, frame.left), min(frame.px(i) + half, frame.width - frame.right)
-    risk, flag = day.realised.get("recent_risk"), day.flags.get("realised")
-    said = {None: "not judged", True: "out of its band", False: "in its band"}[None if flag is None else bool(flag)]
-    shown = f"{day.day}: {f'{metric} {short(risk)}, ' if risk is not None else ''}{said}"
+    lane = DayLane("realised", day.flags.get("realised"), "")
+    risk, reference = day.realised.get("recent_risk"), day.realised.get("reference_risk")
+    tolerance, expected = day.realised.get("tolerance") or 0.0, day.estimated.get("risk")
+    shown = f"{day.day}: {f'{metric} {short(risk)}, ' if risk is not None else ''}{lane.word}"
+    if reference is not None:
+        shown += f"; allowed up to {short(reference + tolerance)}"
+    if expected is not None and not day.estimated.get("void"):
+        shown += f"; estimated {short(expected)}"
     return Markup(
-        '<a href="{}{}"><title>{}</title><rect class="day" x="{}" y="{}" width="{}" height="{}"/></a>'
+        '<a class="day" href="{}{}" aria-label="{}"><title>{}</title>'
+        '<rect class="day" x="{}" y="{}" width="{}" height="{}"/></a>'
     ).format(
         reports,
         quote(day.report_id),
+        shown,
         shown,
         round(left, 1),
         frame.top,

@@ -92,9 +92,10 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def svg(width: int, height: int, title: str, body: str, css: str = "chart") -> Markup:
+def svg(width: int, height: int, title: str, body: str, css: str = "chart", role: str = "img") -> Markup:
+    """``role`` is ``group`` for a picture with links in it, which one of role ``img`` may not have."""
     return Markup(
-        f'<svg class="{css}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="{css}" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{body}</svg>"
     )
 

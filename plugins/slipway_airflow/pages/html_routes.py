@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from include.workflows.features import data_docs
@@ -18,7 +18,7 @@ from include.workflows.pages import live as live_views
 from include.workflows.pages import model as model_views
 from include.workflows.pages import models as models_views
 from include.workflows.pages import release as release_views
-from include.workflows.pages import sources
+from include.workflows.pages import sources, standing
 from slipway_airflow.pages import charts
 from slipway_airflow.pages.access import (
     User,
@@ -83,20 +83,33 @@ def models(
         view=models_views.narrow(mine, narrowed),
         mine=mine,
         narrowed=narrowed,
-        states=models_views.STATES,
+        states=standing.STATES,
         broken=broken,
     )
 
 
 @router.get("/models/{name}")
-def model(request: Request, user: User, name: str) -> Response:
+def model(
+    request: Request,
+    user: User,
+    name: str,
+    first: Annotated[str, Query(alias="from")] = "",
+    until: Annotated[str, Query(alias="to")] = "",
+) -> Response:
     require_read(request, user, name)
-    return model_page(request, user, name)
+    return model_page(request, user, name, chosen=model_views.ShownRange.of(first, until))
 
 
-def model_page(request: Request, user: Any, name: str, refused: RefusedForm | None = None) -> Response:
-    view = model_views.model(name)
-    metric = next((str(d.realised["metric"]) for d in reversed(view.days) if d.realised.get("metric")), "loss")
+def model_page(
+    request: Request,
+    user: Any,
+    name: str,
+    refused: RefusedForm | None = None,
+    chosen: model_views.ShownRange | None = None,
+) -> Response:
+    view = model_views.model(name, chosen)
+    days = view.shown
+    metric = next((str(d.realised["metric"]) for d in reversed(days) if d.realised.get("metric")), "loss")
     incidents = incident_views.listed(name)
     anchored = [
         charts.Anchored(v.record.opened_on, v.state.get("closed_on"), v.state["anchor"], v.state["band"])
@@ -111,11 +124,13 @@ def model_page(request: Request, user: Any, name: str, refused: RefusedForm | No
         refused=refused,
         view=view,
         metric=metric,
-        performance=charts.performance(view.days, marks, metric, anchored, f"{base(request)}/drift/"),
+        chosen=chosen or model_views.ShownRange(),
+        ranges=model_views.ranges(view.days),
+        performance=charts.performance(days, marks, metric, anchored, f"{base(request)}/drift/"),
         anchored=anchored,
         incidents=[(v, incident_views.summary(v)) for v in incidents],
-        estimated=any(d.estimated.get("risk") is not None and not d.estimated.get("void") for d in view.days),
-        void=sum(bool(d.estimated.get("void")) for d in view.days),
+        estimated=any(d.estimated.get("risk") is not None and not d.estimated.get("void") for d in days),
+        void=sum(bool(d.estimated.get("void")) for d in days),
         highest=max((v for _, values in view.features for v in values if v is not None), default=1.0),
         journeys=view.journeys[: model_views.MATRIX_JOURNEYS],
         may_act=may_act(request, user, name),
