@@ -38,7 +38,8 @@ def clock_of(args: argparse.Namespace) -> DataClock:
 
 
 def _stream(args: argparse.Namespace) -> Answer:
-    from include.adapters import sql_engine
+    from include.adapters import source, sql_engine
+    from include.config.settings import settings
     from include.workflows import stores
     from include.workflows.features.streaming import ViewStream
 
@@ -48,8 +49,12 @@ def _stream(args: argparse.Namespace) -> Answer:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with stores.open_ledger() as ledger, sql_engine.OpenDatabases() as databases:
-        streams = [ViewStream(view, ledger.streams, holder, databases) for view in views]
+    with (
+        stores.open_ledger() as ledger,
+        sql_engine.OpenDatabases() as databases,
+        source.KeptSource(settings().source_url) as kept,
+    ):
+        streams = [ViewStream(view, ledger.streams, holder, databases, kept) for view in views]
         if args.once:
             failed = [view.ref for view, each in zip(views, streams, strict=True) if not Ticker(each).tick(clock.now())]
             lines = (f"Not brought up to now: {', '.join(failed)}.",) if failed else ("Every view is up to now.",)

@@ -26,7 +26,7 @@ from swept import PASSED
 
 from include.adapters.ledger import StreamHeld
 from include.adapters.online_store import OnlineRow, OnlineStore
-from include.adapters.source import SourceUnreachable
+from include.adapters.source import KeptSource, SourceUnreachable
 from include.config.settings import settings
 from include.domain import faults
 from include.domain.intervals import Interval
@@ -55,19 +55,23 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def streamed(world: World) -> Iterator[Streamed]:
     with stores.open_ledger() as ledger:
-        yield Streamed(world, ledger)
+        made = Streamed(world, ledger)
+        yield made
+        made.kept.close()
 
 
 class Streamed:
-    """Streams of one process, by view."""
+    """Streams of one process, by view; they share what was read of the source, as `slipway stream`'s do."""
 
     def __init__(self, world: World, ledger: Any, holder: str = "here:1") -> None:
         self.world, self.ledger, self.holder = world, ledger, holder
+        self.kept = KeptSource(settings().source_url)
         self._streams: dict[str, ViewStream] = {}
 
     def tick(self, moment: datetime, view: str = "station_level") -> Ticked:
         if view not in self._streams:
-            self._streams[view] = ViewStream(self.world.declared.view(view), self.ledger.streams, self.holder)
+            declared = self.world.declared.view(view)
+            self._streams[view] = ViewStream(declared, self.ledger.streams, self.holder, kept=self.kept)
         return self._streams[view].tick(moment)
 
     def restarted(self) -> Streamed:
@@ -373,14 +377,14 @@ def test_f174_a_process_that_was_paused_finds_that_another_has_taken_over_and_pu
     assert level(world) == before == (3 * 10 + 13, 13)
 
 
-def test_a_source_that_does_not_answer_leaves_the_rows_and_the_mark_as_they_are(world, streamed, monkeypatch):
+def test_a_source_that_does_not_answer_leaves_the_rows_and_the_mark_as_they_are(world, streamed):
     streamed.tick(at_(3, 12))
     before = streamed.mark()
-    monkeypatch.setenv("SLIPWAY_SOURCE_URL", f"sqlite:///{world.root / 'gone.db'}")
+    away = (world.root / "source.db").rename(world.root / "gone.db")
     with pytest.raises(SourceUnreachable):
         streamed.tick(at_(3, 13))
     assert streamed.mark() == before
-    monkeypatch.setenv("SLIPWAY_SOURCE_URL", f"sqlite:///{world.root / 'source.db'}")
+    away.rename(world.root / "source.db")
     streamed.tick(at_(3, 13))
     assert level(world) == (3 * 10 + 12, 12)
 

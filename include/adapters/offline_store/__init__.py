@@ -11,6 +11,7 @@ from include.adapters.offline_store.ahead import AheadTables
 from include.adapters.offline_store.canonical import (
     DAY,
     TIMESTAMP,
+    are_among,
     are_distinct,
     content_hash,
     content_hashes,
@@ -48,6 +49,7 @@ __all__ = [
     "SchemaChanged",
     "StoreConflict",
     "TableMissing",
+    "are_among",
     "are_distinct",
     "content_hash",
     "content_hashes",

@@ -141,6 +141,19 @@ def are_distinct(rows: pa.Table, by: Sequence[str]) -> bool:
     return not _same_as_before(rows, by).any()
 
 
+def are_among(rows: pa.Table, others: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Of each row: whether one of ``others`` agrees with it in all of ``by``; missing agrees with missing."""
+    if not rows.num_rows or not others.num_rows:
+        return np.zeros(rows.num_rows, bool)
+    both = pa.concat_tables([rows.select(by), others.select(by)])
+    codes, size = np.zeros(both.num_rows, np.int64), 1
+    for more, span in _each(_codes, both.columns):
+        if size * span >= _MOST:
+            codes, size = ranks(codes)
+        codes, size = codes * span + more, size * span
+    return np.isin(codes[: rows.num_rows], codes[rows.num_rows :])
+
+
 def _same_as_before(rows: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Of every row but the first: whether it agrees with the one before it; missing agrees with missing."""
     same = np.ones(max(rows.num_rows - 1, 0), bool)

@@ -20,6 +20,7 @@ from include.adapters.source.finding import (
     found_tables,
     spread,
 )
+from include.adapters.source.kept import KeptSource
 from include.adapters.source.reading import Pace, columns_of, daily_counts, extract, identity, left_out, news
 from include.adapters.source.shape import Shape, shape
 
@@ -28,6 +29,7 @@ __all__ = [
     "ColumnVanished",
     "FoundColumn",
     "FoundTable",
+    "KeptSource",
     "NoSuchTable",
     "Pace",
     "Shape",

@@ -84,7 +84,7 @@ def extract(
         SourceRefused: when the source denies the query.
         ColumnUnreadable: when a needed column's type, or a value, has no exact place in Arrow.
     """
-    return _extracted(url, source, _Asked(interval, as_of), what, named, pace)
+    return _extracted(url, source, AskedRows(interval, as_of), what, named, pace)
 
 
 def news(
@@ -102,7 +102,7 @@ def news(
     Raises:
         As ``extract``.
     """
-    return _extracted(url, source, _Asked(interval, as_of, since), what, named, USUAL)
+    return _extracted(url, source, AskedRows(interval, as_of, since), what, named, USUAL)
 
 
 def identity(url: str, name: str) -> list[str]:
@@ -120,7 +120,7 @@ def identity(url: str, name: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class AskedRows:
     """Which rows of a table: those of an interval that were known ``as_of``, and ``after``, where that is given."""
 
     interval: Interval
@@ -129,7 +129,7 @@ class _Asked:
 
 
 def _extracted(
-    url: str, source: SourceTable, asked: _Asked, what: str | None, named: Collection[str] | None, pace: Pace
+    url: str, source: SourceTable, asked: AskedRows, what: str | None, named: Collection[str] | None, pace: Pace
 ) -> pa.Table:
     def rows(connection: Connection) -> pa.Table:
         doubted: dict[str, str] = {}
@@ -144,15 +144,22 @@ def _extracted(
 
     def once(connection: Connection, doubted: Mapping[str, str]) -> pa.Table:
         found = layout(connection, source, named, doubted)
-        statement = _statement(connection, found, asked)
-        batches = _batches(connection, statement, Reading(found, what), pace.batch_rows)
-        try:
-            read = pa.Table.from_batches(batches, found.arrow)
-        except DataError as error:
-            raise refused_by_driver(connection, found, statement, error, what) from error
-        return _exactly(read, found, asked).replace_schema_metadata(_noted(found))
+        read = as_stored(connection, found, asked, what, pace.batch_rows)
+        return exactly(read, found, asked).replace_schema_metadata(_noted(found))
 
     return tried(url, source.table, rows, pace)
+
+
+def as_stored(
+    connection: Connection, found: SourceLayout, asked: AskedRows, what: str | None, batch_rows: int = USUAL.batch_rows
+) -> pa.Table:
+    """What the query gives: more than was asked for where the database has no type for times; ``exactly`` cuts it."""
+    statement = _statement(connection, found, asked)
+    batches = _batches(connection, statement, Reading(found, what), batch_rows)
+    try:
+        return pa.Table.from_batches(batches, found.arrow)
+    except DataError as error:
+        raise refused_by_driver(connection, found, statement, error, what) from error
 
 
 def left_out(rows: pa.Table) -> dict[str, str]:
@@ -173,7 +180,7 @@ def daily_counts(
     """
     both = [name for name in dict.fromkeys((source.time, source.known)) if name is not None]
     alone = source.model_copy(update={"lookback": timedelta(0), "lookahead": timedelta(0), "columns": both})
-    asked = _Asked(interval, as_of)
+    asked = AskedRows(interval, as_of)
 
     def grouped(connection: Connection) -> dict[str, tuple[int, datetime | None]] | None:
         found = layout(connection, alone, None)
@@ -201,7 +208,7 @@ def daily_counts(
 
 def tried(url: str, name: str, action: Callable[[Connection], T], pace: Pace) -> T:
     """The action's answer; the whole action is tried again when the error may be temporary."""
-    engine = _engine(url)
+    engine = engine_of(url)
     try:
         for attempt in range(1, pace.attempts + 1):
             try:
@@ -221,7 +228,7 @@ def tried(url: str, name: str, action: Callable[[Connection], T], pace: Pace) ->
 def columns_of(url: str, name: str) -> list[str]:
     """The table's column names, for a message that says what is there; empty when it cannot be asked."""
     try:
-        engine = _engine(url)
+        engine = engine_of(url)
         try:
             schema, bare = split_name(name)
             with warnings.catch_warnings():
@@ -233,7 +240,7 @@ def columns_of(url: str, name: str) -> list[str]:
         return []
 
 
-def _engine(url: str) -> Engine:
+def engine_of(url: str) -> Engine:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -261,7 +268,7 @@ def _engine(url: str) -> Engine:
         raise SourceUnreachable(URL.create("unknown"), 1, f"its URL is not usable ({type(error).__name__})") from None
 
 
-def _statement(connection: Connection, found: SourceLayout, asked: _Asked) -> Select[Any]:
+def _statement(connection: Connection, found: SourceLayout, asked: AskedRows) -> Select[Any]:
     """The query. Where the database has no type for times it gives a few rows more than were asked for."""
     interval, as_of = asked.interval, asked.as_of
     source, is_sqlite = found.source, connection.dialect.name == "sqlite"
@@ -314,7 +321,7 @@ def _refuse_strange(connection: Connection, found: SourceLayout, when: Read) -> 
         raise ColumnUnreadable(found.source.table, when.name, reason)
 
 
-def _exactly(rows: pa.Table, found: SourceLayout, asked: _Asked) -> pa.Table:
+def exactly(rows: pa.Table, found: SourceLayout, asked: AskedRows) -> pa.Table:
     """The rows that were asked for, in the order of their time, where the query could not say it exactly."""
     interval, as_of = asked.interval, asked.as_of
     source, keep = found.source, None

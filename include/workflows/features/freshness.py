@@ -40,13 +40,21 @@ class StreamedFreshness:
     """PASS within the view's ``delay``, FAIL beyond it, INCONCLUSIVE for too few rows."""
 
 
-def of_pushes(view: FeatureView, home: Path, span: Interval, since: datetime) -> StreamedFreshness:
+def of_pushes(
+    view: FeatureView, home: Path, span: Interval, since: datetime, known: dict[Path, pa.Table] | None = None
+) -> StreamedFreshness:
     """How fresh the rows were that were pushed within the span, and due after ``since``, the view's first tick: the
-    time from the event (with ``ahead``, from when the row was known) to the first push."""
+    time from the event (with ``ahead``, from when the row was known) to the first push. ``known`` keeps what was read
+    for the next time."""
     import numpy as np
 
     rows = pushed_rows.read(
-        home, view, (span.start - view.ttl).date(), (span.end + view.ahead + DAY).date() + timedelta(days=1)
+        home,
+        view,
+        (span.start - view.ttl).date(),
+        (span.end + view.ahead + DAY).date() + timedelta(days=1),
+        columns=[*view.keys, "event_time", "available_time", pushed_rows.PUSHED_AT],
+        known=known,
     )
     if rows is None:
         return StreamedFreshness(view.ref, 0)

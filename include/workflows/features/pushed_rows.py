@@ -7,6 +7,7 @@ compared with its partition afterwards, and how fresh the rows were.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,17 +44,32 @@ def keep(home: Path, view: FeatureView, rows: pa.Table, pushed_at: datetime) -> 
             pq.write_table(stamped.filter(pc.equal(days, day)), unfinished)
 
 
-def read(home: Path, view: FeatureView, first: date, end: date) -> pa.Table | None:
+def read(
+    home: Path,
+    view: FeatureView,
+    first: date,
+    end: date,
+    *,
+    columns: Sequence[str] | None = None,
+    known: dict[Path, pa.Table] | None = None,
+) -> pa.Table | None:
     """Everything that was pushed of the event days ``[first, end)``, in the order of its pushes; None where nothing
-    was."""
+    was. Of all columns, or these. ``known`` are files that were read before, with the same columns; afterwards it has
+    those of these days: a stream asks again and again, and an hour adds one file to hundreds."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    found = []
+    known = {} if known is None else known
+    had, found = dict(known), []
+    known.clear()
     for day in sorted(folder_of(home, view).glob("*-*-*")):
         if first.isoformat() <= day.name < end.isoformat():
-            found += [pq.read_table(file, partitioning=None) for file in sorted(day.glob("*.parquet"))]
+            for file in sorted(day.glob("*.parquet")):
+                if file not in had:
+                    had[file] = pq.read_table(file, columns=columns, partitioning=None)
+                known[file] = had[file]
+                found.append(had[file])
     if not found:
         return None
     rows = pa.concat_tables(found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.config.settings import settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from include.adapters.redis_rows import RedisRows, Taken
+    from include.adapters.source import KeptSource
 
 
 def stream_of(view: FeatureView) -> DeclaredStream:
@@ -40,6 +42,8 @@ class Tail:
     """The rows of each source table that the window's SQL reads, as known at the newest ``take``."""
 
     view: FeatureView
+    kept: KeptSource | None = None
+    """What other views' tails have read; None reads for this one alone."""
     tables: dict[str, pa.Table] = field(default_factory=dict)
     positions: dict[str, str] = field(default_factory=dict)
     """Redis stream to the id of the newest entry that was taken."""
@@ -92,9 +96,8 @@ class Tail:
     def _whole(self, each: SourceTable, window: Interval, now: datetime) -> pa.Table:
         from include.adapters import source
 
-        rows = source.extract(
-            settings().source_url, each, window, now, what=self._what(window), named=source_days.named(self.view)
-        )
+        extract = self.kept.extract if self.kept is not None else partial(source.extract, settings().source_url)
+        rows = extract(each, window, now, what=self._what(window), named=source_days.named(self.view))
         if each.time is None:
             return rows
         if each.table not in self._keys:
@@ -114,15 +117,9 @@ class Tail:
         else:
             # A row may be committed after others that were known later.
             since = read_until - max(stream_of(self.view).lateness, timedelta(minutes=1))
-            news = source.news(
-                settings().source_url,
-                each,
-                window,
-                since,
-                now,
-                what=self._what(window),
-                named=source_days.named(self.view),
-            )
+            known = self.kept.news if self.kept is not None else partial(source.news, settings().source_url)
+            what, named = self._what(window), source_days.named(self.view)
+            news = known(each, window, since, now, what=what, named=named)
             if not news.schema.equals(rows.schema, check_metadata=True):
                 # Another column can be read, or none could: the rows before must be read the same way.
                 return self._whole(each, window, now)
@@ -212,6 +209,6 @@ class Tail:
         return f"Feature view {self.view.name!r} {window}"
 
 
-def resumed(view: FeatureView, positions: Mapping[str, str]) -> Tail:
+def resumed(view: FeatureView, positions: Mapping[str, str], kept: KeptSource | None = None) -> Tail:
     """An empty tail that knows which entries were taken before it."""
-    return Tail(view, positions=dict(positions))
+    return Tail(view, kept, positions=dict(positions))

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from include.config.settings import settings
@@ -26,7 +27,7 @@ from include.workflows.features.stream_tail import Tail, stream_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from include.adapters import sql_engine
+    from include.adapters import source, sql_engine
     from include.adapters.ledger import StreamMark
 
 IDLE_AT_LEAST = timedelta(seconds=60)
@@ -77,13 +78,17 @@ class ViewStream:
     holder: str
     databases: sql_engine.OpenDatabases | None = None
     """Open ones to run features.sql in; None opens one for each tick."""
+    kept: source.KeptSource | None = None
+    """What was read of the source for other views; None reads for this one alone."""
     _mark: StreamMark | None = None
     _tail: Tail | None = None
     _rows: pa.Table | None = None
-    _pushed: dict[tuple[object, ...], tuple[object, ...]] = field(default_factory=dict)
-    """Keys and event time to the values and available time that this process has pushed."""
+    _pushed: pa.Table | None = None
+    """The newest row of each keys and event time that this process has pushed."""
     _judged_at: datetime | None = None
     """When this process last read a day of pushes to say how fresh they were."""
+    _read: dict[Path, pa.Table] = field(default_factory=dict)
+    """The files of pushes that it has read for that."""
 
     def tick(self, now: datetime) -> Ticked:
         """Bring the online store up to ``now``, a data time.
@@ -96,7 +101,7 @@ class ViewStream:
         """
         now = now.astimezone(UTC)
         mark = self._held(now)
-        tail = self._tail = self._tail or stream_tail.resumed(self.view, mark.positions)
+        tail = self._tail = self._tail or stream_tail.resumed(self.view, mark.positions, self.kept)
         # What came since the last tick, however long ago that was; rows past their ttl are of no use to anyone.
         oldest = now - self.view.ttl
         since = oldest if mark.pushed_at is None else max(mark.read_until, oldest)
@@ -146,11 +151,15 @@ class ViewStream:
         return rows.drop_columns(["day"])
 
     def _not_pushed(self, rows: pa.Table) -> pa.Table:
+        """The rows that were not pushed with these values. That one of them may be older than what is online is for the
+        online store to see."""
         import pyarrow as pa
 
-        return rows.filter(
-            pa.array([self._pushed.get(place) != values for place, values in _facts(self.view, rows)], pa.bool_())
-        )
+        from include.adapters import offline_store
+
+        if self._pushed is None:
+            return rows
+        return rows.filter(pa.array(~offline_store.are_among(rows, self._pushed, rows.column_names)))
 
     def _push(self, rows: pa.Table, mark: StreamMark, now: datetime) -> None:
         from include.adapters.online_store import OnlineStore
@@ -161,7 +170,14 @@ class ViewStream:
     def _keep(self, rows: pa.Table, now: datetime) -> None:
         pushed_rows.keep(settings().home, self.view, rows, now)
         pushed_rows.forget(settings().home, self.view, (now - pushed_rows.KEPT).date())
-        self._pushed.update(_facts(self.view, rows))
+        if self._pushed is not None:
+            import pyarrow as pa
+
+            from include.adapters import offline_store
+
+            again = offline_store.are_among(self._pushed, rows, [*self.view.keys, "event_time"])
+            rows = pa.concat_tables([self._pushed.filter(pa.array(~again)), rows])
+        self._pushed = rows
 
     def _moved(self, mark: StreamMark, now: datetime, pushed: pa.Table) -> StreamMark:
         import pyarrow.compute as pc
@@ -173,7 +189,7 @@ class ViewStream:
         p99_s = mark.p99_s
         if self._judged_at is None or now - self._judged_at >= JUDGED_EVERY:
             a_day = Interval(now - DAY, now + timedelta(microseconds=1))
-            p99_s = freshness.of_pushes(self.view, settings().home, a_day, mark.started_at).p99_s
+            p99_s = freshness.of_pushes(self.view, settings().home, a_day, mark.started_at, self._read).p99_s
             self._judged_at = now
         return replace(
             mark,
@@ -187,7 +203,12 @@ class ViewStream:
 
     def _forget_before(self, start: datetime) -> None:
         """Rows that are not computed any more need not be remembered."""
-        self._pushed = {place: values for place, values in self._pushed.items() if _event(place) >= start}
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._pushed is not None:
+            moment = pa.scalar(start, pa.timestamp("us", tz="UTC"))
+            self._pushed = self._pushed.filter(pc.greater_equal(self._pushed.column("event_time"), moment))
 
 
 def window_of(view: FeatureView, now: datetime, since: datetime | None = None) -> Interval:
@@ -215,21 +236,6 @@ def _readable(view: FeatureView, rows: pa.Table, now: datetime) -> pa.Table:
     if not view.ahead:
         can = pc.and_(can, pc.less_equal(rows.column("event_time"), moment))
     return rows.filter(can)
-
-
-def _facts(view: FeatureView, rows: pa.Table) -> list[tuple[tuple[object, ...], tuple[object, ...]]]:
-    """Of each row its keys and event time, and everything else."""
-    places = zip(*(rows.column(name).to_pylist() for name in (*view.keys, "event_time")), strict=True)
-    others = (*view.features, *view.carries, "available_time")
-    values = zip(*(rows.column(name).to_pylist() for name in others), strict=True)
-    return list(zip(places, values, strict=True))
-
-
-def _event(place: tuple[object, ...]) -> datetime:
-    moment = place[-1]
-    if not isinstance(moment, datetime):
-        raise TypeError(f"the event time of {place} is no time")
-    return moment
 
 
 def open_at(view: FeatureView, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.adapters.data_clock import SetClock
 from include.adapters.journal import JournalReader
@@ -30,6 +30,9 @@ from include.workflows import stores
 from include.workflows.scoring import online_challenger
 from include.workflows.scoring.journal_read import note_silence
 from include.workflows.scoring.shadow_tail import unread_bytes
+
+if TYPE_CHECKING:
+    from include.adapters.ledger import Ledger
 
 SETTLE = timedelta(seconds=30)
 """After a full hour the views have its rows: what their ``delay`` promises."""
@@ -168,14 +171,15 @@ class LiveTraffic:
             for key, event in self.due(interval.start + model.entity.lead, interval.end + model.entity.lead)
         ]
         waiting = sorted(asked, key=lambda each: (each[0], each[2].name, each[3]))
-        if not self._begun:
-            self._tick(interval.start)  # the streams' first tick, at which they began: without it nothing is known yet
-            self._begun = True
-        with self._opened() as keep:
+        with self._opened() as keep, stores.open_ledger() as ledger:
+            if not self._begun:
+                # The streams' first tick, at which they began: without it nothing is known yet.
+                self._tick(interval.start, ledger)
+                self._begun = True
             for moment in _hours(interval):
                 while waiting and waiting[0][0] < moment:
                     self._ask(*waiting.pop(0), keep)
-                self._tick(moment)
+                self._tick(moment, ledger)
             for each in waiting:
                 self._ask(*each, keep)
         self.served.set(interval.end)
@@ -183,23 +187,27 @@ class LiveTraffic:
         self._wait(self._challenger_is_done, "the challenger has not answered every row", "shadow_*.log")
         self.counts.seconds += time.monotonic() - began
 
-    def _tick(self, moment: datetime) -> None:
+    def _tick(self, moment: datetime, ledger: Ledger) -> None:
         """Let the streams bring the rows of the hour before ``moment`` online."""
         self.served.set(moment)
         self.streamed.set(moment)
-        nudged = time.monotonic()
-        with stores.open_ledger() as ledger:
+        nudged, behind = time.monotonic(), [*self.views]
 
-            def ticked() -> bool:
-                nonlocal nudged
-                if time.monotonic() - nudged > NUDGE_AFTER_S:
-                    nudged = time.monotonic()
-                    self.streamed.set(self.streamed.now + SETTLE)
-                marks = [ledger.streams.of(view.name, view.version) for view in self.views]
+        def ticked() -> bool:
+            nonlocal nudged
+            if time.monotonic() - nudged > NUDGE_AFTER_S:
+                nudged = time.monotonic()
+                self.streamed.set(self.streamed.now + SETTLE)
+            # One view after the other, as they tick: no view that has come there is asked about again.
+            while behind:
+                mark = ledger.streams.of(behind[0].name, behind[0].version)
                 # A mark that was never pushed from is of a stream that has only just begun its first tick.
-                return all(m is not None and m.pushed_at is not None and m.read_until >= moment for m in marks)
+                if mark is None or mark.pushed_at is None or mark.read_until < moment:
+                    return False
+                behind.pop(0)
+            return True
 
-            self._wait(ticked, f"not every view's stream has come to {moment:%Y-%m-%d %H:%M}", "stream.log")
+        self._wait(ticked, f"not every view's stream has come to {moment:%Y-%m-%d %H:%M}", "stream.log")
 
     def _ask(self, at: datetime, event: datetime, model: ModelDeclaration, key: str, keep: Any) -> None:
         name = key if len(self.models) == 1 else f"{model.name}-{key}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from include.adapters.offline_store import content_hash, ordered
+from include.adapters.offline_store import are_among, content_hash, ordered
 
 ROWS = pa.table(
     {
@@ -62,3 +62,24 @@ def test_rows_without_any_row_have_a_hash_of_their_own():
 def test_rows_are_ordered_with_missing_values_last_and_equal_ones_as_they_came():
     rows = pa.table({"k": ["b", None, "a", "a"], "n": [1, 2, 3, 4]})
     assert ordered(rows, ["k"]).column("n").to_pylist() == [3, 4, 1, 2]
+
+
+def test_a_row_is_among_others_where_one_agrees_with_it_in_all_that_is_asked():
+    kinds = {"key": pa.string(), "at": pa.timestamp("us", tz="UTC"), "value": pa.float64(), "flag": pa.bool_()}
+    noon = datetime(2024, 3, 3, 12, tzinfo=UTC)
+
+    def rows(*given: tuple[object, ...]) -> pa.Table:
+        columns = zip(*given, strict=True)
+        return pa.table({name: pa.array(v, kind) for (name, kind), v in zip(kinds.items(), columns, strict=True)})
+
+    others = rows(("a", noon, 1.5, True), ("b", noon, None, None), ("c", None, -0.0, False))
+    asked = rows(("a", noon, 1.5, True), ("a", noon, 1.5, None), ("b", noon, None, None), ("c", None, 0.0, False))
+    assert are_among(asked, others, list(kinds)).tolist() == [True, False, True, True]
+    assert are_among(asked, others, ["key", "at"]).tolist() == [True, True, True, True]
+    assert are_among(asked, rows(("d", noon, 1.5, True)), ["value"]).tolist() == [True, True, False, False]
+    assert are_among(asked, others.slice(0, 0), ["key"]).tolist() == [False] * 4
+
+
+def test_rows_of_more_combinations_than_an_integer_has_are_told_apart():
+    wide = pa.table({f"c{n}": [k * 2**40 for k in range(50)] for n in range(12)})
+    assert are_among(wide, wide.slice(10, 5), wide.column_names).nonzero()[0].tolist() == [10, 11, 12, 13, 14]
