@@ -111,8 +111,10 @@ def _all(world: Any, ledger: Ledger, report: Report) -> list[str]:
         found += _aliases(ledger, registry)
         found += _artifacts(ledger, registry, getattr(world, "lost", ()))
     declared = world.declared
-    found += _rows(declared, ledger)
-    found += _promised(declared, ledger)
+    store = OfflineStore(settings().store)
+    as_they_are = {name: _as_it_is(view, store, ledger) for name, view in declared.views.items()}
+    found += _rows(declared, ledger, as_they_are)
+    found += _promised(declared, ledger, as_they_are)
     found += _unfinished()
     found += _answers(ledger)
     report.verdicts["I8"] = "holds in the prediction log; there is no service"
@@ -172,13 +174,14 @@ def _artifacts(ledger: Ledger, registry: ModelRegistry, lost: Iterable[int]) -> 
 
 
 _AGREED: set[str] = set()
-"""Tables, as their files were, that held what the ledger recorded of them: most tests leave a table as it was made."""
+"""Tables, as their files were, that held what the ledger recorded of them, and together with the online store's files
+what was promised of both: most tests leave a table as it was made."""
 
 
-def _rows(declared: Declarations, ledger: Ledger) -> Iterator[str]:
+def _rows(declared: Declarations, ledger: Ledger, as_they_are: dict[str, str | None]) -> Iterator[str]:
     store = OfflineStore(settings().store)
-    for view in declared.views.values():
-        as_it_is = _as_it_is(view, store, ledger)
+    for name, view in declared.views.items():
+        as_it_is = as_they_are[name]
         if as_it_is in _AGREED:
             continue
         broken = list(_rows_of(view, store, ledger))
@@ -224,30 +227,50 @@ def _rows_of(view: FeatureView, store: OfflineStore, ledger: Ledger) -> Iterator
         yield f"I6 {view.name} {day}: readers see a partition that the ledger does not know."
 
 
-def _promised(declared: Declarations, ledger: Ledger) -> Iterator[str]:
+def _online_as_it_is() -> str | None:
+    """The files of the online store; None where it has none to look at."""
+    file = _file_of(settings().online_url)
+    if file is None:
+        return None
+    parts = [(each.name, each.stat()) for each in sorted(file.parent.glob(f"{file.name}*"))]
+    return repr([(name, of.st_size, of.st_mtime_ns) for name, of in parts])
+
+
+def _promised(declared: Declarations, ledger: Ledger, as_they_are: dict[str, str | None]) -> Iterator[str]:
     store, online = OfflineStore(settings().store), OnlineStore(settings().online_url)
     for model in ledger.candidates.models():
-        for what, broken in promised.predictions_compared(ledger, store, model):
-            yield f"I14 {model}: {what} {broken.sentence}."
-        for what, broken in promised.served_compared(ledger, store, model):
-            yield f"I14 {model}: {what} {broken.sentence}."
+        for what, lost in promised.predictions_compared(ledger, store, model):
+            yield f"I14 {model}: {what} {lost.sentence}."
+        for what, lost in promised.served_compared(ledger, store, model):
+            yield f"I14 {model}: {what} {lost.sentence}."
         known = {(each.day, each.candidate_id) for each in ledger.lineage.scorings(model)}
         for day, candidate in sorted(set(store.predictions_held(model)) - known):
             yield f"I14 {model} {day}: the log has answers of {candidate} that the ledger does not know."
-    for view in declared.views.values():
-        days = ledger.partitions.between(view.name, view.version)
-        if not days:
+    for name, view in declared.views.items():
+        offline, there = as_they_are[name], _online_as_it_is()
+        both = f"{offline} {there}"
+        if both in _AGREED:
             continue
-        held = store.held(view)
-        for p in days:
-            if p.files is not None and p.rows and (p.day not in held or held[p.day].files != p.files):
-                yield f"I14 {view.name} {p.day}: it lies in other files than were published."
-        end = Interval.of_day(days[-1].day).end
-        kept = online.kept(view, end - view.ttl)
-        rows = store.read_after(view, Interval(end - view.ttl, end)) if held else None
-        differences = compared(view, kept, rows) if rows is not None else None
-        if differences:
-            yield f"I14 {view.name}: online, {differences.sentence}."
+        broken = list(_promised_of(view, store, online, ledger))
+        yield from broken
+        if not broken and offline is not None and there is not None:
+            _AGREED.add(both)
+
+
+def _promised_of(view: FeatureView, store: OfflineStore, online: OnlineStore, ledger: Ledger) -> Iterator[str]:
+    days = ledger.partitions.between(view.name, view.version)
+    if not days:
+        return
+    held = store.held(view)
+    for p in days:
+        if p.files is not None and p.rows and (p.day not in held or held[p.day].files != p.files):
+            yield f"I14 {view.name} {p.day}: it lies in other files than were published."
+    end = Interval.of_day(days[-1].day).end
+    kept = online.kept(view, end - view.ttl)
+    rows = store.read_after(view, Interval(end - view.ttl, end)) if held else None
+    differences = compared(view, kept, rows) if rows is not None else None
+    if differences:
+        yield f"I14 {view.name}: online, {differences.sentence}."
 
 
 def _plain(rows: Any) -> Any:

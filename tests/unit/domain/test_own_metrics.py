@@ -282,8 +282,8 @@ def test_a_loss_without_a_value_is_one_line(ours):
 
 
 def test_the_selftest_makes_candidates_that_are_worse_by_it(ours, tmp_path):
-    bare = {"leakage_gate": None, "slice_gate": None, "latency_gate": None, "signature_gate": None, "smoke_gate": None}
-    model = compared_on("metrics_ours.cost", **bare)
+    others = ("leakage_gate", "slice_gate", "latency_gate", "signature_gate", "smoke_gate", "packed_gate")
+    model = compared_on("metrics_ours.cost", **dict.fromkeys(others))
     model["gates"].pop("leakage", None)
     with declared(tmp_path, model):
         found = bench.run("fraud")

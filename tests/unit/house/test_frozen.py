@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 
 from include.config.settings import PROJECT
 
@@ -12,6 +13,7 @@ HAS_STATE = {"GainDetector", "Answers", "Writer"} | {
 """Told of one day after another, of one record of the journal after another, or of one row of live traffic."""
 
 
+@cache
 def dataclasses_of_the_domain() -> dict[str, set[str]]:
     """By name: which of the decorator's options are switched on."""
     return {

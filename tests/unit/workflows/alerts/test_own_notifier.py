@@ -9,7 +9,7 @@ import yaml
 from own_modules import own_module  # noqa: F401 - a fixture
 from selftest_models import BINARY, declared
 
-from include.adapters.ledger import Ledger, Notice, NoticeState, Scope
+from include.adapters.ledger import Notice, NoticeState, Scope
 from include.config import loader
 from include.workflows.alerts import by_path, outbox
 from include.workflows.services import machine, teller
@@ -38,17 +38,14 @@ def ours(own_module):  # noqa: F811
 
 
 @pytest.fixture
-def notice(tmp_path, monkeypatch):
+def notice(ledger, monkeypatch):
     """A ledger with one notice that is due."""
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
     monkeypatch.setenv("SLIPWAY_URL", "https://slipway.example.org")
     told = Notice(
         "promoted/fraud/1", Scope.MODEL, "fraud", "promoted", "model", "nobody", "fraud: v2 serves.", "/slipway/x"
     )
-    with Ledger.open(url) as ledger:
-        ledger.notices.put(told, NOW)
-        yield ledger, told
+    ledger.notices.put(told, NOW)
+    return ledger, told
 
 
 def delivered(notice, now=NOW):

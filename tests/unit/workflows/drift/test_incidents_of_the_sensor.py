@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ledger_fixtures import an_operator
+from light_world import ledger_of_this_process
+from memory_ledger import MemoryLedger
 
-from include.adapters.ledger import IncidentChanged, IncidentRequest, Ledger
+from include.adapters.ledger import IncidentChanged, IncidentRequest, Ledger, ledger_invariants
 from include.config import ModelDeclaration, declarations
 from include.config.drift import RetrainPolicy
 from include.domain.authority import OPERATORS
@@ -33,6 +37,7 @@ JUDGED = FeatureDrift(
 )
 NOTHING = DriftVerdict(False, "No feature drifted.", 900, 0.0, (JUDGED,))
 CHANGE = 20
+RISEN_UNTIL = CHANGE + 25
 
 
 def level(day: int) -> float:
@@ -111,100 +116,127 @@ class SensorDays:
         return self.ledger.incidents.act(asked, by=an_operator("ada"), approvers=OPERATORS, now=NOW)
 
 
+@contextmanager
+def watching(home: Path, told: tuple[bytes | None, int] = (None, 0)) -> Iterator[tuple[SensorDays, MemoryLedger]]:
+    """The sensor on a ledger in memory that holds what was told up to a day."""
+    content, day = told
+    with MemoryLedger(content) as held, ledger_of_this_process(held), pytest.MonkeyPatch.context() as patch:
+        found = SensorDays(held.ledger)
+        found.day = day
+        patch.setenv("SLIPWAY_HOME", str(home))
+        patch.setattr(sensor.report_on_mlflow, "show_on_run_page", lambda *_: ())
+        patch.setattr(sensor, "declarations", lambda: SimpleNamespace(model={MODEL: found.model}.__getitem__))
+        yield found, held
+        assert ledger_invariants(held.ledger) == []
+
+
 @pytest.fixture
-def days(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> SensorDays:
-    found = SensorDays(ledger)
-    monkeypatch.setattr(sensor.report_on_mlflow, "show_on_run_page", lambda *_: ())
-    monkeypatch.setattr(sensor, "declarations", lambda: SimpleNamespace(model={MODEL: found.model}.__getitem__))
-    return found
+def days(tmp_path):
+    """No day was judged yet."""
+    with watching(tmp_path) as (found, _):
+        yield found
 
 
-def test_an_alarm_opens_one_incident_that_the_next_days_find(days):
-    opened = days.until_it_opens()
-    assert opened.changed_on == named(CHANGE)
-    days.judge(*range(days.day + 1, days.day + 5))
-    (found,) = days.ledger.incidents.of(MODEL)
-    assert (found.stage, found.judged_on, found.opened_on) == (Stage.OPEN, named(days.day + 4), opened.opened_on)
-    assert next(e.kind for e in days.ledger.incidents.events(found.incident_id)) is IncidentEventKind.OPENED
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """The ledger when the incident opened, and when ``RISEN_UNTIL`` was reached, each with the day of the opening."""
+    with watching(tmp_path_factory.mktemp("home")) as (found, held):
+        found.until_it_opens()
+        opened = held.content(), found.day
+        found.judge(*range(found.day + 1, RISEN_UNTIL))
+        return {"opened": opened, "risen": (held.content(), found.day)}
 
 
-def test_a_day_that_is_run_again_or_judged_late_changes_nothing(days):
-    days.until_it_opens()
-    days.judge(days.day + 2)
-    before = days.ledger.incidents.get(days.key), days.ledger.incidents.events(days.key)
-    days.judge(days.day, days.day + 2, days.day + 1, 3)
-    assert (days.ledger.incidents.get(days.key), days.ledger.incidents.events(days.key)) == before
+@pytest.fixture
+def opened(told, tmp_path):
+    """On the newest judged day an alarm opened an incident."""
+    with watching(tmp_path, told["opened"]) as (found, _):
+        yield found
 
 
-def test_an_accepted_level_closes_it_and_the_next_days_do_not_open_it_again(days):
-    days.until_it_opens()
-    days.judge(*range(days.day + 1, CHANGE + 25))
-    days.act(IncidentEventKind.ACCEPTED)
-    closed = Incident.from_json(days.ledger.incidents.get(days.key).state)
+@pytest.fixture
+def risen(told, tmp_path):
+    """Each day after it, up to ``RISEN_UNTIL``, was judged too."""
+    with watching(tmp_path, told["risen"]) as (found, _):
+        yield found
+
+
+def test_an_alarm_opens_one_incident_that_the_next_days_find(opened):
+    first = Incident.from_json(opened.ledger.incidents.get(opened.key).state)
+    assert first.changed_on == named(CHANGE)
+    opened.judge(*range(opened.day + 1, opened.day + 5))
+    (found,) = opened.ledger.incidents.of(MODEL)
+    assert (found.stage, found.judged_on, found.opened_on) == (Stage.OPEN, named(opened.day + 4), first.opened_on)
+    assert next(e.kind for e in opened.ledger.incidents.events(found.incident_id)) is IncidentEventKind.OPENED
+
+
+def test_a_day_that_is_run_again_or_judged_late_changes_nothing(opened):
+    opened.judge(opened.day + 2)
+    before = opened.ledger.incidents.get(opened.key), opened.ledger.incidents.events(opened.key)
+    opened.judge(opened.day, opened.day + 2, opened.day + 1, 3)
+    assert (opened.ledger.incidents.get(opened.key), opened.ledger.incidents.events(opened.key)) == before
+
+
+def test_an_accepted_level_closes_it_and_the_next_days_do_not_open_it_again(risen):
+    risen.act(IncidentEventKind.ACCEPTED)
+    closed = Incident.from_json(risen.ledger.incidents.get(risen.key).state)
     assert (closed.stage, closed.closing, closed.closed_on) == (Stage.CLOSED, Closing.ACCEPTED, named(CHANGE + 24))
     assert closed.note == f"ada accepted brier {closed.risk:.4g} as the new level: The airline changed its timetable"
-    later = days.judge(*range(CHANGE + 25, CHANGE + 55))
+    later = risen.judge(*range(RISEN_UNTIL, CHANGE + 55))
     assert {d["action"] for d in later} == {"log"}
-    assert len(days.ledger.incidents.of(MODEL)) == 1
+    assert len(risen.ledger.incidents.of(MODEL)) == 1
 
 
-def test_the_accepted_level_is_the_anchor_of_the_next_alarm(days):
-    days.until_it_opens()
-    days.judge(*range(days.day + 1, CHANGE + 25))
-    days.act(IncidentEventKind.ACCEPTED)
-    days.of = lambda day: level(day) if day < CHANGE + 40 else HIGHER[day % 7]
-    days.judge(*range(CHANGE + 25, CHANGE + 70))
-    newest = days.ledger.incidents.of(MODEL)[0]
+def test_the_accepted_level_is_the_anchor_of_the_next_alarm(risen):
+    risen.act(IncidentEventKind.ACCEPTED)
+    risen.of = lambda day: level(day) if day < CHANGE + 40 else HIGHER[day % 7]
+    risen.judge(*range(RISEN_UNTIL, CHANGE + 70))
+    newest = risen.ledger.incidents.of(MODEL)[0]
     found = Incident.from_json(newest.state)
     assert newest.is_open
     assert found.changed_on == named(CHANGE + 40)
     assert found.anchor == pytest.approx(sum(RISEN) / 7, rel=0.02)
 
 
-def test_a_day_that_was_measured_before_the_acceptance_does_not_open_it_again(days):
-    days.until_it_opens()
-    days.judge(*range(days.day + 1, CHANGE + 25))
-    measured = days.measure(CHANGE + 25)
-    days.act(IncidentEventKind.ACCEPTED)
-    assert days.decide(measured, CHANGE + 25)["action"] == "log"
-    assert len(days.ledger.incidents.of(MODEL)) == 1
+def test_a_day_that_was_measured_before_the_acceptance_does_not_open_it_again(risen):
+    measured = risen.measure(RISEN_UNTIL)
+    risen.act(IncidentEventKind.ACCEPTED)
+    assert risen.decide(measured, RISEN_UNTIL)["action"] == "log"
+    assert len(risen.ledger.incidents.of(MODEL)) == 1
 
 
 @pytest.mark.parametrize("kind", [IncidentEventKind.ACKNOWLEDGED, IncidentEventKind.ACCEPTED])
-def test_what_a_person_does_while_the_sensor_decides_is_not_lost(days, monkeypatch, kind):
+def test_what_a_person_does_while_the_sensor_decides_is_not_lost(risen, monkeypatch, kind):
     """The act comes after the sensor has read the incident and before it writes."""
-    days.until_it_opens()
-    days.judge(*range(days.day + 1, CHANGE + 25))
-    report, reads = days.measure(CHANGE + 25), sensor.situation
+    report, reads = risen.measure(RISEN_UNTIL), sensor.situation
 
     def acts_meanwhile(*args):
         found = reads(*args)
         monkeypatch.setattr(sensor, "situation", reads)
-        days.act(kind)
+        risen.act(kind)
         return found
 
     monkeypatch.setattr(sensor, "situation", acts_meanwhile)
-    decision = days.decide(report, CHANGE + 25)
-    found = days.ledger.incidents.get(days.key)
+    decision = risen.decide(report, RISEN_UNTIL)
+    found = risen.ledger.incidents.get(risen.key)
     assert found.acknowledged_by == "ada"
     assert found.is_open is (kind is IncidentEventKind.ACKNOWLEDGED)
     assert (decision["action"] == "log") is (kind is IncidentEventKind.ACCEPTED)
-    assert len(days.ledger.incidents.of(MODEL)) == 1
+    assert len(risen.ledger.incidents.of(MODEL)) == 1
 
 
-def test_acts_without_end_are_said_in_a_line_and_nothing_is_written(days, monkeypatch):
-    days.until_it_opens()
-    report, reads, numbers = days.measure(days.day + 1), sensor.situation, iter(range(100))
+def test_acts_without_end_are_said_in_a_line_and_nothing_is_written(opened, monkeypatch):
+    report, reads, numbers = opened.measure(opened.day + 1), sensor.situation, iter(range(100))
 
     def acts_each_time(*args):
         found = reads(*args)
-        days.act(IncidentEventKind.SNOOZED, until=named(days.day + 2 + next(numbers)))
+        opened.act(IncidentEventKind.SNOOZED, until=named(opened.day + 2 + next(numbers)))
         return found
 
     monkeypatch.setattr(sensor, "situation", acts_each_time)
     with pytest.raises(IncidentChanged, match="Nothing was written; decide again"):
-        days.decide(report, days.day + 1)
-    assert days.ledger.drift.decision(report) is None
+        opened.decide(report, opened.day + 1)
+    assert opened.ledger.drift.decision(report) is None
 
 
 # --- one notice, and reminders ----------------------------------------------------------------------------------------
@@ -214,26 +246,23 @@ def reminders(days: SensorDays) -> list[str]:
     return [e.day for e in days.ledger.incidents.events(days.key) if e.kind is IncidentEventKind.REMINDED]
 
 
-def test_people_are_reminded_every_seven_judged_days_and_a_rerun_reminds_no_one(days):
-    days.until_it_opens()
-    days.judge(*range(days.day + 1, days.day + 16))
-    assert reminders(days) == [named(days.day + 7), named(days.day + 14)]
-    days.judge(*range(days.day + 1, days.day + 16))
-    assert len(reminders(days)) == 2
+def test_people_are_reminded_every_seven_judged_days_and_a_rerun_reminds_no_one(opened):
+    opened.judge(*range(opened.day + 1, opened.day + 16))
+    assert reminders(opened) == [named(opened.day + 7), named(opened.day + 14)]
+    opened.judge(*range(opened.day + 1, opened.day + 16))
+    assert len(reminders(opened)) == 2
 
 
-def test_an_acknowledged_incident_does_not_remind(days):
-    days.until_it_opens()
-    days.act(IncidentEventKind.ACKNOWLEDGED)
-    days.judge(*range(days.day + 1, days.day + 16))
-    assert reminders(days) == []
+def test_an_acknowledged_incident_does_not_remind(opened):
+    opened.act(IncidentEventKind.ACKNOWLEDGED)
+    opened.judge(*range(opened.day + 1, opened.day + 16))
+    assert reminders(opened) == []
 
 
-def test_a_snoozed_one_reminds_from_its_day_on(days):
-    days.until_it_opens()
-    days.act(IncidentEventKind.SNOOZED, until=named(days.day + 10))
-    days.judge(*range(days.day + 1, days.day + 19))
-    assert reminders(days) == [named(days.day + 10), named(days.day + 17)]
+def test_a_snoozed_one_reminds_from_its_day_on(opened):
+    opened.act(IncidentEventKind.SNOOZED, until=named(opened.day + 10))
+    opened.judge(*range(opened.day + 1, opened.day + 19))
+    assert reminders(opened) == [named(opened.day + 10), named(opened.day + 17)]
 
 
 # --- broken data ------------------------------------------------------------------------------------------------------

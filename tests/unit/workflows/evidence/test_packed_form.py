@@ -40,6 +40,12 @@ def boosting():
     return fitted(BOOSTING)
 
 
+@pytest.fixture
+def few_alone(monkeypatch):
+    """What a test says of the hard rows does not depend on how many of them are asked alone, which takes long."""
+    monkeypatch.setattr(packed_form, "ASKED_ALONE", 2)
+
+
 def changed(made: Packing, **arrays: Any) -> Packing:
     return Packing(packing.written({**packed_files.opened(made.content).arrays, **arrays}))
 
@@ -56,6 +62,7 @@ def test_an_honest_packing_is_equal_on_every_kind_of_row(model, each):
     assert packed_gate(RULES.rules(), found, mode=Mode.BLOCKING).verdict is Verdict.PASS
 
 
+@pytest.mark.usefixtures("few_alone")
 def test_a_threshold_moved_by_one_unit_shows_in_the_hard_rows_and_in_no_real_one(model, boosting):
     made = packed_form.packing_of(model, boosting, rows(150, 7))
     threshold = packed_files.opened(made.content).arrays["threshold"]
@@ -65,6 +72,7 @@ def test_a_threshold_moved_by_one_unit_shows_in_the_hard_rows_and_in_no_real_one
     assert not found.equal
 
 
+@pytest.mark.usefixtures("few_alone")
 def test_a_form_that_refuses_what_the_pipeline_answers_differs(model, boosting):
     made = packed_form.packing_of(model, boosting, rows(150, 7))
     known = packed_files.opened(made.content)
@@ -73,6 +81,7 @@ def test_a_form_that_refuses_what_the_pipeline_answers_differs(model, boosting):
     assert (hard.differing, hard.largest) == (packed_form.REFUSED_ALONE, float("inf"))
 
 
+@pytest.mark.usefixtures("few_alone")
 def test_a_form_that_answers_what_the_pipeline_refuses_differs(model):
     pipeline = fitted(LOGISTIC)
     made = packed_form.packing_of(model, pipeline, rows(150, 7))
