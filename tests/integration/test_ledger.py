@@ -30,9 +30,10 @@ from include.adapters.ledger import (
     LedgerUnavailable,
     ledger_invariants,
 )
+from include.adapters.ledger.chain_rows import leave_out_in
 from include.adapters.ledger.database import Database, make_engine
 from include.adapters.ledger.schema import REVISIONS, VERSION_TABLE, alembic_config
-from include.adapters.ledger.tables import metadata
+from include.adapters.ledger.tables import APPEND_ONLY, metadata
 from include.domain.incident import Closing, Incident, Stage
 from include.domain.incident_log import IncidentCause
 from include.domain.lifecycle import Event
@@ -62,8 +63,13 @@ def test_a_champion_of_before_there_were_routes_has_one_after_the_upgrade(ledger
 
     promote(ledger, challenger(ledger, "run-1", digest="d1"))
     with ledger.database.writing() as connection:
-        for table in ("rollout_events", "rollouts", "routes", "instances", "segments"):
+        leave_out_in(connection)
+        for table in ("chain", "rollout_events", "rollouts", "routes", "instances", "segments"):
             connection.execute(text(f"DROP TABLE {table}"))
+        on_postgres = connection.dialect.name == "postgresql"
+        for table in set(APPEND_ONLY) - {"rollout_events", "rollouts"}:
+            name = f"{table}_no_truncate ON {table}" if on_postgres else f"{table}_no_replace"
+            connection.execute(text(f"DROP TRIGGER {name}"))
         if connection.dialect.name == "postgresql":
             connection.execute(text("DROP FUNCTION slipway_route_changed()"))
         command.stamp(alembic_config(connection), "0017", purge=True)
@@ -176,6 +182,7 @@ def test_incidents_in_the_decisions_of_an_older_ledger_are_taken_over_as_the_las
     days |= {"2013-04-05": late, "2013-06-01": AN_INCIDENT, "2013-06-02": dated}
     engine = make_engine(ledger_url)
     with Database(engine).writing("schema") as connection:
+        leave_out_in(connection)
         command.upgrade(alembic_config(connection), "0013")
         for day, incident in days.items():
             row = {"report_id": day, "model": MODEL, "day": day, "recorded_at": AS_OF}

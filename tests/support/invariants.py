@@ -1,4 +1,4 @@
-"""What must hold at the end of every fault test, whatever crashed: I1 to I17 as one function.
+"""What must hold at the end of every fault test, whatever crashed: I1 to I18 as one function.
 
     check_invariants(world)
 
@@ -62,6 +62,7 @@ NAMES = {
     "I15": "what happened is told once per key, and no notice is stuck with whoever began to send it",
     "I16": "each candidate in flight has a run in Airflow that is under way",
     "I17": "each incident is where its newest event left it, without gaps, and nothing happens to it after its end",
+    "I18": "each row of an append-only table fits its entry in the chain of hashes, and each entry the one before",
 }
 HOLDS = "holds"
 

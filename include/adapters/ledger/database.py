@@ -17,7 +17,9 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from include.adapters.ledger import tables
+from include.adapters.ledger.chain_rows import begin_in, close_in, watch
 from include.adapters.ledger.errors import BadLedgerUrl, BadValue, Fenced, LedgerDamaged, LedgerUnavailable
+from include.adapters.ledger.locks import one_after_the_other
 from include.adapters.ledger.records import Attempt
 from include.config import bounds
 from include.domain.intervals import BadInstant, BadInterval, Interval
@@ -86,6 +88,7 @@ class Database:
         self.engine = engine
         self.attempt = attempt
         self._writes = engine.execution_options(writes=True)
+        watch(engine)
         on_postgres = engine.dialect.name == "postgresql"
         # A read of several tables must show one moment, which SQLite's WAL gives by itself.
         self._reads = engine.execution_options(isolation_level="REPEATABLE READ") if on_postgres else engine
@@ -113,7 +116,9 @@ class Database:
             for key in sorted(keys):
                 _wait_for_the_rest(connection, time.monotonic() - began)
                 one_after_the_other(connection, key)
+            begin_in(connection)
             yield connection
+            close_in(connection)
 
     def require_newest(self) -> None:
         """Nothing when this may still write.
@@ -153,12 +158,6 @@ def _wait_for_the_rest(connection: Connection, waited_s: float) -> None:
     if waited_s > 1 and connection.dialect.name == "postgresql":
         left_ms = max(1, round(1000 * (bounds.database_s() - waited_s)))
         connection.execute(select(func.set_config("lock_timeout", f"{left_ms}ms", True)))
-
-
-def one_after_the_other(connection: Connection, key: str) -> None:
-    """Hold ``key`` until the transaction ends. On SQLite a writer holds the whole database anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"slipway:{key}", 0))))
 
 
 def _check_fence(connection: Connection, attempt: Attempt, *, lock: bool = True) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, update
 
 from include.adapters.ledger.barred import not_barred_in
 from include.adapters.ledger.candidate_rows import apply, candidate_in
+from include.adapters.ledger.chain_rows import require_whole_in
 from include.adapters.ledger.claims import after_claims_in
 from include.adapters.ledger.database import Database, clock, utc, words
 from include.adapters.ledger.epochs import epochs_in, head_in
@@ -79,6 +80,7 @@ class Deployments:
             DigestMismatch: when the registry does not hold what was trained.
             TwinMismatch: when the twin of a refitted file is missing, or is not the one that was judged.
             DigestBarred: when the same artifact was rejected or rolled back as another candidate.
+            LedgerTampered: when a row that this rests on is not as it was written.
             RolloutUnfinished: when its newest rollout has not passed every step.
             IllegalTransition: when the candidate is not a challenger, or was rejected, superseded or rolled back.
             EffectiveTooEarly: when it would take rows from before the champion's own time.
@@ -113,6 +115,7 @@ class Deployments:
                 apply(connection, candidate_id, Event.MATCH, actor, outcome, outcome=outcome)
                 return _unchanged(candidate, head)
             not_barred_in(connection, candidate, asked.digest, history)
+            require_whole_in(connection, candidate_id, model)
             promotable_in(connection, candidate_id)
             cleared = clearance_in(connection, candidate, required_gates, now, max_age)
             if not cleared.is_clear:

@@ -32,6 +32,16 @@ class LedgerDamaged(LedgerUnavailable):
     """The file is no SQLite database, or no whole one: it was cut off, or written over."""
 
 
+class LedgerTampered(LedgerError):
+    """A row of the ledger is not as Slipway wrote it, so that nothing is decided by it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} Nothing is promoted. `slipway repair history` lists every such row; restore the ledger from a "
+            "backup of before, or ask who has changed it."
+        )
+
+
 class LedgerTooNew(LedgerError):
     """The database was upgraded by a newer release."""
 

@@ -3,7 +3,8 @@
 I1 one champion per model · I2 the route follows the deployment, and each instance of the service answers by champions
 of the ledger and by the newest once it had time · I3 epochs without gaps, one row each · I4 every champion was cleared
 by gates that saw its artifact · I7 each request took effect once or was refused · I13 one served candidate per model
-and day, the champion that the day had when it was claimed · I17 each incident is where its newest event left it.
+and day, the champion that the day had when it was claimed · I17 each incident is where its newest event left it ·
+I18 each row of an append-only table fits its entry in the chain of hashes.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from include.domain.verdicts import Verdict
 
 def ledger_invariants(ledger: Ledger) -> list[str]:
     """Every violation found, as of one moment; empty when all holds."""
+    chained = [f"I18 {line}" for line in ledger.chain.broken()]
     with ledger.database.reading() as connection:
         models = set(connection.execute(select(candidates.c.model).distinct()).scalars())
         models |= set(connection.execute(select(deployment_history.c.model).distinct()).scalars())
@@ -58,7 +60,7 @@ def ledger_invariants(ledger: Ledger) -> list[str]:
             found += _cleared(connection, model, epochs, {c.candidate_id: c for c in mine})
             found += _effective_once(connection, model, mine)
             found += _one_server(connection, model, epochs)
-        return [*found, *_decisions(connection), *_partitions(connection), *_incidents(connection)]
+        return [*chained, *found, *_decisions(connection), *_partitions(connection), *_incidents(connection)]
 
 
 def _one_champion(connection: Connection, model: str, epochs: list[Epoch], mine: list[Candidate]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from include.adapters.ledger import schema, tables
 from include.adapters.ledger.candidate_rows import candidate_in, candidates_in, transitions_in
 from include.adapters.ledger.candidates import CandidateRecords
 from include.adapters.ledger.causes import causes_in
+from include.adapters.ledger.chain import Chain
 from include.adapters.ledger.claims import Claims
 from include.adapters.ledger.database import Database, make_engine, upsert, words
 from include.adapters.ledger.deployments import Deployments
@@ -62,6 +63,7 @@ class Ledger:
         self.notices = Notices(database)
         self.outages = Outages(database)
         self.rights = Rights(database)
+        self.chain = Chain(database)
 
     @classmethod
     def open(cls, url: str) -> Ledger:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, func, inspect, select
 
+from include.adapters.ledger.chain_rows import begin, leave_out_in
 from include.adapters.ledger.database import Database
 from include.adapters.ledger.errors import LedgerTooNew, LedgerUnavailable
 from include.config import bounds
@@ -40,8 +41,12 @@ REVISIONS = (
     "0018",
     "0019",
     "0020",
+    "0021",
 )
 """Every migration this release knows, oldest first."""
+
+CHAINED_SINCE = "0021"
+"""What a ledger of an earlier schema holds is chained when it is upgraded."""
 
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
 
@@ -61,8 +66,12 @@ def ensure(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         _write_ahead(engine)
     with database.writing("schema") as connection:
-        if _current(connection) != REVISIONS[-1]:  # else another opener was first
+        found = _current(connection)
+        if found != REVISIONS[-1]:  # else another opener was first
+            leave_out_in(connection)
             _upgrade(connection)
+            if found is None or found < CHAINED_SINCE:
+                begin(connection)
 
 
 def _current(connection: Connection) -> str | None:

@@ -25,6 +25,8 @@ REFITTED = "slipway.refitted"
 """The tag of a logged model that was fitted again to serve; its value is the digest of the twin that was judged."""
 HEAD = "slipway.head"
 """The tag of a registered model that says which epoch of the ledger its aliases show: ``revision candidate``."""
+HISTORY = "slipway.history"
+"""The tag of a registered model that notes how far the ledger's chain of hashes went: ``position:sha256``."""
 _OWN_SOURCE = re.compile(r"models:/m-[0-9a-f]{32}")
 
 

@@ -120,6 +120,7 @@ class PairCheck:
 
 
 CHECKS: tuple[PairCheck, ...] = (
+    PairCheck("history", "ledger and its chain of hashes", "include.workflows.pairs.history", None),
     PairCheck(
         "view",
         "ledger and Delta",

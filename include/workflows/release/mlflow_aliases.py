@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from include.adapters.ledger import Candidate, Ledger
-from include.adapters.registry import CHALLENGER, CHAMPION, HEAD, ModelRegistry, Registered, VersionMissing
+from include.adapters.ledger import Candidate, Ledger, LedgerTampered
+from include.adapters.registry import CHALLENGER, CHAMPION, HEAD, HISTORY, ModelRegistry, Registered, VersionMissing
+from include.domain.chain import head_of
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.lifecycle import State
@@ -30,6 +31,7 @@ def require_whole_ledger(ledger: Ledger, registry: ModelRegistry, model: str) ->
 
     Raises:
         LedgerBehind: when it does not.
+        LedgerTampered: when its chain of hashes is not the one that the registry noted.
     """
     _registered_and_history(ledger, registry, model)
 
@@ -42,7 +44,7 @@ def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list
 
     Raises:
         Fenced: when a newer copy of this step took over before the projection began.
-        LedgerBehind: when the ledger lacks epochs that the registry has seen; nothing is written then.
+        LedgerBehind, LedgerTampered: as ``require_whole_ledger``; nothing is written then.
     """
     ledger.database.require_newest()
     written: list[str] = []
@@ -51,11 +53,34 @@ def project_aliases(ledger: Ledger, registry: ModelRegistry, model: str) -> list
         head, waiting = (history[-1] if history else None), waiting_in(ledger, model)
         crashpoint("aliases.read")
         written += _project(registry, model, found, head, waiting)
+        note_history(ledger, registry, model)
         if (ledger.deployments.champion(model), waiting_in(ledger, model)) == (head, waiting):
             break
     for line in written:
         print(f"Alias of {model} written from the ledger: {line}")
     return written
+
+
+def require_history(ledger: Ledger, model: str, found: Registered) -> None:
+    """Nothing when the ledger's chain still holds the entry that the registry noted of it.
+
+    Raises:
+        LedgerTampered: when it does not, or the note is none.
+    """
+    noted = found.tags.get(HISTORY)
+    if noted is None:
+        return
+    try:
+        head = head_of(noted)
+    except ValueError as error:
+        raise LedgerTampered(f"MLflow's note on the registered model {model} was changed: {error}.") from None
+    ledger.chain.require(head, f"MLflow's registered model {model}")
+
+
+def note_history(ledger: Ledger, registry: ModelRegistry, model: str) -> None:
+    """Note in the registry how far the ledger's chain goes, where the model has a champion."""
+    if ledger.deployments.champion(model) is not None:
+        registry.tag_model(model, {HISTORY: str(ledger.chain.head())})
 
 
 def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
@@ -68,6 +93,7 @@ def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
 def _registered_and_history(ledger: Ledger, registry: ModelRegistry, model: str) -> tuple[Registered, list[Epoch]]:
     # In this order: an epoch promoted in between must not be taken for one the ledger lost.
     found = registry.registered(model)
+    require_history(ledger, model, found)
     history = ledger.deployments.epochs(model)
     lost = lost_history(found.tags.get(HEAD), history)
     if lost is not None:

@@ -9,11 +9,12 @@ from enum import Enum
 from typing import Any
 
 from include.adapters import model_files
-from include.adapters.ledger import Ledger
+from include.adapters.ledger import Ledger, LedgerTampered
 from include.adapters.registry import (
     CHALLENGER,
     CHAMPION,
     HEAD,
+    HISTORY,
     ModelRegistry,
     Registered,
     RegistryUnreachable,
@@ -115,7 +116,7 @@ def reconciled(models: Collection[str] | None = None) -> dict[str, Any]:
 def _of(ledger: Ledger, registry: ModelRegistry, model: str) -> list[AliasFinding]:
     try:
         require_whole_ledger(ledger, registry, model)
-    except LedgerBehind as behind:
+    except (LedgerBehind, LedgerTampered) as behind:
         return [AliasFinding(model, AliasFault.LEDGER_BEHIND, AliasRepair.NEEDS_A_PERSON, str(behind))]
     before = registry.registered(model)
     found = _lookalikes(registry, model, before)
@@ -217,12 +218,12 @@ def accept_ledger(model: str, *, reason: str, who: str, now: datetime) -> list[A
     with stores.open_ledger() as ledger:
         try:
             require_whole_ledger(ledger, registry, model)
-        except LedgerBehind:
+        except (LedgerBehind, LedgerTampered):
             head = ledger.deployments.champion(model)
             was = registry.registered(model).tags.get(HEAD)
             said = f"{now.isoformat()} by {who.strip()}, giving up {was!r}: {reason.strip()}"
             registry.tag_model(model, {"slipway.accepted": said})
-            registry.tag_model(model, {HEAD: head_mark(head)})
+            registry.tag_model(model, {HEAD: head_mark(head), HISTORY: str(ledger.chain.head())})
         else:
             raise Refusal(
                 f"The ledger of {model} lacks nothing that its registry has seen; there is nothing to accept."

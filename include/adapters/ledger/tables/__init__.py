@@ -1,10 +1,12 @@
 """The ledger's tables. The migrations make them; a test compares the two.
 
 Keys are natural, so that writing the same fact twice meets the same row. Tables marked append-only have triggers that
-refuse UPDATE and DELETE on either database.
+refuse UPDATE, DELETE, TRUNCATE and an INSERT that replaces a row, on either database; each of their rows has an entry
+in ``chain``.
 """
 
 from include.adapters.ledger.tables.alerts import beats, notices, outage_items, outages
+from include.adapters.ledger.tables.chain import chain
 from include.adapters.ledger.tables.columns import UtcTime, metadata
 from include.adapters.ledger.tables.data import (
     attempts,
@@ -46,6 +48,7 @@ __all__ = [
     "beats",
     "candidate_transitions",
     "candidates",
+    "chain",
     "deployment_history",
     "deployments",
     "drift_reports",
