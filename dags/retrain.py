@@ -1,4 +1,5 @@
-"""One candidate's way: train on what is known now, pass every gate, answer in shadow, be promoted or not.
+"""One candidate's way: train on what is known now, pass every gate, answer in shadow, be promoted or not. One that is
+asked online takes a growing share of live traffic in between.
 
 Starts by a drift decision, by the API or this form, and by the model's declared cron; never by a backfill. Promotion
 re-reads the ledger, so marking a red gate green promotes nothing.
@@ -7,6 +8,7 @@ re-reads the ledger, so marking a red gate green promotes nothing.
 from airflow.sdk import chain, dag
 from airflow.sdk.api.datamodels._generated import DagRunType
 from slipway_airflow import approvers, assets, deadline, docs
+from slipway_airflow.canary import CanaryOperator
 from slipway_airflow.forms import RETRAIN_FORM
 from slipway_airflow.gates import GateOperator
 from slipway_airflow.notify import Tell, Works
@@ -72,6 +74,8 @@ def retrain_dag(model: ModelDeclaration):
             ShadowWindowOperator(task_id="shadow_window", journey=journey, **OUTLASTING),
             *gates_after("shadow_window"),
             *gates_after("approval", answer_within=model.promotion.approval_timeout),
+            *([CanaryOperator(task_id="canary", journey=journey, **OUTLASTING)] if model.canary else []),
+            *gates_after("canary", answer_within=model.promotion.approval_timeout),
             promote(journey),
             step(tasks.close_journey, **OUTLASTING)(journey).as_teardown(setups=journey),
         )

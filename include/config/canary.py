@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from include.config.base import Declared, Duration, as_share
+from include.config.base import Declared, Duration, Tolerance, amount_and_share, as_share
+from include.config.declared_gate import Rows
+from include.config.own_metrics import MetricName
 from include.config.shadow import DeclaredShadow
 from include.domain.verdicts import Mode
 
 if TYPE_CHECKING:
+    from include.config.declared_gate import Own
     from include.domain.canary.plan import CanaryPlan
+    from include.domain.gates import ComparisonRule
 
 _LEAST = 1e-6
+LABELLED_DAYS = timedelta(days=3)
+"""Of fewer days it cannot be seen how much days differ, so nothing is compared."""
 
 
 def _part(value: object) -> object:
@@ -76,6 +82,43 @@ class DeclaredFailures(Declared):
     """How often, per step, a candidate that adds more may be let through; default 0.05."""
 
 
+class DeclaredCanaryBusiness(Declared):
+    """The candidate against the champion on matured labels of the rows that both answered in the canary."""
+
+    metric: MetricName
+    """The metric on which the two are compared, a business metric too."""
+    margin: Tolerance = 0.0
+    """The loss against the champion that is tolerated: in the metric's unit, or as a share, written 5%, of the gap
+    between the champion and the mean label on these rows; default 0."""
+    alpha: SmallAlpha = 0.025
+    """How often, per rollout, a candidate that is worse by the margin may be let through; each further day of labels
+    has a smaller part of it, so that it holds for all of them together; default 0.025."""
+    min_rows: Rows = 500
+    """Fewest labelled rows that are compared; default 500."""
+    wait: Literal["matured", "none"] = "matured"
+    """matured: the last step waits for labels, until its ``max_time``, unless they need longer than the whole canary
+    has. none: they are reported, and a candidate that is shown to be worse is stopped; default matured."""
+    depends_on_decision: bool = False
+    """Whether the label depends on the answer that was given, as where a loan is refused: then the answer that was not
+    given has no label, and nothing is compared on the same rows; default no."""
+
+    @model_validator(mode="after")
+    def _waits_for_what_comes(self) -> DeclaredCanaryBusiness:
+        if self.depends_on_decision and self.wait == "matured":
+            raise ValueError(
+                "depends_on_decision is true and wait is matured; where labels depend on the decision only the answer "
+                "that was given has one, so no paired comparison can be waited for; set wait to none"
+            )
+        return self
+
+    def rule(self, own: Own) -> ComparisonRule:
+        """As the domain takes it."""
+        from include.domain.gates import ComparisonRule
+
+        amount, share = amount_and_share(self.margin)
+        return ComparisonRule(own.get(self.metric, self.metric), amount, share=share)
+
+
 _STEPS = (
     DeclaredStep(share=0.01, min_time=timedelta(minutes=15)),
     DeclaredStep(share=0.1),
@@ -87,7 +130,8 @@ class DeclaredCanary(Declared):
     """The steps in which a candidate takes live traffic before it is promoted, and what must hold in each."""
 
     mode: Mode = Mode.BLOCKING
-    """blocking stops the journey, advisory only reports; default blocking."""
+    """blocking stops the journey. advisory only reports what matured labels say of ``business``; failures, slow answers
+    and shares decide whatever it is; default blocking."""
     steps: Annotated[tuple[DeclaredStep, ...], Field(min_length=1, max_length=10)] = _STEPS
     """The shares, one after the other, and then all traffic; default 1% for 15m, 10% for 1h and 50% for 6h at least."""
     failures: DeclaredFailures = DeclaredFailures()
@@ -105,6 +149,31 @@ class DeclaredCanary(Declared):
     """Highest 99th percentile of it; default ``shadow.p99_delta_at_most``."""
     decisions_differ_at_most: Annotated[float, Field(gt=0, le=1)] | None = None
     """Highest part of those rows that are decided differently; default it is not judged."""
+    business: DeclaredCanaryBusiness | None = None
+    """The comparison on matured labels; default none is made."""
+    lease: Duration = timedelta(minutes=2)
+    """After what time the share ends by itself where no one renews it, because Airflow or the ledger is away, at least
+    1m; default 2m."""
+
+    @property
+    def longest(self) -> timedelta:
+        """How long its steps may take together."""
+        return sum((step.max_time for step in self.steps), timedelta(0))
+
+    def labels_come(self, delay: timedelta) -> bool:
+        """Whether the labels of as many days as can be compared mature before the last step must end, where a label
+        takes ``delay``."""
+        return delay + LABELLED_DAYS <= self.longest
+
+    def waits_for_labels(self, delay: timedelta) -> bool:
+        """Whether the last step waits for them: it is declared to, and they come in time."""
+        return self.business is not None and self.business.wait == "matured" and self.labels_come(delay)
+
+    @model_validator(mode="after")
+    def _lease_is_renewed_in_time(self) -> DeclaredCanary:
+        if not timedelta(minutes=1) <= self.lease < timedelta(days=1):
+            raise ValueError("lease must be 1m to less than 1d: it is renewed every ten seconds; give for example 2m")
+        return self
 
     @model_validator(mode="after")
     def _grows(self) -> DeclaredCanary:

@@ -10,10 +10,12 @@ from pydantic import AfterValidator, Field
 from include.config import importing
 from include.config.base import Declared, Name
 from include.config.importing import ImportPath
+from include.domain.gate_names import CANARY_GATE
 from include.domain.verdicts import Mode
 
 RESERVED = frozenset(
     {
+        CANARY_GATE,
         "audit_gate",
         "champion_gate",
         "data_quality_gate",

@@ -18,6 +18,8 @@ from include.domain.gate_names import ASKED_ONLINE
 
 BLOCKS = ("approvers", "gates", "shadow", "promotion")
 """The blocks of a model's declaration that a tier may give defaults for."""
+EXPERIMENTAL = "experimental"
+"""The tier whose candidates may go from shadow to promotion."""
 
 
 class DeclaredApprovers(Declared):
@@ -51,11 +53,12 @@ class Tier(Declared):
 
     def below(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         """A model's raw declaration with this tier's defaults below it, and below both what every model asked online
-        is judged by."""
+        is judged by; unless it is experimental, a canary is part of it."""
         defaults = {block: given for block in BLOCKS if (given := getattr(self, block))}
         serving = declared.get("serving")
         if isinstance(serving, Mapping) and serving.get("mode") == "online":
-            defaults = merged({"gates": {gate: {} for gate in ASKED_ONLINE}}, defaults)
+            canary: dict[str, Any] = {} if declared.get("tier") == EXPERIMENTAL else {"canary": {}}
+            defaults = merged({"gates": {gate: {} for gate in ASKED_ONLINE}, **canary}, defaults)
         own = {**declared, "gates": renamed(declared["gates"])} if "gates" in declared else declared
         return merged(defaults, own)
 

@@ -194,11 +194,11 @@ class ModelDeclaration(Declared):
     serving: DeclaredServing = DeclaredServing()
     """Whether it is asked online too; default no."""
     canary: DeclaredCanary | None = None
-    """In which steps a candidate takes live traffic before it is promoted; default none. It is checked, and not carried
-    out yet."""
+    """In which steps a candidate takes live traffic before it is promoted; null takes it away, except in the tier
+    critical. Default: a model that is asked online has one, unless it is experimental; every other has none."""
     journey_within: Duration | None = None
     """The promise: how long a journey may take, by the clock, before the role in ``notify.late`` is notified; default
-    the shadow window's max_days, the fit's timeout, and the days a person has."""
+    the shadow window's max_days, the fit's timeout, the days a person has, and each max_time of a canary's steps."""
 
     _folder: Path = PrivateAttr(default=Path())
     _tier: Tier = PrivateAttr(default=Tier())
@@ -207,7 +207,7 @@ class ModelDeclaration(Declared):
     def promise(self) -> timedelta:
         """How long a journey may take by the clock."""
         usual = timedelta(days=self.shadow.max_days) + self.training.timeout + self.promotion.approval_timeout
-        return self.journey_within or usual
+        return self.journey_within or usual + (self.canary.longest if self.canary is not None else timedelta(0))
 
     @property
     def requester_may_override(self) -> bool:
@@ -325,8 +325,8 @@ class ModelDeclaration(Declared):
         wrong = wrong_in_serving(self.serving, [use.view for use in self.views], self.features)
         if wrong is None and self.score is not None:
             wrong = wrong_in_score(self.score, self.entity.lead, self.serving.mode)
-        if wrong is None and self.canary is not None and self.serving.mode != "online":
-            wrong = "canary is declared, and serving.mode is batch: there is no live traffic; leave one of the two out"
+        if wrong is None:
+            wrong = self._wrong_in_canary()
         if wrong is not None:
             raise ValueError(wrong)
         names = [use.name for use in self.views]
@@ -335,22 +335,39 @@ class ModelDeclaration(Declared):
             raise ValueError(f"views has {twice!r} twice; a model reads one version of a view")
         return self
 
+    def _wrong_in_canary(self) -> str | None:
+        if self.canary is None:
+            if self.tier == "critical" and self.serving.mode == "online":
+                return (
+                    "canary is null, and the tier is critical: what is asked online there takes live traffic by steps "
+                    "before it is promoted; leave canary out for its defaults, or declare its steps"
+                )
+            return None
+        if self.serving.mode != "online":
+            return "canary is declared, and serving.mode is batch: there is no live traffic; leave one of the two out"
+        if self.canary.business is not None:
+            self._check_compared("canary.business.metric", self.canary.business.metric)
+        return None
+
+    def _check_compared(self, where: str, metric: str) -> None:
+        """That candidate and champion can be compared by the metric."""
+        used = {name for _, name in metrics_used(self.gates)} | {metric.name for metric in self.business_metrics}
+        if metric not in used and not metric_names.is_known(self.task, metric):
+            raise ValueError(
+                f"{where} is {metric!r}; it is a metric of a {self.task} model, or one of your own that a gate uses, "
+                f"or a business metric; of these there are {', '.join(sorted(used))}"
+            )
+        if metric not in used and (wrong := metric_names.why_not(self.task, metric)) is not None:
+            raise ValueError(f"{where} is {metric!r}, and {wrong}")
+        if self.is_classifier:
+            check_cost(where, metric, len(self.label.classes or []))
+
     def _check_shadow(self) -> None:
         given = self.shadow.comparison
         if given is None:
             return
-        used = {name for _, name in metrics_used(self.gates)} | {metric.name for metric in self.business_metrics}
-        if given.metric is not None and given.metric not in used and not metric_names.is_known(self.task, given.metric):
-            raise ValueError(
-                f"shadow.comparison.metric is {given.metric!r}; it is a metric of a {self.task} model, or one of your "
-                f"own that a gate uses, or a business metric; of these there are {', '.join(sorted(used))}"
-            )
-        if given.metric is not None and given.metric not in used:
-            wrong = metric_names.why_not(self.task, given.metric)
-            if wrong is not None:
-                raise ValueError(f"shadow.comparison.metric is {given.metric!r}, and {wrong}")
-        if given.metric is not None and self.is_classifier:
-            check_cost("shadow.comparison.metric", given.metric, len(self.label.classes or []))
+        if given.metric is not None:
+            self._check_compared("shadow.comparison.metric", given.metric)
         needed = given.min_days + self.delay_days
         if given.labels == "required" and needed > self.shadow.max_days:
             raise ValueError(

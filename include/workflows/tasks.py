@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from include.config import ModelDeclaration
     from include.workflows.alerts.outbox import Send
     from include.workflows.journey.facts import JourneyReference, ReportReference
+    from include.workflows.release.rollout import Watch
 
 Reference = Mapping[str, Any]
 """Small JSON that names things in the ledger and the stores; what an XCom may carry."""
@@ -264,6 +265,22 @@ def shadow_wait_is_over(candidate_id: str) -> bool:
     from include.workflows.evidence import shadow_window
 
     return shadow_window.wait_is_over(candidate_id)
+
+
+def go_on_canary(reference: JourneyReference, now: datetime) -> Reference:
+    """Bring the candidate's share of live traffic as far as evidence lets it: ``finished``, and a ``sentence``."""
+    from include.workflows.release import rollout
+
+    return rollout.go_on(reference, now)
+
+
+def canary_watch(candidate_id: str, pause_s: float) -> Watch:
+    """Of the one who waits for a canary: whether there is something to do."""
+    from datetime import timedelta
+
+    from include.workflows.release import rollout
+
+    return rollout.Watch(candidate_id, timedelta(seconds=pause_s))
 
 
 def promote(reference: JourneyReference, now: datetime) -> Reference:

@@ -12,14 +12,14 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 
 from include.config.settings import absolute
-from include.workflows.gates import shadow
-from include.workflows.gates.gate import SHADOW
+from include.workflows.gates import canary, shadow
+from include.workflows.gates.gate import CANARY, SHADOW
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-RUNBOOK_PAGES = {SHADOW: shadow.NAME, "decide": "drift_escalated"}
+RUNBOOK_PAGES = {SHADOW: shadow.NAME, CANARY: canary.NAME, "decide": "drift_escalated"}
 """The tasks whose runbook page has another name."""
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from include.domain.errors import Refusal
 from slipway_airflow.links import SHADOW_LINKS, push_links
 from slipway_airflow.steps import STEP_DEFAULTS, refuse, title
+from slipway_airflow.waiting import LedgerTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LOOK_EVERY_S = 2.0
-AWAY_S = 15.0
-"""How much longer it waits after the ledger did not answer, so that the log has it a few times a minute."""
 
 
 class ShadowWindowOperator(BaseOperator):
@@ -54,7 +52,7 @@ class ShadowWindowOperator(BaseOperator):
         return self.defer(trigger=trigger, method_name="resume")
 
 
-class ShadowWindowTrigger(BaseTrigger):
+class ShadowWindowTrigger(LedgerTrigger):
     """Fires when the ledger says that the window is closed or that the candidate is no longer waiting in it."""
 
     def __init__(self, candidate_id: str, look_every_s: float) -> None:
@@ -71,15 +69,5 @@ class ShadowWindowTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from include.workflows import tasks
 
-        while not await self._is_over(tasks.shadow_wait_is_over):
-            await asyncio.sleep(self.look_every_s)
+        await self.until(lambda: tasks.shadow_wait_is_over(self.candidate_id), self.look_every_s, self.candidate_id)
         yield TriggerEvent({"candidate_id": self.candidate_id})
-
-    async def _is_over(self, look: Callable[[str], bool]) -> bool:
-        """A wait of days outlasts a ledger that is away for minutes: while it does not answer, the wait goes on."""
-        try:
-            return await asyncio.to_thread(look, self.candidate_id)
-        except ConnectionError as error:
-            self.log.warning("Whether the wait of %s is over is not known yet: %s", self.candidate_id, error)
-            await asyncio.sleep(AWAY_S)
-            return False

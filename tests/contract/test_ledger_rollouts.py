@@ -69,6 +69,20 @@ def lease_over(ledger: Ledger) -> None:
         connection.execute(update(tables.routes).values(renewed_at=clock() - timedelta(seconds=LEASE_S)))
 
 
+class TestPassedRollout:
+    def test_a_lease_that_ran_out_after_the_last_step_is_no_obstacle(self, ledger: Ledger) -> None:
+        rollout = finished(ledger, opened(ledger, beside_a_champion(ledger)))
+        lease_over(ledger)
+        assert ledger.rollouts.expire(rollout.candidate_id, rollout.number, "keeper")
+        assert promote(ledger, ledger.candidates.get(rollout.candidate_id), expected_revision=1).epoch.revision == 2
+
+    def test_one_that_was_held_after_its_last_step_is_not_promoted(self, ledger: Ledger) -> None:
+        rollout = finished(ledger, opened(ledger, beside_a_champion(ledger)))
+        lower(ledger, rollout, RolloutEvent.HOLD)
+        with pytest.raises(RolloutUnfinished, match="is held"):
+            promote(ledger, ledger.candidates.get(rollout.candidate_id), expected_revision=1)
+
+
 class TestOpenedRollout:
     def test_a_candidate_without_one_has_none(self, ledger: Ledger) -> None:
         first = challenger(ledger, "run-1")

@@ -258,6 +258,20 @@ def test_a_third_model_is_added_by_a_folder_and_is_collected_where_it_is_asked_o
     assert collects["tasks"]["collect"]["outlets"] == more.dags["drift_arrival"]["listens_to"] == ["arrival.scored"]
 
 
+def test_a_model_that_is_asked_online_takes_traffic_by_steps_before_it_is_promoted(declarations, parsed, tmp_path):
+    file = declarations / "models" / "flight_delay" / "model.yaml"
+    online = file.read_text().replace("score: {ahead: 1d, every: 1h}", "serving: {mode: online}")
+    file.write_text(online)
+    tasks = parse(tmp_path, declarations).dags["retrain_flight_delay"]["tasks"]
+    assert tasks["canary"]["kind"] == "CanaryOperator"
+    assert "shadow_gate" in tasks["canary"]["after"]
+    assert "canary" in tasks["canary_gate"]["after"]
+    assert "canary_gate" in tasks["promote"]["after"]
+    file.write_text(online + "\ncanary: null\n")
+    for dags in (parsed, parse(tmp_path, declarations)):
+        assert not {"canary", "canary_gate"} & set(dags.dags["retrain_flight_delay"]["tasks"])
+
+
 def test_a_model_that_asks_for_a_person_gets_the_approval_before_the_promotion(declarations, tmp_path):
     file = declarations / "models" / "air_time" / "model.yaml"
     file.write_text(file.read_text() + "\npromotion:\n  approval: always\n")

@@ -58,6 +58,12 @@ class RolloutRecord:
         return self.events[-1].state
 
     @property
+    def has_passed(self) -> bool:
+        """Whether every step has passed, and nothing but the end of its lease came after."""
+        last = next((each for each in reversed(self.events) if each.event is not RolloutEvent.EXPIRE), None)
+        return last is not None and last.event is RolloutEvent.FINISH
+
+    @property
     def is_over(self) -> bool:
         return self.state.stage in OVER
 

@@ -78,6 +78,11 @@ class Rollouts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @staticmethod
+    def now() -> datetime:
+        """The clock that events are dated by, and that leases run by."""
+        return clock()
+
     def of(self, candidate_id: str) -> list[RolloutRecord]:
         """The candidate's rollouts, oldest first."""
         with self._database.reading() as connection:
@@ -273,10 +278,11 @@ class Rollouts:
 def promotable_in(connection: Connection, candidate_id: str) -> None:
     """
     Raises:
-        RolloutUnfinished: the candidate's newest rollout has not passed every step.
+        RolloutUnfinished: the candidate's newest rollout has not passed every step. That its lease ran out after the
+            last one, while somebody was asked, says nothing against it.
     """
     newest = next(reversed(rollouts_in(connection, candidate_id)), None)
-    if newest is not None and newest.state.stage is not RolloutStage.FINISHED:
+    if newest is not None and not newest.has_passed:
         raise RolloutUnfinished(candidate_id, newest.state.stage.value, newest.state.step)
 
 

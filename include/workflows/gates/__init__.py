@@ -14,6 +14,7 @@ from include.domain.gate_names import FILE_GATES
 from include.domain.verdicts import Mode
 from include.workflows.gates import (
     approval,
+    canary,
     champion,
     latency,
     leakage,
@@ -40,6 +41,7 @@ GATES: tuple[Gate, ...] = (
     packed.GATE,
     shadow.GATE,
     approval.GATE,
+    canary.GATE,
 )
 
 

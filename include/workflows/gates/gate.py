@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from include.domain.gates.anchor import AnchorEvidence
     from include.domain.incident import Incident
+    from include.workflows.evidence.canary_seen import CanarySeen
     from include.workflows.evidence.probes import Smoked
     from include.workflows.evidence.shadow_window import Shadowed
 
@@ -45,7 +46,8 @@ class Station(NamedTuple):
 
 
 BUILD, TRAIN, EVALUATE = "build_training_set", "train", "evaluate"
-REGISTER, SHADOW, APPROVE, PROMOTE = "register_challenger", "shadow_window", "approval", "promote"
+REGISTER, SHADOW, APPROVE = "register_challenger", "shadow_window", "approval"
+CANARY, PROMOTE = "canary", "promote"
 STATIONS = (
     Station("Data", BUILD),
     Station("Train", TRAIN),
@@ -53,6 +55,7 @@ STATIONS = (
     Station("Register", REGISTER),
     Station("Shadow", SHADOW),
     Station("Approve", APPROVE),
+    Station("Canary", CANARY),
     Station("Promote", PROMOTE),
 )
 """In the order of the journey. The station of a person's approval has no step before it, only its gate."""
@@ -175,6 +178,9 @@ class Subject(Protocol):
         """The packed form of the file that is to serve, held against its pipeline; a journey keeps an equal one."""
 
     def shadowed(self) -> Shadowed: ...
+    def canary(self) -> CanarySeen:
+        """What live traffic said of it in its newest rollout."""
+
     def said(self) -> Mapping[str, str]:
         """The verdicts of the gates that have judged it, by gate."""
 
@@ -195,7 +201,8 @@ class Gate:
         seeds: the bad candidates it is meant to stop.
         replayable: whether a simulation of the past can run it; a machine, an artifact or a person cannot be replayed.
         signal: whether its verdict depends on how much the features tell of the label.
-        absence: what its absence means, and how much that matters; None for a gate that is always there.
+        absence: what its absence means, and how much that matters, None where that is no lack; None for a gate that is
+            always there.
         lacks: what else its declaration lacks.
         advisory: how severe it is that it only advises; None where that is no lack.
         own: whether a team declares it by an import path.
@@ -211,7 +218,7 @@ class Gate:
     seeds: tuple[SeedFor, ...] = ()
     replayable: bool = True
     signal: bool = False
-    absence: Callable[[ModelDeclaration], tuple[Severity, str]] | None = None
+    absence: Callable[[ModelDeclaration], tuple[Severity, str] | None] | None = None
     lacks: Callable[[ModelDeclaration], Iterable[Lack]] = lambda model: ()
     advisory: Callable[[ModelDeclaration], Severity | None] = lambda model: more_where_critical(model, Severity.MEDIUM)
     own: bool = False

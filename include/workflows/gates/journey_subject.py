@@ -28,6 +28,7 @@ from include.domain.gates.anchor import NO_ANCHOR, AnchorEvidence
 from include.domain.incident import Incident
 from include.workflows import stores
 from include.workflows.evidence import (
+    canary_seen,
     earlier_windows,
     evaluation,
     held_out_attempts,
@@ -41,6 +42,7 @@ from include.workflows.evidence import (
     training_summary,
 )
 from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.canary_seen import CanarySeen
 from include.workflows.evidence.logged import champion_of, logged_of, serves_refitted
 from include.workflows.evidence.probes import UNSEEN_PROBE, Smoked
 from include.workflows.evidence.promised_signature import promised_signature
@@ -193,6 +195,9 @@ class JourneySubject:
 
     def shadowed(self) -> Shadowed:
         return shadow_window.window_seen(self.journey)
+
+    def canary(self) -> CanarySeen:
+        return canary_seen.seen_by(self.journey)
 
     def said(self) -> Mapping[str, str]:
         latest = self.journey.ledger.gates.latest(self.journey.candidate_id)

@@ -14,7 +14,7 @@ from include.domain.promotion import GateRecord, Override
 from include.domain.verdicts import Mode, Verdict
 from include.domain.wording import count_of
 from include.workflows import gates as registered
-from include.workflows.gates.gate import APPROVE, SHADOW, STATIONS
+from include.workflows.gates.gate import APPROVE, CANARY, SHADOW, STATIONS
 from include.workflows.gates.gate import title as gate_title
 
 _PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING: 4}
@@ -98,7 +98,7 @@ def phases_of(
     stopped = False
     for number, (name, step) in enumerate(STATIONS):
         of_phase = registered.of_station(step, declared)
-        if step == APPROVE and not any(g in expected for g in of_phase):
+        if step in (APPROVE, CANARY) and not any(g in expected for g in of_phase):
             continue
         mine = tuple(gates.get(g) or _unjudged(g, declared) for g in of_phase if g in expected)
         status = "ahead"

@@ -1,4 +1,4 @@
-"""Records of the journal as rows of the prediction log and of the served features. Nothing is read or written here."""
+"""Records of the journal as rows of the prediction log and of the served features. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.adapters.offline_store import SERVED_PREFIX, TIMESTAMP
-from include.config import ModelDeclaration
+from include.config import ModelDeclaration, declarations
+from include.domain.intervals import Interval
 from include.domain.journal.records import AnswerRecord, ViewServed
+from include.workflows import stores
 from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.scoring.point_in_time_rows import ARROW_KINDS
 from include.workflows.scoring.request_ids import SHADOW, request_ids
@@ -40,6 +42,19 @@ def asked_rows(model: ModelDeclaration, records: Sequence[AnswerRecord], keys: d
     columns["request_id"] = pa.array(request_ids(model, rows.to_pandas()), pa.string())
     columns["asked_id"] = pa.array([each.asked_id for each in records], pa.string())
     return pa.table(columns)
+
+
+def key_types(model: ModelDeclaration, interval: Interval) -> dict[str, pa.DataType]:
+    """The types that the entity's keys have in its view.
+
+    Raises:
+        TableMissing: when the view was never published.
+    """
+    from include.adapters.offline_store import plain_type
+
+    view = declarations().view(model.entity.view)
+    schema = stores.offline_store().dataset(view, interval).schema
+    return {name: plain_type(schema.field(name).type) for name in view.keys}
 
 
 def logged(

@@ -47,6 +47,7 @@ from include.workflows.evidence import (
     smoke_process,
     training_summary,
 )
+from include.workflows.evidence.canary_seen import CanarySeen
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.scoring.request_ids import request_ids
@@ -347,6 +348,9 @@ class SeededSubject:
 
     def shadowed(self) -> shadow_window.Shadowed:
         return shadow_window.Shadowed(self.bench.shadowed(self.candidate), None, None)
+
+    def canary(self) -> CanarySeen:
+        return CanarySeen(None, None)
 
     def said(self) -> Mapping[str, str]:
         return {}

@@ -91,8 +91,9 @@ def report_on(model: ModelDeclaration, project: Path = PROJECT) -> ReadinessRepo
 def _gates(model: ModelDeclaration) -> Iterator[Lack]:
     for gate in gates.of(model):
         mode = gate.mode(model)
-        if mode is None and gate.absence is not None:
-            severity, why = gate.absence(model)
+        absent = gate.absence(model) if mode is None and gate.absence is not None else None
+        if absent is not None:
+            severity, why = absent
             yield Lack(severity, gate.field, f"There is no {gate.name}. {why}", f"Declare {gate.field}.")
         if mode is Mode.ADVISORY and (lacking := gate.advisory(model)) is not None:
             what = f"{gate.name} only advises: a bad candidate goes on."

@@ -24,6 +24,7 @@ ASKED_ONLINE = """
 serving: # of `make run ARGS=--serve` only: a long deadline, for the machine is busy with everything else
   mode: online
   deadline: 2s
+canary: null # its traffic is of days that are over within seconds, and a share must last some time
 """
 
 

@@ -30,6 +30,7 @@ from include.domain.simulation.outcome import SimulatedJourney
 from include.domain.verdicts import GateResult, Mode, Verdict
 from include.workflows.evidence import business, earlier_windows
 from include.workflows.evidence.availability import availability_of
+from include.workflows.evidence.canary_seen import CanarySeen
 from include.workflows.evidence.probes import Smoked
 from include.workflows.evidence.shadow_window import Shadowed
 from include.workflows.gates import champion as champion_gate
@@ -241,6 +242,9 @@ class ReplayedSubject:
         if self._window is None:
             raise NotReplayed("a shadow window that is not closed")
         return self._window
+
+    def canary(self) -> CanarySeen:
+        return CanarySeen(None, None)
 
     def said(self) -> Mapping[str, str]:
         return {result.gate: result.verdict.value for result in (self.journey.gates if self.journey else ())}

@@ -31,6 +31,78 @@ def project(root: Path, canary: object, *, mode: str = "online") -> Path:
     return root
 
 
+class TestCanaryOfATier:
+    """What is asked online takes live traffic by steps, unless its tier lets it not."""
+
+    @pytest.mark.parametrize(
+        ("tier", "canary", "steps"),
+        [
+            ("standard", "left out", 3),
+            ("critical", "left out", 3),
+            ("experimental", "left out", 0),
+            ("standard", None, 0),
+        ],
+    )
+    def test_a_tier_has_one_unless_it_may_say_no(self, tmp_path, tier, canary, steps):
+        said = read_declarations(online(tmp_path, tier, canary)).models["flight_delay"].canary
+        assert (0 if said is None else len(said.steps)) == steps
+
+    def test_a_critical_model_may_not_be_without(self, tmp_path):
+        read = read_declarations(online(tmp_path, "critical", None))
+        (problem,) = [line for each in read.broken.values() for line in each.problems]
+        assert "canary is null, and the tier is critical" in problem
+
+    def test_a_batch_model_has_none(self, tmp_path):
+        shutil.copytree(PROJECT / "include" / "features", tmp_path / "features")
+        shutil.copytree(PROJECT / "include" / "models", tmp_path / "models")
+        assert all(model.canary is None for model in read_declarations(tmp_path).models.values())
+
+    def test_its_time_is_part_of_what_a_journey_promises(self, tmp_path):
+        model = read_declarations(online(tmp_path, "standard", "left out")).models["flight_delay"]
+        assert (
+            model.promise - model.canary.longest
+            == read_declarations(PROJECT / "include").models["flight_delay"].promise
+        )
+
+
+class TestDeclaredBusiness:
+    @pytest.mark.parametrize(
+        ("business", "refused"),
+        [
+            ({"metric": "brier", "depends_on_decision": True}, "set wait to none"),
+            ({"metric": "rmse"}, "canary.business.metric is 'rmse'"),
+            ({"metric": "brier", "alpha": 0.2}, "less than or equal to 0.1"),
+            ({}, "metric"),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused(self, tmp_path, business, refused):
+        read = read_declarations(online(tmp_path, "standard", {"business": business}))
+        assert refused in " ".join(line for each in read.broken.values() for line in each.problems)
+
+    def test_labels_are_waited_for_only_where_three_days_of_them_come_in_time(self):
+        said = DeclaredCanary.model_validate({"business": {"metric": "brier"}})
+        assert said.longest == timedelta(days=15)
+        assert (said.waits_for_labels(timedelta(days=12)), said.waits_for_labels(timedelta(days=13))) == (True, False)
+        reported = DeclaredCanary.model_validate({"business": {"metric": "brier", "wait": "none"}})
+        assert not reported.waits_for_labels(timedelta(days=1))
+
+    @pytest.mark.parametrize("lease", ["0m", "1d"])
+    def test_a_lease_is_renewed_several_times_before_it_ends(self, lease):
+        with pytest.raises(ValidationError, match="lease must be 1m to less than 1d"):
+            DeclaredCanary.model_validate({"lease": lease})
+
+
+def online(root, tier, canary):
+    """This project's declarations, with ``flight_delay`` asked online in a tier."""
+    file = project(root, {}) / "models" / "flight_delay" / "model.yaml"
+    said = yaml.safe_load(file.read_text(encoding="utf-8")) | {"tier": tier}
+    said.pop("canary")
+    if canary != "left out":
+        said["canary"] = canary
+    file.write_text(yaml.safe_dump(said), encoding="utf-8")
+    return root
+
+
 class TestDeclaredCanary:
     def test_nothing_said_is_three_steps_whose_rows_are_calculated(self):
         plan = DeclaredCanary().plan(SHADOW)
