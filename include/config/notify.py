@@ -79,6 +79,9 @@ class Notify(Channel):
     """Housekeeping closed a journey whose run was deleted, or ended without closing it."""
     rolled_back: Role = "on_call"
     """The champion was rolled back; default on_call."""
+    canary: Role = "on_call"
+    """A candidate's share of live traffic was taken away: by the guard of a service, or because it was not renewed;
+    default on_call."""
     incident: Role = "on_call"
     """The model's loss left its band and stayed out, or is still out and not acknowledged; default on_call."""
     remind_after_days: Annotated[int, Field(ge=0)] = 7

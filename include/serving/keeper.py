@@ -26,10 +26,12 @@ from include.adapters.route_file import RouteWriter
 from include.domain.faults import crashpoint
 from include.domain.packed.reader import NotAnswerable
 from include.domain.serving.route import RouteBehind, ServedModel
+from include.serving.breakers import GUARD_FOLDER, GuardFiles
 from include.serving.changes import Changes
 from include.serving.counters import added_up, by_model
 from include.serving.declared_terms import as_declared_now
 from include.serving.models import PackedRefused, checked
+from include.serving.rollout_keeper import RolloutKeeper
 from include.serving.said import told_by_workers
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class Keeper:
     def __init__(self, config: KeeperConfig) -> None:
         self.config = config
         self.writer = RouteWriter(Path(config.route))
+        guard_folder = Path(config.route).parent / GUARD_FOLDER
+        self.rollouts = RolloutKeeper(GuardFiles(guard_folder), self.writer, config.instance)
         self.problems: dict[str, str] = {}
         self.unreachable_since: float | None = None
         self._said = self._told = ""
@@ -77,6 +81,7 @@ class Keeper:
 
         try:
             with stores.open_ledger() as ledger:
+                self.rollouts.tell(ledger)
                 changed = self._brought_up(ledger)
                 self._say_in(ledger)
         except (LedgerError, OSError) as error:
@@ -137,6 +142,7 @@ class Keeper:
     def _brought_up(self, ledger: Ledger) -> bool:
         held = dict(self.writer.current().models)
         heads = ledger.routes.heads(self.config.declared)
+        self.rollouts.prepare(ledger, {name: route for name, (route, _) in heads.items()})
         wanted = {name: each for name, each in held.items() if name in self.config.declared}
         for name in self.config.declared:
             found, has = heads.get(name), held.get(name)
@@ -229,6 +235,7 @@ def run(config: KeeperConfig) -> None:
             keeper.look()
         if time.monotonic() - said > 1.0:
             keeper.say()
+            keeper.rollouts.watched()
             said = time.monotonic()
         stop.wait(LOOK_S)
     changes.close()

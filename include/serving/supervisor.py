@@ -26,6 +26,7 @@ from include.adapters.route_file import RouteWriter
 from include.config.settings import PROJECT, Settings
 from include.domain.errors import Refusal, Unavailable
 from include.serving import tokens
+from include.serving.breakers import GUARD_FOLDER, GuardConfig
 from include.serving.keeper import KeeperConfig
 from include.serving.worker import WorkerConfig
 
@@ -66,6 +67,8 @@ class Supervisor:
     port: int = 0
     _workers: list[Child] = field(default_factory=list)
     _keeper: Child | None = None
+    _canary_guard: Child | None = None
+    """What watches candidates; ``_guard`` is what ends the children when this process is killed."""
     _guard: ProcessGuard | None = None
     _folder: Path = field(default_factory=Path)
     _socket: socket.socket | None = None
@@ -125,6 +128,7 @@ class Supervisor:
         RouteWriter(home / "route.bin")
         self._guard = ProcessGuard(keeps_open=[lock.fileno()])
         self._keeper = self._start("serve-keeper", self._keeper_command())
+        self._canary_guard = self._start("serve-guard", self._guard_command())
         self._workers = [self._start_worker() for _ in range(self.options.workers)]
         self._wait_until_ready(self._workers)
         about = {"host": self.options.host, "port": self.port, "pid": os.getpid(), "models": self.declared}
@@ -142,6 +146,12 @@ class Supervisor:
             self._forget(keeper)
             self._keeper = self._start("serve-keeper", self._keeper_command())
             self._not_before = time.monotonic() + 1.0
+        watching = self._canary_guard
+        if watching is not None and watching.exit_code() is not None:
+            self.say(f"the guard ended with {watching.exit_code()} and is started again: {watching.last_words()}")
+            self._forget(watching)
+            self._canary_guard = self._start("serve-guard", self._guard_command())
+            self._not_before = time.monotonic() + 1.0
         for child in ended:
             self.say(f"a worker ended with {child.exit_code()} and is started again: {child.last_words()}")
             self._forget(child)
@@ -150,8 +160,9 @@ class Supervisor:
             self._not_before = time.monotonic() + 1.0
         if self._guard is not None and not self._guard.alive():
             self._guard = ProcessGuard()
-            for each in (*self._workers, *([self._keeper] if self._keeper else [])):
-                self._guard.watch(each.pid)
+            for each in (*self._workers, self._keeper, self._canary_guard):
+                if each is not None:
+                    self._guard.watch(each.pid)
 
     def _roll(self) -> None:
         """New workers first; only when they are ready the old ones are told to end."""
@@ -195,8 +206,7 @@ class Supervisor:
         if self._socket is not None:
             self._socket.close()
         self._end_children(self._workers)
-        if self._keeper is not None:
-            self._end_children([self._keeper])
+        self._end_children([child for child in (self._keeper, self._canary_guard) if child is not None])
         if self._guard is not None:
             self._guard.close()
 
@@ -243,6 +253,13 @@ class Supervisor:
             str(self._folder), str(home / "route.bin"), str(home / "models"), self.declared, self._instance()
         )
         return "include.serving.keeper", msgspec.json.encode(config).decode()
+
+    def _guard_command(self) -> tuple[str, ...]:
+        home = self.settings.home / "serve"
+        config = GuardConfig(
+            str(home / GUARD_FOLDER), str(home / "route.bin"), str(self.settings.home / "journal"), self._instance()
+        )
+        return "include.serving.guard", msgspec.json.encode(config).decode()
 
     def _forget(self, child: Child) -> None:
         if self._guard is not None:

@@ -284,6 +284,8 @@ PASSED["serve"] = {
     "keeper.loaded",
     "keeper.published",
 }
+PASSED["guard"] = {"guard.decided", "guard.kept", "guard.ended", "guard.saved"}
+PASSED["tell of the guard"] = {"keeper.guard.lowered", "keeper.guard.told", "keeper.guard.back"}
 PASSED["refit"] = {"step.begun", "refit.logged", "models.copied", "refit.tagged", "ledger.refit.set"}
 for name, like in {
     "train with a race": "train",

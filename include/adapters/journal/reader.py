@@ -75,6 +75,10 @@ class JournalReader:
         while entries := self.read(5_000):
             yield from entries
 
+    def skip(self) -> None:
+        """Pass over everything that is there by now."""
+        self.positions = {each.name: _size(each.path) for each in segments(self.folder)}
+
     def unread_bytes(self) -> int:
         """How many bytes there are behind the positions."""
         return sum(max(0, _size(s.path) - self.positions.get(s.name, 0)) for s in segments(self.folder))

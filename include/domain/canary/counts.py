@@ -31,7 +31,6 @@ UNITS, HARMED, ASKED = 100_000, 50_000, 50_000
 """How many units, harmed units of a kind, and asked ids are remembered."""
 LEAST_TIMES = 1_000
 """Of fewer answers no 99th percentile is taken."""
-_WEIGHED = 20_000
 EXPOSURES = ("first", "second to fifth", "later")
 """How often a unit had asked when a row of it was answered."""
 
@@ -84,9 +83,7 @@ class RolloutCounts:
 
     def usual(self, us: int) -> None:
         """One answer of the champion before the rollout, or beside it, and how long it took, in microseconds."""
-        self.champion_times.add(us)
-        if self.champion_times.of >= _WEIGHED:
-            self.champion_times.halve()
+        self.champion_times.add_recent(us)
         if self.slow_from_us is None and self.stretches:
             self._freeze()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 _LOG_STEP = math.log(1.02)
 _LEAST = 1e-12
 _MOST = 1e15
+_WEIGHED = 20_000
 
 
 @dataclass(slots=True)
@@ -29,6 +30,12 @@ class LogCounts:
         at = math.floor(math.log(min(max(size, _LEAST), _MOST)) / _LOG_STEP) + 1
         self.counts[at] = self.counts.get(at, 0) + 1
         self.of += 1
+
+    def add_recent(self, size: float) -> None:
+        """As ``add``; of more than 20,000 the newest half has twice the weight of those before, and so on."""
+        self.add(size)
+        if self.of >= _WEIGHED:
+            self.halve()
 
     def quantile(self, q: float) -> float | None:
         """The upper edge of the bucket in which the quantile lies; None of nothing."""

@@ -79,6 +79,23 @@ def following(plan: CanaryPlan, evidence: StepEvidence, result: GateResult) -> F
     return Following.ASK if evidence.elapsed >= plan.steps[evidence.step].max_time else Following.WAIT
 
 
+def guarded(plan: CanaryPlan, evidence: StepEvidence) -> tuple[Following, CriterionResult] | None:
+    """What ends a share at once, without waiting for the rows or the time of the step, and because of what; None while
+    nothing does. END where the candidate did harm, ASK where what was counted can be no evidence.
+
+    Only what may be looked at any time is asked: the hard wire, the evidence of harm and that of a wrong draw.
+    """
+    wire, mismatch = _wire(plan, evidence), _mismatch(plan, evidence)
+    if wire.verdict is Verdict.FAIL:
+        return Following.END, wire
+    if mismatch.verdict is not Verdict.PASS and any(_units(evidence)):
+        return Following.ASK, mismatch
+    if evidence.wired is not Wired.QUIET:
+        return Following.ASK, wire
+    harmed = next((one for one in _harm(plan, evidence) if one.verdict is Verdict.FAIL), None)
+    return None if harmed is None else (Following.END, harmed)
+
+
 def _units(evidence: StepEvidence) -> Iterator[int]:
     yield from (one.canary + one.champion for one in evidence.exposed)
 
