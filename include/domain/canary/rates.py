@@ -23,7 +23,7 @@ def rate_at_most(count: int, of: int, alpha: float) -> float:
     (0.0084, 1.0)
     """
     _check(count, of)
-    if of == 0 or count == of:
+    if count == of:  # of nothing, too
         return 1.0
     low, high = count / of, 1.0
     for _ in range(_HALVINGS):
@@ -51,8 +51,7 @@ def rate_at_least(count: int, of: int, alpha: float) -> float:
 
 
 def _excluded(rate: float, count: int, of: int, alpha: float) -> bool:
-    if not 0 < rate < 1:
-        return True
+    """Of a rate above 0 and below 1."""
     mixed = float(betaln(_A + count, _B + of - count) - betaln(_A, _B))
     return mixed - count * math.log(rate) - (of - count) * math.log1p(-rate) >= -math.log(alpha)
 

@@ -211,8 +211,27 @@ def test_both_figures_are_said_in_words_and_a_share_of_nothing_is_nothing():
     assert str(Tolerated.of(0.01, None, None)) == "0.01"
     assert str(Tolerated.of(0.0, 0.1, Gap(-0.02))).startswith("0 (10 % of the gap")
     assert str(Tolerated.of(0.0, 0.1, None)) == "0 (10 % of the gap to the naive baseline, which was not measured)"
+    assert Tolerated.of(0.0, 0.1, None).amount == 0
     assert Tolerated.of(0.0, 0.1, None).unmeasured
     assert not Tolerated.of(0.0, 0.1, Gap(0.0)).unmeasured
+
+
+@pytest.mark.parametrize("gap", [Gap(0.0), Gap(-0.02), Gap(-0.02, 0.3), Gap(0.1, 0.0)])
+def test_of_a_gap_of_nothing_an_amount_is_no_share(gap):
+    assert str(Tolerated.of(0.01, None, gap)) == "0.01"
+
+
+def test_an_amount_of_nothing_is_said_without_a_share():
+    assert str(Tolerated.of(0.0, None, Gap(0.04))) == "0"
+
+
+def test_of_no_gap_at_all_a_share_is_said_to_be_nothing():
+    assert str(Tolerated.of(0.0, 0.1, Gap(0.0))).endswith("and there is none: it is no worse)")
+
+
+def test_halfway_between_baseline_and_perfect_a_share_is_said_to_be_of_the_gap():
+    assert not Gap(0.1, 0.1).nearly_perfect
+    assert str(Tolerated.of(0.0, 0.1, Gap(0.1, 0.1))) == "0.01 (10 % of the gap of 0.1)"
 
 
 # --- as it is declared -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from include.domain.canary.harm import ODDS, Harmed, harm_evidence, harm_evidences, reached
-from include.domain.canary.mismatch import WEIGHT, Exposed, mismatch_evidence, mismatch_evidences
+from include.domain.canary.mismatch import Exposed, mismatch_evidence, mismatch_evidences
 from include.domain.canary.wires import Wire, Wired, wire_of, wired
 
 
@@ -47,14 +47,17 @@ class TestEvidenceOfHarm:
         assert not reached(harm_evidence([Harmed(50_000, 0, 10**6)]), 0.5)
 
     def test_it_is_reached_at_one_over_alpha(self):
-        assert reached(math.log(100), 0.01)
+        assert reached(-math.log(0.01), 0.01)
         assert not reached(math.log(99.9), 0.01)
 
     @pytest.mark.parametrize("given", [(0, 1, 1), (1_000_000, 1, 1), (500, -1, 0), (500, 0, -1)])
     @pytest.mark.parametrize("kind", [Harmed, Exposed])
     def test_a_share_without_two_arms_and_a_negative_count_are_refused(self, kind, given):
-        with pytest.raises(ValueError, match=r"compared with nothing|no count"):
+        with pytest.raises(ValueError, match=r"(0|1000000) millionths is compared with nothing|^-1 .*no count"):
             kind(*given)
+
+    def test_the_smallest_and_the_largest_share_with_two_arms_are_compared(self):
+        assert [kind(ppm, 0, 0).share_ppm for kind in (Harmed, Exposed) for ppm in (1, 999_999)] == [1, 999_999] * 2
 
 
 class TestEvidenceOfAMismatch:
@@ -68,9 +71,17 @@ class TestEvidenceOfAMismatch:
         now, hit, missed = np.exp(mismatch_evidences([40, 41, 40], [900, 900, 901], 0.05))
         assert 0.05 * hit + 0.95 * missed == pytest.approx(now)
 
+    def test_it_is_the_likelihood_under_a_mixture_worth_a_thousand_units_over_that_of_the_share(self):
+        def logarithm_of_beta(a: float, b: float) -> float:
+            return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+        first = logarithm_of_beta(50 + 70, 950 + 830) - logarithm_of_beta(50, 950)
+        then = logarithm_of_beta(200 + 30, 800 + 90) - logarithm_of_beta(200, 800)
+        plain = first - 70 * math.log(0.05) - 830 * math.log(0.95) + then - 30 * math.log(0.2) - 90 * math.log(0.8)
+        assert mismatch_evidence([Exposed(50_000, 70, 830), Exposed(200_000, 30, 90)]) == pytest.approx(plain)
+
     def test_the_share_that_was_observed_is_none_without_units(self):
         assert (Exposed(50_000, 0, 0).share, Exposed(50_000, 1, 3).share) == (None, 0.25)
-        assert WEIGHT > 0
 
 
 class TestHardWire:
@@ -83,7 +94,8 @@ class TestHardWire:
         assert wired(Wire(3, 5), [self.OURS, self.FINE, self.FINE, self.OURS, self.FINE, self.OURS]) is Wired.QUIET
 
     def test_f085_where_both_fail_neither_is_blamed(self):
-        assert wired(Wire(3, 5), [self.BOTH] * 5) is Wired.BOTH
+        assert wired(Wire(3, 5), [self.BOTH] * 3) is Wired.BOTH
+        assert wired(Wire(3, 5), [self.BOTH] * 2) is Wired.QUIET
 
     def test_a_canary_that_fails_beside_failures_of_both_is_blamed_for_its_own(self):
         assert wired(Wire(2, 5), [self.BOTH, self.BOTH, self.OURS, self.FINE, self.OURS]) is Wired.CANARY
@@ -95,7 +107,13 @@ class TestHardWire:
         assert wired(Wire(2, 20), [self.OURS, self.OURS]) is Wired.CANARY
         assert wired(Wire(2, 20), []) is Wired.QUIET
 
-    @pytest.mark.parametrize("text", ["", "5", "5 of", "6 of 5", "0 of 5", "-1 of 5", "5 of 20000", "5 in 20"])
+    def test_it_looks_at_up_to_ten_thousand_rows_and_every_one_of_them_may_have_to_fail(self):
+        assert wire_of("1 of 1") == Wire(1, 1)
+        assert wire_of(" 10000 of 10000 ") == Wire(10_000, 10_000)
+
+    @pytest.mark.parametrize(
+        "text", ["", "5", "5 of", "5 of 10001", "6 of 5", "0 of 5", "-1 of 5", "5 of 20000", "5 in 20"]
+    )
     def test_a_text_that_is_no_wire_is_refused_with_what_is_allowed(self, text):
         with pytest.raises(ValueError, match=r"5 of 20|give 1 to 10,000 rows"):
             wire_of(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -18,6 +20,20 @@ class TestBoundsOfARate:
         assert low <= count / of < high
         assert rate_at_most(10 * count, 10 * of, 0.05) < high
         assert rate_at_most(count, of, 0.2) < high < rate_at_most(count, of, 0.01)
+
+    @pytest.mark.parametrize(("count", "of", "alpha"), [(0, 500, 0.05), (3, 3_000, 0.02), (90, 400, 0.05)])
+    def test_at_them_the_likelihood_under_the_mixture_is_so_many_times_that_of_the_rate(self, count, of, alpha):
+        def logarithm_of_beta(a: float, b: float) -> float:
+            return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+        mixed = logarithm_of_beta(0.5 + count, 50 + of - count) - logarithm_of_beta(0.5, 50)
+        for rate in {rate_at_least(count, of, alpha), rate_at_most(count, of, alpha)} - {0.0}:
+            alone = count * math.log(rate) + (of - count) * math.log1p(-rate)
+            assert math.exp(mixed - alone) == pytest.approx(1 / alpha, rel=1e-6)
+
+    def test_the_bound_of_the_difference_gives_each_arm_half_of_alpha(self):
+        canary, champion = (3, 400), (9, 900)
+        assert added_at_most(canary, champion, 0.1) == rate_at_most(*canary, 0.05) - rate_at_least(*champion, 0.05)
 
     def test_they_are_wider_than_a_bound_for_one_look(self):
         assert rate_at_most(0, 1_000, 0.05) > 1 - 0.05 ** (1 / 1_000)

@@ -44,6 +44,13 @@ class TestStagesOfARollout:
         with pytest.raises(NotOfARollout):
             after(PLAN, state, RolloutEvent.STEP)
 
+    def test_of_three_shares_each_is_followed_by_the_next(self):
+        plan = CanaryPlan(
+            tuple(CanaryStep(s, 500, HOUR, 24 * HOUR) for s in (10_000, 100_000, 500_000)), 0.005, Wire(5, 20), 0.05
+        )
+        state = after(plan, after(plan, opened(plan), RolloutEvent.STEP), RolloutEvent.STEP)
+        assert state == RolloutState(RolloutStage.RUNNING, 2, 500_000)
+
     @pytest.mark.parametrize("event", LOWERING)
     @pytest.mark.parametrize("step", [0, 1])
     def test_whatever_lowers_leaves_no_share_and_keeps_the_step(self, event, step):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from include.domain.canary.evidence import Paired, StepEvidence
-from include.domain.canary.harm import Harmed
+from include.domain.canary.harm import Harmed, harm_evidence
 from include.domain.canary.mismatch import Exposed
 from include.domain.canary.plan import CanaryPlan, CanaryStep
+from include.domain.canary.rates import added_at_most
 from include.domain.canary.wires import Wire, Wired
 from include.domain.gates import Following, GateResult, Mode, Verdict, canary_gate, following
+from include.domain.gates.canary import _time
+from include.domain.verdicts import Direction
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PLAN = CanaryPlan(
@@ -146,6 +150,104 @@ class TestJudgedStepOfACanary:
             "declared. Nothing that was compared is evidence; its share must end until the reason is found."
         )
 
+    def test_its_notes_say_which_step_of_which_rollout_it_was(self):
+        found = judged(number=3, step=1, elapsed=90 * MINUTE).notes
+        assert found.pop("total_alpha") == pytest.approx(0.01)
+        assert found == {"number": 3, "step": 1, "share_ppm": 500_000, "elapsed_s": 5400.0}
+
+    def test_evidence_is_shown_with_what_it_takes_and_with_units_though_its_number_would_be_too_large(self):
+        found = {c.criterion: c for c in judged(failed=(Harmed(10_000, 400, 0),)).criteria}
+        drawn, failures, slow = (found[n] for n in ("units drawn as declared", "more failures", "more slow answers"))
+        assert [c.allowed for c in (drawn, failures, slow)] == [f"evidence < {n}" for n in ("1,000", "111", "1,000")]
+        assert [c.bound for c in (drawn, failures, slow)] == [1000, pytest.approx(1 / 0.009), 1000]
+        assert [c.rows for c in (drawn, failures, slow)] == [50_000] * 3
+        assert failures.measured == pytest.approx(math.exp(600))
+        assert "400 are the canary's, and 4 are expected" in failures.reason
+        assert slow.measured == pytest.approx(math.exp(harm_evidence(WELL.slow)))
+
+    def test_units_that_nobody_counted_are_no_wrong_draw_so_it_waits(self):
+        nobody = {"exposed": (Exposed(10_000, 0, 0),)}
+        assert said(judged(**nobody), "units drawn as declared")[0] is Verdict.INCONCLUSIVE
+        assert next_of(**nobody) is Following.WAIT
+
+    def test_the_newest_share_is_the_one_that_is_told(self):
+        shares = (Exposed(10_000, 100, 9_900), Exposed(500_000, 3, 1))
+        assert said(judged(step=1, exposed=shares), "units drawn as declared") == (
+            Verdict.PASS,
+            "Units come into the canary as drawn: of 4 units 75 % came into the canary, and 50 % are declared.",
+        )
+
+    def test_rates_are_shown_with_both_arms_and_without_units_none_is(self):
+        found = next(c for c in judged(canary=(2, 500)).criteria if c.criterion == "added failures")
+        assert (found.measured, found.champion, found.rows, found.margin) == (0.004, 50 / 49_500, 500, 0.02)
+        assert found.high == added_at_most((2, 500), WELL.champion, 0.05)
+        assert found.reason == (
+            "The canary fails on 2 of 500 units, the champion on 50 of 49,500: at most "
+            f"{100 * found.high:.3g} points more, and 2 are tolerated at the next share."
+        )
+        for arms in ({"canary": (0, 0)}, {"champion": (0, 0)}):
+            found = next(c for c in judged(**arms).criteria if c.criterion == "added failures")
+            assert (found.verdict, found.high) == (Verdict.INCONCLUSIVE, None)
+            assert (found.measured is None, found.champion is None) == ("canary" in arms, "champion" in arms)
+
+    def test_a_bound_that_is_just_met_is_within(self):
+        high = added_at_most(WELL.canary, WELL.champion, PLAN.shown_alpha)
+        plan = replace(PLAN, steps=PLAN.steps[:1], added_failures=high)
+        found = canary_gate(plan, WELL, mode=Mode.BLOCKING)
+        assert said(found, "added failures")[0] is Verdict.PASS
+
+    @pytest.mark.parametrize(("rows", "verdict"), [(450, Verdict.PASS), (449, Verdict.INCONCLUSIVE)])
+    def test_a_tenth_of_the_rows_may_have_failed_and_not_be_compared(self, rows, verdict):
+        assert judged(paired=Paired(rows, 0.05, 0.3, 0.1)).verdict is verdict
+
+    def test_at_least_one_row_is_compared_however_few_a_step_asks_for(self):
+        plan = replace(PLAN, steps=(replace(PLAN.steps[0], min_rows=1), PLAN.steps[1]))
+        one = replace(WELL, rows=1, paired=Paired(1, 0.05, 0.3, 0.1))
+        none = replace(WELL, rows=1, paired=Paired(0, 0.05, 0.3, 0.1))
+        of_both = [canary_gate(plan, each, mode=Mode.BLOCKING).verdict for each in (one, none)]
+        assert of_both == [Verdict.PASS, Verdict.INCONCLUSIVE]
+
+    def test_rows_and_time_are_shown_with_what_is_needed(self):
+        found = {c.criterion: c for c in judged(rows=499, elapsed=15 * MINUTE).criteria}
+        rows, time = found["rows"], found["time"]
+        assert (rows.measured, rows.bound, rows.rows, rows.allowed) == (499, 500, 499, ">= 500")
+        assert (time.measured, time.bound, time.rows, time.allowed) == (900, 900, 499, ">= 15 min")
+        assert (rows.direction, time.direction) == (Direction.AT_LEAST, Direction.AT_LEAST)
+        assert time.reason == "The step has lasted 15 min; at least 15 min are needed."
+
+    def test_a_time_is_said_in_its_largest_whole_unit(self):
+        times = (timedelta(), timedelta(seconds=59), timedelta(hours=25), timedelta(days=2), MINUTE)
+        assert [_time(each) for each in times] == ["0 s", "59 s", "25 h", "2 d", "1 min"]
+
+    def test_where_nothing_was_counted_no_row_is_claimed_and_it_is_said_what_it_would_take(self):
+        assert [c.rows for c in canary_gate(PLAN, None, mode=Mode.BLOCKING).criteria] == [0]
+        found = {c.criterion: c for c in judged(slow=None, paired=None, exposed=(Exposed(10_000, 0, 0),)).criteria}
+        slow, drawn = found["slow answers"], found["units drawn as declared"]
+        assert [(c.measured, c.rows, c.allowed) for c in (slow, drawn)] == [(None, 0, "evidence < 1,000")] * 2
+        assert found["mean |canary - champion|"].rows == 0
+        assert found["more failures"].reason == "No unit was answered, so failures could not be counted."
+
+    def test_after_one_unit_more_failures_are_not_shown(self):
+        assert said(judged(exposed=(Exposed(10_000, 0, 1),)), "more failures")[0] is Verdict.PASS
+
+    @pytest.mark.parametrize(
+        ("changes", "shown"), [({}, True), ({"canary": (0, 0)}, False), ({"champion": (0, 0)}, False)]
+    )
+    def test_however_much_is_tolerated_each_arm_must_have_a_unit(self, changes, shown):
+        plan = replace(PLAN, steps=(replace(PLAN.steps[0]), CanaryStep(50_000, 500, MINUTE, DAY)), added_failures=0.1)
+        assert plan.margin_of(0) == 2
+        found = canary_gate(
+            plan, replace(WELL, **{"canary": (0, 1), "champion": (0, 1), **changes}), mode=Mode.BLOCKING
+        )
+        assert (said(found, "added failures")[0] is Verdict.PASS) is shown
+
+    def test_a_wrong_draw_of_an_earlier_share_ends_a_share_that_no_unit_came_into(self):
+        shares = (Exposed(10_000, 900, 49_100), Exposed(500_000, 0, 0))
+        assert next_of(step=1, exposed=shares) is Following.ASK
+
+    def test_before_the_end_of_its_time_it_waits(self):
+        assert next_of(rows=0, elapsed=5 * DAY - timedelta(seconds=1)) is Following.WAIT
+
     def test_the_hard_wire_needs_no_draw(self):
         assert judged(exposed=(Exposed(10_000, 900, 49_100),), wired=Wired.CANARY).verdict is Verdict.FAIL
 
@@ -196,3 +298,17 @@ class TestPlanOfACanary:
     def test_f088_the_last_share_is_exactly_the_declared_one_and_then_comes_all(self):
         plan = replace(PLAN, steps=tuple(CanaryStep(s, 1, MINUTE, DAY) for s in (300_000, 500_000)))
         assert (plan.margin_of(0), plan.margin_of(1)) == (pytest.approx(0.02), pytest.approx(0.01))
+
+    def test_a_step_bears_what_the_next_of_three_shares_can(self):
+        plan = replace(PLAN, steps=tuple(CanaryStep(s, 1, MINUTE, DAY) for s in (10_000, 100_000, 500_000)))
+        assert [plan.margin_of(step) for step in range(3)] == pytest.approx([0.1, 0.02, 0.01])
+
+    def test_the_smallest_and_the_largest_shares_are_allowed(self):
+        shares = (1, 999_999)
+        plan = replace(PLAN, steps=tuple(CanaryStep(s, 1, MINUTE, DAY) for s in shares))
+        assert tuple(step.share_ppm for step in plan.steps) == shares
+
+    def test_what_is_left_out_is_one_chance_in_a_hundred_of_a_wrong_rollback(self):
+        assert PLAN.total_alpha == pytest.approx(0.01)
+        assert (PLAN.failures_alpha, PLAN.slow_alpha) == (0.009, 0.001)
+        assert (PLAN.shown_alpha, PLAN.mismatch_alpha) == (0.05, 0.001)
