@@ -28,7 +28,7 @@ from include.adapters.ledger import Facts, OverrideRequest, RetrainAction
 from include.domain.authority import OPERATORS
 from include.domain.journey import Trigger, drift_run_id
 from include.domain.lifecycle import Event, State
-from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
+from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
 from include.workflows.journey import causes, fact_files
 from include.workflows.journey.facts import RecipeRace
 from include.workflows.journey.step import journey_folder
@@ -222,6 +222,60 @@ def test_f059_clearing_a_gate_asks_airflow_as_the_same_user_and_promotes_nothing
     )
     assert pages.ledger.deployments.champion(MODEL) is None
     check_invariants(pages)
+
+
+def lacking(world, run_id: str = "r1", bound: float | None = None):
+    """A journey that was stopped because a feature has no value at all."""
+    candidate = world.ledger.candidates.open(request(run_id))
+    wanted = world.declared.models[MODEL].training.min_rows if bound is None else bound
+    rows = against_bound("rows", 98_200, Direction.AT_LEAST, wanted, rows=98_200)
+    why = "No value at all in wind_speed (weather has no published day from 2013-05-24 on)."
+    empty = CriterionResult("empty features", Verdict.FAIL, 1.0, "<= 0", 98_200, why)
+    result = GateResult("training_data_gate", Mode.BLOCKING, (rows, empty))
+    world.ledger.gates.record(candidate.candidate_id, result, digest=None, run_id=run_id)
+    closed = {"outcome": f"Rejected: training_data_gate: {why}", "actor": "close_journey"}
+    world.ledger.candidates.close(candidate.candidate_id, Event.REJECT, **closed)
+    return candidate
+
+
+def test_where_data_is_missing_the_page_says_the_cause_then_what_helps_and_judging_again_is_not_offered(pages):
+    candidate = lacking(pages)
+    shown = pages.page(f"/candidates/{candidate.candidate_id}", "otto").text
+    cause = shown.index("No value at all in wind_speed (weather has no published day from 2013-05-24 on).")
+    helps = shown.index("Publish the days that its views lack, in bulk")
+    assert cause < helps < shown.index("<form")
+    assert "`slipway why flight_delay --as-of 2013-06-01T00:00Z` shows" in shown
+    assert re.findall(r'data-action="(\w+)"', shown) == ["retrain", "override"]
+    assert shown.index("<td>empty features</td>") < shown.index("<td>rows</td>"), "what did not pass comes first"
+
+
+def test_where_the_bounds_were_declared_anew_it_may_be_judged_again(pages):
+    candidate = lacking(pages, bound=77)
+    shown = pages.page(f"/candidates/{candidate.candidate_id}", "otto").text
+    assert re.findall(r'data-action="(\w+)"', shown) == ["override", "clear"]
+
+
+def test_a_new_journey_is_started_from_the_page_of_one_that_ended_once_for_each_as_of_time(pages):
+    candidate = lacking(pages)
+    path = f"/slipway/candidates/{candidate.candidate_id}/retrain"
+    headers = pages.headers("otto", accept="text/html")
+
+    def sent(as_of: str):
+        form = {"reason": "The days of weather are there now", "as_of": as_of}
+        return pages.client.post(path, data=form, headers=headers, follow_redirects=False)
+
+    for day in ("2013-05-30", "2013-05-31", "2013-06-01"):
+        pages.publish(day)
+    assert sent("2013-06-02").status_code == 303
+    (run,) = pages.airflow.runs.values()
+    assert run["conf"] == {"as_of": "2013-06-02", "reason": "The days of weather are there now"}
+    assert run["triggering_user_name"] == "otto"
+    again = sent("2013-06-02")
+    assert (again.status_code, len(pages.airflow.runs)) == (409, 1)
+    assert "was started from here before, as run api__after_" in again.text
+    for wrong, said in (("soon", "as_of is"), ("", "as_of is")):
+        refused = sent(wrong)
+        assert (refused.status_code, said in refused.text, len(pages.airflow.runs)) == (422, True, 1)
 
 
 def test_f060_an_approval_is_an_answer_to_the_gate_that_waits_and_a_second_one_finds_no_question(pages):

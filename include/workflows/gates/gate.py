@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from include.workflows.evidence.probes import Smoked
     from include.workflows.evidence.shadow_window import Shadowed
 
+Criteria = Sequence[Mapping[str, Any]]
+"""What a gate found, as the ledger keeps it: each criterion's name, verdict, bound and reason."""
 RUNBOOK = "docs/runbook/{gate}.md"
 """A gate's page in the runbook."""
 OWN_RUNBOOK = RUNBOOK.format(gate="own_gate")
@@ -206,6 +209,10 @@ class Gate:
         lacks: what else its declaration lacks.
         advisory: how severe it is that it only advises; None where that is no lack.
         own: whether a team declares it by an import path.
+        may_differ: whether it can say something else of the same candidate, given what it said; a gate whose rows are
+        pinned can only where its bounds have changed since.
+        helps: what helps against what it found, a sentence each, for the model's name and the journey's as-of time;
+        nothing where only a person can tell.
     """
 
     name: str
@@ -222,6 +229,8 @@ class Gate:
     lacks: Callable[[ModelDeclaration], Iterable[Lack]] = lambda model: ()
     advisory: Callable[[ModelDeclaration], Severity | None] = lambda model: more_where_critical(model, Severity.MEDIUM)
     own: bool = False
+    may_differ: Callable[[ModelDeclaration, Criteria], bool] = lambda model, criteria: True
+    helps: Callable[[str, datetime, Criteria], Iterable[str]] = lambda model, as_of, criteria: ()
 
     @property
     def runbook(self) -> str:

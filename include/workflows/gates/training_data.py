@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.config import ModelDeclaration
 from include.domain.verdicts import GateResult, Mode
-from include.workflows.gates.gate import BUILD, Gate, SeedFor, Subject
+from include.workflows.gates.gate import BUILD, Criteria, Gate, SeedFor, Subject
 
 if TYPE_CHECKING:
     from include.domain.gates import TrainingDataSummary
@@ -26,6 +28,33 @@ def on(model: ModelDeclaration, counted: TrainingDataSummary) -> GateResult:
     return training_data_gate(rules, counted)
 
 
+def _may_differ(model: ModelDeclaration, criteria: Criteria) -> bool:
+    """The training set is pinned, so only bounds that have changed since alter what is said of it."""
+    declared = {"rows": model.training.min_rows, "holdout rows": model.gates.threshold_gate.min_rows}
+    return any(
+        each["bound"] is not None and each["bound"] != bound
+        for each in criteria
+        for name, bound in declared.items()
+        if str(each["criterion"]).partition(",")[0] == name
+    )
+
+
+def _helps(model: str, as_of: datetime, criteria: Criteria) -> Iterator[str]:
+    failed = {str(each["criterion"]).partition(",")[0] for each in criteria if each["verdict"] != "PASS"}
+    if failed & {"empty features"} or any(name.startswith("missing share of ") for name in failed):
+        yield "Publish the days that its views lack, in bulk, or repair the view whose rows do not meet the requests."
+        when = f"{as_of:%Y-%m-%dT%H:%M}Z"
+        yield f"`slipway why {model} --as-of {when}` shows, for some requests, the row that each view has."
+    if failed & {"rows", "holdout rows", "rows per feature"}:
+        yield "Publish more days in bulk, or take a later as-of time, by which more labels have matured."
+    if failed & {"different labels", "missing labels"}:
+        yield "Look at label.sql and at its table: are the labels of these days there, and of more than one kind?"
+    if "infinite values" in failed:
+        yield "Repair the division by zero in the view's SQL, and compute its days again with `slipway features redo`."
+    if failed & {"duplicate rows", "training rows in the holdout"}:
+        yield "Look at the keys of the view of its requests: one request is there more than once."
+
+
 GATE = Gate(
     name=NAME,
     after=BUILD,
@@ -35,4 +64,6 @@ GATE = Gate(
     judge=judge,
     looks_at=("features", "label"),
     seeds=(SeedFor("one label only", "different labels"),),
+    may_differ=_may_differ,
+    helps=_helps,
 )

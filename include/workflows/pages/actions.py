@@ -17,8 +17,8 @@ class Button:
     """One button."""
 
     name: str
-    """``approve``, ``reject``, ``override``, ``clear`` or ``rollback``; of an incident ``ack``, ``snooze`` or
-    ``accept``."""
+    """``approve``, ``reject``, ``override``, ``clear``, ``retrain`` or ``rollback``; of an incident ``ack``,
+    ``snooze`` or ``accept``."""
     label: str
     consequence: str
     """What will happen, said before it does."""
@@ -28,6 +28,21 @@ class Button:
     needs_until: bool = False
     """Whether it takes a day of data."""
     is_grave: bool = False
+    as_of: str | None = None
+    """What the field for an as-of time begins with; None where there is no such field."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJourney:
+    """What is known of a journey that would follow this one.
+
+    Attributes:
+        as_of: the latest as-of time for which every view has its rows, ``YYYY-MM-DD``; empty where none has.
+        only_it_helps: the gates that must say the same of this candidate again, because their rows are pinned.
+    """
+
+    as_of: str = ""
+    only_it_helps: frozenset[str] = frozenset()
 
 
 def allowed(
@@ -36,6 +51,7 @@ def allowed(
     champion: Epoch | None,
     epochs: Sequence[Epoch],
     under_way: str | None = None,
+    new: NewJourney = NewJourney(),  # it is frozen
 ) -> tuple[Button, ...]:
     """The actions that are possible in the candidate's state, the likeliest first.
 
@@ -51,12 +67,17 @@ def allowed(
     waiting = [gate for gate, verdict in in_the_way if candidate.is_live and verdict == "INCONCLUSIVE"]
     found += [_approve(gate) for gate in waiting]
     if open_to_people:
+        pinned = [gate for gate, _ in in_the_way if gate in new.only_it_helps]
+        if pinned and not candidate.is_live:
+            found.append(_retrain(candidate.model, new.as_of))
         # A journey that goes on past an overridden gate needs no action.
         found += [
             _clear(gate, overridden) for gate, _, overridden in standing[:1] if overridden and not candidate.is_live
         ]
-        found += [_override(gate, verdict) for gate, verdict in in_the_way if gate not in waiting]
-        found += [_clear(gate, overridden) for gate, _, overridden in standing[:1] if not overridden]
+        found += [_override(gate, verdict) for gate, verdict in in_the_way if gate not in (*waiting, *pinned)]
+        again = [gate for gate, _, overridden in standing[:1] if not overridden and gate not in pinned]
+        found += [_clear(gate, False) for gate in again]
+        found += [_override(gate, verdict) for gate, verdict in in_the_way if gate in pinned and gate not in waiting]
     if candidate.is_live:
         found.append(_reject(candidate, champion))
     if champion is not None and champion.to_candidate == candidate.candidate_id:
@@ -115,6 +136,17 @@ def _clear(gate: str, overridden: bool) -> Button:
         f"Judge again from {gate_title(gate).lower()}",
         f"Airflow clears {gate} and what follows it, and the closed journey is opened again. {then}",
         gate=gate,
+    )
+
+
+def _retrain(model: str, as_of: str) -> Button:
+    return Button(
+        "retrain",
+        "Start a new journey",
+        f"A run of retrain_{model} starts under your name, on the rows that are published now. This candidate stays as "
+        "it ended, and the champion serves until the new one has passed every gate.",
+        needs_reason=True,
+        as_of=as_of,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from include.adapters.ledger import Candidate, Explanation, Ledger, ShadowWindow
+from include.config import ModelDeclaration
 from include.domain.lifecycle import State
 from include.domain.promotion import Epoch, Override, rollback_target
 from include.domain.wording import count_of
@@ -18,7 +19,7 @@ from include.workflows.journey.causes import in_words
 from include.workflows.journey.facts import Curves, Disagreement, Evaluated, RecipeRace, Refitted, Remarks, TrainingSets
 from include.workflows.journey.kept_facts import KeptFacts
 from include.workflows.pages import actions, sources
-from include.workflows.pages.actions import Button
+from include.workflows.pages.actions import Button, NewJourney
 from include.workflows.pages.way import GateView, Phase, gate_view, phases_of, place, standing_gates
 from include.workflows.pages.words import TRIGGERS
 from include.workflows.release import stranded
@@ -108,9 +109,9 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
     records = {s.newest.gate: (s.newest, s.attempts) for s in found.gates}
     # The record of its promotion stays the same after the override has expired.
     live = {o.gate: o for o in found.overrides if found.epochs or o.is_live(now)}
-    asks = {gate: registered.asks(gate, declared) for gate in records}
     gates = {
-        gate: gate_view(record, count, asks[gate], live.get(gate), lap) for gate, (record, count) in records.items()
+        gate: _helped(gate_view(record, count, declared, live.get(gate), lap), candidate, declared)
+        for gate, (record, count) in records.items()
     }
     kept = KeptFacts(candidate.candidate_id)
     evaluated, sets, curves = kept.of(Evaluated), kept.of(TrainingSets), kept.of(Curves)
@@ -139,10 +140,35 @@ def _view(ledger: Ledger, found: Explanation, now: datetime) -> ReleaseView:
         lineage=_lineage(candidate, sets, evaluated, race, kept.of(Refitted)),
         mlflow_url=sources.mlflow_run(candidate.facts.mlflow_run_id),
         explanation=found,
-        actions=actions.allowed(candidate, standing_gates(gates, order), champion, epochs, under_way),
+        actions=actions.allowed(
+            candidate,
+            standing_gates(gates, order),
+            champion,
+            epochs,
+            under_way,
+            NewJourney(_newest(ledger, declared), frozenset(g.gate for g in gates.values() if g.same_again)),
+        ),
         asked_by=f"{candidate.request.asked_by} ({TRIGGERS[candidate.request.trigger.value]})",
         also_asked=in_words(found.causes[1:]),
     )
+
+
+def _helped(view: GateView, candidate: Candidate, declared: ModelDeclaration | None) -> GateView:
+    """With what helps, where it did not pass."""
+    gate = registered.named(view.gate, declared)
+    if gate is None or view.verdict == "PASS":
+        return view
+    return replace(view, helps=tuple(gate.helps(candidate.model, candidate.request.as_of, view.criteria)))
+
+
+def _newest(ledger: Ledger, declared: ModelDeclaration | None) -> str:
+    """The as-of time that a new journey may have: the end of the newest day that every view has; empty before one."""
+    if declared is None:
+        return ""
+    days = ledger.overview.newest_days()
+    found = [days.get((use.view, use.version)) for use in declared.views]
+    newest = [day for day in found if day is not None]
+    return (date.fromisoformat(min(newest)) + timedelta(days=1)).isoformat() if len(newest) == len(found) else ""
 
 
 # --- its state -------------------------------------------------------------------------------------------------------
@@ -250,7 +276,11 @@ def _next_steps(
         steps.append("The red task's log says what broke. When it is fixed, clear that task and what follows it.")
     elif waits:
         steps.append("Approve with a reason, or reject. No answer in time is a rejection.")
+    elif standing and ended and standing[0].same_again:
+        steps += standing[0].helps
+        steps.append("Then start a new journey: the rows of this one are pinned, and it would be judged the same.")
     elif standing and (ended or candidate.is_live):
+        steps += standing[0].helps
         steps.append("Leaving it is a decision too: drift asks again after the cooldown.")
         steps.append("If you know what the evidence cannot, override this gate for this candidate, then judge again.")
     return tuple(steps)

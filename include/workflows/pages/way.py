@@ -21,6 +21,10 @@ _PAST = {State.OPENED: 0, State.TRAINED: 2, State.CHALLENGER: 4, State.SHADOWING
 """How many phases a live candidate has certainly passed in each state."""
 
 
+WORST = ("FAIL", "INCONCLUSIVE", "PASS")
+"""Criteria are shown in this order: what did not pass comes first."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateView:
     """What one gate said."""
@@ -40,6 +44,10 @@ class GateView:
     """Whether it keeps the candidate from promotion now."""
     earlier: bool = False
     """Whether it judged in an earlier lap of the journey, and not yet in this one."""
+    same_again: bool = False
+    """Whether it must say the same when it is asked again: its rows are pinned, and its bounds are as they were."""
+    helps: tuple[str, ...] = ()
+    """What helps against what it found, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +69,29 @@ def standing_gates(gates: Mapping[str, GateView], order: Sequence[str]) -> list[
     return [(g.gate, g.verdict, g.override is not None) for g in found]
 
 
-def gate_view(record: GateRecord, attempts: int, asks: str, override: Override | None, lap: int) -> GateView:
+def gate_view(
+    record: GateRecord, attempts: int, declared: ModelDeclaration | None, override: Override | None, lap: int
+) -> GateView:
+    """What the gate said last, of a model as it is declared now; None where it is not declared any more."""
     passed = record.verdict is Verdict.PASS
+    criteria = tuple(
+        sorted((c.as_json() for c in record.result.criteria), key=lambda c: WORST.index(str(c["verdict"])))
+    )
+    gate = registered.named(record.gate, declared)
     return GateView(
         gate=record.gate,
         title=gate_title(record.gate),
-        asks=asks,
+        asks=gate.asks if gate is not None else "",
         verdict=record.verdict.value,
         mode=record.mode.value,
         reason=record.result.reason,
         attempts=attempts,
         judged_at=record.recorded_at,
-        criteria=tuple(c.as_json() for c in record.result.criteria),
+        criteria=criteria,
         override=None if passed else override,
         in_the_way=not passed and record.mode is Mode.BLOCKING and override is None,
         earlier=record.lap is not None and record.lap < lap,
+        same_again=gate is not None and declared is not None and not gate.may_differ(declared, criteria),
     )
 
 

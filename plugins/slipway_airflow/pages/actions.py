@@ -188,6 +188,29 @@ async def retrain(request: Request, model: str, conf: dict[str, Any], key: Any, 
     return run_id, False
 
 
+async def retrain_after(request: Request, view: release.ReleaseView, user: str, reason: Any, as_of: Any) -> str:
+    """Start a journey in the place of one that ended, once for each as-of time. Returns the run's id.
+
+    Raises:
+        AlreadyUnderWay: when it was started from there before.
+    """
+    why = overrides.reason(reason)
+    if not isinstance(as_of, str) or not as_of.strip():
+        raise BadField("as_of", as_of, "give a day or a time, as in 2026-12-01")
+    moment = as_of.strip()
+    key = re.sub(r"[^A-Za-z0-9_.-]", "-", f"after_{view.candidate.candidate_id[-24:]}_{moment}")[:80]
+    try:
+        run_id, started = await retrain(request, view.model, {"as_of": moment, "reason": why}, key, user)
+    except KeyReused:
+        started = False
+    if not started:
+        raise AlreadyUnderWay(
+            f"A journey as of {moment} was started from here before, as run api__{key} of retrain_{view.model}. "
+            "Its own page goes on from there."
+        )
+    return run_id
+
+
 def _sent(conf: dict[str, Any]) -> dict[str, Any]:
     """The request without the fields that are left out or have their default."""
     usual = {"trigger": "api", "supersede": False}

@@ -56,9 +56,11 @@ async def _done(
         await actions.reject(request, candidate_id, by, form.get("reason"))
     elif action == "rollback":
         await actions.roll_back(request, view.model, form.get("reason"), form.get("revision"))
+    elif action == "retrain":
+        await actions.retrain_after(request, view, by.name, form.get("reason"), form.get("as_of"))
     else:
         raise HTTPException(
-            404, f"There is no action {action[:40]!r}; there are: approve, clear, override, reject, rollback."
+            404, f"There is no action {action[:40]!r}; there are: approve, clear, override, reject, retrain, rollback."
         )
 
 
@@ -91,7 +93,8 @@ async def act_on_incident(request: Request, user: User, incident_id: str, action
 
 
 def _refused(action: str, form: Mapping[str, str], error: Exception) -> html_routes.RefusedForm:
-    field = error.what if isinstance(error, BadField) and error.what in ("reason", "expires", "until") else None
+    shown = ("reason", "expires", "until", "as_of")
+    field = error.what if isinstance(error, BadField) and error.what in shown else None
     return html_routes.RefusedForm(action, form.get("gate", ""), form, str(error), field, status_of(error))
 
 

@@ -34,6 +34,7 @@ NOTICES = {
     "clear": "Airflow has cleared the gate and what follows it. This page shows the new verdicts as they come.",
     "approve": "Your approval was handed to the gate. Its task records it and the journey goes on.",
     "reject": "The candidate is rejected, under your name. The champion stays.",
+    "retrain": "The new journey has started; the model's page shows it as soon as its first task has run.",
     "rollback": "The rollback has started. The champion changes when its run is done, in seconds.",
 }
 
