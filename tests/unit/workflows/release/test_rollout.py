@@ -16,6 +16,7 @@ from include.domain.canary.rollout import RolloutEvent, RolloutStage
 from include.domain.lifecycle import State
 from include.domain.verdicts import Verdict
 from include.workflows import gates, stores, tasks
+from include.workflows.journey.step import JourneyIsOver
 from include.workflows.release import rollout as rollouts
 from include.workflows.release.rollout import RolloutEnded, Watch
 
@@ -235,19 +236,35 @@ class TestRolloutInJourney:
         assert (outcome["passed"], outcome["verdict"]) == (False, "INCONCLUSIVE")
         assert "at step 1 of 2" in outcome["table"]
 
-    @pytest.mark.parametrize("point", ["canary.opened", "canary.recorded", "canary.raised"])
+    @pytest.mark.parametrize("point", ["canary.opened", "canary.recorded", "canary.raised", "canary.taken_up"])
     def test_f089_a_judge_that_is_killed_anywhere_goes_on_where_it_was(self, second, wait, monkeypatch, point):
         go_on(second)
         traffic(second, range(1_500))
-        wait(HOUR)
+        wait(13 * HOUR if point == "canary.taken_up" else HOUR)
         with monkeypatch.context() as patch:
             patch.setattr(rollouts, "crashpoint", killed_at(point))
             with pytest.raises(Killed):
                 go_on(second)
         assert share(second) in (100_000, 500_000)
+        if point == "canary.taken_up":  # what was counted before its lease ended is not counted again
+            traffic(second, range(1_500, 3_000))
         go_on(second)
         assert (newest(second).state.step, share(second)) == (1, 500_000)
-        assert [each.event for each in newest(second).events] == [RolloutEvent.OPEN, RolloutEvent.STEP]
+        raised = [each.event for each in newest(second).events if each.event is RolloutEvent.STEP]
+        assert len(raised) == 1
+
+    @pytest.mark.parametrize("point", ["canary.recorded", "canary.lowered"])
+    def test_f089_a_judge_that_is_killed_while_it_ends_a_rollout_leaves_it_ended(self, second, monkeypatch, point):
+        go_on(second)
+        traffic(second, range(1_000), Traffic(canary_fails=lambda unit: unit % 3 == 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(rollouts, "crashpoint", killed_at(point))
+            with pytest.raises(Killed):
+                go_on(second)
+        with pytest.raises((RolloutEnded, JourneyIsOver)):
+            go_on(second)
+        assert (share(second), newest(second).state.stage) == (0, RolloutStage.TRIPPED)
+        tasks.close_journey(second)
 
 
 class TestWatch:
