@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WAIT_S = 0.1
 LOOK_AGAIN_S = 10.0
+LOOK_AT_MOST_EVERY_S = 0.5
+"""Where no candidate is in shadow, which is most of the time: a look opens the ledger."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +62,9 @@ def _shadow(args: argparse.Namespace) -> Answer:
         found = online_challenger.follow(model, folder, clock.now, goes_on, limits)
         if found.candidate is not None:
             print("\n".join(_told(args.model, found).lines), flush=True)
-        # As for the lag: a challenger is found within ten seconds of the data's time, or of a tenth of the machine's.
-        if stop.wait(max(WAIT_S, LOOK_AGAIN_S / max(clock.speed, 1.0)) if found.candidate is None else WAIT_S):
+        # As for the lag: a challenger is found within ten seconds of the data's time, or half a one of the machine's.
+        idle = max(LOOK_AT_MOST_EVERY_S, LOOK_AGAIN_S / max(clock.speed, 1.0))
+        if stop.wait(idle if found.candidate is None else WAIT_S):
             return Answer(("Stopped.",), {"stopped": "by signal"})
 
 

@@ -90,7 +90,6 @@ class GateOperator(HITLOperator):
 
     def execute(self, context: Context) -> Any:
         use_source_connection()
-        push_links(self, context)
         try:
             outcome = self.judge(self.journey, context["ti"].start_date)
         except Refusal as refusal:
@@ -102,6 +101,7 @@ class GateOperator(HITLOperator):
         if outcome["verdict"] == "INCONCLUSIVE" and self.approve is not None:
             print(self.table)
             self.body = str(outcome["markdown"])
+            push_links(self, context)
             return super().execute(context)
         raise refuse(str(outcome["reason"]))
 

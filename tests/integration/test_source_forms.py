@@ -222,7 +222,7 @@ def _plans(connection: Connection) -> list[str]:
     from include.adapters.source import reading
     from include.adapters.source.columns import layout
 
-    query = reading._statement(connection, layout(connection, READ, None), reading._Asked(day(3), at(9)))
+    query = reading._statement(connection, layout(connection, READ, None), reading.AskedRows(day(3), at(9)))
     shown = query.compile(connection, compile_kwargs={"literal_binds": True})
     return [row[-1] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + str(shown).replace("%%", "%"))]
 

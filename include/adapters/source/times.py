@@ -17,6 +17,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -198,10 +199,15 @@ def no_text_of_a_time_in_sqlite(when: ColumnElement[Any]) -> Any:
 
 def strange_in_index(connection: Connection, when: ColumnClause[Any], table: Any, has_numbers: bool) -> list[Any]:
     """Some of an indexed SQLite column's values that are no times, without reading the column: the index is searched
-    between the months, month by month."""
-    months = [f"{year}-{month:02d}-" for year in range(FIRST_YEAR, LAST_YEAR) for month in range(1, 13)]
+    between the months, month by month, as far as there are values."""
+    months = _months()
+    lowest, highest = connection.execute(
+        select(
+            *(select(end(when)).select_from(table).where(when >= "").scalar_subquery() for end in (func.min, func.max))
+        )
+    ).one()
     # Behind all that begins with a month, before the next: '.' follows '-'.
-    gaps = [[this[:-1] + ".", after] for this, after in pairwise(months)]
+    gaps = [[this[:-1] + ".", after] for this, after in pairwise(months) if _meets(lowest, highest, this, after)]
     each = func.json_each(literal(json.dumps(gaps))).table_valued("value")
     low, high = (func.json_extract(each.c.value, f"$[{side}]") for side in (0, 1))
     inside = select(when).select_from(table).where(when >= low, when < high).limit(1)
@@ -214,6 +220,17 @@ def strange_in_index(connection: Connection, when: ColumnClause[Any], table: Any
     if has_numbers:
         queries.append(_some(when, table, and_(when < "", no_number_of_a_time(when))))
     return [value for query in queries for value in connection.execute(query).scalars()]
+
+
+@cache
+def _months() -> list[str]:
+    return [f"{year}-{month:02d}-" for year in range(FIRST_YEAR, LAST_YEAR) for month in range(1, 13)]
+
+
+def _meets(lowest: Any, highest: Any, low: str, high: str) -> bool:
+    """Whether a text of ``[low, high)`` may lie between the first and the last of the column; bytes come after all
+    texts, and of a column without texts there is no first."""
+    return isinstance(lowest, str) and lowest < high and (not isinstance(highest, str) or low <= highest)
 
 
 def _some(when: ColumnClause[Any], table: Any, condition: Any) -> Any:

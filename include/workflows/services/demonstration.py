@@ -21,6 +21,8 @@ from include.domain.errors import NotDone
 from include.domain.intervals import Interval
 
 LOOK_EVERY_S = 0.25
+LOOKING_AT_MOST = 0.2
+"""The share of the time in which Airflow is asked how far it is: where it answers slowly it has other work."""
 LOST_EVENT_S = 45.0
 """How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
 DAYS_AFTER = 9
@@ -216,6 +218,7 @@ class Demonstration:
         requests = {m.entity.view for m in self.models}
         while True:
             self._check_stop()
+            asked = self.clock()
             runs: dict[str, DagRun] = {}
             for run in self.api.dag_runs(partition_key=day):
                 runs.setdefault(run.dag_id, run)
@@ -236,7 +239,7 @@ class Demonstration:
             if self.clock() - began > LOST_EVENT_S:
                 self._start_lost(day, [dag_id for dag_id in missing if dag_id not in runs], runs)
                 began = self.clock()
-            time.sleep(LOOK_EVERY_S)
+            self._pause(asked)
 
     def _expected(self, runs: Mapping[str, DagRun]) -> Iterator[str]:
         for view in self.views:
@@ -299,6 +302,7 @@ class Demonstration:
         journeys = {f"retrain_{m.name}" for m in self.models}
         while True:
             self._check_stop()
+            asked = self.clock()
             active = [r for r in self.api.dag_runs(states=("queued", "running")) if r.dag_id in journeys]
             self._journey_seen |= bool(active)
             busy = False
@@ -324,7 +328,7 @@ class Demonstration:
                     self._note_ended(day, outcome)
                 self._journey_seen = bool(active)
                 return False
-            time.sleep(LOOK_EVERY_S)
+            self._pause(asked)
 
     def _note_ended(self, day: str, outcome: DemonstrationOutcome) -> None:
         """Keep how each journey that drift started ended."""
@@ -344,6 +348,7 @@ class Demonstration:
     def _wait(self, runs: Mapping[str, str], what: str) -> None:
         while True:
             self._check_stop()
+            asked = self.clock()
             found = [self.api.dag_run(dag_id, run_id) for dag_id, run_id in runs.items()]
             self._fail_on(found)
             left = [run for run in found if not run.finished]
@@ -361,7 +366,11 @@ class Demonstration:
                 tasks = [t.task_id for t in doing_now if t.state == "running"]
                 doing.append(f"{run.dag_id} {'/'.join(tasks) or run.state}")
             self.tell.now(f"{what}: {', '.join(doing)}")
-            time.sleep(LOOK_EVERY_S)
+            self._pause(asked)
+
+    def _pause(self, asked: float) -> None:
+        """Before Airflow is asked again, of which the last questions began at ``asked``."""
+        time.sleep(min(max(LOOK_EVERY_S, (self.clock() - asked) * (1 / LOOKING_AT_MOST - 1)), LOOK_EVERY_S * 8))
 
     def _fail_on(self, runs: Any) -> None:
         for run in runs:
