@@ -72,6 +72,11 @@ class WorldOnDisk:
         """By id of each answer, whether a cut at the moment of its reply would have cost it."""
         self.statuses: dict[str, int] = {}
 
+    def until_on_disk(self) -> None:
+        done = threading.Event()
+        self.journal.when_on_disk(lambda kept: done.set())
+        assert done.wait(60)
+
     async def ask(self, name: str, **headers: str) -> None:
         body = json.dumps({"features": FEATURES, "request_id": name}).encode()
 
@@ -124,12 +129,10 @@ def test_f139_with_durability_power_no_answer_that_was_given_is_lost(new_world):
 
 def test_f139_without_it_a_cut_costs_what_was_answered_since_the_last_sync_began_and_no_more(new_world, disk):
     world = new_world("process", group_s=3600.0)
-    world.journal.when_on_disk(lambda kept: None)  # the opening
+    world.until_on_disk()  # the opening
     asyncio.run(all_of(world, ["r1", "r2"]))
     assert world.lost == {"r1": True, "r2": True}, "this disk does lose what was not synced"
-    done = threading.Event()
-    world.journal.when_on_disk(lambda kept: done.set())
-    assert done.wait(60)
+    world.until_on_disk()
     asyncio.run(world.ask("r3"))
     assert disk.after_a_cut(world.folder / "cut") == {"r1", "r2"}
 
