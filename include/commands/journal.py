@@ -5,17 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_FAILED, Answer, Mistake, Verb, VerbGroup
 
 if TYPE_CHECKING:
     from include.adapters.journal import Damage, Entry, JournalReader
     from include.adapters.ledger import SegmentRecord
+    from include.domain.journal.outcomes import KnownOutcome
+    from include.domain.journal.records import AnswerRecord
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("cat", "status"), help="the records, one a line; or what there is, counted")
+    parser.add_argument(
+        "what",
+        choices=("cat", "status", "outcomes"),
+        help="the records, one a line; what there is, counted; or what came of the answers, as it was told",
+    )
+    parser.add_argument("name", nargs="?", metavar="MODEL", help="outcomes: of which model's answers")
     parser.add_argument("--folder", help="of the journal; default SLIPWAY_HOME/journal")
     parser.add_argument("--model", help="cat: only the answers of this model")
     parser.add_argument("--last", type=int, metavar="N", help="cat: only the last N of them")
@@ -25,6 +32,10 @@ def _journal(args: argparse.Namespace) -> Answer:
     from include.adapters.journal import JournalReader
     from include.config.settings import settings
 
+    if args.what == "outcomes":
+        return _outcomes(args)
+    if args.name is not None:
+        raise Mistake(f"journal {args.what} takes no {args.name!r}; of one model it is --model.")
     folder = Path(args.folder) if args.folder else settings().home / "journal"
     if not folder.is_dir():
         raise Mistake(f"There is no journal in {folder}; the online service makes it with its first answer.")
@@ -93,6 +104,54 @@ def _status(reader: JournalReader) -> Answer:
         "damage": list(damage),
     }
     return Answer(lines, data, _code(damage))
+
+
+def _outcomes(args: argparse.Namespace) -> Answer:
+    from include.adapters.journal import JournalReader
+    from include.config import declarations
+    from include.config.settings import settings
+    from include.domain.journal.outcomes import is_about, known_outcomes
+    from include.domain.journal.records import AnswerRecord, OutcomeRecord
+    from include.serving.outcomes import FOLDER
+
+    if not args.name:
+        raise Mistake("journal outcomes MODEL: say of which model's answers.")
+    model, home = declarations().model(args.name).name, settings().home
+    told = JournalReader(home / FOLDER)
+    known = list(known_outcomes((e.record for e in told.all() if isinstance(e.record, OutcomeRecord)), model))
+    asked, answers = {each.request_id for each in known}, dict[str, list[AnswerRecord]]()
+    reader = JournalReader(Path(args.folder) if args.folder else home / "journal")
+    for entry in reader.all():
+        record = entry.record
+        if isinstance(record, AnswerRecord) and record.model == model and record.request_id in asked:
+            answers.setdefault(record.request_id, []).append(record)
+    rows = [(each, is_about(each, answers.get(each.request_id, ()))) for each in known]
+    without = sum(answer is None for _, answer in rows)
+    damage = (*_damage(told.damage), *_damage(reader.damage))
+    lines = (
+        *(_outcome_line(outcome, answer) for outcome, answer in rows),
+        f"{model}: {len(rows):,} outcomes, {sum(bool(o.before) for o, _ in rows):,} of them told anew, "
+        f"{without:,} of rows that are not in this journal",
+        *damage,
+    )
+    shown = [{**_plain(outcome), "answer": None if a is None else _plain(a)} for outcome, a in rows]
+    return Answer(lines, {"model": model, "outcomes": shown, "damage": list(damage)}, _code(damage))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    import msgspec
+
+    made: dict[str, Any] = msgspec.to_builtins(value)
+    return made
+
+
+def _outcome_line(outcome: KnownOutcome, answer: AnswerRecord | None) -> str:
+    row = "" if outcome.row is None else f"#{outcome.row}"
+    before = f", before that {', '.join(str(value) for _, value in outcome.before)}" if outcome.before else ""
+    said = "no such row in this journal"
+    if answer is not None:
+        said = f"{answer.candidate} said {answer.predicted} ({answer.score}) at {answer.prediction_time.isoformat()}"
+    return f"{outcome.request_id}{row}: {outcome.value}{before}, known {outcome.known.isoformat()}; {said}"
 
 
 def _removed(folder: Path) -> list[SegmentRecord]:

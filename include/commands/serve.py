@@ -30,6 +30,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--model", action="append", help="token: a model that it may ask, as often as needed; default all"
     )
     parser.add_argument(
+        "--may",
+        choices=("predict", "outcomes", "both"),
+        default="predict",
+        help="token: ask for predictions, tell what came of them, or both; default predict",
+    )
+    parser.add_argument(
         "--rate", type=float, metavar="N", help="token: how often a second it may ask each worker; default no limit"
     )
     parser.add_argument("--token", help="status: what to ask with, where tokens exist (SLIPWAY_SERVE_TOKEN)")
@@ -74,15 +80,21 @@ def _token(args: argparse.Namespace) -> Answer:
     if not args.name:
         raise Mistake("serve token NAME: say whose it is.")
     models = [declarations().model(name).name for name in args.model or ()]
-    scopes = [f"predict:{name}" for name in models] or [tokens.EVERY]
+    allowed = ("predict", "outcomes") if args.may == "both" else (args.may,)
+    scopes = [f"{what}:{name}" for what in allowed for name in models or ["*"]]
     if args.rate is not None and not 0 < args.rate < float("inf"):
         raise Mistake(f"--rate is {args.rate:g}; give how often a second, for example 100 or 0.5.")
     token = tokens.add(tokens.file_in(settings().home), args.name, scopes, args.rate)
     lines = (
         token,
-        f"It is shown once. It may ask {', '.join(models) or 'every model'}; restart the service to use it.",
+        f"It is shown once. It may {_deeds(args.may)} {', '.join(models) or 'every model'}; "
+        "restart the service to use it.",
     )
     return Answer(lines, {"token": token, "name": args.name, "scopes": scopes})
+
+
+def _deeds(may: str) -> str:
+    return {"predict": "ask", "outcomes": "tell the outcomes of", "both": "ask, and tell the outcomes of,"}[may]
 
 
 def _status(args: argparse.Namespace) -> Answer:

@@ -16,8 +16,10 @@ from include.domain.serving.requests import MOST_BYTES, AskedRequest, NotAnswere
 from include.serving.answering import AnsweredRequest, Answerer, Terms
 from include.serving.counters import Counters, bucket_of, labelled
 from include.serving.models import LoadedModel, Models
-from include.serving.on_disk import KeepsRecords, on_disk
-from include.serving.protocols import MLFLOW, OIP, OURS, Protocol, oip_metadata, openapi
+from include.serving.on_disk import on_disk
+from include.serving.openapi import openapi
+from include.serving.outcomes import Books, taken_down
+from include.serving.protocols import MLFLOW, OIP, OURS, Protocol, oip_metadata
 from include.serving.replies import Remembered, Reply, refused, shown_as_json
 from include.serving.tokens import Tokens, may
 
@@ -48,14 +50,14 @@ class App:
         self,
         models: Models,
         answerer: Answerer,
-        journal: KeepsRecords,
+        books: Books,
         counters: Counters,
         tokens: Tokens,
         view: View,
         limits: AppLimits,
     ) -> None:
         self.models, self.answerer, self.counters, self.tokens = models, answerer, counters, tokens
-        self.view, self.limits, self._journal = view, limits, journal
+        self.view, self.limits, self._books = view, limits, books
         self.draining = False
         self.in_flight = 0
         self._remembered = Remembered(limits.remembered, limits.remembered_bytes, limits.remembered_s)
@@ -111,6 +113,9 @@ class App:
         if path not in OPEN:
             self._authorize(scope, None)
         if scope["method"] == "POST":
+            told = _told_of(path)
+            if told is not None:
+                return await self._told(scope, told, receive), ""
             name, protocol = self._asked_of(path)
             self._authorize(scope, name)
             try:
@@ -123,18 +128,26 @@ class App:
             raise NotAnswered(405, f"{scope['method'][:20]} is not answered here")
         return self._shown(path), ""
 
-    def _authorize(self, scope: Message, model: str | None) -> None:
+    async def _told(self, scope: Message, name: str, receive: Receive) -> Reply:
+        """What came of rows of the model is written down. Its time is none of the model's answers'."""
+        by = self._authorize(scope, name, "outcomes")
+        body = await self._body(scope, receive)
+        return await taken_down(self._books, body, self._loaded(name).served, by, self.counters)
+
+    def _authorize(self, scope: Message, model: str | None, what: str = "predict") -> str:
+        """The name of whose token it is; empty where none is asked for."""
         if not self.tokens:
-            return
+            return ""
         given = _header(scope, b"authorization")
         scheme, _, token = (given or "").partition(" ")
         scopes = self.tokens.scopes(token.strip()) if scheme.lower() == "bearer" else None
         if scopes is None:
             raise NotAnswered(401, "a token is asked for: Authorization: Bearer …")
-        if model is not None and not may(scopes, model):
-            raise NotAnswered(403, "the token is not for this model")
+        if model is not None and not may(scopes, model, what):
+            raise NotAnswered(403, f"the token is not for this: {what}:{model[:80]}")
         if model is not None and not self.tokens.takes(token.strip(), time.monotonic()):
             raise NotAnswered(429, "the token asks more often than it may")
+        return self.tokens.name(token.strip())
 
     def _asked_of(self, path: str) -> tuple[str, Protocol]:
         """The model and the protocol of a POST."""
@@ -250,7 +263,7 @@ class App:
         served = made.served
         if served.durability == "process" or not made.counted:
             return made
-        if await on_disk(self._journal, served.model, self.counters):
+        if await on_disk(self._books.answers, served.model, self.counters):
             return made
         self.counters.add(labelled("slipway_journal_failed_total", model=served.model), len(made.predictions))
         if served.on_journal_full == "refuse":
@@ -335,6 +348,12 @@ def served_now(app: App) -> dict[str, Any]:
 
 class _Gone(Exception):
     """The client left before its body had come."""
+
+
+def _told_of(path: str) -> str | None:
+    """The model of whose rows a path is told the outcomes; None for any other path."""
+    parts = path.strip("/").split("/")
+    return parts[2] if len(parts) == 4 and parts[:2] == ["v1", "models"] and parts[3] == "outcomes" else None
 
 
 def _header(scope: Message, name: bytes) -> str | None:

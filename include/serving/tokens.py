@@ -24,9 +24,15 @@ class TokensUnreadable(Refusal):
 class Tokens:
     """The tokens of a home. Without any, whoever reaches the port may ask."""
 
-    def __init__(self, known: Mapping[str, tuple[str, ...]], rates: Mapping[str, float] | None = None) -> None:
-        """``known``: sha256 in hex to scopes; ``rates``: how often a second each may ask, where that is limited."""
-        self._known = dict(known)
+    def __init__(
+        self,
+        known: Mapping[str, tuple[str, ...]],
+        rates: Mapping[str, float] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """``known``: sha256 in hex to scopes; ``rates``: how often a second each may ask, where that is limited;
+        ``names``: whose each is."""
+        self._known, self._names = dict(known), dict(names or {})
         self._rates = dict(rates or {})
         self._left: dict[str, tuple[float, float]] = {}
         """Of a limited token: how many questions are left, and as of when."""
@@ -41,6 +47,10 @@ class Tokens:
             if hmac.compare_digest(asked, known):
                 found = scopes
         return found
+
+    def name(self, token: str) -> str:
+        """Whose token it is; empty where that is not known."""
+        return self._names.get(_hash(token), "")
 
     def takes(self, token: str, now: float) -> bool:
         """Count one question; False where the token has asked too often. A second's worth may come at once.
@@ -63,9 +73,13 @@ class Tokens:
         return allowed
 
 
-def may(scopes: tuple[str, ...], model: str) -> bool:
-    """Whether one may ask the model for predictions."""
-    return EVERY in scopes or ADMIN in scopes or f"predict:{model}" in scopes
+def may(scopes: tuple[str, ...], model: str, what: str = "predict") -> bool:
+    """Whether one may ask the model for predictions, or tell the outcomes of its answers.
+
+    >>> may(("predict:*",), "wind"), may(("predict:*",), "wind", "outcomes")
+    (True, False)
+    """
+    return ADMIN in scopes or f"{what}:*" in scopes or f"{what}:{model}" in scopes
 
 
 def file_in(home: Path) -> Path:
@@ -85,7 +99,8 @@ def read(file: Path) -> Tokens:
         data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         each_of = data["tokens"]
         rates = {each["sha256"]: float(each["rate"]) for each in each_of if each.get("rate") is not None}
-        return Tokens({each["sha256"]: tuple(map(str, each["scopes"])) for each in each_of}, rates)
+        names = {each["sha256"]: str(each.get("name", "")) for each in each_of}
+        return Tokens({each["sha256"]: tuple(map(str, each["scopes"])) for each in each_of}, rates, names)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TokensUnreadable(
             f"The tokens in {file} cannot be read ({error}); remove it and make new ones: `slipway serve token NAME`."

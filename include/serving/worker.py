@@ -17,13 +17,15 @@ import msgspec
 
 from include.adapters.data_clock import DataClock
 from include.adapters.hot_features import HotFeatures
-from include.adapters.journal import Journal
+from include.adapters.journal import Journal, JournalLater
 from include.adapters.route_file import RouteReader
 from include.serving import tokens
 from include.serving.answering import Answerer
 from include.serving.app import App, AppLimits, View, served_now
 from include.serving.counters import ENDS, Counters, added_up, exposition, labelled
 from include.serving.models import Models
+from include.serving.outcomes import FOLDER as OUTCOMES
+from include.serving.outcomes import Books
 from include.serving.said import say
 
 LOOK_S = 0.25
@@ -107,13 +109,14 @@ def run(config: WorkerConfig) -> None:
     started = datetime.now(UTC)
     clock = DataClock.read(config.clock)
     journal = Journal(Path(config.home) / "journal", config.instance, started, clock.now)
+    outcomes = JournalLater(lambda: Journal(Path(config.home) / OUTCOMES, config.instance, started, clock.now))
     counters = Counters(Path(config.folder) / f"{os.getpid()}{ENDS}")
     models = Models(RouteReader(Path(config.route)))
     models.current()
     app = App(
         models,
         Answerer(HotFeatures(config.online_url), journal, counters, clock.now),
-        journal,
+        Books(journal, outcomes, clock.now),
         counters,
         tokens.read(tokens.file_in(Path(config.home))),
         RunView(config),
@@ -138,6 +141,7 @@ def run(config: WorkerConfig) -> None:
         models.end()
         journal.mark(clock.now(), ends=True)
         journal.close()
+        outcomes.close()
 
 
 async def _serve(server: Any, app: App, journal: Journal, config: WorkerConfig, clock: DataClock) -> None:

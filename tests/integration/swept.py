@@ -288,6 +288,7 @@ PASSED["serve"] = {
 }
 PASSED["guard"] = {"guard.decided", "guard.kept", "guard.ended", "guard.saved"}
 PASSED["tell of the guard"] = {"keeper.guard.lowered", "keeper.guard.told", "keeper.guard.back"}
+PASSED["tell outcomes"] = {"serve.outcomes.written", "serve.replied"}
 PASSED["refit"] = {"step.begun", "refit.logged", "models.copied", "refit.tagged", "ledger.refit.set"}
 for name, like in {
     "train with a race": "train",

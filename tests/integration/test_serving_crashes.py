@@ -19,7 +19,7 @@ from waiting import eventually
 
 from include.adapters.journal import JournalReader
 from include.config.settings import PROJECT
-from include.domain.journal.records import AnswerRecord
+from include.domain.journal.records import AnswerRecord, OutcomeRecord
 from include.serving.worker import WorkerConfig
 
 LAST = 4
@@ -68,10 +68,37 @@ def test_f137_a_worker_killed_at_each_crash_point_loses_nothing_that_it_acknowle
     assert (reader.damage.torn, reader.damage.changed) == (0, 0)
 
 
+@pytest.mark.parametrize("point", sorted(PASSED["tell outcomes"]))
+def test_f137_a_worker_killed_while_outcomes_are_told_loses_none_that_it_acknowledged(
+    new_app_world: Callable[..., AppWorld],  # noqa: F811
+    point: str,
+) -> None:
+    world, acknowledged = new_app_world(), list[str]()
+    worker = RunningWorker(world, crashes=f"{point}:{LAST}")
+    connection = http.client.HTTPConnection("127.0.0.1", worker.socket.getsockname()[1], timeout=120)
+    try:
+        for number in range(LAST + 1):
+            body = json.dumps({"request_id": f"r{number}", "value": "late"})
+            connection.request("POST", "/v1/models/trip_late/outcomes", body)
+            reply = connection.getresponse()
+            assert (reply.status, json.loads(reply.read())["outcomes"]) == (200, 1)
+            acknowledged.append(f"r{number}")
+    except (OSError, http.client.HTTPException):
+        pass
+    finally:
+        connection.close()
+        assert worker.process.wait(60) == -signal.SIGKILL
+        worker.end()
+    told = [e.record for e in JournalReader(world.folder / "journal-outcomes").all()]
+    written = {each.request_id for each in told if isinstance(each, OutcomeRecord)}
+    assert len(acknowledged) >= LAST - 1
+    assert set(acknowledged) <= written
+
+
 class RunningWorker:
     """A worker process on a port of its own."""
 
-    def __init__(self, world: AppWorld, **config: object) -> None:
+    def __init__(self, world: AppWorld, crashes: str = "", **config: object) -> None:
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.socket.listen(1024)
@@ -88,7 +115,9 @@ class RunningWorker:
             **config,
         )
         argv = [sys.executable, "-m", "include.serving.worker", msgspec.json.encode(told).decode()]
-        self.process = subprocess.Popen(argv, cwd=PROJECT, pass_fds=(self.socket.fileno(),))
+        self.process = subprocess.Popen(
+            argv, cwd=PROJECT, pass_fds=(self.socket.fileno(),), env={**os.environ, "FAULT_CRASH": crashes}
+        )
 
     def connected(self) -> socket.socket:
         made = socket.create_connection(self.socket.getsockname())

@@ -19,12 +19,13 @@ from include.adapters import estimators, packing
 from include.adapters.hot_features import FeaturesUnreachable, HotRow
 from include.adapters.journal import JournalUnwritable
 from include.adapters.route_file import RouteReader, RouteWriter
-from include.domain.journal.records import AnswerRecord, Record
+from include.domain.journal.records import AnswerRecord, OutcomeRecord, Record
 from include.domain.serving.route import ServedFeature, ServedModel, ServedView
 from include.serving.answering import Answerer
 from include.serving.app import App, AppLimits, View
 from include.serving.counters import ENDS, Counters, added_up
 from include.serving.models import Models
+from include.serving.outcomes import Books
 from include.serving.tokens import Tokens
 
 NOON = datetime(2024, 3, 10, 12, tzinfo=UTC)
@@ -74,7 +75,7 @@ class FakeJournal:
     """Records in a list."""
 
     def __init__(self) -> None:
-        self.records: list[AnswerRecord] = []
+        self.records: list[Any] = []
         self.full = self.disk_fails = False
         self.waiting: list[Callable[[bool], None]] | None = None
         """Those who wait for a disk that the test holds; None where it is there at once."""
@@ -82,7 +83,7 @@ class FakeJournal:
     def append(self, records: Sequence[Record]) -> None:
         if self.full:
             raise JournalUnwritable(28, "full")
-        self.records += [each for each in records if isinstance(each, AnswerRecord)]
+        self.records += [each for each in records if isinstance(each, AnswerRecord | OutcomeRecord)]
 
     def when_on_disk(self, told: Callable[[bool], None]) -> None:
         if self.waiting is None:
@@ -108,6 +109,7 @@ class AppWorld:
     packed: dict[int, bytes]
     store: FakeStore = field(default_factory=FakeStore)
     journal: FakeJournal = field(default_factory=FakeJournal)
+    outcomes: FakeJournal = field(default_factory=FakeJournal)
     now: datetime = NOON
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
     limits: AppLimits = field(default_factory=AppLimits)
@@ -121,7 +123,8 @@ class AppWorld:
     def new_app(self) -> App:
         models = Models(RouteReader(self.folder / "route.bin"))
         answerer = Answerer(self.store, self.journal, self.counters, lambda: self.now)
-        return App(models, answerer, self.journal, self.counters, self.tokens, View(), self.limits)
+        books = Books(self.journal, self.outcomes, lambda: self.now)
+        return App(models, answerer, books, self.counters, self.tokens, View(), self.limits)
 
     def served(self, revision: int, seed: int = 1, **changes: Any) -> ServedModel:
         file = self.folder / f"{seed}.npz"

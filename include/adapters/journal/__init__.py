@@ -5,6 +5,7 @@ of another, so what one left torn hides nothing. Neither SQLAlchemy nor pandas i
 """
 
 from include.adapters.journal.last_written import died_here, last_written, writer_of
+from include.adapters.journal.later import JournalLater
 from include.adapters.journal.reader import Damage, Entry, JournalReader
 from include.adapters.journal.segments import Segment, segments
 from include.adapters.journal.writer import Journal, JournalUnwritable, SegmentLimits
@@ -13,6 +14,7 @@ __all__ = [
     "Damage",
     "Entry",
     "Journal",
+    "JournalLater",
     "JournalReader",
     "JournalUnwritable",
     "Segment",

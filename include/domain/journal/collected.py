@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from include.domain.journal.records import AnswerRecord, Mark, Opening, PassedOver, Record
+from include.domain.journal.records import AnswerRecord, Mark, Opening, OutcomeRecord, PassedOver, Record
 
 GONE_AFTER = timedelta(minutes=15)
 """A process that has written nothing for so long, and has not passed the day's end, is not waited for."""
@@ -120,6 +120,8 @@ class Writer:
             self.ended = self.ended or record.ends
         elif isinstance(record, PassedOver):
             at = record.until
+        elif isinstance(record, OutcomeRecord):
+            at = record.known
         else:
             at = record.prediction_time
         self.last = at if self.last is None else max(self.last, at)

@@ -152,7 +152,24 @@ class PassedOver(msgspec.Struct, tag_field="kind", tag="gap", frozen=True, omit_
     reason: str = ""
 
 
-Record = Opening | AnswerRecord | Mark | PassedOver
+class OutcomeRecord(msgspec.Struct, tag_field="kind", tag="outcome", frozen=True, omit_defaults=True):
+    """What came of one answered row, as somebody told the service. It is in a journal of its own, which holds no
+    answers."""
+
+    model: str
+    request_id: str
+    """Of the request that was answered."""
+    value: str | float
+    """The class, as it is declared, or the value of a regression."""
+    known: datetime
+    """When the service was told, by the clock of the data; UTC."""
+    row: int | None = None
+    """Its place in the request, from 0; None where the request had one row."""
+    by: str = ""
+    """The name of the token that told it; empty where none was asked for."""
+
+
+Record = Opening | AnswerRecord | Mark | PassedOver | OutcomeRecord
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

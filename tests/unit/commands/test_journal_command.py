@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from include.adapters.journal import Journal
 from include.cli import main
-from include.domain.journal.records import AnswerRecord
+from include.domain.journal.records import AnswerRecord, OutcomeRecord
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -50,6 +50,34 @@ def test_a_changed_record_is_named_and_the_code_is_1(folder, capsys):
     assert main(["journal", "status", "--folder", str(folder)]) == 1
     out = capsys.readouterr().out
     assert f"1 places were changed after they were written, and are passed over (first at {path.name}:" in out
+
+
+def test_outcomes_are_shown_beside_the_answers_that_they_are_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
+    answers = Journal(tmp_path / "journal", "here", AT, lambda: AT)
+    answers.append([AnswerRecord("r1", "r1", "flight_delay", AT, "c1", "ab", 1, 1, score=0.25, predicted="on_time")])
+    told = Journal(tmp_path / "journal-outcomes", "here", AT, lambda: AT)
+    for minutes, request_id, value in ((1, "r1", "on_time"), (2, "r1", "late"), (3, "r2", "late")):
+        told.append([OutcomeRecord("flight_delay", request_id, value, AT + timedelta(minutes=minutes))])
+    answers.close()
+    told.close()
+    assert main(["journal", "outcomes", "flight_delay"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "r1: late, before that on_time, known 2026-03-01T12:02:00+00:00; "
+        "c1 said on_time (0.25) at 2026-03-01T12:00:00+00:00",
+        "r2: late, known 2026-03-01T12:03:00+00:00; no such row in this journal",
+        "flight_delay: 2 outcomes, 1 of them told anew, 1 of rows that are not in this journal",
+    ]
+    assert main(["journal", "outcomes", "flight_delay", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["outcomes"]
+    assert (first["answer"]["asked_id"], first["known"], second["answer"]) == ("r1", "2026-03-01T12:02:00Z", None)
+
+
+@pytest.mark.parametrize("argv", [["outcomes"], ["outcomes", "no_such_model"], ["cat", "flight_delay"]])
+def test_a_mistake_about_the_model_is_one_line(tmp_path, monkeypatch, capsys, argv):
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path))
+    assert main(["journal", *argv]) == 64
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("more", [["--last", "0"], ["--folder", "/nowhere/at/all"]])

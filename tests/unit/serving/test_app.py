@@ -360,7 +360,9 @@ def test_the_open_api_document_has_a_path_for_each_model_with_its_features(app_w
     schema = said["paths"]["/v1/models/trip_late/predict"]["post"]["requestBody"]["content"]["application/json"][
         "schema"
     ]
-    assert set(schema["properties"]["features"]["properties"]) == set(FEATURES)
+    one, several = schema["anyOf"]
+    assert set(one["properties"]["features"]["properties"]) == set(FEATURES)
+    assert set(several["properties"]["rows"]["items"]["properties"]) == {"features", "keys", "event_time"}
 
 
 def test_f118_a_worker_that_ends_is_not_ready_and_closes_its_connections(app_world):

@@ -21,6 +21,7 @@ from include.domain.packed.reader import Packed
 from include.serving.answering import Answerer
 from include.serving.app import App, View
 from include.serving.models import Models
+from include.serving.outcomes import Books
 from include.serving.slow import SlowModel
 
 SCRIPT = """
@@ -61,7 +62,8 @@ class SlowWorld(AppWorld):
         self.made: list[SlowModel] = []
         models = Models(RouteReader(self.folder / "route.bin"), self.new_slow)
         answerer = Answerer(self.store, self.journal, self.counters, lambda: self.now)
-        return App(models, answerer, self.journal, self.counters, self.tokens, View(), self.limits)
+        books = Books(self.journal, self.outcomes, lambda: self.now)
+        return App(models, answerer, books, self.counters, self.tokens, View(), self.limits)
 
     def new_slow(self, served: Any) -> SlowModel:
         scorer = Scorer({}, (sys.executable, str(self.folder / "slow.py")))
