@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from include.domain import classes
 from include.domain.serving.requests import LONGEST_ID, MOST_NAMED, MOST_ROWS, NotAnswered, is_id
 from include.domain.serving.route import ServedModel
+from include.domain.spellings import meaning
 
 FIELDS = ("request_id", "row", "value")
 
@@ -76,7 +76,7 @@ def _value(given: Any, model: ServedModel, refuse: Any) -> str | float:
             pass
         refuse("value", "is no finite number")
         return 0.0
-    at = classes.meaning(model.classes, [given])[0] if isinstance(given, str | int | float) else None
+    at = meaning(model.classes, [given])[0] if isinstance(given, str | int | float) else None
     if at is None:
         refuse("value", f"is none of the model's classes; these are {', '.join(model.classes)}")
         return ""
