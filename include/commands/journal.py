@@ -130,7 +130,7 @@ def _outcomes(args: argparse.Namespace) -> Answer:
     damage = (*_damage(told.damage), *_damage(reader.damage))
     lines = (
         *(_outcome_line(outcome, answer) for outcome, answer in rows),
-        f"{model}: {len(rows):,} outcomes, {sum(bool(o.before) for o, _ in rows):,} of them told anew, "
+        f"{model}: {len(rows):,} outcomes, {sum(bool(o.before) for o, _ in rows):,} of them changed since, "
         f"{without:,} of rows that are not in this journal",
         *damage,
     )

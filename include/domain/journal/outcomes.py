@@ -1,4 +1,4 @@
-"""What is known of each answered row: outcomes that were told twice, or told anew, are one. No file is read.
+"""What is known of each answered row: outcomes that were told twice, or corrected, are one. No file is read.
 
 The same records give the same, in whatever order and from however many processes they come.
 """

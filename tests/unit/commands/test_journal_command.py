@@ -66,7 +66,7 @@ def test_outcomes_are_shown_beside_the_answers_that_they_are_of(tmp_path, monkey
         "r1: late, before that on_time, known 2026-03-01T12:02:00+00:00; "
         "c1 said on_time (0.25) at 2026-03-01T12:00:00+00:00",
         "r2: late, known 2026-03-01T12:03:00+00:00; no such row in this journal",
-        "flight_delay: 2 outcomes, 1 of them told anew, 1 of rows that are not in this journal",
+        "flight_delay: 2 outcomes, 1 of them changed since, 1 of rows that are not in this journal",
     ]
     assert main(["journal", "outcomes", "flight_delay", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)["outcomes"]
