@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from include.workflows.features.streaming import ViewStream
 
 
+LOOK_AT_LEAST_S = 0.02
+"""Between two looks at the clock: one that a replay sets may have moved at any time."""
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("views", nargs="*", metavar="VIEW", help="which views; default all that declare a stream")
     parser.add_argument("--once", action="store_true", help="one tick of each view, then end")
@@ -128,7 +132,7 @@ def _run(views: list[FeatureView], tickers: list[Ticker], clock: DataClock, stop
                 # Never two at once to catch up: whatever a tick took, the next one is at the next due time after it.
                 due[view.ref] += every[view.ref] * ((now - due[view.ref]) // every[view.ref] + 1)
         wait = (min(due.values()) - clock.now()).total_seconds() / clock.speed
-        stop.wait(min(max(wait, 0.01), 60.0))
+        stop.wait(min(max(wait, LOOK_AT_LEAST_S), 60.0))
 
 
 VERBS = (
