@@ -24,7 +24,8 @@ LOOK_EVERY_S = 0.25
 LOOKING_AT_MOST = 0.2
 """The share of the time in which Airflow is asked how far it is: where it answers slowly it has other work."""
 LOST_EVENT_S = 45.0
-"""How long a scored or judged day may be missing before its run is started by hand: an asset event can be lost."""
+"""How long after the end of what it follows a run may be missing before it is started by hand: an asset event can be
+lost."""
 DAYS_AFTER = 9
 """Days replayed after a promotion, so that what it was worth can be said: a week, and the time labels take."""
 
@@ -214,7 +215,7 @@ class Demonstration:
 
     def _wait_for_day(self, day: str, following: str | None) -> dict[str, DagRun]:
         """The newest run of each Dag for the day, once all that have to have ended."""
-        began = self.clock()
+        waited: dict[str, float] = {}
         requests = {m.entity.view for m in self.models}
         while True:
             self._check_stop()
@@ -236,9 +237,7 @@ class Demonstration:
                 f"{dag_id} {runs[dag_id].state if dag_id in runs else 'to come'}" for dag_id in missing
             )
             self.tell.now(f"{day}: {under_way}")
-            if self.clock() - began > LOST_EVENT_S:
-                self._start_lost(day, [dag_id for dag_id in missing if dag_id not in runs], runs)
-                began = self.clock()
+            self._start_lost(day, [dag_id for dag_id in missing if dag_id not in runs], runs, waited)
             self._pause(asked)
 
     def _expected(self, runs: Mapping[str, DagRun]) -> Iterator[str]:
@@ -261,18 +260,18 @@ class Demonstration:
             self._scored[known] = self.api.xcom(score.dag_id, score.run_id, score.dag_id.partition("_")[0])
         return self._scored[known]
 
-    def _start_lost(self, day: str, missing: list[str], runs: Mapping[str, DagRun]) -> None:
-        judged = {f"drift_{model.name}": model.answering_dag for model in self.models}
+    def _start_lost(self, day: str, missing: list[str], runs: Mapping[str, DagRun], waited: dict[str, float]) -> None:
+        """Start what no event has started; ``waited`` keeps since when it could have been."""
+        features = [f"features_{view.slug}" for view in self.views]
+        follows = dict.fromkeys((m.answering_dag for m in self.models), features)
+        follows |= {f"drift_{m.name}": [m.answering_dag] for m in self.models}
         for dag_id in missing:
-            upstream = judged.get(dag_id)
-            ready = (
-                upstream in runs
-                if upstream
-                else all(f"features_{v.slug}" in runs and runs[f"features_{v.slug}"].finished for v in self.views)
-            )
-            if ready and not dag_id.startswith("features_"):
+            if dag_id not in follows or not all(_ended(runs.get(each)) for each in follows[dag_id]):
+                continue
+            if self.clock() - waited.setdefault(dag_id, self.clock()) > LOST_EVENT_S:
                 self.tell.line(f"{day}: no asset event reached {dag_id} in {LOST_EVENT_S:.0f} s; starting its run.")
                 self.api.trigger(dag_id, f"replay__{day}", partition_key=_key(day))
+                waited[dag_id] = self.clock()
 
     def _tell_day(self, day: str, model: ModelDeclaration, runs: Mapping[str, DagRun]) -> bool:
         scored = self._handed_on(runs[model.answering_dag])

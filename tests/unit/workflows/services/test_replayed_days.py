@@ -71,3 +71,29 @@ class TestTheAnswersAheadOfTheNextDay:
     def test_wait_until_the_day_was_judged_where_a_journey_may_promote_another_model(self):
         each = [f"{what} {day}" for day in ("01", "02", "03") for what in ("ahead", "requests", "judged")]
         assert replayed(QuickAirflow(journey=True)) == each
+
+
+class Started(QuickAirflow):
+    """Keeps what was started by hand."""
+
+    def trigger(self, dag_id, run_id, conf=None, *, partition_key=None):
+        self.events.append(dag_id)
+
+
+def test_an_event_is_lost_where_its_run_is_missing_a_while_after_what_it_follows_has_ended():
+    airflow, time, waited = Started(), [0.0], dict[str, float]()
+    plan = Plan(history_from="2013-01-01", start="2013-06-01", end="2013-06-04")
+    replay = Demonstration(airflow, plan, airflow, clock=lambda: time[0])  # type: ignore[arg-type]  # hand-written
+
+    def started_at(second: float, state: str) -> list[str]:
+        time[0] = second
+        runs = {f"features_{view.slug}": run(view.name, "r") for view in declared_views()}
+        runs["score_air_time"] = run("score_air_time", "r", state)
+        replay._start_lost("2013-06-01", ["drift_air_time", "score_flight_delay"], runs, waited)
+        return airflow.events
+
+    assert started_at(0, "running") == []
+    assert started_at(40, "running") == []
+    assert started_at(46, "success") == ["score_flight_delay"]  # what it follows had ended at the beginning
+    assert started_at(90, "success") == ["score_flight_delay"]
+    assert started_at(91.5, "success") == ["score_flight_delay", "drift_air_time", "score_flight_delay"]  # asked again
