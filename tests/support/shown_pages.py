@@ -19,7 +19,7 @@ from ledger_fixtures import (
     trained,
 )
 
-from include.adapters.ledger import Candidate, Facts, IncidentSteps, Ledger, RetrainAction
+from include.adapters.ledger import Candidate, Facts, Failing, IncidentSteps, Ledger, RetrainAction, Scope
 from include.domain.curves import residuals, roc_curve, score_histogram
 from include.domain.lifecycle import Event
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound
@@ -160,8 +160,29 @@ def trained_request(run_id: str, model: str = MODEL) -> Any:
     return request(run_id, model=model)
 
 
+def publish_views(ledger: Ledger) -> None:
+    """Seventy days of each view, of the weather eight fewer, because its audit failed."""
+    from pages_world import published
+
+    from include.config import declarations
+
+    rng = np.random.default_rng(1)
+    for view in declarations().views.values():
+        late = view.name == "origin_weather"
+        for n in range(DAYS - 8 if late else DAYS):
+            if n == 30 and late:
+                continue
+            day = replace(published((FIRST + timedelta(days=n)).isoformat()), view=view.name, view_version=view.version)
+            ledger.partitions.record([replace(day, rows=int(rng.normal(900, 40)))])
+    why = "origin_weather: Audit gate of features_origin_weather failed for 2013-06-07. origin_weather 2013-06-07: its "
+    why += "audit_gate says FAIL: expect_column_values_to_be_between(temp) is not met: 12 of 72 rows are below -40."
+    failing = Failing("failed/origin_weather", Scope.VIEW, "origin_weather", "failed", why, "/dags/x", "2013-06-07")
+    ledger.outages.fails(failing, None, NOW)
+
+
 def filled(ledger: Ledger) -> dict[str, str]:
     """Fill the ledger; the paths of pages by what they show."""
+    publish_views(ledger)
     first = challenger(ledger, "api__first")
     promote(ledger, first, days=-60)
     second = challenger(ledger, "drift__2013-05-02")
@@ -194,6 +215,9 @@ def filled(ledger: Ledger) -> dict[str, str]:
         "rolled-back": f"/candidates/{second.candidate_id}",
         "drift": f"/drift/{reports[70]}",
         "incident": f"/incidents/{incident.incident_id}",
+        "features": "/features",
+        "view-late": "/features/origin_weather",
+        "view": "/features/flight_schedule",
         "rest": "/api",
         "data-docs": "/data-docs",
         "runbook": "/runbook/champion_gate",

@@ -40,7 +40,7 @@ from include.adapters.ledger.invariants import ledger_invariants
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.notices import Notice, NoticeState, Posted, Scope
 from include.adapters.ledger.outages import Failing, Outage, Told
-from include.adapters.ledger.overview import ModelStanding
+from include.adapters.ledger.overview import ModelStanding, PublishedDays
 from include.adapters.ledger.records import (
     Attempt,
     Candidate,
@@ -128,6 +128,7 @@ __all__ = [
     "Posted",
     "Promoted",
     "PromotionRequest",
+    "PublishedDays",
     "RequestChanged",
     "RequesterMayNotDecide",
     "RetrainAction",

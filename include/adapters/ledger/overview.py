@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, select, true
 
 from include.adapters.ledger.candidate_rows import candidate_of
 from include.adapters.ledger.database import Database
 from include.adapters.ledger.drift import decision_of
 from include.adapters.ledger.epochs import epoch_of
 from include.adapters.ledger.gates import gate_column, gate_of
-from include.adapters.ledger.records import Candidate, DriftSummary, RetrainAction, RetrainDecision
+from include.adapters.ledger.records import Candidate, DriftSummary, PartitionStatus, RetrainAction, RetrainDecision
 from include.adapters.ledger.tables import (
     candidates,
     deployment_history,
@@ -54,6 +54,20 @@ class ModelStanding:
     journeys: int
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedDays:
+    """What is published of one version of a view."""
+
+    first: str
+    newest: str
+    days: int
+    empty: int
+    """How many of the days have no rows."""
+    rows: int
+    published_at: datetime
+    """When a day of it was published last."""
+
+
 class Overview:
     """Reads across models."""
 
@@ -88,6 +102,26 @@ class Overview:
         )
         with self._database.reading() as connection:
             return {(view, version): day for view, version, day in connection.execute(query)}
+
+    def published(self) -> dict[tuple[str, int], PublishedDays]:
+        """Each view and version with what is published of it."""
+        day = partitions.c
+        empty = func.sum(case((day.status == PartitionStatus.EMPTY.value, 1), else_=0))
+        query = select(
+            day.view,
+            day.view_version,
+            func.min(day.day),
+            func.max(day.day),
+            func.count(),
+            empty,
+            func.sum(day.rows),
+            func.max(day.recorded_at),
+        ).group_by(day.view, day.view_version)
+        with self._database.reading() as connection:
+            return {
+                (view, version): PublishedDays(first, newest, int(days), int(none), int(rows), at)
+                for view, version, first, newest, days, none, rows, at in connection.execute(query)
+            }
 
     def candidates(self, model: str, *, last: int, before: datetime | None = None) -> list[Candidate]:
         """The model's journeys opened last, newest first."""

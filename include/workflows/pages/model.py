@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from include.adapters.ledger import Candidate, DriftSummary
 from include.config import ModelDeclaration
@@ -15,7 +15,7 @@ from include.domain.wording import count_of
 from include.workflows import gates
 from include.workflows.pages import actions, sources
 from include.workflows.pages.actions import Button
-from include.workflows.pages.models import SPARK_DAYS, ModelRow, row_of
+from include.workflows.pages.models import SPARK_DAYS, ModelRow, row_of, with_freshness
 from include.workflows.selftest.readiness import ReadinessReport, report_on
 
 SHOWN_JOURNEYS = 30
@@ -82,8 +82,9 @@ class ModelView:
     rollback: Button | None
 
 
-def model(name: str, chosen: ShownRange | None = None) -> ModelView:
-    """The page of one model, with its pictures over the chosen days or the newest.
+def model(name: str, chosen: ShownRange | None = None, now: datetime | None = None) -> ModelView:
+    """The page of one model, with its pictures over the chosen days or the newest; with ``now`` also how late its
+    features are.
 
     Raises:
         UnknownName: when it is neither declared nor in the ledger.
@@ -103,7 +104,9 @@ def model(name: str, chosen: ShownRange | None = None) -> ModelView:
         incidents = ledger.incidents.of(name, only_open=True)
         risks = ledger.drift.recent_risks(days=SPARK_DAYS, model=name).get(name, ())
         outages = ledger.outages.open()
-        row = row_of(name, declared, standing, ledger.overview.newest_days(), incidents, risks, outages)
+        published = ledger.overview.newest_days()
+        row = row_of(name, declared, standing, published, incidents, risks, outages)
+    row = with_freshness(row, declared, published, now) if now is not None else row
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     return ModelView(

@@ -15,6 +15,7 @@ from include.workflows.alerts.freshness import STALE
 from include.workflows.alerts.out_of_order import OutOfOrder, out_of_order
 from include.workflows.gates.gate import title as gate_title
 from include.workflows.pages import sources
+from include.workflows.pages.feature_views import of_model
 from include.workflows.pages.standing import Standing, lane_of, standings
 from include.workflows.pages.words import DECISIONS
 
@@ -59,6 +60,8 @@ class ModelRow:
     since: datetime | None
     newest_features: str | None
     """The day up to which every view it reads is published; None before that."""
+    freshness: str
+    """How late that is, in words; empty where it is not known."""
     performance: RecentPerformance
     late: tuple[str, ...]
     """What of it, or of the views it reads, is overdue, a sentence each."""
@@ -153,6 +156,8 @@ def models(sorted_by: str = "waits", now: datetime | None = None) -> ModelsView:
         )
         for name in sorted({*declared.models, *known})
     ]
+    if now is not None:
+        rows = [with_freshness(row, declared, days, now) for row in rows]
     column = sorted_by if sorted_by in _SORTED_BY else "waits"
     return ModelsView(
         rows=tuple(_sorted(rows, column)),
@@ -197,7 +202,7 @@ def row_of(
     risks: Sequence[JudgedRisk],
     outages: Iterable[Outage],
 ) -> ModelRow:
-    """One model's line. ``incidents`` are its open ones."""
+    """One model's line. ``incidents`` are its open ones; how late its features are is said ``with_freshness``."""
     own = declared.models.get(name)
     champion = standing.champion if standing else None
     decision = standing.decision if standing else None
@@ -214,6 +219,7 @@ def row_of(
         version=champion.model_version if champion else None,
         since=champion.effective_from if champion else None,
         newest_features=_newest(own, days),
+        freshness="",
         performance=_performance(risks),
         late=late,
         drift=decision.action.value if decision else "",
@@ -227,6 +233,14 @@ def row_of(
         waits=waits,
         standings=standings(champion, risks, incidents, waits, late),
     )
+
+
+def with_freshness(
+    row: ModelRow, declared: Declarations, days: Mapping[tuple[str, int], str], now: datetime
+) -> ModelRow:
+    """The line with how late its features are at the moment."""
+    own = declared.models.get(row.model)
+    return replace(row, freshness=of_model(own, declared, days, now).words) if own is not None else row
 
 
 def _performance(risks: Sequence[JudgedRisk]) -> RecentPerformance:

@@ -73,6 +73,11 @@ class ReleaseView:
     """Who asked while it was under way; empty when no one did."""
 
     @property
+    def lacks_data(self) -> bool:
+        """Whether a gate is in the way that only other rows can let pass."""
+        return any(gate.same_again and gate.in_the_way for gate in self.gates)
+
+    @property
     def model(self) -> str:
         return self.candidate.model
 

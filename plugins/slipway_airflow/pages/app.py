@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from slipway_airflow.pages import errors, form_routes, html_routes, rest_routes
+from slipway_airflow.pages import errors, feature_routes, form_routes, html_routes, rest_routes
 from slipway_airflow.pages.access import User, signed_in
 from slipway_airflow.pages.render import HEADERS
 
@@ -30,6 +30,7 @@ def make_app() -> FastAPI:
         dependencies=[Depends(signed_in)],
     )
     app.include_router(html_routes.router)
+    app.include_router(feature_routes.router)
     app.include_router(form_routes.router)
     app.include_router(rest_routes.router)
 

@@ -107,7 +107,7 @@ def model_page(
     refused: RefusedForm | None = None,
     chosen: model_views.ShownRange | None = None,
 ) -> Response:
-    view = model_views.model(name, chosen)
+    view = model_views.model(name, chosen, datetime.now(UTC))
     days = view.shown
     metric = next((str(d.realised["metric"]) for d in reversed(days) if d.realised.get("metric")), "loss")
     incidents = incident_views.listed(name)
@@ -126,6 +126,7 @@ def model_page(
         metric=metric,
         chosen=chosen or model_views.ShownRange(),
         ranges=model_views.ranges(view.days),
+        reads=[use.view for use in view.declared.views] if view.declared else [],
         performance=charts.performance(days, marks, metric, anchored, f"{base(request)}/drift/"),
         anchored=anchored,
         incidents=[(v, incident_views.summary(v)) for v in incidents],
@@ -166,6 +167,7 @@ def candidate_page(
         curves=_curves(view),
         has_champion=any((values.get("champion") is not None) for values in view.measured.values()),
         recorded=_recorded(view),
+        reads=[use.view for use in declared.views] if declared and view.lacks_data else [],
         data_docs=bool(data_docs.pages(use.view for use in declared.views)) if declared else False,
         may_act=may_act(request, user, view.model),
         csrf=csrf_token(user),
@@ -247,7 +249,11 @@ def _of_features(request: Request, view: str, run_id: str) -> Response:
     links = [(f"Data Docs of {p.start} to before {p.end}", f"{base(request)}/data-docs/{view}/{p.name}") for p in mine]
     said = "Its audit found something: what, is in the Data Docs and at the end of the log of audit_gate."
     quiet = "It publishes days of a feature view. A release belongs to a run of a retrain Dag."
-    links += [("Runbook", f"{base(request)}/runbook/audit_gate"), ("All models", f"{base(request)}/")]
+    links += [
+        (f"The view {view}", f"{base(request)}/features/{quote(view)}"),
+        ("Runbook", f"{base(request)}/runbook/audit_gate"),
+        ("All models", f"{base(request)}/"),
+    ]
     return message(request, f"Features: {view}", said if mine else quiet, links=links)
 
 
