@@ -70,6 +70,8 @@ PASSED: dict[str, set[str]] = {
         "scoring.also.recorded",
     },
     "collect in shadow": {
+        "collecting.segment.read",
+        "collecting.segment.kept",
         "collecting.read",
         "ledger.claim.written",
         "ledger.claim.committed",
@@ -81,6 +83,8 @@ PASSED: dict[str, set[str]] = {
         "scoring.shadow.counted",
     },
     "collect of two": {
+        "collecting.segment.read",
+        "collecting.segment.kept",
         "collecting.read",
         "ledger.claim.written",
         "ledger.claim.committed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from include.adapters.journal.last_written import is_alive
@@ -41,6 +41,12 @@ class Damage:
     def note(self, segment: str, at: int) -> None:
         if len(self.where) < 100:
             self.where.append(f"{segment}:{at}")
+
+    def add(self, other: Damage) -> None:
+        """Count another's too."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        del self.where[100:]
 
 
 class JournalReader:
@@ -83,28 +89,44 @@ class JournalReader:
         """How many bytes there are behind the positions."""
         return sum(max(0, _size(s.path) - self.positions.get(s.name, 0)) for s in segments(self.folder))
 
+    def records_of(self, segment: Segment, *, is_closed: bool) -> Iterator[tuple[int, tuple[FramedRecord, ...]]]:
+        """What one segment has behind its position, not decoded, in pieces of some megabytes: the byte that the places
+        of a piece are counted from, and its records. With each piece the position moves behind it."""
+        return self._looks(segment, is_closed, None)
+
     def _next_of(self, segment: Segment, is_closed: bool, most: int) -> list[Entry]:
-        at = self.positions.get(segment.name, 0)
         entries: list[Entry] = []
-        size = _AT_ONCE
-        while len(entries) < most:
+        if most > 0:
+            for base, whole in self._looks(segment, is_closed, most):
+                entries += self._entries(segment, base, whole)
+        return entries
+
+    def _looks(
+        self, segment: Segment, is_closed: bool, most: int | None
+    ) -> Iterator[tuple[int, tuple[FramedRecord, ...]]]:
+        at = self.positions.get(segment.name, 0)
+        size, left = _AT_ONCE, most
+        while left is None or left > 0:
             data = _bytes(segment.path, at, size)
             if len(data) <= 0:
                 break
-            found = frames(data, most=most - len(entries))
+            found = frames(data, most=left)
             whole_file = len(data) < size
             if not found.whole and not whole_file and size < _LONGEST_LOOK:
                 size *= 2  # one record may be longer than one look
                 continue
             for begin, end in found.skipped:
                 self._changed(segment, at + begin, end - begin)
-            entries += self._entries(segment, at, found.whole)
-            at += found.end
-            if not found.whole:
-                if not whole_file:
-                    self._changed(segment, at, len(data) - HEAD.size)
-                    at += len(data) - HEAD.size
-                    continue
+            base, at = at, at + found.end
+            if found.whole:
+                self.positions[segment.name] = at
+                left = None if left is None else left - len(found.whole)
+                yield base, found.whole
+            elif not whole_file:
+                self._changed(segment, at, len(data) - HEAD.size)
+                at += len(data) - HEAD.size
+                continue
+            else:
                 # Whole it may still become, unless its process writes another segment or is gone. Where another process
                 # was given its number, a torn end is counted once that one is gone too.
                 if is_closed or not is_alive(segment):
@@ -112,7 +134,6 @@ class JournalReader:
                 break
             size = _AT_ONCE
         self.positions[segment.name] = at
-        return entries
 
     def _entries(self, segment: Segment, base: int, whole: tuple[FramedRecord, ...]) -> Iterator[Entry]:
         for frame in whole:

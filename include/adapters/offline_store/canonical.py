@@ -31,7 +31,7 @@ _DAY_US = 86_400_000_000
 
 def ordered(rows: pa.Table, by: Sequence[str]) -> pa.Table:
     """The rows sorted by ``by``, ascending, missing values last; equal ones keep their order."""
-    if rows.num_rows < 2 or not by:
+    if rows.num_rows < 2 or not by or _is_in_order(rows, by):
         return rows.combine_chunks()
     order = _order([rows.column(name) for name in by])
     if order is None:
@@ -183,6 +183,23 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return TIMESTAMP
     return kind
+
+
+def _is_in_order(rows: pa.Table, by: Sequence[str]) -> bool:
+    """Whether the rows are known to be sorted already. Columns of numbers with a fraction are not looked at."""
+    equal = np.ones(rows.num_rows - 1, bool)
+    for name in by:
+        column = rows.column(name)
+        if not _is_cheap(column.type) or column.null_count:
+            return False
+        column = column.combine_chunks()
+        first, second = column.slice(0, len(column) - 1), column.slice(1)
+        if pc.any(pc.and_(pc.greater(first, second), pa.array(equal))).as_py():
+            return False
+        equal &= pc.equal(first, second).to_numpy(zero_copy_only=False)
+        if not equal.any():
+            return True
+    return True
 
 
 # --- sorting ---------------------------------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ class Content:
     hashes: Mapping[Slot, str]
     """The content hash of each slot that has rows."""
     rows: Callable[[Sequence[Slot]], Iterable[pa.Table]]
+    counts: Mapping[Slot, int] = field(default_factory=dict)
+    """How many rows each slot has, where that is known: a stored slot of another number need not be read."""
 
     @classmethod
     def of(cls, rows: pa.Table, partition_by: Sequence[str], order: Sequence[str]) -> Content:
@@ -105,7 +107,7 @@ class Content:
         def chosen(slots: Sequence[Slot]) -> Iterable[pa.Table]:
             return [parts[slot] for slot in slots if slot in parts]
 
-        return cls(in_order.schema, content_hashes(parts), chosen)
+        return cls(in_order.schema, content_hashes(parts), chosen, {slot: len(part) for slot, part in parts.items()})
 
     @classmethod
     def by_day(
@@ -146,7 +148,7 @@ def replace(
             return Replaced(None, ())
         others = renew and table is not None and _has_other_columns(path, table, content.schema, partition_by, slots)
         as_it_is = table is None or others
-        stored = {} if as_it_is else _readable_hashes(path, table, content.schema, partition_by, slots, order)
+        stored = {} if as_it_is else _hashes_held(path, table, content, (partition_by, slots, order))
         changed = [slot for slot in slots if stored.get(slot) != content.hashes.get(slot)]
         if still_mine is not None:
             still_mine()
@@ -175,6 +177,20 @@ def replace(
                 raise given.failed from None
             raise
     raise StoreConflict(path, ATTEMPTS)
+
+
+def _hashes_held(
+    path: str, table: DeltaTable, content: Content, where: tuple[tuple[str, ...], Sequence[Slot], Sequence[str]]
+) -> dict[Slot, str]:
+    """What each slot holds that may hold the content already: one of another number of rows is not read."""
+    partition_by, slots, order = where
+    _same_schema(path, open_dataset(path, table, sorted({slot[0] for slot in slots})).schema, content.schema)
+    held = held_by_slot(table, partition_by) if content.counts else {}
+    sizes = {slot: (content.counts.get(slot), held[slot].rows) for slot in slots if slot in held}
+    of_another_size = [slot for slot, (new, old) in sizes.items() if None not in (new, old) and new != old]
+    same_size = [slot for slot in slots if slot not in of_another_size]
+    found = _readable_hashes(path, table, content.schema, partition_by, same_size, order) if same_size else {}
+    return found | dict.fromkeys(of_another_size, "of another size")
 
 
 def _files(table: DeltaTable, partition_by: Sequence[str], slots: Sequence[Slot]) -> dict[Slot, str]:

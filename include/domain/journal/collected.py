@@ -5,8 +5,7 @@ The same records give the same answers, in whatever order and from however many 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -60,40 +59,6 @@ def each_answer(record: AnswerRecord) -> tuple[AnswerRecord, ...]:
 
 
 @dataclass(slots=True)
-class Answers:
-    """The answers of some days, each once: of several records with one ``asked_id`` the first in time that has a score
-    counts, else the first."""
-
-    model: str
-    days: Collection[str]
-    duplicates: int = 0
-    """Records that another one of the same id was preferred to."""
-    _first: dict[str, dict[str, tuple[tuple[bool, datetime, str, int], AnswerRecord]]] = field(default_factory=dict)
-
-    def add(self, record: AnswerRecord, segment: str, at: int) -> None:
-        """Take a record that lies at the byte ``at`` of a segment, if it is one of the model and of the days."""
-        if record.model != self.model or (day := day_of(record)) not in self.days:
-            return
-        # The place decides between two of one microsecond, so that the order of reading does not.
-        # An answer is preferred to a failure, after which its caller asked again.
-        failed = record.error is not None
-        place, known = (failed, record.prediction_time, segment, at), self._first.setdefault(day, {})
-        before = known.get(record.asked_id)
-        self.duplicates += before is not None
-        if before is None or place < before[0]:
-            known[record.asked_id] = (place, record)
-
-    def of(self, day: str) -> list[AnswerRecord]:
-        """The day's answers, by the time of their event, then by their ids."""
-        found = [record for _, record in self._first.get(day, {}).values()]
-        return sorted(found, key=lambda each: (each.event_time or each.prediction_time, each.asked_id))
-
-    def count(self, day: str) -> int:
-        """How many answers the day has, those of both models where two answered."""
-        return sum(1 + (record.beside is not None) for _, record in self._first.get(day, {}).values())
-
-
-@dataclass(slots=True)
 class Writer:
     """One process that writes the journal, as far as its records tell of it."""
 
@@ -124,7 +89,18 @@ class Writer:
             at = record.known
         else:
             at = record.prediction_time
+        self.answered(at)
+
+    def answered(self, at: datetime) -> None:
+        """Take the time of one of its answers."""
         self.last = at if self.last is None else max(self.last, at)
+
+    def join(self, other: Writer) -> None:
+        """Take what another part of its records told."""
+        self.began = min((at for at in (self.began, other.began) if at is not None), default=None)
+        self.marked = max((at for at in (self.marked, other.marked) if at is not None), default=None)
+        self.last = max((at for at in (self.last, other.last) if at is not None), default=None)
+        self.ended = self.ended or other.ended
 
     def state(self, start: datetime, end: datetime) -> State:
         """How far it is in the day ``[start, end)``: ``passed`` when no answer before its end can come any more,
@@ -143,15 +119,15 @@ def _at_least(moment: datetime | None, bound: datetime) -> bool:
     return moment is not None and moment >= bound
 
 
-def may_still_come(missing: Iterable[AnswerRecord], answered_until: datetime | None, silent: timedelta | None) -> bool:
+def may_still_come(newest: datetime | None, answered_until: datetime | None, silent: timedelta | None) -> bool:
     """Whether a challenger may still answer rows of the champion that it has not.
 
     Args:
-        missing: the champion's answers without one of the challenger's.
+        newest: the latest prediction time of the champion's answers without one of the challenger's; None for none.
         answered_until: the latest prediction time that the challenger answered or passed over; None for none.
         silent: since its newest file was last written; None where it has none.
     """
-    if silent is None or silent >= GONE_AFTER:
+    if newest is None or silent is None or silent >= GONE_AFTER:
         return False
     # It reads in order, and is at most five minutes behind.
-    return any(answered_until is None or each.prediction_time > answered_until - GONE_AFTER for each in missing)
+    return answered_until is None or newest > answered_until - GONE_AFTER

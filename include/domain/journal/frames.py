@@ -7,8 +7,8 @@ object. A record that was changed hides no other: the next one is looked for beh
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 HEAD = struct.Struct("<II")
@@ -32,9 +32,8 @@ def framed(payload: bytes) -> bytes:
     return length + crc32(payload, crc32(length)).to_bytes(4, "little") + payload
 
 
-@dataclass(frozen=True, slots=True)
-class FramedRecord:
-    """A whole record: where it begins, and its payload."""
+class FramedRecord(NamedTuple):
+    """A whole record: where it begins, and its payload. A tuple, because there are millions of them."""
 
     at: int
     payload: bytes
@@ -53,45 +52,42 @@ class Frames:
     """Bytes behind ``end``: a record that is not whole yet, or never will be."""
 
 
-def frames(data: bytes | memoryview, start: int = 0, most: int | None = None) -> Frames:
+def frames(data: bytes, start: int = 0, most: int | None = None) -> Frames:
     """The whole records of ``data`` from ``start`` on, at most ``most`` of them."""
-    view = memoryview(data)
     whole: list[FramedRecord] = []
     skipped: list[tuple[int, int]] = []
-    end = start
-    for frame in _found(view, start):
-        if frame.at > end:
-            skipped.append((end, frame.at))
-        whole.append(frame)
-        end = frame.at + HEAD.size + len(frame.payload)
-        if most is not None and len(whole) >= most:
+    size, wanted = len(data), len(data) if most is None else most
+    at = end = start
+    head, begins, first = HEAD.unpack_from, HEAD.size, BEGINS[0]
+    while at + begins < size and len(whole) < wanted:
+        length, check = head(data, at)
+        begin = at + begins
+        if 0 < length <= LONGEST and begin + length <= size and data[begin] == first:
+            payload = data[begin : begin + length]
+            if crc32(payload, crc32(data[at : at + 4])) == check:
+                if at > end:
+                    skipped.append((end, at))
+                whole.append(FramedRecord(at, payload))
+                at = end = begin + length
+                continue
+        following = _next_after(data, at)
+        if following is None:
             break
-    return Frames(tuple(whole), end, tuple(skipped), len(view) - end)
+        at = following
+    return Frames(tuple(whole), end, tuple(skipped), size - end)
 
 
-def _found(view: memoryview, at: int) -> Iterator[FramedRecord]:
-    text: bytes | None = None
-    while at + HEAD.size < len(view):
-        payload = _payload_at(view, at)
-        if payload is not None:
-            yield FramedRecord(at, payload)
-            at += HEAD.size + len(payload)
-            continue
-        # The next record: its payload begins like every other. Looked for only where something was changed.
-        text = bytes(view) if text is None else text
-        begins = text.find(BEGINS, at + HEAD.size + 1)
-        while begins >= 0 and _payload_at(view, begins - HEAD.size) is None:
-            begins = text.find(BEGINS, begins + 1)
-        if begins < 0:
-            return
-        at = begins - HEAD.size
+def _next_after(data: bytes, at: int) -> int | None:
+    """Where the next whole record begins behind a place that is none: its payload begins like every other."""
+    begins = data.find(BEGINS, at + HEAD.size + 1)
+    while begins >= 0 and not _is_whole(data, begins - HEAD.size):
+        begins = data.find(BEGINS, begins + 1)
+    return None if begins < 0 else begins - HEAD.size
 
 
-def _payload_at(view: memoryview, at: int) -> bytes | None:
-    """The payload of the whole record that begins here; None where none does."""
-    length, check = HEAD.unpack_from(view, at)
+def _is_whole(data: bytes, at: int) -> bool:
+    length, check = HEAD.unpack_from(data, at)
     begin = at + HEAD.size
-    if not 0 < length <= LONGEST or begin + length > len(view) or view[begin] != BEGINS[0]:
-        return None
-    payload = bytes(view[begin : begin + length])
-    return payload if crc32(payload, crc32(view[at : at + 4])) == check else None
+    if not 0 < length <= LONGEST or begin + length > len(data):
+        return False
+    return bool(crc32(data[begin : begin + length], crc32(data[at : at + 4])) == check)

@@ -106,7 +106,7 @@ def labelled(
         return MaturedRows(Task(model.task), np.empty(0), none, none, np.empty(0, dtype=str))
     days = sorted({moment_of(r).date().isoformat() for r in mature})
     interval = Interval.between(days[0], (moment_of(max(mature, key=moment_of)) + _DAY).date().isoformat())
-    asked = collected_rows.asked_rows(model, mature, collected_rows.key_types(model, interval)).to_pandas()
+    asked = collected_rows.asked_one_by_one(model, mature, collected_rows.key_types(model, interval)).to_pandas()
     asked["y"] = asked["request_id"].map(_labels(model, interval, newest)).astype(float)
     known = (asked["y"].notna() & is_judged(model, asked)).to_numpy()
     chosen = [r for r, is_known in zip(mature, known, strict=True) if is_known]

@@ -20,7 +20,8 @@ from include.domain.consistency import FeatureConsistency, ViewAges, compare
 from include.domain.intervals import Interval
 from include.workflows import stores
 from include.workflows.scoring import as_trained
-from include.workflows.scoring.collected_rows import ALL_GIVEN, GIVEN, MISSING_PREFIX, ROW_PREFIX
+from include.workflows.scoring.collected_rows import GIVEN
+from include.workflows.scoring.journal_columns import ALL_GIVEN, MISSING_PREFIX, ROW_PREFIX
 from include.workflows.scoring.point_in_time_rows import TICK
 
 if TYPE_CHECKING:

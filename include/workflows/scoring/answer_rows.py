@@ -9,6 +9,7 @@ from include.config import ModelDeclaration
 from include.workflows.scoring import challenger_process
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -23,12 +24,40 @@ TEXT = (
     "error",
     "answered",
 )
+NO_NUMBER = "the score is no finite number"
+"""The error of a row to which a model gave none."""
 TIMES = ("event_time", "prediction_time", "answered_at")
 
 
 def answers_of(model: ModelDeclaration, pipeline: Any, features: pd.DataFrame) -> pd.DataFrame:
     """score and predicted of each row; error where the score is no finite number. Raises what the model raises."""
     return answers_with(model, estimators.predict(pipeline, features, classes=model.class_count), len(features))
+
+
+def answer_columns(model: ModelDeclaration, scores: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """As ``answers_with``, as Arrow's columns and without an object for each row: ``score``, perhaps one a class,
+    ``predicted`` and ``error``."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not model.is_classifier:
+        answers = answers_with(model, scores, len(scores))
+        kinds = {"score": pa.float64(), "predicted": pa.string(), "error": pa.string()}
+        return {name: pa.array(answers[name].to_numpy(), kind, from_pandas=True) for name, kind in kinds.items()}
+    classes = model.label.classes or []
+    usable = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
+    if scores.ndim == 2:
+        which = np.where(usable[:, None], scores, 0.0).argmax(axis=1)
+        said = {"score": scores.max(axis=1), **{f"score_{c}": scores[:, i] for i, c in enumerate(classes)}}
+    else:
+        which, said = scores > 0.5, {"score": scores}
+    predicted = pa.array(which.astype(np.int32), mask=~usable)
+    no_number = pa.array(np.zeros(len(scores), np.int32), mask=usable)
+    return {
+        **{name: pa.array(np.where(usable, values, np.nan), from_pandas=True) for name, values in said.items()},
+        "predicted": pa.DictionaryArray.from_arrays(predicted, pa.array(classes, pa.string())).cast(pa.string()),
+        "error": pa.DictionaryArray.from_arrays(no_number, pa.array([NO_NUMBER])).cast(pa.string()),
+    }
 
 
 def answers_with(model: ModelDeclaration, scores: Any, rows: int) -> pd.DataFrame:
@@ -58,7 +87,7 @@ def answers_with(model: ModelDeclaration, scores: Any, rows: int) -> pd.DataFram
         {
             **{name: np.where(usable, values, np.nan) for name, values in columns.items()},
             "predicted": [p if ok else None for p, ok in zip(predicted, usable, strict=True)],
-            "error": [None if ok else "the score is no finite number" for ok in usable],
+            "error": [None if ok else NO_NUMBER for ok in usable],
         }
     )
 

@@ -7,24 +7,25 @@ bytes. It is closed only once it is over and no process can add to it any more; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.adapters.ledger import Fenced, Ledger, Scoring
+from include.adapters.offline_store import TableMissing
 from include.config import ModelDeclaration, declarations
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
-from include.domain.journal.collected import Writer, each_answer, may_still_come
-from include.domain.journal.records import AnswerRecord
+from include.domain.journal.collected import Writer, may_still_come
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.lineage import promised, recording, tables_touched
 from include.workflows.scoring import as_trained, collected_rows, daily, online_challenger, shadow_days
-from include.workflows.scoring.journal_read import JournalDay, journal_of, shadow_of
+from include.workflows.scoring.journal_columns import AnswerForm
+from include.workflows.scoring.journal_read import JournalDay, earlier_days, journal_of, shadow_of
 from include.workflows.scoring.request_ids import ALSO_SERVED, SERVED, SHADOW
 
 if TYPE_CHECKING:
@@ -69,10 +70,9 @@ class _Day:
     now: datetime
     journal: JournalDay
     ledger: Ledger
-    keys: Mapping[str, pa.DataType]
 
-    def rows(self, records: Sequence[AnswerRecord]) -> pa.Table:
-        return collected_rows.asked_rows(self.model, records, dict(self.keys))
+    def rows(self, answers: pa.Table) -> pa.Table:
+        return collected_rows.asked_rows(self.model, answers, self.journal.form.keys)
 
 
 def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, Any]:
@@ -94,16 +94,15 @@ def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, 
     interval = Interval.of_day(day)
     if now < interval.start:
         return _nothing(f"{day} has not begun at {now:%Y-%m-%d %H:%M} UTC.")
-    found = journal_of(model_name, day, now)
+    found = _journal(model, interval, now)
     waiting = _still_writing(found, interval, now)
     with stores.open_ledger() as opened:
         ledger = opened.fenced(opened.next_attempt(f"score/{model_name}/{day}"))
         before = ledger.lineage.scorings(model_name, day, interval.end.date())
         held = sum(each.rows for each in before if each.role in ANSWERED)
-        there = sum(len(each_answer(each)) for each in found.answers)
-        if held > there:
-            raise JournalShorter(model_name, day, held, there)
-        made = _Day(model, day, run_id, now, found, ledger, _key_types(model, interval) if found.answers else {})
+        if held > len(found.answers):
+            raise JournalShorter(model_name, day, held, len(found.answers))
+        made = _Day(model, day, run_id, now, found, ledger)
         try:
             facts, shadows_wait = _collected(made, closes=not waiting)
         except Fenced:
@@ -114,12 +113,26 @@ def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, 
     return facts
 
 
+def _journal(model: ModelDeclaration, interval: Interval, now: datetime) -> JournalDay:
+    """
+    Raises:
+        TableMissing: when there are answers, and the entity's view was never published.
+    """
+    try:
+        return journal_of(AnswerForm.of(model, collected_rows.key_types(model, interval)), interval.days[0], now)
+    except TableMissing:
+        found = journal_of(AnswerForm.of(model, {}), interval.days[0], now)
+        if len(found.answers):
+            raise
+        return found
+
+
 def _collected(made: _Day, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
     """The day in log and ledger: the facts of its event, and what its closing waits for."""
     ledger, model, day = made.ledger, made.model, made.day
     for sentence in _of_the_journal(made):
         print(sentence)
-    if not made.journal.answers:
+    if not len(made.journal.answers):
         return _nothing(f"The journal has no answer of {model.name} on {day}."), []
     while True:
         epoch = ledger.claims.server(model.name, day)
@@ -139,32 +152,30 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
         Fenced: when a newer attempt collects the day.
     """
     ledger, model, day = made.ledger, made.model, made.day
-    by_candidate: dict[str, list[AnswerRecord]] = {}
-    for record in (each for answer in made.journal.answers for each in each_answer(answer)):
-        by_candidate.setdefault(record.candidate, []).append(record)
-    served = by_candidate.pop(champion.to_candidate, [])
+    by_candidate = _by_candidate(made.journal.answers)
+    served = by_candidate.pop(champion.to_candidate, None)
     crashpoint("collecting.read")
-    if served:  # a day that is claimed has answers of whoever claimed it
+    if served is not None:  # a day that is claimed has answers of whoever claimed it
         ledger.claims.claim(model.name, day, run_id=made.run_id)
     daily.require_server(ledger, champion, day)
     scored, shadows, wait = None, list[dict[str, Any]](), list[str]()
-    if served:
+    if served is not None:
         scored, kept_before = _write_served(made, champion, served)
     for candidate in sorted(by_candidate):
         _write_also(made, candidate, by_candidate[candidate], champion)
-    if scored is not None:
+    if scored is not None and served is not None:
         beside = _Beside(served, scored, kept_before)
         for window in ledger.shadow.covering(model.name, day):
             if window.candidate_id not in (champion.to_candidate, *by_candidate):
                 facts, waits_for = _shadow(made, beside, window.candidate_id, closes=closes and not wait)
                 shadows.append(facts)
                 wait += waits_for
-    others = {candidate: len(records) for candidate, records in sorted(by_candidate.items())}
-    print("\n".join(_told(made, champion, len(served), others)))
-    if scored is None:
+    others = {candidate: len(answers) for candidate, answers in sorted(by_candidate.items())}
+    print("\n".join(_told(made, champion, 0 if served is None else len(served), others)))
+    if scored is None or served is None:
         return _nothing(f"{champion.to_candidate} answered nothing on {day}, so nothing of it is judged."), wait
     tables_touched.writes([tables_touched.prediction_log(model)])
-    scores = [float(s) for s in (_score_of(record) for record in served) if s is not None]
+    scores = [score for score in _scores(served) if score is not None]
     facts = {
         "day": day,
         "rows": len(served),
@@ -178,23 +189,22 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
     return {"skipped": None, "facts": facts}, wait
 
 
-def _write_served(made: _Day, champion: Epoch, records: Sequence[AnswerRecord]) -> tuple[Scoring, bool]:
+def _write_served(made: _Day, champion: Epoch, answers: pa.Table) -> tuple[Scoring, bool]:
     """Features, answers and what they were made from, in this order; whether the same features were kept before."""
     ledger, model, day = made.ledger, made.model, made.day
-    inputs = [*records[0].features, *records[0].omitted]
+    inputs = collected_rows.inputs_of(answers)
     learned = as_trained.as_learned(ledger, model, champion.to_candidate, inputs)
-    asked = made.rows(records)
-    kept = collected_rows.kept_features(learned, asked, records, inputs)
+    kept = collected_rows.kept_features(learned, made.rows(answers), answers, inputs)
     versions = {use.name: use.version for use in learned.views}
     # The features first: an answer in the log always has what it was computed from.
     feature_set, changed = stores.offline_store().write_served(model.name, day, kept, versions)
     crashpoint("collecting.served.kept")
     scored = replace(
-        _scoring(made, records, SERVED, str(champion.model_version)),
+        _scoring(made, answers, SERVED, str(champion.model_version)),
         feature_set=feature_set,
         sources=recording.views_read(ledger, learned, Interval.of_day(day), recording.pinned_now(learned)),
     )
-    _write(made, scored, records, lambda: _require_mine(ledger, champion, day))
+    _write(made, scored, answers, lambda: _require_mine(ledger, champion, day))
     crashpoint("collecting.served.written")
     try:
         daily.require_server(ledger, champion, day)
@@ -207,11 +217,11 @@ def _write_served(made: _Day, champion: Epoch, records: Sequence[AnswerRecord]) 
     return scored, not changed
 
 
-def _write_also(made: _Day, candidate: str, records: Sequence[AnswerRecord], champion: Epoch) -> None:
+def _write_also(made: _Day, candidate: str, answers: pa.Table, champion: Epoch) -> None:
     """Answers of another champion of the day. Their features stay in the journal."""
     version = str(made.ledger.candidates.get(candidate).facts.model_version)
-    scored = _scoring(made, records, ALSO_SERVED, version)
-    _write(made, scored, records, lambda: _require_mine(made.ledger, champion, made.day))
+    scored = _scoring(made, answers, ALSO_SERVED, version)
+    _write(made, scored, answers, lambda: _require_mine(made.ledger, champion, made.day))
     crashpoint("collecting.also.written")
     made.ledger.lineage.record_scoring(scored, same_features=True)
     crashpoint("collecting.also.recorded")
@@ -221,7 +231,7 @@ def _write_also(made: _Day, candidate: str, records: Sequence[AnswerRecord], cha
 class _Beside:
     """The champion's rows of a day, beside which challengers answered."""
 
-    records: Sequence[AnswerRecord]
+    answers: pa.Table
     scored: Scoring
     kept_before: bool
 
@@ -229,30 +239,33 @@ class _Beside:
 def _shadow(made: _Day, beside: _Beside, candidate: str, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
     """A challenger's answers to the champion's rows; its day is counted once the day is closed. What it has not
     answered has no row, and lowers its coverage."""
+    import pyarrow.compute as pc
+
     ledger, model, day = made.ledger, made.model, made.day
-    asked = {record.asked_id: record for record in beside.records if record.error is None}
-    folder = online_challenger.own_folder(candidate)
-    found = shadow_of(folder, model.name, day, asked.keys(), made.now)
-    records = [each for each in found.answers if each.candidate == candidate]
+    asked = beside.answers.filter(pc.is_null(beside.answers.column("error")))
+    folder, form = online_challenger.own_folder(candidate), made.journal.form
+    found = shadow_of(folder, form, day, asked.column("asked_id").combine_chunks(), made.now)
+    answers = found.answers.filter(pc.equal(found.answers.column("candidate"), candidate))
     held = sum(e.rows for e in ledger.lineage.scorings(model.name, day, _after(day), candidate) if e.role == SHADOW)
     window = ledger.shadow.window(candidate)
-    if records and len(records) >= held:
+    if len(answers) and len(answers) >= held:
         version = str(ledger.candidates.get(candidate).facts.model_version)
         scored = replace(
-            _scoring(made, records, SHADOW, version),
+            _scoring(made, answers, SHADOW, version),
             feature_set=beside.scored.feature_set,
             sources=beside.scored.sources,
         )
-        _write(made, scored, records, ledger.database.require_newest)
+        _write(made, scored, answers, ledger.database.require_newest)
         crashpoint("collecting.shadow.written")
         ledger.lineage.record_scoring(scored, same_features=beside.kept_before)
         crashpoint("collecting.shadow.recorded")
     elif held:
         print(f"{day}: the journal of {candidate} has fewer answers than the log ({held:,}), which is left as it is.")
-    answered = sum(record.error is None for record in records)
-    there = {record.asked_id for record in records}
-    missing = [record for name, record in asked.items() if name not in there]
-    waits = may_still_come(missing, found.until, found.silent)
+    answered = answers.column("error").null_count
+    there = pc.is_in(asked.column("asked_id"), value_set=answers.column("asked_id").combine_chunks())
+    missing = asked.filter(pc.invert(there))
+    newest = pc.max(missing.column("prediction_time")).as_py()
+    waits = may_still_come(newest, found.until, found.silent)
     if closes and not waits:
         window = shadow_days.count_day(ledger, model, candidate, day, len(asked), answered)
     facts = {
@@ -265,26 +278,28 @@ def _shadow(made: _Day, beside: _Beside, candidate: str, *, closes: bool) -> tup
     return facts, [f"{candidate} may still answer {count_of(len(missing), 'row')}."] if waits else []
 
 
-def _scoring(made: _Day, records: Sequence[AnswerRecord], role: str, version: str) -> Scoring:
-    times = [record.prediction_time for record in records]
+def _scoring(made: _Day, answers: pa.Table, role: str, version: str) -> Scoring:
+    import pyarrow.compute as pc
+
+    times = pc.min_max(answers.column("prediction_time")).as_py()
     return Scoring(
         model=made.model.name,
         day=made.day,
-        candidate_id=records[0].candidate,
+        candidate_id=answers.column("candidate")[0].as_py(),
         role=role,
         model_version=version,
-        rows=len(records),
-        first_asked=min(times),
-        last_asked=max(times),
+        rows=len(answers),
+        first_asked=times["min"],
+        last_asked=times["max"],
         feature_set=promised.NOT_KEPT,
         sources=(),
         run_id=made.run_id,
     )
 
 
-def _write(made: _Day, scored: Scoring, records: Sequence[AnswerRecord], still_mine: Callable[[], None]) -> None:
+def _write(made: _Day, scored: Scoring, answers: pa.Table, still_mine: Callable[[], None]) -> None:
     table = collected_rows.logged(
-        made.model, made.rows(records), records, version=scored.model_version, role=scored.role
+        made.model, made.rows(answers), answers, version=scored.model_version, role=scored.role
     )
     store = stores.offline_store()
     store.write_predictions(made.model.name, made.day, scored.candidate_id, table, still_mine=still_mine)
@@ -295,22 +310,18 @@ def _require_mine(ledger: Ledger, champion: Epoch, day: str) -> None:
     daily.require_server(ledger, champion, day)
 
 
-def _score_of(record: AnswerRecord) -> float | None:
-    """As the log's column ``score`` has it: of several classes that of the likeliest."""
-    return max(record.score) if isinstance(record.score, list) else record.score
+def _scores(answers: pa.Table) -> list[float | None]:
+    """As the log's column ``score`` has them: of several classes that of the likeliest."""
+    scores = answers.column("score").to_pylist()
+    return [max(each) if isinstance(each, list) else each for each in scores]
 
 
-def _key_types(model: ModelDeclaration, interval: Interval) -> dict[str, pa.DataType]:
-    """The types that the entity's keys have in its view.
+def _by_candidate(answers: pa.Table) -> dict[str, pa.Table]:
+    import pyarrow.compute as pc
 
-    Raises:
-        TableMissing: when the view was never published.
-    """
-    from include.adapters.offline_store import plain_type
-
-    view = declarations().view(model.entity.view)
-    schema = stores.offline_store().dataset(view, interval).schema
-    return {name: plain_type(schema.field(name).type) for name in view.keys}
+    who = answers.column("candidate")
+    names = who.unique().to_pylist()
+    return {name: answers if len(names) == 1 else answers.filter(pc.equal(who, name)) for name in names}
 
 
 # --- whether the day is over -----------------------------------------------------------------------------------------
@@ -373,14 +384,12 @@ def _of_the_journal(made: _Day) -> list[str]:
 
 def _late(made: _Day) -> dict[str, int]:
     """How many answers more than the log each earlier day has by now; days that were never collected are left out."""
-    if not made.journal.earlier:
-        return {}
-    first = min(made.journal.earlier)
-    held: dict[str, int] = {}
-    for each in made.ledger.lineage.scorings(made.model.name, first, made.day):
+    earlier, held = earlier_days(made.day), dict[str, int]()
+    for each in made.ledger.lineage.scorings(made.model.name, earlier[0], made.day):
         if each.role in ANSWERED:
             held[each.day] = held.get(each.day, 0) + each.rows
-    return {d: n - held[d] for d, n in made.journal.earlier.items() if d in held and n > held[d]}
+    counts = {day: made.journal.count(day, held[day]) for day in earlier if day in held}
+    return {day: count - held[day] for day, count in counts.items() if count > held[day]}
 
 
 def _after(day: str) -> str:

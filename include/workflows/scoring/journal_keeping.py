@@ -23,6 +23,8 @@ from include.domain.journal.collected import day_of
 from include.domain.journal.records import AnswerRecord, Mark
 from include.domain.wording import count_of
 from include.workflows import stores
+from include.workflows.scoring.journal_read import KEPT
+from include.workflows.scoring.kept_columns import KeptColumns
 from include.workflows.scoring.request_ids import ALSO_SERVED, SERVED
 
 NAMED = 5
@@ -70,6 +72,9 @@ def remove_old(now: datetime, run_id: str) -> dict[str, object]:
             segment.path.unlink(missing_ok=True)
             crashpoint("journal.remove.removed")
             removed.append(segment.name)
+    there = {each.name for each in segments(folder)}
+    for kept in sorted(folder.with_name(KEPT).glob("*/")):
+        KeptColumns(kept, "").forget(there)
     print(f"{count_of(len(removed), 'file')} of the journal removed; {len(found) - len(removed):,} stay.")
     for sentence in stay[:NAMED]:
         print(sentence)

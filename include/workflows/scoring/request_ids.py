@@ -9,6 +9,7 @@ from include.config import ModelDeclaration, declarations
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 EXACT = 2**53
 """Up to here a double represents every whole number exactly."""
@@ -34,6 +35,25 @@ def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
         # So that ("a|b", "c") and ("a", "b|c") stay two.
         keys = [key.str.replace("|", "%7C", regex=False) for key in keys]
     return ["|".join(parts) for parts in zip(*keys, _moments(rows["event_time"]), strict=True)]
+
+
+def request_id_column(model: ModelDeclaration, rows: pa.Table) -> pa.Array:
+    """As ``request_ids``, of a table; of keys that are texts or whole numbers without a frame of them."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = declarations().view(model.entity.view).keys
+    keys = [rows.column(name).combine_chunks() for name in names]
+    plain = all(not key.null_count and (pa.types.is_string(key.type) or pa.types.is_integer(key.type)) for key in keys)
+    if not plain:
+        return pa.array(request_ids(model, rows.to_pandas()), pa.string())
+    texts = [key.cast(pa.string()) for key in keys]
+    if len(texts) > 1:
+        texts = [pc.replace_substring(text, "|", "%7C") for text in texts]
+    times = pc.dictionary_encode(rows.column("event_time").combine_chunks())  # many rows are about one moment
+    moments = pa.array(_moment_texts(np.asarray(times.dictionary.cast(pa.int64())).astype("datetime64[us]")))
+    return pc.binary_join_element_wise(*texts, moments.take(times.indices), "|")
 
 
 def by_request(model: ModelDeclaration, rows: pd.DataFrame) -> pd.DataFrame:
@@ -85,9 +105,12 @@ def _texts(keys: pd.Series[Any]) -> pd.Series[Any]:
 
 def _moments(times: pd.Series[Any]) -> list[str]:
     """Each in UTC, to the second, or to the microsecond where it has any."""
+    return _moment_texts(times.dt.tz_convert(None).to_numpy().astype("datetime64[us]"))
+
+
+def _moment_texts(moments: np.ndarray[Any, Any]) -> list[str]:
     import numpy as np
 
-    moments = times.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
     seconds = moments.astype("datetime64[s]")
     texts = np.datetime_as_string(seconds)
     if (odd := seconds != moments).any():

@@ -7,7 +7,7 @@ from functools import cache
 
 from include.config.settings import PROJECT
 
-HAS_STATE = {"GainDetector", "Answers", "Writer"} | {
+HAS_STATE = {"GainDetector", "Writer"} | {
     *("RolloutCounts", "StretchCounts", "ExposureCounts", "FirstTimes", "LogCounts"),
 }
 """Told of one day after another, of one record of the journal after another, or of one row of live traffic."""

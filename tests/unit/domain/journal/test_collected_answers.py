@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from record_by_record import Answers
 
-from include.domain.journal.collected import Answers, Writer, day_of, each_answer, may_still_come
+from include.domain.journal.collected import Writer, day_of, each_answer, may_still_come
 from include.domain.journal.records import AnswerRecord, Beside, Mark, Opening, PassedOver, payload_of, record_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -120,13 +121,13 @@ def test_a_process_that_was_killed_is_waited_for_two_minutes_and_not_fifteen():
 
 
 def test_a_challenger_is_waited_for_while_it_writes_and_is_near_the_missing_rows():
-    missing = [asked("q", START + timedelta(hours=1))]
+    missing = START + timedelta(hours=1)
     assert may_still_come(missing, START + timedelta(hours=1), MINUTE)
     assert may_still_come(missing, None, MINUTE)
     assert not may_still_come(missing, START + timedelta(hours=2), MINUTE)  # far beyond it: it was passed over
     assert not may_still_come(missing, START, 15 * MINUTE)
     assert not may_still_come(missing, None, None)
-    assert not may_still_come([], None, MINUTE)
+    assert not may_still_come(None, None, MINUTE)
 
 
 def test_a_mark_of_before_is_read_as_one_that_does_not_end():
