@@ -170,10 +170,12 @@ def left(world: JourneyWorld) -> dict[str, Any]:
             for c in history.candidates
         ]
         epochs = [(e.revision, e.kind, e.to_candidate, e.digest, e.run_id) for e in history.epochs]
+        route = ledger.routes.heads([world.model]).get(world.model)
     registered = world.registry.registered(world.model)
     return {
         "candidates": candidates,
         "epochs": epochs,
+        "route": None if route is None else (route[0].route_revision, route[0].revision, route[0].champion_id),
         "aliases": dict(registered.aliases),
         "tags": dict(registered.tags),
         "versions": world.versions_in_mlflow(),
