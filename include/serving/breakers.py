@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ _BREAKER, _RULES = ".breaker.json", ".rules.json"
 
 
 BEAT = "beat"
+SEEN = "seen.json"
+"""What the guard has counted, by model."""
 
 
 class GuardConfig(msgspec.Struct, frozen=True):
@@ -111,3 +113,11 @@ def silent_s(folder: Path) -> float:
     except OSError:
         return math.inf
     return silent if silent >= 0 else math.inf
+
+
+def seen_in(folder: Path) -> dict[str, Any]:
+    """By model, what the guard has counted of its candidate; empty where it has said nothing."""
+    try:
+        return dict(msgspec.json.decode((folder / SEEN).read_bytes()))
+    except (OSError, ValueError):
+        return {}

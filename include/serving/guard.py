@@ -25,8 +25,9 @@ from include.adapters.journal import Entry, JournalReader
 from include.adapters.route_file import RouteReader, RouteUnreadable, RouteWriter
 from include.domain.canary.breaker import Breaker, Kind, RolloutRules
 from include.domain.canary.counts import RolloutCounts
+from include.domain.canary.figures import figures
+from include.domain.canary.journal_rows import live_row, usual_us
 from include.domain.canary.log_counts import LogCounts
-from include.domain.canary.of_records import live_row, usual_us
 from include.domain.canary.plan import CanaryPlan
 from include.domain.canary.stretches import Stretch
 from include.domain.faults import crashpoint
@@ -34,12 +35,14 @@ from include.domain.gates.canary import Following, guarded
 from include.domain.journal.records import AnswerRecord
 from include.domain.serving.route import CanaryArm, Route
 from include.domain.verdicts import CriterionResult
-from include.serving.breakers import GuardConfig, GuardFiles, beat
+from include.serving.breakers import SEEN, GuardConfig, GuardFiles, beat
 
 LOOK_S = 0.25
 """How often it looks."""
 SAVE_S = 5.0
 """How often it writes down where it is, while rows come."""
+SHOW_S = 1.0
+"""How often it says what it has counted."""
 AT_ONCE = 5_000
 """Records that are read before it judges."""
 
@@ -78,6 +81,8 @@ class Guard:
     _rules: dict[str, RolloutRules] = field(default_factory=dict)
     _changed: bool = False
     _save_at: float = 0.0
+    _show_at: float = 0.0
+    _shown: str = "{}"
 
     def __post_init__(self) -> None:
         self.files = GuardFiles(Path(self.config.folder))
@@ -103,6 +108,7 @@ class Guard:
         if done or (self._changed and time.monotonic() >= self._save_at):
             self.save()
         self._beat()
+        self._show()
         return done
 
     def save(self) -> None:
@@ -141,6 +147,25 @@ class Guard:
         """That it looks, for the keeper: a candidate that no guard watches gets no traffic."""
         with contextlib.suppress(OSError):
             beat(Path(self.config.folder))
+
+    def _show(self) -> None:
+        """What was counted, for the keeper, which says it in the ledger, and for people on this host."""
+        if time.monotonic() < self._show_at:
+            return
+        shown = {
+            model: {
+                "candidate": each.candidate,
+                "number": each.number,
+                **figures(CanaryPlan.from_json(self._rules[model].plan), each.counts),
+            }
+            for model, each in self.state.followed.items()
+            if model in self._rules
+        }
+        text = msgspec.json.encode(shown).decode()
+        if text != self._shown:
+            files.write_text(self.files.folder / SEEN, text)
+            self._shown = text
+        self._show_at = time.monotonic() + SHOW_S
 
     def _follow(self, route: Route) -> None:
         """Begin with rollouts that are new in the route, and forget those that are gone from it."""
@@ -184,9 +209,7 @@ class Guard:
                 self.state.usual.setdefault(record.candidate, LogCounts()).add_recent(us)
             return
         rules = self._rules.get(record.model)
-        row = live_row(record, decides=rules is None or rules.decides)
-        if row is not None:
-            followed.counts.add(row)
+        followed.counts.add(live_row(record, decides=rules is None or rules.decides))
 
     def _judge(self, route: Route) -> list[Breaker]:
         done = []

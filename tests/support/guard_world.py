@@ -123,5 +123,5 @@ class GuardWorld:
         )
 
 
-def served(candidate: str, revision: int, model: str = MODEL) -> ServedModel:
-    return ServedModel(model, "binary", ["0", "1"], [], [], candidate, "d", 1, revision, 1, "/1.npz", "s")
+def served(candidate: str, revision: int, model: str = "") -> ServedModel:
+    return ServedModel(model or MODEL, "binary", ["0", "1"], [], [], candidate, "d", 1, revision, 1, "/1.npz", "s")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from include.adapters.journal import JournalReader, segments
 from include.adapters.ledger import RolloutRecord, RouteRecord
+from include.config import declarations
 from include.domain.canary.counts import RolloutCounts
 from include.domain.canary.evidence import StepEvidence
 from include.domain.canary.first_times import is_followed, unit_number
@@ -61,6 +62,8 @@ class CountedRollout:
         self.newest: datetime | None = None
         """The latest prediction time seen."""
         self._keeps, self._halvings = keeps_rows, 0
+        declared = declarations().models.get(rollout.model)
+        self._decides = declared is None or declared.is_classifier
         self._reader = JournalReader(folder, _long_before(folder, rollout.recorded_at - BEFORE))
         self._later: list[AnswerRecord] = []
         self._known = 0
@@ -112,7 +115,7 @@ class CountedRollout:
             if record.role == "champion" and record.error is None and record.rows == 1:
                 self.counts.usual(record.us_model)
             return
-        if self.counts.add(replace(live_row(record), revision=begins)) and self._keeps:
+        if self.counts.add(replace(live_row(record, decides=self._decides), revision=begins)) and self._keeps:
             self._keep(record)
 
     def _keep(self, record: AnswerRecord) -> None:

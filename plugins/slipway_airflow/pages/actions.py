@@ -19,7 +19,7 @@ from include.workflows.gates import overrides
 from include.workflows.journey import request_checks
 from include.workflows.pages import model as model_views
 from include.workflows.pages import release, sources
-from include.workflows.release import incident_acts
+from include.workflows.release import incident_acts, rollout_acts
 from slipway_airflow.gates import APPROVE, REJECT
 from slipway_airflow.pages import airflow_calls
 from slipway_airflow.pages.airflow_calls import AirflowSaidNo
@@ -116,6 +116,16 @@ async def on_incident(incident_id: str, action: str, by: Person, reason: Any, un
     why = overrides.reason(reason)
     asked = IncidentRequest(incident_id, kind, why, until if kind is IncidentEventKind.SNOOZED else None)
     await run_in_threadpool(incident_acts.act, asked, by, datetime.now(UTC))
+
+
+async def on_rollout(model: str, action: str, by: Person, reason: Any) -> None:
+    """Hold, resume or end the model's newest rollout.
+
+    Raises:
+        BadField: for a reason that may not be, and for an action that there is not.
+        NoRollout, RolloutOver, NotOfARollout, MayNotDecide: as the ledger says.
+    """
+    await run_in_threadpool(rollout_acts.act, model, action, by, overrides.reason(reason))
 
 
 async def roll_back(request: Request, model: str, reason: Any, revision: Any, claimed: str | None = None) -> str:

@@ -17,12 +17,16 @@ from include.adapters.ledger import (
     IncidentOver,
     JourneyUnderWay,
     LedgerUnavailable,
+    NoRollout,
     OverrideStands,
+    RolloutOver,
+    RolloutUnderWay,
     UnknownCandidate,
     UnknownIncident,
 )
 from include.config.declared import UnknownName
 from include.domain.authority import MayNotDecide
+from include.domain.canary.rollout import NotOfARollout
 from include.domain.errors import BadField, Refusal
 from include.domain.incident_acts import NothingToAccept
 from include.workflows.journey.request_checks import NoData
@@ -38,6 +42,10 @@ STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (UnknownReport, 404),
     (UnknownIncident, 404),
     (IncidentOver, 409),
+    (NoRollout, 404),
+    (RolloutOver, 409),
+    (RolloutUnderWay, 409),
+    (NotOfARollout, 409),
     (NothingToAccept, 409),
     (MayNotDecide, 403),
     (NoData, 409),

@@ -18,6 +18,7 @@ from include.workflows.pages import incidents as incident_views
 from include.workflows.pages import model as model_views
 from include.workflows.pages import models as models_views
 from include.workflows.pages import release as release_views
+from include.workflows.pages import rollouts as rollout_views
 from include.workflows.pages import sources
 from include.workflows.release.endings import ending_of
 from slipway_airflow.pages import actions
@@ -256,6 +257,46 @@ async def _on_incident(
     by = await run_in_threadpool(require_approver, request, user, view.model, body.requested_by)
     await actions.on_incident(incident_id, action, by, body.reason, until)
     return _json(incident_views.as_json(await run_in_threadpool(incident_views.incident, incident_id)))
+
+
+@router.get("/models/{model}/rollout", summary="The newest candidate's share of live traffic, and what is seen of it")
+def rollout(request: Request, user: User, model: str) -> JSONResponse:
+    require_read(request, user, model)
+    return _json(rollout_views.as_json(_rollout_of(model)))
+
+
+@router.post("/models/{model}/rollout/hold", summary="Take the candidate's share of live traffic away for now")
+async def hold_rollout(request: Request, user: User, model: str, body: IncidentBody) -> JSONResponse:
+    return await _on_rollout(request, user, model, "hold", body)
+
+
+@router.post("/models/{model}/rollout/resume", summary="Give back the share of the step that was judged for")
+async def resume_rollout(request: Request, user: User, model: str, body: IncidentBody) -> JSONResponse:
+    return await _on_rollout(request, user, model, "resume", body)
+
+
+@router.post("/models/{model}/rollout/abort", summary="End the rollout and reject the candidate")
+async def abort_rollout(request: Request, user: User, model: str, body: IncidentBody) -> JSONResponse:
+    return await _on_rollout(request, user, model, "abort", body)
+
+
+async def _on_rollout(request: Request, user: Any, model: str, action: str, body: IncidentBody) -> JSONResponse:
+    _own(request, user)
+    await run_in_threadpool(_rollout_of, model)
+    if action == "hold":
+        await run_in_threadpool(require_operator, request, user, model)
+        by = (await run_in_threadpool(person, request, user, model)).claiming(body.requested_by)
+    else:
+        by = await run_in_threadpool(require_approver, request, user, model, body.requested_by)
+    await actions.on_rollout(model, action, by, body.reason)
+    return _json(rollout_views.as_json(await run_in_threadpool(_rollout_of, model)))
+
+
+def _rollout_of(model: str) -> rollout_views.RolloutView:
+    found = rollout_views.rollout(model)
+    if found is None:
+        raise HTTPException(404, f"No candidate of {model} ever had a share of live traffic.")
+    return found
 
 
 @router.post("/models/{model}/rollback", status_code=202, summary="Champion back to the previous good champion")

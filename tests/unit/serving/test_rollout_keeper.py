@@ -14,7 +14,6 @@ from guard_world import served
 from ledger_fixtures import MODEL, an_operator, ledger_on
 from rollout_world import beside_a_champion, opened, said
 from sqlalchemy import update
-from swept import PASSED
 
 from include.adapters.boot_clock import boot_id, boot_seconds
 from include.adapters.ledger import Ledger, LedgerUnavailable, RolloutRecord
@@ -161,7 +160,7 @@ def test_f141_while_the_ledger_is_away_the_share_stays_0_whatever_is_published_a
     assert events(host) == ["open", "trip"]
 
 
-@pytest.mark.parametrize("point", sorted(name for name in PASSED["tell of the guard"] if name != "keeper.guard.back"))
+@pytest.mark.parametrize("point", ["keeper.guard.lowered", "keeper.guard.told"])
 def test_f141_a_keeper_that_is_killed_while_it_tells_leaves_one_event(host, monkeypatch, point):
     host.breaks("hold", "both failed")
     with monkeypatch.context() as killing:
