@@ -28,14 +28,14 @@ def test_a_view_that_is_behind_names_the_models_that_wait_and_by_how_much(pages)
     publish(pages, "2013-06-10")
     publish(pages, "2013-06-11", "2013-06-12", but="origin_weather")
     shown = pages.page("/features/origin_weather").text
-    assert "origin_weather: 2 days late, beside the other views" in shown
-    waits = "waits for 2 days: every other view has its days to 2013-06-12."
+    assert "origin_weather: 2 days behind the other views" in shown
+    waits = "lacks 2 days of it: every other view that it reads goes to 2013-06-12."
     assert f'<a href="/slipway/models/flight_delay">flight_delay</a> {waits}' in shown
-    assert "waits for" not in pages.page("/features/carrier_record").text
+    assert "lacks 2 days" not in pages.page("/features/carrier_record").text
     rows = pages.page("/features").text
     assert rows.index("<b>origin_weather</b>") < rows.index("<b>carrier_record</b>"), "what is late comes first"
-    assert "2 days late, beside the other views" in pages.page("/").text
-    assert "every one up to 2013-06-10 (2 days late, beside the other views)" in pages.page("/models/flight_delay").text
+    assert "2 days behind the other views" in pages.page("/").text
+    assert "every one up to 2013-06-10 (2 days behind the other views)" in pages.page("/models/flight_delay").text
 
 
 def test_what_was_not_met_is_said_in_words_with_the_way_to_the_runbook(pages):

@@ -586,6 +586,26 @@ def test_a_feature_that_was_not_judged_is_named_on_the_report_and_on_the_models_
     assert f"<li><b>tail{why}</b>: " in model
 
 
+def test_on_the_drift_page_what_drifted_comes_first_then_effect_times_importance(pages):
+    def feature(name: str, drifted: bool | None, effect: float, importance: float) -> dict:
+        like = drift_report_of("x")["inputs"]["features"][0]
+        usual = {"drifted": drifted, "effect": effect, "importance": importance, "usual_high": 0.12}
+        return like | usual | {"name": name, "reason": "as measured"}
+
+    kept = drift_report_of("x")
+    kept["inputs"]["features"] = [
+        feature("calm_and_weighty", False, 0.9, 9.0),
+        feature("blind", None, 0.5, 1.0),
+        feature("drifted_little", True, 0.2, 0.1),
+        feature("drifted_much", True, 0.3, 3.0),
+    ]
+    report = pages.ledger.drift.report(MODEL, "1", "2013-06-01", kept, run_id="r")
+    shown = pages.page(f"/drift/{quote(report.report_id, safe='')}").text
+    order = re.findall(r'<td class="key"><b>(\w+)</b>', shown)
+    assert order == ["drifted_much", "drifted_little", "blind", "calm_and_weighty"]
+    assert shown.count("usual to 0.1200") == 4
+
+
 @pytest.mark.parametrize(
     ("realised", "colour", "word"),
     [(False, "good", "in its band"), (True, "waits", "out of its band"), (None, "", "not judged")],

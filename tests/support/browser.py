@@ -76,7 +76,8 @@ class Browser:
         import base64
 
         size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], height or 6000), "scale": 1}
+        wide = self.driver.execute_script("return window.innerWidth")
+        clip = {"x": 0, "y": 0, "width": wide, "height": min(size["height"], height or 6000), "scale": 1}
         told = {"format": "png", "captureBeyondViewport": True, "clip": clip}
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", told)
         (self.pictures / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))

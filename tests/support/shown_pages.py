@@ -192,12 +192,14 @@ def filled(ledger: Ledger) -> dict[str, str]:
     reports = days_of_reports(ledger, MODEL)
     failed = trained(ledger, "drift__2013-06-03")
     measured(failed)
-    for result in (judged(verdict=Verdict.FAIL), slices(Verdict.FAIL)):
+    for result in (judged("training_data_gate"), judged(verdict=Verdict.FAIL), slices(Verdict.FAIL)):
         ledger.gates.record(failed.candidate_id, result, digest=failed.facts.artifact_digest, run_id=failed.run_id)
     outcome = "Rejected: threshold_gate: roc_auc 0.55 is outside its bound >= 0.65 on 12,000 rows."
     ledger.candidates.close(failed.candidate_id, Event.REJECT, outcome=outcome, actor="close_journey")
     lacking = data_stopped(ledger, "drift__2013-06-05")
     waiting = trained(ledger, "drift__2013-06-09")
+    before = judged("training_data_gate")
+    ledger.gates.record(waiting.candidate_id, before, digest=waiting.facts.artifact_digest, run_id=waiting.run_id)
     result = judged(verdict=Verdict.INCONCLUSIVE)
     ledger.gates.record(waiting.candidate_id, result, digest=waiting.facts.artifact_digest, run_id=waiting.run_id)
     other = challenger(ledger, "api__air", model="air_time")

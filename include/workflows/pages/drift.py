@@ -53,11 +53,14 @@ class FeatureRow:
 
     name: str
     rank: float
-    """Effect times importance: what the page is sorted by."""
+    """Effect times importance: the order of the page, within what drifted, what was not judged, and the rest."""
     drifted: bool | None
     effect: float
     importance: float
     share_of_importance: float
+    usual: float | None
+    """What the effect stays below on a day without drift, of the same weekday where training has enough of those; None
+    where too few days were seen to say."""
     reason: str
     missing_share: float
     usual_missing_share: float
@@ -133,7 +136,7 @@ def drift(report_id: str) -> DriftView:
         lanes=lanes_of(report),
         findings=tuple(f["reason"] for f in (*report["broken"], *report["outside"])),
         scores=tuple((name, plot) for name, plot in histograms.items() if name not in named),
-        features=tuple(sorted(features, key=lambda f: (-f.rank, -f.effect, f.name))),
+        features=tuple(sorted(features, key=_order)),
         numbers=decision.numbers if decision else {},
         incidents=tuple(
             i.incident_id for i in incidents if i.opened_on <= kept.day and (i.is_open or kept.day <= i.judged_on)
@@ -141,6 +144,11 @@ def drift(report_id: str) -> DriftView:
         harm=state_of(flags.get("realised"), flags.get("estimated") or False),
         change=state_of(flags.get("inputs"), flags.get("predictions")),
     )
+
+
+def _order(feature: FeatureRow) -> tuple[int, float, float, str]:
+    """What drifted comes first, then what was not judged; within those by effect times importance."""
+    return ((True, None, False).index(feature.drifted), -feature.rank, -feature.effect, feature.name)
 
 
 def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, total: float) -> FeatureRow:
@@ -152,6 +160,7 @@ def _feature(found: Mapping[str, Any], histogram: Mapping[str, Any] | None, tota
         effect=found["effect"],
         importance=found["importance"],
         share_of_importance=share,
+        usual=found.get("usual_high"),
         reason=found["reason"],
         missing_share=found["missing_share"],
         usual_missing_share=found["reference_missing_share"],

@@ -129,7 +129,7 @@ def freshness_of(view: FeatureView, newest: str | None, furthest: str | None, no
     late = max((due - day).days, 0)
     if late == 0:
         return Freshness(newest, 0, "up to date")
-    return Freshness(newest, late, f"{count_of(late, 'day')} late" + ("" if goes_on else ", beside the other views"))
+    return Freshness(newest, late, f"{count_of(late, 'day')} {'late' if goes_on else 'behind the other views'}")
 
 
 def of_model(
@@ -196,11 +196,11 @@ def _waits(
         return None
     reached, here = min(ends), own.newest if own is not None else None
     if here is None:
-        return model.name, f"waits for its first day; every other view has its days to {reached}"
+        return model.name, f"waits for its first day; every other view that it reads goes to {reached}"
     late = (date.fromisoformat(reached) - date.fromisoformat(here)).days
     if late <= 0:
         return None
-    return model.name, f"waits for {count_of(late, 'day')}: every other view has its days to {reached}"
+    return model.name, f"lacks {count_of(late, 'day')} of it: every other view that it reads goes to {reached}"
 
 
 _PHRASES: Mapping[str, str] = {

@@ -280,7 +280,8 @@ def _newest(own: ModelDeclaration | None, days: Mapping[tuple[str, int], str]) -
 def _last(last: Candidate | None) -> str:
     if last is None:
         return "No journey yet."
-    return last.outcome or f"Under way: {last.state.value}."
+    state = last.state.value.replace("_", " ")
+    return last.outcome or (f"Under way: {state}." if last.is_live else f"{state.capitalize()}.")
 
 
 def _waits(standing: ModelStanding | None) -> str:

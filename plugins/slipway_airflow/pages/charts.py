@@ -105,7 +105,9 @@ def interval(c: Mapping[str, Any], width: int = 190, height: int = 30) -> Markup
     room = (max(ends) - min(ends)) * 0.12 or 1.0
     frame = Frame((min(ends) - room, max(ends) + room), (0, 1), width, height, 4, 0, 0, 4)
     body = _whisker(frame, c, bound, height / 2, height / 2)
-    name = f"{bounds_in_words(low, high)}; worse by up to {bound:.4g} is allowed"
+    # A bound below zero asks for a gain; "worse by up to -0.01" would say the same in a riddle.
+    asked = f"worse by up to {bound:.4g} is allowed" if bound >= 0 else f"better by more than {-bound:.4g} is asked for"
+    name = f"{bounds_in_words(low, high)}; {asked}"
     return svg(width, height, name, body, "interval")
 
 

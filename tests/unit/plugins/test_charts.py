@@ -51,6 +51,20 @@ def test_realised_and_estimated_performance_stand_in_one_picture_and_a_void_esti
     assert svg.count('class="alarm"') == 1
 
 
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [
+        (0.02, "worse by up to 0.02 is allowed"),
+        (0.0, "worse by up to 0 is allowed"),
+        (-0.01, "better by more than 0.01"),
+    ],
+)
+def test_no_bound_is_said_with_two_negatives(charts, bound, said):
+    shown = charts.interval({"low": -0.03, "high": 0.004, "bound": bound, "verdict": "PASS"})
+    assert f"from 0.03 better to 0.004 worse; {said}" in shown
+    assert "by up to -" not in shown
+
+
 def test_the_anchor_and_its_band_are_drawn_over_the_days_of_an_incident_and_are_in_the_picture(charts):
     over = charts.Anchored("2013-06-01", "2013-06-02", 0.11, 0.12)
     still = charts.Anchored("2013-06-03", None, 0.01, 0.02)

@@ -9,7 +9,7 @@ import pytest
 
 from include.workflows.pages.feature_views import freshness_of
 
-BESIDE = "8 days late, beside the other views"
+BESIDE = "8 days behind the other views"
 NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 
 
@@ -26,9 +26,7 @@ def a_view(ends: date | None = None):
         pytest.param(None, "2026-11-19", "2026-11-27", 8, "8 days late", id="eight days"),
         pytest.param(None, "2026-12-03", None, 0, "up to date", id="known ahead"),
         pytest.param(date(2014, 1, 1), "2013-12-31", None, 0, "complete, to the end of its calendar", id="complete"),
-        pytest.param(
-            date(2014, 1, 1), "2013-06-10", "2013-06-18", 8, "8 days late, beside the other views", id="replay"
-        ),
+        pytest.param(date(2014, 1, 1), "2013-06-10", "2013-06-18", 8, "8 days behind the other views", id="replay"),
         pytest.param(date(2014, 1, 1), "2013-06-18", "2013-06-18", 0, "up to date", id="replay, even with the others"),
         pytest.param(date(2026, 12, 1), "2026-11-24", None, 3, "3 days late", id="its end is yet to come"),
     ],
