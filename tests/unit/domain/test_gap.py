@@ -135,6 +135,14 @@ class TestAChampionThatIsNoBetterThanTheBaseline:
         rules = ChampionRules((ComparisonRule("mae", 0.01),), "mae")
         assert self.found(rules.gaining("mae")) == ["mae", "gain in mae", "baseline mae"]
 
+    def test_one_that_is_better_at_all_has_something_to_lose_and_one_that_is_equal_has_not(self):
+        rules = [ComparisonRule("mae", 0.0, share=0.1, gap=Gap(above)) for above in (-0.1, 0.0, 1e-9, 0.5)]
+        assert [rule.nothing_to_lose for rule in rules] == [True, True, False, False]
+        alarmed = ChampionRules((ComparisonRule("mae", 0.0, share=0.1),), "mae").gaining("mae")
+        better = evidence(worse=-0.1, champion=0.2, naive=0.3)
+        found = champion_gate(alarmed, better, mode=Mode.BLOCKING, has_champion=True)
+        assert [line.criterion for line in found.criteria] == ["mae", "gain in mae", "baseline mae"]
+
     def test_without_an_alarm_nothing_may_be_lost(self):
         rules = ChampionRules((ComparisonRule("mae", 0.0, share=0.1),), "mae")
         assert self.found(rules) == ["mae", "baseline mae"]

@@ -27,6 +27,7 @@ from include.domain.gates.champion_rules import ChampionRules, ComparisonRule
 from include.domain.gates.grouping import group
 from include.domain.gates.slices import OTHERS
 from include.domain.metrics import Task
+from include.domain.own_metrics import whole
 from include.domain.tables import as_markdown, as_table
 
 ROWS = 12_000
@@ -268,6 +269,56 @@ def test_a_label_that_is_no_number_is_no_thin_slice():
     found = judged(by_carrier(ask_under_support=False), spoiled, {"carrier": carrier})
     assert criterion(found, "carrier=C brier").verdict is Verdict.INCONCLUSIVE
     assert found.verdict is Verdict.INCONCLUSIVE
+
+
+@whole(better="lower")
+def missed_by(labels, scores):
+    """A team's own metric, which has no value where a score is above 1."""
+    return nan if scores.max() > 1 else float(np.mean(np.abs(labels - scores)))
+
+
+class TestOfASliceWithTooFewDays:
+    """Carrier C flew on two days only, which no metric can be compared on. That is thin, unless something is broken."""
+
+    CARRIER = carriers()
+
+    def found(self, metric="brier", *, has_champion=True, **spoiled):
+        """Each of ``spoiled``, by what the answers are of, is the first score of carrier C."""
+        flown = flights(days=14)
+        scores = {name: getattr(flown, name).copy() for name in ("candidate", "champion", "baseline")}
+        for name, score in spoiled.items():
+            scores[name][np.flatnonzero(self.CARRIER == "C")[0]] = score
+        days = np.where(self.CARRIER == "C", flown.days % 2, flown.days)
+        evidence = Evidence(Task.BINARY, flown.y, *scores.values(), days)
+        rules = by_carrier(metric=metric, margin=0.1, floor=0.2)
+        return judged(rules, evidence, {"carrier": self.CARRIER}, has_champion=has_champion)
+
+    @pytest.mark.parametrize("metric", ["brier", missed_by])
+    def test_it_is_reported_and_the_others_are_judged(self, metric):
+        result = self.found(metric)
+        assert result.verdict is Verdict.PASS
+        assert {c.criterion for c in result.criteria} == {f"carrier={name} {metric}" for name in "ABD"}
+        assert "the rows are of 2 days" in result.notes["under_support"]["carrier"]["thin"]["carrier=C"]
+
+    @pytest.mark.parametrize("who", ["candidate", "champion"])
+    def test_where_a_team_s_own_metric_has_no_value_it_is_no_evidence(self, who):
+        assert criterion(self.found(missed_by, **{who: 1.5}), f"carrier=C {missed_by}").verdict is Verdict.INCONCLUSIVE
+
+    @pytest.mark.parametrize("who", ["candidate", "baseline"])
+    def test_without_a_champion_its_value_on_the_baseline_counts(self, who):
+        result = self.found(missed_by, has_champion=False, **{who: 1.5})
+        assert criterion(result, f"carrier=C {missed_by}").verdict is Verdict.INCONCLUSIVE
+
+    @pytest.mark.parametrize(("has_champion", "who"), [(True, "baseline"), (False, "champion")])
+    def test_that_whoever_is_not_compared_with_has_none_changes_nothing(self, has_champion, who):
+        result = self.found(missed_by, has_champion=has_champion, **{who: 1.5})
+        assert "carrier=C" in result.notes["under_support"]["carrier"]["thin"]
+
+    @pytest.mark.parametrize("metric", ["brier", missed_by])
+    @pytest.mark.parametrize("who", ["candidate", "champion"])
+    def test_a_score_that_is_no_number_is_no_thin_slice(self, metric, who):
+        result = self.found(metric, **{who: nan})
+        assert criterion(result, f"carrier=C {metric}").verdict is Verdict.INCONCLUSIVE
 
 
 def test_f022_a_column_of_a_million_values_gives_one_line_not_a_million():
