@@ -98,7 +98,7 @@ def champion_gate(
         notes["margins"] = {rule.criterion: rule.as_json() for rule in rules.comparisons}
         criteria += _against_champion(rules.of_champion, evidence, attempts.parts, "", notes["comparisons"])
         better = _shown_better(criteria)
-        gained = better and _gained(rules, criteria)
+        gained = better and _asks_for_a_gain(rules)
         anchored = _against_anchor(rules, anchor, attempts, notes["comparisons"], gained=gained)
         notes["anchor"] = {
             "candidate": anchor.candidate_id,
@@ -200,10 +200,9 @@ def _shown_better(found: list[CriterionResult]) -> bool:
     return passed and any(c.high is not None and c.high < 0 for c in found)
 
 
-def _gained(rules: ChampionRules, found: list[CriterionResult]) -> bool:
-    """Whether an alarm asked for a gain on the champion, and the bound shows one."""
-    asked = {rule.criterion for rule in rules.comparisons if rule.alpha is not None and not rule.measured}
-    return any(c.criterion in asked and c.high is not None and c.high < 0 for c in found)
+def _asks_for_a_gain(rules: ChampionRules) -> bool:
+    """Whether an alarm asked for a gain on the champion that its bound must show: who passes has shown it."""
+    return any(rule.alpha is not None and not rule.measured for rule in rules.comparisons)
 
 
 def _with_budget(found: CriterionResult, rules: ChampionRules, attempts: Attempts) -> CriterionResult:

@@ -9,6 +9,7 @@ import pytest
 
 from include.domain.gates import ChampionRules, ComparisonRule, Evidence, Mode, Verdict, champion_gate
 from include.domain.metrics import Task
+from include.domain.own_metrics import per_row, whole
 
 DAYS = np.repeat(np.arange(10), 30)
 HARD = np.random.default_rng(3).normal(size=10)[DAYS]
@@ -59,6 +60,20 @@ class TestWhoIsShownToBeBetterThanTheChampionNeedOnlyBeMeasuredBetterThanTheBase
         candidate = 5.0 + NEARLY
         on = errors(candidate, -candidate, baseline=doubtful(5.3))
         assert judged(RULES, on) == (Verdict.INCONCLUSIVE, BEATEN)
+
+
+@pytest.mark.parametrize(("decorated", "told"), [(per_row, True), (whole, False)], ids=["of each row", "of all rows"])
+def test_of_a_team_s_own_metric_the_bootstrap_is_told_where_thousands_of_resamples_are_quick(decorated, told):
+    @decorated(better="lower")
+    def cost(labels, scores):
+        missed = np.abs(labels - scores)
+        return missed if told else float(missed.mean())
+
+    rules = ChampionRules((ComparisonRule(cost, 0.05),), beat_baseline_on="mae", min_rows=100, resamples=200)
+    on = errors(5.0 + NEARLY, np.full(300, 5.5), baseline=doubtful(5.3))
+    found = champion_gate(rules, on, mode=Mode.BLOCKING, has_champion=True)
+    (note,) = (note for name, note in found.notes["comparisons"].items() if name.endswith("cost"))
+    assert ("bootstrap_high" in note) is told
 
 
 @pytest.mark.parametrize(
