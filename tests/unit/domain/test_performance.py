@@ -10,6 +10,7 @@ from days_of_losses import FIRST, ROWS, cohorts, judged, reference
 from scipy import stats
 
 from include.domain.drift.sequences import bernstein_bound, t_bound, t_evidence
+from include.domain.gap import Gap, Tolerated
 from include.domain.losses import BadLoss, DayLoss, correlation_within_days, losses_by_day, merged_losses, row_losses
 from include.domain.metrics import Task, measure
 from include.domain.performance import RealisedPerformance, realised_performance
@@ -174,6 +175,76 @@ def test_rmse_is_judged_in_its_own_unit():
 def test_a_verdict_survives_json(unit):
     found = judged(cohorts((0.11, 0.17) * 4), unit=unit)
     assert RealisedPerformance.from_json(json.loads(json.dumps(found.as_json(), allow_nan=False))) == found
+
+
+# --- what is judged, to the row and to the day ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("min_rows", "is_judged"), [(14 * ROWS, True), (14 * ROWS + 1, False)])
+def test_by_days_the_rows_of_the_version_must_reach_the_fewest_and_those_of_the_reference_need_not(min_rows, is_judged):
+    found = judged(cohorts((0.11, 0.17) * 7), reference((0.11, 0.17) * 3), min_rows=min_rows)
+    assert (found.out_of_band is not None) is is_judged
+
+
+@pytest.mark.parametrize(("min_rows", "is_judged"), [(6 * ROWS, True), (6 * ROWS + 1, False)])
+def test_by_rows_those_of_the_reference_must_reach_the_fewest_too(min_rows, is_judged):
+    found = judged(cohorts((0.11, 0.17) * 7), reference((0.11, 0.17) * 3), unit=Unit.ROW, min_rows=min_rows)
+    assert (found.out_of_band is not None) is is_judged
+    assert (found.reference_risk is not None) is is_judged
+
+
+@pytest.mark.parametrize(
+    ("min_rows", "said"), [(2 * ROWS, "too few days to tell a rise"), (2 * ROWS + 1, "at least 1801")]
+)
+def test_just_the_fewest_rows_of_too_few_days_lack_days_and_one_row_less_lacks_rows(min_rows, said):
+    assert said in judged(cohorts((0.9, 0.9)), reference((0.1, 0.2)), min_rows=min_rows).reason
+
+
+def test_the_recent_risk_is_that_of_the_last_days_of_the_calendar():
+    means = (0.9, 0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.3)
+    assert judged(cohorts(means)).recent_risk == pytest.approx(sum(means[1:]) / 7)
+    without_a_day = tuple(day for n, day in enumerate(cohorts(means)) if n != 4)
+    assert judged(without_a_day).recent_risk == pytest.approx((sum(means[1:]) - means[4]) / 6)
+
+
+def test_without_a_reference_the_recent_risk_is_the_mean_of_the_rows():
+    days = (*cohorts((0.1,), rows=300), *cohorts((0.4,), start=FIRST + timedelta(days=1), rows=100))
+    found = realised_performance((), days, Band("brier", 0.0))
+    assert (found.out_of_band, found.recent_risk) == (None, pytest.approx(0.175))
+
+
+def test_a_verdict_names_the_first_and_the_last_day_it_is_about():
+    found = judged(cohorts((0.11, 0.17) * 7))
+    assert (found.since, found.until) == ("2013-06-01", "2013-06-14")
+
+
+def test_only_by_days_there_is_a_run_of_quiet_days_and_evidence_for_a_rise():
+    band = Band("brier", 0.005, run_length_days=200.0)
+    by_days, by_rows = (
+        realised_performance(reference(), cohorts((0.11, 0.17) * 7), band, unit=unit) for unit in (Unit.DAY, Unit.ROW)
+    )
+    assert (by_days.run_length_days, by_rows.run_length_days) == (200.0, None)
+    assert 0 < by_days.evidence < 10
+    assert by_rows.evidence is None
+
+
+def test_evidence_beyond_every_doubt_is_still_a_number():
+    sure = judged(cohorts((5.0, 5.001) * 180), reference((0.1, 0.101) * 180))
+    assert sure.evidence == pytest.approx(math.exp(690))
+
+
+def test_a_bound_of_squares_below_nothing_is_a_root_of_nothing():
+    past = cohorts((0.04, 0.01) * 7, start=FIRST - timedelta(days=14), within=0.1)
+    found = judged(cohorts((0.0, 0.9, 0.0, 0.0), within=0.1), past, metric="rmse", tolerance=0.0)
+    assert found.low == 0.0
+    assert found.reference_risk == pytest.approx(math.sqrt(0.025))
+
+
+def test_a_verdict_says_of_what_its_tolerance_is_a_share():
+    past, now = reference(), cohorts((0.11, 0.17) * 7)
+    known = realised_performance(past, now, Band("brier", 0.004, share=0.1, gap=Gap(0.04, 0.2)))
+    assert known.tolerated == Tolerated(0.004, 0.1, Gap(0.04, 0.2))
+    assert realised_performance(past, now, Band("brier", 0.004)).tolerated == Tolerated(0.004)
 
 
 # --- the bounds behind it ---------------------------------------------------------------------------------------------
