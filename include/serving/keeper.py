@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.05
 """How often it is looked whether the ledger has changed."""
+PREPARED = 3
+"""How many champions of a model are known well enough that a rollback to one of them asks and reads nothing."""
 SAY_S = 10.0
 """How often the instance says in the ledger that it is there, also where nothing has changed."""
 
@@ -71,6 +73,8 @@ class Keeper:
         self._started = datetime.now(UTC)
         self._whole: set[str] = set()
         """The packed files that this keeper has checked."""
+        self._prepared: dict[str, list[ServedModel]] = {}
+        """By model, the last champions that were prepared here, the newest first."""
         self._failed: dict[str, tuple[str, float]] = {}
         """By model: the digest that could not be got, and when it is tried again."""
 
@@ -200,6 +204,15 @@ class Keeper:
             self._whole.add(has.digest)
         return whole
 
+    def _prepared_before(self, name: str, route: RouteRecord, head: Epoch) -> ServedModel | None:
+        """The same file of the same candidate, which was champion a while ago, under its new revision."""
+        for served in self._prepared.get(name, ()):
+            if (served.candidate, served.digest) == (head.to_candidate, head.digest) and self._is_whole(served):
+                return msgspec.structs.replace(
+                    as_declared_now(served), revision=head.revision, route_revision=route.route_revision
+                )
+        return None
+
     def _got(self, ledger: Ledger, name: str, route: RouteRecord, head: Epoch) -> ServedModel | None:
         """The new champion, checked; None, and why in the problems, where it cannot be had now."""
         from include.serving.preparing import prepared
@@ -207,6 +220,10 @@ class Keeper:
         failed = self._failed.get(name)
         if failed is not None and failed[0] == head.digest and time.monotonic() < failed[1]:
             return None
+        before = self._prepared_before(name, route, head)
+        if before is not None:
+            self.problems.pop(name, None)
+            return before
         try:
             served = prepared(ledger, route, head, Path(self.config.models_folder))
         except Exception as error:  # noqa: BLE001 - whatever one model's file or MLflow raises, the others are served
@@ -216,6 +233,7 @@ class Keeper:
             return None
         self._failed.pop(name, None)
         self.problems.pop(name, None)
+        self._prepared[name] = [served, *self._prepared.get(name, [])][:PREPARED]
         if served.by == "pipeline":
             print(f"{name}: revision {head.revision} is answered by its pipeline. {served.why_pipeline}", flush=True)
         return served

@@ -110,6 +110,28 @@ def test_a_rollback_goes_forward_in_revisions(world):
     assert (served(world).candidate, served(world).revision) == (first, 3)
 
 
+def test_a_rollback_to_a_champion_that_was_prepared_here_prepares_nothing(world, monkeypatch):
+    first = world.promote_another(1)
+    keeper = new_keeper(world)
+    keeper.look()
+    before = served(world)
+    world.promote_another(2)
+    keeper.look()
+    with monkeypatch.context() as patch:
+        patch.setattr("include.serving.preparing.prepared", lambda *_: pytest.fail("nothing is prepared"))
+        world.roll_back()
+        assert keeper.look() is True
+    now = served(world)
+    assert (now.candidate, now.revision, now.route_revision) == (first, 3, 3)
+    assert (now.packed, now.packed_sha256, now.features, now.version) == (
+        before.packed,
+        before.packed_sha256,
+        before.features,
+        before.version,
+    )
+    assert keeper.problems == {}
+
+
 def test_f145_f150_what_cannot_be_loaded_leaves_the_former_champion_and_says_why(world):
     first = world.promote_another(1)
     keeper = new_keeper(world)
