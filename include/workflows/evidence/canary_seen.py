@@ -12,7 +12,7 @@ from include.adapters.ledger import RolloutRecord
 from include.config import ModelDeclaration
 from include.config.settings import settings
 from include.domain.canary.rollout import RolloutStage
-from include.domain.verdicts import CriterionResult, Verdict
+from include.domain.verdicts import CriterionResult, GateResult, Verdict
 from include.workflows.evidence import canary_labels, rollout_counted
 from include.workflows.journey.step import Journey
 
@@ -35,6 +35,7 @@ class CanarySeen:
         business: what labels say; None where nothing is declared, or nothing is to be judged.
         is_last: whether the newest step is the last.
         notes: small JSON for the report.
+        judged: the verdict where traffic of the past was replayed; None where it is live.
     """
 
     plan: CanaryPlan | None
@@ -44,6 +45,7 @@ class CanarySeen:
     business: CriterionResult | None = None
     is_last: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+    judged: GateResult | None = None
 
 
 def seen_by(journey: Journey) -> CanarySeen:

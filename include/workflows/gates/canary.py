@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from include.config import ModelDeclaration
 from include.domain.gate_names import CANARY_GATE
 from include.domain.verdicts import CriterionResult, GateResult, Mode, Verdict
-from include.workflows.gates.gate import CANARY, Gate, Lack, Severity, Subject, more_where_critical
+from include.workflows.gates.gate import CANARY, Gate, Lack, Lacking, SeedFor, Severity, Subject, more_where_critical
 
 if TYPE_CHECKING:
     from include.workflows.evidence.canary_seen import CanarySeen
 
 NAME = CANARY_GATE
+_APART = r"^(mean|p99) \|canary|^decided"
+"""The criteria that compare both models' answers to the same rows."""
 
 
 def judge(model: ModelDeclaration, subject: Subject) -> GateResult:
@@ -42,6 +44,8 @@ def without_labels(model: ModelDeclaration, seen: CanarySeen) -> GateResult:
     """What was counted in the newest step."""
     from include.domain.gates.canary import canary_gate
 
+    if seen.judged is not None:
+        return replace(seen.judged, mode=_mode(model))
     if seen.instead is not None or seen.plan is None:
         return GateResult(NAME, _mode(model), () if seen.instead is None else (seen.instead,))
     result = canary_gate(seen.plan, seen.evidence, mode=_mode(model))
@@ -78,6 +82,10 @@ def _lacks(model: ModelDeclaration) -> Iterator[Lack]:
         )
 
 
+def _live(model: ModelDeclaration) -> Lacking | None:
+    return None if model.serving.mode == "online" else Lacking("its days are scored in batch: no live traffic")
+
+
 def _absent(model: ModelDeclaration) -> tuple[Severity, str] | None:
     if model.serving.mode != "online":
         return None
@@ -92,6 +100,14 @@ GATE = Gate(
     field="canary",
     mode=lambda model: None if model.canary is None else model.canary.mode,
     judge=judge,
+    looks_at=("scorer", "held_out", "pace"),
+    seeds=(
+        SeedFor("error on 5 % of rows", "^(more|added) failures|^hard wire", _live),
+        SeedFor("10 times slower live", "^more slow answers", _live),
+        SeedFor("constant", _APART, _live),
+        SeedFor("one feature swapped", _APART, _live),
+        SeedFor("one slice inverted", _APART, _live),
+    ),
     replayable=False,
     absence=_absent,
     lacks=_lacks,

@@ -51,7 +51,7 @@ from include.workflows.evidence.canary_seen import CanarySeen
 from include.workflows.gates.gate import Gate
 from include.workflows.scoring import answer_rows, fitted_models
 from include.workflows.scoring.request_ids import request_ids
-from include.workflows.selftest import candidates, defects, seeds
+from include.workflows.selftest import candidates, defects, live_defects, seeds
 from include.workflows.selftest import world as worlds
 from include.workflows.selftest.candidates import SeededCandidate
 from include.workflows.selftest.world import Source, World
@@ -243,6 +243,11 @@ class Bench:
     def _answers(self, scorer: Any, features: pd.DataFrame) -> np.ndarray[Any, Any]:
         return estimators.predict(scorer, features, classes=self.model.class_count)
 
+    def live(self, scores: np.ndarray[Any, Any], pace: float) -> CanarySeen:
+        """The holdout's rows as live traffic, through the steps of the canary."""
+        champion = live_defects.answers(self._champion_scores, 1.0, 1)
+        return live_defects.seen_of(self.model, champion, live_defects.answers(scores, pace, 2))
+
     def callers(self) -> Signature | None:
         world = self.world
         return candidates.signature_of(self.model, world.champion, world.train.features, self.model.label.classes)
@@ -350,7 +355,10 @@ class SeededSubject:
         return shadow_window.Shadowed(self.bench.shadowed(self.candidate), None, None)
 
     def canary(self) -> CanarySeen:
-        return CanarySeen(None, None)
+        scores = self.bench.evaluated(self.candidate)[0]
+        if scores is None:
+            raise NotReached("it answers no live row")
+        return self.bench.live(scores, self.candidate.pace or 1.0)
 
     def said(self) -> Mapping[str, str]:
         return {}

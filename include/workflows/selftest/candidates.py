@@ -43,6 +43,7 @@ class SeededCandidate:
         packed: its packed form; None where no gate asks.
         slices: columns that its held-out rows are sliced by instead of their own, by name; none for most.
         alarm: the incident that it is meant to cure; None of one that a schedule asked for.
+        pace: how many times as long as the champion it takes for a live answer; None for as long.
         crept: what serves in the champion's place, and has been promoted over it; the champion is the anchor then. None
             where the champion serves.
     """
@@ -60,6 +61,7 @@ class SeededCandidate:
     slices: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
     alarm: Incident | None = None
     crept: Any = None
+    pace: float | None = None
 
 
 class Altered:

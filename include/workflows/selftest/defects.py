@@ -24,7 +24,7 @@ from include.domain.weighted_metrics import measure_weighted
 from include.domain.weights import effective_rows
 from include.workflows.gates.shadow import ERROR_SHARE, NAN_SHARE
 from include.workflows.scoring import fitted_models
-from include.workflows.selftest import file_defects
+from include.workflows.selftest import file_defects, live_defects
 from include.workflows.selftest.candidates import Altered, Change, Scores, SeededCandidate
 from include.workflows.selftest.file_defects import LITTLE
 from include.workflows.selftest.world import World
@@ -276,6 +276,10 @@ MAKERS: dict[str, Maker] = {
     "classes swapped": _swapped,
     "artifact tampered": file_defects.tampered,
     "packed form off by a unit": file_defects.off_by_a_unit,
+    "error on 5 % of rows": live_defects.failing,
+    "10 times slower live": live_defects.slow,
+    "one feature swapped": live_defects.misfed,
+    "one slice inverted": live_defects.inverted_slice,
 }
 """By the seed's name, what makes it of the world, the honest twin and a folder for files."""
 

@@ -101,6 +101,10 @@ SEEDS: tuple[Seed, ...] = (
     Seed("classes swapped", "it gives its classes in another order"),
     Seed("artifact tampered", "its registered file is not what was judged"),
     Seed("packed form off by a unit", "its packed form divides or adds one unit in the last place beside its pipeline"),
+    Seed("error on 5 % of rows", "it gives no number on one row in twenty"),
+    Seed("10 times slower live", "it takes ten times as long for each live answer"),
+    Seed("one feature swapped", "it is given the values of one feature that belong to other rows"),
+    Seed("one slice inverted", "in one slice of the rows it answers the opposite"),
 )
 """In the order of the journey's gates."""
 
