@@ -86,7 +86,7 @@ def _of_host(host: HostSees) -> list[str]:
     if host.why:
         lines.append(f"  no share here: {host.why}")
     seen = host.seen
-    if not seen:
+    if "rows" not in seen:
         return [*lines, "  its guard has counted nothing yet"]
     observed = seen.get("share_observed")
     shown = "no unit yet" if observed is None else f"{100 * observed:.3g} % observed"

@@ -130,11 +130,13 @@ class Keeper:
         from include.adapters.ledger import InstanceRecord
 
         counted = by_model(added_up(Path(self.config.folder)))
+        seen = self.rollouts.seen()
         models = {
             name: {
                 "served": told.served.get(name, []),
                 "counts": counted.get(name, {}),
                 **({"problem": self.problems[name]} if name in self.problems else {}),
+                **({"guard": seen[name]} if name in seen else {}),
             }
             for name in self.config.declared
         }

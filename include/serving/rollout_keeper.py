@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +20,7 @@ from include.domain.canary.rollout import RolloutEvent
 from include.domain.errors import Refusal
 from include.domain.faults import crashpoint
 from include.domain.serving.route import CanaryArm, Route
-from include.serving.breakers import GuardFiles, silent_s
+from include.serving.breakers import GuardFiles, seen_in, silent_s
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Ledger, RouteRecord
@@ -70,6 +70,10 @@ class RolloutKeeper:
             if broken is not None and not holds:
                 self._back(model, arm, broken)
         return found
+
+    def seen(self) -> dict[str, Any]:
+        """What the guard has counted, by model, for the ledger."""
+        return seen_in(self.files.folder)
 
     def watched(self) -> None:
         """Take a share away that no guard watches; needs no ledger."""

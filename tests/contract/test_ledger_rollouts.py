@@ -370,7 +370,7 @@ class TestInvariantsOfRollouts:
             f"I4 {MODEL}: rollout 1 of {second.candidate_id}, event 2: the share grew without a PASS on its file."
         ]
 
-    def test_asked_twice_by_another_run_there_is_one_beside_the_champion(self, ledger: Ledger) -> None:
+    def test_f151_asked_twice_by_another_run_there_is_one_beside_the_champion(self, ledger: Ledger) -> None:
         second = beside_a_champion(ledger)
         opened(ledger, second)
         with pytest.raises(RolloutUnderWay, match=r"\(rollout 1\) takes traffic"):

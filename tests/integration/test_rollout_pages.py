@@ -7,6 +7,7 @@ from invariants import check_invariants
 from ledger_fixtures import MODEL
 from rollout_world import beside_a_champion, opened
 
+pytestmark = [pytest.mark.filterwarnings("ignore")]
 REASON = "Support sees odd answers"
 PATH = f"/api/v1/models/{MODEL}/rollout"
 

@@ -133,11 +133,14 @@ def as_json(view: RolloutView) -> dict[str, Any]:
 
 
 def _host(instance: str, models: Any, record: RolloutRecord, is_fresh: bool) -> HostSees | None:
-    said = dict(models.get(record.model, {})).get("canary") or {}
-    if (said.get("candidate"), said.get("number")) != (record.candidate_id, record.number):
+    here, mine = dict(models.get(record.model, {})), (record.candidate_id, record.number)
+    published, seen = (dict(here.get(name) or {}) for name in ("canary", "guard"))
+    of_it = [each for each in (published, seen) if (each.get("candidate"), each.get("number")) == mine]
+    if not of_it:
         return None
+    said = published if published in of_it else {}
     why = str(said.get("ended") or said.get("why") or "")
-    return HostSees(instance, int(said.get("share_ppm", 0)), why, dict(said.get("seen") or {}), is_fresh)
+    return HostSees(instance, int(said.get("share_ppm", 0)), why, seen if seen in of_it else {}, is_fresh)
 
 
 def _lease_left(record: RolloutRecord, route: RouteRecord | None, now: datetime) -> timedelta | None:

@@ -88,9 +88,10 @@ def test_a_candidate_with_its_share_is_0_and_without_a_service_nothing_is_known_
 
 
 def test_what_each_service_sees_is_shown_against_its_limits(ledger, rollout, capsys):
-    canary = {"candidate": rollout.candidate_id, "number": 1, "share_ppm": 10_000, "seen": SEEN}
-    ledger.instances.say(InstanceRecord("here-8100", "here", datetime.now(UTC), {MODEL: {"canary": canary}}))
-    stopped = {**canary, "share_ppm": 0, "ended": "5 of 20 failed", "seen": {}}
+    canary = {"candidate": rollout.candidate_id, "number": 1, "share_ppm": 10_000}
+    models = {MODEL: {"canary": canary, "guard": {**canary, **SEEN}}}
+    ledger.instances.say(InstanceRecord("here-8100", "here", datetime.now(UTC), models))
+    stopped = {**canary, "share_ppm": 0, "ended": "5 of 20 failed"}
     ledger.instances.say(InstanceRecord("there-8100", "there", datetime.now(UTC), {MODEL: {"canary": stopped}}))
     other = {**canary, "candidate": "another"}
     ledger.instances.say(InstanceRecord("old-8100", "old", datetime.now(UTC), {MODEL: {"canary": other}}))

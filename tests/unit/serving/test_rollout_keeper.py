@@ -235,7 +235,7 @@ def test_a_breaker_of_a_rollout_that_the_ledger_does_not_know_is_said_and_kept_f
     assert events(host) == ["open"]
 
 
-def test_f151_two_hosts_that_trip_the_same_candidate_make_one_event(host, tmp_path):
+def test_two_hosts_that_trip_the_same_candidate_make_one_event(host, tmp_path):
     other = RolloutKeeper(
         GuardFiles(tmp_path / "other" / GUARD_FOLDER), RouteWriter(tmp_path / "other" / "route.bin"), "there-8100"
     )
