@@ -35,7 +35,7 @@ def _found(model: str | None) -> list[PairFinding]:
 
 def _told(finding: reconcile.AliasFinding) -> PairFinding:
     state = PairState.AGREES
-    if finding.kind is reconcile.AliasFault.UNREACHABLE:
+    if finding.kind in (reconcile.AliasFault.UNREACHABLE, reconcile.AliasFault.NOT_COMPARED):
         state = PairState.NOT_COMPARED
     elif finding.action is reconcile.AliasRepair.NEEDS_A_PERSON:
         state = PairState.DIFFERS

@@ -47,7 +47,9 @@ class AliasFault(Enum):
     VERSION_UNKNOWN = "version_unknown"
     """A registered version without a candidate in the ledger."""
     UNREACHABLE = "unreachable"
-    """MLflow did not answer about this model."""
+    """MLflow did not answer about this model, or was not asked any more because it did not about another."""
+    NOT_COMPARED = "not_compared"
+    """Something else stopped the comparison of this model."""
 
 
 class AliasRepair(Enum):
@@ -80,18 +82,32 @@ class NeedsAPerson(Refusal):
 def reconcile(models: Collection[str] | None = None) -> list[AliasFinding]:
     """Compare each model's registry with the ledger and fix what the ledger can fix; everything found.
 
+    What stops the comparison of one model stops no other. An MLflow that does not answer is asked no more: two hundred
+    models would each wait for it.
+
     Args:
         models: which; None for every model the ledger has met.
     """
     registry = stores.registry()
     with stores.open_ledger() as ledger:
         found: list[AliasFinding] = []
+        silent = ""
         for model in sorted(models) if models is not None else ledger.candidates.models():
             try:
-                found += _of(ledger, registry, model)
+                found += _of(ledger, registry, model) if not silent else [_not_asked(model, silent)]
             except RegistryUnreachable as error:
                 found.append(AliasFinding(model, AliasFault.UNREACHABLE, AliasRepair.NEEDS_A_PERSON, str(error)))
+                silent = model
+            except Exception as error:  # noqa: BLE001 - whatever stops one model, the others are compared
+                said = " ".join(str(error).split())
+                said = said if isinstance(error, Refusal) and said else f"{type(error).__name__}: {said}"
+                found.append(AliasFinding(model, AliasFault.NOT_COMPARED, AliasRepair.NEEDS_A_PERSON, said))
     return found
+
+
+def _not_asked(model: str, silent: str) -> AliasFinding:
+    said = f"MLflow did not answer about {silent}, so it was not asked about {model}."
+    return AliasFinding(model, AliasFault.UNREACHABLE, AliasRepair.NEEDS_A_PERSON, said)
 
 
 def reconciled(models: Collection[str] | None = None) -> dict[str, Any]:
