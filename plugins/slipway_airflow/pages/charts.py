@@ -279,8 +279,10 @@ def _marks(frame: Frame, days: Sequence[Any], marks: Sequence[tuple[str, str, st
         if at is None or (at == 0 and days[0].day > day):
             continue
         x = frame.px(at)
+        at_the_end = x > frame.width - frame.right - 40
         yield Markup(
-            '<g class="{}"><title>{}</title><line x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}">{}</text></g>'
+            '<g class="{}"><title>{}</title><line x1="{}" x2="{}" y1="{}" y2="{}"/>'
+            '<text x="{}" y="{}" text-anchor="{}">{}</text></g>'
         ).format(
             "mark bad" if kind == "rollback" else "mark",
             f"{kind} of {text} on {day}",
@@ -288,8 +290,9 @@ def _marks(frame: Frame, days: Sequence[Any], marks: Sequence[tuple[str, str, st
             x,
             frame.top,
             base,
-            x + 4,
+            x - 4 if at_the_end else x + 4,
             frame.top + 26 + 13 * (n % 2),
+            "end" if at_the_end else "start",
             text,
         )
 
@@ -301,7 +304,7 @@ def rows_by_day(days: Sequence[tuple[str, int]]) -> Markup | None:
         return None
     first, last = (date.fromisoformat(days[i][0]) for i in (0, -1))
     known, count = dict(days), (last - first).days + 1
-    frame = Frame((0, count), (0, max(max(known.values()), 1)), 900, 160, 52, 26, 8, 12)
+    frame = Frame((0, count), (0, max(max(known.values()), 1) * 1.15), 900, 160, 52, 26, 8, 12)
     parts, base = [frame.axes("", "rows", x_ticks=0)], frame.height - frame.bottom
     for n in range(count):
         day = (first + timedelta(days=n)).isoformat()
