@@ -17,6 +17,7 @@ from include.domain.canary.harm import Harmed, harm_evidence, reached
 from include.domain.canary.mismatch import mismatch_evidence
 from include.domain.canary.plan import CanaryPlan
 from include.domain.canary.rates import added_at_most
+from include.domain.canary.units import PPM
 from include.domain.canary.wires import Wired
 from include.domain.gate_names import CANARY_GATE
 from include.domain.verdicts import CriterionResult, Direction, GateResult, Mode, Verdict, against_bound, known
@@ -150,7 +151,7 @@ def _more(what: str, alpha: float, counts: Sequence[Harmed], evidence: StepEvide
     log = harm_evidence(counts)
     ours, theirs = sum(one.canary for one in counts), sum(one.champion for one in counts)
     units = sum(_units(evidence))
-    expected = sum((one.canary + one.champion) * one.share_ppm / 1_000_000 for one in counts)
+    expected = sum((one.canary + one.champion) * one.share_ppm / PPM for one in counts)
     of = f"of {count_of(ours + theirs, 'unit')} with {what} {ours:,} are the canary's, and {expected:.3g} are expected"
     if reached(log, alpha):
         verdict, reason = Verdict.FAIL, f"The canary has more {what} than the champion: {of}."

@@ -148,6 +148,7 @@ def test_the_online_store_knows_a_whole_number_by_each_of_its_spellings():
         assert not {entity_of((other,)), *spelled_otherwise((other,))} & everything, other
 
 
+@settings(deadline=None)
 @given(
     asked=st.lists(st.tuples(st.sampled_from([None, 1, 2, 3]), st.none() | st.integers(-3, 3)), max_size=12),
     labels=st.lists(st.tuples(st.sampled_from([None, 1, 2, 4]), st.none() | st.integers(-4, 4)), max_size=12),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.cli import main
@@ -60,11 +60,13 @@ def test_what_gives_no_key_twice_means_what_it_always_did(text):
     assert parsed(text) == yaml.safe_load(text)
 
 
+@settings(deadline=None)
 @given(VALUES, st.booleans())
 def test_whatever_is_written_by_a_program_is_read_back(value, flow):
     assert parsed(yaml.safe_dump(value, default_flow_style=flow)) == value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4), st.data())
 def test_any_key_of_any_mapping_repeated_is_noticed(value, data):
     key = data.draw(st.sampled_from(sorted(value)))

@@ -53,6 +53,10 @@ def test_an_alarm_that_persists_opens_an_incident_with_the_anchor_and_the_change
     assert (incident.version, incident.opened_on) == ("a", "2021-01-14")
 
 
+def test_before_its_first_journey_none_was_tried_and_none_was_in_vain():
+    assert (Tried().journeys, Tried().backed_off, Tried().matured_until) == (0, 0, None)
+
+
 def test_without_a_persistent_alarm_there_is_none():
     assert after_day(None, seen(), RISEN, False, PACE) is None
     assert after_day(None, seen(), QUIET, False, PACE) is None

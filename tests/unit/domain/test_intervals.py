@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.domain.errors import Refusal
@@ -26,6 +26,7 @@ def test_the_start_is_inside_and_the_end_is_not():
     assert not JUNE.contains(utc(2013, 5, 31, 23, 59, 59, 999999))
 
 
+@settings(deadline=None)
 @given(st.dates(date(2000, 1, 1), date(2030, 1, 1)), st.times(), st.integers(1, 60))
 def test_neighbouring_days_cover_every_moment_exactly_once(day, time, count):
     moment = datetime.combine(day, time, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.domain.naive import KnownValues, season_ago, value_at
@@ -12,6 +12,7 @@ from include.domain.naive import KnownValues, season_ago, value_at
 moments = st.integers(0, 40)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 3), moments, st.one_of(st.none(), st.integers(-5, 5))), max_size=30),
     asked=st.lists(st.tuples(st.integers(0, 3), moments), max_size=10),
@@ -29,6 +30,7 @@ def test_the_latest_value_of_the_series_at_or_before_the_moment(rows, asked):
         assert answer == pytest.approx(expected, nan_ok=True)
 
 
+@settings(deadline=None)
 @given(event=st.integers(0, 1000), behind=st.integers(0, 300), season=st.integers(1, 50))
 def test_a_season_ago_is_known_and_as_near_as_can_be(event, behind, season):
     (found,) = season_ago(np.array([event]), np.array([event - behind]), season)

@@ -90,6 +90,7 @@ def test_a_bad_weight_is_named_with_its_row(weights, said):
         checked(weights, "exposure")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=50))
 def test_the_effective_number_of_rows_is_between_one_and_all_of_them(weights):
     found = effective_rows(np.array(weights))

@@ -78,16 +78,27 @@ class TestUnitsCountOnceAtTheirFirstTime:
         assert counts.evidence(HOUR).rows == 1
         assert counts.evidence(HOUR).wired is Wired.QUIET
 
+    def test_what_is_sent_again_after_others_counts_once_until_as_many_rows_as_are_remembered_came(self, monkeypatch):
+        monkeypatch.setattr(counting, "ASKED", 3)
+        counts = begun(50_000)
+        assert all(counts.add(row(n)) for n in (1, 2, 3, 4, 5))
+        assert [counts.add(row(n)) for n in (1, 3, 4)] == [False] * 3
+        assert counts.add(row(6))
+        assert [counts.add(row(n)) for n in (4, 6, 1)] == [False, False, True]
+
+    def test_so_much_is_remembered(self):
+        assert (counting.UNITS, counting.HARMED, counting.ASKED) == (100_000, 50_000, 50_000)
+
     def test_f154_a_row_without_a_unit_is_the_champions_and_counted_but_no_unit(self):
         counts = begun(50_000)
-        counts.add(row(1, unit=None))
+        assert counts.add(row(1, unit=None))
         assert counts.without_unit == 1
         assert counts.evidence(HOUR).exposed == (Exposed(50_000, 0, 0),)
 
     def test_a_row_whose_time_was_over_before_any_model_was_asked_blames_none_and_is_exposed(self):
         counts = begun(50_000)
-        counts.add(LiveRow("a", "u", 10, 50_000, True, None, None))
-        counts.add(LiveRow("b", "v", 10, 50_000, False, None, None))
+        assert counts.add(LiveRow("a", "u", 10, 50_000, True, None, None))
+        assert counts.add(LiveRow("b", "v", 10, 50_000, False, None, None))
         found = counts.evidence(HOUR)
         assert (found.exposed, found.canary, found.champion) == ((Exposed(50_000, 1, 1),), (0, 0), (0, 0))
 
@@ -192,6 +203,32 @@ class TestSlowAnswers:
         counts.add(row(9, theirs=replace(FINE, us=5_000)))
         assert counts.evidence(HOUR).slow == (Harmed(50_000, 2, 1),)
 
+    def test_what_takes_just_as_long_is_not_slow(self):
+        counts = begun(50_000)
+        counts.slow_from_us = 500.0
+        for n, us in enumerate((499, 500, 501)):
+            counts.add(row(n, ours=replace(FINE, us=us)))
+        assert counts.evidence(HOUR).slow == (Harmed(50_000, 1, 0),)
+
+    def test_it_is_the_99th_percentile_and_not_the_slowest_answer(self):
+        counts = RolloutCounts(1, WIRE, (50_000,))
+        for us in (100,) * 1_990 + (9_000,) * 10:
+            counts.usual(us)
+        counts.add(row(1, ours=replace(FINE, us=200)))
+        assert counts.evidence(HOUR).slow == (Harmed(50_000, 1, 0),)
+
+    def test_what_the_champion_takes_later_does_not_move_it_within_a_step(self):
+        counts = RolloutCounts(1, WIRE, (50_000, 500_000))
+        for _ in range(1_000):
+            counts.usual(100)
+        counts.begin(Stretch(10, 50_000))
+        before = counts.slow_from_us
+        for _ in range(1_000):
+            counts.usual(9_000)
+        assert counts.slow_from_us == before
+        counts.begin(Stretch(20, 500_000))
+        assert counts.slow_from_us > 8_000
+
     def test_without_a_thousand_times_of_the_champion_nothing_can_be_called_slow(self):
         counts = begun(50_000)
         for n in range(999):
@@ -221,6 +258,12 @@ class TestBothModelsOnTheSameRows:
         assert (found.paired.rows, found.paired.mean_delta, found.paired.decisions_differ) == (100, 0.2525, 0.01)
         assert 0.25 <= (found.paired.p99_delta or 0) <= 0.25 * 1.02
 
+    def test_the_99th_percentile_is_neither_the_smallest_nor_the_largest_difference(self):
+        counts = begun(50_000)
+        for n, moved in enumerate((0.0625,) * 100 + (0.125,) * 98 + (0.5,)):
+            counts.add(row(n, ours=replace(FINE, score=0.25 + moved)))
+        assert 0.125 <= (counts.evidence(HOUR).paired.p99_delta or 0) <= 0.125 * 1.02
+
     def test_of_several_classes_the_one_that_moved_most_counts_and_a_regression_decides_nothing(self):
         counts = begun(50_000)
         ours, theirs = ModelAnswer(False, 1, (0.5, 0.25, 0.25)), ModelAnswer(False, 1, (0.25, 0.625, 0.125))
@@ -235,13 +278,14 @@ class TestBothModelsOnTheSameRows:
 
     def test_what_people_meet_for_the_first_time_is_told_apart_from_later(self):
         counts = begun(50_000)
+        counts.slow_from_us = 500.0
         for n in range(8):
-            counts.add(row(n, unit="u", ours=SICK if n == 0 else replace(FINE, score=0.5)))
-        seen = {name: (of.rows, of.failed, of.compared, of.delta) for name, of in counts.by_exposure.items()}
+            counts.add(row(n, unit="u", ours=SICK if n == 0 else replace(FINE, us=900 if n == 7 else 100, score=0.5)))
+        seen = {name: (of.rows, of.failed, of.slow, of.compared, of.delta) for name, of in counts.by_exposure.items()}
         assert seen == {
-            "canary, first": (1, 1, 0, 0.0),
-            "canary, second to fifth": (4, 0, 4, 1.0),
-            "canary, later": (3, 0, 3, 0.75),
+            "canary, first": (1, 1, 0, 0, 0.0),
+            "canary, second to fifth": (4, 0, 0, 4, 1.0),
+            "canary, later": (3, 0, 1, 3, 0.75),
         }
 
 
@@ -254,6 +298,8 @@ class TestAllTrafficAfterAPromotion:
         counts.add(row(20, share=PPM, ours=FINE, theirs=SICK))
         found = counts.evidence(HOUR)
         assert found.failed == (Harmed(500_000, 3, 1),)
+        counts.add(replace(row(30, share=PPM, ours=SICK), champion=None))
+        assert counts.evidence(HOUR).failed == found.failed, "where one was not asked neither is alone"
         assert (found.exposed, found.slow) == ((), None)
 
 
@@ -289,12 +335,19 @@ class TestMemory:
         monkeypatch.setattr(stretching, "MOST_UNITS", 500)
         bounded = {"exposed": FirstTimes(500), "failed": FirstTimes(100), "slow": FirstTimes(100)}
         counts = RolloutCounts(1, WIRE, (50_000,), **bounded)
-        sizes = []
+        sizes, asked = [], 0
         for n in range(30_000):
             counts.add(drawn(n, 50_000, theirs=SICK if n % 3 else FINE, ours=SICK if n % 3 else FINE))
+            asked = max(asked, len(counts.times_asked))
             if n % 10_000 == 9_999:
                 sizes.append(len(counts.as_bytes()))
         assert max(sizes) < 60_000
+        assert asked <= 2 * 500 + 10
+        followed = next(n for n in range(30_000) if unit_number(f"unit {n}") in counts.exposed.seen)
+        before = sum(of.rows for name, of in counts.by_exposure.items() if name.endswith("second to fifth"))
+        counts.add(replace(drawn(followed, 50_000), asked_id="again"))
+        after = sum(of.rows for name, of in counts.by_exposure.items() if name.endswith("second to fifth"))
+        assert after == before + 1, "what is followed is not forgotten with the others"
         assert not reached(harm_evidence(counts.evidence(HOUR).failed), 0.009)
 
     def test_quantiles_are_the_upper_edge_of_two_percent_and_none_of_nothing(self):

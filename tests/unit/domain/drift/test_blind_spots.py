@@ -254,6 +254,7 @@ def test_a_jump_of_infinite_values_is_broken_data_as_a_jump_of_missing_ones_is(s
     assert (usual.broken, usual.outside) == ((), ())
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([1.0, 2.0, 3.0, 7.5, 1e300, -1e300, np.inf, -np.inf, np.nan]), max_size=60))
 def test_every_row_is_in_one_bin_and_days_of_infinite_values_add_up(values):
     reference = build_profile(pd.DataFrame({"x": [1.0, 2.0, np.inf, 3.0]}), {"x": FeatureKind.NUMERIC})
@@ -291,6 +292,7 @@ def test_a_report_from_before_infinite_values_were_counted_is_still_read():
 # --- what does not change ---------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=1, max_size=30))
 def test_bins_without_a_row_change_nothing_that_is_measured(rows):
     past, now = (np.array(side, dtype=np.float64) for side in zip(*rows, strict=True))

@@ -15,7 +15,7 @@ from include.domain.canary.plan import CanaryPlan, CanaryStep
 from include.domain.canary.rates import added_at_most
 from include.domain.canary.wires import Wire, Wired
 from include.domain.gates import Following, GateResult, Mode, Verdict, canary_gate, following
-from include.domain.gates.canary import _time
+from include.domain.gates.canary import _time, guarded
 from include.domain.verdicts import Direction
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -284,6 +284,37 @@ class TestJudgedStepOfACanary:
         plan = replace(PLAN, p99_delta_at_most=None, decisions_differ_at_most=None)
         result = canary_gate(plan, replace(WELL, paired=Paired(500, 0.01)), mode=Mode.BLOCKING)
         assert result.verdict is Verdict.PASS
+
+
+class TestWhatEndsAShareAtOnce:
+    """What the guard of a service asks, without the rows and the time that a step needs."""
+
+    WRONG_DRAW = (Exposed(10_000, 900, 49_100),)
+    HARM = (Harmed(10_000, 9, 1),)
+
+    def ends(self, **changes):
+        found = guarded(PLAN, replace(WELL, rows=60, elapsed=MINUTE, **changes))
+        return None if found is None else (found[0], found[1].criterion)
+
+    def test_what_is_only_not_shown_yet_ends_nothing(self):
+        assert self.ends() is None
+        assert self.ends(slow=None, paired=None, canary=(9, 60)) is None
+        assert self.ends(exposed=(Exposed(10_000, 0, 0),), failed=(), slow=()) is None
+
+    def test_a_canary_that_did_harm_loses_its_share(self):
+        assert self.ends(wired=Wired.CANARY) == (Following.END, "hard wire")
+        assert self.ends(failed=self.HARM) == (Following.END, "more failures")
+        assert self.ends(slow=self.HARM) == (Following.END, "more slow answers")
+
+    def test_where_both_fail_or_units_are_not_drawn_as_declared_a_person_is_asked(self):
+        assert self.ends(wired=Wired.BOTH) == (Following.ASK, "hard wire")
+        assert self.ends(exposed=self.WRONG_DRAW) == (Following.ASK, "units drawn as declared")
+        empty = Exposed(500_000, 0, 0)
+        assert self.ends(exposed=(*self.WRONG_DRAW, empty)) == (Following.ASK, "units drawn as declared")
+
+    def test_harm_is_no_evidence_where_units_are_not_drawn_as_declared_and_the_hard_wire_is(self):
+        assert self.ends(exposed=self.WRONG_DRAW, failed=self.HARM) == (Following.ASK, "units drawn as declared")
+        assert self.ends(exposed=self.WRONG_DRAW, wired=Wired.CANARY) == (Following.END, "hard wire")
 
 
 class TestPlanOfACanary:
