@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import argparse
 import math
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
 from benchmarks._common import own_peak_mb, report
+from include.domain.canary.counts import RolloutCounts
 from include.domain.canary.harm import harm_evidences
+from include.domain.canary.live_rows import LiveRow, ModelAnswer
 from include.domain.canary.mismatch import mismatch_evidences
+from include.domain.canary.plan import CanaryPlan, CanaryStep
+from include.domain.canary.stretches import Stretch
+from include.domain.canary.units import PPM
+from include.domain.canary.wires import Wire
+from include.domain.gates.canary import Following, guarded
 
 FAILURES, SLOW, MISMATCH = 0.009, 0.001, 0.001
 """What the domain spends by default on failures, on slow answers, and on shares that are not as declared."""
@@ -84,6 +92,47 @@ def mismatch_seen(declared: float, true: float, times: int, every: int = 50) -> 
     return found_after(mismatch_evidences(ours, theirs, declared), MISMATCH, every)
 
 
+def plan_of(share: float) -> CanaryPlan:
+    """One step of this share, with what is declared by default."""
+    hour = timedelta(hours=1)
+    return CanaryPlan((CanaryStep(round(share * PPM), 500, hour, 24 * hour),), 0.005, Wire(5, 20), 0.05)
+
+
+def through_the_guard(
+    rng: np.random.Generator,
+    share: float,
+    rates: tuple[float, float],
+    looks: tuple[int, int],
+    drawn: float | None = None,
+) -> tuple[Following, int] | None:
+    """What the guard does to one rollout, row by row through its own counts, and after how many requests; None where it
+    does nothing.
+
+    Args:
+        share: the declared one.
+        rates: of failures, the canary's and the champion's.
+        looks: how many, and how many requests there are from one to the next. Each request is a unit of its own.
+        drawn: the share that is drawn really; None for the declared one.
+    """
+    plan, (times, every) = plan_of(share), looks
+    ppm = plan.steps[0].share_ppm
+    counts = RolloutCounts(1, plan.wire, (ppm,))
+    counts.begin(Stretch(1, ppm))
+    failed, fine = ModelAnswer(True, 100), ModelAnswer(False, 100, 0.5, "0")
+    inside = rng.random(times * every) < (share if drawn is None else drawn)
+    ours, theirs = (rng.random(times * every) < rate for rate in rates)
+    for n in range(times * every):
+        # On rows of the canary's share the champion is asked too; its own failures are drawn by themselves.
+        champion = failed if theirs[n] else fine
+        canary = (failed if ours[n] else fine) if inside[n] else None
+        counts.add(LiveRow(f"r{n}", f"u{n}", 1, ppm, bool(inside[n]), canary, champion))
+        if n % every == every - 1:
+            found = guarded(plan, counts.evidence(timedelta(0)))
+            if found is not None:
+                return found[0], n + 1
+    return None
+
+
 def most_by_chance(alpha: float, times: int) -> int:
     """The largest count that a true rate of alpha explains; one run in a thousand has more."""
     return int(binom.ppf(0.999, times, alpha))
@@ -118,6 +167,15 @@ def main() -> None:
         wrong[true] = mismatch_seen(declared, true, times)
         hit = np.isfinite(wrong[true]).sum()
         print(f"  {declared:.1%} declared, {true:.1%} true: {np.median(wrong[true]):,.0f}, seen in {hit:,}")
+    runs = max(20, times // 20)
+    rng = np.random.default_rng(7)
+    ended = [through_the_guard(rng, 0.05, (0.02, 0.02), (2_000, 5)) for _ in range(runs)]
+    tripped = sum(each is not None and each[0] is Following.END for each in ended)
+    found = [through_the_guard(rng, 0.05, (0.05, 0.001), (1_000, 5)) for _ in range(runs)]
+    after = float(np.median([math.inf if each is None else each[1] for each in found]))
+    print(f"row by row through the guard, {runs} rollouts of each kind")
+    print(f"  equal, 2 % failures, 2,000 looks: {tripped} rolled back (at most {most_by_chance(0.01, runs)} by chance)")
+    print(f"  share 5 %, 0.1 % -> 5 %: out after {after:,.0f} requests, median")
     report(
         "canary_guarantees",
         seen[0.05, 0.05],
@@ -128,6 +186,8 @@ def main() -> None:
         explained_by_chance=most / times,
         repeated_by_units=repeats[0] / times,
         repeated_by_requests=repeats[1] / times,
+        guard_falsely_rolled_back=tripped / runs,
+        guard_requests=after,
         mismatch_median=float(np.median(wrong[0.06])),
         mismatch_false=float(np.isfinite(wrong[0.05]).mean()),
     )

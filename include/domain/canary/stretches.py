@@ -38,6 +38,8 @@ class StretchCounts:
     units: dict[int, tuple[bool, bool, int]] = field(default_factory=dict)
     """By unit, whether it is in the canary, whether it failed, and how many rows it asked."""
     halvings: int = 0
+    tallies: list[list[int]] = field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])
+    """Of the units in the champion's share and in the canary's: how many, how many failed, and their rows."""
     lasts: list[tuple[bool, bool]] = field(default_factory=list)
     """The newest rows of the canary's share: whether the canary failed, and the champion."""
     others: list[bool] = field(default_factory=list)
@@ -95,18 +97,31 @@ class StretchCounts:
         """One more row of a unit. Beyond 100,000 units, half of them are counted, those before too."""
         if not is_followed(unit, self.halvings):
             return
-        was = self.units.get(unit, (False, False, 0))
-        self.units[unit] = (was[0] or is_canary, was[1] or failed, was[2] + 1)
+        was = self.units.get(unit)
+        if was is not None:
+            self._tally(was, -1)
+        canary, broke, rows = was or (False, False, 0)
+        self.units[unit] = (canary or is_canary, broke or failed, rows + 1)
+        self._tally(self.units[unit], 1)
         while len(self.units) > MOST_UNITS:
             self.halvings += 1
             self.units = {each: found for each, found in self.units.items() if is_followed(each, self.halvings)}
+            self.tallies = [[0, 0, 0], [0, 0, 0]]
+            for found in self.units.values():
+                self._tally(found, 1)
+
+    def _tally(self, unit: tuple[bool, bool, int], by: int) -> None:
+        of = self.tallies[unit[0]]
+        of[0] += by
+        of[1] += by * unit[1]
+        of[2] += by * unit[2]
 
     def rate(self, *, is_canary: bool) -> tuple[int, int]:
         """Of the arm's units, how many failed, and how many there are."""
-        mine = [failed for canary, failed, _ in self.units.values() if canary == is_canary]
-        return sum(mine), len(mine)
+        units, failed, _ = self.tallies[is_canary]
+        return failed, units
 
     def rows_a_unit(self, *, is_canary: bool) -> float | None:
         """How many rows a unit of the arm asked in the mean: clients that repeat what fails show here; None without."""
-        mine = [rows for canary, _, rows in self.units.values() if canary == is_canary]
-        return sum(mine) / len(mine) if mine else None
+        units, _, rows = self.tallies[is_canary]
+        return rows / units if units else None
