@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.commands import EXIT_FAILED, Answer, Verb, VerbGroup
+from include.domain.wording import count_of
 
 if TYPE_CHECKING:
     from include.adapters.airflow_api import AirflowApi
@@ -188,9 +189,9 @@ def _told(
     refused = sum(counts.refused.values())
     asking = days * 86_400 / counts.seconds if counts.seconds else 0.0
     lines = [
-        f"{counts.asked:,} requests, {refused} without an answer; {counts.broken} connections ended without one, and "
-        f"the request was sent again. {acknowledged:,} rows were acknowledged and their days closed; {len(lost)} of "
-        "them are not in the log.",
+        f"{counts.asked:,} requests, {refused} without an answer; {count_of(counts.broken, 'connection')} ended "
+        f"without one{', and the request was sent again' if counts.broken else ''}. {acknowledged:,} rows were "
+        f"acknowledged and their days closed; {len(lost)} of them are not in the log.",
         f"{days} days of the data in {seconds / 60:.0f} minutes: {days * 86_400 / max(seconds, 1):,.0f} times as fast "
         f"as they were, {asking:,.0f} times while flights were asked. In between the data's clock was held, while "
         "Airflow published, collected, judged and trained.",

@@ -182,6 +182,8 @@ class LiveTraffic:
                 self._tick(moment, ledger)
             for each in waiting:
                 self._ask(*each, keep)
+        # While Airflow does its part, which may take minutes, the service would close it.
+        self.close()
         self.served.set(interval.end)
         self._wait(lambda: seen.passed(interval), "a worker has not said that the day is over", "serve-worker.log")
         self._wait(self._challenger_is_done, "the challenger has not answered every row", "shadow_*.log")

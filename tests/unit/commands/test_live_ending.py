@@ -63,7 +63,7 @@ def test_the_end_shows_live_beside_batch_the_ages_and_who_answered(tmp_path):
     assert "1.5 h" in text
     assert "4 stale" in text
     assert "2013-06-01 12:00" in text
-    assert "100 requests, 0 without an answer; 1 connections ended without one, and the request was sent again." in text
+    assert "100 requests, 0 without an answer; 1 connection ended without one, and the request was sent again." in text
     assert "10 days of the data in 60 minutes: 240 times as fast as they were, 1,000 times while" in text
 
 
