@@ -18,7 +18,7 @@ class Button:
 
     name: str
     """``approve``, ``reject``, ``override``, ``clear``, ``retrain`` or ``rollback``; of an incident ``ack``,
-    ``snooze`` or ``accept``."""
+    ``snooze`` or ``accept``; of a rollout ``hold``, ``resume`` or ``abort``."""
     label: str
     consequence: str
     """What will happen, said before it does."""

@@ -16,6 +16,7 @@ from include.config.declared import UnknownName
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows.pages import sources
+from include.workflows.pages.live_canary import CanaryLive, canary_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class LiveView:
     word: str
     said: str
     """What the verdict rests on, in a sentence."""
+    canary: CanaryLive | None = None
+    """Its newest candidate that took a share of live traffic; None where none ever did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ class LiveInstance:
         return "answers by an earlier champion" if self.behind or self.problem else "answers"
 
 
-def live(model: str, now: datetime) -> LiveView:
-    """The page's content; ``now`` is the machine's time.
+def live(model: str, now: datetime, unit: str = "") -> LiveView:
+    """The page's content; ``now`` is the machine's time, ``unit`` one of which is asked who would answer it.
 
     Raises:
         UnknownName: for a model that is not declared.
@@ -88,10 +91,11 @@ def live(model: str, now: datetime) -> LiveView:
     with sources.open_ledger() as ledger:
         head = ledger.routes.heads([model]).get(model)
         told = [each for each in ledger.instances.all() if model in each.models]
+        canary = canary_of(ledger, model, unit)
     route, champion = head if head is not None else (None, None)
     instances = tuple(_instance(each, model, route, now) for each in told)
     verdict, word, said = _judged(instances)
-    return LiveView(model, declared.serving.mode == "online", champion, instances, verdict, word, said)
+    return LiveView(model, declared.serving.mode == "online", champion, instances, verdict, word, said, canary)
 
 
 def _judged(instances: tuple[LiveInstance, ...]) -> tuple[str, str, str]:

@@ -77,6 +77,19 @@ async def roll_back(request: Request, user: User, name: str) -> Response:
     return RedirectResponse(f"{base(request)}/models/{quote(name)}?done=rollback", 303)
 
 
+@router.post("/models/{name}/live/{action}")
+async def act_on_rollout(request: Request, user: User, name: str, action: str) -> Response:
+    form = await _form(request, user)
+    by = await run_in_threadpool(require_approver, request, user, name)
+    try:
+        await actions.on_rollout(name, action, by, form.get("reason"))
+    except (Refusal, LedgerUnavailable) as error:
+        if not wants_page(request) or isinstance(error, UnknownName):
+            raise
+        return await run_in_threadpool(html_routes.live_page, request, user, name, _refused(action, form, error))
+    return RedirectResponse(f"{base(request)}/models/{quote(name)}/live?done={action}", 303)
+
+
 @router.post("/incidents/{incident_id}/{action}")
 async def act_on_incident(request: Request, user: User, incident_id: str, action: str) -> Response:
     form = await _form(request, user)

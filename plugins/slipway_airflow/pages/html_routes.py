@@ -142,9 +142,21 @@ def model_page(
 
 
 @router.get("/models/{name}/live")
-def live(request: Request, user: User, name: str) -> Response:
+def live(request: Request, user: User, name: str, unit: str = "") -> Response:
     require_read(request, user, name)
-    return page(request, "live.html", view=live_views.live(name, datetime.now(UTC)))
+    return live_page(request, user, name, unit=unit[:200])
+
+
+def live_page(request: Request, user: Any, name: str, refused: RefusedForm | None = None, unit: str = "") -> Response:
+    return page(
+        request,
+        "live.html",
+        refused.status if refused else 200,
+        refused=refused,
+        view=live_views.live(name, datetime.now(UTC), unit),
+        may_act=may_act(request, user, name),
+        csrf=csrf_token(user),
+    )
 
 
 @router.get("/candidates/{candidate_id}")
