@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from include.domain.canary.units import unit_text
 from include.domain.faults import crashpoint
-from include.domain.packed.reader import Packed
 from include.domain.serving.requests import MOST_BYTES, AskedRequest, NotAnswered, is_id, parsed
-from include.serving.answering import AnsweredRequest, Answerer, Terms
+from include.serving.answering import AnsweredRequest, Answerer
+from include.serving.canary import GRACE_S, Draw
 from include.serving.counters import Counters, bucket_of, labelled
 from include.serving.models import LoadedModel, Models
 from include.serving.on_disk import on_disk
 from include.serving.openapi import openapi
 from include.serving.outcomes import Books, taken_down
 from include.serving.protocols import MLFLOW, OIP, OURS, Protocol, oip_metadata
+from include.serving.recorded import Terms
 from include.serving.replies import Remembered, Reply, refused, shown_as_json
-from include.serving.tokens import Tokens, may
+from include.serving.shown import View, drawn_now
+from include.serving.tokens import Tokens, may, may_look
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,6 +45,14 @@ class AppLimits:
     remembered: int = 10_000
     remembered_bytes: int = 32_000_000
     remembered_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Whoever sent a request: the name of the token, empty where none is asked for, and whether it may see arms."""
+
+    name: str
+    tells: bool
 
 
 class App:
@@ -117,27 +129,34 @@ class App:
             if told is not None:
                 return await self._told(scope, told, receive), ""
             name, protocol = self._asked_of(path)
-            self._authorize(scope, name)
+            tells = self._authorize(scope, name).tells
             try:
-                return await self._predicted(scope, name, protocol, receive, began), name
+                return await self._predicted(scope, name, protocol, receive, (began, tells)), name
             except NotAnswered as error:
                 # Only a name that is served becomes a label: there are few of them.
                 error.model = name if name in self.models.current() else ""
                 raise
         if scope["method"] not in ("GET", "HEAD"):
             raise NotAnswered(405, f"{scope['method'][:20]} is not answered here")
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["v1", "models"] and len(parts) == 4 and parts[3] == "arm":
+            return self._arm(scope, parts[2]), ""
         return self._shown(path), ""
 
     async def _told(self, scope: Message, name: str, receive: Receive) -> Reply:
         """What came of rows of the model is written down. Its time is none of the model's answers'."""
-        by = self._authorize(scope, name, "outcomes")
+        by = self._authorize(scope, name, "outcomes").name
         body = await self._body(scope, receive)
         return await taken_down(self._books, body, self._loaded(name).served, by, self.counters)
 
-    def _authorize(self, scope: Message, model: str | None, what: str = "predict") -> str:
-        """The name of whose token it is; empty where none is asked for."""
+    def _authorize(self, scope: Message, model: str | None, what: str = "predict") -> _Asker:
+        """Whose token it is.
+
+        Raises:
+            NotAnswered: 401, 403 or 429.
+        """
         if not self.tokens:
-            return ""
+            return _Asker("", True)
         given = _header(scope, b"authorization")
         scheme, _, token = (given or "").partition(" ")
         scopes = self.tokens.scopes(token.strip()) if scheme.lower() == "bearer" else None
@@ -147,7 +166,18 @@ class App:
             raise NotAnswered(403, f"the token is not for this: {what}:{model[:80]}")
         if model is not None and not self.tokens.takes(token.strip(), time.monotonic()):
             raise NotAnswered(429, "the token asks more often than it may")
-        return self.tokens.name(token.strip())
+        return _Asker(self.tokens.name(token.strip()), may_look(scopes))
+
+    def _arm(self, scope: Message, name: str) -> Reply:
+        """Who would answer one unit."""
+        if not self._authorize(scope, None).tells:
+            raise NotAnswered(403, "the token may not see arms; make one with `slipway serve token NAME --debug`")
+        loaded = self._loaded(name)
+        given = urllib.parse.parse_qs(scope.get("query_string", b"").decode("latin-1")).get("unit", [])
+        unit = unit_text(given[0]) if len(given) == 1 else None
+        if unit is None:
+            raise NotAnswered(422, "give one unit, such as ?unit=7")
+        return shown_as_json(drawn_now(self.answerer, loaded, unit))
 
     def _asked_of(self, path: str) -> tuple[str, Protocol]:
         """The model and the protocol of a POST."""
@@ -218,43 +248,60 @@ class App:
 
     # --- predictions -------------------------------------------------------------------------------------------------
 
-    async def _predicted(self, scope: Message, name: str, protocol: Protocol, receive: Receive, began: float) -> Reply:
+    async def _predicted(
+        self, scope: Message, name: str, protocol: Protocol, receive: Receive, asker: tuple[float, bool]
+    ) -> Reply:
+        """``asker``: when the request came in, and whether whoever sent it may know who answers."""
         body = await self._body(scope, receive)
         crashpoint("serve.admitted")
         loaded = self._loaded(name)
-        terms = Terms(began, _deadline(scope, loaded.served.deadline_s), _header(scope, b"traceparent"))
+        terms = Terms(
+            began=asker[0],
+            deadline_s=_deadline(scope, loaded.served.deadline_s),
+            trace=_header(scope, b"traceparent"),
+            unit=_unit(scope, loaded.served.unit),
+            tells=asker[1],
+        )
         asked = protocol.read(parsed(body), loaded.served)
         header = _header(scope, b"x-request-id")
         if asked.request_id is None and header:
             if not is_id(header):
                 raise NotAnswered(422, "x-request-id is a text of 1 to 200 visible characters")
             asked = AskedRequest(header, asked.rows)
-        at_once = isinstance(loaded.form, Packed) and loaded.served.durability == "process"
-        if not at_once:
-            return await self._predicted_later(protocol, asked, loaded, terms, body)
+        draw = self.answerer.draw(asked, loaded, terms)
+        at_once = self.answerer.at_once(loaded, draw)
+        if not at_once or loaded.served.durability != "process":
+            return await self._predicted_later(protocol, asked, loaded, terms, draw, body)
         # From here on nothing waits: two requests of one id never meet in the middle.
         if asked.request_id is not None:
             known = self._remembered.reply_to((protocol.name, name, asked.request_id), body)
             if known is not None:
                 return known
-        return self._said(protocol, asked, self.answerer.answer(asked, loaded, terms), body)
+        return self._said(protocol, asked, self.answerer.answer(asked, loaded, terms, draw), body)
 
     async def _predicted_later(
-        self, protocol: Protocol, asked: AskedRequest, loaded: LoadedModel, terms: Terms, body: bytes
+        self,
+        protocol: Protocol,
+        asked: AskedRequest,
+        loaded: LoadedModel,
+        terms: Terms,
+        draw: Draw | None,
+        body: bytes,
     ) -> Reply:
-        """Where the model's pipeline or the disk is waited for: two requests of one id may meet, and then the second
-        waits for the first."""
+        """Where a pipeline or the disk is waited for: two requests of one id may meet, and then the second waits for
+        the first."""
 
         async def answered() -> Reply:
-            if isinstance(loaded.form, Packed):
-                made = self.answerer.answer(asked, loaded, terms)
+            if self.answerer.at_once(loaded, draw):
+                made = self.answerer.answer(asked, loaded, terms, draw)
             else:
-                made = await self.answerer.answer_slowly(asked, loaded, terms)
+                made = await self.answerer.answer_slowly(asked, loaded, terms, draw)
             return self._said(protocol, asked, await self._kept(made), body)
 
         key = None if asked.request_id is None else (protocol.name, loaded.served.model, asked.request_id)
         try:
-            return await asyncio.wait_for(self._remembered.once(key, body, answered), terms.left_s())
+            within_s = terms.left_s() + (GRACE_S if draw is not None and draw.asked else 0.0)
+            return await asyncio.wait_for(self._remembered.once(key, body, answered), within_s)
         except TimeoutError:
             raise terms.late() from None
 
@@ -274,9 +321,10 @@ class App:
         served = answered.served
         headers = [
             (b"x-slipway-request-id", answered.request_id.encode()),
-            (b"x-slipway-served-by", served.candidate.encode()),
             (b"x-slipway-revision", str(served.revision).encode()),
         ]
+        if answered.served_by:
+            headers.append((b"x-slipway-served-by", ", ".join(answered.served_by).encode()))
         if not answered.counted:
             headers.append((b"x-slipway-uncounted", b"1"))
         reply = Reply(200, _encode(protocol.said(answered)), tuple(headers))
@@ -313,39 +361,6 @@ class App:
         return b"".join(parts)
 
 
-class View:
-    """What a worker shows of the whole service, beyond its own requests."""
-
-    version = "1"
-
-    def declared(self) -> list[str]:
-        """The models that are to be served."""
-        return []
-
-    def status(self, app: App) -> dict[str, Any]:
-        """``/v1/status``."""
-        return {"served": served_now(app)}
-
-    def metrics(self, app: App) -> str:
-        """``/metrics``."""
-        return ""
-
-
-def served_now(app: App) -> dict[str, Any]:
-    """By model, who answers in this worker."""
-    return {
-        name: {
-            "candidate": each.served.candidate,
-            "digest": each.served.digest,
-            "revision": each.served.revision,
-            "route_revision": each.served.route_revision,
-            "by": each.served.by,
-            **({"why": each.served.why_pipeline} if each.served.why_pipeline else {}),
-        }
-        for name, each in app.models.current().items()
-    }
-
-
 class _Gone(Exception):
     """The client left before its body had come."""
 
@@ -361,6 +376,11 @@ def _header(scope: Message, name: bytes) -> str | None:
         if key == name:
             return str(value.decode("latin-1"))
     return None
+
+
+def _unit(scope: Message, unit: str) -> str | None:
+    """The header that arms are chosen by, where they are chosen by one."""
+    return _header(scope, unit.partition(":")[2].lower().encode()) if unit.startswith("header:") else None
 
 
 def _deadline(scope: Message, usual_s: float) -> float:

@@ -134,6 +134,22 @@ def by_model(counters: Mapping[str, float]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def by_arm(counters: Mapping[str, float]) -> dict[tuple[str, str, int, int], dict[str, dict[str, int]]]:
+    """By model, candidate, number of its rollout and share, what was counted: ``units``, ``rows`` and ``failures`` of
+    each arm. A failure of the canary is one where the champion answered for it; one of both is of neither."""
+    found: dict[tuple[str, str, int, int], dict[str, dict[str, int]]] = {}
+    for name, value in counters.items():
+        family, _, rest = name.partition("{")
+        what = family.removeprefix("slipway_arm_").removesuffix("_total")
+        if what in ("rows", "units", "failures"):
+            labels: dict[str, str] = dict(_LABEL.findall(rest))
+            key = labels["model"], labels["candidate"], int(labels["number"]), int(labels["share_ppm"])
+            of = found.setdefault(key, {}).setdefault(what, {})
+            arm = labels["of"] if what == "failures" else labels["arm"]
+            of[arm] = of.get(arm, 0) + int(value)
+    return found
+
+
 def _finite(value: float | None) -> float | str | None:
     """JSON has no infinity."""
     return "more" if value is not None and math.isinf(value) else value

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from include.config import ModelDeclaration, declarations
+from include.config.serving import unit_of
 from include.domain.serving.route import ServedModel
 
 
@@ -18,6 +19,7 @@ def declared_terms(declared: ModelDeclaration, features: Collection[str]) -> dic
         "deadline_s": serving.deadline.total_seconds(),
         "on_journal_full": serving.when_full(declared.tier),
         "durability": serving.durability,
+        "unit": unit_of(serving, declarations().view(declared.entity.view).keys),
         "omit": [feature for feature in serving.omit if feature in features],
     }
 

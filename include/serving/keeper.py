@@ -15,9 +15,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,18 +27,21 @@ from include.adapters import files
 from include.adapters.route_file import RouteWriter
 from include.domain.faults import crashpoint
 from include.domain.packed.reader import NotAnswerable
-from include.domain.serving.route import RouteBehind, ServedModel
+from include.domain.serving.route import CanaryArm, Route, RouteBehind, ServedModel, as_ended
 from include.serving.breakers import GUARD_FOLDER, GuardFiles
+from include.serving.candidates import Candidates
 from include.serving.changes import Changes
 from include.serving.counters import added_up, by_model
 from include.serving.declared_terms import as_declared_now
-from include.serving.models import PackedRefused, checked
+from include.serving.models import PackedRefused, arm_of, checked
 from include.serving.rollout_keeper import RolloutKeeper
 from include.serving.said import told_by_workers
 
 if TYPE_CHECKING:
     from include.adapters.ledger import Ledger, RouteRecord
     from include.domain.promotion import Epoch
+
+    Heads = Mapping[str, tuple[RouteRecord, Epoch]]
 
 LOOK_S = 0.05
 """How often it is looked whether the ledger has changed."""
@@ -77,6 +82,7 @@ class Keeper:
         """By model, the last champions that were prepared here, the newest first."""
         self._failed: dict[str, tuple[str, float]] = {}
         """By model: the digest that could not be got, and when it is tried again."""
+        self.candidates = Candidates(Path(config.models_folder))
 
     def look(self) -> bool:
         """Read the ledger once and publish what changed; whether something did."""
@@ -102,7 +108,7 @@ class Keeper:
         said = {
             "seen_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "pid": os.getpid(),
-            "problems": self.problems,
+            "problems": self._all_problems(),
             "ledger_unreachable_s": 0.0 if away is None else round(time.monotonic() - away, 1),
         }
         text = json.dumps(said)
@@ -110,11 +116,16 @@ class Keeper:
             files.write_text(Path(self.config.folder) / "keeper.json", text)
             self._said = text
 
+    def _all_problems(self) -> dict[str, str]:
+        """Those of the models, and of the candidates beside them."""
+        return self.problems | {arm_of(name): why for name, why in self.candidates.problems.items()}
+
     def end(self) -> None:
         """Say in the ledger that the instance ends; where that is away, its silence says so."""
         from include.adapters.ledger import LedgerError
         from include.workflows import stores
 
+        self.candidates.close()
         if self.config.instance:
             with contextlib.suppress(LedgerError, OSError), stores.open_ledger() as ledger:
                 ledger.instances.end(self.config.instance)
@@ -124,7 +135,7 @@ class Keeper:
         if not self.config.instance:
             return
         told = told_by_workers(Path(self.config.folder))
-        key = json.dumps([told.served, self.problems], sort_keys=True)
+        key = json.dumps([told.served, self._all_problems()], sort_keys=True)
         if key == self._told and time.monotonic() < self._tell_at:
             return
         from include.adapters.ledger import InstanceRecord
@@ -137,6 +148,7 @@ class Keeper:
                 "counts": counted.get(name, {}),
                 **({"problem": self.problems[name]} if name in self.problems else {}),
                 **({"guard": seen[name]} if name in seen else {}),
+                **self._canary_said(name),
             }
             for name in self.config.declared
         }
@@ -145,9 +157,21 @@ class Keeper:
         )
         self._told, self._tell_at = key, time.monotonic() + SAY_S
 
+    def _canary_said(self, name: str) -> dict[str, Any]:
+        """The candidate beside the model's champion as this instance publishes it, and why it has no share here."""
+        arm, why = self.writer.current().arms.get(name), self.candidates.problems.get(name)
+        said: dict[str, Any] = {} if why is None else {"why": why}
+        if arm is not None:
+            said |= {"candidate": arm.served.candidate, "number": arm.number, "share_ppm": arm.share_ppm}
+            said |= {"ended": arm.ended} if arm.ended else {}
+        return {"canary": said} if said else {}
+
     def _brought_up(self, ledger: Ledger) -> bool:
-        held = dict(self.writer.current().models)
+        now, looked_s = self.writer.current(), self.candidates.now()
+        held = dict(now.models)
         heads = ledger.routes.heads(self.config.declared)
+        crashpoint("keeper.seen")
+        self._lower_first(heads, now)
         self.rollouts.prepare(ledger, {name: route for name, (route, _) in heads.items()})
         wanted = {name: each for name, each in held.items() if name in self.config.declared}
         for name in self.config.declared:
@@ -172,16 +196,54 @@ class Keeper:
             served = self._got(ledger, name, route, head)
             if served is not None:
                 wanted[name] = served
-        if wanted == held:
+        arms = self.rollouts.guarded(self._arms(ledger, heads, wanted, now))
+        self.candidates.end_look(looked_s)
+        now = self.writer.current()  # the guard may have ended a share meanwhile, or given one back
+        arms = {name: as_ended(arm, now.arms.get(name)) for name, arm in arms.items()}
+        if wanted == held and arms == now.arms:
             return False
         crashpoint("keeper.loaded")
+        return self._published(wanted, arms)
+
+    def _published(self, models: dict[str, ServedModel], arms: dict[str, CanaryArm]) -> bool:
         try:
-            self.writer.publish(wanted, datetime.now(UTC))
+            self.writer.publish(models, datetime.now(UTC), arms)
         except RouteBehind as error:
             self.problems["route"] = str(error)
             return False
         crashpoint("keeper.published")
         return True
+
+    def _arms(self, ledger: Ledger, heads: Heads, wanted: dict[str, ServedModel], now: Route) -> dict[str, CanaryArm]:
+        """The candidate beside each champion that is published as the ledger has it."""
+        self.candidates.begin_look()
+        arms = {}
+        for name, served in wanted.items():
+            found, held = heads.get(name), now.arms.get(name)
+            if found is None or (served.route_revision, served.digest) != (found[0].route_revision, found[1].digest):
+                continue
+            told = partial(told_by_workers, Path(self.config.folder))
+            arm = self.candidates.arm(ledger, found[0], (found[1], served), held, told)
+            if arm is not None:
+                arms[name] = arm
+        return arms
+
+    def _lower_first(self, heads: Heads, now: Route) -> None:
+        """Take shares away before anything is prepared, where the ledger has taken them away and something must be."""
+        slow = any(
+            name not in now.models or self._prepared_before(name, route, head) is None
+            for name, (route, head) in heads.items()
+        )
+        if not slow:
+            return
+        arms = {}
+        for name, arm in now.arms.items():
+            route = heads[name][0] if name in heads else None
+            here = route is not None and (route.canary_id, route.number) == arm.is_of
+            share = min(arm.share_ppm, route.share_ppm) if here and route is not None else 0
+            arms[name] = arm if share == arm.share_ppm else msgspec.structs.replace(arm, share_ppm=share)
+        if arms != now.arms:
+            self._published(dict(now.models), arms)
 
     def _is_whole(self, has: ServedModel) -> bool:
         """Whether the packed file of what is served is still the one that was checked, and answers as it did; looked
@@ -207,9 +269,12 @@ class Keeper:
         return whole
 
     def _prepared_before(self, name: str, route: RouteRecord, head: Epoch) -> ServedModel | None:
-        """The same file of the same candidate, which was champion a while ago, under its new revision."""
-        for served in self._prepared.get(name, ()):
-            if (served.candidate, served.digest) == (head.to_candidate, head.digest) and self._is_whole(served):
+        """The same file of the same candidate, which is champion, was it a while ago, or was beside it, under its new
+        revision."""
+        beside = self.candidates.served_as(name, head.to_candidate, head.digest)
+        for served in (self.writer.current().models.get(name), beside, *self._prepared.get(name, ())):
+            same = served is not None and (served.candidate, served.digest) == (head.to_candidate, head.digest)
+            if served is not None and same and self._is_whole(served):
                 return msgspec.structs.replace(
                     as_declared_now(served), revision=head.revision, route_revision=route.route_revision
                 )
@@ -251,7 +316,7 @@ def run(config: KeeperConfig) -> None:
     keeper, changes = Keeper(config), Changes(settings().ledger_url)
     said = 0.0
     while not stop.is_set():
-        if changes.looked():
+        if changes.looked() or keeper.candidates.due():
             keeper.look()
         if time.monotonic() - said > 1.0:
             keeper.say()

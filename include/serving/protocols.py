@@ -27,14 +27,21 @@ class Protocol:
 
 
 def _said(answered: AnsweredRequest) -> dict[str, Any]:
-    served = answered.served
+    """While a candidate has a share, ``served_by`` is of each row for whoever may know it, and for others null."""
+    served, by = answered.served, answered.served_by
+    tells = answered.drawn and answered.tells
     return {
         "request_id": answered.request_id,
         "model": served.model,
-        "served_by": served.candidate,
+        "served_by": by[0] if len(by) == 1 else None,
         "revision": served.revision,
         "predictions": [
-            {"score": each.score, "predicted": each.predicted, **({"missing": each.missing} if each.missing else {})}
+            {
+                "score": each.score,
+                "predicted": each.predicted,
+                **({"missing": each.missing} if each.missing else {}),
+                **({"served_by": each.served_by, "arm": each.arm} if tells else {}),
+            }
             for each in answered.predictions
         ],
     }

@@ -29,12 +29,15 @@ class WorkersSaid:
     """By model, each candidate that answers, and in how many workers."""
     written_until: datetime | None = None
     """Of the worker that is farthest behind; None before every one has said it."""
+    running: int = 0
+    """How many are ready."""
 
 
 def told_by_workers(folder: Path) -> WorkersSaid:
     """Of the workers that are ready and run now; a file of one that is gone counts for nothing."""
     found, times = WorkersSaid(), list[datetime]()
     running = [file for file in sorted(folder.glob("*.ready")) if _runs(file.stem)]
+    found.running = len(running)
     for ready in running:
         try:
             said = json.loads(ready.with_suffix(ENDS).read_text(encoding="utf-8"))

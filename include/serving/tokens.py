@@ -14,7 +14,7 @@ from typing import Any
 from include.adapters import files
 from include.domain.errors import Refusal
 
-ADMIN, EVERY = "admin", "predict:*"
+ADMIN, EVERY, DEBUG = "admin", "predict:*", "debug"
 
 
 class TokensUnreadable(Refusal):
@@ -80,6 +80,11 @@ def may(scopes: tuple[str, ...], model: str, what: str = "predict") -> bool:
     (True, False)
     """
     return ADMIN in scopes or f"{what}:*" in scopes or f"{what}:{model}" in scopes
+
+
+def may_look(scopes: tuple[str, ...]) -> bool:
+    """Whether one may know which arm answers whom."""
+    return DEBUG in scopes or ADMIN in scopes
 
 
 def file_in(home: Path) -> Path:

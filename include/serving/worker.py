@@ -21,12 +21,13 @@ from include.adapters.journal import Journal, JournalLater
 from include.adapters.route_file import RouteReader
 from include.serving import tokens
 from include.serving.answering import Answerer
-from include.serving.app import App, AppLimits, View, served_now
+from include.serving.app import App, AppLimits
 from include.serving.counters import ENDS, Counters, added_up, exposition, labelled
 from include.serving.models import Models
 from include.serving.outcomes import FOLDER as OUTCOMES
 from include.serving.outcomes import Books
 from include.serving.said import say
+from include.serving.shown import ShownWorker, View, served_now, share_gauges, shares
 
 LOOK_S = 0.25
 """How often a worker looks whether there is something to say."""
@@ -76,29 +77,32 @@ class RunView(View):
         except (OSError, ValueError):
             return {}
 
-    def status(self, app: App) -> dict[str, Any]:
+    def status(self, app: ShownWorker) -> dict[str, Any]:
         said = self.keeper()
         return {
             "instance": self._config.instance,
             "pid": os.getpid(),
             "served": served_now(app),
+            "canary": shares(app, added_up(self._folder)),
             "problems": {**said.get("problems", {}), **app.models.problems},
             "ledger_unreachable_s": said.get("ledger_unreachable_s"),
             "keeper_seen_at": said.get("seen_at"),
             "draining": app.draining,
         }
 
-    def metrics(self, app: App) -> str:
+    def metrics(self, app: ShownWorker) -> str:
         gauges = {
             labelled("slipway_route_revision", model=name): float(each.served.route_revision)
             for name, each in app.models.current().items()
         }
         for name, each in app.models.current().items():
             gauges[labelled("slipway_by_pipeline", model=name)] = float(each.served.by == "pipeline")
+        counted = added_up(self._folder)
+        gauges |= share_gauges(app, counted)
         unreachable = self.keeper().get("ledger_unreachable_s")
         if unreachable is not None:
             gauges["slipway_ledger_unreachable_seconds"] = float(unreachable)
-        return exposition(added_up(self._folder), gauges)
+        return exposition(counted, gauges)
 
 
 def run(config: WorkerConfig) -> None:

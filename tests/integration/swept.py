@@ -285,8 +285,10 @@ PASSED["serve"] = {
     "serve.admitted",
     "serve.looked_up",
     "serve.scored",
+    "serve.canary_scored",
     "serve.journaled",
     "serve.replied",
+    "keeper.seen",
     "keeper.loaded",
     "keeper.published",
 }

@@ -17,6 +17,7 @@ from app_world import FEATURES, AppWorld, new_app_world, packed_bytes  # noqa: F
 from swept import PASSED
 from waiting import eventually
 
+from include.adapters.boot_clock import boot_seconds
 from include.adapters.journal import JournalReader
 from include.config.settings import PROJECT
 from include.domain.journal.records import AnswerRecord, OutcomeRecord
@@ -32,6 +33,8 @@ def test_f137_a_worker_killed_at_each_crash_point_loses_nothing_that_it_acknowle
     point: str,
 ) -> None:
     world = new_app_world()
+    world.lease_now = boot_seconds()
+    world.publish_canary(999_999)  # both models answer each row
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(8)
@@ -48,11 +51,13 @@ def test_f137_a_worker_killed_at_each_crash_point_loses_nothing_that_it_acknowle
         acknowledged, connection = [], http.client.HTTPConnection("127.0.0.1", listening.getsockname()[1], timeout=120)
         try:
             for number in range(LAST + 1):
-                body = json.dumps({"features": FEATURES, "request_id": f"r{number}"})
+                body = json.dumps(
+                    {"features": FEATURES, "keys": {"trip_id": f"t-{number}"}, "request_id": f"r{number}"}
+                )
                 connection.request("POST", "/v1/models/trip_late/predict", body)
                 reply = connection.getresponse()
                 said = json.loads(reply.read())
-                assert reply.status == 200, said
+                assert (reply.status, said["served_by"]) == (200, "c9"), said
                 acknowledged.append(said["request_id"])
         except (OSError, http.client.HTTPException):
             pass
@@ -61,7 +66,9 @@ def test_f137_a_worker_killed_at_each_crash_point_loses_nothing_that_it_acknowle
             code = worker.wait(60)
     assert code == -signal.SIGKILL
     reader = JournalReader(world.folder / "journal")
-    written = [e.record.asked_id for e in reader.all() if isinstance(e.record, AnswerRecord)]
+    answers = [e.record for e in reader.all() if isinstance(e.record, AnswerRecord)]
+    assert all(each.beside is not None and each.beside.candidate == "c1" for each in answers)
+    written = [each.asked_id for each in answers]
     assert len(acknowledged) >= LAST - 1
     assert set(acknowledged) <= set(written)
     assert len(written) == len(set(written)) <= len(acknowledged) + 1

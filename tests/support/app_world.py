@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,23 @@ import pandas as pd
 import pytest
 
 from include.adapters import estimators, packing
+from include.adapters.boot_clock import boot_id
 from include.adapters.hot_features import FeaturesUnreachable, HotRow
 from include.adapters.journal import JournalUnwritable
 from include.adapters.route_file import RouteReader, RouteWriter
 from include.domain.journal.records import AnswerRecord, OutcomeRecord, Record
-from include.domain.serving.route import ServedFeature, ServedModel, ServedView
+from include.domain.serving.route import CanaryArm, ServedFeature, ServedModel, ServedView
 from include.serving.answering import Answerer
-from include.serving.app import App, AppLimits, View
+from include.serving.app import App, AppLimits
 from include.serving.counters import ENDS, Counters, added_up
 from include.serving.models import Models
 from include.serving.outcomes import Books
+from include.serving.shown import View
 from include.serving.tokens import Tokens
 
 NOON = datetime(2024, 3, 10, 12, tzinfo=UTC)
 KINDS = {"station": "categorical", "order": "numeric", "level": "numeric"}
+LEASE_S = 120.0
 FEATURES = {"station": "north", "order": 0.5, "level": 12.0}
 
 
@@ -111,6 +114,8 @@ class AppWorld:
     journal: FakeJournal = field(default_factory=FakeJournal)
     outcomes: FakeJournal = field(default_factory=FakeJournal)
     now: datetime = NOON
+    lease_now: float = 1_000.0
+    """The machine's clock of leases, in seconds."""
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
     limits: AppLimits = field(default_factory=AppLimits)
 
@@ -122,7 +127,7 @@ class AppWorld:
 
     def new_app(self) -> App:
         models = Models(RouteReader(self.folder / "route.bin"))
-        answerer = Answerer(self.store, self.journal, self.counters, lambda: self.now)
+        answerer = Answerer(self.store, self.journal, self.counters, lambda: self.now, lambda: self.lease_now)
         books = Books(self.journal, self.outcomes, lambda: self.now)
         return App(models, answerer, books, self.counters, self.tokens, View(), self.limits)
 
@@ -154,6 +159,32 @@ class AppWorld:
         served = self.served(revision, seed, **changes)
         self.writer.publish({served.model: served}, NOON)
 
+    def publish_canary(self, share_ppm: int, *, champion: int = 1, seed: int = 2, **changes: Any) -> CanaryArm:
+        """The champion of a revision, and beside it the candidate ``c9`` with this share and a whole lease."""
+        by = {"unit": changes.pop("unit", "trip_id")}
+        of_arm = {
+            name: changes.pop(name) for name in ("salt", "number", "until_s", "one_s", "more_s") if name in changes
+        }
+        served = self.served(champion, 1, **by, **changes.pop("of_champion", {}))
+        candidate = self.served(champion, seed, **{"candidate": "c9", "version": 9, **by, **changes})
+        arm = CanaryArm(
+            served=candidate,
+            share_ppm=share_ppm,
+            lease_s=LEASE_S,
+            boot=boot_id(),
+            until_s=self.lease_now + LEASE_S,
+            **{"number": 3, "salt": "salt", **of_arm},
+        )
+        self.writer.publish({served.model: served}, NOON, {served.model: arm})
+        return arm
+
+    def candidate_is(self, form: Any) -> None:
+        """Let the candidate that is loaded answer by something else."""
+        loaded = self.app.models.current()["trip_late"]
+        assert loaded.canary is not None
+        beside = replace(loaded.canary, form=form)
+        self.app.models._loaded = {"trip_late": replace(loaded, canary=beside)}
+
     def push_a_trip(self) -> None:
         self.store.put("trip_plan", "t-1", NOON + timedelta(hours=2), available=NOON, station="north", order=0.5)
         self.store.put("station_level", "north", NOON - timedelta(minutes=1), level=12.0)
@@ -178,7 +209,9 @@ class AppWorld:
         async def send(message: Any) -> None:
             said.append(message)
 
-        await self.app({"type": "http", "method": method, "path": path, "headers": given}, receive, send)
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "headers": given, "query_string": query.encode()}
+        await self.app(scope, receive, send)
         start, end = said
         return Reply(start["status"], {k.decode(): v.decode() for k, v in start["headers"]}, end["body"])
 

@@ -116,7 +116,7 @@ class AnswerRecord(msgspec.Struct, tag_field="kind", tag="answer", frozen=True, 
     error: str | None = None
     """Why there is no score, in a sentence; the caller was told so."""
     us_total: int = 0
-    """From taking in to writing this record, of the whole request, in microseconds."""
+    """From taking in to writing this record, of the whole request and of both models, in microseconds."""
     us_model: int = 0
     """In the model, of the whole request, in microseconds."""
     features: dict[str, Any] = {}

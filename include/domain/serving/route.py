@@ -86,6 +86,10 @@ class CanaryArm(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which start of the machine that was."""
     renewed_at: datetime | None = None
     """When the lease was renewed last, as the ledger has it."""
+    one_s: float = 0.0
+    """How long its packed form took for one row where it was checked, in seconds."""
+    more_s: float = 0.0
+    """The same for each further row of a request."""
     ended: str = ""
     """Why this host takes no more part in this rollout, whatever the ledger says; empty while it does. A later
     publication does not take it back."""
@@ -113,6 +117,20 @@ class Route(msgspec.Struct, frozen=True):
     models: dict[str, ServedModel]
     arms: dict[str, CanaryArm] = {}
     """By model, the candidate beside its champion."""
+
+
+def unlike(champion: ServedModel, candidate: ServedModel) -> str | None:
+    """Why a candidate's answers are not such as the champion's, or a request that is valid for the champion might not
+    be for it; None when it may answer beside it."""
+    if candidate.task != champion.task:
+        return f"its task is {candidate.task}, and the champion's is {champion.task}"
+    if candidate.classes != champion.classes:
+        return f"its classes are {', '.join(candidate.classes)}, and the champion's {', '.join(champion.classes)}"
+    kinds = {each.name: each.kind for each in champion.features}
+    for each in candidate.features:
+        if kinds.get(each.name, each.kind) != each.kind:
+            return f"its feature {each.name} is {each.kind}, and the champion's {kinds[each.name]}"
+    return None
 
 
 class RouteBehind(Exception):
@@ -152,11 +170,12 @@ def following(
             raise RouteBehind(
                 f"{name} is served by route revision {held.route_revision}, and {served.route_revision} is older"
             )
-    beside = {name: _as_ended(arm, now.arms.get(name)) for name, arm in (arms or {}).items() if name in models}
+    beside = {name: as_ended(arm, now.arms.get(name)) for name, arm in (arms or {}).items() if name in models}
     return Route(now.number + 1, at, models, beside)
 
 
-def _as_ended(arm: CanaryArm, held: CanaryArm | None) -> CanaryArm:
+def as_ended(arm: CanaryArm, held: CanaryArm | None) -> CanaryArm:
+    """The arm, ended where this host has ended that rollout."""
     if held is not None and held.ended and held.is_of == arm.is_of:
         return msgspec.structs.replace(arm, ended=held.ended)
     return arm

@@ -19,9 +19,10 @@ from include.adapters.route_file import RouteReader
 from include.adapters.scorer_process import Scorer
 from include.domain.packed.reader import Packed
 from include.serving.answering import Answerer
-from include.serving.app import App, View
+from include.serving.app import App
 from include.serving.models import Models
 from include.serving.outcomes import Books
+from include.serving.shown import View
 from include.serving.slow import SlowModel
 
 SCRIPT = """

@@ -22,6 +22,14 @@ class TestUnitsOfACanary:
         inside = sum(within(PLACES[unit], ppm) for unit in UNITS)
         assert abs(inside - n * share) <= 3 * (n * share * (1 - share)) ** 0.5
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("ppm", [10_000, 500_000])
+    def test_f153_a_million_units_come_into_the_share_within_three_sigma_for_each_of_three_salts(self, ppm):
+        share, n = ppm / PPM, 1_000_000
+        for salt in ("one", "two", "three"):
+            inside = sum(within(place(salt, str(unit)), ppm) for unit in range(n))
+            assert abs(inside - n * share) <= 3 * (n * share * (1 - share)) ** 0.5
+
     def test_f093_another_process_draws_the_same_places(self):
         asked = (
             "from include.domain.canary.units import place; print(place('a salt', 'flight 7'), place('a salt', 'é'))"
