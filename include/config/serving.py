@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from include.config.base import Declared, Duration
 from include.config.streaming import Promising, Short, never_fresh
+from include.domain.intervals import spoken
 
 LEAST_KEPT = timedelta(days=8)
 _HEADER = re.compile(r"header:[A-Za-z0-9][A-Za-z0-9-]{0,63}")
@@ -45,6 +46,9 @@ class DeclaredServing(Declared):
     """Which answer a label judges where one entity was asked about several times for the same event: the first, the
     last, or each of them, counted as one of so many; default last. The others are in the log and in drift, and no label
     judges them."""
+    collect_every: Short = timedelta(minutes=15)
+    """How often what was answered of the open day is brought into the prediction log, for example 5m: a minute or more,
+    and a part of an hour in whole minutes; default 15m."""
     keep: Duration = timedelta(days=30)
     """How long the journal's files are kept, for example 30d, at least 8d; older ones are removed every night, once
     every answer in them is in the prediction log; default 30d."""
@@ -77,6 +81,9 @@ def wrong_in_serving(serving: DeclaredServing, views: Collection[str], features:
     if serving.keep < LEAST_KEPT:
         days = serving.keep.days
         return f"serving.keep is {days}d; give at least 8d: late answers of the last seven days are looked for"
+    minutes = serving.collect_every / timedelta(minutes=1)
+    if minutes < 1 or 60 % minutes:
+        return f"serving.collect_every is {spoken(serving.collect_every)}; give whole minutes that divide an hour: 15m"
     if serving.deadline <= timedelta(0):
         return "serving.deadline is 0; give some time, for example 50ms"
     return None

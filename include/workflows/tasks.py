@@ -123,6 +123,12 @@ def collect(model: str, partition_key: str | None, run_id: str, now: datetime) -
     return collecting.collect(model, _day(partition_key), run_id, now)
 
 
+def collect_so_far(model: str, run_id: str, now: datetime) -> Reference:
+    from include.workflows.scoring import collecting
+
+    return collecting.collect_so_far(model, run_id, now)
+
+
 def measure_drift(model: str, partition_key: str | None, run_id: str) -> ReportReference:
     from include.workflows.drift import sensor
 

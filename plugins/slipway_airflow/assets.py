@@ -46,6 +46,12 @@ def answer_times(model: ModelDeclaration) -> CronPartitionTimetable:
     return CronPartitionTimetable(times.cron, timezone="UTC")
 
 
+def while_live(model: ModelDeclaration) -> CronTriggerTimetable:
+    """How often the open day of a model that is asked online is collected."""
+    minutes = int(model.serving.collect_every / timedelta(minutes=1))
+    return CronTriggerTimetable("0 * * * *" if minutes == 60 else f"*/{minutes} * * * *", timezone="UTC")
+
+
 def declared_schedule(model: ModelDeclaration) -> CronTriggerTimetable | None:
     """The model's declared cron for journeys, from now on; None without one."""
     cron = model.training.schedule

@@ -252,10 +252,14 @@ def test_a_third_model_is_added_by_a_folder_and_is_collected_where_it_is_asked_o
     more = parse(tmp_path, declarations)
     assert more.errors == {}
     its_own = {dag_id for dag_id in more.ids() if dag_id.endswith("_arrival")}
-    assert its_own == {f"{kind}arrival" for kind in PER_MODEL if kind != "score_"} | {"collect_arrival"}
+    assert its_own == {f"{kind}arrival" for kind in PER_MODEL if kind != "score_"} | {
+        "collect_arrival",
+        "live_arrival",
+    }
     collects = more.dags["collect_arrival"]
     assert collects["listens_to"] == more.dags["score_flight_delay"]["listens_to"]
     assert collects["tasks"]["collect"]["outlets"] == more.dags["drift_arrival"]["listens_to"] == ["arrival.scored"]
+    assert more.dags["live_arrival"]["tasks"]["collect_so_far"]["outlets"] == []
 
 
 def test_a_model_that_is_asked_online_takes_traffic_by_steps_before_it_is_promoted(declarations, parsed, tmp_path):

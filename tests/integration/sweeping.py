@@ -30,6 +30,7 @@ OF_A_TRY = {
     "notices": {"tries", "due_at", "sent_at"},  # a try that was killed counts
     "partitions": {"files"},  # named at random; that they are the promised ones is an invariant
     "partition_history": {"files"},
+    "chain": {"row_hash", "hash"},  # a row's hash is of when it was written too; that the chain holds is an invariant
 }
 OF_A_STEP = {
     # Killed before it was recorded, a restored day is found whole by the next comparison, which records it instead.

@@ -91,6 +91,13 @@ class Ledger:
             upsert(connection, tables.attempts, {"scope": scope}, {"token": token})
         return Attempt(scope, token)
 
+    def newest_attempt(self, scope: str) -> Attempt:
+        """The newest right to write that was handed out for the scope, without handing out another: whoever acts by it
+        is refused once somebody begins."""
+        query = select(tables.attempts.c.token).where(tables.attempts.c.scope == words("scope", scope))
+        with self.database.reading() as connection:
+            return Attempt(scope, int(connection.execute(query).scalar() or 0))
+
     def fenced(self, attempt: Attempt) -> Ledger:
         """The same ledger, whose every write raises Fenced once a newer attempt of the scope was handed out."""
         return Ledger(self.database.fenced(attempt))

@@ -275,16 +275,24 @@ class OfflineStore:
     def served_path(self, model: str, feature_set: str) -> str:
         return f"{self.root.rstrip('/')}/served/{model}/{feature_set}"
 
-    def write_served(self, model: str, day: str, rows: pa.Table, views: Mapping[str, int]) -> tuple[str, bool]:
+    def write_served(
+        self,
+        model: str,
+        day: str,
+        rows: pa.Table,
+        views: Mapping[str, int],
+        *,
+        still_mine: Callable[[], None] | None = None,
+    ) -> tuple[str, bool]:
         """Keep ``rows`` as the features that the requests of ``day`` were answered from: request_id, the entity's keys,
         event_time, prediction_time, and each feature as ``f_<name>``. ``views`` are the views they come from, and their
         versions. Returns the feature set's name, which is that of its table (other features, or other versions of the
-        views, have another), and whether anything changed."""
+        views, have another), and whether anything changed. ``still_mine`` is as in ``write_predictions``."""
         shape = json.dumps([[[f.name, str(plain_type(f.type))] for f in rows.schema], sorted(views.items())])
         feature_set = hashlib.sha256(shape.encode()).hexdigest()[:12]
         rows = rows.append_column(DAY, pa.array([day] * rows.num_rows, pa.string()))
         order = ["event_time", "request_id"]
-        replaced = replace(self.served_path(model, feature_set), rows, (DAY,), [(day,)], order)
+        replaced = replace(self.served_path(model, feature_set), rows, (DAY,), [(day,)], order, still_mine)
         return feature_set, bool(replaced.changed)
 
     def read_served(self, model: str, feature_set: str, day: str) -> pa.Table | None:

@@ -24,7 +24,7 @@ FAILED, STALE = "failed", "stale"
 WATCH, HOUSEKEEPING = "watch", "housekeeping"
 DAILY = ("features", "score", "collect", "drift")
 """The kinds of Dags whose runs are days."""
-OF_A_MODEL = ("ahead", "score", "collect", "drift", "retrain", "rollback", "consistency")
+OF_A_MODEL = ("ahead", "score", "collect", "live", "drift", "retrain", "rollback", "consistency")
 LONGEST = 600
 """Most characters of an error that a notice repeats; the task's log has all."""
 

@@ -7,32 +7,30 @@ bytes. It is closed only once it is over and no process can add to it any more; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.adapters.ledger import Fenced, Ledger, Scoring
 from include.adapters.offline_store import TableMissing
 from include.config import ModelDeclaration, declarations
+from include.config.settings import settings
 from include.domain.errors import NotYet, Refusal
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
-from include.domain.journal.collected import Writer, may_still_come
+from include.domain.journal.collected import may_still_come
 from include.domain.promotion import Epoch
 from include.domain.wording import count_of
 from include.workflows import stores
 from include.workflows.lineage import promised, recording, tables_touched
-from include.workflows.scoring import as_trained, collected_rows, daily, online_challenger, shadow_days
+from include.workflows.scoring import as_trained, collected_rows, collected_words, daily, online_challenger, shadow_days
 from include.workflows.scoring.journal_columns import AnswerForm
-from include.workflows.scoring.journal_read import JournalDay, earlier_days, journal_of, shadow_of
-from include.workflows.scoring.request_ids import ALSO_SERVED, SERVED, SHADOW
+from include.workflows.scoring.journal_read import JournalDay, journal_of, newest_in, shadow_of
+from include.workflows.scoring.request_ids import ALSO_SERVED, ANSWERED, SERVED, SHADOW
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ANSWERED = (SERVED, ALSO_SERVED)
-NAMED = 3
 
 
 class DayStillOpen(NotYet):
@@ -70,6 +68,8 @@ class _Day:
     now: datetime
     journal: JournalDay
     ledger: Ledger
+    closing: Ledger | None = None
+    """Of an open day that is collected so far: the same ledger, for as long as no one collects the whole day."""
 
     def rows(self, answers: pa.Table) -> pa.Table:
         return collected_rows.asked_rows(self.model, answers, self.journal.form.keys)
@@ -95,14 +95,11 @@ def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, 
     if now < interval.start:
         return _nothing(f"{day} has not begun at {now:%Y-%m-%d %H:%M} UTC.")
     found = _journal(model, interval, now)
-    waiting = _still_writing(found, interval, now)
+    waiting = collected_words.still_writing(found, interval, now)
     with stores.open_ledger() as opened:
         ledger = opened.fenced(opened.next_attempt(f"score/{model_name}/{day}"))
-        before = ledger.lineage.scorings(model_name, day, interval.end.date())
-        held = sum(each.rows for each in before if each.role in ANSWERED)
-        if held > len(found.answers):
-            raise JournalShorter(model_name, day, held, len(found.answers))
         made = _Day(model, day, run_id, now, found, ledger)
+        _require_no_fewer(made)
         try:
             facts, shadows_wait = _collected(made, closes=not waiting)
         except Fenced:
@@ -111,6 +108,43 @@ def collect(model_name: str, day: str, run_id: str, now: datetime) -> dict[str, 
     if waiting:
         raise DayStillOpen(f"{day} of {model_name} is in the log as far as it is written, and not closed: {waiting[0]}")
     return facts
+
+
+def collect_so_far(model_name: str, run_id: str, now: datetime) -> dict[str, Any]:
+    """Bring what was answered of the open day so far into the log, without closing it: the day in which the newest
+    record of the journal is, by the clock of the data. ``now`` is the machine's time. A run that collects the
+    whole day is never disturbed; this one stops for it.
+
+    Raises:
+        JournalShorter, NotOnline, NotAskable: as ``collect``.
+    """
+    model = declarations().model(model_name)
+    if model.serving.mode != "online":
+        raise NotOnline(model_name)
+    newest = newest_in(settings().home / "journal")
+    if newest is None:
+        return _nothing(f"The journal has no record, so {model_name} was asked nothing.")
+    day = newest.date().isoformat()
+    with stores.open_ledger() as opened:
+        # Both before the journal is read, so that whoever begins later has read at least as much.
+        closing = opened.fenced(opened.newest_attempt(f"score/{model_name}/{day}"))
+        ledger = opened.fenced(opened.next_attempt(f"open/{model_name}/{day}"))
+        made = _Day(model, day, run_id, now, _journal(model, Interval.of_day(day), now), ledger, closing)
+        _require_no_fewer(made)
+        try:
+            return _collected(made, closes=False)[0]
+        except Fenced:
+            return _nothing(f"Another run has taken {day} over and collects it; this one stopped.")
+
+
+def _require_no_fewer(made: _Day) -> None:
+    held = sum(
+        each.rows
+        for each in made.ledger.lineage.scorings(made.model.name, made.day, _after(made.day))
+        if each.role in ANSWERED
+    )
+    if held > len(made.journal.answers):
+        raise JournalShorter(made.model.name, made.day, held, len(made.journal.answers))
 
 
 def _journal(model: ModelDeclaration, interval: Interval, now: datetime) -> JournalDay:
@@ -130,7 +164,7 @@ def _journal(model: ModelDeclaration, interval: Interval, now: datetime) -> Jour
 def _collected(made: _Day, *, closes: bool) -> tuple[dict[str, Any], list[str]]:
     """The day in log and ledger: the facts of its event, and what its closing waits for."""
     ledger, model, day = made.ledger, made.model, made.day
-    for sentence in _of_the_journal(made):
+    for sentence in collected_words.of_the_journal(made.journal, model, ledger):
         print(sentence)
     if not len(made.journal.answers):
         return _nothing(f"The journal has no answer of {model.name} on {day}."), []
@@ -171,7 +205,7 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
                 shadows.append(facts)
                 wait += waits_for
     others = {candidate: len(answers) for candidate, answers in sorted(by_candidate.items())}
-    print("\n".join(_told(made, champion, 0 if served is None else len(served), others)))
+    print("\n".join(collected_words.collected(day, champion, 0 if served is None else len(served), others)))
     if scored is None or served is None:
         return _nothing(f"{champion.to_candidate} answered nothing on {day}, so nothing of it is judged."), wait
     tables_touched.writes([tables_touched.prediction_log(model)])
@@ -184,7 +218,7 @@ def _collected_of(made: _Day, champion: Epoch, *, closes: bool) -> tuple[dict[st
         "mean_score": sum(scores) / len(scores) if scores else None,
         "shadow": shadows,
         "also_served": others,
-        "gone": [each.name for each in _gone(made)],
+        "gone": [each.name for each in collected_words.gone(made.journal)],
     }
     return {"skipped": None, "facts": facts}, wait
 
@@ -197,14 +231,16 @@ def _write_served(made: _Day, champion: Epoch, answers: pa.Table) -> tuple[Scori
     kept = collected_rows.kept_features(learned, made.rows(answers), answers, inputs)
     versions = {use.name: use.version for use in learned.views}
     # The features first: an answer in the log always has what it was computed from.
-    feature_set, changed = stores.offline_store().write_served(model.name, day, kept, versions)
+    feature_set, changed = stores.offline_store().write_served(
+        model.name, day, kept, versions, still_mine=lambda: _require_mine(made, champion)
+    )
     crashpoint("collecting.served.kept")
     scored = replace(
         _scoring(made, answers, SERVED, str(champion.model_version)),
         feature_set=feature_set,
         sources=recording.views_read(ledger, learned, Interval.of_day(day), recording.pinned_now(learned)),
     )
-    _write(made, scored, answers, lambda: _require_mine(ledger, champion, day))
+    _write(made, scored, answers, lambda: _require_mine(made, champion))
     crashpoint("collecting.served.written")
     try:
         daily.require_server(ledger, champion, day)
@@ -221,7 +257,7 @@ def _write_also(made: _Day, candidate: str, answers: pa.Table, champion: Epoch) 
     """Answers of another champion of the day. Their features stay in the journal."""
     version = str(made.ledger.candidates.get(candidate).facts.model_version)
     scored = _scoring(made, answers, ALSO_SERVED, version)
-    _write(made, scored, answers, lambda: _require_mine(made.ledger, champion, made.day))
+    _write(made, scored, answers, lambda: _require_mine(made, champion))
     crashpoint("collecting.also.written")
     made.ledger.lineage.record_scoring(scored, same_features=True)
     crashpoint("collecting.also.recorded")
@@ -255,7 +291,7 @@ def _shadow(made: _Day, beside: _Beside, candidate: str, *, closes: bool) -> tup
             feature_set=beside.scored.feature_set,
             sources=beside.scored.sources,
         )
-        _write(made, scored, answers, ledger.database.require_newest)
+        _write(made, scored, answers, lambda: _require_newest(made))
         crashpoint("collecting.shadow.written")
         ledger.lineage.record_scoring(scored, same_features=beside.kept_before)
         crashpoint("collecting.shadow.recorded")
@@ -305,9 +341,15 @@ def _write(made: _Day, scored: Scoring, answers: pa.Table, still_mine: Callable[
     store.write_predictions(made.model.name, made.day, scored.candidate_id, table, still_mine=still_mine)
 
 
-def _require_mine(ledger: Ledger, champion: Epoch, day: str) -> None:
-    ledger.database.require_newest()
-    daily.require_server(ledger, champion, day)
+def _require_newest(made: _Day) -> None:
+    made.ledger.database.require_newest()
+    if made.closing is not None:
+        made.closing.database.require_newest()
+
+
+def _require_mine(made: _Day, champion: Epoch) -> None:
+    _require_newest(made)
+    daily.require_server(made.ledger, champion, made.day)
 
 
 def _scores(answers: pa.Table) -> list[float | None]:
@@ -322,74 +364,6 @@ def _by_candidate(answers: pa.Table) -> dict[str, pa.Table]:
     who = answers.column("candidate")
     names = who.unique().to_pylist()
     return {name: answers if len(names) == 1 else answers.filter(pc.equal(who, name)) for name in names}
-
-
-# --- whether the day is over -----------------------------------------------------------------------------------------
-
-
-def _still_writing(found: JournalDay, interval: Interval, now: datetime) -> list[str]:
-    """Why the day cannot be closed yet."""
-    if now < interval.end:
-        return [f"it is not over at {now:%Y-%m-%d %H:%M} UTC."]
-    writing = [each for each in found.writers if each.state(interval.start, interval.end) == "writes"]
-    if not writing:
-        return []
-    names = ", ".join(each.name for each in writing[:NAMED]) + (" and others" if writing[NAMED:] else "")
-    at = max((each.marked for each in writing if each.marked is not None), default=None)
-    until = f"its newest mark is {at:%Y-%m-%d %H:%M:%S} UTC" if at else "no mark of it is there"
-    return [
-        f"{names} has not said that the day is over ({until}); it is asked again, for at most 15 minutes of silence."
-    ]
-
-
-def _gone(made: _Day) -> list[Writer]:
-    interval = Interval.of_day(made.day)
-    return [each for each in made.journal.writers if each.state(interval.start, interval.end) == "gone"]
-
-
-def _told(made: _Day, champion: Epoch, rows: int, others: Mapping[str, int]) -> list[str]:
-    """What was collected, in sentences."""
-    who = f"{champion.to_candidate} (version {champion.model_version})"
-    return [
-        f"{made.day}: {count_of(rows, 'answer')} of {who} collected.",
-        *(
-            f"{made.day}: {count_of(n, 'answer')} of {candidate}, which is not the day's champion, in the log as "
-            "also_served; nothing is judged by them."
-            for candidate, n in others.items()
-        ),
-    ]
-
-
-def _of_the_journal(made: _Day) -> list[str]:
-    """What a person should know of the journal, in sentences."""
-    journal, damage, told = made.journal, made.journal.damage, list[str]()
-    if journal.duplicates:
-        told.append(f"{count_of(journal.duplicates, 'record')} had an id that was answered before; the first counts.")
-    if damage.torn or damage.changed or damage.unknown:
-        told.append(
-            f"The journal has {count_of(damage.torn, 'torn end')}, {count_of(damage.changed, 'changed place')} and "
-            f"{count_of(damage.unknown, 'unknown record')}, of all days: {', '.join(damage.where[:NAMED])}."
-        )
-    told += [
-        f"{each.name} has written nothing for {each.silent // timedelta(minutes=1)} minutes and has not said that the "
-        "day is over; what it wrote is taken as it is."
-        for each in _gone(made)
-    ]
-    told += [
-        f"{earlier}: {count_of(more, 'answer')} came after it was collected. Run {made.model.answering_dag} for it."
-        for earlier, more in _late(made).items()
-    ]
-    return told
-
-
-def _late(made: _Day) -> dict[str, int]:
-    """How many answers more than the log each earlier day has by now; days that were never collected are left out."""
-    earlier, held = earlier_days(made.day), dict[str, int]()
-    for each in made.ledger.lineage.scorings(made.model.name, earlier[0], made.day):
-        if each.role in ANSWERED:
-            held[each.day] = held.get(each.day, 0) + each.rows
-    counts = {day: made.journal.count(day, held[day]) for day in earlier if day in held}
-    return {day: count - held[day] for day, count in counts.items() if count > held[day]}
 
 
 def _after(day: str) -> str:

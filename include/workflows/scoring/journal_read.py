@@ -6,6 +6,7 @@ file. So a crash between the two cannot be, and a file that is lost costs only t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +19,7 @@ from include.config.settings import settings
 from include.domain.faults import crashpoint
 from include.domain.intervals import Interval
 from include.domain.journal.collected import ANSWERS, Writer
-from include.domain.journal.records import PassedOver
+from include.domain.journal.records import PassedOver, record_of
 from include.workflows.scoring.journal_columns import AnswerForm, ColumnReader, columns_of, with_moment
 from include.workflows.scoring.kept_columns import KeptColumns, KeptSegment
 
@@ -32,6 +33,7 @@ ORDER = ("failed", "prediction_time", "segment", "at", "part")
 first in time; the place decides between two of one microsecond."""
 KEPT = "journal-columns"
 _DAY = timedelta(days=1)
+_TAIL = 200_000
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -65,14 +67,13 @@ class JournalDay:
         duplicates: answers of the day that another one of the same id was preferred to.
         writers: every process that has written the journal.
         damage: what could not be read, of all segments.
-        until: the latest time that anybody answered at, by the clock of the data; None for never.
     """
 
+    day: str
     answers: pa.Table
     duplicates: int
     writers: list[Writer]
     damage: Damage
-    until: datetime | None
     form: AnswerForm
     read: list[SegmentRead]
 
@@ -106,8 +107,27 @@ def journal_of(form: AnswerForm, day: str, now: datetime) -> JournalDay:
         damage.add(each.damage)
     note_silence(seen, folder, now)
     answers, duplicates = _first(_rows(form, read, day, ANSWERS))
-    until = max((each.until for each in read if each.until is not None), default=None)
-    return JournalDay(answers, duplicates, [seen[name] for name in sorted(seen)], damage, until, form, read)
+    return JournalDay(day, answers, duplicates, [seen[name] for name in sorted(seen)], damage, form, read)
+
+
+def newest_in(folder: Path) -> datetime | None:
+    """The latest time that any record of the journal has, by the clock of the data: at most a minute ago where a
+    process serves. Only the end of each process's newest file is read. None where there is no record."""
+    newest = None
+    found = segments(folder)
+    done = closed(found)
+    for segment in found:
+        if segment.name in done:
+            continue
+        size = segment.path.stat().st_size
+        reader = JournalReader(folder, {segment.name: max(0, size - _TAIL)})
+        for _, whole in reader.records_of(segment, is_closed=False):
+            writer = Writer(segment.name, timedelta(0))
+            for _, payload in whole:
+                with contextlib.suppress(ValueError):
+                    writer.saw(record_of(payload))
+            newest = max((at for at in (newest, writer.last) if at is not None), default=None)
+    return newest
 
 
 def earlier_days(day: str) -> list[str]:

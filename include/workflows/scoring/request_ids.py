@@ -21,6 +21,9 @@ ALSO_SERVED = "also_served"
 """The role of answers that were served online on a day that belongs to another champion: the day of a promotion or a
 rollback. They are in the log, and nothing is judged by them."""
 
+ANSWERED = (SERVED, ALSO_SERVED)
+"""The roles of what callers were answered."""
+
 
 def request_ids(model: ModelDeclaration, rows: pd.DataFrame) -> list[str]:
     """One id for each request, the same in every table: the entity's keys and the event time, joined.
