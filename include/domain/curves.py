@@ -5,6 +5,7 @@ Each returns None where the rows do not allow it (no rows, missing values, one c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,6 +68,43 @@ class Residuals:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often each class was answered by each: ``rows[i][j]`` rows are of class i and were answered by class j, the
+    one with the highest score."""
+
+    classes: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def roc_against_rest(y: Floats, scores: Floats, position: int) -> Curve | None:
+    """The curve of one class against all others; None where the rows are all of it, or none is.
+
+    Args:
+        y: ``(n,)`` positions of the classes.
+        scores: ``(n, k)``, a column for each class.
+        position: that of the class.
+    """
+    return roc_curve((y == position).astype(np.float64), np.asarray(scores, dtype=np.float64)[:, position])
+
+
+def confusion(y: Floats, scores: Floats, classes: Sequence[str]) -> Confusion | None:
+    """Counted over the rows; of equal highest scores the first class is the answer.
+
+    >>> confusion(np.array([0.0, 1.0, 1.0]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["no", "yes"]).rows
+    ((1, 0), (1, 1))
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if not _usable(y, scores):
+        return None
+    count = len(classes)
+    cells = np.bincount(y.astype(np.intp) * count + scores.argmax(axis=1), minlength=count * count)
+    return Confusion(tuple(classes), tuple(map(tuple, cells.reshape(count, count).tolist())))
 
 
 def roc_curve(y: Floats, score: Floats) -> Curve | None:

@@ -20,7 +20,7 @@ from include.workflows import stores, tasks
 from include.workflows.evidence import journey_rows
 from include.workflows.journey import step
 from include.workflows.journey.fact_files import F
-from include.workflows.journey.facts import Evaluated, ReferenceProfile
+from include.workflows.journey.facts import Curves, Evaluated, ReferenceProfile
 from include.workflows.scoring import matured_labels, training_sets
 
 pytestmark = pytest.mark.light
@@ -86,6 +86,12 @@ def test_f200_an_unlearned_class_has_the_probability_0_from_the_journey_to_the_l
     # 36 is what an impossible event costs: the held-out rows of the class are counted, not dropped.
     assert metrics["candidate"]["log_loss"] > 1
     assert metrics["candidate"]["accuracy"] > 0.4
+    curves = kept(first, Curves).by_kind
+    assert set(curves) == {"confusion", *(f"roc_of_{name}" for name in classes)}
+    counted = curves["confusion"]["candidate"]
+    assert counted["classes"] == classes
+    assert sum(map(sum, counted["rows"])) == kept(first, Evaluated).rows
+    assert sum(row[classes.index("stuck")] for row in counted["rows"]) == 0, "what was not learned is not answered"
     profile = kept(first, ReferenceProfile)
     assert set(profile.importances) == {"station", "order", "level", "mean_level_3h"}
     assert sum(profile.importances.values()) == pytest.approx(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from include.domain.curves import Curve, Reliability, Residuals
+from include.domain.curves import Confusion, Curve, Reliability, Residuals
 
 COLOURS = {"candidate": "#0b6e99", "champion": "#c2571a"}
 
@@ -44,6 +44,27 @@ def residual_histogram(found: Mapping[str, Residuals | None], unit: str) -> Any:
     return _with_legend(figure, axes)
 
 
+def confusions(found: Mapping[str, Confusion | None]) -> Any:
+    """For each model the share of each class's rows (down) that were answered by each class (across), with the rows."""
+    drawn = {who: each for who, each in found.items() if each is not None}
+    figure, _ = _new(0)
+    for number, (who, each) in enumerate(drawn.items(), 1):
+        axes = figure.add_subplot(1, len(drawn), number)
+        shares = [[n / max(sum(row), 1) for n in row] for row in each.rows]
+        axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        for i, row in enumerate(each.rows):
+            for j, n in enumerate(row):
+                colour = "white" if shares[i][j] > 0.5 else "black"
+                axes.text(j, i, f"{n:,}", ha="center", va="center", color=colour, fontsize=8)
+        places = range(len(each.classes))
+        axes.set_xticks(places, each.classes, rotation=45)
+        axes.set_yticks(places, each.classes)
+        axes.set_xlabel("answered")
+        axes.set_ylabel("was")
+        axes.set_title(who)
+    return figure
+
+
 def _with_legend(figure: Any, axes: Any) -> Any:
     """A legend, where there is anything to name."""
     if axes.get_legend_handles_labels()[0]:
@@ -51,8 +72,9 @@ def _with_legend(figure: Any, axes: Any) -> Any:
     return figure
 
 
-def _new() -> tuple[Any, Any]:
+def _new(axes: int = 1) -> tuple[Any, Any]:
+    """A figure with one pair of axes, or with none yet."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    return figure, figure.subplots()
+    figure = Figure(figsize=(6, 4.5) if axes else (9, 4.5), layout="constrained")
+    return figure, figure.subplots() if axes else None

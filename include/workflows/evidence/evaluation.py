@@ -15,7 +15,15 @@ from include.adapters import estimators, files
 from include.adapters.registry import VersionMissing
 from include.config import ModelDeclaration
 from include.config.measured_by import metrics_of, with_settings
-from include.domain.curves import precision_recall_curve, reliability, residuals, roc_curve, score_histogram
+from include.domain.curves import (
+    confusion,
+    precision_recall_curve,
+    reliability,
+    residuals,
+    roc_against_rest,
+    roc_curve,
+    score_histogram,
+)
 from include.domain.gates import Evidence, RowValues
 from include.domain.metrics import METRICS, Measurement, Task
 from include.domain.weighted_metrics import measure_weighted
@@ -33,6 +41,7 @@ from include.workflows.evidence.version_reference import keep_reference_profile
 from include.workflows.journey import fact_files, step
 from include.workflows.journey.by_products import ByProducts
 from include.workflows.journey.facts import (
+    ROC_OF_CLASS,
     Curves,
     Evaluated,
     JourneyReference,
@@ -48,6 +57,8 @@ if TYPE_CHECKING:
 ROWS = "evaluation.parquet"
 WEIGHT = "weight"
 """The column that says how much each row counts; there only where the model declares a weight."""
+CLASSES_DRAWN = 12
+"""How many classes have a curve of their own."""
 SLICE = "slice."
 """The prefix of the names of the columns that the rows are sliced by."""
 
@@ -271,6 +282,12 @@ def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: B
         curves_of("precision_recall", lambda s: precision_recall_curve(truth, s), curves_on_mlflow.overlaid)
         curves_of("calibration", lambda s: reliability(truth, s), curves_on_mlflow.calibration)
         curves_of("scores", score_histogram)
+    else:
+        classes = [str(name) for name in journey.model.label.classes or []]
+        for position, name in enumerate(classes[:CLASSES_DRAWN]):
+            against_rest = partial(roc_against_rest, truth, position=position)
+            curves_of(f"{ROC_OF_CLASS}{name}", against_rest, curves_on_mlflow.overlaid)
+        curves_of("confusion", lambda s: confusion(truth, s, classes), curves_on_mlflow.confusions)
     if not found:
         return
     drawn = {name: {who: _as_json(c) for who, c in curves.items()} for name, curves in found.items()}
@@ -278,7 +295,8 @@ def _draw(journey: Journey, run: str, y: Any, scores: Mapping[str, Any], made: B
     file = "residuals" if journey.model.task == "regression" else "curves"
     made.attempt("The curves on the MLflow run", lambda: registry.log_json(run, drawn, f"curves/{file}.json"))
     for name, picture in pictures.items():
-        made.attempt(f"The picture {name}", partial(_drawn, run, f"curves/{name}.png", picture))
+        file_name = re.sub(r"[^\w.-]", "_", name)
+        made.attempt(f"The picture {name}", partial(_drawn, run, f"curves/{file_name}.png", picture))
 
 
 def _drawn(run: str, path: str, picture: Callable[[], Any]) -> None:

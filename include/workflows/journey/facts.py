@@ -204,6 +204,10 @@ class Timings:
     champion: Timing | None
 
 
+ROC_OF_CLASS = "roc_of_"
+"""Before the name of a class: the kind of its curve against all other classes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Curves:
     """Candidate and champion overlaid, small enough for a page: by kind of curve, then by whose it is. A curve that

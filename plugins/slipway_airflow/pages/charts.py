@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -295,30 +294,6 @@ def _marks(frame: Frame, days: Sequence[Any], marks: Sequence[tuple[str, str, st
             "end" if at_the_end else "start",
             text,
         )
-
-
-def rows_by_day(days: Sequence[tuple[str, int]]) -> Markup | None:
-    """A bar for each day from the first to the last, by its rows; a day that is missing has none. None with fewer than
-    two days."""
-    if len(days) < 2:
-        return None
-    first, last = (date.fromisoformat(days[i][0]) for i in (0, -1))
-    known, count = dict(days), (last - first).days + 1
-    frame = Frame((0, count), (0, max(max(known.values()), 1) * 1.15), 900, 160, 52, 26, 8, 12)
-    parts, base = [frame.axes("", "rows", x_ticks=0)], frame.height - frame.bottom
-    for n in range(count):
-        day = (first + timedelta(days=n)).isoformat()
-        x, end = frame.px(n), frame.px(n + 1)
-        if n % max(1, math.ceil(count / 8)) == 0:
-            parts.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(x, base + 16, day[5:]))
-        rows = known.get(day)
-        top = frame.py(rows or 0)
-        said = f"{day}: {rows:,} rows" if rows is not None else f"{day}: not published"
-        bar = '<g><title>{}</title><rect class="{}" x="{}" y="{}" width="{}" height="{}"/></g>'
-        css, top = ("bar-day", top) if rows else ("bar-none", base - 4)
-        size = (round(max(end - x - 1.5, 1), 1), round(base - top, 1))
-        parts.append(Markup(bar).format(said, css, x, top, *size))
-    return svg(frame.width, frame.height, f"Rows by day, {days[0][0]} to {days[-1][0]}", Markup("").join(parts), "wide")
 
 
 def sparkline(values: Sequence[float | None], highest: float, width: int = 150, height: int = 34) -> Markup:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from include.workflows.pages import feature_views, sources
-from slipway_airflow.pages import charts
+from slipway_airflow.pages import counted
 from slipway_airflow.pages.access import User, readable, readable_views, require_view
 from slipway_airflow.pages.render import airflow_base, page
 
@@ -32,6 +32,6 @@ def feature_view(request: Request, user: User, name: str) -> Response:
         "feature_view.html",
         view=view,
         models=readable(user, sources.declared_now().models),
-        rows_by_day=charts.rows_by_day([(each.day, each.rows) for each in view.days]),
+        rows_by_day=counted.rows_by_day([(each.day, each.rows) for each in view.days]),
         dag_url=f"{airflow_base(request)}/dags/features_{view.declared.slug}",
     )

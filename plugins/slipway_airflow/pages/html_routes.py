@@ -12,6 +12,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from include.workflows.features import data_docs
+from include.workflows.journey.facts import ROC_OF_CLASS
 from include.workflows.pages import drift as drift_views
 from include.workflows.pages import incidents as incident_views
 from include.workflows.pages import live as live_views
@@ -19,7 +20,7 @@ from include.workflows.pages import model as model_views
 from include.workflows.pages import models as models_views
 from include.workflows.pages import release as release_views
 from include.workflows.pages import sources, standing
-from slipway_airflow.pages import charts
+from slipway_airflow.pages import charts, counted
 from slipway_airflow.pages.access import (
     User,
     csrf_token,
@@ -177,6 +178,7 @@ def candidate_page(
         refused=refused,
         view=view,
         curves=_curves(view),
+        weight=declared.weight if declared else None,
         has_champion=any((values.get("champion") is not None) for values in view.measured.values()),
         recorded=_recorded(view),
         reads=[use.view for use in declared.views] if declared and view.lacks_data else [],
@@ -339,6 +341,12 @@ def _curves(view: release_views.ReleaseView) -> list[tuple[str, Any]]:
     shown: list[tuple[str, Any]] = []
     if "roc" in found:
         shown.append(("ROC", charts.overlaid(found["roc"], "ROC: true over false positive rate", diagonal=True)))
+    for kind in (k for k in found if k.startswith(ROC_OF_CLASS)):
+        name = kind.removeprefix(ROC_OF_CLASS)
+        title = f"ROC of {name} against the rest"
+        shown.append((title, charts.overlaid(found[kind], title, diagonal=True)))
+    for who, answers in (found.get("confusion") or {}).items():
+        shown.append((f"Answers of the {who}", counted.confusion(answers)))
     if "calibration" in found:
         shown.append(("Calibration", charts.calibration(found["calibration"])))
     if "scores" in found:

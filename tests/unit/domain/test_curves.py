@@ -11,9 +11,11 @@ from sklearn import metrics as reference
 
 from include.domain.curves import (
     MAX_POINTS,
+    confusion,
     precision_recall_curve,
     reliability,
     residuals,
+    roc_against_rest,
     roc_curve,
     score_histogram,
 )
@@ -103,3 +105,30 @@ def test_all_of_it_is_plain_json():
     y, p = scored(300)
     drawn = [roc_curve(y, p), precision_recall_curve(y, p), reliability(y, p), score_histogram(p), residuals(y, p)]
     assert json.loads(json.dumps([d.as_json() for d in drawn], allow_nan=False))
+
+
+def three_classes(rows=900, seed=3):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, rows).astype(float)
+    scores = rng.dirichlet([1, 1, 1], rows)
+    scores[np.arange(rows), y.astype(int)] += rng.random(rows)
+    return y, scores / scores.sum(axis=1, keepdims=True)
+
+
+def test_of_three_classes_each_has_its_curve_against_the_rest_and_the_answers_are_counted():
+    y, scores = three_classes()
+    for position in range(3):
+        curve = roc_against_rest(y, scores, position)
+        area = float(np.trapezoid(curve.y, curve.x))
+        assert area == pytest.approx(reference.roc_auc_score(y == position, scores[:, position]), abs=2e-3)
+    found = confusion(y, scores, ["low", "middle", "high"])
+    assert found.rows == tuple(map(tuple, reference.confusion_matrix(y, scores.argmax(axis=1)).tolist()))
+    assert json.loads(json.dumps(found.as_json()))["classes"] == ["low", "middle", "high"]
+
+
+def test_of_a_class_without_a_row_there_is_no_curve_and_of_missing_scores_no_count():
+    y, scores = three_classes()
+    assert roc_against_rest(np.zeros_like(y), scores, 1) is None
+    scores[0, 0] = nan
+    assert confusion(y, scores, ["low", "middle", "high"]) is None
+    assert roc_against_rest(y, scores, 0) is None

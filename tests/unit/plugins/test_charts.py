@@ -65,6 +65,16 @@ def test_no_bound_is_said_with_two_negatives(charts, bound, said):
     assert "by up to -" not in shown
 
 
+def test_a_confusion_matrix_says_each_cell_and_escapes_its_classes(charts):
+    from slipway_airflow.pages import counted
+
+    shown = counted.confusion({"classes": ["<b>no", "yes"], "rows": [[90, 10], [0, 0]]})
+    assert "<title>10 of 100 rows of &lt;b&gt;no were answered yes: 10%</title>" in shown
+    assert "<title>0 of 0 rows of yes were answered yes: 0%</title>" in shown
+    assert "<b>" not in shown
+    assert counted.confusion(None) is None
+
+
 def test_the_anchor_and_its_band_are_drawn_over_the_days_of_an_incident_and_are_in_the_picture(charts):
     over = charts.Anchored("2013-06-01", "2013-06-02", 0.11, 0.12)
     still = charts.Anchored("2013-06-03", None, 0.01, 0.02)
