@@ -107,6 +107,25 @@ def test_f162_an_online_store_that_is_away_is_a_missing_value(app_world):
     assert app_world.ask({"keys": {"trip_id": "t-1"}}).status == 422
 
 
+def test_f163_a_store_that_changes_between_two_views_leaves_each_value_with_its_own_time(app_world, monkeypatch):
+    app_world.push_a_trip()
+    row, newer = app_world.store.row, NOON - timedelta(seconds=1)
+
+    def changing(view: str, version: int, keys: Any) -> Any:
+        found = row(view, version, keys)
+        if view == "trip_plan":
+            app_world.store.put("trip_plan", "t-1", NOON + timedelta(hours=3), available=NOON, station="x", order=9.0)
+            app_world.store.put("station_level", "north", newer, level=30.0)
+        return found
+
+    monkeypatch.setattr(app_world.store, "row", changing)
+    assert app_world.ask({"keys": {"trip_id": "t-1"}}).status == 200
+    (record,) = app_world.journal.records
+    assert record.features == {"station": "north", "order": 0.5, "level": 30.0}
+    assert (record.views["trip_plan"].event_time, record.event_time) == (NOON + timedelta(hours=2),) * 2
+    assert (record.views["station_level"].event_time, record.views["station_level"].age_s) == (newer, 1.0)
+
+
 def test_what_is_omitted_by_declaration_is_served_and_not_kept(app_world):
     app_world.publish(2, omit=["station"])
     assert app_world.ask({"features": FEATURES}).status == 200

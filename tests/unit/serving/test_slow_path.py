@@ -110,7 +110,7 @@ def test_a_model_without_a_packed_form_is_answered_by_its_pipeline_and_says_so(s
     assert (said["by"], said["why"]) == ("pipeline", "It has no packed form.")
 
 
-def test_while_the_pipeline_is_loaded_the_champion_before_answers(slow):
+def test_f146_while_the_pipeline_is_loaded_the_champion_before_answers(slow):
     slow.ask(slow.body())
     (slow.folder / "broken").touch()
     slow.publish_slow(2)
