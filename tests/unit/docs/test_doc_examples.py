@@ -93,6 +93,7 @@ DECLARED = {
     "docs/pages.md > Notices": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/score.md > Answers before the event": f"{HERE}test_a_part_of_a_declaration_is_one",
     "docs/serve.md > Online": f"{HERE}test_a_part_of_a_declaration_is_one",
+    "docs/canary.md > Declare it": f"{HERE}test_a_part_of_a_declaration_is_one",
     **dict.fromkeys(
         [f"docs/your-own-data.md > Trailing windows{each}" for each in ("", " > 2", " > 3")],
         f"{OWN_DATA}test_the_trailing_window_is_valid_right_for_a_day_and_a_range_and_read_by_the_model",
@@ -386,6 +387,7 @@ def test_the_selftests_commands_run(tmp_path, monkeypatch, capsys):
         ("docs/feature-store.md > Late and corrected rows", "features/origin_weather/view.yaml"),
         ("docs/score.md > Answers before the event", "models/flight_delay/model.yaml"),
         ("docs/serve.md > Online", "models/flight_delay/model.yaml"),
+        ("docs/canary.md > Declare it", "models/flight_delay/model.yaml"),
     ],
 )
 def test_a_part_of_a_declaration_is_one(key, file, tmp_path):
