@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -303,6 +304,17 @@ class OfflineStore:
         with readable(self.served_path(model, feature_set), day, way_out=SCORE.format(model=model)):
             rows = plain(table.to_pyarrow_dataset().to_table(filter=pc.field(DAY) == day).drop_columns([DAY]))
         return ordered(rows, ["event_time", "request_id"]) if rows.num_rows else None
+
+    def remove_replaced(self, model: str, feature_sets: Collection[str], age: timedelta) -> int:
+        """Remove the files of the prediction log and of the served features that were replaced longer ago than ``age``;
+        how many. An open day is written again and again, and no one reads an earlier version of these tables."""
+        removed = 0
+        for path in (self.log_path(model), *(self.served_path(model, name) for name in sorted(feature_sets))):
+            table = open_table(path)
+            if table is not None:
+                hours = int(age / timedelta(hours=1))
+                removed += len(table.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False))
+        return removed
 
     def predictions_held(self, model: str) -> dict[tuple[str, str], int | None]:
         """How many answers the log holds of each day and candidate, without opening a file of it."""

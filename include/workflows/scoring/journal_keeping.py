@@ -23,11 +23,14 @@ from include.domain.journal.collected import day_of
 from include.domain.journal.records import AnswerRecord, Mark
 from include.domain.wording import count_of
 from include.workflows import stores
+from include.workflows.lineage import promised
 from include.workflows.scoring.journal_read import KEPT
 from include.workflows.scoring.kept_columns import KeptColumns
 from include.workflows.scoring.request_ids import ALSO_SERVED, SERVED
 
 NAMED = 5
+REPLACED_KEPT = timedelta(days=2)
+"""How long a file of the prediction log that was replaced is kept: longer than anybody reads it."""
 
 
 @dataclass(slots=True)
@@ -75,12 +78,23 @@ def remove_old(now: datetime, run_id: str) -> dict[str, object]:
     there = {each.name for each in segments(folder)}
     for kept in sorted(folder.with_name(KEPT).glob("*/")):
         KeptColumns(kept, "").forget(there)
+    _remove_replaced()
     print(f"{count_of(len(removed), 'file')} of the journal removed; {len(found) - len(removed):,} stay.")
     for sentence in stay[:NAMED]:
         print(sentence)
     if len(stay) > NAMED:
         print(f"And {len(stay) - NAMED:,} more stay.")
     return {"facts": {"removed": len(removed), "old_and_not_collected": len(stay)}}
+
+
+def _remove_replaced() -> None:
+    """Of each model whose open day is written again and again, the files that were replaced."""
+    for name, model in declarations().models.items():
+        if model.serving.mode == "online":
+            with stores.open_ledger() as ledger:
+                sets = {each.feature_set for each in ledger.lineage.scorings(name)} - {promised.NOT_KEPT}
+            files = stores.offline_store().remove_replaced(name, sets, REPLACED_KEPT)
+            print(f"{name}: {count_of(files, 'replaced file')} of its prediction log and served features removed.")
 
 
 def _why_it_stays(held: _Content, known: Mapping[str, timedelta], age: timedelta, collected: _Collected) -> str | None:

@@ -10,6 +10,8 @@ from journal_day import asked_of, changed, go_online, journal_folder, silent_sin
 from journey_world import at, key
 from light_world import LightWorld
 
+from include.adapters.offline_store import content_hash
+from include.domain.intervals import Interval
 from include.domain.journal.records import AnswerRecord
 from include.workflows import stores, tasks
 from include.workflows.scoring import collecting, journal_keeping
@@ -110,3 +112,21 @@ def test_f159_a_night_that_is_killed_at_any_point_is_repeated_and_nothing_is_los
             tasks.remove_old_journal(OLD, "housekeeping-1")
     assert a_night() == []
     assert removed() == [(file.name, len(records), {world.model: {DAY: len(records)}})]
+
+
+def test_files_that_the_open_day_was_replaced_in_are_removed_and_the_log_is_as_it_was(world, monkeypatch):
+    file, records = answered_day(world)
+    file.unlink()
+    for number in (40, 80, len(records)):
+        write(records[:number], instance=f"part-{number}")
+        collect(world)
+    store = stores.offline_store()
+    before = content_hash(store.read_predictions(world.model, Interval.of_day(DAY)))
+    files = {path for path in Path(store.root).rglob("*.parquet") if DAY in str(path) and world.model in str(path)}
+    a_night()
+    assert {path for path in files if path.exists()} == files  # two days they are kept
+    monkeypatch.setattr(journal_keeping, "REPLACED_KEPT", timedelta(0))
+    a_night()
+    assert len([path for path in files if path.exists()]) == 2  # of the log, and of the features
+    assert len(files) > 2
+    assert content_hash(store.read_predictions(world.model, Interval.of_day(DAY))) == before
