@@ -10,8 +10,6 @@ from include.config.canary import DeclaredCanary
 from include.config.loader import line_of
 from include.config.types import ModelDeclaration
 
-NOT_CARRIED_OUT = "this version judges it and divides no traffic yet"
-
 
 def cannot_be_shown(model: ModelDeclaration) -> Iterator[str]:
     """A line for each step whose rows cannot show what it must."""
@@ -35,8 +33,7 @@ def cannot_be_shown(model: ModelDeclaration) -> Iterator[str]:
 
 
 def rows_by_step(read: Declarations) -> list[str]:
-    """A line for each model with a canary: what its steps need, what equal candidates risk, and that nothing is carried
-    out yet."""
+    """A line for each model with a canary: what its steps need, and what equal candidates risk."""
     return [_line(model, model.canary) for _, model in sorted(read.models.items()) if model.canary is not None]
 
 
@@ -54,5 +51,5 @@ def _line(model: ModelDeclaration, canary: DeclaredCanary) -> str:
     total = canary.failures.alpha + canary.slow_alpha
     return (
         f"{model.name}: its canary needs at {', '.join(steps)}; an equal candidate is rolled back at most "
-        f"{as_share(total)} of the time by what is counted, and {chance:.1g} by the hard wire; {NOT_CARRIED_OUT}."
+        f"{as_share(total)} of the time by what is counted, and {chance:.1g} by the hard wire."
     )

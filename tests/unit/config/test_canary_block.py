@@ -152,7 +152,7 @@ class TestDeclaredCanary:
 
 
 class TestCanaryOfADeclaredModel:
-    def test_what_each_step_needs_is_told_and_that_nothing_is_carried_out_yet(self, tmp_path):
+    def test_what_each_step_needs_is_told_and_what_an_equal_candidate_risks(self, tmp_path):
         read = read_declarations(project(tmp_path, {"steps": [{"share": "10%", "min_rows": 50_000}, {"share": "50%"}]}))
         assert read.broken == {}
         assert list(cannot_be_shown(read.models["flight_delay"])) == []
@@ -162,7 +162,7 @@ class TestCanaryOfADeclaredModel:
             f"flight_delay: its canary needs at 10% 50,000 rows (500,000 requests), 50% {needed:,} rows "
             f"({needed * 2:,} requests); an equal candidate is rolled back at most 1% of the time"
         )
-        assert line.endswith("; this version judges it and divides no traffic yet.")
+        assert line.endswith(" by the hard wire.")
 
     def test_rows_that_cannot_show_the_margin_are_refused_with_those_that_can(self, tmp_path):
         canary = {"steps": [{"share": "1%"}, {"share": "50%", "min_rows": 100}]}
