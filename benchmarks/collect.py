@@ -5,7 +5,7 @@ twice, the order, and both writes; not the ledger's few rows. The limit is the b
 memory.
 
 ``value`` is the collection that ends a day which was collected every 15 minutes: it decodes the last 96th of it.
-``all_at_once`` is the same day from the journal alone, ``runs`` what the 96 collections of it cost together at most.
+``all_at_once`` is the same day, but for that part, from the journal alone. ``--rows`` is how many the day has.
 """
 
 from __future__ import annotations
