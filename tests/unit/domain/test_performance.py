@@ -129,6 +129,23 @@ def test_an_excursion_that_is_over_raises_no_alarm():
     assert "In band again: the last 7 days have 0.13" in found.reason
 
 
+def test_an_excursion_is_over_where_the_last_days_are_at_most_the_tolerance_above_the_reference():
+    over = judged(cohorts((0.26, 0.32) * 12 + (0.143,) * 8))
+    assert (over.out_of_band, over.recent_risk > over.reference_risk) == (False, True)
+    past = reference((0.125,) * 14)
+    just, above = (judged(cohorts((0.9,) * 12 + (last,) * 7), past, tolerance=0.125) for last in (0.25, 0.2501))
+    assert (just.out_of_band, above.out_of_band) == (False, True)
+
+
+def test_by_rows_the_lower_bound_must_be_above_the_upper_one_of_the_reference_by_the_tolerance():
+    worse = cohorts((0.20, 0.26) * 7)
+    found = judged(worse, tolerance=0.0, unit=Unit.ROW)
+    apart = found.low - found.reference_high
+    assert apart > 0
+    verdicts = [judged(worse, tolerance=apart * part, unit=Unit.ROW).out_of_band for part in (0.0, 0.9, 1.1)]
+    assert verdicts == [True, True, False]
+
+
 def test_one_terrible_day_is_a_bad_day_and_no_drift():
     assert judged(cohorts((0.11, 0.17, 0.14, 0.60))).out_of_band is not True
 

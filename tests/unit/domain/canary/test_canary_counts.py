@@ -304,6 +304,12 @@ class TestAllTrafficAfterAPromotion:
 
 
 class TestMemory:
+    def test_as_many_units_as_are_remembered_are_all_counted(self):
+        seen = FirstTimes(most=3)
+        for n in range(3):
+            seen.add(unit_number(f"u{n}"), 0, False)
+        assert (seen.halvings, len(seen.seen), seen.counts) == (0, 3, {0: [0, 3]})
+
     def test_beyond_what_is_remembered_half_of_the_units_are_counted_and_their_shares_stay(self):
         seen = FirstTimes(most=1_000)
         units = [unit_number(f"u{n}") for n in range(20_000)]
