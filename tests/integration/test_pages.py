@@ -839,6 +839,18 @@ def test_the_models_page_puts_what_waits_for_a_person_first(pages):
     assert "air_time" in [r["model"] for r in rows], "declared, and no journey yet"
 
 
+def test_of_models_that_wait_for_no_one_the_worst_comes_first(pages):
+    _reported(pages, "a_calm_one", "2013-06-01", 0.115, False)
+    _reported(pages, "b_not_judged", "2013-06-01", None, None)
+    an_open_incident(pages.ledger)
+    rows = [r["model"] for r in pages.get("/api/v1/models").json()["models"]]
+    assert rows[0] == MODEL
+    assert 'title="Open since 2013-06-01.">incident open</span>' in pages.page("/").text
+    _reported(pages, "c_out_of_band", "2013-06-01", 0.19, True)
+    rows = [r["model"] for r in pages.get("/api/v1/models").json()["models"]]
+    assert rows[:2] == [MODEL, "c_out_of_band"]
+
+
 def test_a_declaration_that_changes_is_read_again(pages, tmp_path, monkeypatch):
     import shutil
 

@@ -314,6 +314,7 @@ def asked_by(found: Iterable[IncidentRecord]) -> dict[str, str]:
 def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:
     tiers = {"critical": 0, "standard": 1, "experimental": 2}
     in_order = {"out of its band": 0, "not judged": 1}
+    worst_first = ("bad", "waits", "", "good")
     actions_first = {"escalate": 0, "retrain": 1, "suppress": 2, "log": 3}
     keys: dict[str, Any] = {
         "model": lambda r: r.model,
@@ -323,6 +324,6 @@ def _sorted(rows: Iterable[ModelRow], column: str) -> list[ModelRow]:
         "features": lambda r: (r.newest_features or "", r.model),
         "performance": lambda r: (in_order.get(r.performance.state, 2), r.model),
         "drift": lambda r: (actions_first.get(r.drift, 4), r.model),
-        "waits": lambda r: (not r.waits, r.live is None, tiers.get(r.tier, 3), r.model),
+        "waits": lambda r: (not r.waits, worst_first.index(r.tone), r.live is None, tiers.get(r.tier, 3), r.model),
     }
     return sorted(rows, key=keys[column])
