@@ -229,21 +229,32 @@ class Keeper:
         return arms
 
     def _lower_first(self, heads: Heads, now: Route) -> None:
-        """Take shares away before anything is prepared, where the ledger has taken them away and something must be."""
-        slow = any(
-            name not in now.models or self._prepared_before(name, route, head) is None
-            for name, (route, head) in heads.items()
-        )
-        if not slow:
-            return
+        """Take shares away before anything else, where the ledger has taken them away. Only where the champion changes
+        and is here already both are published together."""
         arms = {}
         for name, arm in now.arms.items():
-            route = heads[name][0] if name in heads else None
-            here = route is not None and (route.canary_id, route.number) == arm.is_of
-            share = min(arm.share_ppm, route.share_ppm) if here and route is not None else 0
-            arms[name] = arm if share == arm.share_ppm else msgspec.structs.replace(arm, share_ppm=share)
+            route, head = heads.get(name, (None, None))
+            share = 0
+            if route is not None and (route.canary_id, route.number) == arm.is_of:
+                share = min(arm.share_ppm, route.share_ppm)
+            has = now.models.get(name)
+            together = (
+                route is not None
+                and head is not None
+                and (has is None or has.digest != head.digest)
+                and self._all_are_here(heads, now)
+            )
+            lowered = share != arm.share_ppm and not together
+            arms[name] = msgspec.structs.replace(arm, share_ppm=share) if lowered else arm
         if arms != now.arms:
             self._published(dict(now.models), arms)
+
+    def _all_are_here(self, heads: Heads, now: Route) -> bool:
+        """Whether no champion has to be prepared, which takes long."""
+        return all(
+            name in now.models and self._prepared_before(name, route, head) is not None
+            for name, (route, head) in heads.items()
+        )
 
     def _is_whole(self, has: ServedModel) -> bool:
         """Whether the packed file of what is served is still the one that was checked, and answers as it did; looked
