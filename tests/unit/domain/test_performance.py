@@ -133,8 +133,9 @@ def test_an_excursion_is_over_where_the_last_days_are_at_most_the_tolerance_abov
     over = judged(cohorts((0.26, 0.32) * 12 + (0.143,) * 8))
     assert (over.out_of_band, over.recent_risk > over.reference_risk) == (False, True)
     past = reference((0.125,) * 14)
-    just, above = (judged(cohorts((0.9,) * 12 + (last,) * 7), past, tolerance=0.125) for last in (0.25, 0.2501))
+    just, above = (judged(cohorts((0.9,) * 40 + (last,) * 7), past, tolerance=0.125) for last in (0.25, 0.2501))
     assert (just.out_of_band, above.out_of_band) == (False, True)
+    assert "In band again" in just.reason
 
 
 def test_by_rows_the_lower_bound_must_be_above_the_upper_one_of_the_reference_by_the_tolerance():
