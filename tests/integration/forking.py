@@ -159,7 +159,9 @@ def _trace_writes(file: Path) -> None:
 
     @event.listens_for(Engine, "before_cursor_execute")
     def statement(_c: Any, _cursor: Any, sql: str, *_: Any) -> None:
-        if sql.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE")):
+        # An entry of the chain is the last statement before the commit of the row that it is about.
+        is_entry = "INTO CHAIN" in sql.upper()[:40]
+        if sql.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE")) and not is_entry:
             note(" ".join(sql.split()[:3]))
 
     send = requests.Session.send

@@ -145,6 +145,7 @@ PASSED: dict[str, set[str]] = {
         "notices.handed",
     },
     "end a stranded journey": {
+        "aliases.noted",
         "ledger.fail.set",
         "stranded.closed",
         "journey.tagged",
@@ -153,6 +154,7 @@ PASSED: dict[str, set[str]] = {
         "aliases.challenger",
     },
     "reconcile the aliases": {
+        "aliases.noted",
         "aliases.read",
         "aliases.champion",
     },
@@ -181,6 +183,7 @@ PASSED: dict[str, set[str]] = {
         "ledger.supersede.set",
     },
     "register": {
+        "aliases.noted",
         "aliases.challenger",
         "aliases.read",
         "ledger.register.set",
@@ -191,6 +194,7 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
     "register beside a twin": {
+        "aliases.noted",
         "aliases.challenger",
         "aliases.read",
         "ledger.register.set",
@@ -201,6 +205,7 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
     "promote the first": {
+        "aliases.noted",
         "aliases.challenger",
         "aliases.champion",
         "aliases.marked",
@@ -217,6 +222,7 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
     "promote": {
+        "aliases.noted",
         "aliases.challenger",
         "aliases.champion",
         "aliases.marked",
@@ -235,6 +241,7 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
     "close the winner": {
+        "aliases.noted",
         "aliases.read",
         "journey.closed",
         "journey.finished",
@@ -242,6 +249,7 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
     "close a challenger that was not promoted": {
+        "aliases.noted",
         "aliases.challenger",
         "aliases.read",
         "journey.closed",
@@ -251,6 +259,7 @@ PASSED: dict[str, set[str]] = {
         "step.begun",
     },
     "roll back": {
+        "aliases.noted",
         "aliases.champion",
         "aliases.marked",
         "aliases.read",

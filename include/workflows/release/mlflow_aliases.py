@@ -81,6 +81,7 @@ def note_history(ledger: Ledger, registry: ModelRegistry, model: str) -> None:
     """Note in the registry how far the ledger's chain goes, where the model has a champion."""
     if ledger.deployments.champion(model) is not None:
         registry.tag_model(model, {HISTORY: str(ledger.chain.head())})
+        crashpoint("aliases.noted")
 
 
 def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
