@@ -67,9 +67,9 @@ class Candidates:
             return True
         return self._waits and time.monotonic() >= self._ask_at
 
-    def close(self) -> None:
-        """Wait for nothing."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def close(self, *, wait: bool = False) -> None:
+        """Load nothing more; ``wait``: until what is being loaded is."""
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def begin_look(self) -> None:
         """Before all models are looked at: the ledger was just read."""
