@@ -134,6 +134,7 @@ def acts(candidate_id: str):
         (f"/api/v1/incidents/{INCIDENT}/accept", {"reason": REASON}),
         (f"/api/v1/models/{MODEL}/rollback", {"reason": REASON, "revision": 1}),
         (f"/api/v1/models/{MODEL}/retrain", {"as_of": "2013-06-01", "reason": REASON}),
+        *((f"/api/v1/models/{MODEL}/rollout/{action}", {"reason": REASON}) for action in ("hold", "resume", "abort")),
     ]
 
 

@@ -91,10 +91,11 @@ def guarded(plan: CanaryPlan, evidence: StepEvidence) -> tuple[Following, Criter
         return Following.END, wire
     if mismatch.verdict is not Verdict.PASS and any(_units(evidence)):
         return Following.ASK, mismatch
-    if evidence.wired is not Wired.QUIET:
-        return Following.ASK, wire
+    # Before what failed for both: it says nothing of who does harm, and what was shown besides stays shown.
     harmed = next((one for one in _harm(plan, evidence) if one.verdict is Verdict.FAIL), None)
-    return None if harmed is None else (Following.END, harmed)
+    if harmed is not None:
+        return Following.END, harmed
+    return None if evidence.wired is Wired.QUIET else (Following.ASK, wire)
 
 
 def _units(evidence: StepEvidence) -> Iterator[int]:

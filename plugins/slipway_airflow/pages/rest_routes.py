@@ -282,12 +282,12 @@ async def abort_rollout(request: Request, user: User, model: str, body: Incident
 
 async def _on_rollout(request: Request, user: Any, model: str, action: str, body: IncidentBody) -> JSONResponse:
     _own(request, user)
-    await run_in_threadpool(_rollout_of, model)
     if action == "hold":
         await run_in_threadpool(require_operator, request, user, model)
         by = (await run_in_threadpool(person, request, user, model)).claiming(body.requested_by)
     else:
         by = await run_in_threadpool(require_approver, request, user, model, body.requested_by)
+    await run_in_threadpool(_rollout_of, model)
     await actions.on_rollout(model, action, by, body.reason)
     return _json(rollout_views.as_json(await run_in_threadpool(_rollout_of, model)))
 

@@ -316,6 +316,11 @@ class TestWhatEndsAShareAtOnce:
         assert self.ends(exposed=self.WRONG_DRAW, failed=self.HARM) == (Following.ASK, "units drawn as declared")
         assert self.ends(exposed=self.WRONG_DRAW, wired=Wired.CANARY) == (Following.END, "hard wire")
 
+    def test_harm_that_is_shown_ends_it_also_while_both_fail_as_the_gate_has_it(self):
+        changes = {"wired": Wired.BOTH, "failed": self.HARM}
+        assert self.ends(**changes) == (Following.END, "more failures")
+        assert next_of(**changes) is Following.END
+
 
 class TestPlanOfACanary:
     def test_it_is_kept_whole(self):
