@@ -64,6 +64,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="try tolerances, training windows and cadences on the first part, and confirm the cheapest on the rest",
     )
+    parser.add_argument(
+        "--canary",
+        action="store_true",
+        help="the days' live traffic through the declared canary: how long it takes, what it costs and catches",
+    )
+    parser.add_argument(
+        "--candidate", metavar="ID", help="with --canary: a registered candidate too, on the values served then"
+    )
     parser.add_argument("--plot", metavar="FILE", help="draw the losses and costs over time, as .png, .svg or .pdf")
     table = parser.add_argument_group("a table of your own")
     table.add_argument("--data", metavar="FILE", help="a .parquet or .csv file")
@@ -144,6 +152,8 @@ def _simulate(args: argparse.Namespace) -> Answer:
         check_plot(Path(args.plot))
     if args.advise:
         return _advise(args)
+    if args.canary:
+        return _canary(args)
     fits = FITS_AT_MOST if args.fits_at_most is None else args.fits_at_most
     yardsticks = Yardsticks(tuple(dict.fromkeys(args.every or (30,))), fits, price=args.price)
     with _Bar() as bar:
@@ -198,7 +208,44 @@ def _advise(args: argparse.Namespace) -> Answer:
     return Answer(tuple(as_lines(found)), as_json(found))
 
 
+def _canary(args: argparse.Namespace) -> Answer:
+    from include.adapters.registry import RegistryUnreachable
+    from include.config import declarations
+    from include.config.settings import settings
+    from include.domain.intervals import Interval
+    from include.workflows import stores
+    from include.workflows.simulation import canary_shown, past_canary
+    from include.workflows.simulation.past_traffic import past_traffic
+
+    model = declarations().model(args.model)
+    plan = past_canary.plan_of(model)
+    traffic = past_traffic(model.name, settings().home / "journal", Interval.between(args.start, args.end))
+    candidate = None
+    if args.candidate:
+        candidate = (args.candidate, past_canary.asks_of(model, args.candidate))
+    with stores.open_ledger() as ledger:
+        head = ledger.deployments.champion(model.name)
+    left_out: tuple[str, ...] = ()
+    champion = None
+    if head is not None:
+        try:
+            champion = past_canary.asks_of(model, head.to_candidate)
+        except RegistryUnreachable as error:
+            left_out = (f"No candidate that reads wrong values was tried, since the champion cannot be asked: {error}",)
+    with _Bar() as bar:
+        found = past_canary.simulate_canaries(plan, traffic, champion=champion, candidate=candidate, screen=bar)
+    lines = canary_shown.as_lines(model.name, traffic, found)
+    return Answer((*lines, *left_out), canary_shown.as_json(model.name, traffic, found))
+
+
 def _check(args: argparse.Namespace) -> None:
+    if args.candidate and not args.canary:
+        raise Mistake("--candidate is asked on live traffic of the past; give --canary too.")
+    if args.canary:
+        others = (("--data", args.data), ("--set", args.sets), ("--plot", args.plot), ("--advise", args.advise))
+        for option, is_given in (*others, ("--every", args.every)):
+            if is_given:
+                raise Mistake(f"{option} is not for --canary, which replays the journal; leave out one of the two.")
     if args.advise:
         for option, given in (("--set", args.sets), ("--plot", args.plot), ("--every", args.every)):
             if given:

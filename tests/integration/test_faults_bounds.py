@@ -246,7 +246,7 @@ def test_a_long_read_of_a_source_is_not_cut_as_long_as_each_page_comes(postgres_
 def test_every_engine_on_postgres_has_every_bound_and_keeps_the_address_s_own_options(postgres_url):
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path")
     schema = make_url(postgres_url).query["options"].removeprefix("-csearch_path=")
-    for engine in (make_engine(postgres_url), engines.new_engine(postgres_url), reading._engine(postgres_url)):
+    for engine in (make_engine(postgres_url), engines.new_engine(postgres_url), reading.engine_of(postgres_url)):
         with engine.connect() as connection:
             shown = [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
             driver = connection.connection.driver_connection

@@ -94,11 +94,11 @@ def waiting_in(ledger: Ledger, model: str) -> Candidate | None:
 def _registered_and_history(ledger: Ledger, registry: ModelRegistry, model: str) -> tuple[Registered, list[Epoch]]:
     # In this order: an epoch promoted in between must not be taken for one the ledger lost.
     found = registry.registered(model)
-    require_history(ledger, model, found)
     history = ledger.deployments.epochs(model)
     lost = lost_history(found.tags.get(HEAD), history)
     if lost is not None:
         raise LedgerBehind(model, lost)
+    require_history(ledger, model, found)
     return found, history
 
 
