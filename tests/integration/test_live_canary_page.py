@@ -45,7 +45,7 @@ def sees(pages, rollout, *, failing: int = 0, silent: bool = False) -> None:
         canary = ModelAnswer(fails, 100, None if fails else 0.4) if is_canary else None
         counts.add(LiveRow(f"q{i}", f"u{i}", 2, share, is_canary, canary, ModelAnswer(False, 100, 0.41)))
     beside = {"candidate": rollout.candidate_id, "number": rollout.number, "share_ppm": share}
-    model = {"served": [], "counts": {}, "canary": {**beside, "seen": figures(PLAN, counts)}}
+    model = {"served": [], "counts": {}, "canary": beside, "guard": {**beside, **figures(PLAN, counts)}}
     pages.ledger.instances.say(InstanceRecord("here-8100", "here", clock() - timedelta(hours=1), {MODEL: model}, None))
     if silent:
         with pages.ledger.database.writing() as connection:
@@ -74,6 +74,15 @@ def test_it_shows_the_steps_and_the_share_declared_and_observed(pages, rollout):
     assert '<td class="num">1 %</td>' in page
     assert "units not drawn as declared" in page
     assert '<span class="verdict PASS">not shown</span>' in page
+
+
+def test_a_guard_that_follows_it_and_has_seen_no_row_yet_knows_nothing(pages, rollout):
+    beside = {"candidate": rollout.candidate_id, "number": rollout.number}
+    model = {"served": [], "counts": {}, "canary": {**beside, "share_ppm": 10_000}, "guard": beside}
+    pages.ledger.instances.say(InstanceRecord("here-8100", "here", clock() - timedelta(hours=1), {MODEL: model}, None))
+    page = shown(pages)
+    assert '<td class="num"><span class="soft">not known</span></td>' in page
+    assert "Evidence against it" not in page
 
 
 def test_what_a_host_said_long_ago_is_not_judged(pages, rollout):

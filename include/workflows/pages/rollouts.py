@@ -140,7 +140,8 @@ def _host(instance: str, models: Any, record: RolloutRecord, is_fresh: bool) -> 
         return None
     said = published if published in of_it else {}
     why = str(said.get("ended") or said.get("why") or "")
-    return HostSees(instance, int(said.get("share_ppm", 0)), why, seen if seen in of_it else {}, is_fresh)
+    counted = seen if seen in of_it and "rows" in seen else {}  # before its first row a guard has no figures
+    return HostSees(instance, int(said.get("share_ppm", 0)), why, counted, is_fresh)
 
 
 def _lease_left(record: RolloutRecord, route: RouteRecord | None, now: datetime) -> timedelta | None:
