@@ -178,8 +178,8 @@ def left(world: JourneyWorld) -> dict[str, Any]:
         "epochs": epochs,
         "route": None if route is None else (route[0].route_revision, route[0].revision, route[0].champion_id),
         "aliases": dict(registered.aliases),
-        # The hash of the chain is over the times too, and a task that failed in between has entries of its own. That the
-        # note is part of the chain is what a later promotion asks.
+        # The hash of the chain is over the times too, and a task that failed in between has entries of its own. That
+        # the note is part of the chain is what a later promotion asks.
         "tags": {name: "noted" if name == HISTORY else text for name, text in registered.tags.items()},
         "versions": world.versions_in_mlflow(),
     }
