@@ -45,7 +45,7 @@ class Disk:
 
     def sync_names(self, folder: Path) -> None:
         found = set(folder.glob("*.journal"))
-        self.names |= found
+        self.names = self.names | found  # a new one: another thread may be reading the one of before
 
     def after_a_cut(self, folder: Path) -> set[str]:
         """The ids of the answers that are there when the power is back."""
