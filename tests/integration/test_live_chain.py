@@ -176,7 +176,7 @@ def small_world(root: Path, server: MlflowServer) -> Iterator[JourneyWorld]:
         made.declare_view({**STATION_LEVEL, **STREAM}, STATION_LEVEL_SQL)
     with living_in(root, server.url):
         world = JourneyWorld(root, model=MODEL)
-        world.declare(MODEL, gates=LENIENT, serving={"mode": "online", "deadline": "20s"})
+        world.declare(MODEL, gates=LENIENT, serving={"mode": "online", "deadline": "20s"}, canary=None)
         world.fill_days(1, LAST + 1)
         for view in VIEWS:
             world.materialize(view, days(1, FIRST))
