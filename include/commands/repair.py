@@ -36,7 +36,10 @@ def _repair(args: argparse.Namespace) -> Answer:
     else:
         check = pairs.check_named(args.pair)
         if check.repairs is None:
-            raise Mistake(f"{check.title}: no program can repair this pair; `slipway repair {check.name} --check` says")
+            raise Mistake(
+                f"{check.title}: no program can repair this pair; `slipway repair {check.name} --check` says what "
+                "differs."
+            )
         found = check.repair(now, args.name)
     lines = [finding.line for finding in found] or ["Nothing to compare."]
     wrong = any(finding.state is not PairState.AGREES for finding in found)

@@ -37,8 +37,8 @@ class LedgerTampered(LedgerError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} Nothing is promoted. `slipway repair history` lists every such row; restore the ledger from a "
-            "backup of before, or ask who has changed it."
+            f"{what} Nothing is promoted. `slipway repair history --check` lists every such row; restore the ledger "
+            "from a backup of before, or ask who has changed it."
         )
 
 
